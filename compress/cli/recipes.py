@@ -1,0 +1,64 @@
+"""`compress recipes` and `compress schema`: the shipped recipes, and the JSON Schema that editors check them with."""
+
+from pathlib import Path
+
+import typer
+
+from compress.errors import InputError, did_you_mean
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("recipes")(list_recipes)
+    app.command("schema")(schema)
+
+
+def shipped_folder() -> Path:
+    """Where the shipped recipes are: in the installed package, or beside it in a checkout."""
+    installed = HERE / "recipes"
+    return installed if installed.is_dir() else HERE.parent / "recipes"
+
+
+def shipped() -> dict[str, Path]:
+    """Shipped recipes by name: the path below the folder, without the ending."""
+    root = shipped_folder()
+    paths = sorted(root.rglob("*.yaml"), key=lambda path: (len(path.relative_to(root).parts), path))
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in paths}
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe's path, by its path or by the name of a shipped one.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    known = shipped()
+    key = name.removeprefix("recipes/").removesuffix(".yaml")
+    if key in known:
+        return known[key]
+    raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))
+
+
+def list_recipes() -> None:
+    """List the shipped recipes."""
+    for name, path in shipped().items():
+        comments = [
+            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"
+        ]
+        about = next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
+        print(f"{name:<32} {about}")
+    print(f"\nrun one:  compress run {next(iter(shipped()))}\nthey are: {shipped_folder()}")
+
+
+def schema() -> None:
+    """Print the recipe's JSON Schema."""
+    import json
+
+    from compress.plan import recipe_schema
+
+    print(json.dumps(recipe_schema(), indent=1))

@@ -1,0 +1,118 @@
+"""`compress run` and `compress plan`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from compress.cli.recipes import find_recipe
+
+if TYPE_CHECKING:
+    from compress.recipe import Origin, Recipe
+    from compress.runner import Result
+
+RunsDir: TypeAlias = Annotated[
+    Path, typer.Option("--runs-dir", help="Where runs and their artifacts are kept.", file_okay=False)
+]
+Set: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a value: --set prune.ffn=0.3. May be repeated.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
+RecipeName: TypeAlias = Annotated[
+    str, typer.Argument(help="A recipe's path, or the name of a shipped one.", metavar="RECIPE")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("run")(run)
+    app.command("plan")(plan)
+
+
+def run(
+    recipe: RecipeName,
+    runs_dir: RunsDir = Path("runs"),
+    overrides: Set = None,
+    json_output: Json = False,
+) -> None:
+    """Run a recipe: make what is not made yet, measure, and report."""
+    from compress.recipe import load_recipe
+
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    finish(loaded, origin, runs_dir, json_output=json_output)
+
+
+def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> "Result":
+    """Plan and run a recipe, print its result, and exit with 1 if a measurement failed, 3 if the goal is missed."""
+    from compress.cli.console import Terminal, print_report
+    from compress.plan import make_plan
+    from compress.runner import run_plan
+
+    with Terminal(quiet=json_output) as terminal:
+        result = run_plan(make_plan(recipe, origin, terminal.announce), runs_dir, terminal)
+    if json_output:
+        print(result.report.model_dump_json(indent=1) if result.report else "{}")
+    else:
+        if result.did_nothing:
+            measured = " and measurements are" if result.report else " are"
+            print(f"nothing to do: all {len(recipe.steps)} steps{measured} done")
+        if result.report:
+            print_report(result.report)
+            print(f"report: {result.folder / 'report.md'} and .json")
+        print(f"artifacts: {result.folder / 'steps'}")
+    for failure in result.failures:
+        typer.echo(f"error: measuring failed: {failure}", err=True)
+    if result.failures:
+        raise typer.Exit(1)
+    if result.report and result.report.goal["met"] is False:
+        raise typer.Exit(3)
+    return result
+
+
+def plan(
+    recipe: RecipeName,
+    runs_dir: RunsDir = Path("runs"),
+    overrides: Set = None,
+    json_output: Json = False,
+) -> None:
+    """Check a recipe and its data, and say what a run would do."""
+    import json
+
+    from compress.cli.console import Terminal
+    from compress.plan import make_plan
+    from compress.recipe import load_recipe
+    from compress.runner import is_done, open_store
+
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    with Terminal(quiet=json_output) as terminal:
+        planned = make_plan(loaded, origin, terminal.announce)
+    store = open_store(runs_dir)
+    done = {step.name: is_done(step, store) for step in planned.steps}
+    if json_output:
+        steps = [
+            {
+                "step": step.name,
+                "stage": step.stage_name,
+                "key": step.identity.key,
+                "done": done[step.name],
+                "only_measured": step.only_measured,
+                "config": step.config.model_dump(mode="json"),
+            }
+            for step in planned.steps
+        ]
+        print(json.dumps({"recipe": loaded.name, "steps": steps}, indent=1))
+        return
+    task = planned.task
+    print(
+        f"{loaded.name}: {len(task.train):,} training, {len(task.validation):,} validation and "
+        f"{len(task.test):,} test rows, {len(task.labels)} labels"
+    )
+    for note in task.notes:
+        print(f"note: {note}")
+    for step in planned.steps:
+        purpose = " (only to measure it)" if step.only_measured else ""
+        print(f"  {'done' if done[step.name] else 'to do':<6} {step.name:<20} {step.stage_name}{purpose}")
+    for name, target in loaded.targets.items():
+        print(f"  target {name}: {target.runtime} on {target.device}, batch {target.batch_size}")
+    if not loaded.targets:
+        print("  no targets: nothing will be measured")

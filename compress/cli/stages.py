@@ -1,0 +1,149 @@
+"""One command for each technique, made from its stage: `compress finetune`, `distill`, `prune`, `export`, `quantize`.
+
+A command is named by the verb at the head of its stages' names; where a verb has several stages, `--how` chooses.
+"""
+
+import inspect
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from compress.cli import options
+from compress.cli.run import Json, RunsDir, finish
+from compress.errors import InputError, did_you_mean
+
+DEFAULT_HOW = {"quantize": "onnx_dynamic"}
+"""The technique of a verb that has several, where `--how` is left out."""
+
+
+def verbs() -> dict[str, list[str]]:
+    """Names of stages by their verb, in the order of the names."""
+    from compress import stages
+
+    found: dict[str, list[str]] = {}
+    for name in stages.names():
+        found.setdefault(name.partition("_")[0], []).append(name)
+    return found
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for verb, names in verbs().items():
+        app.command(verb)(_command(verb, names))
+
+
+def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
+    """Options of a verb: `--how`, the inputs beside the first, and the settings of all its stages."""
+    from compress import stages
+
+    parameters: dict[str, inspect.Parameter] = {}
+    if len(names) > 1:
+        hows = [_how(verb, name) for name in names]
+        help_text = f"Technique. \\[default: {DEFAULT_HOW[verb]}]"
+        parameters["how"] = options.option("how", help_text, "|".join(hows))
+    for name in names:
+        stage = stages.find(name)
+        for role, wanted in list(stage.inputs.items())[1:]:
+            note = "" if not wanted.optional else " Optional."
+            parameters[role] = options.option(role, f"The {role}: a folder or a source.{note}", "MODEL")
+        for parameter in options.model_options(stage.config):
+            parameters.setdefault(parameter.name, parameter)
+    return list(parameters.values())
+
+
+def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's step from a command's options.
+
+    Raises:
+        InputError: `--how` names no technique of this verb.
+    """
+    from compress import stages
+
+    chosen = dict(given)
+    how = chosen.pop("how", None) or DEFAULT_HOW.get(verb)
+    by_how = {_how(verb, name): name for name in names}
+    if len(names) > 1 and how not in by_how:
+        raise InputError(
+            f"{verb} has no technique '{how}'", where="--how", fix=did_you_mean(str(how), by_how)
+        )
+    name = by_how[str(how)] if len(names) > 1 else names[0]
+    roles = {role: chosen.pop(role) for role in list(stages.find(name).inputs)[1:] if chosen.get(role)}
+    return {"stage": name, **roles, **options.settings_from(chosen)}
+
+
+def summary(names: list[str]) -> str:
+    """The help text of a verb: what its stages' modules say."""
+    import sys
+
+    from compress import stages
+
+    texts = []
+    for name in names:
+        module = sys.modules[stages.find(name).config.__module__]
+        texts.append((module.__doc__ or "").split("```yaml")[0].strip())
+    return "\n\n".join(texts)
+
+
+def _how(verb: str, name: str) -> str:
+    return name.removeprefix(f"{verb}_")
+
+
+def _command(verb: str, names: list[str]) -> Any:
+    from compress import stages
+
+    role = next(iter(stages.find(names[0]).inputs))
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    positional = typer.Argument(
+        help="A folder, hf://org/name@revision, or pypi://dist==version/path.", metavar=role.upper()
+    )
+    out = typer.Option("--out", "-o", help="Put the result into this new folder.", file_okay=False)
+    seed = typer.Option("--seed", help="Seed of splits, weights and order.")
+    parameters = [
+        inspect.Parameter("first_input", keyword, annotation=Annotated[str, positional]),
+        *step_options(verb, names),
+        *options.data_options(),
+        inspect.Parameter("out", keyword, default=None, annotation=Annotated[Path | None, out]),
+        inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
+        inspect.Parameter("runs_dir", keyword, default=Path("runs"), annotation=RunsDir),
+        inspect.Parameter("json_output", keyword, default=False, annotation=Json),
+    ]
+
+    def run_step(
+        *, first_input: str, out: Path | None, seed: int, runs_dir: Path, json_output: bool, **given: Any
+    ) -> None:
+        from compress.recipe import Origin, Recipe, validate
+
+        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")
+        task = options.take_data(given)
+        step = {"name": verb, role: first_input, **step_from(verb, names, given)}
+        origin = Origin()
+        recipe = validate(
+            Recipe, {"name": verb, "seed": seed, "task": task, "steps": [step]}, origin, label="the options"
+        )
+        result = finish(recipe, origin, runs_dir, json_output=json_output)
+        if out is not None:
+            copy_artifact(result.artifacts[verb].path, out)
+            print(f"copied to: {out}")
+
+    return options.with_signature(run_step, parameters, summary(names))
+
+
+def copy_artifact(source: Path, out: Path) -> None:
+    """Copy an artifact's folder to a place of the user's, whole or not at all."""
+    from compress.store import disk_error
+
+    neighbour = out.with_name(f".{out.name}.part")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(neighbour, ignore_errors=True)
+        shutil.copytree(source, neighbour)
+        if out.is_dir():
+            out.rmdir()
+        neighbour.rename(out)
+    except OSError as error:
+        shutil.rmtree(neighbour, ignore_errors=True)
+        raise disk_error(error, out) from error

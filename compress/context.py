@@ -1,0 +1,54 @@
+"""All that a stage may know of the world besides its inputs and its settings."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from compress.store import Artifact
+from compress.tasks import Task
+
+
+class Progress(Protocol):
+    """Told how far a piece of work is."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` units of `what`; done == total ends it."""
+        ...
+
+
+class Cached(Protocol):
+    """Makes a by-product once and keeps it in the store, for all steps that want the same."""
+
+    def __call__(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        inputs: Mapping[str, str],
+        make: Callable[[Path], Mapping[str, Any] | None],
+    ) -> Artifact:
+        """The by-product `name` of the given settings and input keys; `make(out)` writes it if it is new."""
+        ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is run with.
+
+    Attributes:
+        task: the data and its score; never hand the test rows to a model that still changes.
+        seed: of every random choice.
+        device: `cpu` or `cuda`, where training runs.
+        trust_remote_code: whether a model's folder may bring code along.
+        work: a folder for checkpoints; survives a crash, is not part of the result.
+        progress: told how far the work is.
+        cached: keeps by-products that several steps share.
+    """
+
+    task: Task
+    seed: int
+    device: Literal["cpu", "cuda"]
+    trust_remote_code: bool
+    work: Path
+    progress: Progress
+    cached: Cached

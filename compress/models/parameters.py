@@ -1,0 +1,33 @@
+"""How many weights a folder holds, read from its files without loading the model."""
+
+import math
+from pathlib import Path
+
+_BNB_EXTRAS = (".SCB", ".weight_format")
+
+
+def count_parameters(folder: Path, artifact_format: str) -> int:
+    """Number of weights of a model folder; packed 4-bit weights are counted unpacked, scales are not counted.
+
+    Args:
+        artifact_format: `torch`, `torch_bnb` or `onnx`.
+    """
+    if artifact_format == "onnx":
+        from compress.models.onnx_graph import parameters_in
+
+        return sum(parameters_in(path) for path in sorted(folder.glob("*.onnx")))
+    return sum(_in_safetensors(path) for path in sorted(folder.glob("*.safetensors")))
+
+
+def _in_safetensors(path: Path) -> int:
+    from safetensors import safe_open
+
+    total = 0
+    with safe_open(path, framework="numpy") as file:
+        for name in file.keys():  # noqa: SIM118  not a dictionary
+            if ".weight." in name or name.endswith(_BNB_EXTRAS):
+                continue
+            piece = file.get_slice(name)
+            packed = 2 if piece.get_dtype() == "U8" else 1
+            total += packed * math.prod(piece.get_shape())
+    return total

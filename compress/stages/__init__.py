@@ -1,0 +1,81 @@
+"""The techniques. One file = one technique; the file's name is what a recipe's `stage:` says.
+
+A stage module is light to import (torch is imported inside `run`), because the command line reads every
+stage's settings to make its command.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError, did_you_mean
+from compress.models.architectures import Shape
+from compress.recipe import Model
+
+
+class StageConfig(Model):
+    """A stage's settings: frozen, unknown keys refused, the fields' docstrings are the help text."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """A role that a stage reads.
+
+    Attributes:
+        format: the artifact's format.
+        optional: may be left out. The first role that is not named reads the step before.
+    """
+
+    format: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A technique.
+
+    Attributes:
+        config: its settings.
+        run: `run(config=…, context=…, out=…, **inputs)` writes the artifact below `out`, returns facts for the
+            manifest. An input is an Artifact, or None for an optional one that was left out.
+        inputs: role -> Input; the first reads the step before by default.
+        output: format of what it writes.
+        version: raised when the same settings begin to give another result.
+        shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
+            Refuses what the shapes forbid, before any work.
+        needs_data: whether it reads training rows.
+        makes_head: whether its first input may lack the task's head, as a pretrained model does.
+    """
+
+    config: type[StageConfig]
+    run: Callable[..., Mapping[str, Any] | None]
+    inputs: Mapping[str, Input]
+    output: str
+    version: int
+    shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
+    needs_data: bool = True
+    makes_head: bool = False
+
+
+def names() -> list[str]:
+    """All stages: the files of this folder."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+
+
+def find(name: str, where: str | None = None) -> Stage:
+    """The stage of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in names():
+        raise InputError(f"unknown stage '{name}'", where=where, fix=did_you_mean(name, names()))
+    stage: Stage = import_module(f"{__name__}.{name}").STAGE
+    return stage
+
+
+def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
+    """The shape rule of a stage that leaves its first input's sizes as they are."""
+    return next(iter(shapes.values()), None)

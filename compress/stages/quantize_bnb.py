@@ -1,0 +1,77 @@
+"""Quantize a torch model's weights to 8 bits or to 4-bit NormalFloat with bitsandbytes.
+
+Use it for torch targets, on a GPU first of all: it saves memory, and on a CPU it is slower than fp32. Its weights do
+not export to ONNX. Costs seconds.
+
+```yaml
+- {name: nf4, stage: quantize_bnb, bits: 4}
+```
+
+LLM.int8: Dettmers et al. 2022 (arXiv:2208.07339). NF4: Dettmers et al. 2023 (arXiv:2305.14314), section 3.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compress.context import Context
+from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.store import Artifact
+
+
+class Config(StageConfig):
+    """How to round."""
+
+    bits: Literal[4, 8] = 4
+    """4: NormalFloat with double quantization; 8: LLM.int8."""
+    min_agreement: float = Field(0.8, ge=0, le=1)
+    """Fail if fewer rows than this share keep their best class."""
+
+
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+    """Load with quantized weights, save, and compare the reloaded outputs with the float model's on real rows."""
+    import torch
+    from transformers import BitsAndBytesConfig
+
+    from compress.models.load import load_model, save_model
+    from compress.models.tokenizer import copy_tokenizer
+    from compress.runtimes import parity
+
+    scheme = (
+        BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=torch.float32,
+        )
+        if config.bits == 4
+        else BitsAndBytesConfig(load_in_8bit=True)
+    )
+    context.progress("quantizing", 0, 2)
+    network = load_model(
+        model.path,
+        context.task.hub_task,
+        trust_remote_code=context.trust_remote_code,
+        quantization_config=scheme,
+        device_map=context.device,
+    )
+    save_model(network, out)
+    copy_tokenizer(model.path, out)
+    context.progress("quantizing", 1, 2)
+    found = parity.gate(
+        model.path, out, context.task, config.min_agreement, runtime="torch", device=context.device
+    )
+    context.progress("quantizing", 2, 2)
+    return found.facts()
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("torch")},
+    output="torch_bnb",
+    version=1,
+    shape=same_shape,
+    needs_data=False,
+)

@@ -1,0 +1,86 @@
+"""Quantize an ONNX model's weights to 8 bits, and its activations while it runs.
+
+Use it last, for any encoder on CPU: about 4x smaller, embedding tables included, and faster where the processor
+multiplies int8 well (with VNNI or AMX clearly, with AVX2 alone little). Needs no calibration rows. Costs seconds.
+
+```yaml
+- {name: int8, stage: quantize_onnx_dynamic, per_channel: true, reduce_range: true}
+```
+
+Jacob et al. 2018 (arXiv:1712.05877), section 2. The defaults are safe on every x86 processor: int8 weights in 7 bits
+cannot saturate the 16-bit sums of AVX2's VPMADDUBSW (ONNX Runtime's quantization guide).
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compress.context import Context
+from compress.errors import CompressError
+from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.store import Artifact
+
+
+class Config(StageConfig):
+    """How to round."""
+
+    per_channel: bool = True
+    """One scale for each output channel, rather than one for each matrix."""
+    weight_type: Literal["int8", "uint8"] = "int8"
+    """Type of the weights; the activations are uint8."""
+    reduce_range: bool = True
+    """Use 7 of the 8 bits for weights, so that AVX2 without VNNI cannot saturate."""
+    embeddings: bool = True
+    """Quantize embedding tables too."""
+    min_agreement: float = Field(0.8, ge=0, le=1)
+    """Fail if fewer rows than this share keep their best class."""
+
+
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+    """Quantize, and compare the outputs with the float model's on real rows."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    from compress.models.onnx_graph import read_float_graph
+    from compress.models.tokenizer import copy_tokenizer
+    from compress.runtimes import parity
+    from compress.runtimes.onnxruntime import model_path
+
+    source = model_path(model.path)
+    context.progress("quantizing", 0, 2)
+    graph = read_float_graph(source)
+    try:
+        quantize_dynamic(
+            graph,
+            str(out / "model.onnx"),
+            op_types_to_quantize=["MatMul", "Attention", *(["Gather"] if config.embeddings else [])],
+            per_channel=config.per_channel,
+            reduce_range=config.reduce_range,
+            weight_type=QuantType.QInt8 if config.weight_type == "int8" else QuantType.QUInt8,
+            extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise CompressError(
+            f"onnxruntime cannot quantize this graph: {str(error)[:300]}",
+            where=str(source),
+            fix="export it again",
+        ) from error
+    context.progress("quantizing", 1, 2)
+    shutil.copyfile(model.path / "config.json", out / "config.json")
+    copy_tokenizer(model.path, out)
+    found = parity.gate(model.path, out, context.task, config.min_agreement)
+    context.progress("quantizing", 2, 2)
+    return found.facts()
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("onnx")},
+    output="onnx",
+    version=1,
+    shape=same_shape,
+    needs_data=False,
+)

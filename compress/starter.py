@@ -1,0 +1,134 @@
+"""A first recipe for somebody's model and data."""
+
+import os
+from pathlib import Path
+
+from compress.data.readers import Table
+from compress.data.sources import Sources
+from compress.errors import InputError
+
+TEXT_NAMES = ("text", "sentence", "review", "content", "body", "question", "title", "message", "document")
+LABEL_NAMES = (
+    "label",
+    "labels",
+    "category",
+    "class",
+    "target",
+    "sentiment",
+    "stars",
+    "rating",
+    "topic",
+    "intent",
+)
+
+TEMPLATE = """\
+# {title}
+# Check it with `compress plan {path}`, run it with `compress run {path}`.
+# Keys and values are described by `compress schema`; relative paths start at this file's folder.
+name: {name}
+seed: 0
+
+task:
+  type: text_classification
+  train: {train}
+{test}
+  columns: {{text: {text}, label: {label}}}
+  max_length: {max_length}        # tokens kept of each text; {long_share:.0%} of the training texts are probably longer
+  overlap: {overlap}           # test rows that also stand in train: refuse | drop (from train) | allow (and report)
+
+steps:
+  # the teacher: the model, trained on your labels
+  - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, patience: 1}}
+  # the student: some of the teacher's layers, taught what the teacher says
+  - {{name: student, stage: distill, layers: {layers}, epochs: {student_epochs}, learning_rate: 3.0e-4}}
+  # heads and feed-forward neurons that matter least are removed; then the student recovers under the teacher
+  - {{name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {{epochs: {recover_epochs}, learning_rate: 3.0e-4}}}}
+  - {{name: onnx, stage: export_onnx}}
+  - {{name: int8, stage: quantize_onnx_dynamic}}
+
+targets:
+  cpu: {{runtime: onnxruntime, threads: 2, batch_size: 1, sequence_length: {max_length}}}
+
+goal: {{max_drop_pp: 2.0, min_speedup: 4}}        # missed: exit code 3
+"""
+
+
+def write_starter(model: str, train: str, test: str | None, sources: Sources, out: Path) -> str:
+    """The text of a recipe that fits the data.
+
+    Args:
+        sources: fetches the data; relative paths start in the current folder.
+        out: where the recipe will stand; its relative paths start there.
+
+    Raises:
+        InputError: the data cannot be read, or its columns cannot be told apart.
+    """
+    import yaml
+
+    from compress.models.architectures import read_config, read_shape
+
+    table = sources.table(train, "--train")
+    text, label = guess_columns(table)
+    shape = read_shape(read_config(sources.model(model, "--model").path))
+    lengths = sorted(len(row.split()) for row in table.column(text, None))
+    words = lengths[int(0.9 * (len(lengths) - 1))]
+    max_length = next((size for size in (32, 64, 128, 256) if size >= 1.4 * words), 256)
+    epochs = min(10, max(2, round(8_000 / len(table.rows))))
+
+    def quoted(value: str) -> str:
+        return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("\n...")
+
+    def source(value: str) -> str:
+        path = Path(value)
+        return quoted(value if "://" in value or path.is_absolute() else os.path.relpath(path, out.parent))
+
+    if test is None:
+        test_line = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
+    else:
+        test_line = f"  test: {source(test)}"
+    return TEMPLATE.format(
+        title=f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize.",
+        path=out,
+        name=quoted(out.stem),
+        train=source(train),
+        test=test_line,
+        text=quoted(text),
+        label=quoted(label),
+        model=source(model),
+        max_length=max_length,
+        long_share=sum(1.4 * length > max_length for length in lengths) / len(lengths),
+        overlap="drop",
+        epochs=epochs,
+        student_epochs=2 * epochs,
+        recover_epochs=epochs,
+        layers=max(1, shape.layers // 3) if shape else 2,
+    )
+
+
+def guess_columns(table: Table) -> tuple[str, str]:
+    """The columns that hold the text and the label: by name first, then by content.
+
+    Raises:
+        InputError: there are fewer than two columns, or no column has few distinct values.
+    """
+    if len(table.columns) < 2:
+        raise InputError(
+            f"{table.name} has only the column '{''.join(table.columns)}'",
+            fix="a text and a label are needed",
+        )
+    by_lower = {column.lower(): column for column in table.columns}
+    named_text = next((by_lower[name] for name in TEXT_NAMES if name in by_lower), None)
+    named_label = next((by_lower[name] for name in LABEL_NAMES if name in by_lower), None)
+    values = {column: table.column(column, None) for column in table.columns}
+    length = {column: sum(map(len, cells)) / len(cells) for column, cells in values.items()}
+    text = named_text or max(
+        (column for column in table.columns if column != named_label), key=length.__getitem__
+    )
+    others = [column for column in table.columns if column != text]
+    label = named_label if named_label in others else min(others, key=lambda column: len(set(values[column])))
+    if len(set(values[label])) > max(2, len(table.rows) // 2):
+        raise InputError(
+            f"no column of {table.name} looks like a label: '{label}' has {len(set(values[label])):,} distinct values",
+            fix=f"write the recipe by hand; the columns are {', '.join(table.columns)}",
+        )
+    return text, label

@@ -1,0 +1,327 @@
+"""Content-addressed artifacts: folders that are written whole or not at all, and checked before they are used.
+
+Layout below the store's root:
+
+    <stage>-<first 16 digits of the key>/   a committed artifact; `manifest.json` was written last
+    scratch/<stage>-<key>/out, work         an artifact in the making; survives a crash
+    damaged/                                artifacts whose files no longer match their manifest
+    locks/                                  one file lock a key
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from compress.errors import CompressError
+
+MANIFEST = "manifest.json"
+PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "torch-pruning", "bitsandbytes", "numpy")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """All that can change an artifact's content, and nothing else. Its hash is the artifact's key."""
+
+    stage: str
+    version: int
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    """Role -> key of the artifact or source read."""
+    data: str
+    """Fingerprint of the task and its training and validation rows; empty where none are read."""
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return fingerprint(
+            {
+                "stage": self.stage,
+                "version": self.version,
+                "config": self.config,
+                "inputs": self.inputs,
+                "data": self.data,
+                "seed": self.seed,
+            }
+        )
+
+
+class Manifest(BaseModel):
+    """What an artifact is and where it came from. Written last, so its presence means that all is there."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    stage: str
+    version: int
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    data: str
+    seed: int
+    format: str
+    files: dict[str, str]
+    """Relative path -> SHA-256."""
+    facts: dict[str, Any]
+    """What the stage found out: parity, losses, fused nodes, layers kept."""
+    versions: dict[str, str]
+    host: dict[str, Any]
+    created: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A complete folder that reloads with its format's ordinary loader.
+
+    Attributes:
+        path: the folder.
+        key: names its content.
+        format: `torch`, `torch_bnb` or `onnx`: which loaders read it.
+        manifest: what the store wrote of it; None for a model that came from outside.
+    """
+
+    path: Path
+    key: str
+    format: str
+    manifest: Manifest | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the stage that made it found out."""
+        return self.manifest.facts if self.manifest else {}
+
+
+class DamagedArtifactError(CompressError):
+    """A stored artifact's files do not match its manifest."""
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_files(folder: Path) -> list[str]:
+    """Relative paths of all files below `folder`, sorted, without the manifest."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST
+    )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size on disk of all that ships: every file of the folder but the manifest, in bytes."""
+    return sum((folder / name).stat().st_size for name in folder_files(folder))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: to a neighbour first, synced, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: Path) -> CompressError:
+    """What a failed write means to a person."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path.parent if path.parent.exists() else Path()).free
+        return CompressError(
+            f"the disk is full ({free / 1e6:.0f} MB free)",
+            where=str(path),
+            fix="free some space or choose another place with --runs-dir, then run again: finished steps are kept",
+        )
+    return CompressError(
+        f"cannot write: {error.strerror or error}",
+        where=str(path),
+        fix="check the folder's permissions, or choose another place with --runs-dir",
+    )
+
+
+class Store:
+    """The artifacts of all runs below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, identity: Identity) -> Path:
+        """Where the artifact of `identity` stands once it is committed."""
+        return self.root / f"{identity.stage}-{identity.key[:16]}"
+
+    def get(self, identity: Identity) -> Artifact | None:
+        """The committed artifact with its hashes checked, or None if there is none.
+
+        Raises:
+            DamagedArtifactError: it is there, but not as it was written.
+        """
+        path = self.path(identity)
+        if not path.is_dir():
+            return None
+        artifact = open_artifact(path)
+        if artifact.key != identity.key:
+            raise DamagedArtifactError(
+                f"the stored artifact has the key {artifact.key[:16]}", where=str(path)
+            )
+        check_files(artifact)
+        return artifact
+
+    def set_aside(self, identity: Identity) -> Path:
+        """Move a damaged artifact out of the way and say where it is now."""
+        path = self.path(identity)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        aside = self.root / "damaged" / f"{path.name}-{stamp}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+        return aside
+
+    def obtain(
+        self,
+        identity: Identity,
+        output_format: str,
+        make: Callable[[Path, Path], Mapping[str, Any] | None],
+        *,
+        host: Mapping[str, Any],
+        on_damage: Callable[[str], None] = lambda _: None,
+    ) -> tuple[Artifact, bool]:
+        """The artifact of `identity`: taken if it is there and whole, otherwise made and committed.
+
+        Two runs that want the same artifact wait for each other; the second takes what the first made.
+
+        Args:
+            make: called with (out, work); writes the artifact below `out`, may keep checkpoints below `work`,
+                returns facts for the manifest.
+            on_damage: told in one sentence when a damaged artifact was set aside.
+
+        Returns:
+            The artifact, and whether it was made just now.
+        """
+        scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
+        locks = self.root / "locks"
+        try:
+            locks.mkdir(parents=True, exist_ok=True)
+            with FileLock(locks / f"{identity.key[:16]}.lock"):
+                try:
+                    found = self.get(identity)
+                except DamagedArtifactError as error:
+                    aside = self.set_aside(identity)
+                    on_damage(
+                        f"{error.what}; the damaged artifact was set aside in {aside} and is made again"
+                    )
+                    found = None
+                if found is not None:
+                    return found, False
+                out, work = scratch / "out", scratch / "work"
+                shutil.rmtree(out, ignore_errors=True)
+                out.mkdir(parents=True)
+                work.mkdir(exist_ok=True)
+                start = datetime.now(UTC)
+                facts = make(out, work)
+                seconds = (datetime.now(UTC) - start).total_seconds()
+                artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
+                shutil.rmtree(scratch, ignore_errors=True)
+                return artifact, True
+        except OSError as error:
+            raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
+
+    def _commit(
+        self,
+        identity: Identity,
+        output_format: str,
+        out: Path,
+        facts: dict[str, Any],
+        host: dict[str, Any],
+        seconds: float,
+    ) -> Artifact:
+        names = folder_files(out)
+        if not names:
+            raise CompressError(
+                f"the stage '{identity.stage}' wrote no file",
+                where=str(out),
+                fix="this is a bug of the stage",
+            )
+        for name in names:
+            _sync(out / name)
+        manifest = Manifest(
+            key=identity.key,
+            stage=identity.stage,
+            version=identity.version,
+            config=dict(identity.config),
+            inputs=dict(identity.inputs),
+            data=identity.data,
+            seed=identity.seed,
+            format=output_format,
+            files={name: file_sha256(out / name) for name in names},
+            facts=facts,
+            versions={name: package_version(name) for name in PACKAGES},
+            host=host,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+        )
+        write_text(out / MANIFEST, manifest.model_dump_json(indent=1))
+        _sync(out)
+        path = self.path(identity)
+        out.rename(path)
+        _sync(self.root)
+        return Artifact(path, manifest.key, manifest.format, manifest)
+
+
+def open_artifact(path: Path) -> Artifact:
+    """Read an artifact's manifest; its hashes are not checked.
+
+    Raises:
+        DamagedArtifactError: there is no readable manifest, or it names a file outside the folder.
+    """
+    try:
+        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path)) from error
+    root = path.resolve()
+    for name in manifest.files:
+        if not (path / name).resolve().is_relative_to(root):
+            raise DamagedArtifactError(f"its manifest names '{name}', outside of the folder", where=str(path))
+    return Artifact(path, manifest.key, manifest.format, manifest)
+
+
+def check_files(artifact: Artifact) -> None:
+    """Compare every file's hash with the manifest.
+
+    Raises:
+        DamagedArtifactError: a file is missing or changed.
+    """
+    for name, expected in artifact.manifest.files.items() if artifact.manifest else ():
+        file = artifact.path / name
+        if not file.is_file() or file_sha256(file) != expected:
+            raise DamagedArtifactError(f"'{name}' is missing or changed", where=str(artifact.path))
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""What is learned and scored. One file = one task; the file's name is the recipe's `task.type`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from compress.data.readers import Table
+from compress.errors import InputError, did_you_mean
+from compress.recipe import Origin, TaskSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from compress.models.tokenizer import Tokenizer
+
+
+class Task(Protocol):
+    """Rows of one task, read and checked.
+
+    Attributes:
+        spec: as the recipe has it.
+        labels: names of the classes in a stable order; a row's label is an index into it.
+        hub_task: the task's name on the Hugging Face hub, which says what class loads a model for it.
+        train, validation, test: rows; test rows never reach a stage that changes the model.
+        overlap: how many test rows also stand in train.
+        notes: what a reader of the report must know of the data.
+        train_key: fingerprint of all that a stage can see.
+        test_key: fingerprint of the test rows.
+    """
+
+    spec: TaskSpec
+    labels: tuple[str, ...]
+    hub_task: str
+    train: Sequence[Any]
+    validation: Sequence[Any]
+    test: Sequence[Any]
+    overlap: int
+    notes: tuple[str, ...]
+    train_key: str
+    test_key: str
+
+    def encode(
+        self, rows: Sequence[Any], tokenizer: "Tokenizer", max_length: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`."""
+        ...
+
+    def score(self, logits: "np.ndarray[Any, Any]", rows: Sequence[Any]) -> float:
+        """The recipe's metric, between 0 and 1."""
+        ...
+
+    def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
+        """Refuse a model whose classes are not the data's."""
+        ...
+
+
+def names() -> list[str]:
+    """All tasks: the files of this folder."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+
+
+def load_task(
+    spec: TaskSpec,
+    read: Callable[[str, str | None], Table],
+    seed: int,
+    origin: Origin,
+    labels: Sequence[str] | None = None,
+) -> Task:
+    """Read and check a task's data.
+
+    Args:
+        read: (source, where) -> table.
+        labels: the classes in a model's order. Left out: those of the training rows, sorted.
+
+    Raises:
+        InputError: an unknown task, a missing column, an unknown label, test rows in train, an empty file.
+    """
+    if spec.type not in names():
+        raise InputError(
+            f"unknown task type '{spec.type}'",
+            where=origin.where("task", "type"),
+            fix=did_you_mean(spec.type, names()),
+        )
+    task: Task = import_module(f"{__name__}.{spec.type}").load(spec, read, seed, origin, labels)
+    return task

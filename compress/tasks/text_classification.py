@@ -1,0 +1,257 @@
+"""One label for each text, or for each pair of texts.
+
+```yaml
+task:
+  type: text_classification
+  train: reviews.csv
+  test: test.csv
+  columns: {text: review, label: stars}      # and text_pair, for two texts a row
+```
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compress.data.readers import Table
+from compress.data.splits import overlap, sample, split
+from compress.errors import InputError, did_you_mean
+from compress.recipe import Origin, TaskSpec
+from compress.store import fingerprint
+
+if TYPE_CHECKING:
+    from compress.models.tokenizer import Tokenizer
+
+ROLES = ("text", "text_pair", "label")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One example; `label` is an index into the task's labels."""
+
+    text: str
+    text_pair: str | None
+    label: int
+
+    @property
+    def content(self) -> tuple[str, str | None]:
+        """What makes two rows the same: their texts, but for white space around them."""
+        return self.text.strip(), self.text_pair.strip() if self.text_pair is not None else None
+
+
+@dataclass(frozen=True)
+class TextClassification:
+    """See `compress.tasks.Task`."""
+
+    spec: TaskSpec
+    labels: tuple[str, ...]
+    train: list[Row]
+    validation: list[Row]
+    test: list[Row]
+    overlap: int
+    notes: tuple[str, ...]
+    train_key: str
+    test_key: str
+    hub_task: str = "text-classification"
+
+    def encode(
+        self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Token ids of each row, cut to `max_length` (left out: the task's), with `labels`."""
+        pairs = [row.text_pair for row in rows] if rows and rows[0].text_pair is not None else None
+        encoded = tokenizer.encode([row.text for row in rows], pairs, max_length or self.spec.max_length)
+        return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
+
+    def score(self, logits: np.ndarray[Any, Any], rows: Sequence[Row]) -> float:
+        """Accuracy, or the unweighted mean of the classes' F1.
+
+        Args:
+            logits: (rows, classes).
+        """
+        predicted = logits.argmax(axis=-1)
+        truth = np.array([row.label for row in rows])
+        if self.spec.metric == "accuracy":
+            return float((predicted == truth).mean())
+        from sklearn.metrics import f1_score
+
+        return float(f1_score(truth, predicted, average="macro", labels=np.unique(truth), zero_division=0))
+
+    def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
+        """Refuse a model whose classes are not the data's, in the same order.
+
+        Raises:
+            InputError: with what differs.
+        """
+        theirs = tuple(id2label[index] for index in sorted(id2label))
+        if theirs != self.labels:
+            raise InputError(
+                f"the model '{source}' knows the labels {_shorten(theirs)}, the data has {_shorten(self.labels)}",
+                where=where,
+                fix="fine-tune it on this data first, or name the data's labels as the model does",
+            )
+
+
+def load(
+    spec: TaskSpec,
+    read: Callable[[str, str | None], Table],
+    seed: int,
+    origin: Origin,
+    known_labels: Sequence[str] | None,
+) -> TextClassification:
+    """Read, check and split the data; see `compress.tasks.load_task`."""
+    _check_columns(spec, origin)
+    read_rows = _Reader(spec, read, origin)
+    train = read_rows("train")
+    test = read_rows("test")
+    validation = read_rows("validation")
+    labels = tuple(known_labels) if known_labels else _labels([label for _, label in train or test])
+    if train and len(labels) < 2:
+        raise InputError(
+            f"all training rows have the label '{labels[0]}'",
+            where=origin.where("task", "train"),
+            fix="check columns.label",
+        )
+    numbered = {
+        part: _number(rows, labels, part, origin)
+        for part, rows in (("train", train), ("validation", validation), ("test", test))
+    }
+    if spec.test is None and spec.test_fraction is not None and len(train) > 3:
+        numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
+    leaked, kept = _check_overlap(spec, numbered["train"], numbered["test"], origin)
+    if spec.train_rows is not None:
+        kept = sample(kept, spec.train_rows, seed)
+    held_out = numbered["validation"]
+    if spec.validation is None and len(kept) > 1:
+        kept, held_out = split(kept, spec.validation_fraction, seed)
+    seen_by_stages = {
+        "type": spec.type,
+        "labels": labels,
+        "max_length": spec.max_length,
+        "metric": spec.metric,
+    }
+    return TextClassification(
+        spec=spec,
+        labels=labels,
+        train=kept,
+        validation=held_out,
+        test=numbered["test"],
+        overlap=leaked,
+        notes=_notes(spec, leaked, len(numbered["test"]), read_rows.incomplete),
+        train_key=fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out)}),
+        test_key=fingerprint({**seen_by_stages, "test": _plain(numbered["test"])}),
+    )
+
+
+class _Reader:
+    """Reads the parts of a task to (texts, label), and counts the rows that lack a text or a label."""
+
+    def __init__(self, spec: TaskSpec, read: Callable[[str, str | None], Table], origin: Origin) -> None:
+        self.spec, self.read, self.origin = spec, read, origin
+        self.incomplete = 0
+
+    def __call__(self, part: str) -> list[tuple[tuple[str, str | None], str]]:
+        source = getattr(self.spec, part)
+        if source is None:
+            return []
+        where = self.origin.where("task", part)
+        table = self.read(source, where)
+        roles = {role: self.spec.columns.get(role, role) for role in ("text", "label")}
+        columns = {
+            role: table.column(name, self.origin.where("task", "columns", role))
+            for role, name in roles.items()
+        }
+        pairs: Sequence[str | None] = [None] * len(table.rows)
+        if "text_pair" in self.spec.columns:
+            pairs = table.column(
+                self.spec.columns["text_pair"], self.origin.where("task", "columns", "text_pair")
+            )
+        rows = [
+            ((text, pair), label.strip())
+            for text, pair, label in zip(columns["text"], pairs, columns["label"], strict=True)
+        ]
+        complete = [row for row in rows if row[0][0].strip() and row[1]]
+        missing = len(rows) - len(complete)
+        self.incomplete += missing
+        if missing and self.spec.incomplete == "refuse":
+            raise InputError(
+                f"{missing} of {len(rows):,} rows of {table.name} lack a text or a label",
+                where=where,
+                fix="mend the file, or set task.incomplete: drop",
+            )
+        if not complete:
+            raise InputError(
+                f"no row of {table.name} has both a text and a label", where=where, fix="check task.columns"
+            )
+        return complete
+
+
+def _check_columns(spec: TaskSpec, origin: Origin) -> None:
+    for role in spec.columns:
+        if role not in ROLES:
+            raise InputError(
+                f"text_classification has no column role '{role}'",
+                where=origin.where("task", "columns", role),
+                fix=did_you_mean(role, ROLES),
+            )
+
+
+def _labels(found: Sequence[str]) -> tuple[str, ...]:
+    """Distinct labels, in numeric order if all are whole numbers, else in alphabetical order."""
+    distinct = set(found)
+    if all(label.lstrip("-").isdecimal() for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct))
+
+
+def _number(
+    rows: Sequence[tuple[tuple[str, str | None], str]], labels: tuple[str, ...], part: str, origin: Origin
+) -> list[Row]:
+    index = {label: number for number, label in enumerate(labels)}
+    unknown = [label for _, label in rows if label not in index]
+    if unknown:
+        raise InputError(
+            f"{len(unknown):,} {part} rows have unknown labels: {_shorten(sorted(set(unknown)))}",
+            where=origin.where("task", part),
+            fix=f"known labels: {_shorten(labels)}",
+        )
+    return [Row(text, pair, index[label]) for (text, pair), label in rows]
+
+
+def _check_overlap(
+    spec: TaskSpec, train: list[Row], test: list[Row], origin: Origin
+) -> tuple[int, list[Row]]:
+    """How many test rows stand in train, and the training rows to use."""
+    leaked = len(overlap([row.content for row in test], [row.content for row in train]))
+    if leaked and spec.overlap == "refuse":
+        raise InputError(
+            f"{leaked:,} of {len(test):,} test rows also stand in train, so the score would flatter the model",
+            where=origin.where("task", "test"),
+            fix="set task.overlap: drop (leave them out of train) or allow (keep them, and report it)",
+        )
+    if leaked and spec.overlap == "drop":
+        forbidden = {row.content for row in test}
+        return leaked, [row for row in train if row.content not in forbidden]
+    return leaked, train
+
+
+def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int) -> tuple[str, ...]:
+    notes = []
+    if leaked:
+        done = "allowed by the recipe" if spec.overlap == "allow" else "left out of train"
+        notes.append(f"{leaked:,} of {test_rows:,} test rows also stand in train ({done})")
+    if incomplete:
+        notes.append(f"{incomplete:,} rows without a text or a label were left out")
+    if spec.test is None and spec.test_fraction is not None:
+        notes.append(f"the test rows are {spec.test_fraction:.0%} of the training file, drawn by the seed")
+    return tuple(notes)
+
+
+def _plain(rows: Sequence[Row]) -> list[tuple[str, str | None, int]]:
+    return [(row.text, row.text_pair, row.label) for row in rows]
+
+
+def _shorten(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name[:40]}'" for name in names[:6])
+    return f"{shown}, … ({len(names)} in all)" if len(names) > 6 else shown

@@ -1,0 +1,235 @@
+"""The training loop: a Hugging Face Trainer with length-bucketed batches and the best checkpoint kept."""
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from compress.context import Context, Progress
+from compress.errors import CompressError
+from compress.models.reshape import base_model
+from compress.models.tokenizer import Tokenizer
+from compress.training.config import TrainingConfig
+
+Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(student logits, teacher logits, labels) -> scalar."""
+
+
+def train(
+    model: Any,
+    tokenizer: Tokenizer,
+    config: TrainingConfig,
+    context: Context,
+    *,
+    what: str,
+    teacher_logits: np.ndarray[Any, Any] | None = None,
+    loss: Loss | None = None,
+) -> dict[str, Any]:
+    """Train `model` in place on the task's training rows and leave it at its best validation score.
+
+    Args:
+        what: name of the work, for the progress bar.
+        teacher_logits: (training rows, classes), in the rows' order; needed where `loss` is given.
+        loss: what to minimise. Left out: the model's own loss to the true labels.
+
+    Returns:
+        Facts: steps, the training loss and validation score of each epoch, the best score.
+
+    Raises:
+        CompressError: the loss is no longer a number.
+    """
+    task = context.task
+    rows = _encode(task.train, tokenizer, config, context)
+    if teacher_logits is not None:
+        for row, logits in zip(rows, teacher_logits, strict=True):
+            row["teacher_logits"] = logits
+    validation = _encode(task.validation, tokenizer, config, context)
+    callbacks: list[TrainerCallback] = [_ReportProgress(context.progress, what), _StopAtNan()]
+    if config.patience is not None and validation:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
+    set_seed(context.seed)
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(config, context, len(rows), evaluate=bool(validation)),
+        data_collator=_Collator(tokenizer, _accepted_inputs(model)),
+        train_dataset=rows,
+        eval_dataset=validation or None,
+        compute_metrics=_metric(context) if validation else None,
+        callbacks=callbacks,
+    )
+    trainer.distillation_loss = loss
+    trainer.settings = config
+    # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
+    trainer.model_accepts_loss_kwargs = False
+    trainer.train()
+    model.eval().cpu()
+    return _facts(trainer)
+
+
+def training_length(max_length: int | None, context: Context) -> int:
+    """Tokens kept of each text while training: never more than the task keeps."""
+    task_length = context.task.spec.max_length
+    return min(max_length or task_length, task_length)
+
+
+def set_seed(seed: int) -> None:
+    """Seed every source of random numbers that training uses."""
+    from transformers import set_seed as seed_all
+
+    seed_all(seed)
+
+
+def _encode(
+    rows: Sequence[Any], tokenizer: Tokenizer, config: TrainingConfig, context: Context
+) -> list[dict[str, Any]]:
+    return context.task.encode(rows, tokenizer, training_length(config.train_length, context))
+
+
+class _Trainer(Trainer):
+    distillation_loss: Loss | None = None
+    settings: TrainingConfig
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        teacher = inputs.pop("teacher_logits", None)
+        outputs = model(**inputs)
+        if self.distillation_loss is not None and teacher is not None:
+            loss = self.distillation_loss(outputs.logits, teacher, inputs["labels"])
+        else:
+            loss = outputs.loss
+        return (loss, outputs) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """AdamW with a rate of its own for what stands on top of the encoder, and no decay of biases and norms."""
+        if self.optimizer is None:
+            encoder = base_model(self.model)
+            inside = {id(parameter) for name, parameter in encoder.named_parameters() if "pooler" not in name}
+            decayed = set(self.get_decay_parameter_names(self.model))
+            head_rate = self.settings.head_learning_rate or 10 * self.settings.learning_rate
+            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+            for name, parameter in self.model.named_parameters():
+                if parameter.requires_grad:
+                    rate = self.settings.learning_rate if id(parameter) in inside else head_rate
+                    decay = self.settings.weight_decay if name in decayed else 0.0
+                    groups.setdefault((rate, decay), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [
+                    {"params": parameters, "lr": rate, "weight_decay": decay}
+                    for (rate, decay), parameters in groups.items()
+                ],
+                fused=True,
+            )
+        return self.optimizer
+
+
+class _Collator:
+    """Rows to tensors: padded to the batch's longest, with labels and what the teacher said."""
+
+    def __init__(self, tokenizer: Tokenizer, accepted: set[str]) -> None:
+        self.tokenizer, self.accepted = tokenizer, accepted
+
+    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        padded = self.tokenizer.pad(rows)
+        batch = {name: torch.from_numpy(array) for name, array in padded.items() if name in self.accepted}
+        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+        if "teacher_logits" in rows[0]:
+            batch["teacher_logits"] = torch.from_numpy(np.stack([row["teacher_logits"] for row in rows]))
+        return batch
+
+
+def _accepted_inputs(model: Any) -> set[str]:
+    return set(inspect.signature(model.forward).parameters)
+
+
+class _ReportProgress(TrainerCallback):
+    def __init__(self, progress: Progress, what: str) -> None:
+        self.progress, self.what = progress, what
+
+    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.progress(self.what, state.global_step, state.max_steps)
+
+    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.progress(self.what, state.max_steps, state.max_steps)
+
+
+class _StopAtNan(TrainerCallback):
+    def on_log(
+        self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
+    ) -> None:
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise CompressError(
+                f"the training loss is {logs['loss']} at step {state.global_step}",
+                fix="lower learning_rate, or set precision: fp32",
+            )
+
+
+def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
+    def score(prediction: EvalPrediction) -> dict[str, float]:
+        return {"score": context.task.score(prediction.predictions, context.task.validation)}
+
+    return score
+
+
+def _arguments(config: TrainingConfig, context: Context, rows: int, *, evaluate: bool) -> TrainingArguments:
+    on_cpu = context.device == "cpu"
+    half = "fp32" if on_cpu else config.precision
+    if half == "auto":
+        half = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    steps = math.ceil(math.ceil(rows / config.batch_size) / config.gradient_accumulation * config.epochs)
+    return TrainingArguments(
+        output_dir=str(Path(context.work) / "checkpoints"),
+        num_train_epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=4 * config.batch_size,
+        gradient_accumulation_steps=config.gradient_accumulation,
+        lr_scheduler_type="constant_with_warmup" if config.schedule == "constant" else config.schedule,
+        warmup_steps=round(config.warmup * steps),
+        max_grad_norm=config.max_grad_norm,
+        bf16=half == "bf16",
+        fp16=half == "fp16",
+        use_cpu=on_cpu,
+        train_sampling_strategy="group_by_length",
+        eval_strategy="epoch" if evaluate else "no",
+        save_strategy="epoch" if evaluate else "no",
+        save_total_limit=1,
+        save_only_model=True,
+        load_best_model_at_end=evaluate,
+        metric_for_best_model="score" if evaluate else None,
+        greater_is_better=True if evaluate else None,
+        logging_strategy="steps",
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        seed=context.seed,
+        data_seed=context.seed,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+    )
+
+
+def _facts(trainer: Trainer) -> dict[str, Any]:
+    history = trainer.state.log_history
+    facts: dict[str, Any] = {
+        "steps": trainer.state.global_step,
+        "losses": [round(entry["loss"], 5) for entry in history if "loss" in entry],
+        "validation_scores": [round(entry["eval_score"], 5) for entry in history if "eval_score" in entry],
+    }
+    if trainer.state.best_metric is not None:
+        facts["best_validation_score"] = round(float(trainer.state.best_metric), 5)
+    return facts
