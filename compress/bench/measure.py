@@ -98,7 +98,7 @@ def measure(
                 runnable, name, target, task, spec, Path(scratch), seed, trust_remote_code, progress
             )
             for worker in workers:
-                done[worker.artifact.key, name] = _result(worker, task)
+                done[worker.artifact.key, name] = _result(worker, task, Path(scratch))
     return [done[artifact.key, name] for artifact in artifacts for name in targets]
 
 
@@ -180,15 +180,17 @@ def _encoded_rows(artifact: Artifact, task: Task, scratch: Path) -> Path:
     return path
 
 
-def _result(worker: _Worker, task: Task) -> Measurement:
+def _result(worker: _Worker, task: Task, scratch: Path) -> Measurement:
     if worker.failure is not None:
         return _empty(worker.artifact, worker.target, "failed", worker.failure)
     if not np.isfinite(worker.logits).all():
         return _empty(worker.artifact, worker.target, "failed", "the model's outputs are not finite numbers")
+    rows = json.loads(_encoded_rows(worker.artifact, task, scratch).read_text(encoding="utf-8"))
+    labels = np.array([row["labels"] for row in rows])
     return _empty(worker.artifact, worker.target, "measured", None).model_copy(
         update={
             "metric": task.spec.metric,
-            "quality": task.score(worker.logits, task.test),
+            "quality": task.score(worker.logits, labels),
             "predictions": worker.logits.argmax(-1).tolist(),
             "samples_ms": worker.samples_ms,
             "load_ms": worker.load_ms,

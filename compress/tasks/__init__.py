@@ -46,8 +46,8 @@ class Task(Protocol):
         """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`."""
         ...
 
-    def score(self, logits: "np.ndarray[Any, Any]", rows: Sequence[Any]) -> float:
-        """The recipe's metric, between 0 and 1."""
+    def score(self, logits: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> float:
+        """The recipe's metric, between 0 and 1; `labels` as `encode` gives them."""
         ...
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:

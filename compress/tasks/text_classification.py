@@ -64,19 +64,19 @@ class TextClassification:
         encoded = tokenizer.encode([row.text for row in rows], pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
 
-    def score(self, logits: np.ndarray[Any, Any], rows: Sequence[Row]) -> float:
+    def score(self, logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
         """Accuracy, or the unweighted mean of the classes' F1.
 
         Args:
             logits: (rows, classes).
+            labels: (rows,) class indices.
         """
         predicted = logits.argmax(axis=-1)
-        truth = np.array([row.label for row in rows])
         if self.spec.metric == "accuracy":
-            return float((predicted == truth).mean())
+            return float((predicted == labels).mean())
         from sklearn.metrics import f1_score
 
-        return float(f1_score(truth, predicted, average="macro", labels=np.unique(truth), zero_division=0))
+        return float(f1_score(labels, predicted, average="macro", labels=np.unique(labels), zero_division=0))
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
         """Refuse a model whose classes are not the data's, in the same order.

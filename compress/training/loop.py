@@ -11,6 +11,7 @@ import torch
 from transformers import (
     EarlyStoppingCallback,
     EvalPrediction,
+    PrinterCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -70,6 +71,7 @@ def train(
         compute_metrics=_metric(context) if validation else None,
         callbacks=callbacks,
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.distillation_loss = loss
     trainer.settings = config
     # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
@@ -115,7 +117,7 @@ class _Trainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW with a rate of its own for what stands on top of the encoder, and no decay of biases and norms."""
-        if self.optimizer is None:
+        if self.optimizer is None:  # type: ignore[has-type]
             encoder = base_model(self.model)
             inside = {id(parameter) for name, parameter in encoder.named_parameters() if "pooler" not in name}
             decayed = set(self.get_decay_parameter_names(self.model))
@@ -140,10 +142,11 @@ class _Collator:
     """Rows to tensors: padded to the batch's longest, with labels and what the teacher said."""
 
     def __init__(self, tokenizer: Tokenizer, accepted: set[str]) -> None:
-        self.tokenizer, self.accepted = tokenizer, accepted
+        # not called `tokenizer`: the Trainer would save an attribute of that name with each checkpoint
+        self.pad, self.accepted = tokenizer.pad, accepted
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        padded = self.tokenizer.pad(rows)
+        padded = self.pad(rows)
         batch = {name: torch.from_numpy(array) for name, array in padded.items() if name in self.accepted}
         batch["labels"] = torch.tensor([row["labels"] for row in rows])
         if "teacher_logits" in rows[0]:
@@ -179,7 +182,7 @@ class _StopAtNan(TrainerCallback):
 
 def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
     def score(prediction: EvalPrediction) -> dict[str, float]:
-        return {"score": context.task.score(prediction.predictions, context.task.validation)}
+        return {"score": context.task.score(prediction.predictions, prediction.label_ids)}
 
     return score
 

@@ -1,0 +1,105 @@
+"""Tiny real models with a small real vocabulary, and a data set of 64 rows that can be learned."""
+
+import csv
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+GOOD = "good great fine lovely superb".split()
+BAD = "bad awful poor dreadful dull".split()
+FILLER = "the film was a story about people in town and they said it with some music".split()
+LABELS = ("bad", "good")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def review(label: str, random_: random.Random) -> str:
+    """A sentence whose words say which label it has."""
+    words = random_.choices(FILLER, k=random_.randint(4, 12)) + random_.choices(
+        GOOD if label == "good" else BAD, k=2
+    )
+    random_.shuffle(words)
+    return " ".join(words)
+
+
+def write_reviews(path: Path, rows: int, seed: int) -> Path:
+    """A csv file with the columns `text` and `label`, as many of each label."""
+    random_ = random.Random(seed)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for index in range(rows):
+            label = LABELS[index % 2]
+            writer.writerow([review(label, random_), label])
+    return path
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.csv (64 rows) and test.csv (32 rows)."""
+    folder = tmp_path_factory.mktemp("reviews")
+    write_reviews(folder / "train.csv", 64, seed=1)
+    write_reviews(folder / "test.csv", 32, seed=2)
+    return folder
+
+
+def write_tokenizer(folder: Path) -> int:
+    """A WordPiece tokenizer of the data's words and of single letters; returns the size of its vocabulary."""
+    from transformers import BertTokenizerFast
+
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
+    tokens += [*letters, *[f"##{letter}" for letter in letters]]
+    tokens = list(dict.fromkeys(tokens))
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text("\n".join(tokens) + "\n")
+    BertTokenizerFast(vocab=str(vocabulary), do_lower_case=True).save_pretrained(folder)
+    return len(tokens)
+
+
+@pytest.fixture(scope="session")
+def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a tiny pretrained model without a head: `make_model("bert")`; the same folder for the same family."""
+    made: dict[str, Path] = {}
+
+    def make(family: str = "bert") -> Path:
+        if family in made:
+            return made[family]
+        import torch
+        import transformers
+
+        folder = tmp_path_factory.mktemp(f"tiny-{family}")
+        size = write_tokenizer(folder)
+        torch.manual_seed(0)
+        if family == "distilbert":
+            config = transformers.DistilBertConfig(
+                vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64
+            )
+        else:
+            config_class = {
+                "bert": transformers.BertConfig,
+                "roberta": transformers.RobertaConfig,
+                "electra": transformers.ElectraConfig,
+            }[family]
+            extra = {"embedding_size": 16} if family == "electra" else {}
+            if family == "roberta":
+                extra = {"type_vocab_size": 1, "pad_token_id": 0}
+            config = config_class(
+                vocab_size=size,
+                hidden_size=32,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                intermediate_size=64,
+                max_position_embeddings=64,
+                **extra,
+            )
+        transformers.AutoModel.from_config(config).save_pretrained(folder)
+        made[family] = folder
+        return folder
+
+    return make
