@@ -38,8 +38,9 @@ class InputError(CompressError):
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name among `names` that `name` was probably meant to be, or None."""
-    matches = get_close_matches(name.lower(), list(names), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    by_lower = {known.lower(): known for known in names}
+    matches = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

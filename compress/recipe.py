@@ -20,12 +20,13 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
+MAX_VALUES = 100_000
 
 
 class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class TaskSpec(Model):
@@ -252,6 +253,12 @@ def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
 def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> None:
     if len(path) > 20:
         raise InputError("the recipe is nested more than 20 deep", where=name, fix="flatten it")
+    if len(lines) > MAX_VALUES:
+        raise InputError(
+            f"the recipe has more than {MAX_VALUES:,} values, those of its YAML aliases counted",
+            where=name,
+            fix="write a recipe, not data",
+        )
     lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
@@ -287,7 +294,7 @@ def _override(data: dict[str, Any], override: str) -> None:
         )
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError("the override's value is not YAML", where=where, fix="quote the value") from error
     steps = data.get("steps")
     steps = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
@@ -309,7 +316,8 @@ def _override(data: dict[str, Any], override: str) -> None:
         place, parts = by_name[parts[0]], parts[1:]
     for part in parts[:-1]:
         if isinstance(place.get(part), dict) or part not in place:
-            place = place.setdefault(part, {})
+            place[part] = dict(place.get(part, {}))  # an alias elsewhere may hold the same mapping
+            place = place[part]
         else:
             raise InputError(
                 f"'{part}' holds {place[part]!r}, which has no '{parts[-1]}' inside",
