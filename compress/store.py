@@ -119,11 +119,11 @@ def file_sha256(path: Path) -> str:
 
 
 def folder_files(folder: Path) -> list[str]:
-    """Relative paths of all files below `folder`, sorted, without the manifest."""
+    """Relative paths of all files below `folder`, sorted, without its manifest."""
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != folder / MANIFEST
     )
 
 
@@ -286,7 +286,7 @@ class Store:
         path = self.path(identity)
         out.rename(path)
         _sync(self.root)
-        return Artifact(path, manifest.key, manifest.format, manifest)
+        return open_artifact(path)
 
 
 def open_artifact(path: Path) -> Artifact:

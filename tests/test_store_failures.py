@@ -1,0 +1,127 @@
+"""The store when things go wrong: processes that meet or die, disks that are full or closed."""
+
+import errno
+import hashlib
+import multiprocessing
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from compress.errors import CompressError
+from compress.store import Identity, Store, disk_error, file_sha256, write_text
+
+IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)
+WEIGHTS = bytes(range(256)) * 16
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def write_weights(out, work):
+    (out / "model.onnx").write_bytes(WEIGHTS)
+
+
+def obtain(store, make):
+    return store.obtain(IDENTITY, "onnx", make, host={})
+
+
+def obtain_slowly(root, waiting):
+    """In a process of its own: wait for the other one, then obtain the same artifact."""
+
+    def make(out, work):
+        time.sleep(0.3)
+        (out / "maker.txt").write_text(str(os.getpid()))
+
+    (waiting / str(os.getpid())).touch()
+    while len(list(waiting.iterdir())) < 2:
+        time.sleep(0.01)
+    artifact, made = obtain(Store(root), make)
+    return made, (artifact.path / "maker.txt").read_text() == str(os.getpid())
+
+
+def test_two_processes_that_want_the_same_artifact_make_it_once(store, tmp_path):
+    (tmp_path / "waiting").mkdir()
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        futures = [pool.submit(obtain_slowly, store.root, tmp_path / "waiting") for _ in range(2)]
+        results = [future.result(timeout=30) for future in futures]
+    assert sorted(results) == [(False, False), (True, True)]
+
+
+def die_in_make(root):
+    def make(out, work):
+        (out / "model.onnx").write_bytes(WEIGHTS)
+        os._exit(9)
+
+    obtain(Store(root), make)
+
+
+def without_rights(root):
+    """In a process of its own: write as somebody who may not, and exit with 42 if that is told well."""
+    if os.getuid() == 0:
+        os.setuid(65534)
+    try:
+        obtain(Store(root), write_weights)
+    except CompressError as error:
+        told = error.what == "cannot write: Permission denied" and "permissions" in error.fix
+        os._exit(42 if told and "--runs-dir" in error.fix else 1)
+
+
+def exit_code(function, *arguments):
+    process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
+    process.start()
+    process.join(30)
+    return process.exitcode
+
+
+def test_a_process_that_dies_in_make_leaves_no_artifact_and_no_lock(store):
+    assert exit_code(die_in_make, store.root) == 9
+    assert store.get(IDENTITY) is None
+    assert obtain(store, write_weights)[1] is True
+
+
+def test_a_folder_that_may_not_be_written_is_told_with_a_fix(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o500)
+    assert exit_code(without_rights, closed / "store") == 42
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_with_a_fix(store):
+    with pytest.raises(CompressError, match=r"the disk is full \(\d+ MB free\)") as caught:
+        obtain(store, lambda out, work: Path("/dev/full").write_bytes(WEIGHTS))
+    assert "free some space" in caught.value.fix
+    assert store.get(IDENTITY) is None
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_and_a_spent_quota_are_the_same_to_a_person(number, tmp_path):
+    error = disk_error(OSError(number, os.strerror(number)), tmp_path / "x")
+    assert error.what.startswith("the disk is full")
+    assert error.where == str(tmp_path / "x")
+
+
+def test_text_is_written_whole_and_replaces_what_was_there(tmp_path):
+    write_text(tmp_path / "a.txt", "long text")
+    write_text(tmp_path / "a.txt", "ü")
+    assert (tmp_path / "a.txt").read_bytes() == "ü".encode()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_text_that_cannot_be_written_leaves_no_neighbour(tmp_path):
+    (tmp_path / "a.txt").mkdir()
+    with pytest.raises(CompressError, match="cannot write: Is a directory"):
+        write_text(tmp_path / "a.txt", "text")
+    with pytest.raises(CompressError, match="cannot write: No such file or directory"):
+        write_text(tmp_path / "none" / "a.txt", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_files_hash_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(WEIGHTS)
+    assert file_sha256(tmp_path / "a") == hashlib.sha256(WEIGHTS).hexdigest()
