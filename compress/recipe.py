@@ -164,9 +164,14 @@ class Origin:
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     folder: Path = Path()
     """Relative paths in the recipe start here."""
+    overrides: Mapping[KeyPath, str] = field(default_factory=dict)
+    """What `--set` said, by the place that it changed."""
 
     def where(self, *keys: str | int) -> str:
-        """`path:line` of the deepest part of `keys` that stands in the file."""
+        """The override that changed `keys`, or `path:line` of their deepest part that stands in the file."""
+        for depth in range(len(keys), 0, -1):
+            if keys[:depth] in self.overrides:
+                return f"--set {self.overrides[keys[:depth]]}"
         for depth in range(len(keys), 0, -1):
             line = self.lines.get(keys[:depth])
             if line is not None:
@@ -192,16 +197,20 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Orig
             where=str(path),
             fix="`compress recipes` lists the shipped ones, `compress init` writes one",
         ) from error
+    return read_recipe(raw, path, overrides)
+
+
+def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+    """A recipe from the content of a file; see `load_recipe`."""
     data, lines = parse_yaml(raw, str(path))
-    origin = Origin(str(path), lines, path.parent)
     if not isinstance(data, dict):
         raise InputError(
             "a recipe is a mapping with the keys name, task and steps",
             where=str(path),
             fix="start from `compress init`",
         )
-    for override in overrides:
-        _override(data, override)
+    changed = {_override(data, override): override for override in overrides}
+    origin = Origin(str(path), lines, path.parent, changed)
     return validate(Recipe, data, origin), origin
 
 
@@ -284,7 +293,8 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], na
             _collect_lines(child, (*path, index), lines, name)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _override(data: dict[str, Any], override: str) -> KeyPath:
+    """Change `data` in place, and say which part of it."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     where = f"--set {override}"
@@ -297,8 +307,11 @@ def _override(data: dict[str, Any], override: str) -> None:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError("the override's value is not YAML", where=where, fix="quote the value") from error
     steps = data.get("steps")
-    steps = [step for step in steps if isinstance(step, dict)] if isinstance(steps, list) else []
-    by_name = {str(step["name"]): step for step in steps if "name" in step}
+    by_name = {
+        str(step["name"]): index
+        for index, step in enumerate(steps if isinstance(steps, list) else [])
+        if isinstance(step, dict) and "name" in step
+    }
     if parts[0] not in by_name and parts[0] not in Recipe.model_fields:
         raise InputError(
             f"'{parts[0]}' is neither a step nor a key of the recipe",
@@ -312,8 +325,10 @@ def _override(data: dict[str, Any], override: str) -> None:
             fix=f"for example {parts[0]}.epochs=1",
         )
     place: Any = data
+    changed: KeyPath = tuple(parts)
     if parts[0] in by_name:
-        place, parts = by_name[parts[0]], parts[1:]
+        changed = ("steps", by_name[parts[0]], *parts[1:])
+        place, parts = data["steps"][by_name[parts[0]]], parts[1:]
     for part in parts[:-1]:
         if isinstance(place.get(part), dict) or part not in place:
             place[part] = dict(place.get(part, {}))  # an alias elsewhere may hold the same mapping
@@ -325,6 +340,7 @@ def _override(data: dict[str, Any], override: str) -> None:
                 fix="override the whole value",
             )
     place[parts[-1]] = value
+    return changed
 
 
 def validate(
@@ -348,7 +364,14 @@ def validate(
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        problems = [_describe(problem, model, origin, prefix, also_known) for problem in error.errors()]
+        found: dict[KeyPath, list[Any]] = {}
+        for problem in error.errors():
+            found.setdefault(_place(data, problem["loc"]), []).append(problem)
+        problems = [
+            _describe(place, same, model, origin, prefix, also_known)
+            for place, same in found.items()
+            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are told
+        ]
         what, where, fix = problems[0]
         if len(problems) > 1:
             more = "; ".join(f"{w} ({place})" for w, place, _ in problems[1:4])
@@ -357,24 +380,67 @@ def validate(
         raise InputError(f"in {label}: {what}", where=where, fix=fix) from error
 
 
+def _place(data: Any, location: KeyPath) -> KeyPath:
+    """The keys of `data` in pydantic's location, without the names of a union's branches."""
+    place: list[str | int] = []
+    for position, part in enumerate(location):
+        if isinstance(data, Mapping) and (part in data or position == len(location) - 1):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+        else:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+_NEEDED = {
+    "bool_parsing": "true or false is needed",
+    "bool_type": "true or false is needed",
+    "dict_type": "a mapping (key: value) is needed",
+    "float_parsing": "a number is needed",
+    "float_type": "a number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_parsing": "a whole number is needed",
+    "int_type": "a whole number is needed",
+    "list_type": "a list is needed",
+    "model_type": "a mapping (key: value) is needed",
+    "string_type": "text is needed",
+    "too_short": "at least one is needed",
+    "tuple_type": "a list is needed",
+}
+"""What pydantic's types of problem mean to someone who writes YAML; the others it says well itself."""
+
+
 def _describe(
-    problem: Any, model: type[Model], origin: Origin, prefix: KeyPath, also_known: tuple[str, ...]
+    place: KeyPath,
+    problems: Sequence[Any],
+    model: type[Model],
+    origin: Origin,
+    prefix: KeyPath,
+    also_known: tuple[str, ...],
 ) -> tuple[str, str, str]:
-    location: KeyPath = problem["loc"]
-    where = origin.where(*prefix, *location)
-    dotted = ".".join(str(part) for part in location) or "the whole"
-    if problem["type"] == "extra_forbidden":
-        owner = _model_at(model, location[:-1])
-        names = [*(owner.model_fields if owner else ()), *(also_known if len(location) == 1 else ())]
-        return f"unknown key '{dotted}'", where, did_you_mean(str(location[-1]), names)
-    if problem["type"] == "missing":
-        return f"the key '{dotted}' is missing", where, f"add '{location[-1]}:'"
-    given = problem.get("input")
-    shown = repr(given) if isinstance(given, str | int | float | bool | None) else type(given).__name__
-    message = problem["msg"].removeprefix("Value error, ")
+    """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
+    where = origin.where(*prefix, *place)
+    dotted = ".".join(str(part) for part in place) or "the whole"
+    kind = problems[0]["type"]
+    if kind == "extra_forbidden":
+        owner = _model_at(model, place[:-1])
+        names = [*(owner.model_fields if owner else ()), *(also_known if len(place) == 1 else ())]
+        return f"unknown key '{dotted}'", where, did_you_mean(str(place[-1]), names)
+    if kind == "missing":
+        return f"the key '{dotted}' is missing", where, f"add '{place[-1]}:'"
+    given = problems[0].get("input")
+    messages = [
+        _NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems
+    ]
     if isinstance(given, float) and not math.isfinite(given):
-        message = "a finite number is needed"
-    return f"'{dotted}' is {shown[:80]}: {message[:1].lower()}{message[1:]}", where, "correct the value there"
+        messages = ["a finite number is needed"]
+    message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
+    if given is None:
+        return f"'{dotted}' is empty: {message}", where, "write a value there"
+    shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
+    return f"'{dotted}'{shown}: {message}", where, "correct the value there"
 
 
 def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:

@@ -95,7 +95,7 @@ def test_a_key_that_is_not_written_is_placed_at_its_parent(load):
         ("{threads:", "{thread:", "unknown key 'targets.cpu.thread'", 12, "did you mean 'threads'?"),
         ("max_drop_pp", "max_drop", "unknown key 'goal.max_drop'", 13, "did you mean 'max_drop_pp'?"),
         ("seed: 7", "seed: -1", "'seed' is -1: input should be greater than or equal to 0", 2, "correct"),
-        ("seed: 7", "seed: soon", "'seed' is 'soon': input should be a valid integer", 2, "correct"),
+        ("seed: 7", "seed: soon", "'seed' is 'soon': a whole number is needed", 2, "correct"),
         ("name: tiny", "name: a/b", "'name' is 'a/b': string should match pattern", 1, "correct"),
         ("name: pruned", "name: te acher", "'steps.1.name' is 'te acher'", 10, "correct"),
         ("threads: 1", "threads: 0", "'targets.cpu.threads' is 0", 12, "correct"),
@@ -153,7 +153,7 @@ def test_two_steps_may_not_share_a_name(refused):
 
 def test_a_recipe_has_at_least_one_step(refused):
     error = refused("name: a\ntask: {}\nsteps: []\n")
-    assert "'steps' is" in error.what
+    assert error.what == "in the recipe: 'steps': at least one is needed"
     assert error.where == "recipe.yaml:3"
 
 
@@ -277,3 +277,13 @@ def test_a_wrong_override_is_told(refused, override, what, fix):
 @pytest.mark.parametrize("override", ["seed=x", "seed=-1", "goal.min_sped=2", "device=tpu", "goal=.nan"])
 def test_an_overridden_value_is_validated_like_a_written_one(refused, override):
     assert refused(RECIPE, override).what.startswith("in the recipe: ")
+
+
+def test_an_error_of_an_overridden_value_names_the_override_not_the_line(refused):
+    assert refused(RECIPE, "targets.cpu.threads=0").where == "--set targets.cpu.threads=0"
+    assert refused(RECIPE.replace("threads: 1", "threads: 0"), "seed=1").where == "recipe.yaml:12"
+
+
+def test_a_wrong_item_is_told_once(refused):
+    error = refused("name: a\ntask: {}\nsteps: [finetune]\n")
+    assert error.what == "in the recipe: 'steps.0' is 'finetune': a mapping (key: value) is needed"
