@@ -57,7 +57,9 @@ def read_table(path: Path, where: str | None = None) -> Table:
         table = reader(path)
     except UnicodeDecodeError as error:
         raise InputError(
-            f"'{path.name}' is not UTF-8 text (byte {error.start:,})", where=where, fix="save it as UTF-8"
+            f"'{path.name}' is not UTF-8 text",
+            where=f"{path.name}:{_first_line_not_text(path)}",
+            fix="save it as UTF-8",
         ) from error
     except OSError as error:
         raise InputError(
@@ -68,6 +70,17 @@ def read_table(path: Path, where: str | None = None) -> Table:
             f"'{path.name}' holds no rows", where=where, fix="give a file with a header and rows"
         )
     return table
+
+
+def _first_line_not_text(path: Path) -> int:
+    """Number of the first line that is not UTF-8: the decoder's own error counts from its last chunk."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                return number
+    return 1
 
 
 def _read_delimited(delimiter: str) -> Callable[[Path], Table]:
@@ -89,7 +102,7 @@ def _read_orange(path: Path) -> Table:
         header = [line for _, line in zip(range(3), lines, strict=False)]
         if not header:
             return Table(path.name, (), [])
-        if len(header) < 3 or not set(header[1][1]) <= _ORANGE_TYPES:
+        if [number for number, _ in header] != [1, 2, 3] or not set(header[1][1]) <= _ORANGE_TYPES:
             raise InputError(
                 f"'{path.name}' does not begin with Orange's three header lines (names, types, flags)",
                 where=f"{path.name}:2",
@@ -144,6 +157,14 @@ def _read_jsonl(path: Path) -> Table:
                 continue
             try:
                 record = json.loads(line)
+                if "\\u" in line:
+                    json.dumps(record, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise InputError(
+                    f"'{path.name}' holds half of a character: a \\u escape without its second one",
+                    where=f"{path.name}:{number}",
+                    fix="write the text again, as UTF-8",
+                ) from error
             except (ValueError, RecursionError) as error:
                 raise InputError(
                     f"'{path.name}' holds a line that is not JSON",
@@ -165,12 +186,13 @@ def _read_parquet(path: Path) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        table = pq.read_table(path)
-    except pa.ArrowException as error:
-        raise InputError(
-            f"'{path.name}' is not a parquet file", where=str(path), fix="write it again"
-        ) from error
+    with path.open("rb") as file:
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowException, OSError) as error:  # Arrow raises OSError for what it cannot decode
+            raise InputError(
+                f"'{path.name}' is not a parquet file", where=str(path), fix="write it again"
+            ) from error
     columns = tuple(table.column_names)
     values = [table.column(name).to_pylist() for name in columns]
     return Table(path.name, columns, [tuple(map(_text, row)) for row in zip(*values, strict=True)])
