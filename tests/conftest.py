@@ -1,11 +1,16 @@
 """Tiny real models with a small real vocabulary, and a data set of 64 rows that can be learned."""
 
 import csv
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+pytest_plugins = ("tests.chain",)
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
@@ -20,9 +25,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 def review(label: str, random_: random.Random) -> str:
     """A sentence whose words say which label it has."""
-    words = random_.choices(FILLER, k=random_.randint(4, 12)) + random_.choices(
-        GOOD if label == "good" else BAD, k=2
-    )
+    words = random_.choices(FILLER, k=random_.randint(4, 12)) + random_.choices(GOOD if label == "good" else BAD, k=2)
     random_.shuffle(words)
     return " ".join(words)
 

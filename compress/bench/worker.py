@@ -64,15 +64,11 @@ def serve(commands: TextIO, answers: TextIO) -> None:
             return
 
 
-def fixed_batches(
-    rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, target: Target, count: int
-) -> list[Batch]:
+def fixed_batches(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, target: Target, count: int) -> list[Batch]:
     """`count` batches of real rows, each padded or cut to the target's sequence length."""
     size = target.batch_size
     return [
-        tokenizer.pad(
-            [rows[(index * size + offset) % len(rows)] for offset in range(size)], target.sequence_length
-        )
+        tokenizer.pad([rows[(index * size + offset) % len(rows)] for offset in range(size)], target.sequence_length)
         for index in range(count)
     ]
 

@@ -22,7 +22,7 @@ def unavailable(target: Target) -> str | None:
     return None
 
 
-def load(folder: Path, target: Target, hub_task: str, trust_remote_code: bool) -> Predictor:
+def load(folder: Path, target: Target, _hub_task: str, _trust_remote_code: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
     path = model_path(folder)
     options = onnxruntime.SessionOptions()

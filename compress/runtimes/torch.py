@@ -35,9 +35,7 @@ def load(folder: Path, target: Target, hub_task: str, trust_remote_code: bool) -
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         with torch.inference_mode():
             inputs = {
-                name: torch.from_numpy(array).to(target.device)
-                for name, array in batch.items()
-                if name in accepted
+                name: torch.from_numpy(array).to(target.device) for name, array in batch.items() if name in accepted
             }
             logits: np.ndarray[Any, Any] = model(**inputs).logits.float().cpu().numpy()
             return logits

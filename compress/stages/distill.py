@@ -32,9 +32,7 @@ class Config(StageConfig, DistillationConfig):
     """How many of the teacher's layers, evenly spaced; or which, counted from 0. Left out where `student` is given."""
 
 
-def run(
-    *, teacher: Artifact, student: Artifact | None, config: Config, context: Context, out: Path
-) -> dict[str, Any]:
+def run(*, teacher: Artifact, student: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
     from compress.models.load import load_model, save_model
     from compress.models.reshape import keep_layers, model_shape
@@ -56,9 +54,7 @@ def run(
         assert shape is not None  # checked by the plan
         kept = _layers(config, shape.layers)
         keep_layers(network, kept)
-    facts = train_under_teacher(
-        network, load_tokenizer(origin.path), teacher, config, context, what="distilling"
-    )
+    facts = train_under_teacher(network, load_tokenizer(origin.path), teacher, config, context, what="distilling")
     save_model(network, out)
     copy_tokenizer(origin.path, out)
     return {"layers_kept": kept, **facts}

@@ -150,20 +150,20 @@ def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int
     options = FusionOptions(architecture.fusion)
     options.enable_embed_layer_norm = False  # onnxruntime cannot quantize what it makes
     options.use_raw_attention_mask(True)  # right for padding on either side
-    heads = set(shape.heads)
-    fused = optimizer.optimize_model(
-        str(path),
-        model_type=architecture.fusion,
-        num_heads=shape.heads[0] if len(heads) == 1 else 0,
-        hidden_size=shape.heads[0] * shape.head_size if len(heads) == 1 else 0,
-        optimization_options=options,
-        opt_level=1,
-        use_gpu=False,
-    )
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        whole = Path(scratch) / path.name
-        fused.save_model_to_file(str(whole))
-        whole.replace(path)
+    for heads in sorted(set(shape.heads)):  # each pass fuses the layers that have just so many heads
+        fused = optimizer.optimize_model(
+            str(path),
+            model_type=architecture.fusion,
+            num_heads=heads,
+            hidden_size=heads * shape.head_size,
+            optimization_options=options,
+            opt_level=1,
+            use_gpu=False,
+        )
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            whole = Path(scratch) / path.name
+            fused.save_model_to_file(str(whole))
+            whole.replace(path)
     kinds = Counter(node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node)
     counts = {kind: kinds[kind] for kind in FUSED if kinds[kind]}
     attention = counts.get("Attention", 0) + counts.get("MultiHeadAttention", 0)

@@ -54,9 +54,7 @@ class Config(StageConfig):
     """The training after the cut."""
 
 
-def run(
-    *, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path
-) -> dict[str, Any]:
+def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Score, cut, and train under the teacher (the model before the cut, where none is named)."""
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
@@ -73,9 +71,7 @@ def run(
     cut(network, after, _scores(network, before, tokenizer, config, context))
     facts: dict[str, Any] = {"heads": after.heads, "neurons": after.neurons}
     if config.recover.epochs > 0:
-        facts |= train_under_teacher(
-            network, tokenizer, teacher or model, config.recover, context, what="recovering"
-        )
+        facts |= train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what="recovering")
     save_model(network, out)
     copy_tokenizer(model.path, out)
     return facts
@@ -90,9 +86,7 @@ def shrink(shape: Shape, config: Config) -> Shape:
 
     def kept(count: int, ratio: float, multiple: int, kind: str) -> int:
         exact = count * (1 - ratio)
-        number = (
-            min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)
-        )
+        number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)
         if number < 1:
             raise InputError(
                 f"removing {ratio:.0%} of {count} {kind} leaves a layer empty",
@@ -134,18 +128,14 @@ def cut(model: Any, after: Shape, scores: "list[tuple[torch.Tensor, torch.Tensor
         layers_of(model, architecture), after.heads, after.neurons, scores, strict=True
     ):
         size = after.head_size
-        channels = [
-            head * size + channel for head in least_important(head_scores, heads) for channel in range(size)
-        ]
+        channels = [head * size + channel for head in least_important(head_scores, heads) for channel in range(size)]
         attention = ("query", "key", "value", "attention_output")
         _prune(graph, layer, architecture, attention, channels)
         _prune(graph, layer, architecture, ("up", "down"), least_important(neuron_scores, neurons))
         set_heads(layer, architecture, heads)
 
 
-def _prune(
-    graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]
-) -> None:
+def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]) -> None:
     """Remove output channels of the first of `parts`, and what depends on them: exactly the other parts."""
     import torch_pruning as tp
 
@@ -192,10 +182,7 @@ def _scores(
             )
             for layer in layers
         ]
-    gates = [
-        (Gate(part(layer, "attention_output"), shape.head_size), Gate(part(layer, "down"), 1))
-        for layer in layers
-    ]
+    gates = [(Gate(part(layer, "attention_output"), shape.head_size), Gate(part(layer, "down"), 1)) for layer in layers]
     for batch in _scoring_batches(model, tokenizer, config, context):
         output = model(**batch)
         (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
@@ -222,9 +209,7 @@ def _scoring_batches(
     rows.sort(key=lambda row: len(row["input_ids"]))
     for start in range(0, len(rows), config.recover.batch_size):
         part = rows[start : start + config.recover.batch_size]
-        batch = {
-            name: torch.from_numpy(array) for name, array in tokenizer.pad(part).items() if name in accepted
-        }
+        batch = {name: torch.from_numpy(array) for name, array in tokenizer.pad(part).items() if name in accepted}
         yield {**batch, "labels": torch.tensor([row["labels"] for row in part])}
         context.progress("scoring heads and neurons", min(start + len(part), len(rows)), len(rows))
 

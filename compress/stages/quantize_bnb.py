@@ -1,7 +1,7 @@
 """Quantize a torch model's weights to 8 bits or to 4-bit NormalFloat with bitsandbytes.
 
-Use it for torch targets, on a GPU first of all: it saves memory, and on a CPU it is slower than fp32. Its weights do
-not export to ONNX. Costs seconds.
+Use it for torch targets, on a GPU first of all: it saves memory. On a CPU it is slower than fp32, unless the
+processor has AVX512-BF16. Its weights do not export to ONNX. Costs seconds.
 
 ```yaml
 - {name: nf4, stage: quantize_bnb, bits: 4}
@@ -18,6 +18,10 @@ from pydantic import Field
 from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
 from compress.store import Artifact
+
+
+INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 32
+"""Sizes that bitsandbytes' 4-bit kernels for CPU can pack."""
 
 
 class Config(StageConfig):
@@ -38,32 +42,51 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
 
+    context.progress("quantizing", 0, 2)
+    trust = context.trust_remote_code
+    kept = _kept_in_float(load_model(model.path, context.task.hub_task, trust_remote_code=trust))
+    # both kinds of scheme read this list, in spite of its name
     scheme = (
         BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=torch.float32,
+            llm_int8_skip_modules=kept,
         )
         if config.bits == 4
-        else BitsAndBytesConfig(load_in_8bit=True)
+        else BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
     )
-    context.progress("quantizing", 0, 2)
     network = load_model(
         model.path,
         context.task.hub_task,
-        trust_remote_code=context.trust_remote_code,
+        trust_remote_code=trust,
         quantization_config=scheme,
         device_map=context.device,
     )
     save_model(network, out)
     copy_tokenizer(model.path, out)
     context.progress("quantizing", 1, 2)
-    found = parity.gate(
-        model.path, out, context.task, config.min_agreement, runtime="torch", device=context.device
-    )
+    found = parity.gate(model.path, out, context.task, config.min_agreement, runtime="torch", device=context.device)
     context.progress("quantizing", 2, 2)
-    return found.facts()
+    return {"kept_in_float": kept, **found.facts()}
+
+
+def _kept_in_float(network: Any) -> list[str]:
+    """Matrices that stay as they are: the head's, and those whose sizes the 4-bit kernels cannot pack."""
+    import torch
+
+    prefix = f"{network.base_model_prefix}."
+    return [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and (
+            not name.startswith(prefix)
+            or module.in_features % INPUTS_MULTIPLE
+            or module.out_features % OUTPUTS_MULTIPLE
+        )
+    ]
 
 
 STAGE = Stage(

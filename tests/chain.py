@@ -1,0 +1,82 @@
+"""One chain through every stage on the tiny model, run once and shared by the tests of the stages."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compress.plan import Plan, make_plan
+from compress.recipe import Origin, Recipe
+from compress.runner import run_plan
+from compress.store import Artifact
+
+
+class Silent:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.warnings: list[str] = []
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        assert 0 <= done <= total, f"{what}: {done} of {total}"
+
+    def step_started(self, name: str, stage: str) -> None: ...
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        if made:
+            self.made.append(name)
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A finished run."""
+
+    plan: Plan
+    artifacts: Mapping[str, Artifact]
+    runs_dir: Path
+    observer: Silent
+
+
+FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
+
+
+def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
+    steps = [
+        {"name": "teacher", "stage": "finetune", "model": str(model), **FAST, "epochs": 16},
+        {"name": "student", "stage": "distill", "layers": 1, **FAST},
+        {
+            "name": "pruned",
+            "stage": "prune_structured",
+            "teacher": "teacher",
+            "heads": 0.5,
+            "ffn": 0.5,
+            "recover": FAST,
+        },
+        {"name": "onnx", "stage": "export_onnx"},
+        {"name": "int8", "stage": "quantize_onnx_dynamic"},
+        {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
+        {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
+    ]
+    task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}
+    return Recipe.model_validate({"name": "tiny", "task": task, "steps": steps, "device": "cpu", **changes})
+
+
+@pytest.fixture(scope="session")
+def run_chain(make_model: Callable[..., Path], reviews: Path) -> Callable[[Path], Chain]:
+    def run(runs_dir: Path) -> Chain:
+        plan = make_plan(chain_recipe(make_model(), reviews), Origin())
+        observer = Silent()
+        return Chain(plan, run_plan(plan, runs_dir, observer).artifacts, runs_dir, observer)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def chain(run_chain: Callable[[Path], Chain], tmp_path_factory: pytest.TempPathFactory) -> Chain:
+    return run_chain(tmp_path_factory.mktemp("runs"))

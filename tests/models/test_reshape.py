@@ -1,0 +1,166 @@
+"""Students, pruned shapes and reloading, on tiny models of each family."""
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from compress.errors import InputError
+from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, read_config, read_shape
+from compress.models.load import load_model, save_model
+from compress.models.parameters import count_parameters
+from compress.models.reshape import keep_layers, layers_of, model_shape
+from compress.stages.prune_structured import cut
+
+TASK = "text-classification"
+FAMILIES = ["bert", "distilbert", "roberta", "electra"]
+IDS = torch.tensor([[2, 7, 9, 11, 6, 3], [2, 8, 10, 3, 0, 0]])
+MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
+
+
+def logits(model: Any) -> torch.Tensor:
+    with torch.no_grad():
+        result: torch.Tensor = model(input_ids=IDS, attention_mask=MASK).logits
+    return result
+
+
+@pytest.fixture
+def classifier(make_model: Callable[..., Path]) -> Callable[[str], Any]:
+    def make(family: str) -> Any:
+        torch.manual_seed(1)
+        model = load_model(make_model(family), TASK, labels=("no", "yes"))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(5)  # so that every part has a visible effect on the logits
+        return model
+
+    return make
+
+
+def scores(shape: Shape) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Random scores, the same for each call."""
+    torch.manual_seed(5)
+    return [(torch.rand(heads), torch.rand(neurons)) for heads, neurons in zip(shape.heads, shape.neurons, strict=True)]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
+    family: str, classifier: Callable[[str], Any]
+) -> None:
+    model = classifier(family)
+    masked = copy.deepcopy(model)
+    before = model_shape(model)
+    assert before is not None
+    after = replace(before, heads=(1, 3), neurons=(24, 40))
+    cut(model, after, scores(before))
+
+    architecture = ARCHITECTURES[before.model_type]
+    for layer, (head_scores, neuron_scores), heads, neurons in zip(
+        layers_of(masked, architecture), scores(before), after.heads, after.neurons, strict=True
+    ):
+        lost_heads = head_scores.argsort(descending=True)[heads:]
+        lost_neurons = neuron_scores.argsort(descending=True)[neurons:]
+        with torch.no_grad():
+            output = layer.get_submodule(architecture.attention_output)
+            for head in lost_heads:
+                output.weight[:, head * 8 : (head + 1) * 8] = 0
+            layer.get_submodule(architecture.down).weight[:, lost_neurons] = 0
+    assert torch.allclose(logits(model), logits(masked), atol=1e-5)
+    assert not torch.allclose(logits(model), logits(classifier(family)), atol=1e-2)
+    assert model_shape(model) == after
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
+    family: str, classifier: Callable[[str], Any], tmp_path: Path
+) -> None:
+    model = classifier(family)
+    before = model_shape(model)
+    assert before is not None
+    full = sum(parameter.numel() for parameter in model.parameters())
+    cut(model, replace(before, heads=(1, 3), neurons=(24, 40)), scores(before))
+    save_model(model, tmp_path)
+    expected = logits(model).flatten().tolist()
+    program = (
+        "import sys, json, torch; from pathlib import Path; from compress.models.load import load_model\n"
+        "model = load_model(Path(sys.argv[1]), 'text-classification')\n"
+        f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
+        "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == pytest.approx(expected, abs=1e-6)
+    # 3 + 1 of 8 heads (4 matrices of 8 x 32 with 3 biases) and 40 + 24 neurons (2 x 32 + 1 bias each) are gone
+    removed = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
+    assert count_parameters(tmp_path, "torch") == full - removed
+
+
+def test_uniform_neurons_load_with_plain_transformers(classifier: Callable[[str], Any], tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    model = classifier("bert")
+    before = model_shape(model)
+    assert before is not None
+    cut(model, replace(before, neurons=(32, 32)), scores(before))
+    save_model(model, tmp_path)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert "compress_shapes" not in read_config(tmp_path)
+    assert plain.config.intermediate_size == 32
+    assert torch.allclose(logits(plain), logits(model), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
+    family: str, classifier: Callable[[str], Any], tmp_path: Path
+) -> None:
+    teacher = classifier(family)
+    student = copy.deepcopy(teacher)
+    keep_layers(student, (1,))
+    save_model(student, tmp_path)
+    architecture = ARCHITECTURES[teacher.config.model_type]
+    only = layers_of(teacher, architecture)[1]
+    layers_of(teacher, architecture)[0].forward = lambda hidden, *_, **__: hidden  # the first does nothing
+    reloaded = load_model(tmp_path, TASK)
+    assert len(layers_of(reloaded, architecture)) == 1
+    assert torch.equal(
+        layers_of(reloaded, architecture)[0].get_submodule(architecture.up).weight,
+        only.get_submodule(architecture.up).weight,
+    )
+    assert torch.allclose(logits(reloaded), logits(teacher), atol=1e-6)
+
+
+def test_evenly_spaced_layers_hold_the_first_and_the_last() -> None:
+    assert evenly_spaced(1, 6) == (0,)
+    assert evenly_spaced(2, 6) == (0, 5)
+    assert evenly_spaced(3, 6) == (0, 2, 5)
+    assert evenly_spaced(6, 12) == (0, 2, 4, 7, 9, 11)
+    assert all(len(set(evenly_spaced(count, 12))) == count for count in range(1, 13))
+
+
+def test_shape_is_read_from_the_configuration_alone(make_model: Callable[..., Path]) -> None:
+    shape = read_shape(read_config(make_model("distilbert")))
+    assert shape == Shape("distilbert", 2, 32, 8, (4, 4), (64, 64))
+    assert read_shape({"model_type": "unheard-of"}) is None
+
+
+def test_a_missing_head_is_refused_where_none_is_to_be_made(make_model: Callable[..., Path]) -> None:
+    with pytest.raises(InputError, match=r"lack classifier.*random"):
+        load_model(make_model("bert"), TASK)
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(
+    classifier: Callable[[str], Any], tmp_path: Path
+) -> None:
+    save_model(classifier("bert"), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["intermediate_size"] = 48
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="cannot load the model"):
+        load_model(tmp_path, TASK)

@@ -1,0 +1,275 @@
+"""export_onnx and the ONNX quantizers, against oracles."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from onnx import numpy_helper
+
+from compress.context import Context
+from compress.errors import CompressError, InputError
+from compress.models.load import load_model, save_model
+from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
+from compress.models.parameters import count_parameters
+from compress.models.reshape import model_shape
+from compress.models.tokenizer import copy_tokenizer
+from compress.recipe import Target
+from compress.runtimes import load, parity
+from compress.stages import export_onnx, prune_structured, quantize_onnx_4bit, quantize_onnx_dynamic
+from compress.store import Artifact
+from tests.chain import Chain
+
+TASK = "text-classification"
+
+
+def graph_of(folder: Path) -> onnx.ModelProto:
+    return onnx.load(str(folder / "model.onnx"))
+
+
+def kinds(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def context_of(chain: Chain, work: Path) -> Context:
+    def never(*_: Any) -> Artifact:
+        raise AssertionError("these stages keep no by-products")
+
+    return Context(chain.plan.task, 0, "cpu", False, work, lambda *_: None, never)
+
+
+@pytest.fixture
+def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], Artifact]:
+    """A classifier of a family whose two layers have 1 and 3 heads, 24 and 40 neurons."""
+
+    def make(family: str) -> Artifact:
+        torch.manual_seed(3)
+        model = load_model(make_model(family), TASK, labels=("bad", "good"))
+        shape = model_shape(model)
+        assert shape is not None
+        scores = [(torch.rand(4), torch.rand(64)) for _ in range(2)]
+        prune_structured.cut(model, replace(shape, heads=(1, 3), neurons=(24, 40)), scores)
+        folder = tmp_path / family
+        save_model(model, folder)
+        copy_tokenizer(make_model(family), folder)
+        return Artifact(folder, "0" * 64, "torch")
+
+    return make
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])
+def test_attention_fuses_in_every_layer_of_unevenly_pruned_models(
+    family: str, uneven: Callable[[str], Artifact], chain: Chain, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    facts = export_onnx.run(
+        model=uneven(family), config=export_onnx.Config(), context=context_of(chain, tmp_path), out=out
+    )
+    assert facts["fused"]["Attention"] == 2
+    assert kinds(graph_of(out))["Attention"] == 2
+    assert facts["parity"]["max_abs_difference"] < 1e-5
+    assert facts["parity"]["rows"] == 17
+
+
+def test_any_batch_any_length_and_any_padding_equal_torch(chain: Chain) -> None:
+    ours = load(chain.artifacts["onnx"].path, Target(), TASK)
+    torchs = load(chain.artifacts["pruned"].path, Target(runtime="torch"), TASK)
+    random = np.random.default_rng(0)
+    for rows, length in ((1, 1), (1, 5), (3, 17), (8, 64)):
+        ids = random.integers(5, 60, (rows, length))
+        mask = np.ones_like(ids)
+        mask[0, : length // 3] = 0  # padding on the left
+        mask[-1, 2 * length // 3 + 1 :] = 0  # and on the right
+        batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        assert np.abs(ours(batch) - torchs(batch)).max() < 1e-5, (rows, length)
+
+
+def test_the_folder_holds_what_other_tools_need(chain: Chain) -> None:
+    from transformers import AutoConfig, AutoTokenizer
+
+    folder = chain.artifacts["onnx"].path
+    assert AutoConfig.from_pretrained(folder).id2label == {0: "bad", 1: "good"}
+    assert AutoTokenizer.from_pretrained(folder)("good film")["input_ids"]
+    onnx.checker.check_model(str(folder / "model.onnx"))
+
+
+def test_past_the_tolerance_the_step_fails(chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(CompressError, match="exported model differs from torch by .* allowed is 1.6e-12"):
+        export_onnx.run(
+            model=chain.artifacts["pruned"],
+            config=export_onnx.Config(tolerance=1e-12),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+
+
+def test_attention_that_does_not_fuse_fails_the_step(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onnxruntime.transformers.fusion_options import FusionOptions
+
+    original = FusionOptions.__init__
+
+    def without_attention(self: Any, model_type: str) -> None:
+        original(self, model_type)
+        self.enable_attention = False
+
+    monkeypatch.setattr(FusionOptions, "__init__", without_attention)
+    with pytest.raises(CompressError, match="attention fused in 0 of 1 layers") as caught:
+        export_onnx.run(
+            model=chain.artifacts["pruned"],
+            config=export_onnx.Config(),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+    assert "fuse: never" in str(caught.value)
+
+
+def test_without_fusion_there_is_none(chain: Chain, tmp_path: Path) -> None:
+    facts = export_onnx.run(
+        model=chain.artifacts["pruned"],
+        config=export_onnx.Config(fuse="never"),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    assert facts["fused"] is None
+    assert kinds(graph_of(tmp_path))["Attention"] == 0
+    assert facts["parity"]["max_abs_difference"] < 1e-5
+
+
+def test_parameters_are_counted_alike_in_torch_and_onnx(chain: Chain) -> None:
+    torchs = count_parameters(chain.artifacts["pruned"].path, "torch")
+    for step in ("onnx", "int8", "int4"):
+        ours = parameters_in(chain.artifacts[step].path / "model.onnx")
+        assert ours == pytest.approx(torchs, rel=0.02), step
+
+
+def test_int8_weights_are_within_half_a_step(chain: Chain) -> None:
+    floats = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph_of(chain.artifacts["onnx"].path).graph.initializer
+    }
+    eights = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph_of(chain.artifacts["int8"].path).graph.initializer
+    }
+    checked = 0
+    for name, quantized in eights.items():
+        base = name.removesuffix("_quantized")
+        if base == name or base not in floats:
+            continue
+        scale, zero = eights[f"{base}_scale"], eights[f"{base}_zero_point"].astype(np.int32)
+        restored = (quantized.astype(np.int32) - zero) * scale
+        # a Gemm's matrix is turned when it becomes a MatMul
+        turned = floats[base].T if floats[base].ndim == 2 else floats[base]
+        assert any(
+            expected.shape == restored.shape and (np.abs(restored - expected) <= 0.5001 * scale + 1e-9).all()
+            for expected in (floats[base], turned)
+        ), base
+        checked += 1
+    assert checked >= 6
+
+
+def test_int8_uses_seven_bits_unless_told_otherwise(chain: Chain) -> None:
+    model = graph_of(chain.artifacts["int8"].path)
+    weights = [
+        numpy_helper.to_array(tensor)
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 2
+    ]
+    assert weights
+    assert max(np.abs(weight.astype(int)).max() for weight in weights) <= 64
+    assert kinds(model)["MatMulInteger"] >= 3
+    assert kinds(model)["MatMul"] == 0
+
+
+def test_split_attention_computes_the_same(chain: Chain, tmp_path: Path) -> None:
+    source = chain.artifacts["onnx"].path / "model.onnx"
+    model = read_float_graph(source)
+    assert split_attention(model) == 1
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    onnx.checker.check_model(str(tmp_path / "model.onnx"))
+    before = load(source.parent, Target(), TASK)
+    after = load(tmp_path, Target(), TASK)
+    ids = np.random.default_rng(1).integers(5, 60, (4, 20))
+    mask = np.ones_like(ids)
+    mask[1, 11:] = 0
+    mask[2, :5] = 0
+    batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    assert np.abs(before(batch) - after(batch)).max() < 1e-5
+
+
+def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
+    split = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    split_attention(split)
+    floats = {tensor.name: numpy_helper.to_array(tensor) for tensor in split.graph.initializer}
+    model = graph_of(chain.artifacts["int4"].path)
+    packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    checked = 0
+    for node in model.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        sizes = {item.name: item.i for item in node.attribute}
+        name = next(name for name in floats if node.input[1].startswith(f"{name}_Q"))
+        blob = packed[node.input[1]]  # (outputs, blocks, block / 2)
+        codes = np.stack([blob & 15, blob >> 4], axis=-1).reshape(sizes["N"], -1, sizes["block_size"])
+        scale = np.abs(packed[node.input[2]].reshape(sizes["N"], -1, 1))
+        signed = packed[node.input[2]].reshape(sizes["N"], -1, 1)
+        restored = ((codes.astype(int) - 8) * signed).reshape(sizes["N"], -1)[:, : sizes["K"]]
+        error = np.abs(restored - floats[name].T).reshape(sizes["N"], -1, sizes["block_size"])
+        clipped = codes == 15  # the range is -8 to 7: what lies above 7.5 steps is cut to 7
+        assert (error[~clipped] <= np.broadcast_to(0.5001 * scale, error.shape)[~clipped] + 1e-9).all(), name
+        assert (error <= 1.0001 * scale).all(), name
+        checked += 1
+    assert checked >= 6
+    assert kinds(model)["MatMul"] == 0
+    assert kinds(model)["GatherBlockQuantized"] == 3
+
+
+@pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_4bit])
+def test_a_quantized_graph_is_not_quantized_again(stage: Any, chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="quantized already"):
+        stage.run(
+            model=chain.artifacts["int8"],
+            config=stage.Config(),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+
+
+def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.bias"))
+    bias.CopyFrom(numpy_helper.from_array(np.array([100, 0], dtype=np.float32), bias.name))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
+    with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
+        parity.gate(chain.artifacts["onnx"].path, tmp_path, chain.plan.task, 0.8)
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(InputError, match="not a readable ONNX file"):
+        read_float_graph(tmp_path / "model.onnx")
+    with pytest.raises(CompressError, match="onnxruntime cannot load the model"):
+        load(tmp_path, Target(), TASK)
+
+
+def test_the_session_uses_the_threads_of_the_target(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = onnxruntime.InferenceSession
+
+    def watch(path: str, options: onnxruntime.SessionOptions, **rest: Any) -> onnxruntime.InferenceSession:
+        seen.append(options.intra_op_num_threads)
+        return original(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watch)
+    load(chain.artifacts["onnx"].path, Target(threads=1), TASK)
+    assert seen == [1]

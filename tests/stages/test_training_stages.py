@@ -1,0 +1,78 @@
+"""finetune, distill and prune_structured on the tiny model."""
+
+import pytest
+
+from compress.errors import InputError
+from compress.models.architectures import Shape, read_config, read_shape
+from compress.models.parameters import count_parameters
+from compress.stages import distill, prune_structured
+from tests.chain import Chain
+
+
+def test_finetune_learns_and_names_the_labels(chain: Chain) -> None:
+    facts = chain.artifacts["teacher"].facts
+    assert facts["losses"][0] > 3 * facts["losses"][-1]
+    assert facts["best_validation_score"] >= 0.9
+    assert read_config(chain.artifacts["teacher"].path)["id2label"] == {"0": "bad", "1": "good"}
+
+
+def test_finetune_counts_its_steps(chain: Chain) -> None:
+    assert chain.artifacts["teacher"].facts["steps"] == 16 * 48 // 8
+
+
+def test_the_student_has_the_layers_it_was_told(chain: Chain) -> None:
+    assert chain.artifacts["student"].facts["layers_kept"] == [0]
+    shape = read_shape(read_config(chain.artifacts["student"].path))
+    assert shape is not None
+    assert shape.layers == 1
+
+
+def test_the_teacher_is_asked_once_for_distilling_and_recovering(chain: Chain) -> None:
+    asked = list((chain.runs_dir / "store").glob("teacher_logits-*"))
+    assert len(asked) == 1
+
+
+def test_pruning_leaves_really_smaller_shapes(chain: Chain) -> None:
+    before, after = chain.artifacts["student"], chain.artifacts["pruned"]
+    assert read_shape(read_config(after.path)) == Shape("bert", 1, 32, 8, (2,), (32,))
+    removed = 2 * (4 * 8 * 32 + 3 * 8) + 32 * (2 * 32 + 1)
+    assert count_parameters(before.path, "torch") - count_parameters(after.path, "torch") == removed
+
+
+@pytest.mark.parametrize(
+    ("heads", "ffn", "multiple", "expected"),
+    [
+        (0.0, 0.0, 8, ((12, 12), (1536, 1536))),
+        (0.5, 0.75, 8, ((6, 6), (384, 384))),
+        (0.66, 0.9, 16, ((4, 4), (160, 160))),
+        (0.1, 0.999, 8, ((11, 11), (8, 8))),
+    ],
+)
+def test_shrink_rounds_to_sizes_that_kernels_like(
+    heads: float, ffn: float, multiple: int, expected: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    config = prune_structured.Config(heads=heads, ffn=ffn, multiple_of=multiple)
+    after = prune_structured.shrink(Shape("bert", 2, 384, 32, (12, 12), (1536, 1536)), config)
+    assert (after.heads, after.neurons) == expected
+
+
+def test_an_empty_layer_is_refused() -> None:
+    config = prune_structured.Config(heads=0.9)
+    with pytest.raises(InputError, match="removing 90% of 4 heads leaves a layer empty") as caught:
+        prune_structured.shrink(Shape("bert", 1, 32, 8, (4,), (64,)), config)
+    assert caught.value.fix == "remove at most 0.75"
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (7, "student of 7 layers cannot be taken from a teacher of 6"),
+        ((0, 6), "layers \\[0, 6\\] cannot"),
+        ((1, 1), "cannot"),
+    ],
+)
+def test_layers_that_the_teacher_does_not_have_are_refused(layers: object, message: str) -> None:
+    config = distill.Config.model_validate({"layers": layers})
+    teacher = Shape("bert", 6, 32, 8, (4,) * 6, (64,) * 6)
+    with pytest.raises(InputError, match=message):
+        distill.STAGE.shape(config, {"teacher": teacher})

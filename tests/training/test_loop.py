@@ -1,0 +1,195 @@
+"""The training loop, against hand-made oracles on the tiny model."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from compress.context import Context
+from compress.errors import CompressError
+from compress.models.load import load_model
+from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.recipe import Origin, TaskSpec
+from compress.store import Artifact
+from compress.tasks import load_task
+from compress.data.sources import Sources
+from compress.training.config import TrainingConfig
+from compress.training.loop import _Collator, set_seed, train
+
+TASK = "text-classification"
+
+
+@pytest.fixture
+def context(reviews: Path, tmp_path: Path) -> Context:
+    spec = TaskSpec(train=str(reviews / "train.csv"), max_length=16, validation_fraction=0.25)
+    task = load_task(spec, Sources().table, 0, Origin())
+
+    def never(*_: Any) -> Artifact:
+        raise AssertionError
+
+    return Context(task, 0, "cpu", False, tmp_path, lambda *_: None, never)
+
+
+@pytest.fixture
+def fresh(make_model: Callable[..., Path]) -> Callable[[], tuple[Any, Tokenizer]]:
+    def make() -> tuple[Any, Tokenizer]:
+        set_seed(0)
+        folder = make_model()
+        return load_model(folder, TASK, labels=("bad", "good")), load_tokenizer(folder)
+
+    return make
+
+
+def weights(model: Any) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+FAST = {"learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
+
+
+def test_training_learns_and_reports_each_epoch(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    seen: list[tuple[str, int, int]] = []
+    context = replace(context, progress=lambda *args: seen.append(args))
+    model, tokenizer = fresh()
+    facts = train(model, tokenizer, TrainingConfig(epochs=12, **FAST), context, what="learning")
+    assert facts["steps"] == 12 * 6
+    assert len(facts["validation_scores"]) == 12
+    assert facts["best_validation_score"] == max(facts["validation_scores"]) >= 0.9
+    assert seen[-1] == ("learning", 72, 72)
+    assert [done for _, done, _ in seen[:72]] == list(range(1, 73))
+
+
+def test_the_best_epoch_is_kept(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    model, tokenizer = fresh()
+    facts = train(model, tokenizer, TrainingConfig(epochs=10, **FAST), context, what="learning")
+    rows = context.task.encode(context.task.validation, tokenizer)
+    batch = {name: torch.from_numpy(array) for name, array in tokenizer.pad(rows).items()}
+    with torch.no_grad():
+        logits = model(**batch).logits.numpy()
+    score = context.task.score(logits, np.array([row["labels"] for row in rows]))
+    assert score == pytest.approx(facts["best_validation_score"], abs=1e-5)
+
+
+def test_same_seed_same_weights_other_seed_others(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    found = []
+    for seed in (0, 0, 1):
+        model, tokenizer = fresh()
+        train(model, tokenizer, TrainingConfig(epochs=1, **FAST), replace(context, seed=seed), what="learning")
+        found.append(weights(model))
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+def test_accumulated_gradients_equal_one_large_batch(
+    context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]
+) -> None:
+    # without dropout, one step over all rows must not depend on how they are cut into batches
+    found = []
+    for size, accumulation in ((48, 1), (12, 4)):
+        model, tokenizer = fresh()
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        model.config.attention_probs_dropout_prob = 0.0
+        config = TrainingConfig(
+            epochs=1,
+            batch_size=size,
+            gradient_accumulation=accumulation,
+            learning_rate=1e-3,
+            warmup=0,
+            schedule="constant",
+            max_grad_norm=0.5,
+        )
+        facts = train(model, tokenizer, config, context, what="learning")
+        assert facts["steps"] == 1
+        found.append(weights(model))
+    assert torch.allclose(found[0], found[1], atol=2e-5)
+
+
+def test_the_head_learns_at_its_own_rate(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    model, tokenizer = fresh()
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    config = TrainingConfig(
+        epochs=1,
+        batch_size=48,
+        learning_rate=1e-4,
+        head_learning_rate=1e-2,
+        warmup=0,
+        schedule="constant",
+        weight_decay=0,
+    )
+    train(model, tokenizer, config, context, what="learning")
+    # AdamW's first step moves every weight by its rate
+    moved = {name: (parameter - before[name]).abs().max().item() for name, parameter in model.named_parameters()}
+    assert moved["classifier.weight"] == pytest.approx(1e-2, rel=1e-2)
+    assert moved["bert.pooler.dense.weight"] == pytest.approx(1e-2, rel=1e-2)
+    assert moved["bert.encoder.layer.0.output.dense.weight"] == pytest.approx(1e-4, rel=1e-2)
+
+
+def test_patience_stops_early(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    model, tokenizer = fresh()
+    config = TrainingConfig(epochs=30, batch_size=8, learning_rate=1e-12, head_learning_rate=1e-12, patience=2)
+    facts = train(model, tokenizer, config, context, what="learning")
+    assert len(facts["validation_scores"]) == 3
+
+
+def test_a_loss_that_is_no_number_stops_the_training(
+    context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]
+) -> None:
+    model, tokenizer = fresh()
+    with torch.no_grad():
+        model.classifier.bias.fill_(float("nan"))
+    with pytest.raises(CompressError, match="training loss is nan at step 10"):
+        train(model, tokenizer, TrainingConfig(epochs=2, **FAST), context, what="learning")
+
+
+def test_batches_are_padded_to_their_own_longest(fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    _, tokenizer = fresh()
+    encoded = tokenizer.encode(["good", "the film was good"], None, 16)
+    rows = [{**row, "labels": 1, "teacher_logits": np.array([0.5, 1.5], dtype=np.float32)} for row in encoded]
+    batch = _Collator(tokenizer, {"input_ids", "attention_mask"})(rows)
+    assert set(batch) == {"input_ids", "attention_mask", "labels", "teacher_logits"}
+    assert batch["input_ids"].shape == (2, 6)
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0], [1] * 6]
+    assert batch["teacher_logits"].shape == (2, 2)
+
+
+def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
+    context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]
+) -> None:
+    # the teacher says the opposite of the labels: a student that follows it must be wrong
+    model, tokenizer = fresh()
+    opposite = np.array(
+        [[4.0, -4.0] if row.label == 1 else [-4.0, 4.0] for row in context.task.train], dtype=np.float32
+    )
+
+    def follow(student: torch.Tensor, teacher: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(student, teacher)
+
+    alone = replace(context, task=replace(context.task, validation=[]))  # type: ignore[type-var]
+    train(
+        model,
+        tokenizer,
+        TrainingConfig(epochs=12, **FAST),
+        alone,
+        what="x",
+        teacher_logits=opposite,
+        loss=follow,
+    )
+    rows = context.task.encode(context.task.validation, tokenizer)
+    with torch.no_grad():
+        logits = model(**{name: torch.from_numpy(array) for name, array in tokenizer.pad(rows).items()}).logits
+    labels = np.array([row["labels"] for row in rows])
+    assert context.task.score(logits.numpy(), labels) <= 0.2
+
+
+@pytest.mark.gpu
+def test_mixed_precision_on_a_gpu_learns(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+    model, tokenizer = fresh()
+    facts = train(model, tokenizer, TrainingConfig(epochs=12, **FAST), replace(context, device="cuda"), what="learning")
+    assert facts["best_validation_score"] >= 0.9
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
