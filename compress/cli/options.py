@@ -8,7 +8,18 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-DATA_FIELDS = ("train", "validation", "test", "max_length", "train_rows", "overlap", "incomplete", "metric")
+DATA_FIELDS = (
+    "train",
+    "validation",
+    "test",
+    "max_length",
+    "train_rows",
+    "validation_fraction",
+    "test_fraction",
+    "overlap",
+    "incomplete",
+    "metric",
+)
 COLUMN_ROLES = ("text", "text_pair", "label")
 
 
@@ -33,12 +44,21 @@ def model_options(
 
 def option(name: str, help_text: str, metavar: str = "TEXT") -> inspect.Parameter:
     """An optional text option."""
-    declared = typer.Option(
-        f"--{name.replace('_', '-')}", help=help_text, metavar=metavar, show_default=False
-    )
+    declared = typer.Option(f"--{name.replace('_', '-')}", help=help_text, metavar=metavar, show_default=False)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, declared]
     )
+
+
+def flags(parameters: Iterable[inspect.Parameter]) -> set[str]:
+    """The options among them that take no value."""
+    found: set[str] = set()
+    for parameter in parameters:
+        kind, *declared = get_args(parameter.annotation) or (None,)
+        if kind in {bool, bool | None}:
+            names = [declared[0].default, *declared[0].param_decls]  # Typer takes the first for a default
+            found.update(flag for name in names if isinstance(name, str) for flag in name.split("/"))
+    return found
 
 
 def with_signature(
@@ -85,9 +105,7 @@ def data_options() -> list[inspect.Parameter]:
     """Options that name the data and its columns."""
     from compress.recipe import TaskSpec
 
-    columns = [
-        option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME") for role in COLUMN_ROLES
-    ]
+    columns = [option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME") for role in COLUMN_ROLES]
     return [*model_options(TaskSpec, only=DATA_FIELDS), *columns]
 
 
@@ -104,15 +122,13 @@ def take_data(given: dict[str, Any]) -> dict[str, Any]:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = name.replace("__", "-").replace("_", "-")
     default = field.get_default(call_default_factory=True)
-    shown = "" if field.is_required() or default is None else f" \\[default: {_plain(default)}]"
+    shown = "" if field.is_required() or default is None else f" [default: {_plain(default)}]"
     help_text = f"{(field.description or '').strip()}{shown}"
     if field.annotation is bool:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False)
         annotation: Any = Annotated[bool | None, declared]
     else:
-        declared = typer.Option(
-            f"--{flag}", help=help_text, metavar=_metavar(field.annotation), show_default=False
-        )
+        declared = typer.Option(f"--{flag}", help=help_text, metavar=_metavar(field.annotation), show_default=False)
         annotation = Annotated[str | None, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

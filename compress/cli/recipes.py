@@ -1,4 +1,4 @@
-"""`compress recipes` and `compress schema`: the shipped recipes, and the JSON Schema that editors check them with."""
+"""`compress recipes` and `compress schema`: the shipped recipes, and the JSON Schema for editors."""
 
 from pathlib import Path
 
@@ -47,9 +47,7 @@ def find_recipe(name: str) -> Path:
 def list_recipes() -> None:
     """List the shipped recipes."""
     for name, path in shipped().items():
-        comments = [
-            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"
-        ]
+        comments = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
         about = next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
         print(f"{name:<32} {about}")
     print(f"\nrun one:  compress run {next(iter(shipped()))}\nthey are: {shipped_folder()}")

@@ -1,5 +1,6 @@
 """`compress run` and `compress plan`."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -43,7 +44,7 @@ def run(
 
 
 def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> "Result":
-    """Plan and run a recipe, print its result, and exit with 1 if a measurement failed, 3 if the goal is missed."""
+    """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.cli.console import Terminal, print_report
     from compress.plan import make_plan
     from compress.runner import run_plan
@@ -51,11 +52,12 @@ def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     with Terminal(quiet=json_output) as terminal:
         result = run_plan(make_plan(recipe, origin, terminal.announce), runs_dir, terminal)
     if json_output:
-        print(result.report.model_dump_json(indent=1) if result.report else "{}")
+        places = {step.name: str(result.folder / "steps" / step.name) for step in recipe.steps}
+        print(result.report.model_dump_json(indent=1) if result.report else json.dumps({"artifacts": places}))
     else:
         if result.did_nothing:
-            measured = " and measurements are" if result.report else " are"
-            print(f"nothing to do: all {len(recipe.steps)} steps{measured} done")
+            measured = " and measurement" if result.report else ""
+            print(f"nothing to do: every step{measured} is done")
         if result.report:
             print_report(result.report)
             print(f"report: {result.folder / 'report.md'} and .json")
@@ -76,8 +78,6 @@ def plan(
     json_output: Json = False,
 ) -> None:
     """Check a recipe and its data, and say what a run would do."""
-    import json
-
     from compress.cli.console import Terminal
     from compress.plan import make_plan
     from compress.recipe import load_recipe

@@ -1,6 +1,6 @@
-"""One command for each technique, made from its stage: `compress finetune`, `distill`, `prune`, `export`, `quantize`.
+"""One command for each verb, made from its stages: `compress finetune`, `distill`, `prune`, `export`, `quantize`.
 
-A command is named by the verb at the head of its stages' names; where a verb has several stages, `--how` chooses.
+A command is named by the word at the head of its stages' names; where it has several stages, `--how` chooses.
 """
 
 import inspect
@@ -19,13 +19,18 @@ DEFAULT_HOW = {"quantize": "onnx_dynamic"}
 """The technique of a verb that has several, where `--how` is left out."""
 
 
+def verb_of(stage: str) -> str:
+    """The verb at the head of a stage's name."""
+    return stage.partition("_")[0]
+
+
 def verbs() -> dict[str, list[str]]:
     """Names of stages by their verb, in the order of the names."""
     from compress import stages
 
     found: dict[str, list[str]] = {}
     for name in stages.names():
-        found.setdefault(name.partition("_")[0], []).append(name)
+        found.setdefault(verb_of(name), []).append(name)
     return found
 
 
@@ -42,7 +47,8 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
     parameters: dict[str, inspect.Parameter] = {}
     if len(names) > 1:
         hows = [_how(verb, name) for name in names]
-        help_text = f"Technique. \\[default: {DEFAULT_HOW[verb]}]"
+        default = DEFAULT_HOW.get(verb)
+        help_text = f"Technique. [default: {default}]" if default else "Technique."
         parameters["how"] = options.option("how", help_text, "|".join(hows))
     for name in names:
         stage = stages.find(name)
@@ -66,24 +72,25 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
     how = chosen.pop("how", None) or DEFAULT_HOW.get(verb)
     by_how = {_how(verb, name): name for name in names}
     if len(names) > 1 and how not in by_how:
-        raise InputError(
-            f"{verb} has no technique '{how}'", where="--how", fix=did_you_mean(str(how), by_how)
-        )
+        what = f"{verb} has no technique '{how}'" if how else f"{verb} has several techniques"
+        raise InputError(what, where="--how", fix=did_you_mean(str(how or ""), by_how))
     name = by_how[str(how)] if len(names) > 1 else names[0]
     roles = {role: chosen.pop(role) for role in list(stages.find(name).inputs)[1:] if chosen.get(role)}
     return {"stage": name, **roles, **options.settings_from(chosen)}
 
 
 def summary(names: list[str]) -> str:
-    """The help text of a verb: what its stages' modules say."""
+    """The help text of a verb: what its stages' modules say, the default technique first."""
     import sys
 
     from compress import stages
 
-    texts = []
-    for name in names:
+    default = f"{verb_of(names[0])}_{DEFAULT_HOW.get(verb_of(names[0]))}"
+    texts: list[str] = []
+    for name in sorted(names, key=lambda name: name != default):
         module = sys.modules[stages.find(name).config.__module__]
-        texts.append((module.__doc__ or "").split("```yaml")[0].strip())
+        text = (module.__doc__ or "").split("```yaml")[0].strip()
+        texts.append(text if not texts else f"--how {_how(verb_of(name), name)}: {text}")
     return "\n\n".join(texts)
 
 
@@ -119,7 +126,9 @@ def _command(verb: str, names: list[str]) -> Any:
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")
         task = options.take_data(given)
-        step = {"name": verb, role: first_input, **step_from(verb, names, given)}
+        step = step_from(verb, names, given)
+        reads = next(iter(stages.find(step["stage"]).inputs))
+        step = {"name": verb, reads: first_input, **step}
         origin = Origin()
         recipe = validate(
             Recipe, {"name": verb, "seed": seed, "task": task, "steps": [step]}, origin, label="the options"
@@ -127,7 +136,7 @@ def _command(verb: str, names: list[str]) -> Any:
         result = finish(recipe, origin, runs_dir, json_output=json_output)
         if out is not None:
             copy_artifact(result.artifacts[verb].path, out)
-            print(f"copied to: {out}")
+            typer.echo(f"copied to: {out}", err=json_output)
 
     return options.with_signature(run_step, parameters, summary(names))
 
