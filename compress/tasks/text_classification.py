@@ -200,7 +200,7 @@ def _check_columns(spec: TaskSpec, origin: Origin) -> None:
 def _labels(found: Sequence[str]) -> tuple[str, ...]:
     """Distinct labels, in numeric order if all are whole numbers, else in alphabetical order."""
     distinct = set(found)
-    if all(label.lstrip("-").isdecimal() for label in distinct):
+    if all(label.removeprefix("-").isdecimal() for label in distinct):
         return tuple(sorted(distinct, key=lambda label: (int(label), label)))
     return tuple(sorted(distinct))
 

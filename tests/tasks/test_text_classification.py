@@ -1,0 +1,303 @@
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score
+
+from compress.data.sources import Sources
+from compress.errors import InputError
+from compress.recipe import Origin, TaskSpec
+from compress.tasks import load_task, names
+from compress.tasks.text_classification import Row, TextClassification
+
+TRAIN = [(f"train {number}", "bad" if number % 2 else "good") for number in range(20)]
+TEST = [(f"test {number}", "bad" if number % 2 else "good") for number in range(6)]
+LINES = {("task", key): line for line, key in enumerate(("type", "train", "validation", "test", "columns"), 3)}
+ORIGIN = Origin("recipe.yaml", {**LINES, ("task", "columns", "label"): 8})
+
+
+@pytest.fixture
+def load(tmp_path):
+    """Loads a task from lists of rows; a part that is None is left out."""
+
+    def write(part, rows, header):
+        with (tmp_path / f"{part}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([header, *rows])
+        return f"{part}.csv"
+
+    def load_rows(train=TRAIN, test=TEST, validation=None, *, header=("text", "label"), seed=0, labels=None, **spec):
+        parts = {"train": train, "test": test, "validation": validation}
+        sources = {part: write(part, rows, header) for part, rows in parts.items() if rows is not None}
+        return load_task(TaskSpec(**sources, **spec), Sources(tmp_path).table, seed, ORIGIN, labels)
+
+    return load_rows
+
+
+@pytest.fixture
+def refused(load):
+    def refuse(*rows, **spec):
+        with pytest.raises(InputError) as caught:
+            load(*rows, **spec)
+        assert caught.value.fix
+        return caught.value
+
+    return refuse
+
+
+def texts(rows):
+    return [row.text for row in rows]
+
+
+def test_rows_are_read_split_and_numbered(load):
+    task = load()
+    assert task.labels == ("bad", "good")
+    assert (len(task.train), len(task.validation), len(task.test)) == (18, 2, 6)
+    assert sorted(texts(task.train + task.validation)) == sorted(text for text, _ in TRAIN)
+    assert task.test[0] == Row("test 0", None, 1)
+    assert (task.overlap, task.notes) == (0, ())
+
+
+def test_the_split_depends_on_the_seed(load):
+    assert texts(load(seed=1).validation) == texts(load(seed=1).validation)
+    assert texts(load(seed=1).validation) != texts(load(seed=2).validation)
+
+
+def test_a_validation_file_leaves_train_whole(load):
+    task = load(validation=[("held", "good"), ("out", "bad")])
+    assert (len(task.train), texts(task.validation)) == (20, ["held", "out"])
+
+
+def test_columns_map_roles_to_names(load):
+    task = load(header=("review", "stars"), columns={"text": "review", "label": "stars"})
+    assert task.test[1] == Row("test 1", None, 0)
+
+
+def test_a_pair_of_texts_is_read(load):
+    rows = [(f"a {n}", f"b {n}", str(n % 2)) for n in range(10)]
+    task = load(rows, None, header=("one", "two", "label"), columns={"text": "one", "text_pair": "two"})
+    assert {(row.text, row.text_pair) for row in task.train} <= {(a, b) for a, b, _ in rows}
+    assert len(task.train) == 9
+
+
+@pytest.mark.parametrize(
+    ("columns", "what", "line", "fix"),
+    [
+        ({"label": "labl"}, "train.csv has no column 'labl'", 8, "did you mean 'label'?"),
+        ({"text": "body"}, "train.csv has no column 'body'", 7, "accepted: label, text"),
+        ({"text_pair": "other"}, "train.csv has no column 'other'", 7, "accepted: label, text"),
+        ({"txt": "text"}, "text_classification has no column role 'txt'", 7, "did you mean 'text'?"),
+    ],
+)
+def test_a_missing_column_or_role_is_told(refused, columns, what, line, fix):
+    error = refused(columns=columns)
+    assert (error.what, error.where) == (what, f"recipe.yaml:{line}")
+    assert fix in error.fix
+
+
+def test_an_unknown_task_lists_the_known_ones(refused):
+    error = refused(type="text_clasification")
+    assert error.what == "unknown task type 'text_clasification'"
+    assert "did you mean 'text_classification'?" in error.fix
+    assert error.where == "recipe.yaml:3"
+    assert "text_classification" in names()
+
+
+@pytest.mark.parametrize(("part", "line"), [("test", 6), ("validation", 5)])
+def test_labels_that_train_does_not_know_are_counted_and_told(refused, part, line):
+    rows = [("x", "good"), ("y", "ugly"), ("z", "ugly"), ("w", "fair")]
+    error = refused(**{part: rows})
+    assert error.what == f"3 {part} rows have unknown labels: 'fair', 'ugly'"
+    assert (error.where, error.fix) == (f"recipe.yaml:{line}", "known labels: 'bad', 'good'")
+
+
+def test_a_models_labels_come_before_the_datas(load, refused):
+    assert load(labels=["good", "bad"]).labels == ("good", "bad")
+    assert load(labels=["good", "bad"]).test[0].label == 0
+    assert refused(labels=["good", "fine"]).what == "10 train rows have unknown labels: 'bad'"
+
+
+def test_many_labels_are_shortened_in_a_message(load):
+    rows = [(f"text {n}", f"class {n:02}") for n in range(30)]
+    with pytest.raises(InputError, match=r"'class 05', … \(30 in all\)"):
+        load(rows, None).check_labels({0: "a"}, "m", None)
+
+
+def test_a_single_label_is_refused(refused):
+    error = refused([("a", "good"), ("b", "good ")], None)
+    assert (error.what, error.where) == ("all training rows have the label 'good'", "recipe.yaml:4")
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (["10", "9", "2"], ("2", "9", "10")),
+        (["1", "-1", "0"], ("-1", "0", "1")),
+        (["10", "9", "x"], ("10", "9", "x")),
+        (["1.5", "10", "9"], ("1.5", "10", "9")),
+        (["--1", "-", "3"], ("-", "--1", "3")),
+        (["01", "1", "0"], ("0", "01", "1")),
+        ([" b", "a ", "b"], ("a", "b")),
+    ],
+)
+def test_whole_numbers_are_ordered_as_numbers_and_all_else_as_text(load, found, expected):
+    assert load([(f"text {n}", label) for n, label in enumerate(found)], None).labels == expected
+
+
+INCOMPLETE = [*TRAIN, ("no label", ""), ("blank label", "  "), ("  ", "good"), ("", "")]
+
+
+def test_rows_without_a_text_or_a_label_are_refused_and_counted(refused):
+    error = refused(INCOMPLETE)
+    assert error.what == "4 of 24 rows of train.csv lack a text or a label"
+    assert error.where == "recipe.yaml:4"
+    assert "task.incomplete: drop" in error.fix
+
+
+def test_rows_without_a_text_or_a_label_are_dropped_and_reported(load):
+    task = load(INCOMPLETE, [*TEST, ("no label", "")], incomplete="drop")
+    assert (len(task.train) + len(task.validation), len(task.test)) == (20, 6)
+    assert task.notes == ("5 rows without a text or a label were left out",)
+    assert task.train_key == load().train_key
+
+
+def test_a_file_of_incomplete_rows_alone_is_refused(refused):
+    error = refused([("a", ""), ("", "b")], incomplete="drop")
+    assert error.what == "no row of train.csv has both a text and a label"
+
+
+LEAKED = [*TEST, ("train 3 ", "bad"), ("train 4", "bad"), ("train 4", "good")]
+
+
+def test_test_rows_in_train_are_refused_and_counted(refused):
+    error = refused(test=LEAKED)
+    assert error.what.startswith("3 of 9 test rows also stand in train")
+    assert error.where == "recipe.yaml:6"
+    assert "task.overlap: drop" in error.fix
+
+
+def test_test_rows_in_train_are_allowed_and_reported(load):
+    task = load(test=LEAKED, overlap="allow")
+    assert (task.overlap, len(task.train) + len(task.validation)) == (3, 20)
+    assert task.notes == ("3 of 9 test rows also stand in train (allowed by the recipe)",)
+    assert task.train_key == load().train_key
+
+
+def test_test_rows_in_train_are_dropped_from_train_and_reported(load):
+    task = load(test=LEAKED, overlap="drop")
+    assert (task.overlap, len(task.test)) == (3, 9)
+    left = texts(task.train + task.validation)
+    assert (len(left), "train 3" in left, "train 4" in left) == (18, False, False)
+    assert task.notes == ("3 of 9 test rows also stand in train (left out of train)",)
+
+
+def test_pairs_overlap_only_if_both_texts_do(load):
+    header, columns = ("text", "other", "label"), {"text_pair": "other"}
+    train = [(f"a {n}", f"b {n}", str(n % 2)) for n in range(10)]
+    test = [("a 1", "b 1", "1"), ("a 1", "b 2", "1")]
+    assert load(train, test, header=header, columns=columns, overlap="allow").overlap == 1
+
+
+def test_train_rows_takes_so_many_before_the_split(load):
+    task = load(train_rows=10, validation_fraction=0.2)
+    assert (len(task.train), len(task.validation)) == (8, 2)
+    assert texts(load(train_rows=10, seed=1).train) != texts(load(train_rows=10, seed=2).train)
+
+
+def test_a_test_fraction_is_held_out_of_train(load):
+    task = load(test=None, test_fraction=0.25)
+    assert (len(task.test), len(task.train), len(task.validation)) == (5, 13, 2)
+    assert len(set(texts(task.train + task.validation + task.test))) == 20
+    assert task.notes == ("the test rows are 25% of the training file, drawn by the seed",)
+
+
+def test_without_training_rows_the_labels_are_those_of_the_test_rows(load):
+    task = load(train=None)
+    assert (task.labels, len(task.train), len(task.test)) == (("bad", "good"), 0, 6)
+
+
+def test_another_test_file_changes_the_test_key_alone(load):
+    one, other = load(), load(test=[("another", "good")])
+    assert one.train_key == other.train_key
+    assert one.test_key != other.test_key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train": [*TRAIN, ("more", "good")]},
+        {"train": [("train 0", "bad"), *TRAIN[1:]]},
+        {"validation": TRAIN[:2]},
+        {"train_rows": 12},
+        {"seed": 1},
+        {"max_length": 64},
+        {"metric": "f1_macro"},
+        {"labels": ["good", "bad"]},
+    ],
+)
+def test_the_train_key_changes_with_all_that_a_stage_sees(load, change):
+    assert load(**change).train_key != load().train_key
+
+
+def scored(metric, logits, labels, count):
+    task = TextClassification(TaskSpec(metric=metric), tuple(map(str, range(count))), [], [], [], 0, (), "", "")
+    return task.score(np.asarray(logits, dtype=float), np.asarray(labels))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_scores_are_those_of_sklearn(seed):
+    random = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(4), random.integers(0, 4, 60)])
+    logits = random.normal(size=(64, 4)) + 1.5 * np.eye(4)[labels]
+    predicted = logits.argmax(axis=1)
+    assert scored("accuracy", logits, labels, 4) == pytest.approx(accuracy_score(labels, predicted))
+    macro = f1_score(labels, predicted, average="macro")
+    assert scored("f1_macro", logits, labels, 4) == pytest.approx(macro)
+
+
+def test_a_class_without_test_rows_does_not_count_for_f1():
+    # class 0: precision 1, recall 1/2, f1 2/3; class 1: f1 1; class 2 has no rows, one false alarm
+    logits = np.eye(3)[[0, 2, 1]]
+    assert scored("f1_macro", logits, [0, 0, 1], 3) == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_the_scores_reach_their_bounds():
+    assert scored("accuracy", np.eye(2), [0, 1], 2) == 1.0
+    assert scored("f1_macro", np.eye(2), [1, 0], 2) == 0.0
+
+
+@pytest.fixture(scope="module")
+def tokenizer(make_model):
+    from compress.models.tokenizer import load_tokenizer
+
+    return load_tokenizer(Path(make_model("bert")))
+
+
+def test_encoding_cuts_to_the_tasks_length_and_keeps_the_labels(load, tokenizer):
+    rows = [("the film was good", "good"), (" ".join(["good"] * 50), "good"), ("bad", "bad")]
+    task = load(rows, rows, overlap="allow", max_length=8)
+    encoded = task.encode(task.test, tokenizer)
+    assert [len(row["input_ids"]) for row in encoded] == [6, 8, 3]
+    assert [row["labels"] for row in encoded] == [1, 1, 0]
+    assert encoded[0]["attention_mask"] == [1] * 6
+    assert [len(row["input_ids"]) for row in task.encode(task.test, tokenizer, 4)] == [4, 4, 3]
+    assert task.encode([], tokenizer) == []
+
+
+def test_encoding_a_pair_marks_the_second_text(load, tokenizer):
+    rows = [("good film", "bad", str(n)) for n in range(2)]
+    task = load(rows, None, header=("text", "other", "label"), columns={"text_pair": "other"})
+    (encoded,) = task.encode(task.train, tokenizer)
+    assert encoded["token_type_ids"] == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_model_with_the_datas_labels_is_taken(load):
+    assert load().check_labels({1: "good", 0: "bad"}, "model", "recipe.yaml:9") is None
+
+
+@pytest.mark.parametrize("theirs", [{0: "good", 1: "bad"}, {0: "LABEL_0", 1: "LABEL_1"}, {0: "bad"}])
+def test_a_model_with_other_labels_is_refused(load, theirs):
+    with pytest.raises(InputError, match=r"the model 'm' knows the labels .*, the data has 'bad', 'good'") as c:
+        load().check_labels(theirs, "m", "recipe.yaml:9")
+    assert c.value.where == "recipe.yaml:9"
+    assert "fine-tune it on this data first" in c.value.fix
