@@ -113,7 +113,7 @@ def _check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
         raise InputError(
             "there are targets, but no test rows to measure on",
             where=origin.where("task"),
-            fix="add task.test, or task.test_fraction: 0.2",
+            fix="add task.test (--test), or task.test_fraction: 0.2 (--test-fraction)",
         )
     if recipe.baseline is not None and recipe.baseline not in {step.name for step in recipe.steps}:
         raise InputError(
@@ -159,7 +159,7 @@ class _Planner:
         config = _config(step, stage, index, self.origin)
         if stage.needs_data and not self.task.train:
             raise InputError(
-                f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train"
+                f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train (--train)"
             )
         inputs = self._inputs(index, step, stage)
         shapes = {role: self._shape(value) for role, value in inputs.items()}
@@ -190,16 +190,12 @@ class _Planner:
                 )
             else:
                 continue
-            self._check_input(
-                step, stage, role, inputs[role], where, makes_head=stage.makes_head and position == 0
-            )
+            self._check_input(step, stage, role, inputs[role], where, makes_head=stage.makes_head and position == 0)
         return inputs
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
         if not isinstance(value, str):
-            raise InputError(
-                f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source"
-            )
+            raise InputError(f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source")
         if self.find(value):
             return value
         later = [step.name for step in self.recipe.steps]
@@ -281,9 +277,7 @@ class _Planner:
             if isinstance(baseline, Artifact):
                 subjects.append(Subject(baseline_name, SOURCE, target_name, baselines[target_name]))
             for step in own:
-                subjects.append(
-                    Subject(step.name, step.stage_name, target_name, self._measured_as(step.name, target))
-                )
+                subjects.append(Subject(step.name, step.stage_name, target_name, self._measured_as(step.name, target)))
         return tuple(subjects), baselines, baseline_name
 
     def _baseline(self) -> "tuple[str | Artifact, str]":
@@ -303,10 +297,8 @@ class _Planner:
             return value
         stage = stages.find(EXPORT)
         config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
-        name = f"{value if isinstance(value, str) else 'baseline'}-as-onnx"
-        planned = self._planned(
-            name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path
-        )
+        name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
+        planned = self._planned(name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
         if same is not None:
             return same.name

@@ -299,9 +299,7 @@ def _override(data: dict[str, Any], override: str) -> KeyPath:
     parts = key.strip().split(".")
     where = f"--set {override}"
     if not equals or not all(parts):
-        raise InputError(
-            "an override is written a.b=value", where=where, fix="for example --set prune.ffn=0.3"
-        )
+        raise InputError("an override is written a.b=value", where=where, fix="for example --set prune.ffn=0.3")
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -431,9 +429,7 @@ def _describe(
     if kind == "missing":
         return f"the key '{dotted}' is missing", where, f"add '{place[-1]}:'"
     given = problems[0].get("input")
-    messages = [
-        _NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems
-    ]
+    messages = [_NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
     if isinstance(given, float) and not math.isfinite(given):
         messages = ["a finite number is needed"]
     message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))

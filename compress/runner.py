@@ -154,9 +154,7 @@ def _obtain(
         return step.stage.run(config=step.config, context=context, out=out, **inputs)
 
     try:
-        artifact, made = store.obtain(
-            step.identity, step.stage.output, make, host=host, on_damage=observer.warned
-        )
+        artifact, made = store.obtain(step.identity, step.stage.output, make, host=host, on_damage=observer.warned)
     except CompressError as error:
         raise type(error)(
             f"step '{step.name}' failed: {error.what}", where=error.where or step.where, fix=error.fix
@@ -173,9 +171,7 @@ def _obtain(
 def _context(plan: Plan, store: Store, work: Path, host: Mapping[str, Any], observer: Observer) -> Context:
     def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
         identity = Identity(name, 1, config, inputs, plan.task.train_key, 0)
-        artifact, _ = store.obtain(
-            identity, "arrays", lambda out, _: make(out), host=host, on_damage=observer.warned
-        )
+        artifact, _ = store.obtain(identity, "arrays", lambda out, _: make(out), host=host, on_damage=observer.warned)
         return artifact
 
     return Context(
@@ -265,9 +261,7 @@ def _measured(
     return taken, True, stamp
 
 
-def _kept_measurements(
-    path: Path, key: str, host: dict[str, Any]
-) -> tuple[list[Measurement], dict[str, Any]] | None:
+def _kept_measurements(path: Path, key: str, host: dict[str, Any]) -> tuple[list[Measurement], dict[str, Any]] | None:
     """The measurements in `path` if they are those of `key`, taken on this machine."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -340,7 +334,7 @@ def bench_folders(
     """
     origin = Origin()
     sources = Sources()
-    found = [sources.model(str(folder)) for folder in folders]
+    found = [sources.model(str(folder), origin.path) for folder in folders]
     artifacts = [Artifact(item.path, fingerprint(item.key), format_of(item.path)) for item in found]
     labels = [labels_of(artifact.path) for artifact in artifacts]
     task = load_task(spec, sources.table, seed, origin, labels=labels[0])

@@ -1,6 +1,8 @@
 """A first recipe for somebody's model and data."""
 
+import math
 import os
+import re
 from pathlib import Path
 
 from compress.data.readers import Table
@@ -42,7 +44,12 @@ steps:
   # the student: some of the teacher's layers, taught what the teacher says
   - {{name: student, stage: distill, layers: {layers}, epochs: {student_epochs}, learning_rate: 3.0e-4}}
   # heads and feed-forward neurons that matter least are removed; then the student recovers under the teacher
-  - {{name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {{epochs: {recover_epochs}, learning_rate: 3.0e-4}}}}
+  - name: pruned
+    stage: prune_structured
+    teacher: teacher
+    heads: 0.5
+    ffn: 0.5
+    recover: {{epochs: {recover_epochs}, learning_rate: 3.0e-4}}
   - {{name: onnx, stage: export_onnx}}
   - {{name: int8, stage: quantize_onnx_dynamic}}
 
@@ -76,10 +83,10 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     epochs = min(10, max(2, round(8_000 / len(table.rows))))
 
     def quoted(value: str) -> str:
-        return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("\n...")
+        return yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]
 
     def source(value: str) -> str:
-        path = Path(value)
+        path = Path(value).expanduser()
         return quoted(value if "://" in value or path.is_absolute() else os.path.relpath(path, out.parent))
 
     if test is None:
@@ -89,7 +96,7 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     return TEMPLATE.format(
         title=f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize.",
         path=out,
-        name=quoted(out.stem),
+        name=quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
         train=source(train),
         test=test_line,
         text=quoted(text),
@@ -121,11 +128,13 @@ def guess_columns(table: Table) -> tuple[str, str]:
     named_label = next((by_lower[name] for name in LABEL_NAMES if name in by_lower), None)
     values = {column: table.column(column, None) for column in table.columns}
     length = {column: sum(map(len, cells)) / len(cells) for column, cells in values.items()}
-    text = named_text or max(
-        (column for column in table.columns if column != named_label), key=length.__getitem__
-    )
+    text = named_text or max((column for column in table.columns if column != named_label), key=length.__getitem__)
     others = [column for column in table.columns if column != text]
-    label = named_label if named_label in others else min(others, key=lambda column: len(set(values[column])))
+
+    def distinct(column: str) -> float:
+        return len(set(values[column])) if len(set(values[column])) > 1 else math.inf
+
+    label = named_label if named_label in others else min(others, key=distinct)
     if len(set(values[label])) > max(2, len(table.rows) // 2):
         raise InputError(
             f"no column of {table.name} looks like a label: '{label}' has {len(set(values[label])):,} distinct values",

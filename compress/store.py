@@ -158,7 +158,7 @@ def disk_error(error: OSError, path: Path) -> CompressError:
     return CompressError(
         f"cannot write: {error.strerror or error}",
         where=str(path),
-        fix="check the folder's permissions, or choose another place with --runs-dir",
+        fix="check that the folder is there and can be written, or choose another place",
     )
 
 
@@ -183,9 +183,7 @@ class Store:
             return None
         artifact = open_artifact(path)
         if artifact.key != identity.key:
-            raise DamagedArtifactError(
-                f"the stored artifact has the key {artifact.key[:16]}", where=str(path)
-            )
+            raise DamagedArtifactError(f"the stored artifact has the key {artifact.key[:16]}", where=str(path))
         check_files(artifact)
         return artifact
 
@@ -228,9 +226,7 @@ class Store:
                     found = self.get(identity)
                 except DamagedArtifactError as error:
                     aside = self.set_aside(identity)
-                    on_damage(
-                        f"{error.what}; the damaged artifact was set aside in {aside} and is made again"
-                    )
+                    on_damage(f"{error.what}; the damaged artifact was set aside in {aside} and is made again")
                     found = None
                 if found is not None:
                     return found, False

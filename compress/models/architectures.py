@@ -188,9 +188,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(
-            "the model's config.json cannot be read", where=str(path), fix="check the file"
-        ) from error
+        raise InputError("the model's config.json cannot be read", where=str(path), fix="check the file") from error
     if not isinstance(config, dict):
         raise InputError("the model's config.json is not an object", where=str(path), fix="check the file")
     return config

@@ -30,9 +30,7 @@ def read_float_graph(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load(str(path))
     except Exception as error:  # protobuf and onnx raise classes without a common base
-        raise InputError(
-            f"not a readable ONNX file: {error}", where=str(path), fix="export it again"
-        ) from error
+        raise InputError(f"not a readable ONNX file: {error}", where=str(path), fix="export it again") from error
     found = sorted({node.op_type for node in model.graph.node} & set(QUANTIZED))
     if found:
         raise InputError(

@@ -76,9 +76,7 @@ def reshaped_class(loader: Any, config: Mapping[str, Any]) -> Any:
 
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
         base.__init__(self, *args, **kwargs)
-        for layer, heads, neurons in zip(
-            layers_of(self, architecture), shape.heads, shape.neurons, strict=True
-        ):
+        for layer, heads, neurons in zip(layers_of(self, architecture), shape.heads, shape.neurons, strict=True):
             cut_layer(layer, architecture, heads * shape.head_size, neurons)
             set_heads(layer, architecture, heads)
 

@@ -46,9 +46,7 @@ class Tokenizer:
             for encoding in self.fast.encode_batch(rows)
         ]
 
-    def pad(
-        self, rows: Sequence[dict[str, Any]], length: int | None = None
-    ) -> dict[str, np.ndarray[Any, Any]]:
+    def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
         """Rows to a batch, filled up on the right.
 
         Args:
@@ -84,9 +82,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     try:
         fast = FastTokenizer.from_file(str(path))
     except Exception as error:  # the library raises plain Exception
-        raise InputError(
-            f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it"
-        ) from error
+        raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
     fast.no_padding()
     return Tokenizer(fast, _pad_id(folder, fast))
 

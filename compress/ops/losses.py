@@ -6,9 +6,7 @@ from torch.nn import functional
 from compress.errors import CompressError
 
 
-def soft_label_loss(
-    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float
-) -> torch.Tensor:
+def soft_label_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float) -> torch.Tensor:
     """Soft-label loss of Hinton et al. 2015 (arXiv:1503.02531), section 2.
 
     The Kullback-Leibler divergence from the student's to the teacher's softened distribution.
@@ -31,9 +29,7 @@ def soft_label_loss(
             fix="student and teacher need the same labels",
         )
     student = functional.log_softmax(student_logits.float() / temperature, dim=-1)  # (batch, classes)
-    teacher = functional.log_softmax(
-        teacher_logits.detach().float() / temperature, dim=-1
-    )  # (batch, classes)
+    teacher = functional.log_softmax(teacher_logits.detach().float() / temperature, dim=-1)  # (batch, classes)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
 
 

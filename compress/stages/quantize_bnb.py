@@ -19,7 +19,6 @@ from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
 from compress.store import Artifact
 
-
 INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 32
 """Sizes that bitsandbytes' 4-bit kernels for CPU can pack."""
 

@@ -158,15 +158,10 @@ class _Reader:
         where = self.origin.where("task", part)
         table = self.read(source, where)
         roles = {role: self.spec.columns.get(role, role) for role in ("text", "label")}
-        columns = {
-            role: table.column(name, self.origin.where("task", "columns", role))
-            for role, name in roles.items()
-        }
+        columns = {role: table.column(name, self.origin.where("task", "columns", role)) for role, name in roles.items()}
         pairs: Sequence[str | None] = [None] * len(table.rows)
         if "text_pair" in self.spec.columns:
-            pairs = table.column(
-                self.spec.columns["text_pair"], self.origin.where("task", "columns", "text_pair")
-            )
+            pairs = table.column(self.spec.columns["text_pair"], self.origin.where("task", "columns", "text_pair"))
         rows = [
             ((text, pair), label.strip())
             for text, pair, label in zip(columns["text"], pairs, columns["label"], strict=True)
@@ -219,9 +214,7 @@ def _number(
     return [Row(text, pair, index[label]) for (text, pair), label in rows]
 
 
-def _check_overlap(
-    spec: TaskSpec, train: list[Row], test: list[Row], origin: Origin
-) -> tuple[int, list[Row]]:
+def _check_overlap(spec: TaskSpec, train: list[Row], test: list[Row], origin: Origin) -> tuple[int, list[Row]]:
     """How many test rows stand in train, and the training rows to use."""
     leaked = len(overlap([row.content for row in test], [row.content for row in train]))
     if leaked and spec.overlap == "refuse":

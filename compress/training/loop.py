@@ -170,9 +170,7 @@ class _ReportProgress(TrainerCallback):
 
 
 class _StopAtNan(TrainerCallback):
-    def on_log(
-        self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any
-    ) -> None:
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
         if not math.isfinite(logs.get("loss", 0.0)):
             raise CompressError(
                 f"the training loss is {logs['loss']} at step {state.global_step}",

@@ -77,9 +77,7 @@ def _compute(teacher: Artifact, length: int, context: Context) -> np.ndarray[Any
             chosen = order[start : start + BATCH]
             batch = tokenizer.pad([rows[index] for index in chosen])
             inputs = {
-                name: torch.from_numpy(array).to(context.device)
-                for name, array in batch.items()
-                if name in accepted
+                name: torch.from_numpy(array).to(context.device) for name, array in batch.items() if name in accepted
             }
             said = model(**inputs).logits.float().cpu().numpy()  # (batch, classes)
             if logits is None:

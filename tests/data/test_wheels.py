@@ -60,9 +60,7 @@ def fetch(cache):
 
     def fetch_file(wheel=None, uri=URI, pin=None):
         pins = {"tiny-rows==1.0": pin or sha256(wheel)} if wheel or pin else {}
-        return fetch_wheel_file(
-            uri, cache=cache, pins=pins, where="r.yaml:3", announce=fetch_file.announced.append
-        )
+        return fetch_wheel_file(uri, cache=cache, pins=pins, where="r.yaml:3", announce=fetch_file.announced.append)
 
     fetch_file.announced = []
     return fetch_file
@@ -71,9 +69,7 @@ def fetch(cache):
 def kept(cache):
     """All that the cache holds but the locks."""
     return sorted(
-        path.relative_to(cache).as_posix()
-        for path in cache.rglob("*")
-        if path.is_file() and path.suffix != ".lock"
+        path.relative_to(cache).as_posix() for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"
     )
 
 
@@ -131,9 +127,7 @@ def test_a_wrong_pin_is_an_error_and_nothing_is_kept(index, fetch, cache):
     wheel = build_wheel(index, MEMBERS)
     with pytest.raises(CompressError) as caught:
         fetch(pin="0" * 64)
-    assert caught.value.what == (
-        f"the wheel tiny-rows==1.0 has the SHA-256 {sha256(wheel)}, not the pinned {'0' * 64}"
-    )
+    assert caught.value.what == (f"the wheel tiny-rows==1.0 has the SHA-256 {sha256(wheel)}, not the pinned {'0' * 64}")
     assert (caught.value.where, caught.value.exit_code) == ("r.yaml:3", 1)
     assert kept(cache) == []
 

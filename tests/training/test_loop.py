@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from compress.context import Context
+from compress.data.sources import Sources
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Origin, TaskSpec
 from compress.store import Artifact
 from compress.tasks import load_task
-from compress.data.sources import Sources
 from compress.training.config import TrainingConfig
 from compress.training.loop import _Collator, set_seed, train
 

@@ -1,0 +1,1 @@
+"""Benchmarks: one folder a question; `python -m benchmarks.NAME` answers it and writes `results/`."""

@@ -1,0 +1,1 @@
+"""What the quickstart costs and gives; see README.md beside this file."""

@@ -1,0 +1,128 @@
+"""Run the quickstart as a user would, and write what it cost and gave to `results/`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from compress.bench.host import host_facts
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+RECIPE = ROOT / "recipes" / "quickstart.yaml"
+COMPRESS = [sys.executable, "-m", "compress"]
+SAMPLE_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended.
+
+    Attributes:
+        peak_rss_bytes: largest sum of the resident memory of the command and all its children, as sampled;
+            pages that they share are counted once for each.
+    """
+
+    code: int
+    seconds: float
+    peak_rss_bytes: int
+    output: str
+
+
+def run(command: Sequence[str]) -> Finished:
+    """Run a command to its end, watching its memory."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    peak = 0
+    ended = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(SAMPLE_SECONDS):
+            peak = max(peak, _tree_rss_bytes(process.pid))
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    output, _ = process.communicate()
+    seconds = time.perf_counter() - start
+    ended.set()
+    watcher.join()
+    return Finished(process.returncode, seconds, peak, output)
+
+
+def _tree_rss_bytes(pid: int) -> int:
+    total = 0
+    try:
+        parent = psutil.Process(pid)
+        for process in (parent, *parent.children(recursive=True)):
+            total += process.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # it ended between two looks
+    return total
+
+
+def main() -> None:
+    """Measure, print the figures, write raw results and the summary."""
+    plan = run([*COMPRESS, "plan", str(RECIPE)])  # takes the wheels into the cache
+    if plan.code != 0:
+        sys.exit("the plan failed; run `compress plan recipes/quickstart.yaml` to see why")
+    with tempfile.TemporaryDirectory() as runs:
+        first = run([*COMPRESS, "run", str(RECIPE), "--runs-dir", runs])
+        if first.code not in (0, 3):
+            sys.exit(f"the run failed with exit code {first.code}")
+        cached = [run([*COMPRESS, "run", str(RECIPE), "--runs-dir", runs]) for _ in range(5)]
+        assert all("nothing to do" in again.output for again in cached)
+        report = json.loads((Path(runs) / "quickstart" / "report.json").read_text())
+    helped = [_seconds([str(Path(sys.executable).with_name("compress")), "--help"]) for _ in range(20)]
+    tests = run([sys.executable, "-m", "pytest", "-q"])
+    if tests.code != 0:
+        sys.exit("the tests failed")
+    rows = {row["step"]: row for row in report["rows"]}
+    teacher, final = rows["teacher"], report["rows"][-1]
+    summary = {
+        "wall_s": round(first.seconds, 1),
+        "peak_rss_mb": round(first.peak_rss_bytes / 1e6),
+        "teacher_accuracy": round(teacher["quality"], 5),
+        "final_drop_pp": round(final["drop_pp"], 3),
+        "final_speedup": round(final["speedup"], 2),
+        "size_ratio": round(teacher["size_bytes"] / final["size_bytes"], 2),
+        "cached_run_s": round(median(again.seconds for again in cached), 2),
+        "help_s": round(median(helped), 3),
+        "tests_s": round(tests.seconds, 1),
+    }
+    raw: dict[str, Any] = {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": {**host_facts(), "load_before": os.getloadavg()},
+        "command": "compress run recipes/quickstart.yaml",
+        "exit_code": first.code,
+        "cached_run_samples_s": [again.seconds for again in cached],
+        "help_samples_s": helped,
+        "tests_last_line": tests.output.strip().splitlines()[-1],
+        "report": report,
+    }
+    results = HERE / "results"
+    results.mkdir(exist_ok=True)
+    (results / "quickstart.json").write_text(json.dumps(raw, indent=1) + "\n")
+    (results / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    print(json.dumps(summary, indent=1))
+
+
+def _seconds(command: Sequence[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
