@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ("tests.chain",)
+pytest_plugins = ("tests.chain", "tests.plans")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 
