@@ -67,6 +67,9 @@ def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) 
         print(report.model_dump_json(indent=1))
     else:
         print_report(report)
-    statuses = {row.status for row in report.rows}
-    if "failed" in statuses or "measured" not in statuses:
+    measured = [row for row in report.rows if row.status == "measured"]
+    lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
+    for row in lost:
+        typer.echo(f"error: '{row.step}' {row.status}: {row.reason}", err=True)
+    if lost:
         raise typer.Exit(1)

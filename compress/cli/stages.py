@@ -145,6 +145,7 @@ def copy_artifact(source: Path, out: Path) -> None:
     """Copy an artifact's folder to a place of the user's, whole or not at all."""
     from compress.store import disk_error
 
+    out = out.absolute()  # '.' has no name of its own
     neighbour = out.with_name(f".{out.name}.part")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

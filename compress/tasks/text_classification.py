@@ -85,6 +85,12 @@ class TextClassification:
             InputError: with what differs.
         """
         theirs = tuple(id2label[index] for index in sorted(id2label))
+        if not theirs:
+            raise InputError(
+                f"the config.json of the model '{source}' names no labels, the data has {_shorten(self.labels)}",
+                where=where,
+                fix="fine-tune it on this data first",
+            )
         if theirs != self.labels:
             raise InputError(
                 f"the model '{source}' knows the labels {_shorten(theirs)}, the data has {_shorten(self.labels)}",
@@ -117,7 +123,13 @@ def load(
         part: _number(rows, labels, part, origin)
         for part, rows in (("train", train), ("validation", validation), ("test", test))
     }
-    if spec.test is None and spec.test_fraction is not None and len(train) > 3:
+    if spec.test is None and spec.test_fraction is not None and train:
+        if len(train) < 4:
+            raise InputError(
+                f"{len(train)} training rows are too few to hold test rows out of them",
+                where=origin.where("task", "test_fraction"),
+                fix="give more rows, or a test file",
+            )
         numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
     leaked, kept = _check_overlap(spec, numbered["train"], numbered["test"], origin)
     if spec.train_rows is not None:
@@ -225,7 +237,14 @@ def _check_overlap(spec: TaskSpec, train: list[Row], test: list[Row], origin: Or
         )
     if leaked and spec.overlap == "drop":
         forbidden = {row.content for row in test}
-        return leaked, [row for row in train if row.content not in forbidden]
+        kept = [row for row in train if row.content not in forbidden]
+        if not kept:
+            raise InputError(
+                "all training rows also stand in test, so none is left to train on",
+                where=origin.where("task", "test"),
+                fix="give test rows of their own, or task.test_fraction instead of a test file",
+            )
+        return leaked, kept
     return leaked, train
 
 
