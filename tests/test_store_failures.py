@@ -67,8 +67,8 @@ def without_rights(root):
     try:
         obtain(Store(root), write_weights)
     except CompressError as error:
-        told = error.what == "cannot write: Permission denied" and "permissions" in error.fix
-        os._exit(42 if told and "--runs-dir" in error.fix else 1)
+        told = error.what == "cannot write: Permission denied" and "choose another place" in error.fix
+        os._exit(42 if told and error.where.startswith(str(root)) else 1)
 
 
 def exit_code(function, *arguments):

@@ -233,6 +233,7 @@ def test_another_test_file_changes_the_test_key_alone(load):
         {"max_length": 64},
         {"metric": "f1_macro"},
         {"labels": ["good", "bad"]},
+        {"train": [(text, f"b{label}") for text, label in TRAIN], "test": None},
     ],
 )
 def test_the_train_key_changes_with_all_that_a_stage_sees(load, change):
