@@ -162,6 +162,11 @@ def disk_error(error: OSError, path: Path) -> CompressError:
     )
 
 
+def _says_disk_full(error: Exception) -> bool:
+    """True for a full disk, also where a library tells it in an error of its own."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+
+
 class Store:
     """The artifacts of all runs below one folder."""
 
@@ -235,9 +240,15 @@ class Store:
                 out.mkdir(parents=True)
                 work.mkdir(exist_ok=True)
                 start = datetime.now(UTC)
-                facts = make(out, work)
-                seconds = (datetime.now(UTC) - start).total_seconds()
-                artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
+                try:
+                    facts = make(out, work)
+                    seconds = (datetime.now(UTC) - start).total_seconds()
+                    artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
+                except Exception as error:
+                    shutil.rmtree(out, ignore_errors=True)
+                    if _says_disk_full(error):
+                        raise disk_error(OSError(errno.ENOSPC, ""), out) from error
+                    raise
                 shutil.rmtree(scratch, ignore_errors=True)
                 return artifact, True
         except OSError as error:

@@ -155,7 +155,7 @@ def _start(artifact: Artifact, target: str, job: dict[str, Any], scratch: Path) 
     log = scratch / f"{artifact.key[:16]}-{target}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-m", "compress.bench.worker"],
+            [sys.executable, "-P", "-m", "compress.bench.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,

@@ -45,19 +45,22 @@ class Terminal:
     def progress(self, what: str, done: int, total: int) -> None:
         """Move the bar; without a terminal, say so at most every ten seconds."""
         if self._bars is not None:
-            if self._task is None or what != self._what:
-                if self._task is not None:
-                    self._bars.remove_task(self._task)
-                self._task, self._what = self._bars.add_task(what, total=total), what
-            self._bars.update(self._task, completed=done, total=total)
-            if done >= total:
-                self._bars.remove_task(self._task)
-                self._task = None
+            self._draw(what, done, total)
             return
         now = time.monotonic()
         if what != self._what or now - self._last_plain > 10:
             self._what, self._last_plain = what, now
             self.console.print(f"  {what}: {done} of {total}")
+
+    def _draw(self, what: str, done: int, total: int) -> None:
+        """Show one bar at a time, and none once its work is done."""
+        if self._task is not None and (what != self._what or done >= total):
+            self._bars.remove_task(self._task)
+            self._task = None
+        if done < total:
+            if self._task is None:
+                self._task, self._what = self._bars.add_task(what, total=total), what
+            self._bars.update(self._task, completed=done, total=total)
 
     def step_started(self, name: str, stage: str) -> None:
         """Nothing to draw yet: the first progress opens the bar."""

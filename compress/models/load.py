@@ -6,11 +6,12 @@ layers are cut to those shapes, and only then the weights are read.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
@@ -23,7 +24,7 @@ def load_model(
     hub_task: str,
     *,
     labels: Sequence[str] | None = None,
-    attention: str = "sdpa",
+    attention: str | None = None,
     trust_remote_code: bool = False,
     **options: Any,
 ) -> Any:
@@ -34,7 +35,7 @@ def load_model(
         hub_task: the task's name on the Hugging Face hub, for example text-classification.
         labels: names of the classes; a head that is missing or of another size is made anew, at random.
             Left out: as saved.
-        attention: `sdpa` (fast) or `eager` (exportable with fused attention).
+        attention: `eager` for a model that is to be exported with fused attention. Left out: the fastest it has.
         options: passed on to `from_pretrained`.
 
     Raises:
@@ -42,13 +43,14 @@ def load_model(
     """
     config = read_config(folder)
     arguments: dict[str, Any] = {
-        "attn_implementation": attention,
         "dtype": torch.float32,
         "use_safetensors": True,
         "local_files_only": True,
         "trust_remote_code": trust_remote_code,
         **options,
     }
+    if attention is not None:
+        arguments["attn_implementation"] = attention
     if labels is not None:
         arguments["id2label"] = dict(enumerate(labels))
         arguments["label2id"] = {label: index for index, label in enumerate(labels)}
@@ -57,25 +59,77 @@ def load_model(
         loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
         if SHAPES_KEY in config:
             del arguments["trust_remote_code"]
-            loader = reshaped_class(loader, config)
+            own = transformers.AutoConfig.for_model(**config)
+            loader = reshaped_class(loader._model_mapping[type(own)], config)
         model, found = loader.from_pretrained(folder, output_loading_info=True, **arguments)
     except (ValueError, OSError, KeyError, RuntimeError) as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise InputError(
-            f"cannot load the model for {hub_task}: {first[:300]}",
+            f"cannot load the model for {hub_task}: {_first_line(error)}",
             where=str(folder),
             fix="set trust_remote_code: true in the recipe, if you trust that code"
             if "trust_remote_code" in str(error)
             else "check that config.json and the weights belong together",
         ) from error
-    missing = sorted(found["missing_keys"])
-    if missing and labels is None:
-        raise InputError(
-            f"the weights lack {', '.join(missing[:3])}, which {hub_task} needs: they would be random",
-            where=str(folder),
-            fix="fine-tune the model first (stage finetune)",
-        )
+    _check_weights(model, found, folder, makes_head=labels is not None)
     return model.eval()
+
+
+def load(folder: str | Path) -> Any:
+    """A torch model that this tool made, or any other in Hugging Face's layout, as the class that it was saved as.
+
+    It needs no task, and it loads what plain `from_pretrained` cannot: layers of differing shapes.
+
+    Raises:
+        InputError: the folder cannot be loaded.
+    """
+    path = Path(folder)
+    config = read_config(path)
+    name = next(iter(config.get("architectures") or []), "")
+    base = getattr(transformers, name, None)
+    if base is None:
+        raise InputError(
+            f"config.json names the class '{name}', which transformers does not have",
+            where=str(path),
+            fix="give the folder of a torch model",
+        )
+    loader = reshaped_class(base, config) if SHAPES_KEY in config else base
+    try:
+        model, found = loader.from_pretrained(
+            path, output_loading_info=True, use_safetensors=True, local_files_only=True
+        )
+    except (ValueError, OSError, KeyError, RuntimeError) as error:
+        raise InputError(
+            f"cannot load the model as {name}: {_first_line(error)}",
+            where=str(path),
+            fix="check that config.json and the weights belong together",
+        ) from error
+    _check_weights(model, found, path, makes_head=False)
+    return model.eval()
+
+
+def _check_weights(model: Any, found: Mapping[str, Any], folder: Path, *, makes_head: bool) -> None:
+    """Refuse a model of which parts would be random; a new head may be.
+
+    Raises:
+        InputError: with the first of the weights that are missing.
+    """
+    lost = sorted({*found["missing_keys"], *(str(key[0]) for key in found["mismatched_keys"])})
+    encoder = f"{model.base_model_prefix}."
+    if makes_head:
+        lost = [name for name in lost if name.startswith(encoder) and "pooler" not in name]
+    if lost:
+        raise InputError(
+            f"the weights lack {', '.join(lost[:3])}, which {type(model).__name__} needs: they would be random",
+            where=str(folder),
+            fix="check that config.json and the weights belong together"
+            if makes_head
+            else "fine-tune the model first (stage finetune)",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def save_model(model: Any, folder: Path) -> None:

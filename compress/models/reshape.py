@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-import transformers
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architecture, Shape, read_shape
@@ -63,16 +62,14 @@ def keep_layers(model: Any, kept: Sequence[int]) -> None:
     setattr(model.config, architecture.layers_field, len(chosen))
 
 
-def reshaped_class(loader: Any, config: Mapping[str, Any]) -> Any:
-    """The model's class, cut to the shapes in `config` as soon as it is built and before weights are read."""
+def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
+    """The class `base`, cut to the shapes in `config` as soon as it is built and before weights are read."""
     shape = read_shape(config)
     if shape is None:
         raise InputError(
             f"the architecture '{config.get('model_type')}' cannot have '{SHAPES_KEY}'", fix="remove that key"
         )
     architecture = ARCHITECTURES[shape.model_type]
-    own = transformers.AutoConfig.for_model(**dict(config))
-    base = loader._model_mapping[type(own)]
 
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
         base.__init__(self, *args, **kwargs)

@@ -90,8 +90,8 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     save_model(model, tmp_path)
     expected = logits(model).flatten().tolist()
     program = (
-        "import sys, json, torch; from pathlib import Path; from compress.models.load import load_model\n"
-        "model = load_model(Path(sys.argv[1]), 'text-classification')\n"
+        "import sys, json, torch, compress\n"
+        "model = compress.load(sys.argv[1])\n"
         f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
         "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
     )
@@ -153,6 +153,20 @@ def test_shape_is_read_from_the_configuration_alone(make_model: Callable[..., Pa
 def test_a_missing_head_is_refused_where_none_is_to_be_made(make_model: Callable[..., Path]) -> None:
     with pytest.raises(InputError, match=r"lack classifier.*random"):
         load_model(make_model("bert"), TASK)
+
+
+def test_an_encoder_without_its_weights_is_refused_even_where_a_head_is_made(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = make_model("bert")
+    weights = load_file(folder / "model.safetensors")
+    kept = {name: tensor for name, tensor in weights.items() if "layer.1.output" not in name}
+    save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
+    with pytest.raises(InputError, match=r"lack bert\.encoder\.layer\.1\.output"):
+        load_model(tmp_path, TASK, labels=("no", "yes"))
 
 
 def test_weights_that_do_not_fit_the_configuration_are_refused(
