@@ -200,6 +200,29 @@ def test_a_model_of_other_labels_is_refused_where_it_is_not_trained_anew(refused
     assert plan(TEACHER.replace("MODEL", str(stars))).task.labels == ("bad", "good")
 
 
+@pytest.mark.parametrize(
+    "step", ["{name: onnx, stage: export_onnx, model: MODEL}", STUDENT.replace("1", "1, teacher: MODEL")]
+)
+def test_a_pretrained_model_without_labels_is_to_be_fine_tuned_first(refused, make_model, step):
+    error = refused(step)
+    name = make_model().name
+    assert error.what == f"the config.json of the model '{name}' names no labels, the data has 'bad', 'good'"
+    assert (error.where, error.fix) == ("recipe.yaml:4", "fine-tune it on this data first")
+
+
+def test_a_share_of_a_few_rows_is_no_test(refused, tmp_path):
+    (tmp_path / "train.csv").write_text("text,label\na,good\nb,bad\nc,bad\n")
+    error = refused(TEACHER, data=tmp_path, **{"task.test": "null", "task.test_fraction": "0.3"})
+    assert error.what == "3 training rows are too few to hold test rows out of them"
+    assert error.where == "--set task.test_fraction=0.3"
+
+
+def test_training_rows_that_are_all_test_rows_leave_nothing_to_train_on(refused, reviews):
+    error = refused(TEACHER, **{"task.test": str(reviews / "train.csv"), "task.overlap": "drop"})
+    assert error.what == "all training rows also stand in test, so none is left to train on"
+    assert "task.test_fraction" in error.fix
+
+
 def test_the_shape_of_each_step_is_known_before_any_work(plan):
     shapes = [plan(*CHAIN).step(name).shape for name in ("teacher", "student", "pruned", "int8")]
     assert [shape.layers for shape in shapes] == [2, 1, 1, 1]
