@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -142,18 +143,23 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may be no folder
+            temporary.unlink()
         raise disk_error(error, path) from error
 
 
-def disk_error(error: OSError, path: Path) -> CompressError:
-    """What a failed write means to a person."""
+def disk_error(error: OSError, path: Path, move: str = "--runs-dir") -> CompressError:
+    """What a failed write means to a person.
+
+    Args:
+        move: what chooses another place for these files.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = shutil.disk_usage(path.parent if path.parent.exists() else Path()).free
         return CompressError(
             f"the disk is full ({free / 1e6:.0f} MB free)",
             where=str(path),
-            fix="free some space or choose another place with --runs-dir, then run again: finished steps are kept",
+            fix=f"free some space or choose another place with {move}, then run again: finished steps are kept",
         )
     return CompressError(
         f"cannot write: {error.strerror or error}",

@@ -125,3 +125,22 @@ def test_text_that_cannot_be_written_leaves_no_neighbour(tmp_path):
 def test_a_files_hash_is_that_of_its_bytes(tmp_path):
     (tmp_path / "a").write_bytes(WEIGHTS)
     assert file_sha256(tmp_path / "a") == hashlib.sha256(WEIGHTS).hexdigest()
+
+
+def test_a_full_disk_told_by_a_library_is_told_as_one_and_leaves_no_output(tmp_path: Path) -> None:
+    def make(out: Path, work: Path) -> None:
+        (out / "half").write_bytes(b"x" * 1000)
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(CompressError, match="the disk is full") as caught:
+        obtain(Store(tmp_path), make)
+    assert "--runs-dir" in str(caught.value.fix)
+    assert not list(tmp_path.rglob("half"))
+
+
+def test_an_error_of_the_stage_stays_what_it_is(tmp_path: Path) -> None:
+    def make(out: Path, work: Path) -> None:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        obtain(Store(tmp_path), make)

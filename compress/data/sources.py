@@ -14,7 +14,7 @@ from compress.data.wheels import fetch_wheel_file
 from compress.errors import CompressError, InputError
 from compress.store import file_sha256, fingerprint
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data")
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 

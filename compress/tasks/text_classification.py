@@ -131,10 +131,9 @@ def load(
                 fix="give more rows, or a test file",
             )
         numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
-    leaked, kept = _check_overlap(spec, numbered["train"], numbered["test"], origin)
+    leaked, kept, held_out = _check_overlap(spec, numbered, origin)
     if spec.train_rows is not None:
         kept = sample(kept, spec.train_rows, seed)
-    held_out = numbered["validation"]
     if spec.validation is None and len(kept) > 1:
         kept, held_out = split(kept, spec.validation_fraction, seed)
     seen_by_stages = {
@@ -226,9 +225,10 @@ def _number(
     return [Row(text, pair, index[label]) for (text, pair), label in rows]
 
 
-def _check_overlap(spec: TaskSpec, train: list[Row], test: list[Row], origin: Origin) -> tuple[int, list[Row]]:
-    """How many test rows stand in train, and the training rows to use."""
-    leaked = len(overlap([row.content for row in test], [row.content for row in train]))
+def _check_overlap(spec: TaskSpec, parts: Mapping[str, list[Row]], origin: Origin) -> tuple[int, list[Row], list[Row]]:
+    """How many test rows a stage would see, and the training and validation rows to use."""
+    train, validation, test = parts["train"], parts["validation"], parts["test"]
+    leaked = len(overlap([row.content for row in test], [row.content for row in (*train, *validation)]))
     if leaked and spec.overlap == "refuse":
         raise InputError(
             f"{leaked:,} of {len(test):,} test rows also stand in train, so the score would flatter the model",
@@ -238,14 +238,14 @@ def _check_overlap(spec: TaskSpec, train: list[Row], test: list[Row], origin: Or
     if leaked and spec.overlap == "drop":
         forbidden = {row.content for row in test}
         kept = [row for row in train if row.content not in forbidden]
-        if not kept:
+        if train and not kept:
             raise InputError(
                 "all training rows also stand in test, so none is left to train on",
                 where=origin.where("task", "test"),
                 fix="give test rows of their own, or task.test_fraction instead of a test file",
             )
-        return leaked, kept
-    return leaked, train
+        return leaked, kept, [row for row in validation if row.content not in forbidden]
+    return leaked, train, validation
 
 
 def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int) -> tuple[str, ...]:

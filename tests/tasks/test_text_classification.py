@@ -297,3 +297,10 @@ def test_a_model_with_other_labels_is_refused(load, theirs):
         load().check_labels(theirs, "m", "recipe.yaml:9")
     assert c.value.where == "recipe.yaml:9"
     assert "fine-tune it on this data first" in c.value.fix
+
+
+def test_test_rows_in_a_validation_file_count_as_leaked(load, refused):
+    validation = [TEST[0], ("of its own", "good")]
+    assert refused(TRAIN, TEST, validation).what.startswith("1 of 6 test rows also stand in train")
+    task = load(TRAIN, TEST, validation, overlap="drop")
+    assert (task.overlap, texts(task.validation), len(task.train)) == (1, ["of its own"], 20)
