@@ -17,21 +17,14 @@ from compress.bench.measure import measure
 from compress.context import Context
 from compress.data.sources import Sources
 from compress.errors import CompressError
+from compress.files import disk_error, fingerprint, write_text
 from compress.measurement import Measurement
 from compress.models.architectures import labels_of
 from compress.plan import Plan, PlannedStep, format_of
 from compress.recipe import BenchSpec, Origin, Recipe, Target, TaskSpec
 from compress.report.build import Entry, Report, build_rows, judge
 from compress.report.markdown import render_markdown
-from compress.store import (
-    Artifact,
-    DamagedArtifactError,
-    Identity,
-    Store,
-    disk_error,
-    fingerprint,
-    write_text,
-)
+from compress.store import Artifact, DamagedArtifactError, Identity, Store
 from compress.tasks import Task, load_task
 
 BENCH_VERSION = 1

@@ -9,12 +9,8 @@ Layout below the store's root:
 """
 
 import errno
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
@@ -25,8 +21,17 @@ from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import CompressError
+from compress.files import (
+    MANIFEST,
+    disk_error,
+    file_sha256,
+    fingerprint,
+    folder_files,
+    says_disk_full,
+    sync,
+    write_text,
+)
 
-MANIFEST = "manifest.json"
 PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "torch-pruning", "bitsandbytes", "numpy")
 
 
@@ -105,72 +110,6 @@ class Artifact:
 
 class DamagedArtifactError(CompressError):
     """A stored artifact's files do not match its manifest."""
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, in hex."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def folder_files(folder: Path) -> list[str]:
-    """Relative paths of all files below `folder`, sorted, without its manifest."""
-    return sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path != folder / MANIFEST
-    )
-
-
-def folder_bytes(folder: Path) -> int:
-    """Size on disk of all that ships: every file of the folder but the manifest, in bytes."""
-    return sum((folder / name).stat().st_size for name in folder_files(folder))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a neighbour first, synced, then renamed."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with suppress(OSError):  # its folder may be no folder
-            temporary.unlink()
-        raise disk_error(error, path) from error
-
-
-def disk_error(error: OSError, path: Path, move: str = "--runs-dir") -> CompressError:
-    """What a failed write means to a person.
-
-    Args:
-        move: what chooses another place for these files.
-    """
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent if path.parent.exists() else Path()).free
-        return CompressError(
-            f"the disk is full ({free / 1e6:.0f} MB free)",
-            where=str(path),
-            fix=f"free some space or choose another place with {move}, then run again: finished steps are kept",
-        )
-    return CompressError(
-        f"cannot write: {error.strerror or error}",
-        where=str(path),
-        fix="check that the folder is there and can be written, or choose another place",
-    )
-
-
-def _says_disk_full(error: Exception) -> bool:
-    """True for a full disk, also where a library tells it in an error of its own."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
 
 
 class Store:
@@ -252,7 +191,7 @@ class Store:
                     artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
                 except Exception as error:
                     shutil.rmtree(out, ignore_errors=True)
-                    if _says_disk_full(error):
+                    if says_disk_full(error):
                         raise disk_error(OSError(errno.ENOSPC, ""), out) from error
                     raise
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -277,7 +216,7 @@ class Store:
                 fix="this is a bug of the stage",
             )
         for name in names:
-            _sync(out / name)
+            sync(out / name)
         manifest = Manifest(
             key=identity.key,
             stage=identity.stage,
@@ -295,10 +234,10 @@ class Store:
             seconds=round(seconds, 3),
         )
         write_text(out / MANIFEST, manifest.model_dump_json(indent=1))
-        _sync(out)
+        sync(out)
         path = self.path(identity)
         out.rename(path)
-        _sync(self.root)
+        sync(self.root)
         return open_artifact(path)
 
 
@@ -329,12 +268,3 @@ def check_files(artifact: Artifact) -> None:
         file = artifact.path / name
         if not file.is_file() or file_sha256(file) != expected:
             raise DamagedArtifactError(f"'{name}' is missing or changed", where=str(artifact.path))
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

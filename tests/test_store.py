@@ -6,15 +6,8 @@ from dataclasses import replace
 import pytest
 
 from compress.errors import CompressError
-from compress.store import (
-    MANIFEST,
-    DamagedArtifactError,
-    Identity,
-    Store,
-    fingerprint,
-    folder_bytes,
-    folder_files,
-)
+from compress.files import MANIFEST, fingerprint, folder_bytes, folder_files
+from compress.store import DamagedArtifactError, Identity, Store
 
 IDENTITY = Identity("distill", 1, {"layers": 2, "rate": 0.1}, {"model": "abc"}, "rows", 0)
 WEIGHTS = bytes(range(256)) * 16

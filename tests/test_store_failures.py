@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError
-from compress.store import Identity, Store, disk_error, file_sha256, write_text
+from compress.files import disk_error, file_sha256, write_text
+from compress.store import Identity, Store
 
 IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)
 WEIGHTS = bytes(range(256)) * 16

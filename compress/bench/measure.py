@@ -13,12 +13,13 @@ from typing import Any, Literal
 import numpy as np
 
 from compress.context import Progress
+from compress.files import folder_bytes
 from compress.measurement import Measurement
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe import BenchSpec, Target
 from compress.runtimes import why_not
-from compress.store import Artifact, folder_bytes
+from compress.store import Artifact
 from compress.tasks import Task
 
 

@@ -102,10 +102,10 @@ def chain(
     **given: Any,
 ) -> None:
     """Run the chain that the segments say."""
+    from compress.files import write_text
     from compress.plan import make_plan
     from compress.recipe import Origin, Recipe, validate
     from compress.runner import dump_recipe
-    from compress.store import write_text
 
     segments: list[Segment] = context.obj or []
     data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}

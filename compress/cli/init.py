@@ -28,10 +28,10 @@ def init(
     """Look at the data and write a commented recipe that runs."""
     from compress.cli.console import Terminal
     from compress.data.sources import Sources
+    from compress.files import write_text
     from compress.plan import make_plan
     from compress.recipe import read_recipe
     from compress.starter import write_starter
-    from compress.store import write_text
 
     if out.exists() and not force:
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")

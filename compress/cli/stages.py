@@ -143,7 +143,7 @@ def _command(verb: str, names: list[str]) -> Any:
 
 def copy_artifact(source: Path, out: Path) -> None:
     """Copy an artifact's folder to a place of the user's, whole or not at all."""
-    from compress.store import disk_error
+    from compress.files import disk_error
 
     out = out.absolute()  # '.' has no name of its own
     neighbour = out.with_name(f".{out.name}.part")

@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 from compress.data.readers import Table, read_hub_dataset, read_table
 from compress.data.wheels import fetch_wheel_file
 from compress.errors import CompressError, InputError
-from compress.store import file_sha256, fingerprint
+from compress.files import file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")

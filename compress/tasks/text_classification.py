@@ -18,8 +18,8 @@ import numpy as np
 from compress.data.readers import Table
 from compress.data.splits import overlap, sample, split
 from compress.errors import InputError, did_you_mean
+from compress.files import fingerprint
 from compress.recipe import Origin, TaskSpec
-from compress.store import fingerprint
 
 if TYPE_CHECKING:
     from compress.models.tokenizer import Tokenizer

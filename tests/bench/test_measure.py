@@ -9,9 +9,10 @@ import pytest
 
 from compress.bench.host import host_facts, same_machine
 from compress.bench.measure import measure
+from compress.files import folder_bytes
 from compress.measurement import Measurement
 from compress.recipe import BenchSpec, Target
-from compress.store import Artifact, folder_bytes
+from compress.store import Artifact
 from tests.chain import Chain
 
 SPEC = BenchSpec(warmup=1, rounds=3, samples=4)
