@@ -10,10 +10,11 @@ from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.models.architectures import Shape, labels_of, read_config, read_shape
-from compress.recipe import Origin, Recipe, Step, Target, validate
+from compress.recipe import Recipe, Step, Target
 from compress.stages import Stage, StageConfig
 from compress.store import Artifact, Identity
 from compress.tasks import Task, load_task
+from compress.validation import Origin, validate
 
 EXPORT = "export_onnx"
 SOURCE = "source"

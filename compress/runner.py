@@ -21,11 +21,12 @@ from compress.files import disk_error, fingerprint, write_text
 from compress.measurement import Measurement
 from compress.models.architectures import labels_of
 from compress.plan import Plan, PlannedStep, format_of
-from compress.recipe import BenchSpec, Origin, Recipe, Target, TaskSpec
+from compress.recipe import BenchSpec, Recipe, Target, TaskSpec
 from compress.report.build import Entry, Report, build_rows, judge
 from compress.report.markdown import render_markdown
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
 from compress.tasks import Task, load_task
+from compress.validation import Origin
 
 BENCH_VERSION = 1
 """Raised when measuring changes, so that old measurements are not taken for new ones."""

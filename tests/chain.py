@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from compress.plan import Plan, make_plan
-from compress.recipe import Origin, Recipe
+from compress.recipe import Recipe
 from compress.runner import run_plan
 from compress.store import Artifact
+from compress.validation import Origin
 
 
 class Silent:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from compress.plan import Plan, make_plan
-from compress.recipe import load_recipe
+from compress.recipe_yaml import load_recipe
 
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"
 STUDENT = "{name: student, stage: distill, layers: 1}"

@@ -4,7 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import InputError
-from compress.recipe import MAX_BYTES, Origin, load_recipe, parse_yaml
+from compress.recipe_yaml import MAX_BYTES, load_recipe, parse_yaml
+from compress.validation import Origin
 
 RECIPE = """\
 name: tiny

@@ -7,7 +7,7 @@ from compress.data.readers import Table
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.plan import make_plan
-from compress.recipe import load_recipe
+from compress.recipe_yaml import load_recipe
 from compress.starter import guess_columns, write_starter
 
 FILMS = ["a fine film", "a bad film", "a dull film", "some film"]

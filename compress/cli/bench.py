@@ -40,8 +40,9 @@ KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_
 def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) -> None:
     """Measure, print the table, exit with 1 if a measurement failed."""
     from compress.cli.console import Terminal, print_report
-    from compress.recipe import BenchSpec, Origin, Target, TaskSpec, validate
+    from compress.recipe import BenchSpec, Target, TaskSpec
     from compress.runner import bench_folders
+    from compress.validation import Origin, validate
 
     task = options.take_data(
         {

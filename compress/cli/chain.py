@@ -104,8 +104,9 @@ def chain(
     """Run the chain that the segments say."""
     from compress.files import write_text
     from compress.plan import make_plan
-    from compress.recipe import Origin, Recipe, validate
+    from compress.recipe import Recipe
     from compress.runner import dump_recipe
+    from compress.validation import Origin, validate
 
     segments: list[Segment] = context.obj or []
     data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}

@@ -30,7 +30,7 @@ def init(
     from compress.data.sources import Sources
     from compress.files import write_text
     from compress.plan import make_plan
-    from compress.recipe import read_recipe
+    from compress.recipe_yaml import read_recipe
     from compress.starter import write_starter
 
     if out.exists() and not force:

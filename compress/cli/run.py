@@ -9,8 +9,9 @@ import typer
 from compress.cli.recipes import find_recipe
 
 if TYPE_CHECKING:
-    from compress.recipe import Origin, Recipe
+    from compress.recipe import Recipe
     from compress.runner import Result
+    from compress.validation import Origin
 
 RunsDir: TypeAlias = Annotated[
     Path, typer.Option("--runs-dir", help="Where runs and their artifacts are kept.", file_okay=False)
@@ -37,7 +38,7 @@ def run(
     json_output: Json = False,
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
-    from compress.recipe import load_recipe
+    from compress.recipe_yaml import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     finish(loaded, origin, runs_dir, json_output=json_output)
@@ -80,7 +81,7 @@ def plan(
     """Check a recipe and its data, and say what a run would do."""
     from compress.cli.console import Terminal
     from compress.plan import make_plan
-    from compress.recipe import load_recipe
+    from compress.recipe_yaml import load_recipe
     from compress.runner import is_done, open_store
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())

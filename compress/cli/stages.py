@@ -121,7 +121,8 @@ def _command(verb: str, names: list[str]) -> Any:
     def run_step(
         *, first_input: str, out: Path | None, seed: int, runs_dir: Path, json_output: bool, **given: Any
     ) -> None:
-        from compress.recipe import Origin, Recipe, validate
+        from compress.recipe import Recipe
+        from compress.validation import Origin, validate
 
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")

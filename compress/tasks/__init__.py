@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from compress.data.readers import Table
 from compress.errors import InputError, did_you_mean
-from compress.recipe import Origin, TaskSpec
+from compress.recipe import TaskSpec
+from compress.validation import Origin
 
 if TYPE_CHECKING:
     import numpy as np

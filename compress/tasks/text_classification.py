@@ -19,7 +19,8 @@ from compress.data.readers import Table
 from compress.data.splits import overlap, sample, split
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
-from compress.recipe import Origin, TaskSpec
+from compress.recipe import TaskSpec
+from compress.validation import Origin
 
 if TYPE_CHECKING:
     from compress.models.tokenizer import Tokenizer

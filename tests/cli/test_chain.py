@@ -9,7 +9,7 @@ import yaml
 from compress.cli.chain import Segment, split
 from compress.errors import InputError
 from compress.plan import make_plan
-from compress.recipe import load_recipe
+from compress.recipe_yaml import load_recipe
 
 FAST = ("--epochs", "1", "--learning-rate", "5e-3")
 

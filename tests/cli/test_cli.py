@@ -12,7 +12,7 @@ import yaml
 import compress
 from compress import stages
 from compress.cli.recipes import shipped, shipped_folder
-from compress.recipe import load_recipe
+from compress.recipe_yaml import load_recipe
 
 HEAVY = ("torch", "transformers", "onnxruntime", "datasets", "optimum", "pandas", "sklearn", "numpy")
 TASK = {"train": "train.csv", "test": "test.csv", "max_length": 32}

@@ -16,8 +16,9 @@ from compress import stages
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
 from compress.plan import make_plan
-from compress.recipe import Origin, Recipe, Target
+from compress.recipe import Recipe, Target
 from compress.runtimes import load
+from compress.validation import Origin
 from tests.chain import Chain, chain_recipe
 
 STEPS = ["teacher", "student", "pruned", "onnx", "int8", "int4", "nf4"]

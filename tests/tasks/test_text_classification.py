@@ -7,9 +7,10 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.recipe import Origin, TaskSpec
+from compress.recipe import TaskSpec
 from compress.tasks import load_task, names
 from compress.tasks.text_classification import Row, TextClassification
+from compress.validation import Origin
 
 TRAIN = [(f"train {number}", "bad" if number % 2 else "good") for number in range(20)]
 TEST = [(f"test {number}", "bad" if number % 2 else "good") for number in range(6)]

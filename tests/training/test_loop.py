@@ -14,11 +14,12 @@ from compress.data.sources import Sources
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import Origin, TaskSpec
+from compress.recipe import TaskSpec
 from compress.store import Artifact
 from compress.tasks import load_task
 from compress.training.config import TrainingConfig
 from compress.training.loop import _Collator, set_seed, train
+from compress.validation import Origin
 
 TASK = "text-classification"
 
