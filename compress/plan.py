@@ -322,33 +322,3 @@ def _format_fix(wanted: str, has: str, reader: str, giver: str) -> str:
     if has == "torch" and wanted == "onnx":
         return f"put an export_onnx step between '{giver}' and '{reader}'"
     return f"let '{reader}' read an earlier step; bitsandbytes weights neither export nor train further"
-
-
-def recipe_schema() -> dict[str, Any]:
-    """JSON Schema of a recipe, with the settings of every stage, for editors."""
-    schema = Recipe.model_json_schema()
-    definitions = schema["$defs"]
-    variants = []
-    for name in stages.names():
-        stage = stages.find(name)
-        own = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for inner, definition in own.pop("$defs", {}).items():
-            definitions[f"{name}.{inner}"] = definition
-        roles = {
-            role: {"type": "string", "description": f"A step or a model's source, format {wanted.format}."}
-            for role, wanted in stage.inputs.items()
-        }
-        own["title"] = name
-        own["properties"] = {
-            "name": definitions["Step"]["properties"]["name"],
-            "stage": {"const": name},
-            **roles,
-            **own.get("properties", {}),
-        }
-        own["required"] = ["name", "stage", *own.get("required", [])]
-        own["additionalProperties"] = False
-        definitions[f"step.{name}"] = own
-        variants.append({"$ref": f"#/$defs/step.{name}"})
-    definitions["Step"] = {"type": "object", "required": ["name", "stage"], "oneOf": variants}
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return schema

@@ -1,35 +1,24 @@
 """Runs a plan against the store: takes what is done, makes what is not, measures, reports."""
 
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import yaml
-from pydantic import ValidationError
 
-from compress import __version__
-from compress.bench.host import host_facts, same_machine
-from compress.bench.measure import measure
+from compress.bench.host import host_facts
 from compress.context import Context
-from compress.data.sources import Sources
 from compress.errors import CompressError
-from compress.files import disk_error, fingerprint, write_text
-from compress.measurement import Measurement
-from compress.models.architectures import labels_of
-from compress.plan import Plan, PlannedStep, format_of
-from compress.recipe import BenchSpec, Recipe, Target, TaskSpec
-from compress.report.build import Entry, Report, build_rows, judge
+from compress.files import disk_error, write_text
+from compress.measuring import measure_plan, report_plan
+from compress.plan import Plan, PlannedStep
+from compress.recipe import Recipe
+from compress.report.build import Report
 from compress.report.markdown import render_markdown
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
-from compress.tasks import Task, load_task
-from compress.validation import Origin
-
-BENCH_VERSION = 1
-"""Raised when measuring changes, so that old measurements are not taken for new ones."""
 
 
 class Observer(Protocol):
@@ -102,15 +91,19 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer) -> Result:
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "recipe.yaml", dump_recipe(plan))
         _link_steps(folder, plan, artifacts)
-        report, measured = None, False
+        report, measured_anew = None, False
         if plan.recipe.targets:
-            measurements, measured, stamp = _measured(plan, folder, artifacts, host, observer)
-            report = _report(plan, artifacts, measurements, stamp)
+            observer.step_started("bench", "bench")
+            start = time.monotonic()
+            measured = measure_plan(plan, artifacts, folder, host, observer.progress)
+            measured_anew = measured.is_new
+            observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
+            report = report_plan(plan, artifacts, measured)
             write_text(folder / "report.json", report.model_dump_json(indent=1))
             write_text(folder / "report.md", render_markdown(report))
     except OSError as error:
         raise disk_error(error, folder) from error
-    return Result(folder, artifacts, report, did_nothing=not (made_any or measured))
+    return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
 
 
 def dump_recipe(plan: Plan) -> str:
@@ -201,168 +194,3 @@ def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> 
         if not step.only_measured:
             path = artifacts[step.name].path.resolve()
             (links / step.name).symlink_to(Path("..") / ".." / path.relative_to(folder.parent.resolve()))
-
-
-def _artifact(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
-    return value if isinstance(value, Artifact) else artifacts[value]
-
-
-def _measured(
-    plan: Plan,
-    folder: Path,
-    artifacts: Mapping[str, Artifact],
-    host: dict[str, Any],
-    observer: Observer,
-) -> tuple[Sequence[Measurement], bool, dict[str, Any]]:
-    """The measurements: those of the last run if nothing that they depend on has changed, otherwise new ones.
-
-    Returns:
-        (measurements, whether they are new, {created, host} of when they were taken).
-    """
-    wanted = {
-        _artifact(value, artifacts).key: _artifact(value, artifacts)
-        for value in [*plan.baselines.values(), *(subject.measured for subject in plan.subjects)]
-    }
-    key = fingerprint(
-        {
-            "version": BENCH_VERSION,
-            "artifacts": sorted(wanted),
-            "targets": {name: target.model_dump() for name, target in plan.recipe.targets.items()},
-            "bench": plan.recipe.bench.model_dump(),
-            "test": plan.task.test_key,
-        }
-    )
-    path = folder / "measurements.json"
-    kept = _kept_measurements(path, key, host)
-    if kept is not None:
-        return kept[0], False, kept[1]
-    observer.step_started("bench", "bench")
-    start = datetime.now(UTC)
-    taken = measure(
-        list(wanted.values()),
-        plan.recipe.targets,
-        plan.task,
-        plan.recipe.bench,
-        seed=plan.recipe.seed,
-        trust_remote_code=plan.recipe.trust_remote_code,
-        progress=observer.progress,
-    )
-    stamp = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": host}
-    if all(found.status != "failed" for found in taken):
-        content = {"key": key, **stamp, "measurements": [found.model_dump() for found in taken]}
-        write_text(path, json.dumps(content))
-    observer.step_done("bench", "bench", (datetime.now(UTC) - start).total_seconds(), True)
-    return taken, True, stamp
-
-
-def _kept_measurements(path: Path, key: str, host: dict[str, Any]) -> tuple[list[Measurement], dict[str, Any]] | None:
-    """The measurements in `path` if they are those of `key`, taken on this machine."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["key"] != key or not same_machine(content["host"], host):
-            return None
-        found = [Measurement.model_validate(item) for item in content["measurements"]]
-        return found, {"created": content["created"], "host": content["host"]}
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
-        return None  # there is none, or none that can be read: it is measured anew
-
-
-def _report(
-    plan: Plan,
-    artifacts: Mapping[str, Artifact],
-    measurements: Sequence[Measurement],
-    stamp: dict[str, Any],
-) -> Report:
-    entries = []
-    for subject in plan.subjects:
-        measured = _artifact(subject.measured, artifacts)
-        made = artifacts.get(subject.step)
-        entries.append(
-            Entry(
-                step=subject.step,
-                stage=subject.stage,
-                target=subject.target,
-                artifact=measured.key,
-                measured_as=measured.format,
-                seconds=made.manifest.seconds if made and made.manifest else None,
-            )
-        )
-    by_pair = {(found.artifact, found.target): found for found in measurements}
-    baselines = {name: _artifact(value, artifacts).key for name, value in plan.baselines.items()}
-    rows = build_rows(entries, by_pair, baselines, plan.task.spec.metric)
-    return Report(
-        recipe=plan.recipe.name,
-        seed=plan.recipe.seed,
-        compress_version=__version__,
-        created=stamp["created"],
-        host=stamp["host"],
-        task=_task_facts(plan.task),
-        targets={name: target.model_dump() for name, target in plan.recipe.targets.items()},
-        baseline=plan.baseline,
-        goal=judge(plan.recipe.goal, rows, plan.recipe.steps[-1].name),
-        notes=list(plan.task.notes),
-        rows=rows,
-    )
-
-
-def _task_facts(task: Task) -> dict[str, Any]:
-    return {
-        "type": task.spec.type,
-        "metric": task.spec.metric,
-        "labels": list(task.labels),
-        "train_rows": len(task.train),
-        "validation_rows": len(task.validation),
-        "test_rows": len(task.test),
-        "overlap": task.overlap,
-        "max_length": task.spec.max_length,
-    }
-
-
-def bench_folders(
-    folders: Sequence[Path], spec: TaskSpec, target: Target, bench: BenchSpec, seed: int, observer: Observer
-) -> Report:
-    """Measure any model folders on one target; the first is the baseline.
-
-    Raises:
-        InputError: a folder is no model, or its labels are not the first one's.
-    """
-    origin = Origin()
-    sources = Sources()
-    found = [sources.model(str(folder), origin.path) for folder in folders]
-    artifacts = [Artifact(item.path, fingerprint(item.key), format_of(item.path)) for item in found]
-    labels = [labels_of(artifact.path) for artifact in artifacts]
-    task = load_task(spec, sources.table, seed, origin, labels=labels[0])
-    for artifact, known in zip(artifacts, labels, strict=True):
-        task.check_labels(dict(enumerate(known)), str(artifact.path), str(artifact.path))
-    unique = {artifact.key: artifact for artifact in artifacts}
-    taken = measure(
-        list(unique.values()),
-        {"bench": target},
-        task,
-        bench,
-        seed=seed,
-        trust_remote_code=False,
-        progress=observer.progress,
-    )
-    entries = [
-        Entry(folder.name or str(folder), "source", "bench", artifact.key, artifact.format, None)
-        for folder, artifact in zip(folders, artifacts, strict=True)
-    ]
-    return Report(
-        recipe="bench",
-        seed=seed,
-        compress_version=__version__,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host_facts(),
-        task=_task_facts(task),
-        targets={"bench": target.model_dump()},
-        baseline=entries[0].step,
-        goal={"met": None, "missed": []},
-        notes=list(task.notes),
-        rows=build_rows(
-            entries,
-            {(item.artifact, item.target): item for item in taken},
-            {"bench": artifacts[0].key},
-            spec.metric,
-        ),
-    )

@@ -40,8 +40,8 @@ KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_
 def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) -> None:
     """Measure, print the table, exit with 1 if a measurement failed."""
     from compress.cli.console import Terminal, print_report
+    from compress.measuring import bench_folders
     from compress.recipe import BenchSpec, Target, TaskSpec
-    from compress.runner import bench_folders
     from compress.validation import Origin, validate
 
     task = options.take_data(
@@ -62,7 +62,7 @@ def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) 
             validate(Target, options.settings_from(target), origin, label="the options"),
             validate(BenchSpec, options.settings_from(settings), origin, label="the options"),
             seed,
-            terminal,
+            terminal.progress,
         )
     if json_output:
         print(report.model_dump_json(indent=1))

@@ -57,6 +57,6 @@ def schema() -> None:
     """Print the recipe's JSON Schema."""
     import json
 
-    from compress.plan import recipe_schema
+    from compress.schema import recipe_schema
 
     print(json.dumps(recipe_schema(), indent=1))

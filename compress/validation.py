@@ -1,0 +1,153 @@
+"""Outside input against its model: every problem at once, each with its line and the nearest right name."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ValidationError
+
+from compress.errors import InputError, did_you_mean
+from compress.recipe import Model
+
+KeyPath: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a recipe came from, so that an error can name the file and the line."""
+
+    path: str = "the command line"
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    folder: Path = Path()
+    """Relative paths in the recipe start here."""
+    overrides: Mapping[KeyPath, str] = field(default_factory=dict)
+    """What `--set` said, by the place that it changed."""
+
+    def where(self, *keys: str | int) -> str:
+        """The override that changed `keys`, or `path:line` of their deepest part that stands in the file."""
+        for depth in range(len(keys), 0, -1):
+            if keys[:depth] in self.overrides:
+                return f"--set {self.overrides[keys[:depth]]}"
+        for depth in range(len(keys), 0, -1):
+            line = self.lines.get(keys[:depth])
+            if line is not None:
+                return f"{self.path}:{line}"
+        return self.path
+
+
+def validate(
+    model: type[Model],
+    data: Mapping[str, Any],
+    origin: Origin,
+    prefix: KeyPath = (),
+    label: str = "the recipe",
+    also_known: tuple[str, ...] = (),
+) -> Any:
+    """`model` made from `data`; all its errors told at once, each with its line and the nearest right name.
+
+    Args:
+        prefix: where `data` stands in the recipe.
+        label: what the error calls it.
+        also_known: names that stand beside the model's fields there, for the suggestion.
+
+    Raises:
+        InputError: `data` does not fit.
+    """
+    try:
+        return model.model_validate(dict(data))
+    except ValidationError as error:
+        found: dict[KeyPath, list[Any]] = {}
+        for problem in error.errors():
+            found.setdefault(_place(data, problem["loc"]), []).append(problem)
+        problems = [
+            _describe(place, same, model, origin, prefix, also_known)
+            for place, same in found.items()
+            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are told
+        ]
+        what, where, fix = problems[0]
+        if len(problems) > 1:
+            more = "; ".join(f"{w} ({place})" for w, place, _ in problems[1:4])
+            left = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+            what = f"{what}; also: {more}{left}"
+        raise InputError(f"in {label}: {what}", where=where, fix=fix) from error
+
+
+def _place(data: Any, location: KeyPath) -> KeyPath:
+    """The keys of `data` in pydantic's location, without the names of a union's branches."""
+    place: list[str | int] = []
+    for position, part in enumerate(location):
+        if isinstance(data, Mapping) and (part in data or position == len(location) - 1):
+            data = data.get(part)
+        elif isinstance(data, list) and isinstance(part, int):
+            data = data[part]
+        else:
+            continue
+        place.append(part)
+    return tuple(place)
+
+
+_NEEDED = {
+    "bool_parsing": "true or false is needed",
+    "bool_type": "true or false is needed",
+    "dict_type": "a mapping (key: value) is needed",
+    "float_parsing": "a number is needed",
+    "float_type": "a number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_parsing": "a whole number is needed",
+    "int_type": "a whole number is needed",
+    "list_type": "a list is needed",
+    "model_type": "a mapping (key: value) is needed",
+    "string_type": "text is needed",
+    "too_short": "at least one is needed",
+    "tuple_type": "a list is needed",
+}
+"""What pydantic's types of problem mean to someone who writes YAML; the others it says well itself."""
+
+
+def _describe(
+    place: KeyPath,
+    problems: Sequence[Any],
+    model: type[Model],
+    origin: Origin,
+    prefix: KeyPath,
+    also_known: tuple[str, ...],
+) -> tuple[str, str, str]:
+    """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
+    where = origin.where(*prefix, *place)
+    dotted = ".".join(str(part) for part in place) or "the whole"
+    kind = problems[0]["type"]
+    if kind == "extra_forbidden":
+        owner = _model_at(model, place[:-1])
+        names = [*(owner.model_fields if owner else ()), *(also_known if len(place) == 1 else ())]
+        return f"unknown key '{dotted}'", where, did_you_mean(str(place[-1]), names)
+    if kind == "missing":
+        return f"the key '{dotted}' is missing", where, f"add '{place[-1]}:'"
+    given = problems[0].get("input")
+    messages = [_NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
+    if isinstance(given, float) and not math.isfinite(given):
+        messages = ["a finite number is needed"]
+    message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
+    if given is None:
+        return f"'{dotted}' is empty: {message}", where, "write a value there"
+    shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
+    return f"'{dotted}'{shown}: {message}", where, "correct the value there"
+
+
+def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:
+    """The model that the keys of `location` lead to, through tuples, dicts and optional fields."""
+    current: Any = model
+    for part in location:
+        if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
+            current = current.model_fields[str(part)].annotation
+        current = next((found for found in _models_in(current)), None)
+        if current is None:
+            return None
+    return current if isinstance(current, type) else None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in getattr(annotation, "__args__", ()) for model in _models_in(inner)]
