@@ -1,0 +1,229 @@
+"""`compress run` from end to end on a tiny model, with real workers: one run, read by all tests."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import compress
+from compress.cli import main
+
+from .conftest import Said
+
+FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
+STEPS = ["teacher", "student", "pruned", "onnx", "int8"]
+BENCH = {"warmup": 1, "rounds": 2, "samples": 3}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its folder, what it printed, and its report."""
+
+    home: Path
+    said: Said
+    report: dict[str, Any]
+
+    def row(self, step: str) -> dict[str, Any]:
+        (row,) = [row for row in self.report["rows"] if row["step"] == step]
+        return row
+
+    def again(self, *arguments: str) -> Said:
+        return compress_in(self.home, ["run", "tiny.yaml", *arguments])
+
+
+def compress_in(folder: Path, arguments: Sequence[str]) -> Said:
+    """What a command prints in a folder. (capsys lives for one test alone, this run for the module.)"""
+    out, err = io.StringIO(), io.StringIO()
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as exit_:
+            main(arguments)
+    finally:
+        os.chdir(before)
+    assert isinstance(exit_.value.code, int)
+    return Said(exit_.value.code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Path], reviews: Path) -> Run:
+    home = tmp_path_factory.mktemp("run")
+    steps = [
+        {"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 16},
+        {"name": "student", "stage": "distill", "layers": 1, **FAST},
+        {"name": "pruned", "stage": "prune_structured", "teacher": "teacher", "recover": FAST},
+        {"name": "onnx", "stage": "export_onnx"},
+        {"name": "int8", "stage": "quantize_onnx_dynamic", "min_agreement": 0.1},
+    ]
+    task = {"train": str(reviews / "train.csv"), "test": str(reviews / "test.csv"), "max_length": 32}
+    recipe = {
+        "name": "tiny",
+        "seed": 1,
+        "task": {**task, "validation_fraction": 0.25},
+        "steps": steps,
+        "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
+        "goal": {"max_drop_pp": 60, "max_size_mb": 0.1},
+        "bench": BENCH,
+        "device": "cpu",
+    }
+    (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    said = compress_in(home, ["run", "tiny.yaml", "--json"])
+    assert said.code == 0, said.err
+    return Run(home, said, json.loads(said.out))
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its path."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_run_in_json_prints_its_report_and_nothing_else(run):
+    assert run.said.code == 0
+    assert run.report == json.loads((run.home / "runs/tiny/report.json").read_text())
+
+
+def test_the_report_says_what_ran_where(run):
+    assert (run.report["recipe"], run.report["seed"]) == ("tiny", 1)
+    assert run.report["compress_version"] == compress.__version__
+    assert run.report["baseline"] == "teacher"
+    assert run.report["goal"] == {"max_drop_pp": 60.0, "max_size_mb": 0.1, "met": True, "missed": []}
+    assert run.report["task"]["labels"] == ["bad", "good"]
+    assert [run.report["task"][f"{part}_rows"] for part in ("train", "validation", "test")] == [48, 16, 32]
+    assert run.report["targets"]["cpu"] == {
+        "runtime": "onnxruntime",
+        "device": "cpu",
+        "threads": 1,
+        "batch_size": 1,
+        "sequence_length": 16,
+    }
+    host = run.report["host"]
+    assert host["cores"] >= 1
+    assert host["cpu"]
+    assert set(host["versions"]) >= {"onnxruntime", "torch", "transformers"}
+
+
+def test_there_is_a_row_for_each_step(run):
+    stages = ["finetune", "distill", "prune_structured", "export_onnx", "quantize_onnx_dynamic"]
+    assert [(row["step"], row["stage"]) for row in run.report["rows"]] == list(zip(STEPS, stages, strict=True))
+    for row in run.report["rows"]:
+        assert (row["target"], row["metric"], row["status"], row["reason"]) == ("cpu", "accuracy", "measured", None)
+        assert (row["measured_as"], len(row["artifact"])) == ("onnx", 64)
+        assert row["seconds"] > 0
+        assert row["peak_memory_bytes"] > 10_000_000
+    assert run.row("pruned")["artifact"] == run.row("onnx")["artifact"]  # a torch model is measured by its export
+
+
+def test_latencies_are_all_samples_and_their_quantiles(run):
+    base = run.row("teacher")["latency_ms"]
+    for row in run.report["rows"]:
+        latency = row["latency_ms"]
+        assert len(latency["samples"]) == BENCH["rounds"] * BENCH["samples"]
+        assert [latency["p50"], latency["p90"]] == pytest.approx(np.quantile(latency["samples"], [0.5, 0.9]))
+        assert row["speedup"] == pytest.approx(base["p50"] / latency["p50"])
+
+
+def test_the_baseline_is_the_teacher_and_drops_are_against_it(run):
+    teacher = run.row("teacher")
+    assert (teacher["speedup"], teacher["drop_pp"], teacher["agreement"]) == (1.0, 0.0, 1.0)
+    assert [row["is_baseline"] for row in run.report["rows"]] == [True, False, False, False, False]
+    for row in run.report["rows"]:
+        assert row["drop_pp"] == pytest.approx(100 * (teacher["quality"] - row["quality"]))
+        assert row["quality"] * 32 == pytest.approx(round(row["quality"] * 32))
+
+
+def test_the_models_have_learned(run):
+    assert run.row("teacher")["quality"] >= 0.8
+    assert all(run.row(step)["quality"] > 0.6 for step in STEPS)
+
+
+def test_each_step_is_smaller_than_the_one_before(run):
+    parameters = [run.row(step)["parameters"] for step in ("teacher", "student", "pruned")]
+    sizes = [run.row(step)["size_bytes"] for step in ("teacher", "student", "pruned", "int8")]
+    assert parameters == sorted(parameters, reverse=True)
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(parameters)) == 3
+    assert len(set(sizes)) == 4
+
+
+def test_the_folder_of_a_run_links_to_each_artifact(run):
+    steps = run.home / "runs/tiny/steps"
+    assert sorted(path.name for path in steps.iterdir()) == sorted(STEPS)
+    for step, file in zip(STEPS, ["model.safetensors"] * 3 + ["model.onnx"] * 2, strict=True):
+        assert (steps / step / file).stat().st_size > 1000
+        key = json.loads((steps / step / "manifest.json").read_text())["key"]
+        assert (steps / step).resolve().name.endswith(key[:16])
+
+
+def test_a_second_run_does_nothing_and_changes_no_file(run):
+    before = contents(run.home)
+    said = run.again()
+    assert said.code == 0, said.err
+    assert said.out.startswith("nothing to do: every step and measurement is done\n")
+    assert "goal met\n" in said.out
+    done = [line.split("  ")[0] for line in said.err.splitlines() if line.endswith("done before")]
+    assert done[:7] == [f"✓ {step}" for step in [*STEPS, "teacher as onnx", "student as onnx"]]
+    assert all(line.endswith("done before") for line in said.err.splitlines() if line.startswith("✓"))
+    assert contents(run.home) == before
+
+
+def test_the_recipe_beside_the_report_runs_to_the_same_from_any_folder(run, tmp_path):
+    said = compress_in(tmp_path, ["plan", f"{run.home}/runs/tiny/recipe.yaml", f"--runs-dir={run.home}/runs", "--json"])
+    assert [step["done"] for step in json.loads(said.out)["steps"]] == [True] * 7
+
+
+def test_a_missed_goal_ends_with_3(run):
+    said = run.again("--set", "goal={min_speedup: 1000}", "--set", "name=missed")
+    assert said.code == 3
+    assert "x faster, at least 1000x wanted" in said.out
+    report = json.loads((run.home / "runs/missed/report.json").read_text())
+    assert report["goal"]["met"] is False
+    (missed,) = report["goal"]["missed"]
+    assert missed.endswith("x faster, at least 1000x wanted")
+    assert "# missed\n\n**Goal missed: " in (run.home / "runs/missed/report.md").read_text()
+
+
+def test_a_step_that_fails_ends_with_1_and_leaves_the_report_of_before(run):
+    before = contents(run.home / "runs/tiny")
+    said = run.again("--set", "onnx.tolerance=1e-30")
+    assert (said.code, said.out) == (1, "")
+    assert "Traceback" not in said.err
+    lines = said.err[said.err.index("error: ") :].splitlines()
+    assert lines[0].startswith("error: step 'onnx' failed: the exported model differs from torch by ")
+    line = (run.home / "tiny.yaml").read_text().splitlines().index("- name: onnx") + 1
+    assert (lines[1], len(lines)) == (f"  where: tiny.yaml:{line}", 3)
+    assert contents(run.home / "runs/tiny") == before
+
+
+def test_a_damaged_artifact_is_told_set_aside_and_made_again(run):
+    path = (run.home / "runs/tiny/steps/int8").resolve()
+    before = (path / "model.onnx").read_bytes()
+    (path / "model.onnx").write_bytes(before[:-1])
+    plan = json.loads(compress_in(run.home, ["plan", "tiny.yaml", "--json"]).out)
+    assert {step["step"] for step in plan["steps"] if not step["done"]} == {"int8"}
+    said = run.again()
+    assert said.code == 0
+    assert "warning: 'model.onnx' is missing or changed" in said.err
+    assert (path / "model.onnx").read_bytes() == before
+
+
+def test_bench_measures_folders_side_by_side_against_the_first(run, reviews):
+    steps = [f"runs/tiny/steps/{step}" for step in ("int8", "onnx")]
+    options = ["--threads", "1", "--sequence-length", "16", "--warmup", "1", "--rounds", "1", "--samples", "2"]
+    said = compress_in(
+        run.home, ["bench", *steps, "--test", str(reviews / "test.csv"), "--max-length=32", *options, "--json"]
+    )
+    assert (said.code, said.err) == (0, "")
+    int8, onnx = json.loads(said.out)["rows"]
+    assert (int8["step"], int8["is_baseline"], int8["speedup"], int8["drop_pp"]) == ("int8", True, 1.0, 0.0)
+    assert (int8["quality"], onnx["quality"]) == (run.row("int8")["quality"], run.row("onnx")["quality"])
+    assert (onnx["size_bytes"], len(onnx["latency_ms"]["samples"])) == (run.row("onnx")["size_bytes"], 2)
