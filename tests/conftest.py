@@ -11,6 +11,8 @@ import pytest
 pytest_plugins = ("tests.chain", "tests.plans")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
