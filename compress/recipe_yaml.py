@@ -169,9 +169,9 @@ def _override(data: dict[str, Any], override: str) -> KeyPath:
             place = place[part]
         else:
             raise InputError(
-                f"'{part}' holds {place[part]!r}, which has no '{parts[-1]}' inside",
+                f"'{part}' holds {place[part]!r:.60}, which has no '{parts[-1]}' inside",
                 where=where,
-                fix="override the whole value",
+                fix="name the step: --set teacher.epochs=1" if part == "steps" else "override the whole value",
             )
     place[parts[-1]] = value
     return changed

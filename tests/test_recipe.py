@@ -264,6 +264,7 @@ def test_an_override_leaves_what_shares_an_alias_alone(load):
         ("prund.ffn=1", "'prund' is neither a step nor a key of the recipe", "did you mean 'pruned'?"),
         ("pruned=3", "an override of a step names one of its settings", "for example pruned.epochs=1"),
         ("name.x=1", "'name' holds 'tiny', which has no 'x' inside", "override the whole value"),
+        ("steps.0.epochs=1", "'steps' holds [{'name': 'teacher'", "name the step: --set teacher.epochs=1"),
         ("seed=[", "the override's value is not YAML", "quote the value"),
         ("name=2024-13-45", "the override's value is not YAML", "quote the value"),
     ],
