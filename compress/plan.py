@@ -9,7 +9,7 @@ from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
-from compress.models.architectures import Shape, labels_of, read_config, read_shape
+from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
 from compress.recipe import Recipe, Step, Target
 from compress.stages import Stage, StageConfig
 from compress.store import Artifact, Identity
@@ -192,7 +192,7 @@ class _Planner:
                 )
             else:
                 continue
-            self._check_input(step, stage, role, inputs[role], where, makes_head=stage.makes_head and position == 0)
+            self._check_input(step, stage, role, inputs[role], where)
         return inputs
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
@@ -219,9 +219,7 @@ class _Planner:
             raise
         return Artifact(fetched.path, fingerprint(fetched.key), format_of(fetched.path))
 
-    def _check_input(
-        self, step: Step, stage: Stage, role: str, value: "str | Artifact", where: str, *, makes_head: bool
-    ) -> None:
+    def _check_input(self, step: Step, stage: Stage, role: str, value: "str | Artifact", where: str) -> None:
         wanted = stage.inputs[role].format
         has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
         if has != wanted:
@@ -231,9 +229,23 @@ class _Planner:
                 where=where,
                 fix=_format_fix(wanted, has, step.name, giver),
             )
-        if isinstance(value, Artifact) and not makes_head and self.task.labels:
-            known = dict(enumerate(labels_of(value.path)))
-            self.task.check_labels(known, str(value.path.name), where)
+        if isinstance(value, Artifact):
+            self._check_length(value, where)
+            if self.task.labels and not stage.inputs[role].makes_head:
+                self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
+
+    def _check_length(self, model: Artifact, where: str) -> None:
+        """Refuse texts that are longer than the model has positions for."""
+        positions = positions_of(read_config(model.path))
+        asked = {"task.max_length": self.task.spec.max_length} if self.task.train or self.task.test else {}
+        asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
+        for key, length in asked.items():
+            if positions is not None and length > positions:
+                raise InputError(
+                    f"{key} is {length}, but '{model.path.name}' has positions for {positions} tokens",
+                    where=where,
+                    fix=f"set {key} to at most {positions}",
+                )
 
     def planned_step(self, name: str) -> PlannedStep:
         found = self.find(name)
@@ -287,7 +299,7 @@ class _Planner:
         if self.recipe.baseline is not None:
             return self.recipe.baseline, self.recipe.baseline
         first = self.planned[0]
-        tuned = next((step for step in self.planned if step.stage.makes_head), None)
+        tuned = next((step for step in self.planned if step.stage.tunes), None)
         if tuned is not None:
             return tuned.name, tuned.name
         return first.inputs[next(iter(first.stage.inputs))], "baseline"

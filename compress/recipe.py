@@ -83,7 +83,7 @@ class Target(Model):
 
 
 class Goal(Model):
-    """What the last artifact must reach against the baseline, on the first target."""
+    """What the last artifact must reach against the baseline, on the first target that it runs on."""
 
     max_drop_pp: float | None = None
     """Largest loss of quality, in percentage points."""

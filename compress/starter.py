@@ -72,14 +72,16 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     """
     import yaml
 
-    from compress.models.architectures import read_config, read_shape
+    from compress.models.architectures import positions_of, read_config, read_shape
 
     table = sources.table(train, "--train")
     text, label = guess_columns(table)
-    shape = read_shape(read_config(sources.model(model, "--model").path))
+    config = read_config(sources.model(model, "--model").path)
+    shape = read_shape(config)
     lengths = sorted(len(row.split()) for row in table.column(text, None))
     words = lengths[int(0.9 * (len(lengths) - 1))]
     max_length = next((size for size in (32, 64, 128, 256) if size >= 1.4 * words), 256)
+    max_length = min(max_length, positions_of(config) or max_length)
     epochs = min(10, max(2, round(8_000 / len(table.rows))))
 
     def quoted(value: str) -> str:

@@ -18,6 +18,7 @@ GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
 FILLER = "the film was a story about people in town and they said it with some music".split()
 LABELS = ("bad", "good")
+POSITIONS = 256
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         torch.manual_seed(0)
         if family == "distilbert":
             config = transformers.DistilBertConfig(
-                vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=64
+                vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=POSITIONS
             )
         else:
             config_class = {
@@ -100,7 +101,7 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 num_hidden_layers=2,
                 num_attention_heads=4,
                 intermediate_size=64,
-                max_position_embeddings=64,
+                max_position_embeddings=POSITIONS,
                 **extra,
             )
         transformers.AutoModel.from_config(config).save_pretrained(folder)

@@ -17,7 +17,7 @@ PRUNED = "{name: pruned, stage: prune_structured, teacher: teacher}"
 ONNX = "{name: onnx, stage: export_onnx}"
 INT8 = "{name: int8, stage: quantize_onnx_dynamic}"
 CHAIN = (TEACHER, STUDENT, PRUNED, ONNX, INT8)
-CPU = "targets: {cpu: {threads: 1}}"
+CPU = "targets: {cpu: {threads: 1, sequence_length: 32}}"
 
 
 @pytest.fixture

@@ -228,3 +228,22 @@ def test_the_shape_of_each_step_is_known_before_any_work(plan):
     assert [shape.layers for shape in shapes] == [2, 1, 1, 1]
     assert [shape.heads for shape in shapes] == [(4, 4), (4,), (2,), (2,)]
     assert [shape.neurons for shape in shapes] == [(64, 64), (64,), (32,), (32,)]
+
+
+def test_a_pretrained_student_without_a_head_is_welcome(
+    plan: Callable[..., Plan], make_model: Callable[..., Path]
+) -> None:
+    student = f"{{name: student, stage: distill, student: {make_model('distilbert')}}}"
+    shape = plan(TEACHER, student).step("student").shape
+    assert shape is not None
+    assert shape.model_type == "distilbert"
+
+
+@pytest.mark.parametrize(("family", "positions"), [("bert", 256), ("roberta", 254)])
+def test_texts_longer_than_the_model_has_positions_for_are_refused(
+    family: str, positions: int, plan: Callable[..., Plan], make_model: Callable[..., Path]
+) -> None:
+    teacher = TEACHER.replace("MODEL", str(make_model(family)))
+    plan(teacher, more=f"targets: {{cpu: {{sequence_length: {positions}}}}}")
+    with pytest.raises(InputError, match=f"sequence_length is {positions + 1}, .* positions for {positions} tokens"):
+        plan(teacher, more=f"targets: {{cpu: {{sequence_length: {positions + 1}}}}}")

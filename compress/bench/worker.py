@@ -21,7 +21,7 @@ import numpy as np
 
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
-from compress.runtimes import Predictor, load
+from compress.runtimes import Predictor, claim_process, load
 
 Batch = dict[str, np.ndarray[Any, Any]]
 
@@ -44,6 +44,7 @@ def serve(commands: TextIO, answers: TextIO) -> None:
     target = Target.model_validate(job["target"])
     rows = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
     folder = Path(job["folder"])
+    claim_process(target)
     start = time.perf_counter_ns()
     predict = load(folder, target, job["hub_task"], trust_remote_code=job["trust_remote_code"])
     load_ms = (time.perf_counter_ns() - start) / 1e6

@@ -132,6 +132,8 @@ def chain(
     origin = Origin()
     recipe = validate(Recipe, data, origin, label="the options")
     if save_recipe is not None:
+        if save_recipe.exists():
+            raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
         write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
         typer.echo(f"recipe: {save_recipe}", err=True)
     finish(recipe, origin, runs_dir, json_output=json_output)
@@ -143,7 +145,7 @@ def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
 
     first = stages.find(steps[0]["stage"])
     steps[0].setdefault(next(iter(first.inputs)), model)
-    teacher = next((step["name"] for step in steps if stages.find(step["stage"]).makes_head), None)
+    teacher = next((step["name"] for step in steps if stages.find(step["stage"]).tunes), None)
     for step in steps[1:]:
         roles = list(stages.find(step["stage"]).inputs)[1:]
         if teacher is not None and "teacher" in roles:

@@ -65,7 +65,10 @@ def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
         print(f"artifacts: {result.folder / 'steps'}")
     for failure in result.failures:
         typer.echo(f"error: measuring failed: {failure}", err=True)
-    if result.failures:
+    unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)
+    if unmeasured and not result.failures:
+        typer.echo("error: nothing was measured: no artifact runs on any target here", err=True)
+    if result.failures or unmeasured:
         raise typer.Exit(1)
     if result.report and result.report.goal["met"] is False:
         raise typer.Exit(3)

@@ -35,6 +35,8 @@ class Architecture:
     intermediate_field: str = "intermediate_size"
     heads_attribute: str = "num_attention_heads"
     """Attribute of the attention module that repeats the number of heads."""
+    position_offset: int = 0
+    """Rows of the position table that no token uses."""
     fusion: str = "bert"
     """Name of the family in onnxruntime.transformers.optimizer."""
 
@@ -56,9 +58,9 @@ _BERT = Architecture(
 
 ARCHITECTURES: Mapping[str, Architecture] = {
     "bert": _BERT,
-    "roberta": _BERT,
-    "xlm-roberta": _BERT,
-    "camembert": _BERT,
+    "roberta": replace(_BERT, position_offset=2),
+    "xlm-roberta": replace(_BERT, position_offset=2),
+    "camembert": replace(_BERT, position_offset=2),
     "electra": _BERT,
     "distilbert": Architecture(
         layers="transformer.layer",
@@ -192,6 +194,15 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise InputError("the model's config.json is not an object", where=str(path), fix="check the file")
     return config
+
+
+def positions_of(config: Mapping[str, Any]) -> int | None:
+    """Most tokens that a model can tell apart by their place, or None where config.json does not say."""
+    table = config.get("max_position_embeddings")
+    if not isinstance(table, int):
+        return None
+    architecture = ARCHITECTURES.get(str(config.get("model_type")))
+    return table - (architecture.position_offset if architecture else 0)
 
 
 def labels_of(folder: Path) -> list[str]:

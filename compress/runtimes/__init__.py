@@ -1,7 +1,8 @@
 """Artifact + target -> predictor. One file = one runtime; the file's name is the target's `runtime`.
 
 A runtime module says which artifact formats it runs (FORMATS), why a target cannot be had here
-(`unavailable`), and loads a folder (`load`).
+(`unavailable`), and loads a folder (`load`). Where a process is given to one target alone, `claim_process` sets
+what holds for the whole of it; `load` changes nothing outside of its predictor.
 """
 
 from collections.abc import Mapping
@@ -43,6 +44,11 @@ def why_not(artifact_format: str, target: Target) -> str | None:
         return f"the runtime '{target.runtime}' does not run the format '{artifact_format}'"
     reason: str | None = runtime.unavailable(target)
     return reason
+
+
+def claim_process(target: Target) -> None:
+    """Give this process to one target."""
+    find(target.runtime).claim_process(target)
 
 
 def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool = False) -> Predictor:

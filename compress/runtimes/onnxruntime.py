@@ -22,6 +22,10 @@ def unavailable(target: Target) -> str | None:
     return None
 
 
+def claim_process(_target: Target) -> None:
+    """Nothing: a session has threads of its own."""
+
+
 def load(folder: Path, target: Target, _hub_task: str, _trust_remote_code: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
     path = model_path(folder)

@@ -26,10 +26,12 @@ class Input:
     Attributes:
         format: the artifact's format.
         optional: may be left out. The first role that is not named reads the step before.
+        makes_head: the model may lack the task's head, as a pretrained one does: the stage makes it.
     """
 
     format: str
     optional: bool = False
+    makes_head: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class Stage:
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
             Refuses what the shapes forbid, before any work.
         needs_data: whether it reads training rows.
-        makes_head: whether its first input may lack the task's head, as a pretrained model does.
     """
 
     config: type[StageConfig]
@@ -56,7 +57,11 @@ class Stage:
     version: int
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
     needs_data: bool = True
-    makes_head: bool = False
+
+    @property
+    def tunes(self) -> bool:
+        """True if it makes a pretrained model into one for the task: a teacher."""
+        return next(iter(self.inputs.values())).makes_head
 
 
 def names() -> list[str]:

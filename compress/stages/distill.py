@@ -101,7 +101,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 STAGE = Stage(
     Config,
     run,
-    inputs={"teacher": Input("torch"), "student": Input("torch", optional=True)},
+    inputs={"teacher": Input("torch"), "student": Input("torch", optional=True, makes_head=True)},
     output="torch",
     version=1,
     shape=_shape,

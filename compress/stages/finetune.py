@@ -46,9 +46,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
 STAGE = Stage(
     Config,
     run,
-    inputs={"model": Input("torch")},
+    inputs={"model": Input("torch", makes_head=True)},
     output="torch",
     version=1,
     shape=same_shape,
-    makes_head=True,
 )

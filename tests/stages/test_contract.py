@@ -85,6 +85,14 @@ def test_two_runs_give_equal_bytes(chain: Chain, run_chain: Callable[[Path], Cha
         assert first.files == second.files, name
 
 
+def test_loading_for_a_comparison_leaves_the_threads_of_the_process_alone(chain: Chain) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    load(chain.artifacts["pruned"].path, Target(runtime="torch", threads=before + 1), chain.plan.task.hub_task)
+    assert torch.get_num_threads() == before
+
+
 def test_a_second_run_makes_nothing(chain: Chain, run_chain: Callable[[Path], Chain]) -> None:
     assert run_chain(chain.runs_dir).observer.made == []
 
