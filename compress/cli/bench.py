@@ -27,7 +27,8 @@ def register(app: typer.Typer) -> None:
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
     help_text = (
-        "Measure model folders on the same test rows, each in a process of its own.\n\n"
+        "Measure model folders side by side.\n\n"
+        "All see the same test rows, each in a process of its own. "
         "Takes any folder with an ONNX file or a Hugging Face model, also one that this tool did not make. "
         "Speed and quality are compared with the first."
     )

@@ -1,4 +1,4 @@
-"""Teach a smaller student what the teacher says of the training rows.
+"""Teach a smaller student what its teacher says.
 
 Use it to lose layers: it costs less accuracy than pruning them. The student is made of some of the teacher's own
 layers, or is any other model, with another tokenizer too. Costs one pass of the teacher, kept for all later steps

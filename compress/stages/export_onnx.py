@@ -1,8 +1,8 @@
-"""Export a torch model to ONNX, with any batch size and sequence length, and fuse its attention.
+"""Export a torch model to ONNX, and fuse its attention.
 
-Use it once the shape is final. The folder holds model.onnx with config.json and the tokenizer beside it, so other
-tools load it as it is. Costs seconds. The step fails if the outputs differ from torch's, or if attention that
-should fuse does not.
+Use it once the shape is final; the graph takes any batch size and sequence length. The folder holds model.onnx with
+config.json and the tokenizer beside it, so other tools load it as it is. Costs seconds. The step fails if the outputs
+differ from torch's, or if attention that should fuse does not.
 
 ```yaml
 - {name: onnx, stage: export_onnx, fuse: auto, tolerance: 1.0e-3}

@@ -1,7 +1,8 @@
-"""Remove the attention heads and feed-forward neurons that matter least, then recover under a teacher.
+"""Remove the heads and neurons that matter least, then recover.
 
-Use it after `distill`: what is removed is really gone, so the model is smaller and faster on any runtime, without
-sparse kernels. Costs a forward and backward pass over `score_rows` rows, and the recovery's training.
+Use it after `distill`, on attention heads and feed-forward neurons: what is removed is really gone, so the model is
+smaller and faster on any runtime, without sparse kernels. Costs a forward and backward pass over `score_rows` rows,
+and the recovery's training.
 
 ```yaml
 - {name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {epochs: 1}}

@@ -1,7 +1,8 @@
-"""Quantize an ONNX model's weights to 8 bits, and its activations while it runs.
+"""Quantize an ONNX model to 8 bits.
 
-Use it last, for any encoder on CPU: about 4x smaller, embedding tables included, and faster where the processor
-multiplies int8 well (with VNNI or AMX clearly, with AVX2 alone little). Needs no calibration rows. Costs seconds.
+Use it last, for any encoder on CPU; activations are rounded while it runs. About 4x smaller, embedding tables
+included, and faster where the processor multiplies int8 well (with VNNI or AMX clearly, with AVX2 alone little).
+Needs no calibration rows. Costs seconds.
 
 ```yaml
 - {name: int8, stage: quantize_onnx_dynamic, per_channel: true, reduce_range: true}

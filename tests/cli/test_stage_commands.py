@@ -58,7 +58,7 @@ def test_the_help_says_the_default_and_the_choices(cli):
     text = one_line(cli("quantize", "--help").out)
     assert "--how bnb|onnx_4bit|onnx_dynamic Technique. [default: onnx_dynamic]" in text
     assert "--per-channel / --no-per-channel " in text
-    assert text.index("Quantize an ONNX model's weights to 8 bits") < text.index("--how bnb: Quantize a torch model's")
+    assert text.index("Quantize an ONNX model to 8 bits") < text.index("--how bnb: Quantize a torch model's")
 
 
 def test_flags_take_no_value_and_all_other_options_do():
