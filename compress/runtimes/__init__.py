@@ -1,10 +1,10 @@
 """Artifact + target -> predictor. One file = one runtime; the file's name is the target's `runtime`.
 
 A runtime module says which artifact formats it runs (FORMATS), why a target cannot be had here
-(`unavailable`), and loads a folder (`load`). Where a process is given to one target alone, `claim_process` sets
-what holds for the whole of it; `load` changes nothing outside of its predictor.
+(`unavailable`), and loads a folder (`load`).
 """
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -46,12 +46,24 @@ def why_not(artifact_format: str, target: Target) -> str | None:
     return reason
 
 
-def claim_process(target: Target) -> None:
-    """Give this process to one target."""
-    find(target.runtime).claim_process(target)
+def load(
+    folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool = False, exclusive: bool = False
+) -> Predictor:
+    """Load a folder for a target.
 
-
-def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool = False) -> Predictor:
-    """Load a folder for a target."""
-    predictor: Predictor = find(target.runtime).load(folder, target, hub_task, trust_remote_code)
+    Args:
+        exclusive: the process belongs to this predictor alone, so its threads may be set and pinned to cores.
+            Otherwise nothing changes outside of the predictor.
+    """
+    predictor: Predictor = find(target.runtime).load(
+        folder, target, hub_task, trust_remote_code=trust_remote_code, exclusive=exclusive
+    )
     return predictor
+
+
+def cores_for(target: Target) -> list[int]:
+    """The cores to pin a target's threads to, one a thread; empty where there are too few, or none can be named."""
+    if target.device != "cpu" or not hasattr(os, "sched_getaffinity"):
+        return []
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[: target.threads] if target.threads <= len(allowed) else []

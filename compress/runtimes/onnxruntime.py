@@ -1,5 +1,6 @@
 """ONNX Runtime, on CPU and CUDA."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import onnxruntime
 
 from compress.errors import CompressError, InputError
 from compress.recipe import Target
-from compress.runtimes import Predictor
+from compress.runtimes import Predictor, cores_for
 
 FORMATS = ("onnx",)
 MODEL_FILE = "model.onnx"
@@ -22,17 +23,18 @@ def unavailable(target: Target) -> str | None:
     return None
 
 
-def claim_process(_target: Target) -> None:
-    """Nothing: a session has threads of its own."""
-
-
-def load(folder: Path, target: Target, _hub_task: str, _trust_remote_code: bool) -> Predictor:
+def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
+    del trust_remote_code  # an ONNX file brings no code
     path = model_path(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    cores = cores_for(target) if exclusive else []
+    if len(cores) > 1:  # the first is the calling thread's; the option counts processors from 1
+        affinities = ";".join(str(core + 1) for core in cores[1:])
+        options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
     provider = "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
@@ -47,6 +49,8 @@ def load(folder: Path, target: Target, _hub_task: str, _trust_remote_code: bool)
             where=str(path),
             fix="check the CUDA and cuDNN libraries that onnxruntime-gpu needs",
         )
+    if cores:
+        os.sched_setaffinity(0, cores[:1])
     names = [item.name for item in session.get_inputs()]
     output = session.get_outputs()[0].name
 

@@ -22,19 +22,14 @@ def unavailable(target: Target) -> str | None:
     return None if torch.cuda.is_available() else "this machine has no CUDA device that torch can use"
 
 
-def claim_process(target: Target) -> None:
-    """Set what holds for the whole process: the threads inside an operation."""
-    import torch
-
-    torch.set_num_threads(target.threads)
-
-
-def load(folder: Path, target: Target, hub_task: str, trust_remote_code: bool) -> Predictor:
+def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """The model in eager mode, in the precision that it was saved in."""
     import torch
 
     from compress.models.load import load_model
 
+    if exclusive:
+        torch.set_num_threads(target.threads)
     model = load_model(folder, hub_task, trust_remote_code=trust_remote_code, device_map=target.device)
     accepted = set(inspect.signature(model.forward).parameters)
 

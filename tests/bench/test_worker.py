@@ -2,8 +2,9 @@
 
 import io
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ class Sleeper:
         return np.stack([batch["attention_mask"].sum(axis=1), batch["input_ids"][:, 0]], axis=1).astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _same_cores() -> Iterator[None]:
+    """A worker pins its thread; here it shares the process with the other tests."""
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
 @pytest.fixture
 def tokenizer() -> Tokenizer:
     from tokenizers import Tokenizer as Fast
@@ -50,10 +59,11 @@ def rows_of(lengths: list[int]) -> list[dict[str, Any]]:
 
 
 def test_a_known_sleep_is_read() -> None:
-    samples = worker.time_round(
-        Sleeper(0.02), [{name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}] * 10
-    )
+    sleeper = Sleeper(0.02)
+    batch = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
+    samples = worker.time_round(sleeper, [batch] * 10)
     assert len(samples) == 10
+    assert len(sleeper.shapes) == 10 + worker.WAKING_CALLS
     assert min(samples) >= 20
     assert float(np.median(samples)) < 22
 
