@@ -85,7 +85,7 @@ def main() -> None:
         assert all("nothing to do" in again.output for again in cached)
         report = json.loads((Path(runs) / "quickstart" / "report.json").read_text())
     helped = [_seconds([str(Path(sys.executable).with_name("compress")), "--help"]) for _ in range(20)]
-    tests = run([sys.executable, "-m", "pytest", "-q"])
+    tests = run([sys.executable, "-m", "pytest"])
     if tests.code != 0:
         sys.exit("the tests failed")
     rows = {row["step"]: row for row in report["rows"]}
