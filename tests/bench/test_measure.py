@@ -85,6 +85,23 @@ def test_a_dying_worker_fails_its_row_and_the_others_go_on(chain: Chain, tmp_pat
     assert np.isfinite(found[1].samples_ms).all()
 
 
+def test_torch_targets_are_measured_with_bitsandbytes_too(chain: Chain) -> None:
+    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
+    found = measure(
+        [chain.artifacts["teacher"], chain.artifacts["nf4"]],
+        {"eager": Target(runtime="torch", threads=1, sequence_length=16)},
+        task,
+        SPEC,
+        seed=0,
+        trust_remote_code=False,
+        progress=lambda *_: None,
+    )
+    assert [item.status for item in found] == ["measured", "measured"]
+    assert found[0].parameters == found[1].parameters
+    assert found[1].size_bytes < found[0].size_bytes
+    assert min(item.quality or 0 for item in found) >= 0.8
+
+
 def test_host_facts_name_the_machine() -> None:
     facts = host_facts()
     assert facts["cores"] >= 1

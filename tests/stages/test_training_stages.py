@@ -1,11 +1,19 @@
 """finetune, distill and prune_structured on the tiny model."""
 
-import pytest
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
+import pytest
+import torch
+
+from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import Shape, read_config, read_shape
+from compress.models.load import load
 from compress.models.parameters import count_parameters
 from compress.stages import distill, prune_structured
+from compress.store import Artifact
 from tests.chain import Chain
 
 
@@ -76,3 +84,48 @@ def test_layers_that_the_teacher_does_not_have_are_refused(layers: object, messa
     teacher = Shape("bert", 6, 32, 8, (4,) * 6, (64,) * 6)
     with pytest.raises(InputError, match=message):
         distill.STAGE.shape(config, {"teacher": teacher})
+
+
+def test_a_student_of_another_family_learns_from_the_teacher(
+    chain: Chain, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    student = Artifact(make_model("distilbert"), "1" * 64, "torch")
+    asked: list[str] = []
+
+    def cached(name: str, _: Any, inputs: Mapping[str, str], make: Callable[[Path], Any]) -> Artifact:
+        asked.append(inputs["teacher"])
+        (tmp_path / name).mkdir()
+        make(tmp_path / name)
+        return Artifact(tmp_path / name, "2" * 64, "arrays")
+
+    context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, cached)
+    config = distill.Config(epochs=12, learning_rate=5e-3, head_learning_rate=5e-3, batch_size=8)
+    out = tmp_path / "out"
+    facts = distill.run(teacher=chain.artifacts["teacher"], student=student, config=config, context=context, out=out)
+    assert asked == [chain.artifacts["teacher"].key]
+    assert facts["best_validation_score"] >= 0.8
+    assert read_config(out)["model_type"] == "distilbert"
+    assert read_config(out)["label2id"] == {"bad": 0, "good": 1}
+
+
+def test_magnitude_keeps_the_largest_parts_and_no_recovery_leaves_them_as_they_were(
+    chain: Chain, tmp_path: Path
+) -> None:
+    def never(*_: Any) -> Artifact:
+        raise AssertionError("without recovery no teacher is asked")
+
+    context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, never)
+    config = prune_structured.Config.model_validate(
+        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "recover": {"epochs": 0}}
+    )
+    out = tmp_path / "out"
+    facts = prune_structured.run(
+        model=chain.artifacts["student"], teacher=None, config=config, context=context, out=out
+    )
+    assert (facts["heads"], facts["neurons"]) == ((3,), (32,))
+    before, after = (load(path).bert.encoder.layer[0] for path in (chain.artifacts["student"].path, out))
+    up, down = before.intermediate.dense.weight, before.output.dense.weight
+    norms = (up.square().sum(dim=1) + down.square().sum(dim=0)).sqrt()
+    kept = sorted(norms.argsort(descending=True)[:32].tolist())
+    assert torch.equal(after.intermediate.dense.weight, up[kept])
+    assert torch.equal(after.output.dense.weight, down[:, kept])
