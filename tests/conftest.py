@@ -91,10 +91,19 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
                 "bert": transformers.BertConfig,
                 "roberta": transformers.RobertaConfig,
                 "electra": transformers.ElectraConfig,
+                "albert": transformers.AlbertConfig,
+                "deberta-v2": transformers.DebertaV2Config,
+                "modernbert": transformers.ModernBertConfig,
             }[family]
-            extra = {"embedding_size": 16} if family == "electra" else {}
-            if family == "roberta":
-                extra = {"type_vocab_size": 1, "pad_token_id": 0}
+            extra = {
+                "electra": {"embedding_size": 16},
+                "albert": {"embedding_size": 16},
+                "roberta": {"type_vocab_size": 1, "pad_token_id": 0},
+                "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]},
+                "modernbert": dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
+                | dict.fromkeys(("eos_token_id", "sep_token_id"), 3)
+                | {"pad_token_id": 0},
+            }.get(family, {})
             config = config_class(
                 vocab_size=size,
                 hidden_size=32,

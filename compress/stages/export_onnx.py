@@ -15,15 +15,16 @@ import shutil
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from compress.context import Context
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 from compress.models.architectures import ARCHITECTURES, Architecture, Shape
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
 
 FUSED = ("Attention", "MultiHeadAttention", "SkipLayerNormalization", "BiasGelu", "FastGelu", "Gelu")
@@ -61,10 +62,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     _trace(network, path, config.opset)
     context.progress("exporting", 1, 3)
     facts: dict[str, Any] = {"fused": None}
-    if config.fuse == "always" and architecture is None:
-        raise CompressError(
-            f"no fusion is known for the architecture '{network.config.model_type}'", fix="set fuse: never"
-        )
     if config.fuse != "never" and architecture is not None and shape is not None:
         facts["fused"] = _fuse(path, architecture, shape)
     context.progress("exporting", 2, 3)
@@ -175,12 +172,19 @@ def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int
     return counts
 
 
+def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
+    shape = shapes["model"]
+    if config.fuse == "always" and shape is None:
+        raise InputError("no fusion is known for this model's architecture", fix="set fuse: auto, or never")
+    return shape
+
+
 STAGE = Stage(
     Config,
     run,
     inputs={"model": Input("torch")},
     output="onnx",
     version=1,
-    shape=same_shape,
+    shape=_shape,
     needs_data=False,
 )

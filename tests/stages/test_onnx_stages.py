@@ -15,6 +15,7 @@ from onnx import numpy_helper
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.models.architectures import read_config, read_shape
 from compress.models.load import load_model, save_model
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
@@ -76,6 +77,24 @@ def test_attention_fuses_in_every_layer_of_unevenly_pruned_models(
     assert kinds(graph_of(out))["Attention"] == 2
     assert facts["parity"]["max_abs_difference"] < 1e-5
     assert facts["parity"]["rows"] == 17
+
+
+@pytest.mark.parametrize("family", ["albert", "deberta-v2", "modernbert"])
+def test_architectures_that_are_not_known_export_without_fusion_and_equal_torch(
+    family: str, make_model: Callable[..., Path], chain: Chain, tmp_path: Path
+) -> None:
+    folder = tmp_path / family
+    save_model(load_model(make_model(family), TASK, labels=("bad", "good")), folder)
+    copy_tokenizer(make_model(family), folder)
+    model = Artifact(folder, "3" * 64, "torch")
+    out = tmp_path / "out"
+    out.mkdir()
+    facts = export_onnx.run(model=model, config=export_onnx.Config(), context=context_of(chain, tmp_path), out=out)
+    assert facts["fused"] is None
+    assert facts["parity"]["max_abs_difference"] < 1e-5
+    shape = read_shape(read_config(folder))
+    with pytest.raises(InputError, match="no fusion is known for this model's architecture"):
+        export_onnx.STAGE.shape(export_onnx.Config(fuse="always"), {"model": shape})
 
 
 def test_any_batch_any_length_and_any_padding_equal_torch(chain: Chain) -> None:
