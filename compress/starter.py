@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from compress.data.readers import Table
@@ -37,7 +38,7 @@ task:
   columns: {{text: {text}, label: {label}}}
   max_length: {max_length}        # tokens kept of each text; {long_share:.0%} of the training texts are probably longer
   overlap: {overlap}           # test rows that also stand in train: refuse | drop (from train) | allow (and report)
-
+{incomplete}
 steps:
   # the teacher: the model, trained on your labels
   - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, patience: 1}}
@@ -95,7 +96,11 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
         test_line = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
     else:
         test_line = f"  test: {source(test)}"
+    tables = [table] if test is None else [table, sources.table(test, "--test")]
+    lacking = sum(not row[0].strip() or not row[1].strip() for part in tables for row in _pairs(part, text, label))
+    incomplete = f"  incomplete: drop         # {lacking:,} rows lack a text or a label\n" if lacking else ""
     return TEMPLATE.format(
+        incomplete=incomplete,
         title=f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize.",
         path=out,
         name=quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
@@ -112,6 +117,10 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
         recover_epochs=epochs,
         layers=max(1, shape.layers // 3) if shape else 2,
     )
+
+
+def _pairs(table: Table, text: str, label: str) -> Iterator[tuple[str, str]]:
+    return zip(table.column(text, "--test"), table.column(label, "--test"), strict=True)
 
 
 def guess_columns(table: Table) -> tuple[str, str]:

@@ -167,3 +167,11 @@ def test_test_rows_in_train_are_dropped_by_a_starter(start):
     recipe, plan, _ = start(rows(60), rows(10))
     assert (recipe.task.overlap, plan.task.overlap) == ("drop", 10)
     assert len(plan.task.train) + len(plan.task.validation) == 50
+
+
+def test_rows_that_lack_a_label_are_dropped_by_a_starter(start):
+    recipe, plan, *_ = start([*rows(60), ("a film without a label", "")])
+    assert recipe.task.incomplete == "drop"
+    assert any("without a text or a label" in note for note in plan.task.notes)
+    whole, *_ = start(rows(60), name="whole.yaml")
+    assert whole.task.incomplete == "refuse"
