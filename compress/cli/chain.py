@@ -28,7 +28,8 @@ class Segment:
 def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
     """Part a chain's arguments at the verbs; the arguments of other commands stay whole.
 
-    A word behind an option belongs to that option: `--train prune` names a file.
+    A word behind an option belongs to that option: `--train prune` names a file. The chain's own options, such as
+    `--save-recipe`, may stand anywhere.
 
     Returns:
         (arguments before the first verb, one segment a verb).
@@ -40,23 +41,26 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
     if kept != ["chain"]:
         return list(arguments), []
     known = {*verbs(), "bench"}
+    of_chain_names = options.written(_chain_options())
     flags = {"--help", "-h"} | options.flags(_chain_options())
     for verb, names in verbs().items():
         flags |= options.flags(step_options(verb, names))
     segments: list[Segment] = []
-    has_model = wants_value = False
+    has_model = wants_value = of_chain = False
     for word in rest:
         is_value, wants_value = wants_value, False
+        of_chain = of_chain and is_value
         if word in known and not is_value:
             segments.append(Segment(word, []))
             continue
         if word.startswith("-") and not is_value:
             wants_value = "=" not in word and word not in flags
+            of_chain = word.partition("=")[0] in of_chain_names
         elif not is_value and (segments or has_model):
             raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, known))
         elif not is_value:
             has_model = True
-        (segments[-1].arguments if segments else kept).append(word)
+        (segments[-1].arguments if segments and not of_chain else kept).append(word)
     return kept, segments
 
 

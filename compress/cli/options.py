@@ -51,13 +51,19 @@ def option(name: str, help_text: str, metavar: str = "TEXT") -> inspect.Paramete
 
 
 def flags(parameters: Iterable[inspect.Parameter]) -> set[str]:
-    """The options among them that take no value."""
+    """The options among them that take no value, as they are written."""
+    return written(item for item in parameters if (get_args(item.annotation) or (None,))[0] in {bool, bool | None})
+
+
+def written(parameters: Iterable[inspect.Parameter]) -> set[str]:
+    """The options among them, as they are written: `--train`, `--json`, `--no-symmetric`."""
     found: set[str] = set()
     for parameter in parameters:
-        kind, *declared = get_args(parameter.annotation) or (None,)
-        if kind in {bool, bool | None}:
-            names = [declared[0].default, *declared[0].param_decls]  # Typer takes the first for a default
-            found.update(flag for name in names if isinstance(name, str) for flag in name.split("/"))
+        for declared in get_args(parameter.annotation)[1:]:
+            names = [declared.default, *(declared.param_decls or ())]  # Typer takes the first for a default
+            found.update(
+                part for name in names if isinstance(name, str) for part in name.split("/") if part.startswith("-")
+            )
     return found
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from compress.cli.chain import Segment, split
+from compress.cli.chain import Segment, _chain_options, split
+from compress.cli.options import written
+from compress.cli.stages import step_options, verbs
 from compress.errors import InputError
 from compress.plan import make_plan
 from compress.recipe_yaml import load_recipe
@@ -193,3 +195,14 @@ def test_each_bench_is_a_target_and_steps_of_one_verb_are_numbered(refused, make
         {"name": "export", "stage": "export_onnx", "fuse": "never"},
         {"name": "quantize", "stage": "quantize_onnx_dynamic", "per_channel": False},
     ]
+
+
+def test_the_chains_own_options_may_stand_anywhere():
+    kept, segments = split("chain M finetune --epochs 2 bench --save-recipe prune --json --threads 2 --seed=3".split())
+    assert kept == ["chain", "M", "--save-recipe", "prune", "--json", "--seed=3"]
+    assert segments == [Segment("finetune", ["--epochs", "2"]), Segment("bench", ["--threads", "2"])]
+
+
+@pytest.mark.parametrize("verb", verbs())
+def test_no_step_has_an_option_of_the_chain(verb):
+    assert not written(step_options(verb, verbs()[verb])) & written(_chain_options())
