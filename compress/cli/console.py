@@ -5,6 +5,8 @@ import time
 from types import TracebackType
 from typing import Any
 
+from rich.markup import escape
+
 from compress.report.build import Report
 from compress.report.markdown import COLUMNS, cells, describe_target, reasons, rows_of, verdict
 
@@ -54,13 +56,17 @@ class Terminal:
 
     def _draw(self, what: str, done: int, total: int) -> None:
         """Show one bar at a time, and none once its work is done."""
-        if self._task is not None and (what != self._what or done >= total):
-            self._bars.remove_task(self._task)
-            self._task = None
+        if what != self._what or done >= total:
+            self._drop_bar()
         if done < total:
             if self._task is None:
                 self._task, self._what = self._bars.add_task(what, total=total), what
             self._bars.update(self._task, completed=done, total=total)
+
+    def _drop_bar(self) -> None:
+        if self._task is not None:
+            self._bars.remove_task(self._task)
+            self._task = None
 
     def step_started(self, name: str, stage: str) -> None:
         """Nothing to draw yet: the first progress opens the bar."""
@@ -69,16 +75,20 @@ class Terminal:
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
         """One line for a finished step."""
+        self._drop_bar()
         told = f"{seconds:.1f} s" if made else "done before"
         self.console.print(f"[green]✓[/] {name:<20} [dim]{stage:<24} {told}[/]")
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
-        self.console.print(f"[yellow]warning:[/] {message}")
+        self.console.print(f"[yellow]warning:[/] {escape(message)}")
 
     def announce(self, message: str) -> None:
-        """A line before something slow, such as a download."""
-        self.console.print(f"[dim]{message} …[/]")
+        """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
+        self.console.print(f"[dim]{escape(message)} …[/]")
+        if self._bars is not None:
+            self._drop_bar()
+            self._task, self._what = self._bars.add_task("", total=None), message
 
 
 def print_report(report: Report) -> None:
@@ -98,13 +108,12 @@ def print_report(report: Report) -> None:
             table.add_row(f"{name} *" if row.is_baseline and row.step == report.baseline else name, *rest)
         console.print(table)
         for reason in reasons(rows):
-            console.print(f"  {reason}", style="yellow")
+            console.print(f"  {reason}", style="yellow", markup=False)
     metric = "macro F1" if report.task["metric"] == "f1_macro" else report.task["metric"]
     console.print(
-        f"[dim]* baseline, in fp32. score: {metric} on {report.task['test_rows']:,} test rows; "
-        f"drop in percentage points.[/]"
+        f"[dim]* baseline, in fp32. score: {metric} on {report.task['test_rows']:,} test rows; drop in points.[/]"
     )
     for note in report.notes:
-        console.print(f"[dim]note: {note}[/]")
+        console.print(f"note: {note}", style="dim", markup=False)
     colour = {True: "bold green", False: "bold red", None: "dim"}[report.goal["met"]]
-    console.print(verdict(report), style=colour)
+    console.print(verdict(report), style=colour, markup=False)

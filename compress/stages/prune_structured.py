@@ -69,7 +69,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     before = model_shape(network)
     assert before is not None  # checked by the plan
     after = shrink(before, config)
-    cut(network, after, _scores(network, before, tokenizer, config, context))
+    scores = _scores(network.to(context.device), before, tokenizer, config, context)
+    cut(network.cpu(), after, scores)
     facts: dict[str, Any] = {"heads": after.heads, "neurons": after.neurons}
     if config.recover.epochs > 0:
         facts |= train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what="recovering")
@@ -210,8 +211,9 @@ def _scoring_batches(
     rows.sort(key=lambda row: len(row["input_ids"]))
     for start in range(0, len(rows), config.recover.batch_size):
         part = rows[start : start + config.recover.batch_size]
-        batch = {name: torch.from_numpy(array) for name, array in tokenizer.pad(part).items() if name in accepted}
-        yield {**batch, "labels": torch.tensor([row["labels"] for row in part])}
+        arrays = {name: array for name, array in tokenizer.pad(part).items() if name in accepted}
+        batch = {name: torch.from_numpy(array).to(context.device) for name, array in arrays.items()}
+        yield {**batch, "labels": torch.tensor([row["labels"] for row in part], device=context.device)}
         context.progress("scoring heads and neurons", min(start + len(part), len(rows)), len(rows))
 
 
