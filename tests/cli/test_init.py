@@ -51,7 +51,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(cli, refused, init):
         ("a,b\n1,2\n3,4\n5,6\n", "no column of rows.csv looks like a label", "write the recipe by hand; the columns"),
         ("text,label\na,good\nb,bad\n", "2 training rows are too few to hold test rows out", "give more rows"),
         ("text,label\na,good\nb,good\n", "all training rows have the label 'good'", "check columns.label"),
-        ("text,label\na,good\n,bad\n", "1 of 2 rows of rows.csv lack a text or a label", "mend the file"),
+        ("text,label\n,good\n,bad\n", "no row of rows.csv has both a text and a label", "check task.columns"),
         ("text,label\n", "'rows.csv' holds no rows", "give a file with a header and rows"),
     ],
 )
