@@ -3,6 +3,8 @@
 import io
 import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,13 +61,13 @@ def rows_of(lengths: list[int]) -> list[dict[str, Any]]:
 
 
 def test_a_known_sleep_is_read() -> None:
-    sleeper = Sleeper(0.02)
+    sleeper = Sleeper(0.05)
     batch = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask")}
-    samples = worker.time_round(sleeper, [batch] * 10)
-    assert len(samples) == 10
-    assert len(sleeper.shapes) == 10 + worker.WAKING_CALLS
-    assert min(samples) >= 20
-    assert float(np.median(samples)) < 22
+    samples = worker.time_round(sleeper, [batch] * 5)
+    assert len(samples) == 5
+    assert len(sleeper.shapes) == 5 + worker.WAKING_CALLS
+    assert min(samples) >= 50
+    assert float(np.median(samples)) < 60  # the machine may be busy with other tests
 
 
 def test_fixed_batches_have_the_targets_shape_and_real_rows(tokenizer: Tokenizer) -> None:
@@ -111,10 +113,14 @@ def test_a_worker_answers_each_command(chain: Chain, tmp_path: Path) -> None:
     assert np.load(out).shape == (3, 2)
 
 
-def test_peak_memory_sees_an_allocation() -> None:
-    before = worker.peak_memory_bytes()
-    block = np.ones(100_000_000, dtype=np.uint8)
-    after = worker.peak_memory_bytes()
-    assert block[-1] == 1
-    assert after - before <= 110e6
-    assert after >= 100e6
+def test_peak_memory_sees_an_allocation_that_is_gone_again() -> None:
+    program = (
+        "from compress.bench.worker import peak_memory_bytes\n"
+        "import numpy as np\n"
+        "before = peak_memory_bytes()\n"
+        "block = np.ones(200_000_000, dtype=np.uint8)\n"
+        "del block\n"
+        "print(peak_memory_bytes() - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == pytest.approx(200e6, rel=0.05)
