@@ -7,13 +7,22 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 
 class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Pydantic takes true for 1; nobody who writes `epochs: true` means that."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and wanted is not bool and wanted is not Any:
+            raise ValueError("true and false do not fit here")
+        return value
 
 
 class TaskSpec(Model):

@@ -42,6 +42,17 @@ task:
 steps:
   # the teacher: the model, trained on your labels
   - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, patience: 1}}
+{smaller}  - {{name: onnx, stage: export_onnx}}
+  - {{name: int8, stage: quantize_onnx_dynamic}}
+
+targets:
+  cpu: {{runtime: onnxruntime, threads: 2, batch_size: 1, sequence_length: {max_length}}}
+
+goal: {{max_drop_pp: 2.0, min_speedup: {speedup}}}        # missed: exit code 3
+"""
+
+
+SMALLER = """\
   # the student: some of the teacher's layers, taught what the teacher says
   - {{name: student, stage: distill, layers: {layers}, epochs: {student_epochs}, learning_rate: 3.0e-4}}
   # heads and feed-forward neurons that matter least are removed; then the student recovers under the teacher
@@ -51,13 +62,11 @@ steps:
     heads: 0.5
     ffn: 0.5
     recover: {{epochs: {recover_epochs}, learning_rate: 3.0e-4}}
-  - {{name: onnx, stage: export_onnx}}
-  - {{name: int8, stage: quantize_onnx_dynamic}}
+"""
 
-targets:
-  cpu: {{runtime: onnxruntime, threads: 2, batch_size: 1, sequence_length: {max_length}}}
-
-goal: {{max_drop_pp: 2.0, min_speedup: 4}}        # missed: exit code 3
+UNKNOWN = """\
+  # layers, heads and neurons of this architecture are not known: a student of its own layers cannot be taken, nor
+  # pruned; another model can be taught with {{stage: distill, student: SOURCE}}
 """
 
 
@@ -99,6 +108,8 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     tables = [table] if test is None else [table, sources.table(test, "--test")]
     lacking = sum(not row[0].strip() or not row[1].strip() for part in tables for row in _pairs(part, text, label))
     incomplete = f"  incomplete: drop         # {lacking:,} rows lack a text or a label\n" if lacking else ""
+    layers = max(1, shape.layers // 3) if shape else 0
+    smaller = (SMALLER if shape else UNKNOWN).format(layers=layers, student_epochs=2 * epochs, recover_epochs=epochs)
     return TEMPLATE.format(
         incomplete=incomplete,
         title=f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize.",
@@ -113,9 +124,8 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
         long_share=sum(1.4 * length > max_length for length in lengths) / len(lengths),
         overlap="drop",
         epochs=epochs,
-        student_epochs=2 * epochs,
-        recover_epochs=epochs,
-        layers=max(1, shape.layers // 3) if shape else 2,
+        smaller=smaller,
+        speedup=4 if shape else 1.1,
     )
 
 

@@ -289,3 +289,10 @@ def test_an_error_of_an_overridden_value_names_the_override_not_the_line(refused
 def test_a_wrong_item_is_told_once(refused):
     error = refused("name: a\ntask: {}\nsteps: [finetune]\n")
     assert error.what == "in the recipe: 'steps.0' is 'finetune': a mapping (key: value) is needed"
+
+
+@pytest.mark.parametrize("override", ["seed=true", "task.max_length=yes", "targets.cpu.threads=false"])
+def test_truth_is_no_number(override, load):
+    with pytest.raises(InputError, match=r"is (True|False): true and false do not fit here"):
+        load(RECIPE, override)
+    assert load(RECIPE, "trust_remote_code=true")[0].trust_remote_code is True

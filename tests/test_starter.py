@@ -175,3 +175,10 @@ def test_rows_that_lack_a_label_are_dropped_by_a_starter(start):
     assert any("without a text or a label" in note for note in plan.task.notes)
     whole, *_ = start(rows(60), name="whole.yaml")
     assert whole.task.incomplete == "refuse"
+
+
+def test_an_architecture_that_is_not_known_is_neither_distilled_nor_pruned(start, make_model):
+    recipe, plan, text = start(rows(64), model=str(make_model("albert")))
+    assert [step.stage for step in recipe.steps] == ["finetune", "export_onnx", "quantize_onnx_dynamic"]
+    assert "of this architecture are not known" in text
+    assert plan.step("teacher").shape is None
