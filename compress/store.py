@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,6 @@ from compress.files import (
     sync,
     write_text,
 )
-
-PACKAGES = ("torch", "transformers", "onnx", "onnxruntime", "torch-pruning", "bitsandbytes", "numpy")
 
 
 @dataclass(frozen=True)
@@ -217,6 +214,7 @@ class Store:
             )
         for name in names:
             sync(out / name)
+        versions = host.pop("versions", {})
         manifest = Manifest(
             key=identity.key,
             stage=identity.stage,
@@ -228,7 +226,7 @@ class Store:
             format=output_format,
             files={name: file_sha256(out / name) for name in names},
             facts=facts,
-            versions={name: package_version(name) for name in PACKAGES},
+            versions=versions,
             host=host,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),

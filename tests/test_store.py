@@ -34,7 +34,9 @@ class Maker:
 
 def obtain(store, make, identity=IDENTITY, warnings=None):
     on_damage = (warnings if warnings is not None else []).append
-    return store.obtain(identity, "onnx", make, host={"cpu": "this"}, on_damage=on_damage)
+    return store.obtain(
+        identity, "onnx", make, host={"cpu": "this", "versions": {"numpy": "2.4.6"}}, on_damage=on_damage
+    )
 
 
 def test_a_key_is_the_hash_of_the_canonical_json():
@@ -96,7 +98,7 @@ def test_the_manifest_says_what_was_made_and_hashes_every_file(store):
     }
     assert (manifest.key, manifest.stage, manifest.seed) == (IDENTITY.key, "distill", 0)
     assert (manifest.facts, manifest.host, manifest.format) == ({"loss": 0.25}, {"cpu": "this"}, "onnx")
-    assert manifest.versions["numpy"].count(".") == 2
+    assert manifest.versions == {"numpy": "2.4.6"}
     assert 0 <= manifest.seconds < 10
 
 

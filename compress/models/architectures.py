@@ -125,24 +125,6 @@ def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
     return tuple(round(index * (total - 1) / (count - 1)) for index in range(count))
 
 
-def find_architecture(model_type: str, need: str, where: str | None = None) -> Architecture:
-    """The row of a family.
-
-    Args:
-        need: what cannot be done without it, for the error.
-
-    Raises:
-        InputError: the family is not in the table.
-    """
-    if model_type not in ARCHITECTURES:
-        raise InputError(
-            f"cannot {need}: the parts of the architecture '{model_type}' are not known",
-            where=where,
-            fix=f"known: {', '.join(sorted(ARCHITECTURES))}; others can be fine-tuned, exported and quantized",
-        )
-    return ARCHITECTURES[model_type]
-
-
 def read_shape(config: Mapping[str, Any]) -> Shape | None:
     """The sizes that a config.json says, or None for a family that is not in the table."""
     model_type = str(config.get("model_type", ""))

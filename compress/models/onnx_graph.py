@@ -18,7 +18,6 @@ QUANTIZED = (
     "MatMulNBits",
     "GatherBlockQuantized",
 )
-_SMALLER_THAN_A_BYTE = {onnx.TensorProto.INT4: 2, onnx.TensorProto.UINT4: 2}
 
 
 def read_float_graph(path: Path) -> onnx.ModelProto:
