@@ -124,7 +124,7 @@ class Recipe(Model):
     """The data, and what is to be predicted from it."""
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
     """The chain. A step reads the one before unless it names another."""
-    targets: dict[str, Target] = {}
+    targets: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)], Target] = {}
     """Where each artifact is measured, by name."""
     goal: Goal | None = None
     """What the last artifact must reach. Missed: exit code 3."""

@@ -296,3 +296,9 @@ def test_truth_is_no_number(override, load):
     with pytest.raises(InputError, match=r"is (True|False): true and false do not fit here"):
         load(RECIPE, override)
     assert load(RECIPE, "trust_remote_code=true")[0].trust_remote_code is True
+
+
+def test_a_target_is_named_so_that_files_can_be(refused):
+    error = refused(RECIPE.replace("cpu:", "../cpu:"))
+    assert "targets" in error.what
+    assert error.where == "recipe.yaml:12"

@@ -86,6 +86,8 @@ def gate(
     min_agreement: float,
     runtime: Literal["onnxruntime", "torch"] = "onnxruntime",
     device: Literal["cpu", "cuda"] = "cpu",
+    *,
+    trust_remote_code: bool = False,
 ) -> Parity:
     """Compare a quantized folder with the float one that it was made from.
 
@@ -93,9 +95,10 @@ def gate(
         CompressError: fewer rows than `min_agreement` keep their best class.
     """
     target = Target(runtime=runtime, device=device)
-    found = compare(
-        load(before, target, task.hub_task), load(after, target, task.hub_task), task, load_tokenizer(after)
+    reference, quantized = (
+        load(folder, target, task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
+    found = compare(reference, quantized, task, load_tokenizer(after))
     if not found.agreement >= min_agreement:
         raise CompressError(
             f"quantization collapsed: {found.agreement:.0%} of {found.rows} rows keep their best class, "

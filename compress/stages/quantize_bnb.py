@@ -66,7 +66,15 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     save_model(network, out)
     copy_tokenizer(model.path, out)
     context.progress("quantizing", 1, 2)
-    found = parity.gate(model.path, out, context.task, config.min_agreement, runtime="torch", device=context.device)
+    found = parity.gate(
+        model.path,
+        out,
+        context.task,
+        config.min_agreement,
+        runtime="torch",
+        device=context.device,
+        trust_remote_code=trust,
+    )
     context.progress("quantizing", 2, 2)
     return {"kept_in_float": kept, **found.facts()}
 
