@@ -1,8 +1,20 @@
-"""What measuring one artifact on one target gave."""
+"""What measuring one artifact on one target gave, and under which conditions."""
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
+
+
+class Estimate(BaseModel):
+    """A figure with its 95% interval; `low` and `high` are None where the samples are too few for one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 class Measurement(BaseModel):
@@ -10,12 +22,25 @@ class Measurement(BaseModel):
 
     Attributes:
         artifact: key.
+        status: `skipped` if it cannot run there, `failed` if it should have run and did not.
+        reason: why there are no numbers, where it was skipped or failed.
         quality: the task's metric over all test rows, between 0 and 1.
         predictions: the best class of each test row.
-        samples_ms: latency of each call, round by round.
+        confidences: the probability that the model gives to that class, row by row.
+        batch_size: rows in one call.
+        row_tokens: tokens of each test row, as this artifact's tokenizer splits it.
+        samples_ms: latency of each call at the target's sequence length, round by round.
+        real_samples_ms: latency of each call on rows of their own length, round by round. All artifacts see the
+            same rows in the same round.
+        tokenize_samples_ms: time to make each of those calls' inputs out of texts, round by round.
+        load_ms: from the start of loading to a model that can be called.
+        first_call_ms: the first call, with all that a runtime puts off until then.
         size_bytes: all files that ship.
-        peak_memory_bytes: largest resident memory of the process that ran it, libraries included.
-        reason: why there are no numbers, where it was skipped or failed.
+        start_memory_bytes: resident memory just before loading, libraries included.
+        peak_memory_bytes: largest resident memory of the process until the last round.
+        gpu_memory_bytes: memory taken on the device since just before loading; None on a CPU.
+        flops: floating or integer operations of one call at the target's sequence length, by number format; a
+            multiplication with its addition counts as two. Empty where they cannot be counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,8 +52,55 @@ class Measurement(BaseModel):
     metric: str | None = None
     quality: float | None = None
     predictions: list[int] = []
+    confidences: list[float] = []
+    batch_size: int = 1
+    row_tokens: list[int] = []
     samples_ms: list[list[float]] = []
+    real_samples_ms: list[list[float]] = []
+    tokenize_samples_ms: list[list[float]] = []
     load_ms: float | None = None
+    first_call_ms: float | None = None
     size_bytes: int
     parameters: int | None = None
+    start_memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    flops: dict[str, float] = {}
+
+
+class Conditions(BaseModel):
+    """What went on around the measurements of one target.
+
+    Attributes:
+        harness_cpu_pct: CPU time of the measuring process while rounds were timed, in percent of that time.
+        competing_cores: cores that other processes of this machine kept busy meanwhile, on average.
+        steal_pct: share of the machine's time that its hypervisor gave to others, in percent.
+        clock_mhz: of the first core, as the system tells it.
+        peak_gflops: measured arithmetic peak by number format, in 10^9 operations a second.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    harness_cpu_pct: float | None = None
+    competing_cores: float | None = None
+    steal_pct: float | None = None
+    clock_mhz: float | None = None
+    peak_gflops: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measurements, and when and where they were taken.
+
+    Attributes:
+        conditions: by target.
+        key: names all that they depend on.
+        is_new: False if they are those of an earlier run.
+    """
+
+    measurements: Sequence[Measurement]
+    conditions: Mapping[str, Conditions]
+    created: str
+    host: Mapping[str, Any]
+    key: str = ""
+    is_new: bool = True

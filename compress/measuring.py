@@ -1,8 +1,9 @@
 """Measurements of a plan's artifacts, or of any model folders, and the report that is made of them."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,51 +12,50 @@ from pydantic import ValidationError
 
 from compress import __version__
 from compress.bench.host import host_facts, same_machine
-from compress.bench.measure import measure
+from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.data.sources import Sources
+from compress.errors import InputError
 from compress.files import fingerprint, write_text
-from compress.measurement import Measurement
+from compress.measurement import Conditions, Measured, Measurement
 from compress.models.architectures import labels_of
 from compress.plan import Plan, format_of
-from compress.recipe import BenchSpec, Target, TaskSpec
-from compress.report.build import Entry, Report, build_rows, judge
+from compress.recipe import BenchSpec, Goal, Target, TaskSpec
+from compress.report.files import read_report
+from compress.report.goal import judge
+from compress.report.model import AblationEntry, Entry, HeldOut, Made, Report, Row
 from compress.store import Artifact
 from compress.tasks import Task, load_task
 from compress.validation import Origin
 
-BENCH_VERSION = 1
+BENCH_VERSION = 2
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Measurements, and when and where they were taken.
-
-    Attributes:
-        is_new: False if they are those of an earlier run.
-    """
-
-    measurements: Sequence[Measurement]
-    created: str
-    host: dict[str, Any]
-    is_new: bool
+MARGIN_PP = 1.0
+"""Largest drop that is called no worse, where no goal says another."""
+REPORT_VERSION = 1
+"""Raised when the report's figures change, so that an old report is not taken for a new one."""
 
 
 def measure_plan(
-    plan: Plan, artifacts: Mapping[str, Artifact], folder: Path, host: dict[str, Any], progress: Progress
+    plan: Plan,
+    artifacts: Mapping[str, Artifact],
+    folder: Path,
+    host: Mapping[str, Any],
+    progress: Progress,
+    beside: Sequence[Artifact] = (),
 ) -> Measured:
     """Measure all that the plan's report needs; what `folder` keeps is used if nothing that it depends on changed.
 
     Args:
         artifacts: by the name of the planned step.
         folder: of the run; keeps `measurements.json`.
+        beside: artifacts of other plans, measured in the same rounds.
     """
-    wanted = {
-        artifact.key: artifact
+    own = [
+        _artifact(value, artifacts)
         for value in (*plan.baselines.values(), *(subject.measured for subject in plan.subjects))
-        for artifact in (_artifact(value, artifacts),)
-    }
+    ]
+    wanted = {artifact.key: artifact for artifact in (*own, *beside)}
     key = fingerprint(
         {
             "version": BENCH_VERSION,
@@ -69,75 +69,198 @@ def measure_plan(
     kept = _kept(path, key, host)
     if kept is not None:
         return kept
-    taken = measure(
-        list(wanted.values()),
-        plan.recipe.targets,
-        plan.task,
-        plan.recipe.bench,
-        seed=plan.recipe.seed,
-        trust_remote_code=plan.recipe.trust_remote_code,
-        progress=progress,
-    )
-    measured = Measured(taken, _now(), host, is_new=True)
+    recipe = plan.recipe
+    bench = Bench(plan.task, recipe.bench, recipe.seed, recipe.trust_remote_code, progress)
+    taken, conditions = measure(list(wanted.values()), recipe.targets, bench)
+    measured = Measured(taken, conditions, _now(), host, key)
     if all(found.status != "failed" for found in taken):
-        dumped = [found.model_dump() for found in taken]
-        content = {"key": key, "created": measured.created, "host": host, "measurements": dumped}
+        content = asdict(measured) | {
+            "measurements": [found.model_dump() for found in taken],
+            "conditions": {name: found.model_dump() for name, found in conditions.items()},
+        }
         write_text(path, json.dumps(content))
     return measured
 
 
-def _kept(path: Path, key: str, host: dict[str, Any]) -> Measured | None:
+def _kept(path: Path, key: str, host: Mapping[str, Any]) -> Measured | None:
     """The measurements in `path` if they are those of `key`, taken on this machine."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["key"] != key or not same_machine(content["host"], host):
             return None
-        found = [Measurement.model_validate(item) for item in content["measurements"]]
-        return Measured(found, content["created"], content["host"], is_new=False)
+        return Measured(
+            measurements=[Measurement.model_validate(item) for item in content["measurements"]],
+            conditions={name: Conditions.model_validate(item) for name, item in content["conditions"].items()},
+            created=content["created"],
+            host=content["host"],
+            key=key,
+            is_new=False,
+        )
     except (OSError, ValueError, KeyError, TypeError, ValidationError):
         return None  # there is none, or none that can be read: it is measured anew
 
 
-def report_plan(plan: Plan, artifacts: Mapping[str, Artifact], measured: Measured) -> Report:
-    """The report of a plan that has run."""
+def report_plan(
+    plan: Plan,
+    artifacts: Mapping[str, Artifact],
+    measured: Measured,
+    folder: Path,
+    recipe_text: str,
+    ablations: Sequence[AblationEntry] = (),
+) -> tuple[Report, bool]:
+    """The report of a plan that has run, and False if it is the one that `folder` holds."""
+    recipe = plan.recipe
     entries = []
     for subject in plan.subjects:
         stands_for = _artifact(subject.measured, artifacts)
         made = artifacts.get(subject.step)
-        seconds = made.manifest.seconds if made and made.manifest else None
-        entries.append(Entry(subject.step, subject.stage, subject.target, stands_for.key, stands_for.format, seconds))
+        entries.append(
+            Entry(
+                step=subject.step,
+                stage=subject.stage,
+                target=subject.target,
+                artifact=stands_for.key,
+                measured_as=stands_for.format,
+                seconds=made.manifest.seconds if made and made.manifest else None,
+                parent=plan.parent(subject.step),
+            )
+        )
+    key = fingerprint(
+        {
+            "version": REPORT_VERSION,
+            "measured": measured.key,
+            "created": measured.created,
+            "entries": [asdict(entry) for entry in entries],
+            "ablations": [asdict(entry) for entry in ablations],
+            "recipe": recipe_text,
+        }
+    )
+    kept = read_report(folder / "report.json", key=key) if not measured.is_new else None
+    if kept is not None:
+        return kept, False
     baselines = {name: _artifact(value, artifacts).key for name, value in plan.baselines.items()}
-    report = _report(plan.recipe.name, plan.task, plan.recipe.targets, plan.baseline, entries, baselines, measured)
-    goal = judge(plan.recipe.goal, report.rows, plan.recipe.steps[-1].name)
-    return report.model_copy(update={"seed": plan.recipe.seed, "goal": goal})
+    goal, last_step = recipe.goal, recipe.steps[-1].name
+    report = _report(recipe.name, plan.task, recipe.targets, plan.baseline, entries, baselines, measured, goal)
+    last = _last_measured(report.rows, last_step)
+    if ablations:
+        from compress.report.build import build_ablations
+
+        margin = _margin_pp(goal)
+        report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
+    command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
+    update = {
+        "key": key,
+        "seed": recipe.seed,
+        "command": command,
+        "recipe_text": recipe_text,
+        "lineage": _lineage(plan, artifacts),
+        "goal": judge(goal, last, last.versus_baseline if last else None),
+    }
+    return report.model_copy(update=update), True
+
+
+def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
+    """A step's row on the first target that it was measured on, or else its first row."""
+    own = [row for row in rows if row.step == step]
+    return next((row for row in own if row.status == "measured"), own[0] if own else None)
+
+
+def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Made]:
+    made = []
+    for step in plan.steps:
+        artifact = artifacts[step.name]
+        inputs = {
+            role: value if isinstance(value, str) else f"{value.path.name} {value.key[:16]}"
+            for role, value in step.inputs.items()
+        }
+        made.append(
+            Made(
+                step=step.name,
+                stage=step.stage_name,
+                key=artifact.key,
+                inputs=inputs,
+                config=step.config.model_dump(mode="json"),
+                created=artifact.manifest.created if artifact.manifest else None,
+            )
+        )
+    return made
 
 
 def bench_folders(
-    folders: Sequence[Path], spec: TaskSpec, target: Target, bench: BenchSpec, seed: int, progress: Progress
+    folders: Sequence[Path],
+    spec: TaskSpec,
+    targets: Mapping[str, Target],
+    bench: BenchSpec,
+    seed: int,
+    progress: Progress,
+    command: str,
 ) -> Report:
-    """Measure any model folders on one target; the first is the baseline.
+    """Measure any model folders; the first is the baseline.
 
     Raises:
-        InputError: a folder is no model, or its labels are not the first one's.
+        InputError: a folder is no model, or no model has the data's labels.
     """
     origin = Origin()
     sources = Sources()
     found = [sources.model(str(folder), origin.path) for folder in folders]
-    artifacts = [Artifact(item.path, fingerprint(item.key), format_of(item.path)) for item in found]
-    labels = [labels_of(artifact.path) for artifact in artifacts]
-    task = load_task(spec, sources.table, seed, origin, labels=labels[0])
-    for artifact, known in zip(artifacts, labels, strict=True):
-        task.check_labels(dict(enumerate(known)), str(artifact.path), str(artifact.path))
-    unique = {artifact.key: artifact for artifact in artifacts}
-    targets = {"bench": target}
-    taken = measure(list(unique.values()), targets, task, bench, seed=seed, trust_remote_code=False, progress=progress)
-    entries = [
-        Entry(folder.name or str(folder), "source", "bench", artifact.key, artifact.format, None)
-        for folder, artifact in zip(folders, artifacts, strict=True)
+    artifacts = [  # a folder that is given twice is measured twice
+        Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
-    measured = Measured(taken, _now(), host_facts(), is_new=True)
-    report = _report("bench", task, targets, entries[0].step, entries, {"bench": artifacts[0].key}, measured)
-    return report.model_copy(update={"seed": seed})
+    task, refused = _task_for(artifacts, spec, sources, seed, origin)
+    runnable = [artifact for artifact in artifacts if artifact.key not in refused]
+    taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
+    failed = [
+        Measurement(artifact=key, target=target, status="failed", reason=reason, size_bytes=0)
+        for key, reason in refused.items()
+        for target in targets
+    ]
+    names = _names(folders)
+    entries = [
+        Entry(name, "source", target, artifact.key, artifact.format)
+        for target in targets
+        for name, artifact in zip(names, artifacts, strict=True)
+    ]
+    measured = Measured([*taken, *failed], conditions, _now(), host_facts())
+    baselines = dict.fromkeys(targets, artifacts[0].key)
+    report = _report("bench", task, targets, names[0], entries, baselines, measured, None)
+    return report.model_copy(update={"seed": seed, "command": command})
+
+
+def _task_for(
+    artifacts: Sequence[Artifact], spec: TaskSpec, sources: Sources, seed: int, origin: Origin
+) -> tuple[Task, dict[str, str]]:
+    """The test rows, numbered by the first model that knows their labels; and why other models do not fit."""
+    refused: dict[str, str] = {}
+    task: Task | None = None
+    first_error: InputError | None = None
+    for artifact in artifacts:
+        labels = labels_of(artifact.path)
+        try:
+            if task is None:
+                task = load_task(spec, sources.table, seed, origin, labels=labels)
+            task.check_labels(dict(enumerate(labels)), artifact.path.name, str(artifact.path))
+        except InputError as error:
+            first_error = first_error or error
+            refused[artifact.key] = error.what
+    if task is None or len(refused) == len(artifacts):
+        assert first_error is not None
+        raise first_error
+    return task, refused
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What the report calls each folder: as much of its path as tells it from the others."""
+    paths = [folder.absolute() for folder in folders]
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
+        depth += 1
+    names = ["/".join(path.parts[-depth:]) for path in paths]
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[index] = f"{name} #{seen[name]}"
+    return names
 
 
 def _report(
@@ -148,31 +271,41 @@ def _report(
     entries: Sequence[Entry],
     baselines: Mapping[str, str],
     measured: Measured,
+    goal: Goal | None,
 ) -> Report:
-    """A report without a goal; see `build_rows` for `entries` and `baselines`."""
-    by_pair = {(found.artifact, found.target): found for found in measured.measurements}
+    """A report without a verdict; see `build_rows` for `entries` and `baselines`."""
+    from compress.report.build import build_rows  # statistics take a second to import
+
+    test = HeldOut(metric=task.spec.metric, labels=list(task.labels), truth=task.truth(task.test), key=task.test_key)
+    texts, pairs = task.texts(task.test)
+    shown = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
     return Report(
         recipe=name,
         seed=0,
         compress_version=__version__,
         created=measured.created,
-        host=measured.host,
+        command="",
+        host=dict(measured.host),
+        conditions=dict(measured.conditions),
         task={
             "type": task.spec.type,
-            "metric": task.spec.metric,
-            "labels": list(task.labels),
             "train_rows": len(task.train),
             "validation_rows": len(task.validation),
             "test_rows": len(task.test),
             "overlap": task.overlap,
             "max_length": task.spec.max_length,
         },
+        test=test,
         targets={key: target.model_dump() for key, target in targets.items()},
         baseline=baseline,
-        goal=judge(None, [], ""),
+        goal=judge(None, None, None),
         notes=list(task.notes),
-        rows=build_rows(entries, by_pair, baselines, task.spec.metric),
+        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal)),
     )
+
+
+def _margin_pp(goal: Goal | None) -> float:
+    return MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp
 
 
 def _artifact(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:

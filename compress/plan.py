@@ -75,6 +75,16 @@ class Plan:
         """The planned step of that name."""
         return next(step for step in self.steps if step.name == name)
 
+    def parent(self, name: str) -> str | None:
+        """The row of the report that a step was made from; None for a model from outside that has no row."""
+        own = next((step for step in self.steps if step.name == name), None)
+        if own is None:
+            return None
+        read = own.inputs[next(iter(own.stage.inputs))]
+        if isinstance(read, str):
+            return read
+        return next((subject.step for subject in self.subjects if subject.stage == SOURCE), None)
+
 
 def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
     """Check a recipe against its stages, sources, data and targets.
@@ -305,9 +315,9 @@ class _Planner:
         return first.inputs[next(iter(first.stage.inputs))], "baseline"
 
     def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
-        """What stands for a model on a target: itself, or on onnxruntime the fp32 export of a torch model."""
+        """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
         has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
-        if target.runtime != "onnxruntime" or has != "torch":
+        if not target.reads_onnx or has != "torch":
             return value
         stage = stages.find(EXPORT)
         config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())

@@ -79,16 +79,33 @@ class Step(Model):
 class Target(Model):
     """Where and how an artifact is measured."""
 
-    runtime: Literal["onnxruntime", "torch"] = "onnxruntime"
+    runtime: Literal["onnxruntime", "tensorrt", "openvino", "torch", "torch_compile"] = "onnxruntime"
     """What runs the model."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where it runs."""
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"
+    """Number format that torch, torch_compile and openvino compute in; an ONNX file brings its own elsewhere."""
     threads: int = Field(2, ge=1, le=1024)
     """Threads inside one operation."""
     batch_size: int = Field(1, ge=1, le=4096)
     """Rows in one call."""
     sequence_length: int = Field(128, ge=4, le=8192)
-    """Tokens a row, for the latency; the quality is measured on the rows' own lengths."""
+    """Tokens a row, for the latency at a fixed length; rows are also timed, and scored, at their own length."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Target":
+        if self.precision != "fp32" and self.runtime in {"onnxruntime", "tensorrt"}:
+            raise ValueError(f"{self.runtime} takes no 'precision': an ONNX file is run in the formats written in it")
+        if self.runtime == "tensorrt" and self.device != "cuda":
+            raise ValueError("tensorrt runs on device: cuda alone")
+        if self.runtime == "openvino" and self.device != "cpu":
+            raise ValueError("openvino runs on device: cpu alone")
+        return self
+
+    @property
+    def reads_onnx(self) -> bool:
+        """True if the runtime takes ONNX files, False if it takes torch models."""
+        return self.runtime in {"onnxruntime", "tensorrt", "openvino"}
 
 
 class Goal(Model):
@@ -107,10 +124,10 @@ class BenchSpec(Model):
 
     warmup: int = Field(10, ge=1)
     """Calls before the first sample, in each process."""
-    rounds: int = Field(5, ge=1)
-    """How often each artifact's turn comes, one artifact at a time."""
-    samples: int = Field(20, ge=1)
-    """Timed calls in one turn."""
+    rounds: int = Field(20, ge=1)
+    """How often each artifact's turn comes, one artifact at a time. Intervals come from how rounds differ."""
+    samples: int = Field(10, ge=1)
+    """Timed calls in one turn: at the fixed length, at the rows' own lengths, and of the tokenizer."""
 
 
 class Recipe(Model):

@@ -2,13 +2,14 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import yaml
 
+from compress.ablation import Ablated
 from compress.bench.host import host_facts
 from compress.context import Context
 from compress.errors import CompressError
@@ -16,8 +17,8 @@ from compress.files import disk_error, write_text
 from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan, PlannedStep
 from compress.recipe import Recipe
-from compress.report.build import Report
-from compress.report.markdown import render_markdown
+from compress.report.files import FILES, write_report
+from compress.report.model import AblationEntry, Report
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
 
 
@@ -73,8 +74,11 @@ def is_done(step: PlannedStep, store: Store) -> bool:
         return False
 
 
-def run_plan(plan: Plan, runs_dir: Path, observer: Observer) -> Result:
+def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = ()) -> Result:
     """Run a plan to its end.
+
+    Args:
+        ablated: plans without one step each, which are run too, and measured beside it.
 
     Raises:
         CompressError: a step failed; the steps before it are kept.
@@ -82,28 +86,77 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer) -> Result:
     store = open_store(runs_dir)
     folder = runs_dir / plan.recipe.name
     host = host_facts()
-    artifacts: dict[str, Artifact] = {}
-    made_any = False
-    for step in plan.steps:
-        artifacts[step.name], made = _obtain(step, plan, store, artifacts, host, observer)
+    artifacts, made_any = _obtain_all(plan, store, host, observer)
+    without: list[AblationEntry] = []
+    beside: dict[str, Artifact] = {}
+    for item in ablated:
+        entries, finals, made = _obtain_ablated(item, plan, store, host, observer)
+        without += entries
+        beside |= finals
         made_any |= made
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / "recipe.yaml", dump_recipe(plan))
+        recipe_text = dump_recipe(plan)
+        write_text(folder / "recipe.yaml", recipe_text)
         _link_steps(folder, plan, artifacts)
         report, measured_anew = None, False
         if plan.recipe.targets:
             observer.step_started("bench", "bench")
             start = time.monotonic()
-            measured = measure_plan(plan, artifacts, folder, host, observer.progress)
+            measured = measure_plan(plan, artifacts, folder, host, observer.progress, list(beside.values()))
             measured_anew = measured.is_new
             observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
-            report = report_plan(plan, artifacts, measured)
-            write_text(folder / "report.json", report.model_dump_json(indent=1))
-            write_text(folder / "report.md", render_markdown(report))
+            report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
+            if is_new or not all((folder / name).is_file() for name in FILES):
+                write_report(report, folder)
     except OSError as error:
         raise disk_error(error, folder) from error
     return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
+
+
+def _obtain_all(
+    plan: Plan, store: Store, host: Mapping[str, Any], observer: Observer
+) -> tuple[dict[str, Artifact], bool]:
+    """The artifact of each planned step by its name, and whether any had to be made."""
+    artifacts: dict[str, Artifact] = {}
+    made_any = False
+    for step in plan.steps:
+        artifacts[step.name], made = _obtain(step, plan, store, artifacts, host, observer)
+        made_any |= made
+    return artifacts, made_any
+
+
+def _obtain_ablated(
+    ablated: Ablated, whole: Plan, store: Store, host: Mapping[str, Any], observer: Observer
+) -> tuple[list[AblationEntry], dict[str, Artifact], bool]:
+    """What the chain without a step ends in on each target, as entries and as artifacts by key."""
+    if ablated.plan is None:
+        return [AblationEntry(ablated.step, name, reason=ablated.reason) for name in whole.recipe.targets], {}, False
+    artifacts, made = _obtain_all(ablated.plan, store, host, _Without(observer, ablated.step))
+    last = ablated.plan.recipe.steps[-1].name
+    entries: list[AblationEntry] = []
+    finals: dict[str, Artifact] = {}
+    for subject in ablated.plan.subjects:
+        if subject.step == last:
+            final = subject.measured if isinstance(subject.measured, Artifact) else artifacts[subject.measured]
+            finals[final.key] = final
+            entries.append(AblationEntry(ablated.step, subject.target, final.key))
+    return entries, finals, made
+
+
+class _Without:
+    """Tells an observer of a chain's steps under names that say which step the chain lacks."""
+
+    def __init__(self, observer: Observer, step: str) -> None:
+        self.progress, self.warned = observer.progress, observer.warned
+        self._observer, self._step = observer, step
+
+    def step_started(self, name: str, stage: str) -> None:
+        self._observer.step_started(f"{name} without {self._step}", stage)
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        if made:  # most of the chain is that of the whole one
+            self._observer.step_done(f"{name} without {self._step}", stage, seconds, made)
 
 
 def dump_recipe(plan: Plan) -> str:

@@ -3,25 +3,31 @@
 It speaks lines of JSON with its parent. The first line it reads is the job; then each line is a command:
 
     {"do": "quality", "out": FILE}    run all rows, write the outputs there as .npy
-    {"do": "round"}                   answer with one round of latency samples
-    {"do": "stop"}                    answer with the peak memory, and end
+    {"do": "round", "turn": N}        answer with one round of samples
+    {"do": "memory"}                  answer with the memory that it took
+    {"do": "flops"}                   answer with the arithmetic of one call
+    {"do": "stop"}                    end
 
-Between commands it sleeps in a read. It knows nothing of tasks: rows come encoded, outputs go back raw.
+It answers {"skipped": WHY} or {"failed": WHY} and ends if it cannot go on. Between commands it sleeps in a read. It
+knows nothing of tasks: rows come encoded, outputs go back raw.
 """
 
 import json
 import os
+import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
+import psutil
 
+from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
-from compress.runtimes import Predictor, load
+from compress.runtimes import CannotRunError, Predictor, load
 
 SETTLE_SECONDS = 0.1
 """A runtime's threads spin for some tens of milliseconds after a call; the next artifact's turn waits for that."""
@@ -46,30 +52,103 @@ def serve(commands: TextIO, answers: TextIO) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    job = json.loads(commands.readline())
-    target = Target.model_validate(job["target"])
-    rows = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
-    folder = Path(job["folder"])
-    start = time.perf_counter_ns()
-    predict = load(folder, target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True)
-    load_ms = (time.perf_counter_ns() - start) / 1e6
-    tokenizer = load_tokenizer(folder)
-    batches = fixed_batches(rows, tokenizer, target, job["samples"])
-    for index in range(job["warmup"]):
-        predict(batches[index % len(batches)])
-    answer({"load_ms": load_ms})
-    for line in commands:
-        command = json.loads(line)
+    try:
+        worker = _Worker(json.loads(commands.readline()))
+        answer(worker.started)
+        for line in commands:
+            command = json.loads(line)
+            if command["do"] == "stop":
+                return
+            answer(worker.obey(command))
+    except CannotRunError as error:
+        answer({"skipped": error.what})
+    except CompressError as error:
+        answer({"failed": error.what})
+
+
+class _Worker:
+    """The loaded model with its rows."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.target = Target.model_validate(job["target"])
+        self.folder = Path(job["folder"])
+        given = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
+        self.rows, self.texts, self.pairs = given["rows"], given["texts"], given["pairs"]
+        self.order = random.Random(0).sample(range(len(self.rows)), len(self.rows))
+        self.tokenizer = load_tokenizer(self.folder)
+        self.fixed = fixed_batches(self.rows, self.tokenizer, self.target, job["samples"])
+        start_memory = psutil.Process().memory_info().rss
+        self.device_used = _device_bytes_used(self.target)
+        start = time.perf_counter_ns()
+        self.predict = load(
+            self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
+        )
+        load_ms = (time.perf_counter_ns() - start) / 1e6
+        (first_call_ms,) = timed(self.predict, self.fixed[:1])
+        for index in range(job["warmup"]):
+            self.predict(self.fixed[index % len(self.fixed)])
+            self.predict(self.real_batch(index))
+        self.started = {"load_ms": load_ms, "first_call_ms": first_call_ms, "start_memory_bytes": start_memory}
+
+    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one command."""
         if command["do"] == "quality":
-            np.save(command["out"], run_all(predict, rows, tokenizer, target.batch_size), allow_pickle=False)
-            answer({})
-        elif command["do"] == "round":
-            samples = time_round(predict, batches)
-            time.sleep(SETTLE_SECONDS)
-            answer({"samples_ms": samples})
-        else:
-            answer({"peak_memory_bytes": peak_memory_bytes()})
-            return
+            outputs = run_all(self.predict, self.rows, self.tokenizer, self.target.batch_size)
+            np.save(command["out"], outputs, allow_pickle=False)
+            return {}
+        if command["do"] == "round":
+            return self.round(command["turn"])
+        if command["do"] == "memory":
+            used = _device_bytes_used(self.target)
+            on_device = None if used is None or self.device_used is None else used - self.device_used
+            return {"peak_memory_bytes": peak_memory_bytes(), "gpu_memory_bytes": on_device}
+        return {"flops": self.flops()}
+
+    def round(self, turn: int) -> dict[str, Any]:
+        """Samples at the fixed length, at the rows' own lengths, and of the tokenizer."""
+        calls = range(turn * self.job["samples"], (turn + 1) * self.job["samples"])
+        real = [self.real_batch(index) for index in calls]
+        for _ in range(WAKING_CALLS):
+            self.predict(self.fixed[-1])
+        answer = {
+            "samples_ms": timed(self.predict, self.fixed),
+            "real_samples_ms": timed(self.predict, real),
+            "tokenize_samples_ms": timed(self.tokenize, [self.chosen(index) for index in calls]),
+        }
+        time.sleep(SETTLE_SECONDS)
+        return answer
+
+    def chosen(self, index: int) -> list[int]:
+        """The rows of the call of that number, in an order that is the same for all artifacts."""
+        size = self.target.batch_size
+        return [self.order[(index * size + offset) % len(self.order)] for offset in range(size)]
+
+    def real_batch(self, index: int) -> Batch:
+        """A call's rows, padded to the longest of them."""
+        return self.tokenizer.pad([self.rows[row] for row in self.chosen(index)])
+
+    def tokenize(self, chosen: Sequence[int]) -> Batch:
+        """A call's inputs out of its texts."""
+        pairs = None if self.pairs is None else [self.pairs[row] for row in chosen]
+        encoded = self.tokenizer.encode([self.texts[row] for row in chosen], pairs, self.job["max_length"])
+        return self.tokenizer.pad(encoded)
+
+    def flops(self) -> dict[str, float]:
+        """Operations of one call at the fixed length."""
+        from compress.bench import flops
+
+        if self.target.reads_onnx:
+            from compress.runtimes.onnxruntime import model_path
+
+            return flops.onnx_flops(model_path(self.folder), self.fixed[0])
+        return flops.torch_flops(
+            self.folder,
+            self.job["hub_task"],
+            self.fixed[0],
+            self.target.precision,
+            trust_remote_code=self.job["trust_remote_code"],
+        )
 
 
 def fixed_batches(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, target: Target, count: int) -> list[Batch]:
@@ -99,14 +178,12 @@ def run_all(
     return np.stack(outputs)
 
 
-def time_round(predict: Predictor, batches: Sequence[Batch]) -> list[float]:
-    """Wall time of one call on each batch, in milliseconds."""
-    for _ in range(WAKING_CALLS):
-        predict(batches[-1])
+def timed(call: Callable[[Any], Any], inputs: Sequence[Any]) -> list[float]:
+    """Wall time of one call on each input, in milliseconds."""
     samples = []
-    for batch in batches:
+    for item in inputs:
         start = time.perf_counter_ns()
-        predict(batch)
+        call(item)
         samples.append((time.perf_counter_ns() - start) / 1e6)
     return samples
 
@@ -124,6 +201,18 @@ def peak_memory_bytes() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _device_bytes_used(target: Target) -> int | None:
+    """Memory in use on the CUDA device, by whomever; None on a CPU, or where torch cannot look."""
+    if target.device != "cuda":
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return int(total - free)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, init, recipes, run, stages
+from compress.cli import bench, chain, init, recipes, report, run, stages
 from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
@@ -43,7 +43,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (run, init, recipes, stages, chain, bench):
+for group in (run, init, recipes, stages, chain, bench, report):
     group.register(app)
 
 
@@ -54,8 +54,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     arguments = [argument for argument in arguments if argument != "--debug"]
     _quieten_libraries()
     try:
+        line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
-        exit_code = app(args=arguments, obj=segments, prog_name="compress", standalone_mode=False)
+        invocation = chain.Invocation(line, segments)
+        exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
             sys.stderr.write("stopped; finished steps are kept, run the same command to go on\n")

@@ -1,77 +1,161 @@
 """`compress bench ARTIFACT…`: quality and latency of any ONNX or Hugging Face folders, side by side."""
 
 import inspect
+import re
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli import options
+from compress.cli import gate, options
+from compress.cli.chain import Invocation
 from compress.cli.run import Json
 from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from compress.recipe import Target
+    from compress.report.model import Report
+
+KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    from compress.recipe import BenchSpec, Target
-
     keyword = inspect.Parameter.KEYWORD_ONLY
     folders = typer.Argument(help="Model folders; the first is the baseline.", metavar="ARTIFACT…")
-    seed = typer.Option("--seed", help="Seed of the order of turns.")
+    out = typer.Option("--out", "-o", help="Write report.html, .md and .json into this folder.", file_okay=False)
     parameters = [
+        inspect.Parameter("context", keyword, annotation=typer.Context),
         inspect.Parameter("artifacts", keyword, annotation=Annotated[list[Path], folders]),
-        *[item for item in options.data_options() if item.name in KEPT],
-        *options.model_options(Target),
-        *options.model_options(BenchSpec),
-        inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
+        *measuring_options(),
+        inspect.Parameter("max_drop_pp", keyword, default=None, annotation=gate.MaxDrop),
+        inspect.Parameter("min_speedup", keyword, default=None, annotation=gate.MinSpeedup),
+        inspect.Parameter("max_size_mb", keyword, default=None, annotation=gate.MaxSize),
+        inspect.Parameter("baseline", keyword, default=None, annotation=gate.Baseline),
+        inspect.Parameter("out", keyword, default=None, annotation=Annotated[Path | None, out]),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
     help_text = (
         "Measure model folders side by side.\n\n"
-        "All see the same test rows, each in a process of its own. "
+        "All see the same test rows, each in a process of its own, in turns. "
         "Takes any folder with an ONNX file or a Hugging Face model, also one that this tool did not make. "
-        "Speed and quality are compared with the first."
+        "Speed and quality are compared with the first; give a folder twice to see how sure the figures are.\n\n"
+        "compress bench teacher/ student/ --data test.csv --target onnxruntime --target torch,precision=bf16,threads=1"
     )
     app.command("bench")(options.with_signature(bench, parameters, help_text))
 
 
-KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+def measuring_options() -> list[inspect.Parameter]:
+    """Options that say what is measured on which rows, where, and how often."""
+    from compress.recipe import BenchSpec, Target
 
-
-def bench(*, artifacts: list[Path], seed: int, json_output: bool, **given: Any) -> None:
-    """Measure, print the table, exit with 1 if a measurement failed."""
-    from compress.cli.console import Terminal, print_report
-    from compress.measuring import bench_folders
-    from compress.recipe import BenchSpec, Target, TaskSpec
-    from compress.validation import Origin, validate
-
-    task = options.take_data(
-        {
-            **dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES))),
-            **given,
-        }
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    data = [item for item in options.data_options() if item.name in KEPT and item.name != "test"]
+    test = typer.Option("--data", "--test", help="Test rows: a file, hf://… or pypi://….", show_default=False)
+    target = typer.Option(
+        "--target",
+        help="A runtime, then settings: openvino,threads=4,batch_size=8. May be repeated; the options below "
+        "are the defaults of all.",
+        metavar="RUNTIME,…",
     )
-    if "test" not in task:
-        raise InputError("there are no test rows", where="the command line", fix="add --test FILE")
-    origin = Origin()
-    settings = {name: value for name, value in given.items() if name not in KEPT}
-    target = {name: settings.pop(name) for name in Target.model_fields}
-    with Terminal(quiet=json_output) as terminal:
-        report = bench_folders(
-            artifacts,
-            validate(TaskSpec, task, origin, label="the options"),
-            validate(Target, options.settings_from(target), origin, label="the options"),
-            validate(BenchSpec, options.settings_from(settings), origin, label="the options"),
-            seed,
-            terminal.progress,
-        )
+    seed = typer.Option("--seed", help="Seed of the order of turns.")
+    return [
+        inspect.Parameter("test", keyword, default=None, annotation=Annotated[str | None, test]),
+        *data,
+        inspect.Parameter("target", keyword, default=None, annotation=Annotated[list[str] | None, target]),
+        *options.model_options(Target),
+        *options.model_options(BenchSpec),
+        inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
+    ]
+
+
+def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, json_output: bool, **given: Any) -> None:
+    """Measure, print the tables, exit with 1 if a measurement failed and with 3 if a gate is missed."""
+    from compress.cli.console import print_report
+    from compress.report.files import write_report
+
+    limits = {name: given.pop(name) for name in GATES}
+    invocation = context.find_root().obj
+    line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
+    report = measure_folders(artifacts, given, shlex.join(["compress", *line]), quiet=json_output)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        write_report(report, out)
     if json_output:
         print(report.model_dump_json(indent=1))
     else:
         print_report(report)
+        if out is not None:
+            print(f"report: {out / 'report.html'}, .md and .json")
+    fail_if_unmeasured(report)
+    measured = [row for row in report.rows if row.status == "measured"]
+    gate.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1], **limits)
+
+
+def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: str, *, quiet: bool) -> "Report":
+    """The report of model folders, measured with the options of `measuring_options`."""
+    from compress.cli.console import Terminal
+    from compress.measuring import bench_folders
+    from compress.recipe import BenchSpec, Target, TaskSpec
+    from compress.validation import Origin, validate
+
+    unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
+    task = options.take_data({**unset, **{name: value for name, value in given.items() if name in KEPT}})
+    if "test" not in task:
+        raise InputError("there are no test rows", where="the command line", fix="add --data FILE")
+    settings = {name: value for name, value in given.items() if name not in KEPT}
+    seed, specs = settings.pop("seed"), settings.pop("target") or []
+    defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
+    origin = Origin()
+    with Terminal(quiet=quiet) as terminal:
+        return bench_folders(
+            artifacts,
+            validate(TaskSpec, task, origin, label="the options"),
+            read_targets(specs, defaults),
+            validate(BenchSpec, options.settings_from(settings), origin, label="the options"),
+            seed,
+            terminal.progress,
+            command,
+        )
+
+
+def read_targets(specs: Sequence[str], defaults: dict[str, Any]) -> "dict[str, Target]":
+    """Targets by name, out of `RUNTIME,key=value,…`.
+
+    Raises:
+        InputError: a setting is unknown or does not fit, or two targets are the same.
+    """
+    from compress.recipe import Target
+    from compress.validation import Origin, validate
+
+    if not specs:
+        return {"bench": validate(Target, defaults, Origin(), label="the options")}
+    targets: dict[str, Target] = {}
+    for spec in specs:
+        parts = [part.strip() for part in spec.split(",") if part.strip()]
+        settings = dict(defaults)
+        for number, part in enumerate(parts):
+            key, equals, value = part.partition("=")
+            if not equals and number:
+                raise InputError(
+                    f"'{part}' is no setting", where=f"--target {spec}", fix="write RUNTIME,key=value,key=value"
+                )
+            settings |= options.settings_from({key: value}) if equals else {"runtime": part}
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", spec).strip("-")
+        if name in targets:
+            raise InputError(f"the target '{spec}' is given twice", where="--target", fix="leave one out")
+        targets[name] = validate(Target, settings, Origin(f"--target {spec}"), label="the target")
+    return targets
+
+
+def fail_if_unmeasured(report: "Report") -> None:
+    """Say on stderr what failed, and exit with 1; a row that cannot run there is no failure while others can."""
     measured = [row for row in report.rows if row.status == "measured"]
     lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
     for row in lost:
-        typer.echo(f"error: '{row.step}' {row.status}: {row.reason}", err=True)
+        typer.echo(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
     if lost:
         raise typer.Exit(1)

@@ -25,6 +25,14 @@ class Segment:
     arguments: list[str]
 
 
+@dataclass(frozen=True)
+class Invocation:
+    """A command line: its words, and a chain's segments among them."""
+
+    line: list[str]
+    segments: list[Segment]
+
+
 def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
     """Part a chain's arguments at the verbs; the arguments of other commands stay whole.
 
@@ -112,7 +120,8 @@ def chain(
     from compress.runner import dump_recipe
     from compress.validation import Origin, validate
 
-    segments: list[Segment] = context.obj or []
+    invocation: Invocation = context.find_root().obj
+    segments = invocation.segments
     data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}
     known = verbs()
     for segment in segments:

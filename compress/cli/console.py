@@ -7,8 +7,23 @@ from typing import Any
 
 from rich.markup import escape
 
-from compress.report.build import Report
-from compress.report.markdown import COLUMNS, cells, describe_target, reasons, rows_of, verdict
+from compress.measurement import Estimate
+from compress.report.model import Ablation, Report
+from compress.report.words import (
+    METRICS,
+    describe_target,
+    drop,
+    headline,
+    reasons,
+    speed_words,
+    verdict,
+    warnings,
+)
+
+WIDE = 100
+"""Columns of a terminal from which on the table holds all."""
+REFRESH_PER_SECOND = 1
+"""How often the bar is drawn anew between two steps of the work: drawing costs time that is being measured."""
 
 
 class Terminal:
@@ -34,6 +49,7 @@ class Terminal:
                 TimeRemainingColumn(),
                 console=self.console,
                 transient=True,
+                refresh_per_second=REFRESH_PER_SECOND,
             )
             self._bars.start()
         return self
@@ -93,27 +109,71 @@ class Terminal:
 
 def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
     for target in report.targets:
-        rows, baseline = rows_of(report, target)
-        table = Table(box=SIMPLE_HEAD, title=describe_target(report, target), title_justify="left", pad_edge=False)
-        for index, column in enumerate(COLUMNS):
-            table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
-        for row in rows:
-            name, *rest = cells(row, baseline)
-            table.add_row(f"{name} *" if row.is_baseline and row.step == report.baseline else name, *rest)
-        console.print(table)
-        for reason in reasons(rows):
+        console.print(_table(report, target, wide=console.width >= WIDE))
+        for reason in reasons(report.on(target)):
             console.print(f"  {reason}", style="yellow", markup=False)
-    metric = "macro F1" if report.task["metric"] == "f1_macro" else report.task["metric"]
+    for found in report.ablations:
+        console.print(_ablation_line(found), markup=False)
+    metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
-        f"[dim]* baseline, in fp32. score: {metric} on {report.task['test_rows']:,} test rows; drop in points.[/]"
+        f"[dim]* baseline, in fp32. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
+        "brackets: 95% intervals[/]"
     )
     for note in report.notes:
         console.print(f"note: {note}", style="dim", markup=False)
-    colour = {True: "bold green", False: "bold red", None: "dim"}[report.goal["met"]]
-    console.print(verdict(report), style=colour, markup=False)
+    for warning in warnings(report):
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    for sentence in headline(report):
+        console.print(sentence, markup=False)
+    if report.goal.met is not None:
+        console.print(verdict(report), style="bold green" if report.goal.met else "bold red", markup=False)
+
+
+def _table(report: Report, target: str, *, wide: bool) -> Any:
+    """One target's rows; a narrow terminal goes without p90 and the verdicts."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = describe_target(report, target)
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    columns = ["step", "score", "drop", *(["quality"] if wide else []), "MB", "p50 ms"]
+    columns += [*(["p90 ms"] if wide else []), "faster", *(["speed"] if wide else [])]
+    for column in columns:
+        is_text = column in {"step", "quality", "speed"}
+        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "step", overflow="fold")
+    for row in report.on(target):
+        name = f"{row.step} *" if row.is_baseline else row.step
+        size = f"{row.size_bytes / 1e6:.2f}"
+        found = row.versus_baseline
+        if row.quality is None or row.latency_ms is None:
+            table.add_row(name, row.status, "", *([""] if wide else []), size)
+            continue
+        cells = [name, f"{100 * row.quality.value:.2f}%", _bracketed(found.drop_pp if found else None, "{:+.2f}")]
+        cells += [found.quality_verdict if found else ""] if wide else []
+        cells += [size, f"{row.latency_ms.p50:.2f}", *([f"{row.latency_ms.p90:.2f}"] if wide else [])]
+        cells += [_bracketed(found.speedup if found else None, "{:.2f}", "x")]
+        cells += [found.speed_verdict if found else ""] if wide else []
+        table.add_row(*cells)
+    return table
+
+
+def _bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
+    if estimate is None:
+        return ""
+    shown = f"{form.format(estimate.value)}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return escape(f"{shown} [{form.format(estimate.low)}, {form.format(estimate.high)}]")
+
+
+def _ablation_line(found: Ablation) -> str:
+    if found.worth is None:
+        return f"  without {found.step}: {found.reason}"
+    return (
+        f"  {found.step} is worth, on {found.target}: {speed_words(found.worth)}; {found.worth.smaller:.2f}x smaller; "
+        f"drop {drop(found.worth)} points"
+    )

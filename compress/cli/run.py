@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from compress.cli import gate
 from compress.cli.recipes import find_recipe
+from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.recipe import Recipe
@@ -35,23 +37,42 @@ def run(
     recipe: RecipeName,
     runs_dir: RunsDir = Path("runs"),
     overrides: Set = None,
+    ablate: Annotated[
+        bool, typer.Option("--ablate", help="Also run the chain without each of its steps, and say what it is worth.")
+    ] = False,
+    max_drop_pp: gate.MaxDrop = None,
+    min_speedup: gate.MinSpeedup = None,
+    max_size_mb: gate.MaxSize = None,
+    baseline: gate.Baseline = None,
     json_output: Json = False,
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     from compress.recipe_yaml import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
-    finish(loaded, origin, runs_dir, json_output=json_output)
+    if baseline is not None:
+        gate.load_report(baseline, "--baseline")  # before hours of work
+    result = finish(loaded, origin, runs_dir, ablate=ablate, json_output=json_output)
+    if result.report:
+        last = loaded.steps[-1].name
+        rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
+        gate.hold(result.report, rows[:1], max_drop_pp, min_speedup, max_size_mb, baseline)
 
 
-def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> "Result":
+def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool, ablate: bool = False) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
+    from compress.ablation import ablate as plans_without
     from compress.cli.console import Terminal, print_report
     from compress.plan import make_plan
     from compress.runner import run_plan
 
     with Terminal(quiet=json_output) as terminal:
-        result = run_plan(make_plan(recipe, origin, terminal.announce), runs_dir, terminal)
+        plan = make_plan(recipe, origin, terminal.announce)
+        if ablate and not recipe.targets:
+            raise InputError(
+                "there is no target to measure the steps' worth on", where=origin.path, fix="add targets to the recipe"
+            )
+        result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else ())
     if json_output:
         places = {step.name: str(result.folder / "steps" / step.name) for step in recipe.steps}
         print(result.report.model_dump_json(indent=1) if result.report else json.dumps({"artifacts": places}))
@@ -61,7 +82,7 @@ def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
             print(f"nothing to do: every step{measured} is done")
         if result.report:
             print_report(result.report)
-            print(f"report: {result.folder / 'report.md'} and .json")
+            print(f"report: {result.folder / 'report.html'}, .md and .json")
         print(f"artifacts: {result.folder / 'steps'}")
     for failure in result.failures:
         typer.echo(f"error: measuring failed: {failure}", err=True)
@@ -70,8 +91,8 @@ def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
         typer.echo("error: nothing was measured: no artifact runs on any target here", err=True)
     if result.failures or unmeasured:
         raise typer.Exit(1)
-    if result.report and result.report.goal["met"] is False:
-        raise typer.Exit(3)
+    if result.report and result.report.goal.met is False:
+        raise typer.Exit(gate.MISSED)
     return result
 
 

@@ -1,162 +1,244 @@
-"""The report: what each step did to quality, size and latency, against one baseline, and whether the goal is met."""
+"""Rows out of measurements: every figure with its interval, every difference with a verdict."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from compress.measurement import Measurement
-from compress.recipe import Goal
+from compress.measurement import Conditions, Estimate, Measured, Measurement
+from compress.ops import statistics
+from compress.ops.scores import SCORES
+from compress.report.model import Ablation, AblationEntry, Comparison, Entry, Flip, HeldOut, Latency, Row, Slice
 
-
-class Latency(BaseModel):
-    """Wall time of one call, in milliseconds."""
-
-    p50: float
-    p90: float
-    samples: list[float]
-
-
-class Row(BaseModel):
-    """One step on one target. Numbers that were not measured are None; `reason` says why."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    step: str
-    stage: str
-    artifact: str
-    measured_as: str
-    """Format of what was measured: a torch model stands for itself on torch, for its ONNX export on onnxruntime."""
-    target: str
-    status: str
-    reason: str | None = None
-    metric: str
-    quality: float | None = None
-    drop_pp: float | None = None
-    """Loss of quality against the baseline, in percentage points; negative is a gain."""
-    agreement: float | None = None
-    """Share of test rows on which the baseline predicts the same."""
-    size_bytes: int
-    parameters: int | None = None
-    peak_memory_bytes: int | None = None
-    load_ms: float | None = None
-    latency_ms: Latency | None = None
-    speedup: float | None = None
-    """Median latency of the baseline over this one's."""
-    is_baseline: bool = False
-    seconds: float | None = None
-    """What the step took to make."""
-
-
-class Report(BaseModel):
-    """What `report.json` holds."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    recipe: str
-    seed: int
-    compress_version: str
-    created: str
-    host: dict[str, Any]
-    task: dict[str, Any]
-    targets: dict[str, Any]
-    baseline: str
-    goal: dict[str, Any]
-    """The recipe's goal, with `met` (None without a goal) and `missed`, the reasons."""
-    notes: list[str]
-    rows: list[Row]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What one row is about: a step, and the artifact that stands for it on a target."""
-
-    step: str
-    stage: str
-    target: str
-    artifact: str
-    measured_as: str
-    seconds: float | None
+FLIPS = 40
+"""Rows lost, and as many gained, that are kept with their texts."""
+TEXT = 400
+"""Characters kept of a flipped row's text."""
+LENGTHS = 4
+"""Parts of like size that the rows are split into by their length."""
 
 
 def build_rows(
     entries: Sequence[Entry],
-    measurements: Mapping[tuple[str, str], Measurement],
+    measured: Measured,
     baselines: Mapping[str, str],
-    metric: str,
+    test: HeldOut,
+    texts: Sequence[str],
+    margin_pp: float,
 ) -> list[Row]:
-    """One row a entry.
+    """One row an entry, by target and then in the entries' order.
 
     Args:
-        measurements: by (artifact key, target).
         baselines: target -> artifact key of the baseline there.
+        texts: of each test row, for the rows that flipped.
     """
-    rows = []
+    by_pair = {(found.artifact, found.target): found for found in measured.measurements}
+    rows: list[Row] = []
     for entry in entries:
-        found = measurements[entry.artifact, entry.target]
-        base = measurements.get((baselines.get(entry.target, ""), entry.target))
-        rows.append(_row(entry, found, base, metric))
+        found = by_pair[entry.artifact, entry.target]
+        row = _row(entry, found, measured.conditions[entry.target], test)
+        row.is_baseline = entry.artifact == baselines.get(entry.target)
+        rows.append(row)
+    for row in rows:
+        if row.quality is None:
+            continue
+        same_target = [other for other in rows if other.target == row.target and other.quality is not None]
+        base = next((other for other in same_target if other.is_baseline), None)
+        before = next((other for other in same_target if other.step == row.parent), None)
+        found = by_pair[row.artifact, row.target]
+        row.by_class = _by_class(row, base, test)
+        row.by_length = _by_length(row, base, test, found.row_tokens)
+        if base is not None and not row.is_baseline:
+            row.versus_baseline = compare(base, row, test, margin_pp)
+            row.flips = _flips(base, row, test, texts, found.confidences)
+        if before is not None:
+            row.bought = compare(before, row, test, margin_pp)
     return rows
 
 
-def _row(entry: Entry, found: Measurement, base: Measurement | None, metric: str) -> Row:
+def build_ablations(
+    wanted: Sequence[AblationEntry], measured: Measured, rows: Sequence[Row], last: str, test: HeldOut, margin_pp: float
+) -> list[Ablation]:
+    """What each step was worth: the whole chain's last step held against that of the chain without it.
+
+    Args:
+        rows: of the whole chain.
+        last: its last step.
+    """
+    by_pair = {(found.artifact, found.target): found for found in measured.measurements}
+    found = []
+    for item in wanted:
+        ablation = Ablation(step=item.step, target=item.target, reason=item.reason)
+        found.append(ablation)
+        whole = next((row for row in rows if (row.step, row.target) == (last, item.target)), None)
+        if item.artifact is None or whole is None or whole.quality is None:
+            continue
+        name = f"without {item.step}"
+        entry = Entry(name, "", item.target, item.artifact, "")
+        row = _row(entry, by_pair[item.artifact, item.target], measured.conditions[item.target], test)
+        ablation.size_bytes, ablation.quality, ablation.reason = row.size_bytes, row.quality, row.reason
+        if row.quality is not None and row.latency_ms is not None:
+            ablation.latency_ms = row.latency_ms.p50
+            ablation.worth = compare(row, whole, test, margin_pp)
+    return found
+
+
+def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut) -> Row:
     row = Row(
         step=entry.step,
         stage=entry.stage,
+        parent=entry.parent,
         artifact=entry.artifact,
         measured_as=entry.measured_as,
         target=entry.target,
         status=found.status,
         reason=found.reason,
-        metric=metric,
         size_bytes=found.size_bytes,
         parameters=found.parameters,
         seconds=entry.seconds,
     )
-    if found.status != "measured" or found.quality is None:
+    if found.status != "measured":
         return row
-    row.quality = found.quality
-    row.peak_memory_bytes = found.peak_memory_bytes
-    row.load_ms = found.load_ms
-    row.latency_ms = latency(found)
-    if base is not None and base.status == "measured" and base.quality is not None:
-        row.is_baseline = base.artifact == found.artifact
-        row.drop_pp = round(100 * (base.quality - found.quality), 9)  # 0.9 - 0.875 is not quite 0.025
-        row.speedup = latency(base).p50 / row.latency_ms.p50
-        row.agreement = float(np.mean(np.array(found.predictions) == np.array(base.predictions)))
+    row.predictions = found.predictions
+    row.quality = _quality(found.predictions, test)
+    right = _right(found.predictions, test)
+    row.calibration_error = statistics.calibration_error(np.array(found.confidences), right)
+    for name in ("load_ms", "first_call_ms", "start_memory_bytes", "peak_memory_bytes", "gpu_memory_bytes"):
+        setattr(row, name, getattr(found, name))
+    row.latency_ms = latency(found.samples_ms, found.batch_size)
+    row.real_latency_ms = latency(found.real_samples_ms, found.batch_size)
+    row.tokenize_ms = latency(found.tokenize_samples_ms, found.batch_size)
+    if found.flops and set(found.flops) <= set(conditions.peak_gflops):
+        row.flops = sum(found.flops.values())
+        row.floor_ms = sum(count / conditions.peak_gflops[kind] for kind, count in found.flops.items()) / 1e6
+        row.peak_share = row.floor_ms / row.latency_ms.p50
     return row
 
 
-def latency(found: Measurement) -> Latency:
+def latency(rounds: Sequence[Sequence[float]], rows_a_call: int) -> Latency:
     """Quantiles over the samples of all rounds."""
-    samples = [sample for turn in found.samples_ms for sample in turn]
-    p50, p90 = np.quantile(samples, [0.5, 0.9])
-    return Latency(p50=float(p50), p90=float(p90), samples=samples)
+    samples = np.array([sample for turn in rounds for sample in turn])
+    p50, p90, p99 = np.quantile(samples, [0.5, 0.9, 0.99])
+    mean = float(samples.mean())
+    return Latency(
+        p50=float(p50),
+        p90=float(p90),
+        p99=float(p99),
+        mean=mean,
+        rows_per_second=1000 * rows_a_call / mean,
+        rounds=[list(turn) for turn in rounds],
+    )
 
 
-def judge(goal: Goal | None, rows: Sequence[Row], last_step: str) -> dict[str, Any]:
-    """The goal with its verdict, on the last step's row on the first target that it runs on.
+def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: str = "together") -> Comparison:
+    """`other` held against `base`, which saw the same test rows.
 
-    Returns:
-        The goal's keys, `met` (None without a goal) and `missed`: one sentence for each missed part.
+    Args:
+        timed: `together` in one run with interleaved rounds, `apart` in two runs of one machine, or `elsewhere`:
+            then their speed is not compared.
     """
-    if goal is None:
-        return {"met": None, "missed": []}
-    row = next((row for row in rows if row.step == last_step and row.status == "measured"), None)
-    missed = []
-    if row is None:
-        missed.append(f"'{last_step}' was not measured on any target")
-    else:
-        if goal.max_drop_pp is not None and not (row.drop_pp is not None and row.drop_pp <= goal.max_drop_pp):
-            missed.append(f"drop {_shown(row.drop_pp)} points, at most {goal.max_drop_pp:g} allowed")
-        if goal.min_speedup is not None and not (row.speedup is not None and row.speedup >= goal.min_speedup):
-            missed.append(f"{_shown(row.speedup)}x faster, at least {goal.min_speedup:g}x wanted")
-        if goal.max_size_mb is not None and not row.size_bytes / 1e6 <= goal.max_size_mb:
-            missed.append(f"{row.size_bytes / 1e6:.2f} MB, at most {goal.max_size_mb:g} allowed")
-    return {**goal.model_dump(exclude_none=True), "met": not missed, "missed": missed}
+    assert base.latency_ms is not None
+    assert other.latency_ms is not None
+    speedup = None
+    if timed != "elsewhere":
+        speedup = statistics.speedup(base.latency_ms.rounds, other.latency_ms.rounds, paired=timed == "together")
+    base_right, right = _right(base.predictions, test), _right(other.predictions, test)
+    lost, gained = int((base_right & ~right).sum()), int((~base_right & right).sum())
+    drop = _drop(base.predictions, other.predictions, test)
+    drop_pp = Estimate(**{name: _points(value) for name, value in drop.model_dump().items()})
+    return Comparison(
+        against=base.step,
+        speedup=speedup,
+        speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup),
+        drop_pp=drop_pp,
+        margin_pp=margin_pp,
+        quality_verdict=statistics.quality_verdict(drop_pp, margin_pp),
+        mcnemar_p=statistics.mcnemar_p(lost, gained),
+        rows=len(right),
+        agreement=float(np.mean(np.array(base.predictions) == np.array(other.predictions))),
+        lost=lost,
+        gained=gained,
+        smaller=base.size_bytes / other.size_bytes,
+    )
 
 
-def _shown(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.2f}"
+def _points(share: float) -> float:
+    return round(100 * share, 9)  # 0.9 - 0.875 is not quite 0.025
+
+
+def _right(predictions: Sequence[int], test: HeldOut) -> statistics.Array:
+    found: statistics.Array = np.array(predictions) == np.array(test.truth)
+    return found
+
+
+def _quality(predictions: Sequence[int], test: HeldOut) -> Estimate:
+    if test.metric == "accuracy":
+        return statistics.accuracy(int(_right(predictions, test).sum()), len(predictions))
+    predicted, truth, score = np.array(predictions), np.array(test.truth), SCORES[test.metric]
+    return statistics.bootstrap_rows(len(truth), lambda chosen: score(predicted[chosen], truth[chosen]))
+
+
+def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:
+    """Quality lost, as a share."""
+    if test.metric == "accuracy":
+        return statistics.accuracy_drop(_right(base, test), _right(other, test))
+    first, second, truth, score = np.array(base), np.array(other), np.array(test.truth), SCORES[test.metric]
+    return statistics.bootstrap_rows(
+        len(truth),
+        lambda chosen: score(first[chosen], truth[chosen]) - score(second[chosen], truth[chosen]),
+    )
+
+
+def _slice(name: str, chosen: statistics.Array, row: Row, base: Row | None, test: HeldOut) -> Slice:
+    """Quality on the rows where `chosen` is true, at least one."""
+    rows = int(chosen.sum())
+    return Slice(
+        name=name,
+        rows=rows,
+        quality=statistics.accuracy(int(_right(row.predictions, test)[chosen].sum()), rows),
+        baseline_quality=None if base is None else float(_right(base.predictions, test)[chosen].mean()),
+    )
+
+
+def _by_class(row: Row, base: Row | None, test: HeldOut) -> list[Slice]:
+    """Share of each class's rows that are right, and its F1, for the classes that the test rows have."""
+    truth, said = np.array(test.truth), np.array(row.predictions)
+    slices = []
+    for index, name in enumerate(test.labels):
+        there = truth == index
+        if there.any():
+            found = _slice(name, there, row, base, test)
+            found.f1 = float(2 * (there & (said == index)).sum() / (there.sum() + (said == index).sum()))
+            slices.append(found)
+    return slices
+
+
+def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int]) -> list[Slice]:
+    """Share of right rows among short, middling and long texts: parts of like size by the number of tokens."""
+    lengths = np.array(tokens)
+    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTHS + 1)).astype(int))
+    slices = []
+    for low, high in zip([edges[0] - 1, *edges[1:-1]], edges[1:] if len(edges) > 1 else edges, strict=True):
+        inside = (lengths > low) & (lengths <= high)
+        if inside.any():
+            slices.append(_slice(f"{lengths[inside].min()} to {high} tokens", inside, row, base, test))
+    return slices
+
+
+def _flips(base: Row, row: Row, test: HeldOut, texts: Sequence[str], confidences: Sequence[float]) -> list[Flip]:
+    """Rows lost and rows gained, of each the ones that this model is surest of."""
+    before, after = _right(base.predictions, test), _right(row.predictions, test)
+    flips = []
+    for changed in (before & ~after, ~before & after):
+        numbers = sorted(np.flatnonzero(changed).tolist(), key=lambda number: -confidences[number])[:FLIPS]
+        flips += [
+            Flip(
+                row=number,
+                text=texts[number] if len(texts[number]) <= TEXT else f"{texts[number][:TEXT]}…",
+                truth=test.labels[test.truth[number]],
+                before=test.labels[base.predictions[number]],
+                after=test.labels[row.predictions[number]],
+                confidence=confidences[number],
+            )
+            for number in numbers
+        ]
+    return flips

@@ -1,73 +1,70 @@
-"""The report as Markdown, for a pull request, and the sentences that the terminal shares with it."""
+"""The report as Markdown, for a pull request."""
 
-from collections.abc import Sequence
+from compress.report.model import Report, Row
+from compress.report.words import (
+    METRICS,
+    describe_target,
+    drop,
+    headline,
+    percent,
+    reasons,
+    times,
+    verdict,
+    warnings,
+)
 
-from compress.report.build import Report, Row
+COLUMNS = (
+    "step",
+    "score (95% interval)",
+    "drop, points",
+    "quality",
+    "size MB",
+    "p50 ms",
+    "p90 ms",
+    "real texts p50 ms",
+    "times faster",
+    "speed",
+)
 
-COLUMNS = ("step", "score", "drop", "size MB", "smaller", "p50 ms", "p90 ms", "faster")
 
-
-def cells(row: Row, baseline: Row | None) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
     """One row of the table as text, in the order of COLUMNS."""
-    if row.latency_ms is None or row.quality is None:
-        return (row.step, row.status, "", f"{row.size_bytes / 1e6:.2f}", "", "", "", "")
-    smaller = f"{baseline.size_bytes / row.size_bytes:.1f}x" if baseline else ""
+    size = f"{row.size_bytes / 1e6:.2f}"
+    if row.latency_ms is None or row.real_latency_ms is None:
+        return (row.step, row.status, "", "", size, "", "", "", "", "")
+    found = row.versus_baseline
     return (
-        row.step,
-        f"{100 * row.quality:.2f}%",
-        "" if row.drop_pp is None else f"{row.drop_pp:+.2f}",
-        f"{row.size_bytes / 1e6:.2f}",
-        smaller,
+        f"{row.step} (baseline)" if row.is_baseline else row.step,
+        percent(row.quality),
+        drop(found),
+        found.quality_verdict if found else "",
+        size,
         f"{row.latency_ms.p50:.2f}",
         f"{row.latency_ms.p90:.2f}",
-        "" if row.speedup is None else f"{row.speedup:.1f}x",
+        f"{row.real_latency_ms.p50:.2f}",
+        times(found.speedup) if found else "",
+        found.speed_verdict if found else "",
     )
-
-
-def rows_of(report: Report, target: str) -> tuple[list[Row], Row | None]:
-    """A target's rows, and the baseline among them."""
-    rows = [row for row in report.rows if row.target == target]
-    return rows, next((row for row in rows if row.is_baseline), None)
-
-
-def describe_target(report: Report, target: str) -> str:
-    """What was measured where, in one line."""
-    spec = report.targets[target]
-    return (
-        f"{target}: {spec['runtime']} on {spec['device']}, {spec['threads']} threads, batch {spec['batch_size']}, "
-        f"{spec['sequence_length']} tokens"
-    )
-
-
-def verdict(report: Report) -> str:
-    """Whether the goal is met, in one line."""
-    if report.goal["met"] is None:
-        return "no goal is set"
-    if report.goal["met"]:
-        return "goal met"
-    return "goal missed: " + "; ".join(report.goal["missed"])
-
-
-def reasons(rows: Sequence[Row]) -> list[str]:
-    """Why rows hold no numbers: one line a row."""
-    return [f"{row.step} on {row.target} {row.status}: {row.reason}" for row in rows if row.reason]
 
 
 def render_markdown(report: Report) -> str:
     """The whole report."""
     lines = [f"# {report.recipe}", "", f"**{verdict(report).capitalize()}.**", ""]
+    lines += [f"- {sentence}" for sentence in headline(report)]
+    lines += [f"- **Warning:** {warning}" for warning in warnings(report)]
     for target in report.targets:
-        rows, baseline = rows_of(report, target)
-        lines += [f"## {describe_target(report, target)}", ""]
+        lines += ["", f"## {describe_target(report, target)}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
-        lines += ["| " + " | ".join(cells(row, baseline)) + " |" for row in rows]
-        lines += ["", *[f"- {reason}" for reason in reasons(rows)]]
-    host = report.host
+        lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
+        lines += ["", *[f"- {reason}" for reason in reasons(report.on(target))]]
+        lines += _attribution(report, target)
+    lines += _ablations(report)
+    host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
     lines += [
         "",
-        f"Score: {report.task['metric']} on {report.task['test_rows']:,} test rows. Drop (percentage points), "
-        f"smaller and faster are against `{report.baseline}` in fp32, measured in the same run; a step that gives "
-        "a torch model is measured through its ONNX export.",
+        f"Score: {metric} on {report.task['test_rows']:,} test rows. Drop and speed are against `{report.baseline}`, "
+        "measured in the same run with interleaved rounds; intervals are at 95%, the drop's is paired. A torch step is "
+        "measured through its ONNX export where ONNX is read.",
         *[f"Note: {note}." for note in report.notes],
         "",
         f"Host: {host['cpu']}, {host['cores']} cores, {', '.join(host['isa']) or 'no known ISA flags'}; "
@@ -75,3 +72,42 @@ def render_markdown(report: Report) -> str:
         f"Seed {report.seed}. {report.created}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _attribution(report: Report, target: str) -> list[str]:
+    """What each step bought and what it cost, against the step that it was made from."""
+    rows = [row for row in report.on(target) if row.bought is not None]
+    if not rows:
+        return []
+    lines = ["", "What each step bought, against the one before:", ""]
+    lines += [
+        "| step | times faster | smaller | drop, points | rows lost / gained |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        found = row.bought
+        assert found is not None
+        lines.append(
+            f"| {row.step} | {times(found.speedup)} | {found.smaller:.2f}x | {drop(found)} "
+            f"| {found.lost} / {found.gained} |"
+        )
+    return lines
+
+
+def _ablations(report: Report) -> list[str]:
+    if not report.ablations:
+        return []
+    lines = ["", "## What each step was worth: the whole chain against the chain without it", ""]
+    lines += [
+        "| without | faster with it | smaller with it | drop with it, points | |",
+        "| --- | ---: | ---: | ---: | --- |",
+    ]
+    for found in report.ablations:
+        if found.worth is None:
+            lines.append(f"| {found.step} | | | | {found.reason} |")
+        else:
+            lines.append(
+                f"| {found.step} | {times(found.worth.speedup)} | {found.worth.smaller:.2f}x "
+                f"| {drop(found.worth)} | {found.worth.quality_verdict} |"
+            )
+    return lines

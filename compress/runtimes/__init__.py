@@ -13,7 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from compress.errors import CompressError
 from compress.recipe import Target
+
+
+class CannotRunError(CompressError):
+    """The runtime is there, but does not know what this artifact is made of."""
 
 
 class Predictor(Protocol):

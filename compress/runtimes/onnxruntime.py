@@ -18,14 +18,28 @@ MODEL_FILE = "model.onnx"
 
 def unavailable(target: Target) -> str | None:
     """Why this target cannot be had here, or None."""
-    if target.device == "cuda" and "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return "this onnxruntime has no CUDAExecutionProvider (install onnxruntime-gpu)"
+    return lacks_provider(_provider(target))
+
+
+def lacks_provider(provider: str) -> str | None:
+    """Why an execution provider cannot be had here, or None."""
+    if provider not in onnxruntime.get_available_providers():
+        return f"this onnxruntime has no {provider} (install onnxruntime-gpu, and what it needs of CUDA)"
     return None
 
 
 def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
     del trust_remote_code  # an ONNX file brings no code
+    return open_session(folder, target, [_provider(target)], exclusive=exclusive)
+
+
+def open_session(folder: Path, target: Target, providers: list[str], *, exclusive: bool) -> Predictor:
+    """A session whose nodes go to the first of `providers` that takes them.
+
+    Raises:
+        CompressError: the file cannot be loaded, or the first provider does not start.
+    """
     path = model_path(folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = target.threads
@@ -35,17 +49,16 @@ def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: boo
     if len(cores) > 1:  # the first is the calling thread's; the option counts processors from 1
         affinities = ";".join(str(core + 1) for core in cores[1:])
         options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
-    provider = "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=[provider])
+        session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
         first = str(error).strip().splitlines()[0]
         raise CompressError(
             f"onnxruntime cannot load the model: {first[:300]}", where=str(path), fix="export it again"
         ) from error
-    if session.get_providers()[0] != provider:
+    if session.get_providers()[0] != providers[0]:
         raise CompressError(
-            f"onnxruntime fell back from {provider} to {session.get_providers()[0]}",
+            f"onnxruntime fell back from {providers[0]} to {session.get_providers()[0]}",
             where=str(path),
             fix="check the CUDA and cuDNN libraries that onnxruntime-gpu needs",
         )
@@ -79,3 +92,7 @@ def model_path(folder: Path) -> Path:
             fix="keep just one",
         )
     return found[0]
+
+
+def _provider(target: Target) -> str:
+    return "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"

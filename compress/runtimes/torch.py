@@ -1,14 +1,14 @@
 """PyTorch eager, on CPU and CUDA; also models with bitsandbytes weights."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.recipe import Target
-from compress.runtimes import Predictor
+from compress.runtimes import CannotRunError, Predictor
 
 FORMATS = ("torch", "torch_bnb")
 
@@ -19,26 +19,51 @@ def unavailable(target: Target) -> str | None:
         return None
     import torch
 
-    return None if torch.cuda.is_available() else "this machine has no CUDA device that torch can use"
+    if not torch.cuda.is_available():
+        return "this machine has no CUDA device that torch can use"
+    if target.precision == "bf16" and not torch.cuda.is_bf16_supported():
+        return f"{torch.cuda.get_device_name()} does not compute in bf16"
+    return None
 
 
 def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
-    """The model in eager mode, in the precision that it was saved in."""
+    """The model in eager mode, in the target's precision; bitsandbytes weights stay as they were saved.
+
+    Raises:
+        CannotRunError: another precision is asked of bitsandbytes weights.
+    """
+    return load_through(lambda model: model, folder, target, hub_task, trust_remote_code, exclusive)
+
+
+def load_through(
+    prepare: Callable[[Any], Any],
+    folder: Path,
+    target: Target,
+    hub_task: str,
+    trust_remote_code: bool,
+    exclusive: bool,
+) -> Predictor:
+    """The model as `prepare` gives it back, called with the inputs that it knows."""
     import torch
 
+    from compress.models.architectures import read_config
     from compress.models.load import load_model
 
     if exclusive:
         torch.set_num_threads(target.threads)
-    model = load_model(folder, hub_task, trust_remote_code=trust_remote_code, device_map=target.device)
+    if target.precision != "fp32" and "quantization_config" in read_config(folder):
+        raise CannotRunError("bitsandbytes weights bring their own precision", where=str(folder))
+    kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[target.precision]
+    model = load_model(folder, hub_task, trust_remote_code=trust_remote_code, device_map=target.device, dtype=kind)
     accepted = set(inspect.signature(model.forward).parameters)
+    call = prepare(model)
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         with torch.inference_mode():
             inputs = {
                 name: torch.from_numpy(array).to(target.device) for name, array in batch.items() if name in accepted
             }
-            logits: np.ndarray[Any, Any] = model(**inputs).logits.float().cpu().numpy()
+            logits: np.ndarray[Any, Any] = call(**inputs).logits.float().cpu().numpy()
             return logits
 
     return predict

@@ -47,8 +47,20 @@ class Task(Protocol):
         """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`."""
         ...
 
-    def score(self, logits: "np.ndarray[Any, Any]", labels: "np.ndarray[Any, Any]") -> float:
-        """The recipe's metric, between 0 and 1; `labels` as `encode` gives them."""
+    def texts(self, rows: Sequence[Any]) -> tuple[list[str], list[str] | None]:
+        """The rows' texts, and their second texts where the task has pairs."""
+        ...
+
+    def predict(self, logits: "np.ndarray[Any, Any]") -> tuple[list[int], list[float]]:
+        """What a model says of each row, and the probability that it gives to it."""
+        ...
+
+    def truth(self, rows: Sequence[Any]) -> list[int]:
+        """The right answer of each row, as `predict` would give it."""
+        ...
+
+    def score(self, predictions: Sequence[int], truth: Sequence[int]) -> float:
+        """The recipe's metric, between 0 and 1; both as `predict` and `truth` give them."""
         ...
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:

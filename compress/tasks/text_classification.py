@@ -19,6 +19,7 @@ from compress.data.readers import Table
 from compress.data.splits import overlap, sample, split
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
+from compress.ops.scores import SCORES
 from compress.recipe import TaskSpec
 from compress.validation import Origin
 
@@ -61,23 +62,32 @@ class TextClassification:
         self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
     ) -> list[dict[str, Any]]:
         """Token ids of each row, cut to `max_length` (left out: the task's), with `labels`."""
-        pairs = [row.text_pair for row in rows] if rows and rows[0].text_pair is not None else None
-        encoded = tokenizer.encode([row.text for row in rows], pairs, max_length or self.spec.max_length)
+        texts, pairs = self.texts(rows)
+        encoded = tokenizer.encode(texts, pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
 
-    def score(self, logits: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> float:
-        """Accuracy, or the unweighted mean of the classes' F1.
+    def texts(self, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
+        """The rows' texts, and their second texts where each row is a pair."""
+        pairs = [row.text_pair or "" for row in rows] if rows and rows[0].text_pair is not None else None
+        return [row.text for row in rows], pairs
+
+    def predict(self, logits: np.ndarray[Any, Any]) -> tuple[list[int], list[float]]:
+        """The best class of each row, and its softmax probability rounded to six digits.
 
         Args:
             logits: (rows, classes).
-            labels: (rows,) class indices.
         """
-        predicted = logits.argmax(axis=-1)
-        if self.spec.metric == "accuracy":
-            return float((predicted == labels).mean())
-        from sklearn.metrics import f1_score
+        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+        best = 1 / np.exp(shifted).sum(axis=-1)  # (rows,)
+        return logits.argmax(axis=-1).tolist(), best.round(6).tolist()
 
-        return float(f1_score(labels, predicted, average="macro", labels=np.unique(labels), zero_division=0))
+    def truth(self, rows: Sequence[Row]) -> list[int]:
+        """The class of each row."""
+        return [row.label for row in rows]
+
+    def score(self, predictions: Sequence[int], truth: Sequence[int]) -> float:
+        """Accuracy, or the unweighted mean of the classes' F1; class indices as `predict` and `truth` give them."""
+        return SCORES[self.spec.metric](np.asarray(predictions), np.asarray(truth))
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
         """Refuse a model whose classes are not the data's, in the same order.

@@ -180,7 +180,7 @@ class _StopAtNan(TrainerCallback):
 
 def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
     def score(prediction: EvalPrediction) -> dict[str, float]:
-        return {"score": context.task.score(prediction.predictions, prediction.label_ids)}
+        return {"score": context.task.score(context.task.predict(prediction.predictions)[0], prediction.label_ids)}
 
     return score
 

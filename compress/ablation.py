@@ -1,0 +1,62 @@
+"""The chain without one of its steps: what a step is worth shows when it is left out."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from compress import stages
+from compress.errors import InputError
+from compress.plan import Plan, make_plan
+from compress.recipe import Recipe
+from compress.validation import Origin
+
+
+@dataclass(frozen=True)
+class Ablated:
+    """A plan without one step.
+
+    Attributes:
+        step: the one that is left out.
+        plan: None if the chain cannot do without it.
+        reason: why it cannot.
+    """
+
+    step: str
+    plan: Plan | None
+    reason: str | None = None
+
+
+def ablate(plan: Plan) -> list[Ablated]:
+    """For each step of a plan, the plan without it; nothing is made yet."""
+    recipe = plan.recipe
+    found = []
+    for index, step in enumerate(recipe.steps):
+        if step.name == plan.baseline:
+            found.append(Ablated(step.name, None, "it is the baseline"))
+            continue
+        if len(recipe.steps) == 1:
+            found.append(Ablated(step.name, None, "it is the only step"))
+            continue
+        try:
+            origin = Origin(plan.origin.path, folder=plan.origin.folder)
+            found.append(Ablated(step.name, make_plan(without(recipe, index), origin)))
+        except InputError as error:
+            found.append(Ablated(step.name, None, error.what))
+    return found
+
+
+def without(recipe: Recipe, index: int) -> Recipe:
+    """The recipe without a step; what read it reads what the step read."""
+    left_out = recipe.steps[index]
+    first_role = next(iter(stages.find(left_out.stage).inputs))
+    read = left_out.settings.get(first_role) or (recipe.steps[index - 1].name if index else None)
+    data = recipe.model_dump(mode="json", exclude_unset=True)
+    steps: list[dict[str, Any]] = data["steps"]
+    del steps[index]
+    for position, step in enumerate(steps):
+        roles = list(stages.find(step["stage"]).inputs)
+        for role in roles:
+            if step.get(role) == left_out.name:
+                step[role] = read
+        if position == index and roles[0] not in step:
+            step[roles[0]] = read
+    return Recipe.model_validate(data)

@@ -1,0 +1,139 @@
+"""Gates for a pipeline: `--max-drop-pp`, `--min-speedup`, `--max-size-mb`, `--baseline report.json`; missed: exit 3."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from compress.report.model import Comparison, Report, Row
+
+MISSED = 3
+"""Exit code: done, but the goal is missed."""
+
+MaxDrop: TypeAlias = Annotated[
+    float | None, typer.Option("--max-drop-pp", help="Exit with 3 if more percentage points of quality are lost.")
+]
+MinSpeedup: TypeAlias = Annotated[
+    float | None, typer.Option("--min-speedup", help="Exit with 3 if it is not so many times faster.")
+]
+MaxSize: TypeAlias = Annotated[
+    float | None, typer.Option("--max-size-mb", help="Exit with 3 if it is larger, in millions of bytes.")
+]
+Baseline: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--baseline", help="Hold it against the last step of this report.json instead.", dir_okay=False),
+]
+
+
+def hold(
+    report: "Report",
+    rows: "Sequence[Row]",
+    max_drop_pp: float | None,
+    min_speedup: float | None,
+    max_size_mb: float | None,
+    baseline: Path | None,
+) -> None:
+    """Hold rows against the limits that were given, and against an earlier report if one is named.
+
+    Raises:
+        InputError: a limit makes no sense, or the earlier report cannot be read or was scored on other rows.
+        typer.Exit: with 3 if a limit is missed; one line on stderr says which.
+    """
+    limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if not given and baseline is None:
+        return
+    from compress.recipe import Goal
+    from compress.report.goal import judge
+    from compress.report.words import quality_words, speed_words
+    from compress.validation import Origin, validate
+
+    goal: Goal = validate(Goal, given, Origin(), label="the options")
+    missed = []
+    for row in rows:
+        against = row.versus_baseline
+        if baseline is not None:
+            against = held_against(baseline, report, row)
+            told = f"{row.step} against {against.against} of {baseline}"
+            typer.echo(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
+        found = judge(goal, row, against)
+        missed += [f"{row.step}: {sentence}" for sentence in found.missed]
+    if not rows:
+        missed.append("nothing was measured")
+    if missed and given:
+        typer.echo(f"missed: {'; '.join(missed)}", err=True)
+        raise typer.Exit(MISSED)
+
+
+def held_against(baseline: Path, report: "Report", row: "Row") -> "Comparison":
+    """A row held against the last measured step of an earlier report, on the target of the same settings.
+
+    Raises:
+        InputError: the report cannot be read, or it was scored on other rows.
+    """
+    earlier = load_report(baseline, "--baseline")
+    return compare_rows(earlier, last_row(earlier, report.targets[row.target], str(baseline)), report, row)
+
+
+def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> "Comparison":
+    """Rows of two reports held against each other.
+
+    Raises:
+        InputError: they were not scored on the same test rows.
+    """
+    from compress.bench.host import same_machine
+    from compress.report.build import compare
+
+    if (first.test.key, first.test.metric) != (second.test.key, second.test.metric):
+        raise InputError(
+            f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
+            fix="measure both on one data set: compress bench A B --data FILE",
+        )
+    margin = second.goal.max_drop_pp or first.goal.max_drop_pp
+    timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
+    margin_pp = (
+        margin
+        if margin is not None
+        else next((found.versus_baseline.margin_pp for found in second.rows if found.versus_baseline), 1.0)
+    )
+    return compare(base, row, second.test, margin_pp, timed=timed)
+
+
+def last_row(report: "Report", target: object, where: str) -> "Row":
+    """The last step that was measured on a target of these settings.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [name for name, spec in report.targets.items() if spec == target]
+    rows = [row for row in report.rows if row.target in names and row.status == "measured"]
+    if not rows:
+        raise InputError(
+            "the report has no measured row on a target of the same settings",
+            where=where,
+            fix=f"its targets: {', '.join(report.targets)}; measure on the same runtime, threads, batch and length",
+        )
+    return rows[-1]
+
+
+def load_report(path: Path, where: str) -> "Report":
+    """A report by its file, or by the folder of its run.
+
+    Raises:
+        InputError: there is none, or it is of another form.
+    """
+    from compress.report.files import read_report
+
+    file = path / "report.json" if path.is_dir() else path
+    if not file.is_file():
+        raise InputError(f"there is no report '{file}'", where=where, fix="name a run's folder, or its report.json")
+    report = read_report(file)
+    if report is None:
+        raise InputError(
+            f"'{file}' is not a report of this version of compress", where=where, fix="run or bench it again"
+        )
+    return report

@@ -1,0 +1,139 @@
+"""`compress report RUN` and `compress compare A B`."""
+
+import inspect
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compress.cli import gate, options
+from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options
+from compress.cli.run import Json
+from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from compress.report.model import Comparison, Report, Row
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("report")(report)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        inspect.Parameter(name, keyword, annotation=Annotated[Path, typer.Argument(help=text, metavar=name.upper())])
+        for name, text in (
+            ("first", "A run's folder, its report.json, or a model folder: what the other is held against."),
+            ("second", "A run's folder, its report.json, or a model folder."),
+        )
+    ]
+    limits = [
+        inspect.Parameter("max_drop_pp", keyword, default=None, annotation=gate.MaxDrop),
+        inspect.Parameter("min_speedup", keyword, default=None, annotation=gate.MinSpeedup),
+        inspect.Parameter("max_size_mb", keyword, default=None, annotation=gate.MaxSize),
+        inspect.Parameter("json_output", keyword, default=False, annotation=Json),
+    ]
+    help_text = (
+        "Compare two runs, or two model folders.\n\n"
+        "Two runs are compared by their last steps, out of their reports: nothing is measured anew. "
+        "Two model folders are measured side by side; they need --data.\n\n"
+        "compress compare runs/main runs/mine --max-drop-pp 0.5"
+    )
+    app.command("compare")(options.with_signature(compare, [*parameters, *measuring_options(), *limits], help_text))
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or its report.json.", metavar="RUN")],
+    max_drop_pp: gate.MaxDrop = None,
+    min_speedup: gate.MinSpeedup = None,
+    max_size_mb: gate.MaxSize = None,
+    baseline: gate.Baseline = None,
+    json_output: Json = False,
+) -> None:
+    """Show a run's report again, and write its page and its Markdown anew; with limits, judge it."""
+    from compress.cli.console import print_report
+    from compress.report.files import write_report
+
+    found = gate.load_report(run, "the command line")
+    folder = run if run.is_dir() else run.parent
+    write_report(found, folder)
+    if json_output:
+        print(found.model_dump_json(indent=1))
+    else:
+        print_report(found)
+        print(f"report: {folder / 'report.html'}, .md and .json")
+    last = found.rows[-1].step if found.rows else ""
+    rows = [row for row in found.rows if row.step == last and row.status == "measured"]
+    gate.hold(found, rows[:1], max_drop_pp, min_speedup, max_size_mb, baseline)
+
+
+def compare(
+    *,
+    first: Path,
+    second: Path,
+    json_output: bool,
+    max_drop_pp: float | None,
+    min_speedup: float | None,
+    max_size_mb: float | None,
+    **given: Any,
+) -> None:
+    """Compare, print it in words and figures, exit with 3 if a gate is missed."""
+    if _is_report(first) != _is_report(second):
+        raise InputError(
+            f"'{first}' and '{second}' are not of one kind",
+            where="compress compare",
+            fix="give two runs (folders with a report.json), or two model folders",
+        )
+    if _is_report(first):
+        compared, row, whole, note = _from_reports(first, second)
+    else:
+        line = shlex.join(["compress", "compare", str(first), str(second), "--data", str(given.get("test"))])
+        whole = measure_folders([first, second], given, line, quiet=json_output)
+        fail_if_unmeasured(whole)
+        row = next(row for row in whole.rows if not row.is_baseline)
+        assert row.versus_baseline is not None
+        compared, note = row.versus_baseline, None
+    if json_output:
+        print(json.dumps({"step": row.step, **compared.model_dump(), "flips": [f.model_dump() for f in row.flips]}))
+    else:
+        _print(compared, row, whole, note)
+    row.versus_baseline = compared
+    gate.hold(whole, [row], max_drop_pp, min_speedup, max_size_mb, None)
+
+
+def _is_report(path: Path) -> bool:
+    return path.suffix == ".json" or (path / "report.json").is_file()
+
+
+def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, str | None]":
+    one, two = gate.load_report(first, str(first)), gate.load_report(second, str(second))
+    shared = [spec for spec in two.targets.values() if spec in one.targets.values()]
+    if not shared:
+        raise InputError(
+            "the two runs have no target of the same settings",
+            where=str(second),
+            fix=f"their targets: {', '.join(one.targets)}; {', '.join(two.targets)}",
+        )
+    base, row = gate.last_row(one, shared[0], str(first)), gate.last_row(two, shared[0], str(second))
+    found = gate.compare_rows(one, base, two, row)
+    found.against = f"{one.recipe}'s {base.step}"
+    note = (
+        "the two were timed in different runs, so the speed's interval does not hold the machine's drift between "
+        "them; to time them side by side: compress compare MODEL MODEL --data FILE"
+    )
+    return found, row, two, note if found.speedup else None
+
+
+def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
+    from compress.report.words import drop, quality_words, speed_words
+
+    smaller = f"{found.smaller:.2f}x smaller" if found.smaller >= 1 else f"{1 / found.smaller:.2f}x larger"
+    print(f"{row.step} against {found.against}, {found.rows:,} test rows")
+    print(f"  speed    {speed_words(found)}")
+    print(f"  size     {smaller}")
+    print(f"  quality  {quality_words(found, report.test.metric)}")
+    print(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
+    print(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
+    if note:
+        print(f"note: {note}")

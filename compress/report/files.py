@@ -1,0 +1,32 @@
+"""The report's files: `report.json` is the truth, `report.md` and `report.html` show it."""
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from compress.files import write_text
+from compress.report.model import Report
+
+FILES = ("report.json", "report.md", "report.html")
+
+
+def write_report(report: Report, folder: Path) -> None:
+    """Write all three."""
+    from compress.report.html import render_html
+    from compress.report.markdown import render_markdown
+
+    write_text(folder / "report.json", report.model_dump_json(indent=1))
+    write_text(folder / "report.md", render_markdown(report))
+    write_text(folder / "report.html", render_html(report))
+
+
+def read_report(path: Path, key: str | None = None) -> Report | None:
+    """A report.json, or None if there is none that can be read, or none of that key."""
+    try:
+        content = path.read_text(encoding="utf-8")
+        if key is not None and json.loads(content).get("key") != key:
+            return None
+        return Report.model_validate_json(content)
+    except (OSError, ValueError, AttributeError, ValidationError):
+        return None

@@ -1,0 +1,43 @@
+"""Whether a row is good enough: the recipe's goal, and the gates of a pipeline."""
+
+from compress.recipe import Goal
+from compress.report.model import Comparison, GoalVerdict, Row
+
+
+def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> GoalVerdict:
+    """The goal with its verdict.
+
+    It is met or missed by the figures themselves; where an interval reaches past the goal, that is said as a doubt.
+
+    Args:
+        row: None if nothing was measured.
+        against: the row held against the baseline; None if it is the baseline, or there is none.
+    """
+    if goal is None:
+        return GoalVerdict()
+    if row is None or row.quality is None:
+        why = f": {row.reason}" if row is not None and row.reason else ""
+        return GoalVerdict(**goal.model_dump(), met=False, missed=[f"the last step was not measured{why}"])
+    missed, doubts = [], []
+    if goal.max_drop_pp is not None:
+        drop = against.drop_pp if against else None
+        value, high = (drop.value, drop.high) if drop else (0.0, 0.0)
+        if value > goal.max_drop_pp:
+            missed.append(f"drop {value:.2f} points, at most {goal.max_drop_pp:g} allowed")
+        elif high is None or high > goal.max_drop_pp:
+            told = "unknown" if high is None else f"{high:.2f}"
+            doubts.append(f"the drop may be as large as {told} points, at most {goal.max_drop_pp:g} allowed")
+    if goal.min_speedup is not None:
+        speedup = against.speedup if against else None
+        if against is not None and speedup is None:
+            missed.append(f"speed not compared, at least {goal.min_speedup:g}x wanted")
+        else:
+            value, low = (speedup.value, speedup.low) if speedup else (1.0, 1.0)
+            if value < goal.min_speedup:
+                missed.append(f"{value:.2f}x faster, at least {goal.min_speedup:g}x wanted")
+            elif low is None or low < goal.min_speedup:
+                told = "unknown" if low is None else f"{low:.2f}x"
+                doubts.append(f"the speed-up may be as small as {told}, at least {goal.min_speedup:g}x wanted")
+    if goal.max_size_mb is not None and row.size_bytes / 1e6 > goal.max_size_mb:
+        missed.append(f"{row.size_bytes / 1e6:.2f} MB, at most {goal.max_size_mb:g} allowed")
+    return GoalVerdict(**goal.model_dump(), met=not missed, missed=missed, doubts=doubts)

@@ -1,0 +1,248 @@
+"""The report: what each step did to quality, size and latency. This is what `report.json` holds."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from compress.measurement import Conditions, Estimate
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one row is to be about: a step, and the artifact that stands for it on a target."""
+
+    step: str
+    stage: str
+    target: str
+    artifact: str
+    measured_as: str
+    seconds: float | None = None
+    parent: str | None = None
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class Latency(_Part):
+    """Wall time of one call, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    rows_per_second: float
+    """Rows that one caller gets through, one call after the other."""
+    rounds: list[list[float]]
+    """Every sample, round by round."""
+
+
+class Comparison(_Part):
+    """One row held against another on the same target and the same test rows."""
+
+    against: str
+    """Step of the other row."""
+    speedup: Estimate | None
+    """Median latency of the other over this one's; None where they were not timed side by side."""
+    speed_verdict: str
+    """faster, as fast, slower or inconclusive."""
+    drop_pp: Estimate
+    """Quality lost against the other, in percentage points; negative is a gain."""
+    margin_pp: float
+    """Largest drop that counts as no worse."""
+    quality_verdict: str
+    """better, no worse, worse or inconclusive."""
+    mcnemar_p: float
+    """p value of "both are right equally often"."""
+    rows: int
+    """Test rows that both predicted."""
+    agreement: float
+    """Share of them on which both say the same."""
+    lost: int
+    """Rows that the other has right and this one wrong."""
+    gained: int
+    """Rows that the other has wrong and this one right."""
+    smaller: float
+    """Size of the other over this one's."""
+
+
+class Slice(_Part):
+    """Quality on a part of the test rows: one class, or texts of one length."""
+
+    name: str
+    rows: int
+    quality: Estimate
+    """Share of these rows that are right."""
+    baseline_quality: float | None
+    f1: float | None = None
+    """Of a class; None for lengths."""
+
+
+class Flip(_Part):
+    """A test row on which this one is right and the baseline wrong, or the other way round."""
+
+    row: int
+    """Number of the test row, from 0."""
+    text: str
+    """Its text, shortened."""
+    truth: str
+    before: str
+    """What the baseline says."""
+    after: str
+    """What this one says."""
+    confidence: float
+    """Probability that this one gives to what it says."""
+
+    @property
+    def is_loss(self) -> bool:
+        """True if the baseline is right."""
+        return self.before == self.truth
+
+
+class Row(_Part):
+    """One step on one target. Numbers that were not measured are None; `reason` says why."""
+
+    step: str
+    stage: str
+    parent: str | None = None
+    """The step that it was made from; None for a model from outside."""
+    artifact: str
+    """Key of what was measured."""
+    measured_as: str
+    """Format of what was measured: a torch model stands for itself on torch, for its ONNX export elsewhere."""
+    target: str
+    status: str
+    """measured, skipped or failed."""
+    reason: str | None = None
+    is_baseline: bool = False
+    seconds: float | None = None
+    """What the step took to make."""
+    quality: Estimate | None = None
+    """The task's metric over all test rows, between 0 and 1."""
+    calibration_error: float | None = None
+    """Expected calibration error, between 0 and 1."""
+    size_bytes: int
+    parameters: int | None = None
+    load_ms: float | None = None
+    first_call_ms: float | None = None
+    start_memory_bytes: int | None = None
+    """Resident memory before loading: Python and the runtime."""
+    peak_memory_bytes: int | None = None
+    gpu_memory_bytes: int | None = None
+    flops: float | None = None
+    """Operations of one call at the fixed length."""
+    floor_ms: float | None = None
+    """What those operations take at the machine's measured peak: no call can be faster."""
+    peak_share: float | None = None
+    """floor_ms over the median latency."""
+    latency_ms: Latency | None = None
+    """At the target's sequence length."""
+    real_latency_ms: Latency | None = None
+    """On test rows of their own length."""
+    tokenize_ms: Latency | None = None
+    """Texts to model inputs, for the same rows."""
+    versus_baseline: Comparison | None = None
+    """None for the baseline itself."""
+    bought: Comparison | None = None
+    """Against the step that it was made from."""
+    by_class: list[Slice] = []
+    by_length: list[Slice] = []
+    flips: list[Flip] = []
+    """Against the baseline; the surest first, some of each kind."""
+    predictions: list[int] = []
+    """Index of the predicted label of each test row."""
+
+
+class GoalVerdict(_Part):
+    """The recipe's goal, and whether the last step meets it."""
+
+    max_drop_pp: float | None = None
+    min_speedup: float | None = None
+    max_size_mb: float | None = None
+    met: bool | None = None
+    """None without a goal."""
+    missed: list[str] = []
+    """A sentence for each part that is missed."""
+    doubts: list[str] = []
+    """A sentence for each part that is met, but with an interval that reaches past the goal."""
+
+
+@dataclass(frozen=True)
+class AblationEntry:
+    """A step to be left out on a target, and the artifact that the chain without it gives, or why it gives none."""
+
+    step: str
+    target: str
+    artifact: str | None = None
+    reason: str | None = None
+
+
+class Ablation(_Part):
+    """The chain without one step, on one target."""
+
+    step: str
+    target: str
+    reason: str | None = None
+    """Why the chain cannot do without it, or why it was not measured."""
+    size_bytes: int | None = None
+    quality: Estimate | None = None
+    latency_ms: float | None = None
+    """Median."""
+    worth: Comparison | None = None
+    """The whole chain held against the chain without this step: what the step was worth."""
+
+
+class Made(_Part):
+    """Where a step's artifact came from."""
+
+    step: str
+    stage: str
+    key: str
+    inputs: dict[str, str]
+    """Role -> step or source."""
+    config: dict[str, Any]
+    created: str | None = None
+
+
+class HeldOut(_Part):
+    """The test rows that all were scored on."""
+
+    metric: str
+    labels: list[str]
+    truth: list[int]
+    """Index of the right label of each row."""
+    key: str
+    """Fingerprint of the rows."""
+
+
+class Report(_Part):
+    """What `report.json` holds."""
+
+    key: str = ""
+    """Names all that the report depends on: the same key, the same report."""
+    recipe: str
+    seed: int
+    compress_version: str
+    created: str
+    command: str
+    """Makes this report again."""
+    recipe_text: str | None = None
+    """The recipe as it ran; None for a bench of folders."""
+    host: dict[str, Any]
+    conditions: dict[str, Conditions]
+    """By target."""
+    task: dict[str, Any]
+    """type, train_rows, validation_rows, test_rows, overlap, max_length."""
+    test: HeldOut
+    targets: dict[str, Any]
+    baseline: str
+    goal: GoalVerdict
+    notes: list[str]
+    rows: list[Row]
+    ablations: list[Ablation] = []
+    lineage: list[Made] = []
+
+    def on(self, target: str) -> list[Row]:
+        """The rows of one target."""
+        return [row for row in self.rows if row.target == target]

@@ -1,0 +1,134 @@
+"""The report's sentences, the same on the terminal, in Markdown and on the page."""
+
+from collections.abc import Sequence
+
+from compress.measurement import Estimate
+from compress.report.model import Comparison, Report, Row
+
+METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1"}
+
+
+def percent(estimate: Estimate | None) -> str:
+    """A share as `97.12% (96.3 to 97.7)`."""
+    if estimate is None:
+        return ""
+    interval = "" if estimate.low is None or estimate.high is None else f" ({_span(estimate, 100, 1)})"
+    return f"{100 * estimate.value:.2f}%{interval}"
+
+
+def drop(comparison: Comparison | None) -> str:
+    """Percentage points lost, as `+1.01 (+0.55 to +1.46)`."""
+    if comparison is None:
+        return ""
+    found = comparison.drop_pp
+    if found.low is None or found.high is None:
+        return f"{found.value:+.2f}"
+    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+
+
+def times(estimate: Estimate | None) -> str:
+    """A ratio as `11.4x (11.1 to 11.6)`."""
+    if estimate is None:
+        return ""
+    digits = 1 if estimate.value >= 3 else 2
+    interval = "" if estimate.low is None else f" ({_span(estimate, 1, digits)})"
+    return f"{estimate.value:.{digits}f}x{interval}"
+
+
+def _span(estimate: Estimate, factor: float, digits: int) -> str:
+    assert estimate.low is not None
+    assert estimate.high is not None
+    return f"{factor * estimate.low:.{digits}f} to {factor * estimate.high:.{digits}f}"
+
+
+def quality_words(comparison: Comparison, metric: str) -> str:
+    """What the drop's interval allows to be said, in words."""
+    name = METRICS.get(metric, metric)
+    rows = f"{comparison.rows:,} rows"
+    return {
+        "better": f"better: {name} rose",
+        "no worse": f"no worse: {name} fell by less than {comparison.margin_pp:g} points, if at all",
+        "worse": f"worse: {name} fell",
+        "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
+    }[comparison.quality_verdict]
+
+
+def speed_words(comparison: Comparison) -> str:
+    """What the speed-up's interval allows to be said, in words."""
+    if comparison.speedup is None:
+        return "speed not compared: not timed on one machine"
+    told = times(comparison.speedup)
+    if comparison.speed_verdict == "slower":
+        inverse = comparison.speedup
+        assert inverse.low is not None
+        assert inverse.high is not None
+        told = times(Estimate(value=1 / inverse.value, low=1 / inverse.high, high=1 / inverse.low))
+    return {
+        "faster": f"{told} faster",
+        "slower": f"{told} slower",
+        "as fast": f"as fast: {told}",
+        "inconclusive": f"speed inconclusive: {told}, the rounds cannot tell",
+    }[comparison.speed_verdict]
+
+
+def headline(report: Report) -> list[str]:
+    """What the last step came to on each target, one sentence a target; of a bench, what every folder did."""
+    is_bench = report.recipe_text is None
+    last = report.rows[-1].step if report.rows else ""
+    sentences = []
+    for row in report.rows:
+        found = row.versus_baseline
+        if found is None or not (is_bench or row.step == last):
+            continue
+        ratio = f"{found.smaller:.1f}x smaller" if found.smaller >= 1 else f"{1 / found.smaller:.1f}x larger"
+        place = f" on {row.target}" if len(report.targets) > 1 else ""
+        metric = METRICS.get(report.test.metric, report.test.metric)
+        sentences.append(
+            f"{row.step} against {report.baseline}{place}: {speed_words(found)}; {ratio}; {metric} drop "
+            f"{drop(found)} points, {quality_words(found, report.test.metric)}"
+        )
+    return sentences
+
+
+def verdict(report: Report) -> str:
+    """Whether the goal is met, in one line."""
+    goal = report.goal
+    if goal.met is None:
+        return "no goal is set"
+    if not goal.met:
+        return "goal missed: " + "; ".join(goal.missed)
+    return "goal met" + (f", in doubt: {'; '.join(goal.doubts)}" if goal.doubts else "")
+
+
+def describe_target(report: Report, target: str) -> str:
+    """What was measured where, in one line."""
+    spec = report.targets[target]
+    precision = "" if spec.get("precision", "fp32") == "fp32" else f" in {spec['precision']}"
+    return (
+        f"{target}: {spec['runtime']} on {spec['device']}{precision}, {spec['threads']} threads, "
+        f"batch {spec['batch_size']}, {spec['sequence_length']} tokens"
+    )
+
+
+def reasons(rows: Sequence[Row]) -> list[str]:
+    """Why rows hold no numbers: one line a row."""
+    return [f"{row.step} on {row.target} {row.status}: {row.reason}" for row in rows if row.reason]
+
+
+def warnings(report: Report) -> list[str]:
+    """What makes the figures less sure than they look."""
+    told = []
+    for target, found in report.conditions.items():
+        if found.competing_cores is not None and found.competing_cores > 0.2:
+            told.append(f"{target}: other processes kept {found.competing_cores:.1f} cores busy while it was measured")
+        if found.steal_pct is not None and found.steal_pct > 1:
+            told.append(f"{target}: the hypervisor took {found.steal_pct:.1f}% of the time away")
+        if found.harness_cpu_pct is not None and found.harness_cpu_pct > 1:
+            told.append(f"{target}: the measuring itself used {found.harness_cpu_pct:.1f}% of a core")
+    for row in report.rows:
+        if row.peak_share is not None and row.peak_share > 1:
+            told.append(
+                f"{row.step} on {row.target} reads faster than the machine's arithmetic peak allows "
+                f"({row.peak_share:.0%}): the measurement is wrong"
+            )
+    return told

@@ -1,0 +1,22 @@
+"""TensorRT, through ONNX Runtime's execution provider; nodes that it does not know run on CUDA."""
+
+from pathlib import Path
+
+from compress.recipe import Target
+from compress.runtimes import Predictor
+from compress.runtimes.onnxruntime import lacks_provider, open_session
+
+FORMATS = ("onnx",)
+PROVIDER = "TensorrtExecutionProvider"
+
+
+def unavailable(target: Target) -> str | None:
+    """Why this target cannot be had here, or None."""
+    del target  # it is on CUDA, or it would not have been accepted
+    return lacks_provider(PROVIDER)
+
+
+def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+    """A session whose engine is built at the first call of each shape."""
+    del trust_remote_code  # an ONNX file brings no code
+    return open_session(folder, target, [PROVIDER, "CUDAExecutionProvider"], exclusive=exclusive)
