@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 INT8_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
-PRODUCTS = {"MatMul", "FusedMatMul", "Gemm", "FusedGemm", "MatMulNBits", *INT8_PRODUCTS}
+TRANSPOSING = {"FusedMatMul", "Gemm", "FusedGemm", "QGemm"}
+PRODUCTS = {"MatMul", "MatMulNBits", *TRANSPOSING, *INT8_PRODUCTS}
 BITSANDBYTES = ("int8_mixed_scaled_mm", "int8_scaled_mm", "int8_linear_matmul", "gemm_4bit", "gemv_4bit")
 
 Batch = Mapping[str, np.ndarray[Any, Any]]
@@ -69,7 +70,10 @@ def _node_flops(node: Mapping[str, Any], *, int8_blocks: bool) -> Sequence[tuple
     outputs = [shape for item in node["output_type_shape"] for shape in item.values()]
     if kind in PRODUCTS:
         is_int8 = kind in INT8_PRODUCTS or (kind == "MatMulNBits" and int8_blocks)
-        return [("int8" if is_int8 else "fp32", 2.0 * math.prod(outputs[0]) * inputs[0][-1])]
+        summed = inputs[0][-1]
+        if kind in TRANSPOSING:  # the left matrix may lie on its side, but the result has its rows
+            summed = math.prod(inputs[0][-2:]) // outputs[0][-2]
+        return [("int8" if is_int8 else "fp32", 2.0 * math.prod(outputs[0]) * summed)]
     if kind in ("Attention", "QAttention"):
         projected = next(shape[0] for shape in inputs[1:] if len(shape) == 1)  # the bias: query + key + value
         projection = 2.0 * math.prod(inputs[0]) * projected

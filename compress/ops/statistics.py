@@ -107,7 +107,10 @@ def speed_verdict(found: Estimate) -> SpeedVerdict:
 def accuracy(right: int, rows: int) -> Estimate:
     """Share of right rows, with Wilson's score interval (Wilson 1927)."""
     low, high = proportion_confint(right, rows, alpha=1 - CONFIDENCE, method="wilson")
-    return Estimate(value=right / rows, low=float(low), high=float(high))
+    value = right / rows
+    return Estimate(
+        value=value, low=min(float(low), value), high=max(float(high), value)
+    )  # rounding puts a bound past 0 or 1
 
 
 def bootstrap_rows(rows: int, score: Callable[[Array], float]) -> Estimate:

@@ -1,0 +1,271 @@
+"""Intervals and p values against scipy, statsmodels, closed forms and published examples."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.stats import binomtest
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import DescrStatsW
+
+from compress.measurement import Estimate
+from compress.ops import statistics
+
+Array = np.ndarray[Any, Any]
+seeded = settings(derandomize=True, deadline=None)
+
+
+def same(value: Any) -> Any:
+    return pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+def right_of(both: int, lost: int, gained: int, neither: int) -> tuple[Array, Array]:
+    """Which rows a baseline and another model have right, by how often each case comes."""
+    base = np.repeat([True, True, False, False], [both, lost, gained, neither])
+    other = np.repeat([True, False, True, False], [both, lost, gained, neither])
+    return base, other
+
+
+def draw_rounds(seed: int, rounds: int, samples: int, speed: float = 1.0) -> Array:
+    """Log-normal latencies whose rounds have moods of their own: (rounds, samples)."""
+    random = np.random.default_rng(seed)
+    return 5 / speed * random.lognormal(0, 0.1, (rounds, 1)) * random.lognormal(0, 0.05, (rounds, samples))
+
+
+def bounds(found: Estimate) -> tuple[float, float]:
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high
+
+
+@pytest.mark.parametrize(
+    ("right", "rows", "low", "high"),
+    [  # Newcombe 1998 (Statistics in Medicine 17:857), table I, method 3
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_the_interval_of_an_accuracy_is_wilsons(right: int, rows: int, low: float, high: float) -> None:
+    found = statistics.accuracy(right, rows)
+    assert found.value == right / rows
+    assert bounds(found) == pytest.approx((low, high), abs=5e-5)
+    assert bounds(found) == same(proportion_confint(right, rows, method="wilson"))
+
+
+@seeded
+@given(st.integers(1, 3000).flatmap(lambda rows: st.tuples(st.integers(0, rows), st.just(rows))))
+def test_wilsons_interval_solves_its_own_equation_and_holds_the_value(counted: tuple[int, int]) -> None:
+    right, rows = counted
+    found = statistics.accuracy(right, rows)
+    low, high = bounds(found)
+    assert 0 <= low <= found.value <= high <= 1
+    quantile = stats.norm.ppf(0.975)
+    for bound in (low, high):  # a bound is a rate whose own normal test just accepts what was seen
+        assert abs(found.value - bound) == pytest.approx(quantile * math.sqrt(bound * (1 - bound) / rows), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "expected"),
+    [
+        (1, 7, 18 / 256),  # Fagerland et al. 2013 (BMC Med Res Methodol 13:91), table 1: 0.070
+        (7, 1, 18 / 256),
+        (3, 3, 1.0),
+        (0, 0, 1.0),
+        (0, 5, 2 / 32),
+    ],
+)
+def test_mcnemars_exact_test_on_worked_examples(lost: int, gained: int, expected: float) -> None:
+    assert statistics.mcnemar_p(lost, gained) == same(expected)
+
+
+@seeded
+@given(st.integers(0, 200), st.integers(1, 200))
+def test_mcnemars_exact_test_is_the_binomial_one_of_the_rows_that_differ(lost: int, gained: int) -> None:
+    found = statistics.mcnemar_p(lost, gained)
+    assert found == same(binomtest(lost, lost + gained).pvalue)
+    assert found == same(mcnemar([[9, lost], [gained, 4]], exact=True).pvalue)
+    assert found == statistics.mcnemar_p(gained, lost)
+
+
+TABLES = [(900, 30, 10, 60), (100, 0, 0, 0), (17, 3, 0, 0), (0, 0, 5, 5), (250, 12, 12, 26)]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_interval_of_a_drop_is_a_normal_one_with_a_row_lost_and_a_row_gained(
+    table: tuple[int, int, int, int],
+) -> None:
+    _, lost, gained, _ = table
+    rows = sum(table)
+    found = statistics.accuracy_drop(*right_of(*table))
+    assert found.value == same((lost - gained) / rows)
+    mean = (lost - gained) / (rows + 2)  # of rows + 2 differences, lost + 1 of them 1 and gained + 1 of them -1
+    variance = (lost + gained + 2) / (rows + 2) - mean**2
+    half = stats.norm.ppf(0.975) * math.sqrt(variance / (rows + 1))
+    assert bounds(found) == same((mean - half, mean + half))
+    differences = [1.0] * (lost + 1) + [-1.0] * (gained + 1) + [0.0] * (rows - lost - gained)
+    assert bounds(found) == same(DescrStatsW(differences).zconfint_mean(0.05))
+    published = stats.norm.ppf(0.975) * math.sqrt(variance / (rows + 2))  # Bonett and Price divide by rows + 2
+    assert half == pytest.approx(published, rel=1 / rows)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("margin", [0.0, 0.01, 0.1])
+def test_non_inferiority_is_the_normal_test_against_the_margin(table: tuple[int, int, int, int], margin: float) -> None:
+    _, lost, gained, _ = table
+    rows = sum(table)
+    found = statistics.non_inferiority_p(*right_of(*table), margin)
+    mean = (lost - gained) / (rows + 2)
+    error = math.sqrt(((lost + gained + 2) / (rows + 2) - mean**2) / (rows + 1))
+    assert found == same(stats.norm.cdf((mean - margin) / error))
+    differences = [1.0] * (lost + 1) + [-1.0] * (gained + 1) + [0.0] * (rows - lost - gained)
+    assert found == same(DescrStatsW(differences).ztest_mean(margin, alternative="smaller")[1])
+
+
+def test_non_inferiority_and_the_interval_say_the_same() -> None:
+    pair = right_of(900, 30, 10, 60)
+    _, high = bounds(statistics.accuracy_drop(*pair))
+    assert statistics.non_inferiority_p(*pair, high) == pytest.approx(0.025, abs=1e-9)
+    assert statistics.non_inferiority_p(*pair, high + 0.01) < 0.025 < statistics.non_inferiority_p(*pair, high - 0.01)
+
+
+def scipy_interval(data: tuple[Array, ...], statistic: Callable[..., Any], confidence: float) -> tuple[float, float]:
+    found = stats.bootstrap(
+        data,
+        statistic,
+        confidence_level=confidence,
+        n_resamples=statistics.RESAMPLES,
+        method="percentile",
+        vectorized=False,
+        rng=np.random.default_rng(0),
+    )
+    return found.confidence_interval.low, found.confidence_interval.high
+
+
+def pooled_median(samples: Array, chosen: Array) -> float:
+    """The median over the samples of these rounds, written slowly."""
+    pool = sorted(float(sample) for index in chosen for sample in samples[index])
+    middle = len(pool) // 2
+    return pool[middle] if len(pool) % 2 else (pool[middle - 1] + pool[middle]) / 2
+
+
+def t_confidence(rounds: int) -> float:
+    """Hesterberg's widening: the normal quantile that a t quantile with its bias correction stands for."""
+    return 2 * stats.norm.cdf(stats.t.ppf(0.975, rounds - 1) / math.sqrt((rounds - 1) / rounds)) - 1
+
+
+@pytest.mark.parametrize(("rounds", "samples"), [(3, 4), (20, 3)])
+def test_the_interval_of_a_paired_speedup_is_scipys_over_rounds(rounds: int, samples: int) -> None:
+    base, other = draw_rounds(1, rounds, samples), draw_rounds(2, rounds, samples, speed=1.5)
+    found = statistics.speedup(base.tolist(), other.tolist())
+    everything = np.arange(rounds)
+    assert found.value == same(pooled_median(base, everything) / pooled_median(other, everything))
+
+    def ratio(chosen: Array) -> float:
+        return pooled_median(base, chosen) / pooled_median(other, chosen)
+
+    assert bounds(found) == same(scipy_interval((everything,), ratio, t_confidence(rounds)))
+
+
+def test_the_interval_of_an_unpaired_speedup_draws_each_sides_rounds() -> None:
+    base, other = draw_rounds(1, 6, 4), draw_rounds(2, 4, 3, speed=1.5)
+    found = statistics.speedup(base.tolist(), other.tolist(), paired=False)
+
+    def ratio(of_base: Array, of_other: Array) -> float:
+        return pooled_median(base, of_base) / pooled_median(other, of_other)
+
+    expected = scipy_interval((np.arange(6), np.arange(4)), ratio, t_confidence(4))  # by the side with fewer rounds
+    assert bounds(found) == same(expected)
+    assert found.value == same(ratio(np.arange(6), np.arange(4)))
+
+
+@pytest.mark.parametrize(("rounds", "quantile"), [(5, 2.7764451), (20, 2.0930241)])  # t tables, 4 and 19 degrees
+def test_few_rounds_widen_the_confidence_as_a_t_interval_would(rounds: int, quantile: float) -> None:
+    reached = stats.norm.ppf((1 + statistics.widened(rounds)) / 2)
+    assert reached * math.sqrt((rounds - 1) / rounds) == pytest.approx(quantile, rel=1e-7)
+    assert statistics.widened(rounds) == same(t_confidence(rounds))
+
+
+def test_many_rounds_leave_the_confidence_at_95_percent() -> None:
+    assert statistics.widened(10**7) == pytest.approx(0.95, abs=1e-6)
+    widths = [statistics.widened(rounds) for rounds in (3, 4, 10, 30, 100, 1000)]
+    assert widths == sorted(widths, reverse=True)
+    assert min(widths) > 0.95
+
+
+def test_a_score_of_rows_is_bootstrapped_as_scipy_does() -> None:
+    right = np.random.default_rng(3).random(80) < 0.8
+    found = statistics.bootstrap_rows(80, lambda chosen: float(right[chosen].mean()))
+    assert found.value == same(right.mean())
+    assert bounds(found) == same(scipy_interval((right,), np.mean, 0.95))
+
+
+def slow_calibration_error(confidences: list[float], right: list[bool]) -> float:
+    """Guo et al. 2017, equation 3, bin by bin."""
+    total = 0.0
+    for number in range(15):
+        inside = [
+            index
+            for index, confidence in enumerate(confidences)
+            if number / 15 <= confidence < (number + 1) / 15 or (number == 14 and confidence == 1)
+        ]
+        if inside:
+            accuracy = sum(right[index] for index in inside) / len(inside)
+            confidence = sum(confidences[index] for index in inside) / len(inside)
+            total += len(inside) / len(confidences) * abs(accuracy - confidence)
+    return total
+
+
+AWAY_FROM_EDGES = st.one_of(st.integers(0, 999).map(lambda half: (2 * half + 1) / 2000), st.sampled_from([0.0, 1.0]))
+
+
+@seeded
+@given(st.lists(st.tuples(AWAY_FROM_EDGES, st.booleans()), min_size=1, max_size=60))
+def test_the_calibration_error_is_that_of_a_slow_loop(rows: list[tuple[float, bool]]) -> None:
+    confidences, right = [list(column) for column in zip(*rows, strict=True)]
+    found = statistics.calibration_error(np.array(confidences), np.array(right))
+    assert found == same(slow_calibration_error(confidences, right))
+    assert 0 <= found <= 1
+
+
+def test_the_calibration_error_of_a_worked_example() -> None:
+    # two bins: 0.9 and 0.92, one of them right (|0.5 - 0.91|); 0.5 twice, one right (0)
+    confidences = np.array([0.9, 0.92, 0.5, 0.5])
+    assert statistics.calibration_error(confidences, np.array([True, False, True, False])) == same(0.205)
+    assert statistics.calibration_error(np.ones(4), np.ones(4, bool)) == 0
+    assert statistics.calibration_error(np.ones(4), np.zeros(4, bool)) == 1
+
+
+ROUNDS = st.integers(0, 2**32 - 1).map(lambda seed: draw_rounds(seed, 3 + seed % 6, 1 + seed % 4))
+
+
+@settings(seeded, max_examples=25)
+@given(ROUNDS)
+def test_a_speedup_of_samples_against_themselves_is_one(samples: Array) -> None:
+    assert statistics.speedup(samples, samples) == Estimate(value=1, low=1, high=1)
+    low, high = bounds(statistics.speedup(samples, samples, paired=False))
+    assert low <= 1 <= high
+
+
+@settings(seeded, max_examples=25)
+@given(ROUNDS, st.floats(0.01, 100), st.booleans(), st.integers(0, 1000))
+def test_a_speedup_holds_its_value_scales_and_turns_round(samples: Array, factor: float, paired: bool, by: int) -> None:
+    other = draw_rounds(by, *samples.shape, speed=2.0)
+    found = statistics.speedup(samples, other, paired=paired)
+    low, high = bounds(found)
+    assert low <= found.value <= high
+    slower = statistics.speedup(samples * factor, other, paired=paired)
+    assert (slower.value, *bounds(slower)) == pytest.approx(
+        (found.value * factor, low * factor, high * factor), rel=1e-9
+    )
+    swapped = statistics.speedup(other, samples, paired=paired)
+    assert swapped.value == pytest.approx(1 / found.value, rel=1e-9)
+    if paired:  # the same rounds are drawn; unpaired, each side gets the other's draws
+        assert bounds(swapped) == pytest.approx((1 / high, 1 / low), rel=0.02)
