@@ -230,21 +230,25 @@ def _task_for(
     artifacts: Sequence[Artifact], spec: TaskSpec, sources: Sources, seed: int, origin: Origin
 ) -> tuple[Task, dict[str, str]]:
     """The test rows, numbered by the first model that knows their labels; and why other models do not fit."""
-    refused: dict[str, str] = {}
+    labels = {artifact.key: labels_of(artifact.path) for artifact in artifacts}
     task: Task | None = None
     first_error: InputError | None = None
     for artifact in artifacts:
-        labels = labels_of(artifact.path)
         try:
-            if task is None:
-                task = load_task(spec, sources.table, seed, origin, labels=labels)
-            task.check_labels(dict(enumerate(labels)), artifact.path.name, str(artifact.path))
+            task = load_task(spec, sources.table, seed, origin, labels=labels[artifact.key])
+            task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
+            break
         except InputError as error:
-            first_error = first_error or error
-            refused[artifact.key] = error.what
-    if task is None or len(refused) == len(artifacts):
+            first_error, task = first_error or error, None
+    if task is None:
         assert first_error is not None
         raise first_error
+    refused: dict[str, str] = {}
+    for artifact in artifacts:
+        try:
+            task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
+        except InputError as error:
+            refused[artifact.key] = error.what
     return task, refused
 
 

@@ -116,7 +116,7 @@ def _describe(
 ) -> tuple[str, str, str]:
     """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
     where = origin.where(*prefix, *place)
-    dotted = ".".join(str(part) for part in place) or "the whole"
+    dotted = ".".join(str(part) for part in place)
     kind = problems[0]["type"]
     if kind == "extra_forbidden":
         owner = _model_at(model, place[:-1])
@@ -129,6 +129,8 @@ def _describe(
     if isinstance(given, float) and not math.isfinite(given):
         messages = ["a finite number is needed"]
     message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
+    if not dotted:
+        return message, where, "correct the values there"
     if given is None:
         return f"'{dotted}' is empty: {message}", where, "write a value there"
     shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""

@@ -11,7 +11,7 @@ import typer
 
 from compress.cli import gate, options
 from compress.cli.chain import Invocation
-from compress.cli.run import Json
+from compress.cli.options import Json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
-    limits = {name: given.pop(name) for name in GATES}
+    limits = gate.read_gate(**{name: given.pop(name) for name in GATES})
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
     report = measure_folders(artifacts, given, shlex.join(["compress", *line]), quiet=json_output)
@@ -92,7 +92,8 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
             print(f"report: {out / 'report.html'}, .md and .json")
     fail_if_unmeasured(report)
     measured = [row for row in report.rows if row.status == "measured"]
-    gate.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1], **limits)
+    if limits is not None:
+        limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
 
 
 def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: str, *, quiet: bool) -> "Report":

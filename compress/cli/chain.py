@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import typer
 
 from compress.cli import options
-from compress.cli.run import Json, RunsDir, finish
+from compress.cli.options import Json
+from compress.cli.run import RunsDir, finish
 from compress.cli.stages import step_from, step_options, summary, verbs
 from compress.errors import InputError, did_you_mean
 

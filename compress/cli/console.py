@@ -15,12 +15,13 @@ from compress.report.words import (
     drop,
     headline,
     reasons,
+    size_words,
     speed_words,
     verdict,
     warnings,
 )
 
-WIDE = 100
+WIDE = 110
 """Columns of a terminal from which on the table holds all."""
 REFRESH_PER_SECOND = 1
 """How often the bar is drawn anew between two steps of the work: drawing costs time that is being measured."""
@@ -111,7 +112,7 @@ def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 100)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     for target in report.targets:
         console.print(_table(report, target, wide=console.width >= WIDE))
         for reason in reasons(report.on(target)):
@@ -144,7 +145,8 @@ def _table(report: Report, target: str, *, wide: bool) -> Any:
     columns += [*(["p90 ms"] if wide else []), "faster", *(["speed"] if wide else [])]
     for column in columns:
         is_text = column in {"step", "quality", "speed"}
-        table.add_column(column, justify="left" if is_text else "right", no_wrap=column != "step", overflow="fold")
+        widest = {"min_width": 8, "overflow": "fold"} if column == "step" else {"no_wrap": True}
+        table.add_column(column, justify="left" if is_text else "right", **widest)
     for row in report.on(target):
         name = f"{row.step} *" if row.is_baseline else row.step
         size = f"{row.size_bytes / 1e6:.2f}"
@@ -174,6 +176,6 @@ def _ablation_line(found: Ablation) -> str:
     if found.worth is None:
         return f"  without {found.step}: {found.reason}"
     return (
-        f"  {found.step} is worth, on {found.target}: {speed_words(found.worth)}; {found.worth.smaller:.2f}x smaller; "
+        f"  {found.step} is worth, on {found.target}: {speed_words(found.worth)}; {size_words(found.worth)}; "
         f"drop {drop(found.worth)} points"
     )

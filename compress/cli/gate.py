@@ -1,6 +1,7 @@
 """Gates for a pipeline: `--max-drop-pp`, `--min-speedup`, `--max-size-mb`, `--baseline report.json`; missed: exit 3."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -9,6 +10,7 @@ import typer
 from compress.errors import InputError
 
 if TYPE_CHECKING:
+    from compress.recipe import Goal
     from compress.report.model import Comparison, Report, Row
 
 MISSED = 3
@@ -29,54 +31,60 @@ Baseline: TypeAlias = Annotated[
 ]
 
 
-def hold(
-    report: "Report",
-    rows: "Sequence[Row]",
-    max_drop_pp: float | None,
-    min_speedup: float | None,
-    max_size_mb: float | None,
-    baseline: Path | None,
-) -> None:
-    """Hold rows against the limits that were given, and against an earlier report if one is named.
+@dataclass(frozen=True)
+class Gate:
+    """What a row must reach.
+
+    Attributes:
+        goal: its limits.
+        baseline: an earlier report whose last step the row is held against, and its file; None: the row's own
+            baseline.
+    """
+
+    goal: "Goal"
+    baseline: "tuple[Report, Path] | None"
+
+    def hold(self, report: "Report", rows: "Sequence[Row]") -> None:
+        """Hold rows against the limits.
+
+        Raises:
+            InputError: the earlier report was scored on other rows, or on other targets.
+            typer.Exit: with 3 if a limit is missed; one line on stderr says which.
+        """
+        from compress.report.goal import judge
+        from compress.report.words import quality_words, speed_words
+
+        missed = [] if rows else ["nothing was measured"]
+        for row in rows:
+            against = row.versus_baseline
+            if self.baseline is not None:
+                earlier, path = self.baseline
+                against = compare_rows(earlier, last_row(earlier, report.targets[row.target], path), report, row)
+                told = f"{row.step} against {against.against} of {path}"
+                typer.echo(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
+            missed += [f"{row.step}: {sentence}" for sentence in judge(self.goal, row, against).missed]
+        if missed:
+            typer.echo(f"missed: {'; '.join(missed)}", err=True)
+            raise typer.Exit(MISSED)
+
+
+def read_gate(
+    max_drop_pp: float | None, min_speedup: float | None, max_size_mb: float | None, baseline: Path | None = None
+) -> Gate | None:
+    """The limits as they were given, or None if none was; read before any work.
 
     Raises:
-        InputError: a limit makes no sense, or the earlier report cannot be read or was scored on other rows.
-        typer.Exit: with 3 if a limit is missed; one line on stderr says which.
+        InputError: a limit makes no sense, or the earlier report cannot be read.
     """
+    from compress.recipe import Goal
+    from compress.validation import Origin, validate
+
     limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
     given = {name: value for name, value in limits.items() if value is not None}
     if not given and baseline is None:
-        return
-    from compress.recipe import Goal
-    from compress.report.goal import judge
-    from compress.report.words import quality_words, speed_words
-    from compress.validation import Origin, validate
-
+        return None
     goal: Goal = validate(Goal, given, Origin(), label="the options")
-    missed = []
-    for row in rows:
-        against = row.versus_baseline
-        if baseline is not None:
-            against = held_against(baseline, report, row)
-            told = f"{row.step} against {against.against} of {baseline}"
-            typer.echo(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
-        found = judge(goal, row, against)
-        missed += [f"{row.step}: {sentence}" for sentence in found.missed]
-    if not rows:
-        missed.append("nothing was measured")
-    if missed and given:
-        typer.echo(f"missed: {'; '.join(missed)}", err=True)
-        raise typer.Exit(MISSED)
-
-
-def held_against(baseline: Path, report: "Report", row: "Row") -> "Comparison":
-    """A row held against the last measured step of an earlier report, on the target of the same settings.
-
-    Raises:
-        InputError: the report cannot be read, or it was scored on other rows.
-    """
-    earlier = load_report(baseline, "--baseline")
-    return compare_rows(earlier, last_row(earlier, report.targets[row.target], str(baseline)), report, row)
+    return Gate(goal, None if baseline is None else (load_report(baseline, "--baseline"), baseline))
 
 
 def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> "Comparison":
@@ -103,7 +111,7 @@ def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> 
     return compare(base, row, second.test, margin_pp, timed=timed)
 
 
-def last_row(report: "Report", target: object, where: str) -> "Row":
+def last_row(report: "Report", target: object, path: Path) -> "Row":
     """The last step that was measured on a target of these settings.
 
     Raises:
@@ -114,7 +122,7 @@ def last_row(report: "Report", target: object, where: str) -> "Row":
     if not rows:
         raise InputError(
             "the report has no measured row on a target of the same settings",
-            where=where,
+            where=str(path),
             fix=f"its targets: {', '.join(report.targets)}; measure on the same runtime, threads, batch and length",
         )
     return rows[-1]

@@ -1,11 +1,13 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
+import json
 import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from compress.cli.options import Json
 from compress.errors import InputError
 
 
@@ -24,6 +26,7 @@ def init(
         "recipe.yaml"
     ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json_output: Json = False,
 ) -> None:
     """Look at the data and write a commented recipe that runs."""
     from compress.cli.console import Terminal
@@ -35,11 +38,16 @@ def init(
 
     if out.exists() and not force:
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
-    with Terminal() as terminal:
+    with Terminal(quiet=json_output) as terminal:
         text = write_starter(model, train, test, Sources(announce=terminal.announce), out)
         recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
         write_text(out, text)
+    if json_output:
+        rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
+        told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
+        print(json.dumps(told, indent=1))
+        return
     print(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
         print(f"note: {note}")

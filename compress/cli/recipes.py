@@ -1,9 +1,11 @@
 """`compress recipes` and `compress schema`: the shipped recipes, and the JSON Schema for editors."""
 
+import json
 from pathlib import Path
 
 import typer
 
+from compress.cli.options import Json
 from compress.errors import InputError, did_you_mean
 
 HERE = Path(__file__).resolve().parents[1]
@@ -44,19 +46,26 @@ def find_recipe(name: str) -> Path:
     raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))
 
 
-def list_recipes() -> None:
+def list_recipes(json_output: Json = False) -> None:
     """List the shipped recipes."""
-    for name, path in shipped().items():
-        comments = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
-        about = next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
-        print(f"{name:<32} {about}")
+    about = {name: _about(path) for name, path in shipped().items()}
+    if json_output:
+        found = [{"name": name, "about": text, "path": str(shipped()[name])} for name, text in about.items()]
+        print(json.dumps(found, indent=1))
+        return
+    for name, text in about.items():
+        print(f"{name:<32} {text}")
     print(f"\nrun one:  compress run {next(iter(shipped()))}\nthey are: {shipped_folder()}")
+
+
+def _about(path: Path) -> str:
+    """A recipe's first comment."""
+    comments = [line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line[:1] == "#"]
+    return next((line for line in comments if line and not line.startswith("yaml-language-server")), "")
 
 
 def schema() -> None:
     """Print the recipe's JSON Schema."""
-    import json
-
     from compress.schema import recipe_schema
 
     print(json.dumps(recipe_schema(), indent=1))

@@ -10,7 +10,7 @@ import typer
 
 from compress.cli import gate, options
 from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options
-from compress.cli.run import Json
+from compress.cli.options import Json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def report(
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
+    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
     found = gate.load_report(run, "the command line")
     folder = run if run.is_dir() else run.parent
     write_report(found, folder)
@@ -65,7 +66,8 @@ def report(
         print(f"report: {folder / 'report.html'}, .md and .json")
     last = found.rows[-1].step if found.rows else ""
     rows = [row for row in found.rows if row.step == last and row.status == "measured"]
-    gate.hold(found, rows[:1], max_drop_pp, min_speedup, max_size_mb, baseline)
+    if limits is not None:
+        limits.hold(found, rows[:1])
 
 
 def compare(
@@ -79,6 +81,7 @@ def compare(
     **given: Any,
 ) -> None:
     """Compare, print it in words and figures, exit with 3 if a gate is missed."""
+    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb)
     if _is_report(first) != _is_report(second):
         raise InputError(
             f"'{first}' and '{second}' are not of one kind",
@@ -99,7 +102,8 @@ def compare(
     else:
         _print(compared, row, whole, note)
     row.versus_baseline = compared
-    gate.hold(whole, [row], max_drop_pp, min_speedup, max_size_mb, None)
+    if limits is not None:
+        limits.hold(whole, [row])
 
 
 def _is_report(path: Path) -> bool:
@@ -115,7 +119,7 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
             where=str(second),
             fix=f"their targets: {', '.join(one.targets)}; {', '.join(two.targets)}",
         )
-    base, row = gate.last_row(one, shared[0], str(first)), gate.last_row(two, shared[0], str(second))
+    base, row = gate.last_row(one, shared[0], first), gate.last_row(two, shared[0], second)
     found = gate.compare_rows(one, base, two, row)
     found.against = f"{one.recipe}'s {base.step}"
     note = (
@@ -126,12 +130,11 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
 
 
 def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
-    from compress.report.words import drop, quality_words, speed_words
+    from compress.report.words import drop, quality_words, size_words, speed_words
 
-    smaller = f"{found.smaller:.2f}x smaller" if found.smaller >= 1 else f"{1 / found.smaller:.2f}x larger"
     print(f"{row.step} against {found.against}, {found.rows:,} test rows")
     print(f"  speed    {speed_words(found)}")
-    print(f"  size     {smaller}")
+    print(f"  size     {size_words(found)}")
     print(f"  quality  {quality_words(found, report.test.metric)}")
     print(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
     print(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")

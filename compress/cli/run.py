@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from compress.cli import gate
+from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.errors import InputError
 
@@ -21,7 +22,6 @@ RunsDir: TypeAlias = Annotated[
 Set: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", help="Override a value: --set prune.ffn=0.3. May be repeated.")
 ]
-Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 RecipeName: TypeAlias = Annotated[
     str, typer.Argument(help="A recipe's path, or the name of a shipped one.", metavar="RECIPE")
 ]
@@ -50,13 +50,12 @@ def run(
     from compress.recipe_yaml import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
-    if baseline is not None:
-        gate.load_report(baseline, "--baseline")  # before hours of work
+    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
     result = finish(loaded, origin, runs_dir, ablate=ablate, json_output=json_output)
-    if result.report:
+    if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
-        gate.hold(result.report, rows[:1], max_drop_pp, min_speedup, max_size_mb, baseline)
+        limits.hold(result.report, rows[:1])
 
 
 def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool, ablate: bool = False) -> "Result":

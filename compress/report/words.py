@@ -71,6 +71,14 @@ def speed_words(comparison: Comparison) -> str:
     }[comparison.speed_verdict]
 
 
+def size_words(comparison: Comparison) -> str:
+    """How much smaller, or larger."""
+    smaller = comparison.smaller
+    if 0.995 < smaller < 1.005:
+        return "same size"
+    return f"{smaller:.1f}x smaller" if smaller > 1 else f"{1 / smaller:.1f}x larger"
+
+
 def headline(report: Report) -> list[str]:
     """What the last step came to on each target, one sentence a target; of a bench, what every folder did."""
     is_bench = report.recipe_text is None
@@ -80,11 +88,10 @@ def headline(report: Report) -> list[str]:
         found = row.versus_baseline
         if found is None or not (is_bench or row.step == last):
             continue
-        ratio = f"{found.smaller:.1f}x smaller" if found.smaller >= 1 else f"{1 / found.smaller:.1f}x larger"
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = METRICS.get(report.test.metric, report.test.metric)
         sentences.append(
-            f"{row.step} against {report.baseline}{place}: {speed_words(found)}; {ratio}; {metric} drop "
+            f"{row.step} against {report.baseline}{place}: {speed_words(found)}; {size_words(found)}; {metric} drop "
             f"{drop(found)} points, {quality_words(found, report.test.metric)}"
         )
     return sentences

@@ -1,4 +1,4 @@
-"""PyTorch through torch.compile, on CPU and CUDA. The first calls compile: one length, then all lengths."""
+"""PyTorch through torch.compile, on CPU and CUDA. The first call compiles, once for all lengths."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,6 +34,6 @@ def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool
     def compiled(model: Any) -> Any:
         import torch
 
-        return torch.compile(model)
+        return torch.compile(model, dynamic=True)
 
     return eager.load_through(compiled, folder, target, hub_task, trust_remote_code, exclusive)

@@ -142,6 +142,7 @@ def load(
                 fix="give more rows, or a test file",
             )
         numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
+    _check_test(numbered["test"], labels, origin)
     leaked, kept, held_out = _check_overlap(spec, numbered, origin)
     if spec.train_rows is not None:
         kept = sample(kept, spec.train_rows, seed)
@@ -234,6 +235,16 @@ def _number(
             fix=f"known labels: {_shorten(labels)}",
         )
     return [Row(text, pair, index[label]) for (text, pair), label in rows]
+
+
+def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> None:
+    """Refuse test rows that cannot tell a good model from one that always says the same."""
+    if test and len({row.label for row in test}) == 1:
+        raise InputError(
+            f"all {len(test):,} test rows have the label '{labels[test[0].label]}'",
+            where=origin.where("task", "test"),
+            fix="give test rows of at least two classes: on these, a model that always says so would score 100%",
+        )
 
 
 def _check_overlap(spec: TaskSpec, parts: Mapping[str, list[Row]], origin: Origin) -> tuple[int, list[Row], list[Row]]:

@@ -1,5 +1,6 @@
 """`compress bench`: what it refuses before it measures."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ def labelled(make_model, tmp_path):
 
 def test_without_test_rows_there_is_nothing_to_measure_on(refused, labelled):
     error = refused("bench", labelled)
-    assert (error.what, error.fix) == ("there are no test rows", "add --test FILE")
+    assert (error.what, error.fix) == ("there are no test rows", "add --data FILE")
 
 
 @pytest.mark.parametrize(
@@ -38,15 +39,38 @@ def test_wrong_options_are_refused(refused, labelled, reviews, line, what, where
     assert error.where == where
 
 
-def test_models_of_other_labels_are_not_compared(refused, labelled, make_model, reviews, tmp_path):
+def test_a_model_of_other_labels_fails_and_the_others_are_measured(cli, chain, reviews, tmp_path):
+    onnx = chain.artifacts["onnx"].path
+    stars = model_like(onnx, tmp_path / "stars", id2label={"0": "1 star", "1": "5 stars"})
+    said = cli(
+        "bench", stars, onnx, "--data", reviews / "test.csv", "--sequence-length", "16", "--rounds", "1", "--json"
+    )
+    reason = "the model 'stars' knows the labels '1 star', '5 stars', the data has 'bad', 'good'"
+    assert (said.code, said.err) == (1, f"error: 'stars' on bench failed: {reason}\n")
+    rows = json.loads(said.out)["rows"]
+    assert [(row["status"], row["reason"]) for row in rows] == [("failed", reason), ("measured", None)]
+
+
+def test_models_that_all_have_other_labels_are_refused(refused, make_model, reviews, tmp_path):
     stars = model_like(make_model(), tmp_path / "stars", id2label={"0": "1 star", "1": "5 stars"})
-    error = refused("bench", labelled, stars, "--test", reviews / "test.csv")
-    assert error.what == f"the model '{stars}' knows the labels '1 star', '5 stars', the data has 'bad', 'good'"
-    assert error.where == str(stars)
+    error = refused("bench", stars, "--data", reviews / "test.csv")
+    assert error.what == "32 test rows have unknown labels: 'bad', 'good'"
+    assert error.fix == "known labels: '1 star', '5 stars'"
+
+
+def test_rows_of_one_class_tell_nothing(refused, labelled):
+    Path("same.csv").write_text("text,label\na b,good\nc d,good\n")
+    error = refused("bench", labelled, "--data", "same.csv")
+    assert error.what == "all 2 test rows have the label 'good'"
+
+
+def test_no_rows_tell_nothing(refused, labelled):
+    Path("none.csv").write_text("text,label\n")
+    assert "no row" in refused("bench", labelled, "--data", "none.csv").what
 
 
 def test_a_bench_that_measured_nothing_fails_and_says_why(cli, labelled, reviews):
     said = cli("bench", labelled, "--test", reviews / "test.csv", "--runtime", "onnxruntime")
     assert said.code == 1
-    assert said.err == "error: 'labelled' skipped: the runtime 'onnxruntime' does not run the format 'torch'\n"
+    assert said.err == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'\n"
     assert "labelled on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'" in said.out

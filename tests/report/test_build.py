@@ -1,125 +1,204 @@
-"""Reports against numbers worked out by hand."""
-
-import json
+"""Rows out of measurements whose figures can be worked out by hand."""
 
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
-from compress.measurement import Measurement
-from compress.recipe import Goal
-from compress.report.build import Entry, Report, Row, build_rows, judge, latency
-from compress.report.markdown import render_markdown
+from compress.measurement import Conditions, Measured, Measurement
+from compress.report.build import FLIPS, TEXT, build_ablations, build_rows, latency
+from compress.report.model import AblationEntry, Entry, HeldOut, Report, Row
+
+LABELS = ["no", "yes"]
+TRUTH = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+BASE = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]  # 9 of 10 right
+SMALL = [0, 0, 1, 0, 1, 1, 1, 1, 1, 0]  # 7 of 10: two lost
+SAMPLES = [[10.0, 10.0], [12.0, 30.0], [9.0, 11.0]]
+HALF = [[5.0, 5.0], [6.0, 15.0], [4.5, 5.5]]
 
 
-def measurement(artifact: str, quality: float, samples: list[list[float]], size: int, labels: list[int]) -> Measurement:
+def measurement(artifact: str, predictions: list[int], samples: list[list[float]], size: int) -> Measurement:
     return Measurement(
         artifact=artifact,
         target="cpu",
         status="measured",
         metric="accuracy",
-        quality=quality,
-        predictions=labels,
+        predictions=predictions,
+        confidences=[0.75 + number / 100 for number in range(10)],
+        row_tokens=[3, 3, 4, 5, 6, 7, 8, 9, 10, 20],
+        batch_size=4,
         samples_ms=samples,
+        real_samples_ms=samples,
+        tokenize_samples_ms=samples,
         load_ms=5,
         size_bytes=size,
         parameters=10,
         peak_memory_bytes=1,
+        flops={"fp32": 1e6, "int8": 1e6},
     )
 
 
-BASE = measurement("base", 0.9, [[10.0, 10.0], [12.0, 30.0]], 8_000_000, [0, 1, 1, 0])
-SMALL = measurement("small", 0.875, [[2.0, 2.0], [2.0, 4.0]], 1_000_000, [0, 1, 0, 0])
 SKIPPED = Measurement(artifact="bnb", target="cpu", status="skipped", reason="it does not fit", size_bytes=5)
-
-
-def rows() -> list[Row]:
-    entries = [
-        Entry("teacher", "finetune", "cpu", "base", "onnx", 3.0),
-        Entry("int8", "quantize_onnx_dynamic", "cpu", "small", "onnx", 1.0),
-        Entry("nf4", "quantize_bnb", "cpu", "bnb", "torch_bnb", None),
-    ]
-    found = {(item.artifact, "cpu"): item for item in (BASE, SMALL, SKIPPED)}
-    return build_rows(entries, found, {"cpu": "base"}, "accuracy")
-
-
-def report(goal: Goal | None = None) -> Report:
-    built = rows()
-    return Report(
-        recipe="hand-made",
-        seed=0,
-        compress_version="0",
-        created="today",
-        host={"cpu": "abacus", "cores": 2, "isa": [], "versions": {}},
-        task={"metric": "accuracy", "test_rows": 4},
-        targets={
-            "cpu": {"runtime": "onnxruntime", "device": "cpu", "threads": 2, "batch_size": 1, "sequence_length": 8}
-        },
-        baseline="teacher",
-        goal=judge(goal, built, "int8"),
-        notes=["one row is odd"],
-        rows=built,
-    )
-
-
-def test_the_baseline_is_compared_with_itself() -> None:
-    base = rows()[0]
-    assert base.is_baseline
-    assert (base.speedup, base.drop_pp, base.agreement) == (1.0, 0.0, 1.0)
-
-
-def test_a_row_is_compared_with_the_baseline() -> None:
-    row = rows()[1]
-    assert row.speedup == pytest.approx(11.0 / 2.0)
-    assert row.drop_pp == pytest.approx(2.5)
-    assert row.agreement == 0.75
-    assert not row.is_baseline
-
-
-def test_quantiles_are_those_of_numpy_over_all_rounds() -> None:
-    found = latency(BASE)
-    assert found.samples == [10.0, 10.0, 12.0, 30.0]
-    assert (found.p50, found.p90) == (11.0, pytest.approx(float(np.quantile([10, 10, 12, 30], 0.9))))
-
-
-def test_a_skipped_row_has_a_reason_and_no_numbers() -> None:
-    row = rows()[2]
-    assert (row.status, row.reason) == ("skipped", "it does not fit")
-    assert row.quality is row.latency_ms is row.speedup is row.drop_pp is None
-
-
-@pytest.mark.parametrize(
-    ("goal", "missed"),
-    [
-        (Goal(max_drop_pp=2.5, min_speedup=5.5, max_size_mb=1.0), []),
-        (Goal(max_drop_pp=2.0), ["drop 2.50 points, at most 2 allowed"]),
-        (Goal(min_speedup=6), ["5.50x faster, at least 6x wanted"]),
-        (Goal(max_size_mb=0.5), ["1.00 MB, at most 0.5 allowed"]),
-    ],
+MEASURED = Measured(
+    [measurement("base", BASE, SAMPLES, 8_000_000), measurement("small", SMALL, HALF, 1_000_000), SKIPPED],
+    {"cpu": Conditions(peak_gflops={"fp32": 1.0, "int8": 4.0})},
+    "today",
+    {},
 )
-def test_the_goal_is_judged_on_the_last_step(goal: Goal, missed: list[str]) -> None:
-    verdict = judge(goal, rows(), "int8")
-    assert verdict["missed"] == missed
-    assert verdict["met"] is (not missed)
+ENTRIES = [
+    Entry("teacher", "finetune", "cpu", "base", "onnx", 3.0),
+    Entry("int8", "quantize_onnx_dynamic", "cpu", "small", "onnx", 1.0, parent="teacher"),
+    Entry("nf4", "quantize_bnb", "cpu", "bnb", "torch_bnb", None, parent="teacher"),
+]
+TEXTS = [f"text {number}" for number in range(9)] + ["x" * 1000]
 
 
-def test_a_last_step_that_was_not_measured_misses_the_goal() -> None:
-    assert judge(Goal(min_speedup=1), rows(), "nf4")["missed"] == ["'nf4' was not measured on any target"]
+def held_out(metric: str = "accuracy") -> HeldOut:
+    return HeldOut(metric=metric, labels=LABELS, truth=TRUTH, key="k")
 
 
-def test_without_a_goal_there_is_no_verdict() -> None:
-    assert judge(None, rows(), "int8") == {"met": None, "missed": []}
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return build_rows(ENTRIES, MEASURED, {"cpu": "base"}, held_out(), TEXTS, margin_pp=1.0)
 
 
-def test_markdown_says_the_verdict_the_numbers_and_the_reasons() -> None:
-    text = render_markdown(report(Goal(min_speedup=6)))
-    assert "**Goal missed: 5.50x faster, at least 6x wanted.**" in text
-    assert "| int8 | 87.50% | +2.50 | 1.00 | 8.0x | 2.00 | 3.40 | 5.5x |" in text
-    assert "nf4 on cpu skipped: it does not fit" in text
-    assert "Note: one row is odd." in text
+def test_the_baseline_is_compared_with_nothing(rows: list[Row]) -> None:
+    assert rows[0].is_baseline
+    assert rows[0].versus_baseline is rows[0].bought is None
+    assert [row.is_baseline for row in rows] == [True, False, False]
 
 
-def test_json_holds_every_sample_and_reads_back() -> None:
-    original = report()
+def test_quality_has_wilsons_interval(rows: list[Row]) -> None:
+    quality = rows[0].quality
+    assert quality is not None
+    assert quality.value == 0.9
+    assert (quality.low, quality.high) == pytest.approx(proportion_confint(9, 10, method="wilson"), abs=1e-9)
+
+
+def test_a_row_is_held_against_the_baseline(rows: list[Row]) -> None:
+    found = rows[1].versus_baseline
+    assert found is not None
+    assert found.against == "teacher"
+    assert found.speedup is not None
+    assert (found.speedup.value, found.speedup.low, found.speedup.high) == (2.0, 2.0, 2.0)
+    assert found.speed_verdict == "faster"
+    assert (found.drop_pp.value, found.lost, found.gained, found.rows) == (20.0, 2, 0, 10)
+    assert found.agreement == 0.8
+    assert found.smaller == 8.0
+    assert found.mcnemar_p == 0.5  # two of two discordant rows on one side: 2 * (1/2)**2
+    assert found.quality_verdict == "inconclusive"  # ten rows tell little
+    assert rows[1].bought == found
+
+
+def test_latency_is_numpys_quantiles_over_all_rounds() -> None:
+    found = latency(SAMPLES, rows_a_call=4)
+    flat = [10, 10, 12, 30, 9, 11]
+    assert [found.p50, found.p90, found.p99] == pytest.approx(np.quantile(flat, [0.5, 0.9, 0.99]).tolist())
+    assert found.rows_per_second == pytest.approx(4000 / np.mean(flat))
+    assert found.rounds == SAMPLES
+
+
+def test_the_floor_is_what_the_arithmetic_takes_at_the_peak(rows: list[Row]) -> None:
+    assert rows[0].flops == 2e6
+    assert rows[0].floor_ms == pytest.approx(1.0 + 0.25)  # 10^6 operations at 10^9 a second, and at 4 x 10^9
+    assert rows[0].peak_share == pytest.approx(1.25 / 10.5)
+
+
+def test_a_format_without_a_measured_peak_has_no_floor() -> None:
+    unknown = Measured(MEASURED.measurements, {"cpu": Conditions(peak_gflops={"fp32": 1.0})}, "today", {})
+    row = build_rows(ENTRIES[:1], unknown, {"cpu": "base"}, held_out(), TEXTS, 1.0)[0]
+    assert row.flops is row.floor_ms is row.peak_share is None
+
+
+def test_quality_by_class_counts_each_class_alone(rows: list[Row]) -> None:
+    no, yes = rows[1].by_class
+    assert (no.name, no.rows, no.quality.value, no.baseline_quality) == ("no", 5, 0.6, 0.8)
+    assert (yes.name, yes.rows, yes.quality.value, yes.baseline_quality) == ("yes", 5, 0.8, 1.0)
+    assert no.f1 == pytest.approx(2 * 3 / (5 + 4))
+    assert yes.f1 == pytest.approx(2 * 4 / (5 + 6))
+
+
+def test_quality_by_length_splits_all_rows_once(rows: list[Row]) -> None:
+    slices = rows[1].by_length
+    assert sum(part.rows for part in slices) == 10
+    assert [part.name for part in slices] == ["3 to 4 tokens", "5 to 6 tokens", "7 to 8 tokens", "9 to 20 tokens"]
+    assert [part.rows for part in slices] == [3, 2, 2, 3]
+    assert slices[0].quality.value == pytest.approx(2 / 3)
+
+
+def test_rows_of_one_length_are_one_part() -> None:
+    same = measurement("base", BASE, SAMPLES, 1).model_copy(update={"row_tokens": [7] * 10})
+    only = Measured([same], MEASURED.conditions, "today", {})
+    row = build_rows(ENTRIES[:1], only, {"cpu": "base"}, held_out(), TEXTS, 1.0)[0]
+    assert [(part.name, part.rows) for part in row.by_length] == [("7 to 7 tokens", 10)]
+
+
+def test_flips_are_told_with_their_texts_the_surest_first(rows: list[Row]) -> None:
+    flips = rows[1].flips
+    assert [(flip.row, flip.truth, flip.before, flip.after) for flip in flips] == [
+        (9, "yes", "yes", "no"),
+        (2, "no", "no", "yes"),
+    ]
+    assert flips[0].confidence == pytest.approx(0.84)
+    assert flips[0].text == "x" * TEXT + "…"
+    assert all(flip.is_loss for flip in flips)
+
+
+def test_flips_are_not_without_end() -> None:
+    many = 3 * FLIPS
+    test = HeldOut(metric="accuracy", labels=LABELS, truth=[0] * many, key="k")
+
+    def said(artifact: str, label: int) -> Measurement:
+        whole = measurement(artifact, [label] * many, SAMPLES, 1)
+        return whole.model_copy(update={"confidences": [0.9] * many, "row_tokens": [3] * many})
+
+    measured = Measured([said("base", 0), said("small", 1)], MEASURED.conditions, "today", {})
+    row = build_rows(ENTRIES[:2], measured, {"cpu": "base"}, test, ["t"] * many, 1.0)[1]
+    assert row.versus_baseline is not None
+    assert (row.versus_baseline.lost, len(row.flips)) == (many, FLIPS)
+
+
+def test_macro_f1_is_scored_and_compared_by_resampling_rows() -> None:
+    row = build_rows(ENTRIES[:2], MEASURED, {"cpu": "base"}, held_out("f1_macro"), TEXTS, 1.0)[1]
+    assert row.quality is not None
+    expected = np.mean([2 * 3 / 9, 2 * 4 / 11])
+    assert row.quality.value == pytest.approx(expected)
+    assert row.quality.low is not None
+    assert row.quality.high is not None
+    assert row.quality.low < expected < row.quality.high
+    assert row.versus_baseline is not None
+    base = np.mean([2 * 4 / 9, 2 * 5 / 11])
+    assert row.versus_baseline.drop_pp.value == pytest.approx(100 * (base - expected))
+
+
+def test_a_skipped_row_has_a_reason_and_no_numbers(rows: list[Row]) -> None:
+    row = rows[2]
+    assert (row.status, row.reason) == ("skipped", "it does not fit")
+    assert row.quality is row.latency_ms is row.versus_baseline is row.bought is None
+
+
+def test_without_a_measured_baseline_nothing_is_compared() -> None:
+    row = build_rows(ENTRIES, MEASURED, {"cpu": "bnb"}, held_out(), TEXTS, 1.0)[1]
+    assert row.quality is not None
+    assert row.versus_baseline is None
+    assert row.flips == []
+
+
+def test_a_step_is_worth_what_the_chain_without_it_lacks(rows: list[Row]) -> None:
+    entries = [AblationEntry("int8", "cpu", "base"), AblationEntry("onnx", "cpu", reason="int8 reads onnx")]
+    int8, onnx = build_ablations(entries, MEASURED, rows, "int8", held_out(), 1.0)
+    assert int8.worth is not None
+    assert int8.worth.speedup is not None
+    assert (int8.worth.speedup.value, int8.worth.smaller, int8.worth.drop_pp.value) == (2.0, 8.0, 20.0)
+    assert int8.worth.against == "without int8"
+    assert int8.latency_ms == 10.5
+    assert (onnx.worth, onnx.reason) == (None, "int8 reads onnx")
+
+
+def test_a_report_reads_back_with_every_sample() -> None:
+    from tests.report.reports import sample_report
+
+    original = sample_report()
     again = Report.model_validate_json(original.model_dump_json())
     assert again == original
-    assert json.loads(original.model_dump_json())["rows"][0]["latency_ms"]["samples"] == [10.0, 10.0, 12.0, 30.0]
+    assert again.rows[0].latency_ms is not None
+    assert np.shape(again.rows[0].latency_ms.rounds) == (20, 10)

@@ -1,0 +1,1 @@
+"""Does the instrument read what is there?"""

@@ -1,0 +1,31 @@
+"""A worker whose model is a known sleep and a known allocation, read from `fake.json` in its folder."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.bench import worker
+from compress.recipe import Target
+from compress.runtimes import Predictor
+
+
+def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+    """A predictor that sleeps `sleep_ms` a call and holds `allocate_mb` million bytes."""
+    del target, hub_task, trust_remote_code, exclusive
+    known = json.loads((folder / "fake.json").read_text())
+    held = np.ones(1 + int(known["allocate_mb"] * 1e6), np.uint8)  # written, so that it is resident
+
+    def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+        time.sleep(known["sleep_ms"] / 1e3)
+        return np.full((len(batch["input_ids"]), 2), held[0], np.float32)
+
+    return predict
+
+
+if __name__ == "__main__":
+    worker.load = load  # type: ignore[attr-defined, assignment]  # the worker loads models by this name
+    worker.main()

@@ -1,0 +1,133 @@
+"""`compress compare`, `compress report`, and the gates of a pipeline, on reports that are made up."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from compress.report.files import read_report, write_report
+from compress.report.model import Report
+from tests.report.reports import sample_report
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    return save(sample_report(), tmp_path / "main")
+
+
+def save(report: Report, folder: Path) -> Path:
+    folder.mkdir()
+    write_report(report, folder)
+    return folder
+
+
+def test_a_report_reads_back(saved):
+    assert read_report(saved / "report.json") == sample_report()
+
+
+def test_report_prints_the_table_and_the_verdict(cli, saved):
+    said = cli("report", saved)
+    assert said.code == 0
+    assert "int8 against teacher: " in said.out
+    assert f"report: {saved / 'report.html'}, .md and .json" in said.out
+    assert max(len(line) for line in said.out.splitlines()) <= 120
+
+
+def test_report_in_json_is_the_file(cli, saved):
+    said = cli("report", saved, "--json")
+    assert (said.code, said.err) == (0, "")
+    assert Report.model_validate_json(said.out) == sample_report()
+
+
+@pytest.mark.parametrize(
+    ("limits", "missed"),
+    [
+        (["--max-drop-pp", "50", "--min-speedup", "2", "--max-size-mb", "20"], None),
+        (["--max-drop-pp", "0.1"], "missed: int8: drop 2.00 points, at most 0.1 allowed\n"),
+        (["--max-size-mb", "1"], "missed: int8: 13.60 MB, at most 1 allowed\n"),
+    ],
+)
+def test_a_missed_gate_ends_with_3_and_one_line(cli, saved, limits, missed):
+    said = cli("report", saved, *limits)
+    assert (said.code, said.err) == (3 if missed else 0, missed or "")
+
+
+def test_a_missed_speed_is_told_with_what_is_wanted(cli, saved):
+    said = cli("report", saved, "--min-speedup", "100")
+    assert said.code == 3
+    assert said.err.startswith("missed: int8: 1")
+    assert said.err.endswith("x faster, at least 100x wanted\n")
+
+
+def test_the_baseline_of_an_earlier_report_takes_the_place_of_the_teacher(cli, saved, tmp_path):
+    earlier = sample_report(steps=("teacher", "student", "pruned"))
+    folder = save(earlier.model_copy(update={"recipe": "before"}), tmp_path / "before")
+    said = cli("report", saved, "--baseline", folder / "report.json", "--max-drop-pp", "0.1")
+    assert said.code == 3
+    told, missed = said.err.splitlines()
+    assert told.startswith(f"int8 against pruned of {folder / 'report.json'}: 1.")
+    assert missed == "missed: int8: drop 0.50 points, at most 0.1 allowed"
+
+
+def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
+    earlier = sample_report(steps=("teacher", "student"))
+    folder = save(earlier.model_copy(update={"recipe": "before"}), tmp_path / "before")
+    said = cli("compare", folder, saved)
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.splitlines()
+    assert lines[0] == "int8 against before's student, 200 test rows"
+    assert lines[1].startswith("  speed    3.")
+    assert lines[1].endswith(" faster")
+    assert lines[2] == "  size     4.6x smaller"
+    assert "drop +1.50 (" in lines[4]
+    assert "McNemar p = 0.25" in lines[4]  # three of three flipped rows are lost: 2 * (1/2)**3
+    assert lines[5] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
+    assert lines[6].startswith("note: the two were timed in different runs")
+
+
+def test_a_comparison_in_json(cli, saved):
+    said = cli("compare", saved, saved, "--json")
+    found = json.loads(said.out)
+    assert (found["step"], found["lost"], found["gained"], found["agreement"]) == ("int8", 0, 0, 1.0)
+    assert found["speedup"]["low"] < 1 < found["speedup"]["high"]
+    assert found["speed_verdict"] in {"as fast", "inconclusive"}
+
+
+def test_runs_of_two_machines_are_not_compared_in_speed(cli, saved, tmp_path):
+    other = sample_report()
+    folder = save(other.model_copy(update={"host": {**other.host, "cpu": "another"}}), tmp_path / "other")
+    said = cli("compare", folder, saved, "--min-speedup", "1")
+    assert "  speed    speed not compared: not timed on one machine" in said.out
+    assert (said.code, said.err) == (3, "missed: int8: speed not compared, at least 1x wanted\n")
+
+
+def test_runs_on_other_rows_are_refused(refused, saved, tmp_path):
+    other = sample_report()
+    test = other.test.model_copy(update={"key": "8" * 64})
+    folder = save(other.model_copy(update={"test": test}), tmp_path / "other")
+    error = refused("compare", folder, saved)
+    assert error.what.endswith("were not scored on the same test rows with the same metric")
+    assert error.fix == "measure both on one data set: compress bench A B --data FILE"
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "fix"),
+    [
+        ("report nowhere", "there is no report 'nowhere'", "name a run's folder, or its report.json"),
+        ("report old.json", "'old.json' is not a report of this version of compress", "run or bench it again"),
+        ("report SAVED --baseline nowhere.json --min-speedup 1", "there is no report 'nowhere.json'", "name a run's"),
+        ("report SAVED --min-speedup 0", "in the options: 'min_speedup' is 0", ""),
+        ("compare SAVED nowhere", "'SAVED' and 'nowhere' are not of one kind", "give two runs"),
+        ("compare nowhere nowhere2 --data x.csv", "the model 'nowhere' does not exist", "checked"),
+        ("compare nowhere nowhere2", "there are no test rows", "add --data FILE"),
+        ("bench nowhere --data x.csv --target torch,thread=2", "in the target: unknown key 'thread'", "did you mean"),
+        ("bench nowhere --data x.csv --target torch,2", "'2' is no setting", "write RUNTIME,key=value,key=value"),
+        ("bench nowhere --data x.csv --target tensorrt", "in the target: tensorrt runs on device: cuda alone", ""),
+        ("bench nowhere --data x.csv --target torch --target torch", "the target 'torch' is given twice", "leave"),
+    ],
+)
+def test_wrong_options_are_refused(refused, saved, line, what, fix):
+    Path("old.json").write_text('{"recipe": "old", "rows": []}')
+    error = refused(*[str(saved) if word == "SAVED" else word for word in line.split()])
+    assert error.what.startswith(what.replace("SAVED", str(saved)))
+    assert error.fix.startswith(fix)

@@ -1,0 +1,90 @@
+"""The goal is judged by figures, and doubted by intervals."""
+
+import pytest
+
+from compress.measurement import Estimate
+from compress.recipe import Goal
+from compress.report.goal import judge
+from compress.report.model import Comparison, Row
+from compress.report.words import verdict
+from tests.report.reports import sample_report
+
+ROW = Row(
+    step="int8",
+    stage="s",
+    artifact="a",
+    measured_as="onnx",
+    target="cpu",
+    status="measured",
+    quality=Estimate(value=0.9),
+    size_bytes=1_000_000,
+)
+
+
+def against(speedup: Estimate | None = None) -> Comparison:
+    return Comparison(
+        against="teacher",
+        speedup=speedup or Estimate(value=5.5, low=5.0, high=6.0),
+        speed_verdict="faster",
+        drop_pp=Estimate(value=2.5, low=1.0, high=4.0),
+        margin_pp=1.0,
+        quality_verdict="worse",
+        mcnemar_p=0.01,
+        rows=100,
+        agreement=0.9,
+        lost=3,
+        gained=1,
+        smaller=8.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("goal", "missed", "doubts"),
+    [
+        (Goal(max_drop_pp=4, min_speedup=5, max_size_mb=1), [], []),
+        (Goal(max_drop_pp=2.5), [], ["the drop may be as large as 4.00 points, at most 2.5 allowed"]),
+        (Goal(max_drop_pp=2.0), ["drop 2.50 points, at most 2 allowed"], []),
+        (Goal(min_speedup=5.5), [], ["the speed-up may be as small as 5.00x, at least 5.5x wanted"]),
+        (Goal(min_speedup=6), ["5.50x faster, at least 6x wanted"], []),
+        (Goal(max_size_mb=0.5), ["1.00 MB, at most 0.5 allowed"], []),
+    ],
+)
+def test_the_goal_is_judged_and_doubted(goal: Goal, missed: list[str], doubts: list[str]) -> None:
+    found = judge(goal, ROW, against())
+    assert (found.missed, found.doubts, found.met) == (missed, doubts, not missed)
+
+
+def test_an_interval_that_is_not_known_is_a_doubt() -> None:
+    found = judge(Goal(min_speedup=2), ROW, against(Estimate(value=5.5)))
+    assert (found.met, found.doubts) == (True, ["the speed-up may be as small as unknown, at least 2x wanted"])
+
+
+def test_a_speed_that_was_not_compared_misses_its_goal() -> None:
+    compared = against().model_copy(update={"speedup": None})
+    assert judge(Goal(min_speedup=1), ROW, compared).missed == ["speed not compared, at least 1x wanted"]
+
+
+def test_a_last_step_that_was_not_measured_misses_the_goal() -> None:
+    lost = ROW.model_copy(update={"quality": None, "reason": "it died"})
+    assert judge(Goal(min_speedup=1), lost, None).missed == ["the last step was not measured: it died"]
+    assert judge(Goal(min_speedup=1), None, None).missed == ["the last step was not measured"]
+
+
+def test_the_baseline_itself_has_no_drop_and_no_speedup() -> None:
+    assert judge(Goal(max_drop_pp=0, min_speedup=1), ROW, None).met is True
+    assert judge(Goal(min_speedup=1.5), ROW, None).missed == ["1.00x faster, at least 1.5x wanted"]
+
+
+def test_without_a_goal_there_is_no_verdict() -> None:
+    found = judge(None, ROW, against())
+    assert (found.met, found.missed) == (None, [])
+    assert verdict(sample_report(goal=None)) == "no goal is set"
+
+
+def test_the_verdict_says_what_is_missed_or_in_doubt() -> None:
+    assert verdict(sample_report(goal=Goal(min_speedup=1000))).startswith("goal missed: ")
+    tight = sample_report()
+    found = tight.rows[-1].versus_baseline
+    assert found is not None
+    doubted = sample_report(goal=Goal(max_drop_pp=found.drop_pp.value + 0.01))
+    assert verdict(doubted).startswith("goal met, in doubt: the drop may be as large as ")

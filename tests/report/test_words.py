@@ -1,0 +1,102 @@
+"""The sentences that a person decides by."""
+
+import pytest
+
+from compress.measurement import Conditions, Estimate
+from compress.report.markdown import render_markdown
+from compress.report.model import Comparison
+from compress.report.words import headline, quality_words, reasons, size_words, speed_words, times, warnings
+from tests.report.reports import sample_report
+
+
+def comparison(**changes: object) -> Comparison:
+    found = sample_report().rows[-1].versus_baseline
+    assert found is not None
+    return found.model_copy(update=changes)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("better", "better: accuracy rose"),
+        ("no worse", "no worse: accuracy fell by less than 1 points, if at all"),
+        ("worse", "worse: accuracy fell"),
+        ("inconclusive", "inconclusive: 2,189 rows cannot tell whether accuracy fell"),
+    ],
+)
+def test_quality_is_said_in_words(verdict: str, words: str) -> None:
+    assert quality_words(comparison(quality_verdict=verdict, rows=2189), "accuracy") == words
+
+
+@pytest.mark.parametrize(
+    ("verdict", "speedup", "words"),
+    [
+        ("faster", (11.35, 11.1, 11.6), "11.3x (11.1 to 11.6) faster"),
+        ("slower", (0.5, 0.4, 0.8), "2.00x (1.25 to 2.50) slower"),
+        ("as fast", (1.01, 0.99, 1.03), "as fast: 1.01x (0.99 to 1.03)"),
+        ("inconclusive", (1.1, 0.9, 1.3), "speed inconclusive: 1.10x (0.90 to 1.30), the rounds cannot tell"),
+        ("inconclusive", (1.1, None, None), "speed inconclusive: 1.10x, the rounds cannot tell"),
+    ],
+)
+def test_speed_is_said_in_words(verdict: str, speedup: tuple[float, float | None, float | None], words: str) -> None:
+    value, low, high = speedup
+    found = comparison(speed_verdict=verdict, speedup=Estimate(value=value, low=low, high=high))
+    assert speed_words(found) == words
+
+
+def test_what_was_not_timed_together_is_not_compared() -> None:
+    assert speed_words(comparison(speedup=None)) == "speed not compared: not timed on one machine"
+    assert times(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("smaller", "words"), [(6.72, "6.7x smaller"), (0.5, "2.0x larger"), (1.0, "same size"), (1.003, "same size")]
+)
+def test_size_is_said_in_words(smaller: float, words: str) -> None:
+    assert size_words(comparison(smaller=smaller)) == words
+
+
+def test_the_headline_is_about_the_last_step_with_interval_and_verdict() -> None:
+    (sentence,) = headline(sample_report())
+    assert sentence.startswith("int8 against teacher: ")
+    for part in ("x (", ") faster; 6.7x smaller; accuracy drop +", " points, "):
+        assert part in sentence
+
+
+def test_several_targets_are_named() -> None:
+    sentences = headline(sample_report(targets=("cpu", "gpu")))
+    assert [" on cpu: " in sentences[0], " on gpu: " in sentences[1]] == [True, True]
+
+
+def test_a_bench_tells_of_every_folder() -> None:
+    report = sample_report().model_copy(update={"recipe_text": None})
+    assert [sentence.split()[0] for sentence in headline(report)] == ["student", "pruned", "onnx", "int8"]
+
+
+def test_what_makes_figures_unsure_is_a_warning() -> None:
+    report = sample_report()
+    assert warnings(report) == []
+    report.conditions["cpu"] = Conditions(harness_cpu_pct=2.0, competing_cores=0.8, steal_pct=3.0)
+    report.rows[0].peak_share = 1.2
+    assert warnings(report) == [
+        "cpu: other processes kept 0.8 cores busy while it was measured",
+        "cpu: the hypervisor took 3.0% of the time away",
+        "cpu: the measuring itself used 2.0% of a core",
+        "teacher on cpu reads faster than the machine's arithmetic peak allows (120%): the measurement is wrong",
+    ]
+
+
+def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
+    report = sample_report(failed={"pruned": "killed by signal 9: probably out of memory"})
+    text = render_markdown(report)
+    assert text.startswith("# r8-quickstart\n\n**Goal ")
+    assert "- pruned on cpu failed: killed by signal 9: probably out of memory" in text
+    assert reasons(report.rows) == ["pruned on cpu failed: killed by signal 9: probably out of memory"]
+    found = report.rows[-1].versus_baseline
+    assert found is not None
+    assert f"| {found.drop_pp.value:+.2f} ({found.drop_pp.low:+.2f} to {found.drop_pp.high:+.2f}) |" in text
+    assert "What each step bought" in text
+    assert "What each step was worth" in text
+    assert "Note: 3 test rows stand in train as well (overlap: allow)." in text
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(line.count("|") in {6, 11} for line in tables), "a table's rows have one number of columns"
