@@ -1,0 +1,230 @@
+"""The report as one page that opens without a network: styles, script, plotly and all figures are in the file."""
+
+import importlib.resources
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from compress.report import words
+from compress.report.charts import make_charts
+from compress.report.figure import Chart, unique
+from compress.report.model import Flip, GoalVerdict, Report, Row
+from compress.report.tables import (
+    Cell,
+    Table,
+    ablation_table,
+    detail_table,
+    drop_cell,
+    main_table,
+    speed_cell,
+    with_interval,
+)
+
+SHORT_KEY = 12
+"""Characters of an artifact's key that the page shows."""
+HOST = {"cpu": "processor", "isa": "instruction sets", "memory_bytes": "memory"}
+"""Names of a machine's facts that need other words on the page."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A figure that stands out, with its interval or what else belongs to it, and the verdict."""
+
+    label: str
+    figure: Cell
+    small: str = ""
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The rows on which a step and the baseline differ.
+
+    Attributes:
+        lost: those that only the baseline has right.
+        all_lost: how many there are; `lost` may hold fewer.
+    """
+
+    step: str
+    lost: list[Flip]
+    gained: list[Flip]
+    all_lost: int
+    all_gained: int
+
+
+@dataclass(frozen=True)
+class TargetPart:
+    """A target's part of the page."""
+
+    name: str
+    anchor: str
+    description: str
+    tiles: list[Tile]
+    tables: list[Table]
+    charts: list[Chart]
+    flips: list[Flips]
+
+
+def render_html(report: Report) -> str:
+    """The whole page, about 5 MB of text; no address outside of it is ever fetched."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(_part),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    targets = [_target_part(report, target, number) for number, target in enumerate(report.targets, 1)]
+    return environment.get_template("page.html.j2").render(
+        report=report,
+        words=words,
+        metric=words.METRICS.get(report.test.metric, report.test.metric),
+        state=goal_state(report.goal),
+        goal=goal_words(report.goal),
+        targets=targets,
+        figures={f"{part.anchor}-{chart.name}": chart.figure for part in targets for chart in part.charts},
+        ablations=_ablations(report),
+        margin=next((row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline), None),
+        conditions=_conditions(report),
+        host=_host(report.host),
+        task=_facts(report.task),
+        config=_config,
+        short_key=lambda key: key[:SHORT_KEY],
+        sentence=lambda told: told[:1].upper() + told[1:],
+        css=Markup(_part("page.css")),
+        script=Markup(_part("page.js")),
+        plotly=Markup(_plotly()),
+    )
+
+
+def goal_state(goal: GoalVerdict) -> str:
+    """`met`, `doubt`, `missed`, or `none` without a goal."""
+    if goal.met is None:
+        return "none"
+    if not goal.met:
+        return "missed"
+    return "doubt" if goal.doubts else "met"
+
+
+def goal_words(goal: GoalVerdict) -> str:
+    """What was asked for, in one line; empty without a goal."""
+    parts = []
+    if goal.max_drop_pp is not None:
+        parts.append(f"a drop of at most {goal.max_drop_pp:g} points")
+    if goal.min_speedup is not None:
+        parts.append(f"at least {goal.min_speedup:g}x faster")
+    if goal.max_size_mb is not None:
+        parts.append(f"at most {goal.max_size_mb:g} MB")
+    return ", ".join(parts)
+
+
+def _part(name: str) -> str:
+    return (importlib.resources.files("compress.report") / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    source = importlib.resources.files("plotly") / "package_data" / "plotly.min.js"
+    return source.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _target_part(report: Report, target: str, number: int) -> TargetPart:
+    rows = report.on(target)
+    measured = [row for row in rows if row.latency_ms is not None]
+    tables = [main_table(report, target)] + ([detail_table(report, target)] if measured else [])
+    flips = [_flips(name, row) for name, row in unique(measured) if row.flips]
+    return TargetPart(
+        name=target,
+        anchor=f"target-{number}",
+        description=words.describe_target(report, target).removeprefix(f"{target}: "),
+        tiles=_tiles(rows[-1], report) if rows else [],
+        tables=tables if rows else [],
+        charts=make_charts(report, target),
+        flips=flips,
+    )
+
+
+def _tiles(row: Row, report: Report) -> list[Tile]:
+    """The last step at a glance."""
+    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    found, latency = row.versus_baseline, row.latency_ms
+    if latency is None:
+        return []
+    tiles = []
+    if found is not None:
+        if found.speedup is not None:
+            tiles.append(Tile("times faster", speed_cell(found)))
+        tiles.append(Tile(f"{metric} drop, points", drop_cell(found, report.test.metric)))
+    tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
+    tiles.append(Tile("median latency", Cell(f"{latency.p50:.3g} ms"), f"p99 {latency.p99:.3g} ms"))
+    told = f"{found.smaller:.1f}x smaller" if found else "all files that ship"
+    tiles.append(Tile("size", Cell(f"{row.size_bytes / 1e6:.1f} MB"), told))
+    return tiles
+
+
+def _flips(name: str, row: Row) -> Flips:
+    lost = [flip for flip in row.flips if flip.is_loss]
+    gained = [flip for flip in row.flips if not flip.is_loss]
+    found = row.versus_baseline
+    return Flips(name, lost, gained, found.lost if found else len(lost), found.gained if found else len(gained))
+
+
+def _ablations(report: Report) -> list[tuple[str, Table]]:
+    """Target and table, for the targets where steps were left out."""
+    found = []
+    for target in report.targets:
+        there = [ablation for ablation in report.ablations if ablation.target == target]
+        if there:
+            found.append((target, ablation_table(there, report)))
+    return found
+
+
+def _conditions(report: Report) -> dict[str, list[tuple[str, str]]]:
+    """Target -> what went on while it was measured."""
+    found = {}
+    for target, state in report.conditions.items():
+        clock = None if state.clock_mhz is None else f"{state.clock_mhz:,.0f} MHz"
+        facts = [
+            ("clock", clock),
+            ("cores that others kept busy", _rounded(state.competing_cores, "")),
+            ("the measuring's own use of a core", _rounded(state.harness_cpu_pct, "%")),
+            ("time taken by the hypervisor", _rounded(state.steal_pct, "%")),
+            *((f"measured peak, {kind}", f"{rate:,.0f} GFLOP/s") for kind, rate in state.peak_gflops.items()),
+        ]
+        found[target] = [(name, value or "not known") for name, value in facts]
+    return found
+
+
+def _rounded(value: float | None, unit: str) -> str | None:
+    return None if value is None else f"{value:.2f}{unit}"
+
+
+def _host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The machine's facts; memory in gigabytes."""
+    facts = {HOST.get(name, name): value for name, value in host.items()}
+    if isinstance(facts.get("memory"), int):
+        facts["memory"] = f"{facts['memory'] / 1e9:.1f} GB"
+    return _facts(facts)
+
+
+def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Names and values for people to read."""
+    told = []
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{key} {item}" for key, item in value.items())
+        elif isinstance(value, list | tuple):
+            text = ", ".join(str(item) for item in value)
+        else:
+            text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+        told.append((name.replace("_", " "), text or "none"))
+    return told
+
+
+def _config(config: Mapping[str, Any]) -> str:
+    """A step's settings on one line; those that are not set are left out."""
+    dumped = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
+    return ", ".join(f"{name}: {value}" for name, value in dumped.items() if config[name] is not None)
