@@ -215,15 +215,26 @@ def bench_folders(
         for target in targets
     ]
     names = _names(folders)
-    entries = [
-        Entry(name, "source", target, artifact.key, artifact.format)
-        for target in targets
-        for name, artifact in zip(names, artifacts, strict=True)
-    ]
+    entries = []
+    for target, settings in targets.items():
+        for name, artifact in zip(names, artifacts, strict=True):
+            is_onnx = artifact.format == "onnx"
+            if settings.reads_onnx == is_onnx or all(other.reads_onnx != is_onnx for other in targets.values()):
+                entries.append(Entry(name, "source", target, artifact.key, artifact.format))
     measured = Measured([*taken, *failed], conditions, _now(), host_facts())
     baselines = dict.fromkeys(targets, artifacts[0].key)
     report = _report("bench", task, targets, names[0], entries, baselines, measured, None)
     return report.model_copy(update={"seed": seed, "command": command})
+
+
+def formats_of(folders: Sequence[Path]) -> list[str]:
+    """The format of each model folder.
+
+    Raises:
+        InputError: a folder is no model.
+    """
+    sources = Sources()
+    return [format_of(sources.model(str(folder), Origin().path).path) for folder in folders]
 
 
 def _task_for(
@@ -304,7 +315,7 @@ def _report(
         baseline=baseline,
         goal=judge(None, None, None),
         notes=list(task.notes),
-        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal)),
+        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal), targets),
     )
 
 

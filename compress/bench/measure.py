@@ -2,18 +2,18 @@
 
 import json
 import random
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from compress.bench.conditions import Watch
 from compress.bench.machine import peak_gflops
+from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
 from compress.errors import CompressError
 from compress.files import folder_bytes
@@ -27,58 +27,7 @@ from compress.tasks import Task
 
 WORKER = (sys.executable, "-P", "-m", "compress.bench.worker")
 SAMPLES = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
-
-Status = Literal["measured", "skipped", "failed"]
-
-
-@dataclass
-class _Worker:
-    """A running worker process and what it answered so far."""
-
-    artifact: Artifact
-    target: str
-    process: "subprocess.Popen[str]"
-    log: Path
-    facts: dict[str, Any] = field(default_factory=dict)
-    samples: dict[str, list[list[float]]] = field(default_factory=lambda: {name: [] for name in SAMPLES})
-    logits: Any = None
-    status: Status = "measured"
-    reason: str | None = None
-
-    def ask(self, command: dict[str, Any]) -> dict[str, Any] | None:
-        """Send a command and sleep until its answer; None if the process gave up or died, with its reason kept."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(command) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # why it went is in its answer, or in its end
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any] | None:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line:
-            self._died()
-            return None
-        answer: dict[str, Any] = json.loads(line)
-        for status in ("skipped", "failed"):
-            if status in answer:
-                self.status, self.reason = status, answer[status]
-                return None
-        return answer
-
-    def _died(self) -> None:
-        code = self.process.wait()
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        last = lines[-1][:300] if lines else "no message"
-        self.status = "failed"
-        self.reason = _signal(-code) if code < 0 else f"exit code {code}: {last}"
-
-
-def _signal(number: int) -> str:
-    meaning = {9: ": probably out of memory", 11: ": segmentation fault", 6: ": aborted", 4: ": illegal instruction"}
-    return f"killed by signal {number}{meaning.get(number, '')}"
+MEASURING = "measuring"
 
 
 @dataclass(frozen=True)
@@ -98,10 +47,32 @@ class Bench:
     worker: Sequence[str] = WORKER
 
 
+@dataclass
+class _Pair:
+    """An artifact on a target, and what its worker answered so far."""
+
+    artifact: Artifact
+    name: str
+    target: Target
+    process: WorkerProcess
+    facts: dict[str, Any] = field(default_factory=dict)
+    samples: dict[str, list[list[float]]] = field(default_factory=lambda: {name: [] for name in SAMPLES})
+    logits: Any = None
+
+    @property
+    def scored_as(self) -> tuple[object, ...]:
+        """What its outputs on all rows depend on: not on threads, nor on the fixed length."""
+        target = self.target
+        return self.artifact.key, target.runtime, target.device, target.precision, target.batch_size
+
+
 def measure(
     artifacts: Sequence[Artifact], targets: Mapping[str, Target], bench: Bench
 ) -> tuple[list[Measurement], dict[str, Conditions]]:
     """Measure all pairs of artifact and target.
+
+    Every pair has a worker process of its own, which stays alive until the last round, so that the machine's drift
+    falls on all alike; between its turns it sleeps.
 
     Args:
         artifacts: each once.
@@ -111,87 +82,81 @@ def measure(
         skipped with its reason; what dies is failed with its reason, and the others go on.
     """
     done: dict[tuple[str, str], Measurement] = {}
-    conditions: dict[str, Conditions] = {}
-    scored: dict[tuple[Any, ...], Any] = {}
+    watches = {name: Watch() for name in targets}
     with tempfile.TemporaryDirectory(prefix="compress-bench-") as scratch:
-        for name, target in targets.items():
-            on_target = _OnTarget(name, target, bench, Path(scratch), scored)
-            runnable = []
-            for artifact in artifacts:
-                refused = on_target.refuse(artifact)
+        measuring = _Measuring(bench, Path(scratch))
+        wanted = []
+        for artifact in artifacts:
+            for name, target in targets.items():
+                refused = measuring.refuse(artifact, name, target)
                 if refused is None:
-                    runnable.append(artifact)
+                    wanted.append((artifact, name, target))
                 else:
                     done[artifact.key, name] = refused
-            for worker in on_target.run(runnable):
-                done[worker.artifact.key, name] = on_target.result(worker)
-            kinds = {kind for (_, on), found in done.items() if on == name for kind in found.flops}
-            peaks = peak_gflops(kinds, target.threads, target.device)
-            conditions[name] = on_target.watch.conditions(peaks)
+        for pair in measuring.run(wanted, watches):
+            done[pair.artifact.key, pair.name] = measuring.result(pair)
+    conditions = {}
+    for name, target in targets.items():
+        kinds = {kind for (_, on), found in done.items() if on == name for kind in found.flops}
+        conditions[name] = watches[name].conditions(peak_gflops(kinds, target.threads, target.device))
     return [done[artifact.key, name] for artifact in artifacts for name in targets], conditions
 
 
-class _OnTarget:
-    """The measuring of some artifacts on one target."""
+class _Measuring:
+    """The measuring of pairs with files in a scratch folder."""
 
-    def __init__(
-        self, name: str, target: Target, bench: Bench, scratch: Path, scored: dict[tuple[Any, ...], Any]
-    ) -> None:
-        self.name, self.target, self.bench, self.scratch = name, target, bench, scratch
-        self.scored = scored  # outputs on all rows do not depend on a target's threads and sequence length
-        self.watch = Watch()
+    def __init__(self, bench: Bench, scratch: Path) -> None:
+        self.bench, self.scratch = bench, scratch
+        self.scored: dict[tuple[object, ...], Any] = {}
 
-    def refuse(self, artifact: Artifact) -> Measurement | None:
-        """Why nothing is started for an artifact, or None if a worker can try."""
-        reason = why_not(artifact.format, self.target)
+    def refuse(self, artifact: Artifact, name: str, target: Target) -> Measurement | None:
+        """Why nothing is started for a pair, or None if a worker can try."""
+        reason = why_not(artifact.format, target)
         if reason is not None:
-            return _empty(artifact, self.name, "skipped", reason)
+            return _empty(artifact, name, "skipped", reason)
         try:
             self._rows(artifact)
         except CompressError as error:  # its tokenizer is not there, or cannot be read
-            return _empty(artifact, self.name, "failed", error.what)
+            return _empty(artifact, name, "failed", error.what)
         return None
 
-    def run(self, artifacts: Sequence[Artifact]) -> list[_Worker]:
+    def run(self, wanted: Sequence[tuple[Artifact, str, Target]], watches: Mapping[str, Watch]) -> list[_Pair]:
         """Start a worker for each, let them take turns, and end them."""
-        workers: list[_Worker] = []
+        pairs: list[_Pair] = []
         rounds = self.bench.spec.rounds
-        total = len(artifacts) * (1 + rounds)
-        what = f"measuring on {self.name}"
+        total = len(wanted) * (1 + rounds)
         order = random.Random(self.bench.seed)
         try:
-            for artifact in artifacts:
-                self.bench.progress(what, len(workers), total)
-                workers.append(self._start(artifact))
+            for artifact, name, target in wanted:
+                self.bench.progress(MEASURING, len(pairs), total)
+                pairs.append(self._start(artifact, name, target))
             for turn in range(rounds):
-                alive = [worker for worker in workers if worker.status == "measured"]
-                for count, worker in enumerate(order.sample(alive, len(alive))):
-                    self._round(worker, turn)
-                    self.bench.progress(what, len(workers) + turn * len(workers) + count + 1, total)
-            for worker in workers:
+                alive = [pair for pair in pairs if pair.process.status == "measured"]
+                for count, pair in enumerate(order.sample(alive, len(alive))):
+                    with watches[pair.name].round(pair.process.pid):
+                        answer = pair.process.ask({"do": "round", "turn": turn})
+                    if answer is not None:
+                        for kind in SAMPLES:
+                            pair.samples[kind].append(answer[kind])
+                    self.bench.progress(MEASURING, len(pairs) + turn * len(pairs) + count + 1, total)
+            for pair in pairs:
                 for command in ("memory", "flops"):
-                    if worker.status == "measured":
-                        worker.facts |= worker.ask({"do": command}) or {}
-            if workers:
-                self.bench.progress(what, total, total)
+                    pair.facts |= pair.process.ask({"do": command}) or {}
+            if pairs:
+                self.bench.progress(MEASURING, total, total)
         finally:
-            for worker in workers:
-                worker.process.kill()
-                worker.process.communicate()
-        return workers
+            for pair in pairs:
+                pair.process.end()
+        return pairs
 
-    def _start(self, artifact: Artifact) -> _Worker:
+    def _start(self, artifact: Artifact, name: str, target: Target) -> _Pair:
         """Start a worker, let it load and warm up, and take its outputs on all rows."""
         rows = self._rows(artifact)
-        log = self.scratch / f"{artifact.key[:16]}-{self.name}.log"
-        with log.open("w") as errors:
-            process = subprocess.Popen(
-                self.bench.worker, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-            )
-        worker = _Worker(artifact, self.name, process, log)
+        stem = f"{artifact.key[:16]}-{name}"
+        pair = _Pair(artifact, name, target, WorkerProcess(self.bench.worker, self.scratch / f"{stem}.log"))
         job = {
             "folder": str(artifact.path.resolve()),
-            "target": self.target.model_dump(),
+            "target": target.model_dump(),
             "rows": str(rows),
             "hub_task": self.bench.task.hub_task,
             "trust_remote_code": self.bench.trust_remote_code,
@@ -199,23 +164,13 @@ class _OnTarget:
             "warmup": self.bench.spec.warmup,
             "samples": self.bench.spec.samples,
         }
-        worker.facts |= worker.ask(job) or {}
-        if worker.status != "measured":
-            return worker
-        target = self.target
-        same = (artifact.key, target.runtime, target.device, target.precision, target.batch_size)
-        out = self.scratch / f"{artifact.key[:16]}-{self.name}.npy"
-        if same not in self.scored and worker.ask({"do": "quality", "out": str(out)}) is not None:
-            self.scored[same] = np.load(out, allow_pickle=False)
-        worker.logits = self.scored.get(same)
-        return worker
-
-    def _round(self, worker: _Worker, turn: int) -> None:
-        with self.watch.round(worker.process.pid):
-            answer = worker.ask({"do": "round", "turn": turn})
-        if answer is not None:
-            for name in SAMPLES:
-                worker.samples[name].append(answer[name])
+        pair.facts |= pair.process.ask(job) or {}
+        if pair.scored_as not in self.scored:
+            out = self.scratch / f"{stem}.npy"
+            if pair.process.ask({"do": "quality", "out": str(out)}) is not None:
+                self.scored[pair.scored_as] = np.load(out, allow_pickle=False)
+        pair.logits = self.scored.get(pair.scored_as)
+        return pair
 
     def _rows(self, artifact: Artifact) -> Path:
         """The test rows as texts and in the artifact's own tokens, as a file that its worker reads."""
@@ -227,27 +182,27 @@ class _OnTarget:
             path.write_text(json.dumps({"rows": rows, "texts": texts, "pairs": pairs}), encoding="utf-8")
         return path
 
-    def result(self, worker: _Worker) -> Measurement:
+    def result(self, pair: _Pair) -> Measurement:
         """What the worker's answers come to."""
-        task = self.bench.task
-        if worker.status == "measured" and not np.isfinite(worker.logits).all():
-            worker.status, worker.reason = "failed", "the model's outputs are not finite numbers"
-        empty = _empty(worker.artifact, worker.target, worker.status, worker.reason)
-        if worker.status != "measured":
+        task, status, reason = self.bench.task, pair.process.status, pair.process.reason
+        if status == "measured" and not np.isfinite(pair.logits).all():
+            status, reason = "failed", "the model's outputs are not finite numbers"
+        empty = _empty(pair.artifact, pair.name, status, reason)
+        if status != "measured":
             return empty
-        rows = json.loads(self._rows(worker.artifact).read_text(encoding="utf-8"))["rows"]
-        predictions, confidences = task.predict(worker.logits)
+        rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
+        predictions, confidences = task.predict(pair.logits)
         return empty.model_copy(
             update={
                 "metric": task.spec.metric,
                 "quality": task.score(predictions, task.truth(task.test)),
                 "predictions": predictions,
                 "confidences": confidences,
-                "parameters": count_parameters(worker.artifact.path, worker.artifact.format),
-                "batch_size": self.target.batch_size,
+                "parameters": count_parameters(pair.artifact.path, pair.artifact.format),
+                "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
-                **worker.samples,
-                **worker.facts,
+                **pair.samples,
+                **pair.facts,
             }
         )
 

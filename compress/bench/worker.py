@@ -4,7 +4,7 @@ It speaks lines of JSON with its parent. The first line it reads is the job; the
 
     {"do": "quality", "out": FILE}    run all rows, write the outputs there as .npy
     {"do": "round", "turn": N}        answer with one round of samples
-    {"do": "memory"}                  answer with the memory that it took
+    {"do": "memory"}                  answer with the largest memory that it took
     {"do": "flops"}                   answer with the arithmetic of one call
     {"do": "stop"}                    end
 
@@ -79,7 +79,7 @@ class _Worker:
         self.tokenizer = load_tokenizer(self.folder)
         self.fixed = fixed_batches(self.rows, self.tokenizer, self.target, job["samples"])
         start_memory = psutil.Process().memory_info().rss
-        self.device_used = _device_bytes_used(self.target)
+        device_used = _device_bytes_used(self.target)
         start = time.perf_counter_ns()
         self.predict = load(
             self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
@@ -89,7 +89,13 @@ class _Worker:
         for index in range(job["warmup"]):
             self.predict(self.fixed[index % len(self.fixed)])
             self.predict(self.real_batch(index))
-        self.started = {"load_ms": load_ms, "first_call_ms": first_call_ms, "start_memory_bytes": start_memory}
+        on_device = _device_bytes_used(self.target)
+        self.started = {
+            "load_ms": load_ms,
+            "first_call_ms": first_call_ms,
+            "start_memory_bytes": start_memory,
+            "gpu_memory_bytes": None if on_device is None or device_used is None else on_device - device_used,
+        }
 
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """The answer to one command."""
@@ -100,9 +106,7 @@ class _Worker:
         if command["do"] == "round":
             return self.round(command["turn"])
         if command["do"] == "memory":
-            used = _device_bytes_used(self.target)
-            on_device = None if used is None or self.device_used is None else used - self.device_used
-            return {"peak_memory_bytes": peak_memory_bytes(), "gpu_memory_bytes": on_device}
+            return {"peak_memory_bytes": peak_memory_bytes()}
         return {"flops": self.flops()}
 
     def round(self, turn: int) -> dict[str, Any]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from compress.report.model import Report
 
 KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+RUNTIMES = (("onnxruntime", True), ("torch", False))
+"""What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
 GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 
@@ -58,7 +60,7 @@ def measuring_options() -> list[inspect.Parameter]:
     target = typer.Option(
         "--target",
         help="A runtime, then settings: openvino,threads=4,batch_size=8. May be repeated; the options below "
-        "are the defaults of all.",
+        "are the defaults of all. Left out: onnxruntime for ONNX folders, torch for the others.",
         metavar="RUNTIME,…",
     )
     seed = typer.Option("--seed", help="Seed of the order of turns.")
@@ -99,7 +101,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
 def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: str, *, quiet: bool) -> "Report":
     """The report of model folders, measured with the options of `measuring_options`."""
     from compress.cli.console import Terminal
-    from compress.measuring import bench_folders
+    from compress.measuring import bench_folders, formats_of
     from compress.recipe import BenchSpec, Target, TaskSpec
     from compress.validation import Origin, validate
 
@@ -110,6 +112,9 @@ def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: s
     settings = {name: value for name, value in given.items() if name not in KEPT}
     seed, specs = settings.pop("seed"), settings.pop("target") or []
     defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
+    if not specs and "runtime" not in defaults:
+        formats = formats_of(artifacts)
+        specs = [runtime for runtime, is_onnx in RUNTIMES if any((item == "onnx") == is_onnx for item in formats)]
     origin = Origin()
     with Terminal(quiet=quiet) as terminal:
         return bench_folders(

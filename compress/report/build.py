@@ -7,6 +7,7 @@ import numpy as np
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
 from compress.ops.scores import SCORES
+from compress.recipe import Target
 from compress.report.model import Ablation, AblationEntry, Comparison, Entry, Flip, HeldOut, Latency, Row, Slice
 
 FLIPS = 40
@@ -24,12 +25,15 @@ def build_rows(
     test: HeldOut,
     texts: Sequence[str],
     margin_pp: float,
+    targets: Mapping[str, Target] | None = None,
 ) -> list[Row]:
     """One row an entry, by target and then in the entries' order.
 
     Args:
         baselines: target -> artifact key of the baseline there.
         texts: of each test row, for the rows that flipped.
+        targets: by name; a baseline that does not run on a target stands for itself there from the first other
+            target of the same batch size and length.
     """
     by_pair = {(found.artifact, found.target): found for found in measured.measurements}
     rows: list[Row] = []
@@ -42,7 +46,7 @@ def build_rows(
         if row.quality is None:
             continue
         same_target = [other for other in rows if other.target == row.target and other.quality is not None]
-        base = next((other for other in same_target if other.is_baseline), None)
+        base = next((other for other in same_target if other.is_baseline), None) or _elsewhere(row, rows, targets or {})
         before = next((other for other in same_target if other.step == row.parent), None)
         found = by_pair[row.artifact, row.target]
         row.by_class = _by_class(row, base, test)
@@ -53,6 +57,18 @@ def build_rows(
         if before is not None:
             row.bought = compare(before, row, test, margin_pp)
     return rows
+
+
+def _elsewhere(row: Row, rows: Sequence[Row], targets: Mapping[str, Target]) -> Row | None:
+    """The baseline's row on another target that does the same work a call."""
+
+    def work(name: str) -> tuple[int, int] | None:
+        spec = targets.get(name)
+        return (spec.batch_size, spec.sequence_length) if spec else None
+
+    measured = [other for other in rows if other.is_baseline and other.quality is not None]
+    found = next((other for other in measured if work(other.target) == work(row.target)), None)
+    return found.model_copy(update={"step": f"{found.step} on {found.target}"}) if found else None
 
 
 def build_ablations(

@@ -91,7 +91,7 @@ def headline(report: Report) -> list[str]:
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = METRICS.get(report.test.metric, report.test.metric)
         sentences.append(
-            f"{row.step} against {report.baseline}{place}: {speed_words(found)}; {size_words(found)}; {metric} drop "
+            f"{row.step} against {found.against}{place}: {speed_words(found)}; {size_words(found)}; {metric} drop "
             f"{drop(found)} points, {quality_words(found, report.test.metric)}"
         )
     return sentences
@@ -111,8 +111,9 @@ def describe_target(report: Report, target: str) -> str:
     """What was measured where, in one line."""
     spec = report.targets[target]
     precision = "" if spec.get("precision", "fp32") == "fp32" else f" in {spec['precision']}"
+    name = "" if target == spec["runtime"] else f"{target}: "
     return (
-        f"{target}: {spec['runtime']} on {spec['device']}{precision}, {spec['threads']} threads, "
+        f"{name}{spec['runtime']} on {spec['device']}{precision}, {spec['threads']} threads, "
         f"batch {spec['batch_size']}, {spec['sequence_length']} tokens"
     )
 

@@ -1,6 +1,7 @@
 """PyTorch eager, on CPU and CUDA; also models with bitsandbytes weights."""
 
 import inspect
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.recipe import Target
-from compress.runtimes import CannotRunError, Predictor
+from compress.runtimes import CannotRunError, Predictor, cores_for
 
 FORMATS = ("torch", "torch_bnb")
 
@@ -51,6 +52,8 @@ def load_through(
 
     if exclusive:
         torch.set_num_threads(target.threads)
+        if cores := cores_for(target):
+            os.sched_setaffinity(0, cores)
     if target.precision != "fp32" and "quantization_config" in read_config(folder):
         raise CannotRunError("bitsandbytes weights bring their own precision", where=str(folder))
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[target.precision]
