@@ -1,0 +1,248 @@
+"""What this machine's arithmetic can do: single kernels, timed alone in a fresh process.
+
+The best rate of matrix products is the peak that a model's latency is held against: a model that beats it was
+measured wrongly. `compress doctor` shows the same kernels at the shapes of an encoder.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from compress.errors import CompressError
+
+Device = Literal["cpu", "cuda"]
+PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))
+"""(rows, inputs, outputs) among which the peak is looked for."""
+ONNX_KINDS = ("fp32", "int8", "int8_dynamic", "4bit", "4bit_float", "onnx_fp16")
+SECONDS = 0.2
+PASSES = 2
+"""Every kernel gets its time in so many turns, apart from each other: other work that comes and goes meets one."""
+BLOCK = 32
+CALL_OPERATIONS, CALL_WEIGHTS = 5e7, 1e7
+"""A call of small products holds several, up to so many operations and weights: see `_products_in_call`."""
+
+
+class Kernel(NamedTuple):
+    """A matrix product of (rows, inputs) with constant (inputs, outputs).
+
+    Attributes:
+        kind: `fp32`; `int8` (unsigned activations, signed weights); `int8_dynamic` (the same with its activations
+            rounded and its results scaled, as dynamic quantization runs it); `4bit` (MatMulNBits, accuracy_level 4,
+            blocks of 32); `4bit_float` (accuracy_level left out); `onnx_fp16`; through torch: `fp16`, `bf16`, and
+            any on CUDA.
+        threads: inside the product.
+    """
+
+    kind: str
+    rows: int
+    inputs: int
+    outputs: int
+    threads: int
+    device: Device = "cpu"
+
+    @property
+    def operations(self) -> float:
+        """Multiplications and additions."""
+        return 2.0 * self.rows * self.inputs * self.outputs
+
+
+def time_kernels(
+    kernels: Sequence[Kernel], seconds: float = SECONDS, progress: Callable[[int, int], None] = lambda *_: None
+) -> list[float]:
+    """Best rate of each kernel in 10^9 operations a second, in one fresh process.
+
+    Args:
+        seconds: for each kernel.
+        progress: told how many of how many turns are done.
+
+    Raises:
+        CompressError: the process died.
+    """
+    best = [0.0] * len(kernels)
+    if not kernels:
+        return best
+    command = [sys.executable, "-P", "-m", "compress.bench.machine"]
+    job = json.dumps({"kernels": kernels, "seconds": seconds})
+    with tempfile.TemporaryFile("w+") as errors:
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(job)
+            process.stdin.close()
+            for done, line in enumerate(process.stdout):
+                index, rate = json.loads(line)
+                best[index] = max(best[index], rate)
+                progress(done + 1, PASSES * len(kernels))
+        if process.returncode != 0:
+            errors.seek(0)
+            last = next(iter(reversed(errors.read().strip().splitlines())), "no message")
+            raise CompressError(f"timing this machine's kernels failed: {last[:300]}", fix="run it again with --debug")
+    return best
+
+
+def peak_gflops(kinds: Iterable[str], threads: int, device: Device) -> dict[str, float]:
+    """The measured arithmetic peak of each number format, in 10^9 operations a second."""
+    wanted = sorted(set(kinds))
+    shapes = PEAK_SHAPES if device == "cpu" else ((4096, 4096, 4096),)
+    kernels = [Kernel(kind, *shape, threads, device) for kind in wanted for shape in shapes]
+    rates = time_kernels(kernels)
+    return {
+        kind: max(rate for kernel, rate in zip(kernels, rates, strict=True) if kernel.kind == kind) for kind in wanted
+    }
+
+
+def main() -> None:
+    """Time the kernels that standard input lists, and print [index, rate] after each turn."""
+    job = json.load(sys.stdin)
+    kernels = [Kernel(*item) for item in job["kernels"]]
+    for _ in range(PASSES):
+        for index, kernel in enumerate(kernels):
+            print(json.dumps([index, _rate(kernel, job["seconds"] / PASSES)]), flush=True)  # noqa: T201
+
+
+def best_seconds(call: Callable[[], Any], seconds: float) -> float:
+    """Shortest of the calls that `seconds` have room for, at least one, after one that is not timed."""
+    best = float("inf")
+    call()
+    end = time.perf_counter() + seconds
+    while True:
+        start = time.perf_counter_ns()
+        call()
+        best = min(best, time.perf_counter_ns() - start)
+        if time.perf_counter() >= end:
+            return best / 1e9
+
+
+def _rate(kernel: Kernel, seconds: float) -> float:
+    on_onnx = kernel.device == "cpu" and kernel.kind in ONNX_KINDS
+    products = _products_in_call(kernel)
+    call = (_onnx_call if on_onnx else _torch_call)(kernel, products)
+    return products * kernel.operations / best_seconds(call, seconds) / 1e9
+
+
+def _products_in_call(kernel: Kernel) -> int:
+    """How many such products, each with weights of its own, one call holds.
+
+    The call's own few microseconds are nothing to a large product, but more than a small one takes; and in a model
+    no weight is still in the nearest cache when its next turn comes.
+    """
+    return int(max(1, min(CALL_OPERATIONS / kernel.operations, CALL_WEIGHTS / (kernel.inputs * kernel.outputs), 16)))
+
+
+def onnx_session(graph: Any, threads: int, *, as_written: bool = False) -> Any:
+    """A CPU session on a hand-made graph.
+
+    Args:
+        as_written: onnxruntime fuses nothing in it.
+    """
+    import onnxruntime
+    from onnx import helper
+
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    if as_written:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+class _Written(NamedTuple):
+    """How a kind of product stands in an ONNX graph: its operator, the types around it, its constant inputs."""
+
+    operator: str
+    taken: Any
+    given: Any
+    constants: dict[str, Any]
+    attributes: Mapping[str, Any] = MappingProxyType({})
+
+
+def _onnx_call(kernel: Kernel, products: int) -> Callable[[], Any]:
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    written = _written(kernel)
+    nodes, constants, outputs = [], [], []
+    for index in range(products):
+        names = [f"{name}{index}" for name in written.constants]
+        outputs.append(f"y{index}")
+        nodes.append(helper.make_node(written.operator, ["x", *names], outputs[-1:], **written.attributes))
+        constants += [
+            numpy_helper.from_array(array, name) for name, array in zip(names, written.constants.values(), strict=True)
+        ]
+    taken, given = (helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in (written.taken, written.given))
+    graph = helper.make_graph(
+        nodes,
+        kernel.kind,
+        [helper.make_tensor_value_info("x", taken, ["rows", kernel.inputs])],
+        [helper.make_tensor_value_info(name, given, ["rows", kernel.outputs]) for name in outputs],
+        constants,
+    )
+    session = onnx_session(graph, kernel.threads)
+    rows = np.ones((kernel.rows, kernel.inputs), written.taken)
+    return lambda: session.run(None, {"x": rows})
+
+
+def _written(kernel: Kernel) -> _Written:
+    import numpy as np
+
+    drawn = np.random.default_rng(0)
+    shape = (kernel.inputs, kernel.outputs)
+    if kernel.kind in {"fp32", "onnx_fp16"}:
+        kind = np.float32 if kernel.kind == "fp32" else np.float16
+        return _Written("MatMul", kind, kind, {"w": drawn.standard_normal(shape, np.float32).astype(kind)})
+    if kernel.kind in {"int8", "int8_dynamic"}:
+        weights = drawn.integers(-64, 64, shape, np.int8)
+        if kernel.kind == "int8":
+            return _Written("MatMulInteger", np.uint8, np.int32, {"w": weights})
+        scales = np.full(kernel.outputs, 0.01, np.float32)
+        constants = {"w": weights, "scales": scales, "zeros": np.zeros(kernel.outputs, np.int8)}
+        return _Written("DynamicQuantizeMatMul", np.float32, np.float32, constants, {"domain": "com.microsoft"})
+    blocks = -(-kernel.inputs // BLOCK)
+    return _Written(
+        "MatMulNBits",
+        np.float32,
+        np.float32,
+        {
+            "w": drawn.integers(0, 255, (kernel.outputs, blocks, BLOCK // 2), np.uint8),
+            "scales": np.full((kernel.outputs, blocks), 0.01, np.float32),
+        },
+        {
+            "domain": "com.microsoft",
+            "K": kernel.inputs,
+            "N": kernel.outputs,
+            "bits": 4,
+            "block_size": BLOCK,
+            **({"accuracy_level": 4} if kernel.kind == "4bit" else {}),
+        },
+    )
+
+
+def _torch_call(kernel: Kernel, products: int) -> Callable[[], Any]:
+    import torch
+
+    torch.set_num_threads(kernel.threads)
+    kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}[kernel.kind]
+    rows = torch.ones((kernel.rows, kernel.inputs), dtype=kind, device=kernel.device)
+    weights = [torch.ones((kernel.inputs, kernel.outputs), dtype=kind, device=kernel.device) for _ in range(products)]
+    multiply = torch._int_mm if kind == torch.int8 else torch.matmul
+
+    def call() -> None:
+        for each in weights:
+            multiply(rows, each)
+        if kernel.device == "cuda":
+            torch.cuda.synchronize()
+
+    return call
+
+
+if __name__ == "__main__":
+    main()
