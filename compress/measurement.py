@@ -38,7 +38,7 @@ class Measurement(BaseModel):
         size_bytes: all files that ship.
         start_memory_bytes: resident memory just before loading, libraries included.
         peak_memory_bytes: largest resident memory of the process until the last round.
-        gpu_memory_bytes: memory taken on the device by loading and warming up, by the device's own count; None on a CPU.
+        gpu_memory_bytes: memory that loading and warming up took on the device, by its own count; None on a CPU.
         flops: floating or integer operations of one call at the target's sequence length, by number format; a
             multiplication with its addition counts as two. Empty where they cannot be counted.
     """

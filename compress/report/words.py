@@ -45,9 +45,10 @@ def quality_words(comparison: Comparison, metric: str) -> str:
     """What the drop's interval allows to be said, in words."""
     name = METRICS.get(metric, metric)
     rows = f"{comparison.rows:,} rows"
+    at_all = "" if comparison.drop_pp.low is not None and comparison.drop_pp.low > 0 else ", if at all"
     return {
         "better": f"better: {name} rose",
-        "no worse": f"no worse: {name} fell by less than {comparison.margin_pp:g} points, if at all",
+        "no worse": f"no worse: {name} fell by less than {comparison.margin_pp:g} points{at_all}",
         "worse": f"worse: {name} fell",
         "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
     }[comparison.quality_verdict]
