@@ -1,105 +1,237 @@
 """Measuring pairs of artifact and target in real processes."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+import json
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
+from compress.bench import measure as measuring
 from compress.bench.host import host_facts, same_machine
-from compress.bench.measure import measure
+from compress.bench.machine import peak_gflops
+from compress.bench.measure import Bench, measure
 from compress.files import folder_bytes
-from compress.measurement import Measurement
+from compress.measurement import Conditions, Measured, Measurement
+from compress.ops.statistics import accuracy
 from compress.recipe import BenchSpec, Target
+from compress.report.build import build_rows
+from compress.report.model import Entry, HeldOut
 from compress.store import Artifact
 from tests.chain import Chain
 
 SPEC = BenchSpec(warmup=1, rounds=3, samples=4)
+KINDS = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
+SPY = """
+import json, sys
+from compress.bench import worker
+
+class Commands:
+    def readline(self):
+        line = sys.__stdin__.readline()
+        job = json.loads(line)
+        self.about = [job["folder"], job["target"]["runtime"], job["target"]["sequence_length"]]
+        return line
+
+    def __iter__(self):
+        for line in sys.__stdin__:
+            command = json.loads(line)
+            with open(sys.argv[1], "a") as log:
+                log.write(json.dumps([*self.about, command["do"], command.get("turn")]) + "\\n")
+            yield line
+
+sys.stdin = Commands()
+worker.main()
+"""
+
+
+def bench_of(chain: Chain, **changes: Any) -> Bench:
+    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
+    return replace(Bench(task, SPEC, 0, False, lambda *_: None), **changes)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What measuring gave, what each worker was told, and how far measuring said to be."""
+
+    measurements: Mapping[tuple[str, str], Measurement]
+    conditions: Mapping[str, Conditions]
+    commands: Sequence[tuple[str, str, int, str, int | None]]
+    progress: Sequence[tuple[str, int, int]]
+    keys: Sequence[tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def measured(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Sequence[Measurement]:
-    """onnx, a broken copy and the torch model, on onnxruntime; the broken one comes second."""
-    broken = tmp_path_factory.mktemp("broken")
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        (broken / name).write_bytes((chain.artifacts["onnx"].path / name).read_bytes())
-    whole = (chain.artifacts["onnx"].path / "model.onnx").read_bytes()
-    (broken / "model.onnx").write_bytes(whole)
-    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
-    damaged = Artifact(broken, "f" * 64, "onnx")
-    artifacts = [chain.artifacts["onnx"], damaged, chain.artifacts["pruned"]]
-    return measure(
-        artifacts,
-        {"cpu": Target(threads=1, sequence_length=16)},
-        task,
-        SPEC,
-        seed=0,
-        trust_remote_code=False,
-        progress=lambda *_: None,
+def done(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The onnx and int8 artifacts, a copy and a torch model, on two lengths of onnxruntime and on OpenVINO."""
+    folder = tmp_path_factory.mktemp("measured")
+    shutil.copytree(chain.artifacts["onnx"].path, folder / "copy")
+    (folder / "spy.py").write_text(SPY)
+    made = {name: chain.artifacts[name] for name in ("onnx", "int8", "pruned")}
+    made["copy"] = Artifact(folder / "copy", "f" * 64, "onnx")
+    names = {artifact.key: name for name, artifact in made.items()}
+    targets = {"cpu": Target(threads=1, sequence_length=16), "short": Target(threads=1, sequence_length=8)}
+    if find_spec("openvino"):
+        targets["intel"] = Target(runtime="openvino", threads=1, sequence_length=16)
+    progress: list[tuple[str, int, int]] = []
+    bench = bench_of(
+        chain,
+        seed=1,
+        progress=lambda *told: progress.append(told),
+        worker=[sys.executable, "-P", str(folder / "spy.py"), str(folder / "log")],
+    )
+    peaks: dict[str, float] = {}
+
+    def peaks_once(kinds: set[str], threads: int, device: Literal["cpu"]) -> dict[str, float]:
+        peaks.update(peak_gflops(kinds - set(peaks), threads, device))
+        return {kind: peaks[kind] for kind in kinds}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "peak_gflops", peaks_once)  # all three targets have one thread
+        measurements, conditions = measure(list(made.values()), targets, bench)
+    folders = {str(artifact.path.resolve()): name for name, artifact in made.items()}
+    commands = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    keys = [(names[found.artifact], found.target) for found in measurements]
+    return Finished(
+        dict(zip(keys, measurements, strict=True)),
+        conditions,
+        [(folders[path], *rest) for path, *rest in commands],
+        progress,
+        keys,
     )
 
 
-def test_a_pair_is_measured_in_rounds(measured: Sequence[Measurement], chain: Chain) -> None:
-    found = measured[0]
-    assert found.status == "measured"
-    assert [len(turn) for turn in found.samples_ms] == [4, 4, 4]
-    assert found.quality is not None
-    assert found.quality >= 0.8
-    assert len(found.predictions) == len(chain.plan.task.validation) == 16
+def test_each_pair_has_one_measurement_by_artifact_and_then_by_target(done: Finished) -> None:
+    assert done.keys == [(name, target) for name in ("onnx", "int8", "pruned", "copy") for target in done.conditions]
+    assert {found.target for found in done.measurements.values()} == set(done.conditions)
+
+
+def test_a_pair_is_measured_in_rounds(done: Finished, chain: Chain) -> None:
+    found = done.measurements["onnx", "cpu"]
+    assert (found.status, found.reason, found.metric, found.batch_size) == ("measured", None, "accuracy", 1)
+    for kind in KINDS:
+        rounds = getattr(found, kind)
+        assert [len(turn) for turn in rounds] == [4, 4, 4]
+        assert all(0 < sample < 1000 for turn in rounds for sample in turn)
     assert found.size_bytes == folder_bytes(chain.artifacts["onnx"].path)
+    assert found.parameters == done.measurements["copy", "cpu"].parameters
+    assert found.load_ms is not None
+    assert found.first_call_ms is not None
+    assert min(found.load_ms, found.first_call_ms) > 0
+    assert found.start_memory_bytes is not None
     assert found.peak_memory_bytes is not None
-    assert 20e6 < found.peak_memory_bytes < 1e9
+    assert 20e6 < found.start_memory_bytes <= found.peak_memory_bytes < 1e9
+    assert found.gpu_memory_bytes is None
 
 
-def test_the_same_file_gives_the_same_predictions(measured: Sequence[Measurement]) -> None:
-    assert measured[0].predictions == measured[1].predictions
-    assert measured[0].quality == measured[1].quality
+def test_predictions_are_kept_with_their_confidences_and_scored(done: Finished, chain: Chain) -> None:
+    found = done.measurements["onnx", "cpu"]
+    task = chain.plan.task
+    truth = task.truth(task.validation)
+    assert len(found.predictions) == len(found.confidences) == len(found.row_tokens) == len(truth) == 16
+    right = int((np.array(found.predictions) == truth).sum())
+    assert found.quality == accuracy(right, 16).value >= 0.8
+    assert all(0.5 <= confidence <= 1 for confidence in found.confidences)  # the better of two classes
+    words = [len(row.text.split()) for row in task.validation]
+    assert found.row_tokens == [count + 2 for count in words]
 
 
-def test_what_cannot_run_is_skipped_and_says_why(measured: Sequence[Measurement]) -> None:
-    assert measured[2].status == "skipped"
-    assert measured[2].reason == "the runtime 'onnxruntime' does not run the format 'torch'"
-    assert measured[2].samples_ms == []
+def test_the_same_file_gives_the_same_predictions(done: Finished) -> None:
+    one, other = (done.measurements[name, "cpu"] for name in ("onnx", "copy"))
+    assert (one.predictions, one.confidences, one.flops) == (other.predictions, other.confidences, other.flops)
 
 
-def test_a_dying_worker_fails_its_row_and_the_others_go_on(chain: Chain, tmp_path: Path) -> None:
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        (tmp_path / name).write_bytes((chain.artifacts["onnx"].path / name).read_bytes())
-    (tmp_path / "model.onnx").write_bytes(
-        (chain.artifacts["onnx"].path / "model.onnx").read_bytes().replace(b"logits", b"logitz", 1)
-    )
-    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
-    found = measure(
-        [Artifact(tmp_path, "e" * 64, "onnx"), chain.artifacts["int8"]],
-        {"cpu": Target(sequence_length=16)},
-        task,
-        SPEC,
-        seed=0,
-        trust_remote_code=False,
-        progress=lambda *_: None,
-    )
-    assert [item.status for item in found] == ["failed", "measured"]
-    assert found[0].reason is not None
-    assert found[0].reason.startswith("exit code 1: ")
-    assert np.isfinite(found[1].samples_ms).all()
+def test_what_cannot_run_is_skipped_and_says_why(done: Finished, chain: Chain) -> None:
+    found = done.measurements["pruned", "cpu"]
+    assert (found.status, found.samples_ms, found.quality) == ("skipped", [], None)
+    assert found.reason == "the runtime 'onnxruntime' does not run the format 'torch'"
+    assert found.size_bytes == folder_bytes(chain.artifacts["pruned"].path)
 
 
-def test_torch_targets_are_measured_with_bitsandbytes_too(chain: Chain) -> None:
-    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
-    found = measure(
+def test_rounds_are_interleaved_over_all_targets_in_an_order_of_each_rounds_own(done: Finished) -> None:
+    rounds = [(pair, turn) for *pair, do, turn in done.commands if do == "round"]
+    orders = [[tuple(pair) for pair, turn in rounds if turn == number] for number in range(SPEC.rounds)]
+    assert [turn for _, turn in rounds] == [number for number, order in enumerate(orders) for _ in order]
+    alive = {(found.artifact, found.target) for found in done.measurements.values() if found.status == "measured"}
+    assert [len(set(order)) for order in orders] == [len(alive)] * SPEC.rounds
+    assert len(set(map(tuple, orders))) == SPEC.rounds
+
+
+def test_targets_that_differ_in_length_alone_share_their_predictions(done: Finished) -> None:
+    scored = [
+        (name, length) for name, runtime, length, do, _ in done.commands if (runtime, do) == ("onnxruntime", "quality")
+    ]
+    assert sorted(scored) == [("copy", 16), ("int8", 16), ("onnx", 16)]
+    for name in ("onnx", "int8"):
+        long, short = done.measurements[name, "cpu"], done.measurements[name, "short"]
+        assert (long.predictions, long.quality) == (short.predictions, short.quality)
+        assert sum(short.flops.values()) < 0.55 * sum(long.flops.values())
+
+
+def test_conditions_say_who_used_the_machine(done: Finished) -> None:
+    found = done.conditions["cpu"]
+    assert found.harness_cpu_pct is not None
+    assert 0 <= found.harness_cpu_pct < 20
+    assert found.competing_cores is not None
+    assert found.competing_cores >= 0
+    assert set(found.peak_gflops) == {"fp32", "int8"}
+    assert all(0.1 < peak < 1e5 for peak in found.peak_gflops.values())
+
+
+def test_no_model_beats_the_machines_peak(done: Finished, chain: Chain) -> None:
+    measurements = list(done.measurements.values())
+    test = HeldOut(metric="accuracy", labels=["bad", "good"], truth=[0, 1] * 8, key="")
+    entries = [
+        Entry(name, "stage", target, done.measurements[name, target].artifact, "onnx")
+        for name, target in done.keys
+        if name in ("onnx", "int8")
+    ]
+    rows = build_rows(entries, Measured(measurements, done.conditions, "", {}), {}, test, [""] * 16, 1.0)
+    shares = [row.peak_share for row in rows if row.status == "measured"]
+    assert len(shares) >= 4
+    assert all(share is not None and 0 < share < 1 for share in shares)
+    assert done.measurements["onnx", "cpu"].flops.keys() == {"fp32"}
+    assert done.measurements["int8", "cpu"].flops.keys() == {"fp32", "int8"}
+
+
+def test_progress_rises_to_its_end(done: Finished) -> None:
+    total = 3 * len(done.conditions) * (1 + SPEC.rounds)  # the starts and rounds of three artifacts on each target
+    told = [count for _, count, _ in done.progress]
+    assert {whole for _, _, whole in done.progress} == {total}
+    assert told == sorted(told)
+    assert (told[0], told[-1]) == (0, total)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_openvino_says_what_onnxruntime_says(done: Finished) -> None:
+    here, there = done.measurements["onnx", "cpu"], done.measurements["onnx", "intel"]
+    assert there.status == "measured"
+    assert there.predictions == here.predictions
+    assert there.confidences == pytest.approx(here.confidences, abs=1e-4)
+    assert there.flops == here.flops
+    skipped = done.measurements["int8", "intel"]
+    assert skipped.status == "skipped"
+    assert skipped.reason is not None
+    assert skipped.reason.startswith("OpenVINO cannot run it: No conversion rule found for operations:")
+
+
+def test_torch_models_are_measured_with_bitsandbytes_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
+    found, conditions = measure(
         [chain.artifacts["teacher"], chain.artifacts["nf4"]],
         {"eager": Target(runtime="torch", threads=1, sequence_length=16)},
-        task,
-        SPEC,
-        seed=0,
-        trust_remote_code=False,
-        progress=lambda *_: None,
+        bench_of(chain),
     )
     assert [item.status for item in found] == ["measured", "measured"]
     assert found[0].parameters == found[1].parameters
     assert found[1].size_bytes < found[0].size_bytes
     assert min(item.quality or 0 for item in found) >= 0.8
+    assert found[0].flops == found[1].flops
+    assert conditions["eager"].peak_gflops == {"fp32": 1.0}
 
 
 def test_host_facts_name_the_machine() -> None:
@@ -112,17 +244,16 @@ def test_host_facts_name_the_machine() -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_targets_are_measured(chain: Chain) -> None:
-    task = replace(chain.plan.task, test=chain.plan.task.validation)  # type: ignore[type-var]
-    (found,) = measure(
-        [chain.artifacts["teacher"]],
-        {"gpu": Target(runtime="torch", device="cuda", sequence_length=16)},
-        task,
-        SPEC,
-        seed=0,
-        trust_remote_code=False,
-        progress=lambda *_: None,
+@pytest.mark.parametrize("runtime", ["torch", "torch_compile"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_cuda_targets_are_measured(runtime: str, precision: str, chain: Chain) -> None:
+    target = Target.model_validate(
+        {"runtime": runtime, "device": "cuda", "precision": precision, "sequence_length": 16, "batch_size": 4}
     )
+    (found,), conditions = measure([chain.artifacts["teacher"]], {"gpu": target}, bench_of(chain))
     assert found.status == "measured"
     assert found.quality is not None
     assert found.quality >= 0.8
+    assert found.gpu_memory_bytes is not None
+    assert found.gpu_memory_bytes > 0
+    assert found.flops.keys() == conditions["gpu"].peak_gflops.keys() == {precision}

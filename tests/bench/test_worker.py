@@ -252,7 +252,7 @@ def test_an_error_is_the_last_answer(
 
 def test_the_job_is_answered_and_the_end_of_the_commands_ends_the_worker(served: Any, job: Any) -> None:
     (started,) = served(Sleeper(), job())
-    assert set(started) == {"load_ms", "first_call_ms", "start_memory_bytes"}
+    assert started.keys() >= {"load_ms", "first_call_ms", "start_memory_bytes"}
     assert len(served(Sleeper(), job(), *rounds(0), STOP, *rounds(1))) == 2
 
 
@@ -287,7 +287,7 @@ def test_a_worker_answers_each_command_on_a_real_model(chain: Chain, job: Any, t
     assert np.load(tmp_path / "o.npy").shape == (12, 2)
     assert all(0 < sample < 1000 for name in found for sample in found[name])
     assert memory["peak_memory_bytes"] >= started["start_memory_bytes"] > 10e6
-    assert memory["gpu_memory_bytes"] is None
+    assert (started | memory)["gpu_memory_bytes"] is None
     assert flops["flops"]["fp32"] == 4 * 6 * 6 * 16  # attention of the one layer's 2 heads of 8, over 6 tokens
 
 
