@@ -14,6 +14,7 @@ from compress.report.figure import (
     error_bars,
     milliseconds,
     named_rows,
+    number,
     percents,
     plain,
     small,
@@ -67,11 +68,11 @@ def _latencies(rows: Sequence[Row]) -> Chart:
         }
         for place, (row, found) in enumerate(zip(rows, samples, strict=True))
     ]
-    notes = [small(f"{timed(row).p50:.3g} ms", f"p99 {timed(row).p99:.3g}") for row in rows]
+    notes = [small(f"{number(timed(row).p50)} ms", f"p99 {number(timed(row).p99)}") for row in rows]
     return Chart(
         "latencies",
         "Latency of single calls",
-        told((row.step, f"median {timed(row).p50:.3g} ms, p99 {timed(row).p99:.3g} ms") for row in rows),
+        told((row.step, f"median {number(timed(row).p50)} ms, p99 {number(timed(row).p99)} ms") for row in rows),
         f"{len(samples[-1])} calls a step. A box holds the middle half of them, the line in it is the median; whiskers "
         "reach up to 1.5 boxes further, points lie beyond." + (" The axis is logarithmic." if x.is_log else ""),
         {"data": [*boxes, NOTES], "layout": named_rows([plain(row.step) for row in rows], notes, x.axis, ROW)},
@@ -83,7 +84,7 @@ def _sizes(rows: Sequence[Row], last: Row) -> Chart:
     notes = []
     for row in rows:
         smaller = f"{row.versus_baseline.smaller:.1f}x smaller" if row.versus_baseline else ""
-        notes.append(small(f"{row.size_bytes / 1e6:.1f} MB", smaller))
+        notes.append(small(f"{number(row.size_bytes / 1e6)} MB", smaller))
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -97,7 +98,7 @@ def _sizes(rows: Sequence[Row], last: Row) -> Chart:
     return Chart(
         "sizes",
         "Size",
-        told((row.step, f"{row.size_bytes / 1e6:.1f} MB") for row in rows),
+        told((row.step, f"{number(row.size_bytes / 1e6)} MB") for row in rows),
         "All files that ship: weights or graph, tokenizer, configuration. 1 MB is a million bytes.",
         {"data": [bars, NOTES], "layout": named_rows([plain(row.step) for row in rows], notes, x, ROW)},
     )
@@ -118,10 +119,10 @@ def _chain(rows: Sequence[Row]) -> list[Row]:
 def _latency_bought(chain: Sequence[Row]) -> Chart:
     """What each step took off the latency."""
     medians = [timed(row).p50 for row in chain]
-    notes = [f"{medians[0]:.3g} ms", *(_speed_note(row.bought) for row in chain[1:])]
+    notes = [f"{number(medians[0])} ms", *(_speed_note(row.bought) for row in chain[1:])]
     last = chain[-1].versus_baseline
     from_baseline = chain[0].is_baseline and last is not None
-    notes.append(_speed_note(last) if from_baseline else f"{medians[-1]:.3g} ms")
+    notes.append(_speed_note(last) if from_baseline else f"{number(medians[-1])} ms")
     figure = _waterfall(chain, medians, notes, axis("median latency of one call, ms", rangemode="tozero"))
     return Chart(
         "latency-bought",
@@ -156,7 +157,7 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
             if row.bought
         ),
         "Percentage points lost against the step before; to the left is a gain. The thin bar is the 95% interval of "
-        "the loss, paired row by row: where it reaches back past the start of its step, the test rows cannot tell.",
+        "the loss, paired row by row: where it holds the start of its step, the test rows cannot tell the loss from none.",
         figure,
     )
 

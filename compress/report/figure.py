@@ -111,6 +111,13 @@ def plain(text: str, longest: int = LONGEST) -> str:
     return html.escape(line, quote=False)
 
 
+def number(value: float) -> str:
+    """Three digits that count, or all those before the point: `1,195`, `91.4`, `9.40`, `0.0259`."""
+    if value == 0:
+        return "0"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
+
+
 def small(first: str, second: str) -> str:
     """Two lines, the second small."""
     return f"{first}<br><span style='color:var(--muted);font-size:11px'>{second}</span>" if second else first

@@ -8,7 +8,7 @@ from typing import Any
 
 from compress.report import words
 from compress.report.charts import make_charts
-from compress.report.figure import Chart, unique
+from compress.report.figure import Chart, number, unique
 from compress.report.model import Flip, GoalVerdict, Report, Row
 from compress.report.tables import (
     Cell,
@@ -159,9 +159,9 @@ def _tiles(row: Row, report: Report) -> list[Tile]:
             tiles.append(Tile("times faster", speed_cell(found)))
         tiles.append(Tile(f"{metric} drop, points", drop_cell(found, report.test.metric)))
     tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
-    tiles.append(Tile("median latency", Cell(f"{latency.p50:.3g} ms"), f"p99 {latency.p99:.3g} ms"))
+    tiles.append(Tile("median latency", Cell(f"{number(latency.p50)} ms"), f"p99 {number(latency.p99)} ms"))
     told = f"{found.smaller:.1f}x smaller" if found else "all files that ship"
-    tiles.append(Tile("size", Cell(f"{row.size_bytes / 1e6:.1f} MB"), told))
+    tiles.append(Tile("size", Cell(f"{number(row.size_bytes / 1e6)} MB"), told))
     return tiles
 
 
@@ -226,5 +226,10 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _config(config: Mapping[str, Any]) -> str:
     """A step's settings on one line; those that are not set are left out."""
-    dumped = {name: value if isinstance(value, str) else json.dumps(value) for name, value in config.items()}
-    return ", ".join(f"{name}: {value}" for name, value in dumped.items() if config[name] is not None)
+    told = []
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            told.append(f"{name}: ({_config(value)})")
+        elif value is not None:
+            told.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    return ", ".join(told)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from compress.report import words
-from compress.report.figure import TONES
+from compress.report.figure import TONES, number
 from compress.report.model import Ablation, Comparison, Latency, Report, Row
 
 
@@ -100,11 +100,11 @@ def detail_table(report: Report, target: str) -> Table:
         Column(
             "GPU memory, MB", "Taken on the device by loading and calling", lambda row: _megabytes(row.gpu_memory_bytes)
         ),
-        Column("parameters, M", "In millions", lambda row: _scaled(row.parameters, 1e6, 2)),
+        Column("parameters, M", "In millions", lambda row: _number(row.parameters, 1e6)),
         Column(
             "GFLOP",
             "Arithmetic of one call at the fixed length, in 10^9 operations",
-            lambda row: _scaled(row.flops, 1e9, 2),
+            lambda row: _number(row.flops, 1e9),
         ),
         Column(
             "share of peak",
@@ -200,18 +200,12 @@ def _p50(latency: Latency | None) -> Cell:
     return _number(latency.p50 if latency else None)
 
 
-def _number(value: float | None) -> Cell:
-    if value is None:
-        return Cell()
-    return Cell(f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 20 else f"{value:.2f}")
-
-
-def _scaled(value: float | None, unit: float, digits: int) -> Cell:
-    return Cell() if value is None else Cell(f"{value / unit:,.{digits}f}")
+def _number(value: float | None, unit: float = 1.0) -> Cell:
+    return Cell() if value is None else Cell(number(value / unit))
 
 
 def _megabytes(value: int | None) -> Cell:
-    return _scaled(value, 1e6, 1)
+    return _number(value, 1e6)
 
 
 def _percent(share: float | None, digits: int) -> Cell:
@@ -219,7 +213,7 @@ def _percent(share: float | None, digits: int) -> Cell:
 
 
 def _rows_per_second(row: Row) -> Cell:
-    return Cell(f"{row.latency_ms.rows_per_second:,.0f}") if row.latency_ms else Cell()
+    return _number(row.latency_ms.rows_per_second) if row.latency_ms else Cell()
 
 
 def _above_start(row: Row) -> Cell:

@@ -14,6 +14,7 @@ from compress.report.figure import (
     error_bars,
     layout,
     milliseconds,
+    number,
     percents,
     plain,
     timed,
@@ -54,7 +55,7 @@ def tradeoff(rows: Sequence[Row], report: Report) -> Chart:
     x = milliseconds("median latency of one call, ms", [end for ends in spreads for end in ends], margin=0.15)
     low = min(percents(row.quality)[1] for row in shown)
     high = max(percents(row.quality)[2] for row in shown)
-    pad = 0.08 * (high - low) or 1.0
+    pad = 0.13 * (high - low) or 1.0
     y = (low - pad, high + pad)
     wide, narrow = (_labels(named, x, y, spreads, size) for size in (WIDE, NARROW))
     points = {**_points(named, spreads, rows[-1]), **wide, "meta": {"narrow": narrow}}
@@ -65,7 +66,7 @@ def tradeoff(rows: Sequence[Row], report: Report) -> Chart:
     return Chart(
         "tradeoff",
         f"{metric[:1].upper()}{metric[1:]} against latency",
-        told((name, f"{words.percent(row.quality)} at {timed(row).p50:.3g} ms") for name, row in named),
+        told((name, f"{words.percent(row.quality)} at {number(timed(row).p50)} ms") for name, row in named),
         "Up and to the left is better. Upright bars: 95% interval of the quality. Level bars: the middle 80% of the "
         "rounds' medians. Dotted: the Pareto front, which no other step beats in both; it knows no intervals.",
         figure,
@@ -77,7 +78,9 @@ def tradeoff(rows: Sequence[Row], report: Report) -> Chart:
 
 def _unnamed(named: Sequence[tuple[str, Row]], labels: Figure) -> str:
     missing = [
-        f"{name} ({timed(row).p50:.3g} ms)" for (name, row), text in zip(named, labels["text"], strict=True) if not text
+        f"{name} ({number(timed(row).p50)} ms)"
+        for (name, row), text in zip(named, labels["text"], strict=True)
+        if not text
     ]
     return f"No room for the names of {'; '.join(missing)}." if missing else ""
 
@@ -142,7 +145,7 @@ def _points(named: Sequence[tuple[str, Row]], spreads: Sequence[tuple[float, flo
 
 
 def _hover(name: str, row: Row) -> str:
-    lines = [f"<b>{plain(name, 60)}</b>", words.percent(row.quality), f"p50 {timed(row).p50:.3g} ms"]
+    lines = [f"<b>{plain(name, 60)}</b>", words.percent(row.quality), f"p50 {number(timed(row).p50)} ms"]
     if row.versus_baseline is not None:
         lines += [words.speed_words(row.versus_baseline), f"drop {words.drop(row.versus_baseline)} points"]
     return "<br>".join(lines)
@@ -216,12 +219,12 @@ def place_labels(
     plot = Box(0, 0, *size)
     taken = [*bars, *(Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in points)]
     found = [""] * len(points)
-    for number in order:
+    for place in order:
         for name, right, down in PLACES:
-            box = _label(*points[number], texts[number], right, down)
+            box = _label(*points[place], texts[place], right, down)
             if _fits(box, taken, plot):
                 taken.append(box)
-                found[number] = name
+                found[place] = name
                 break
     return found
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from compress.report.charts import make_charts
-from compress.report.figure import Chart, milliseconds, plain, unique
+from compress.report.figure import Chart, milliseconds, number, plain, unique
 from compress.report.model import Report
 from compress.report.tradeoff import PLACES, Box, front, place_labels, spread
 from tests.report.reports import sample_report
@@ -158,6 +158,14 @@ def test_of_many_classes_those_that_changed_most_are_shown():
     assert len(shown) == 30
     assert (shown[0], shown[-1]) == ("class 3", "class 80")
     assert "30 of 90 classes" in chart.caption
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(1195.4, "1,195"), (113.0, "113"), (91.36, "91.4"), (9.4, "9.40"), (0.02589, "0.0259"), (0, "0")],
+)
+def test_numbers_keep_three_digits_that_count(value, told):
+    assert number(value) == told
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_hostile_texts_stay_texts():
     for name in ("recipe", "baseline", "command", "recipe_text", "created"):
         setattr(report, name, HOSTILE)
     report.notes.append(HOSTILE)
-    report.lineage[0].config = {HOSTILE: HOSTILE}
+    report.lineage[0].config = {HOSTILE: {HOSTILE: HOSTILE}}
     report.lineage[0].inputs = {HOSTILE: HOSTILE}
     report.host["cpu"] = HOSTILE
     text = render_html(report)
