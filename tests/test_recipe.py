@@ -302,3 +302,40 @@ def test_a_target_is_named_so_that_files_can_be(refused):
     error = refused(RECIPE.replace("cpu:", "../cpu:"))
     assert "targets" in error.what
     assert error.where == "recipe.yaml:12"
+
+
+IN_ITS_FORMATS = "takes no 'precision': an ONNX file is run in the formats written in it"
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        ("{precision: bf16}", f"onnxruntime {IN_ITS_FORMATS}"),
+        ("{precision: fp16, device: cuda}", f"onnxruntime {IN_ITS_FORMATS}"),
+        ("{runtime: tensorrt, device: cuda, precision: fp16}", f"tensorrt {IN_ITS_FORMATS}"),
+        ("{runtime: tensorrt}", "tensorrt runs on device: cuda alone"),
+        ("{runtime: openvino, device: cuda}", "openvino runs on device: cpu alone"),
+        ("{runtime: openvino, precision: int8}", "'fp32', 'fp16' or 'bf16'"),
+        ("{runtime: tensorflow}", "'onnxruntime', 'tensorrt', 'openvino', 'torch' or 'torch_compile'"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_with_its_line(refused, target, what):
+    error = refused(RECIPE.replace("{threads: 1}", target))
+    assert what in error.what
+    assert error.where == "recipe.yaml:12"
+
+
+@pytest.mark.parametrize(
+    ("target", "reads_onnx"),
+    [
+        ("{}", True),
+        ("{device: cuda}", True),
+        ("{runtime: tensorrt, device: cuda}", True),
+        ("{runtime: openvino, precision: bf16}", True),
+        ("{runtime: torch, precision: fp16, device: cuda}", False),
+        ("{runtime: torch_compile, precision: bf16}", False),
+    ],
+)
+def test_a_target_that_can_be_says_what_it_reads(load, target, reads_onnx):
+    recipe, _ = load(RECIPE.replace("{threads: 1}", target))
+    assert recipe.targets["cpu"].reads_onnx is reads_onnx

@@ -1,15 +1,13 @@
 import csv
 from pathlib import Path
 
-import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
 
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.recipe import TaskSpec
 from compress.tasks import load_task, names
-from compress.tasks.text_classification import Row, TextClassification
+from compress.tasks.text_classification import Row
 from compress.validation import Origin
 
 TRAIN = [(f"train {number}", "bad" if number % 2 else "good") for number in range(20)]
@@ -129,6 +127,12 @@ def test_a_single_label_is_refused(refused):
     assert (error.what, error.where) == ("all training rows have the label 'good'", "recipe.yaml:4")
 
 
+def test_test_rows_of_a_single_label_are_refused(refused):
+    error = refused(test=[("one", "good"), ("two", "good")])
+    assert (error.what, error.where) == ("all 2 test rows have the label 'good'", "recipe.yaml:6")
+    assert "at least two classes" in error.fix
+
+
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
@@ -195,7 +199,7 @@ def test_test_rows_in_train_are_dropped_from_train_and_reported(load):
 def test_pairs_overlap_only_if_both_texts_do(load):
     header, columns = ("text", "other", "label"), {"text_pair": "other"}
     train = [(f"a {n}", f"b {n}", str(n % 2)) for n in range(10)]
-    test = [("a 1", "b 1", "1"), ("a 1", "b 2", "1")]
+    test = [("a 1", "b 1", "1"), ("a 1", "b 2", "0")]
     assert load(train, test, header=header, columns=columns, overlap="allow").overlap == 1
 
 
@@ -218,7 +222,7 @@ def test_without_training_rows_the_labels_are_those_of_the_test_rows(load):
 
 
 def test_another_test_file_changes_the_test_key_alone(load):
-    one, other = load(), load(test=[("another", "good")])
+    one, other = load(), load(test=[("another", "good"), ("one more", "bad")])
     assert one.train_key == other.train_key
     assert one.test_key != other.test_key
 
@@ -239,28 +243,6 @@ def test_another_test_file_changes_the_test_key_alone(load):
 )
 def test_the_train_key_changes_with_all_that_a_stage_sees(load, change):
     assert load(**change).train_key != load().train_key
-
-
-def scored(metric, logits, labels, count):
-    task = TextClassification(TaskSpec(metric=metric), tuple(map(str, range(count))), [], [], [], 0, (), "", "")
-    return task.score(task.predict(np.asarray(logits, dtype=float))[0], labels)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_the_scores_are_those_of_sklearn(seed):
-    random = np.random.default_rng(seed)
-    labels = np.concatenate([np.arange(4), random.integers(0, 4, 60)])
-    logits = random.normal(size=(64, 4)) + 1.5 * np.eye(4)[labels]
-    predicted = logits.argmax(axis=1)
-    assert scored("accuracy", logits, labels, 4) == pytest.approx(accuracy_score(labels, predicted))
-    macro = f1_score(labels, predicted, average="macro")
-    assert scored("f1_macro", logits, labels, 4) == pytest.approx(macro)
-
-
-def test_a_class_without_test_rows_does_not_count_for_f1():
-    # class 0: precision 1, recall 1/2, f1 2/3; class 1: f1 1; class 2 has no rows, one false alarm
-    logits = np.eye(3)[[0, 2, 1]]
-    assert scored("f1_macro", logits, [0, 0, 1], 3) == pytest.approx((2 / 3 + 1) / 2)
 
 
 @pytest.fixture(scope="module")
