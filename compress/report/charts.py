@@ -157,7 +157,7 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
             if row.bought
         ),
         "Percentage points lost against the step before; to the left is a gain. The thin bar is the 95% interval of "
-        "the loss, paired row by row: where it holds the start of its step, the test rows cannot tell the loss from none.",
+        "the loss, paired row by row: where it holds the start of its step, the test rows cannot tell it from none.",
         figure,
     )
 
