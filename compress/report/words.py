@@ -30,7 +30,7 @@ def times(estimate: Estimate | None) -> str:
     """A ratio as `11.4x (11.1 to 11.6)`."""
     if estimate is None:
         return ""
-    digits = 1 if estimate.value >= 3 else 2
+    digits = 1 if estimate.value >= 10 else 2
     interval = "" if estimate.low is None else f" ({_span(estimate, 1, digits)})"
     return f"{estimate.value:.{digits}f}x{interval}"
 
@@ -111,10 +111,11 @@ def verdict(report: Report) -> str:
 def describe_target(report: Report, target: str) -> str:
     """What was measured where, in one line."""
     spec = report.targets[target]
+    threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
     precision = "" if spec.get("precision", "fp32") == "fp32" else f" in {spec['precision']}"
     name = "" if target == spec["runtime"] else f"{target}: "
     return (
-        f"{name}{spec['runtime']} on {spec['device']}{precision}, {spec['threads']} threads, "
+        f"{name}{spec['runtime']} on {spec['device']}{precision}, {threads}, "
         f"batch {spec['batch_size']}, {spec['sequence_length']} tokens"
     )
 
