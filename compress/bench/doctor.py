@@ -1,0 +1,206 @@
+"""What this machine can win from int8, 4 bits, half precision and threads, measured before any work.
+
+`examine_machine` times single matrix products at the shapes of small and base encoders; `advise` says what follows
+from them, and promises nothing: a model gains less than its products do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from compress.bench.machine import Kernel, time_kernels
+from compress.bench.surroundings import BUSY_CORES, Machine, Rate, watched
+from compress.context import Progress
+
+SHAPES = ((384, 1536), (768, 3072))
+"""(inputs, outputs) of a feed-forward matrix in a small and in a base encoder."""
+TOKENS = (128, 32, 1)
+ONNX_KINDS = ("fp32", "int8_dynamic", "4bit", "onnx_fp16")
+TORCH_KINDS = ("bf16",)
+KERNEL_SECONDS = 0.08
+PRODUCT_SHARES = (0.5, 0.8)
+"""Between these lies the share of an encoder's time that its matrix products take, as a rule."""
+INT8_SETS = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
+FASTER, SLOWER = 1.15, 0.87
+"""Ratios between these are told as no difference."""
+
+
+class Finding(NamedTuple):
+    """Why an artifact is not faster.
+
+    Attributes:
+        what: in a sentence.
+        evidence: the numbers that it rests on.
+        fix: what to do about it.
+        cost: share of a call's time that the fix would save at most; None where nothing tells.
+    """
+
+    what: str
+    evidence: str
+    fix: str
+    cost: float | None = None
+
+
+class Advice(NamedTuple):
+    """A sentence or two, and the numbers that they rest on.
+
+    Attributes:
+        topic: int8, 4-bit, fp16, bf16, threads, cores or load.
+        warns: True if it spoils measurements or deployment here.
+    """
+
+    topic: str
+    text: str
+    warns: bool = False
+
+
+def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
+    """The machine with its rates: all kinds at all shapes on 1 and on `threads` threads, fp32 and int8 also between."""
+    both = sorted({1, threads})
+    between = [count for count in (2**power for power in range(1, 11)) if count < threads]
+    jobs = [
+        [(kind, tokens, *shape, count) for count in both for tokens in TOKENS for shape in SHAPES for kind in kinds]
+        for kinds in (ONNX_KINDS, TORCH_KINDS)  # torch in a process of its own: its threads wait busily
+    ]
+    jobs[0] += [(kind, TOKENS[0], *SHAPES[-1], count) for count in between for kind in ("fp32", "int8_dynamic")]
+    total = sum(map(len, jobs))
+    timed: list[tuple[Any, float]] = []
+    with watched() as others:
+        for job in jobs:
+
+            def told(turns: int, of: int, start: int = len(timed), size: int = len(job)) -> None:
+                progress("timing this machine's kernels", start + turns * size // of, total)
+
+            rates = time_kernels([Kernel(*item) for item in job], KERNEL_SECONDS, told)
+            timed += list(zip(job, rates, strict=True))
+    fp32 = {item[1:]: rate for item, rate in timed if item[0] == "fp32"}
+    return replace(
+        machine,
+        rates=tuple(Rate._make((*item, rate, rate / fp32[item[1:]])) for item, rate in timed),
+        busy_cores=max(machine.busy_cores, others.busy_cores),
+    )
+
+
+def advise(machine: Machine) -> list[Advice]:
+    """What follows from what was measured."""
+    advice = [make(machine) for make in (_int8, _four_bits, _fp16, _bf16, _scaling)] if machine.rates else []
+    return [item for item in (*_warnings(machine), *advice) if item is not None]
+
+
+def _most(machine: Machine) -> int:
+    """The largest number of threads that was timed."""
+    return max(rate.threads for rate in machine.rates)
+
+
+def _ratios(machine: Machine, kind: str, tokens: int) -> list[float]:
+    """Of both shapes, at the largest number of threads."""
+    wanted = (kind, tokens, _most(machine))
+    return [rate.ratio for rate in machine.rates if (rate.kind, rate.tokens, rate.threads) == wanted]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def times(values: Iterable[float]) -> str:
+    """`3.0x to 3.6x`, or `3.7x` where they read the same."""
+    texts = list(dict.fromkeys(f"{value:.1f}x" if value >= 0.095 else f"{value:.2f}x" for value in sorted(values)))
+    return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
+
+
+def end_to_end(ratio: float, share: float) -> float:
+    """Speed-up of a whole of which `share` becomes `ratio` times as fast (Amdahl 1967)."""
+    return 1 / (1 - share + share / ratio)
+
+
+def _int8(machine: Machine) -> Advice:
+    ratios = _ratios(machine, "int8_dynamic", TOKENS[0])
+    sets = ", ".join(name for name in machine.isa if name in INT8_SETS) or "no VNNI, no AMX"
+    threads = f"{_most(machine)} thread{'' if _most(machine) == 1 else 's'}"
+    measured = f"{times(ratios)} fp32's speed at {TOKENS[0]} tokens on {threads} ({sets})"
+    ratio = _mean(ratios)
+    if ratio >= FASTER:
+        expected = times(end_to_end(ratio, share) for share in PRODUCT_SHARES)
+        low, high = (f"{share:.0%}" for share in PRODUCT_SHARES)
+        text = f"{measured}. Where products take {low} to {high} of a model's time, the model gets {expected} as fast."
+    elif ratio > SLOWER:
+        text = f"saves size, hardly time, on this machine: {measured}."
+    else:
+        text = f"saves size and costs time on this machine: {measured}."
+    return Advice("int8", text)
+
+
+def _four_bits(machine: Machine) -> Advice:
+    many, one = (_ratios(machine, "4bit", tokens) for tokens in (TOKENS[0], TOKENS[-1]))
+    measured = f"{times(many)} fp32's speed at {TOKENS[0]} tokens, {times(one)} at {TOKENS[-1]}"
+    if _mean(many) >= FASTER:
+        return Advice("4-bit", f"{measured}: it saves size and some time.")
+    encoder = (
+        "for an encoder it saves size only" if _mean(many) > SLOWER else "for an encoder it saves size, costs time"
+    )
+    decoder = "; decoding token by token gains" if _mean(one) >= FASTER else ""
+    return Advice("4-bit", f"{measured}: {encoder}{decoder}.")
+
+
+def _fp16(machine: Machine) -> Advice:
+    ratios = _ratios(machine, "onnx_fp16", TOKENS[0])
+    measured = f"{times(ratios)} fp32's speed in onnxruntime at {TOKENS[0]} tokens"
+    if _mean(ratios) >= FASTER:
+        return Advice("fp16", f"{measured}: worth a try.")
+    told = "computed as fp32 here" if _mean(ratios) > SLOWER else "slower than fp32 here"
+    return Advice("fp16", f"{measured}: {told}, so it saves size only, and adds casts.")
+
+
+def _bf16(machine: Machine) -> Advice:
+    ratios = _ratios(machine, "bf16", TOKENS[0])
+    measured = f"{times(ratios)} fp32's speed through torch at {TOKENS[0]} tokens"
+    if _mean(ratios) >= FASTER:
+        return Advice("bf16", f"{measured}: worth a try on a target of torch or openvino with precision: bf16.")
+    return Advice("bf16", f"{measured}: no gain here.")
+
+
+def _scaling(machine: Machine) -> Advice | None:
+    rates = {
+        rate.threads: rate.gflops
+        for rate in machine.rates
+        if (rate.kind, rate.tokens, rate.inputs, rate.outputs) == ("fp32", TOKENS[0], *SHAPES[-1])
+    }
+    gains = [f"{count} run fp32 products {rate / rates[1]:.1f}x as fast as 1" for count, rate in sorted(rates.items())]
+    if len(gains) == 1:
+        return None
+    last = max(rates)
+    efficient = rates[last] / rates[1] / last
+    hint = "" if efficient >= 0.75 else f" Beyond {_knee(rates)}, run more processes rather than more threads."
+    return Advice("threads", f"{', '.join(gains[1:])} at {TOKENS[0]} tokens.{hint}")
+
+
+def _knee(rates: dict[int, float]) -> int:
+    """Most threads of which each still does three quarters of one alone."""
+    return max(count for count, rate in rates.items() if rate / rates[1] / count >= 0.75)
+
+
+def _warnings(machine: Machine) -> list[Advice]:
+    found = []
+    threads = machine.threads
+    if threads < machine.processors:
+        why = "its container's quota" if machine.allowed == machine.processors else "its set of allowed cores"
+        allowed = f"{machine.quota_cores:.1f}" if machine.quota_cores and why.endswith("quota") else str(threads)
+        text = (
+            f"this process may use {allowed} of {machine.processors} processors ({why}); a runtime left to itself "
+            f"may start {machine.processors} threads that wait for each other. Set threads: {threads}."
+        )
+        found.append(Advice("cores", text, warns=True))
+    if machine.threads_per_core > 1:
+        cores = max(1, machine.processors // machine.threads_per_core)
+        text = (
+            f"{machine.processors} processors are {cores} cores of {machine.threads_per_core} hardware threads: "
+            f"products rarely gain from more than {cores} threads."
+        )
+        found.append(Advice("cores", text, warns=True))
+    if machine.busy_cores >= BUSY_CORES:
+        text = (
+            f"other work kept {machine.busy_cores:.1f} of {machine.processors} processors busy, so no figure here is "
+            "to be trusted. Run again when it is quiet."
+        )
+        found.append(Advice("load", text, warns=True))
+    return found

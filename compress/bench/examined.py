@@ -1,0 +1,127 @@
+"""What an examination is asked, what it answers, and how it times calls: shared by ONNX graphs and torch models."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.bench.doctor import Finding
+from compress.errors import InputError
+
+DEFAULT_LENGTH = 128
+TURNS = 2
+WHAT, STEPS = "examining the model", 5
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What is examined, and how.
+
+    Attributes:
+        folder: the artifact's.
+        file: its ONNX file, where the user named one.
+        threads: of the calls that are profiled.
+        cores: that can be used at a time; the latency is measured on up to twice as many threads.
+        length: tokens of those calls. Left out: 128, or what the model takes.
+        row_tokens: lengths of real rows, if they are known.
+        call_seconds, kernel_seconds: for each number of threads, and for each kernel that a check asks for.
+    """
+
+    folder: str
+    file: str | None
+    threads: int
+    cores: int
+    length: int | None = None
+    row_tokens: Sequence[int] = ()
+    call_seconds: float = 0.4
+    kernel_seconds: float = 0.16
+
+    @property
+    def thread_counts(self) -> list[int]:
+        """1, 2, 4 … all cores, twice as many, and `threads`."""
+        powers = [2**power for power in range(11) if 2**power <= self.cores]
+        return sorted({*powers, self.cores, 2 * self.cores, self.threads})
+
+    def typical_length(self, length: int) -> int | None:
+        """Tokens of a row of median length, if rows are known and it is shorter than `length`."""
+        median = sorted(self.row_tokens)[len(self.row_tokens) // 2] if self.row_tokens else length
+        return median if median < length else None
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What came of it: facts for the reader, and findings, the costliest first."""
+
+    facts: dict[str, Any]
+    findings: list[Finding]
+
+
+def length_of(job: Examination, fixed: int | None) -> int:
+    """Tokens of a call.
+
+    Raises:
+        InputError: the model does not take the length that was asked for.
+    """
+    from compress.models.architectures import positions_of, read_config
+
+    folder = Path(job.folder)
+    limit = positions_of(read_config(folder)) if (folder / "config.json").is_file() else None
+    if job.length is None:
+        return fixed or min(DEFAULT_LENGTH, limit or DEFAULT_LENGTH)
+    if fixed not in {None, job.length}:
+        raise InputError(
+            f"the graph takes {fixed} tokens and nothing else, not {job.length}",
+            where="--sequence-length",
+            fix=f"leave it out, or give {fixed}",
+        )
+    if limit is not None and job.length > limit:
+        raise InputError(
+            f"the model takes at most {limit} tokens, not {job.length}", where="--sequence-length", fix=f"give {limit}"
+        )
+    return job.length
+
+
+def facts_of(
+    job: Examination,
+    length: int,
+    latency_ms: Mapping[int, float],
+    operations: Mapping[str, float],
+    peaks: Mapping[str, float],
+) -> dict[str, Any]:
+    """What a reader is told of any artifact.
+
+    Args:
+        operations: of one call, by number format.
+        peaks: this machine's, in 10^9 operations a second.
+    """
+    floor_ms = sum(count / peaks[kind] for kind, count in operations.items()) / 1e6
+    rows = sorted(job.row_tokens)
+    return {
+        "sequence_length": length,
+        "batch_size": 1,
+        "threads": job.threads,
+        "latency_ms": {str(count): ms for count, ms in latency_ms.items()},
+        "operations": dict(operations),
+        "peak_gflops": dict(peaks),
+        "floor_ms": floor_ms,
+        "share_of_peak": floor_ms / latency_ms[job.threads],
+        "rows": {"count": len(rows), "median_tokens": rows[len(rows) // 2], "max_tokens": rows[-1]} if rows else None,
+    }
+
+
+def median_ms(call: Callable[[], Any], seconds: float) -> float:
+    """Median of the calls that there is time for, at least three."""
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(samples) < 3 or time.perf_counter() < end:
+        start = time.perf_counter_ns()
+        call()
+        samples.append((time.perf_counter_ns() - start) / 1e6)
+    return statistics.median(samples)
+
+
+def interleaved(timers: Sequence[Callable[[], float]]) -> list[float]:
+    """The better of each timer's turns, which are apart, so that other work that comes and goes meets but one."""
+    return [min(turns) for turns in zip(*([timer() for timer in timers] for _ in range(TURNS)), strict=True)]

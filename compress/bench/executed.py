@@ -1,0 +1,203 @@
+"""A graph and what was executed of it: nodes with their times, matrix products, and the softmaxes of attention."""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
+from compress.bench.machine import Kernel
+
+FUSED_ATTENTION = {"Attention", "QAttention", "MultiHeadAttention", "PackedAttention", "GroupQueryAttention"}
+THROUGH = set(
+    "Add Sub Mul Div Where Cast Reshape Transpose Identity Max Min Clip Expand Unsqueeze Squeeze Dropout "
+    "DynamicQuantizeLinear QuantizeLinear DequantizeLinear".split()
+)
+"""Operators that may stand between a softmax and the products before and behind it."""
+
+Values = tuple[tuple[str, tuple[int, ...]], ...]
+Rates = Callable[[Sequence[Kernel]], Sequence[float]]
+"""Times kernels, in 10^9 operations a second."""
+
+
+class Node(NamedTuple):
+    """A node that was executed, with its time in microseconds and (type, shape) of what went in and out.
+
+    Weights that onnxruntime has packed are not among the inputs.
+    """
+
+    op: str
+    name: str
+    us: float
+    inputs: Values
+    outputs: Values
+    provider: str = "CPUExecutionProvider"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its first output."""
+        return self.outputs[0][1] if self.outputs else ()
+
+
+class Product(NamedTuple):
+    """A matrix product with weights: its number format, (rows, inputs) times (inputs, outputs), microseconds.
+
+    Attributes:
+        kind: `fp32`, `int8`, `4bit`, or `4bit_float` for 4-bit weights that are computed in fp32.
+    """
+
+    kind: str
+    rows: int
+    inputs: int
+    outputs: int
+    us: float
+
+
+class Operator(Protocol):
+    """Times a single operator alone."""
+
+    def __call__(self, op: str, shape: tuple[int, int, int], heads: int = 1) -> float:
+        """Microseconds of `op` on (batch, tokens, width), on the subject's threads."""
+        ...
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A graph, and how one call of it went.
+
+    Attributes:
+        model: the ONNX model as written; its large weights may be missing.
+        nodes: of one call, as onnxruntime ran them after its own optimizations.
+        threads: of that call.
+        length: tokens of that call.
+        latency_ms: of calls at that length, by threads.
+        busy_cores: what other processes kept busy meanwhile.
+        rates: times kernels.
+        operator: times an operator.
+        fixed_length: the only number of tokens that the graph takes, or None.
+        row_tokens: lengths of the rows that it is meant for, if they are known.
+        typical: (tokens, its latency in ms) of a row of median length, if rows are known and the graph takes it.
+        cuda: the nodes as they run with the CUDA provider, where there is one.
+        external: sizes of weight files beside the graph, by name.
+    """
+
+    model: Any
+    nodes: Sequence[Node]
+    threads: int
+    length: int
+    latency_ms: Mapping[int, float]
+    rates: Rates
+    operator: Operator
+    busy_cores: float = 0.0
+    fixed_length: int | None = None
+    row_tokens: Sequence[int] = ()
+    typical: tuple[int, float] | None = None
+    cuda: Sequence[Node] | None = None
+    external: Mapping[str, int] | None = None
+
+    @property
+    def total_us(self) -> float:
+        """Time of all nodes."""
+        return sum(node.us for node in self.nodes) or 1.0
+
+    def share(self, part: Iterable[Node | Product]) -> float:
+        """Of the time of all nodes, what these take."""
+        return sum(item.us for item in part) / self.total_us
+
+
+def read_events(passes: Sequence[Sequence[Mapping[str, Any]]]) -> list[Node]:
+    """The nodes of one call from several profiles of the same graph, each with its shortest time."""
+
+    def values(listed: Iterable[Mapping[str, Sequence[int]]]) -> Values:
+        return tuple((kind, tuple(shape)) for item in listed for kind, shape in item.items())
+
+    return [
+        Node(
+            op=events[0]["args"]["op_name"],
+            name=events[0]["name"].removesuffix("_kernel_time"),
+            us=float(min(event["dur"] for event in events)),
+            inputs=values(events[0]["args"].get("input_type_shape", ())),
+            outputs=values(events[0]["args"].get("output_type_shape", ())),
+            provider=events[0]["args"].get("provider", ""),
+        )
+        for events in zip(*passes, strict=True)
+        if events[0]["args"]["op_name"] not in {"If", "Loop", "Scan"}  # their nodes are listed too
+    ]
+
+
+def products(subject: Subject) -> list[Product]:
+    """The products with weights; of a fused attention the part that projects, by its share of the arithmetic."""
+    four_bits = "4bit" if accuracy_levels(subject.model) == {4} else "4bit_float"
+    found = []
+    for node in subject.nodes:
+        if is_weight_product(node):
+            kind = "int8" if node.op in INT8_PRODUCTS else four_bits if node.op == "MatMulNBits" else "fp32"
+            rows, inputs, outputs = math.prod(node.shape[:-1]), node.inputs[0][1][-1], node.shape[-1]
+            found.append(Product(kind, rows, inputs, outputs, node.us))
+        elif node.op in {"Attention", "QAttention"}:
+            (_, (batch, length, width)), *rest = node.inputs
+            projected = next((shape[0] for _, shape in rest if len(shape) == 1), 3 * node.shape[-1])
+            own, heads = 2 * width * projected, 4 * length * node.shape[-1]
+            kind = "int8" if node.op == "QAttention" else "fp32"
+            found.append(Product(kind, batch * length, width, projected, node.us * own / (own + heads)))
+    return found
+
+
+def is_weight_product(node: Node) -> bool:
+    """True for a product with weights, False for one of two activations, as inside attention."""
+    if node.op not in PRODUCTS or not node.shape:
+        return False
+    if node.op not in {"MatMul", "FusedMatMul", "MatMulInteger", "MatMulIntegerToFloat"}:
+        return True
+    return len(node.shape) < 4 and (len(node.inputs) < 2 or len(node.inputs[1][1]) <= 2)
+
+
+def in_attention(node: Node) -> bool:
+    """True for what stands around the softmax of unfused attention: it alone has an axis of heads."""
+    return node.op == "Softmax" or len(node.shape) == 4
+
+
+def accuracy_levels(model: Any) -> set[int]:
+    """The accuracy_level of each MatMulNBits; 0 where it is left out."""
+    return {
+        next((item.i for item in node.attribute if item.name == "accuracy_level"), 0)
+        for node in model.graph.node
+        if node.op_type == "MatMulNBits"
+    }
+
+
+def unfused_attention(graph: Any) -> list[str]:
+    """Names of the softmaxes between two matrix products, however they are scaled, masked and cast between."""
+    makes = {output: node for node in graph.node for output in node.output if output}
+    takes: dict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            takes[name].append(node)
+
+    def before(node: Any) -> list[Any]:
+        return [makes[name] for name in node.input if name in makes]
+
+    def behind(node: Any) -> list[Any]:
+        return [user for name in node.output for user in takes[name]]
+
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Softmax" and _meets_product(node, before) and _meets_product(node, behind)
+    ]
+
+
+def _meets_product(start: Any, onward: Callable[[Any], list[Any]]) -> bool:
+    """True if a matrix product is found from `start`, through nothing but `THROUGH`."""
+    waiting, seen = onward(start), set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if node.op_type in PRODUCTS or node.op_type == "Einsum":
+            return True
+        if node.op_type in THROUGH:
+            waiting += onward(node)
+    return False

@@ -1,0 +1,230 @@
+"""An ONNX file is read, called, profiled and diagnosed."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from compress.bench import flops
+from compress.bench.diagnosis import diagnose
+from compress.bench.examined import (
+    STEPS,
+    WHAT,
+    Examination,
+    Examined,
+    facts_of,
+    interleaved,
+    length_of,
+    median_ms,
+)
+from compress.bench.executed import Node, Subject, read_events
+from compress.bench.machine import best_seconds, onnx_session, peak_gflops, time_kernels
+from compress.bench.surroundings import watched
+from compress.context import Progress
+from compress.errors import InputError
+from compress.runtimes.onnxruntime import model_path
+
+OPERATOR_SECONDS = 0.1
+PROFILES, PROFILE_SECONDS = 3, 0.4
+TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float16)": np.float16, "tensor(bool)": np.bool_}
+CUDA = "CUDAExecutionProvider"
+
+
+def examine_onnx(job: Examination, progress: Progress) -> Examined:
+    """Read the graph, call it, profile it, and diagnose it.
+
+    Raises:
+        InputError: it is no ONNX file, or does not run on what it is given.
+    """
+    path = Path(job.file) if job.file else model_path(Path(job.folder))
+    model = read_graph(path)
+    progress(WHAT, 1, STEPS)
+    session = partial(_session, path)
+    fixed = fixed_length(session(1))
+    length = length_of(job, fixed)
+    batch = made_inputs(session(1), length)
+    short = None if fixed is not None else job.typical_length(length)
+    timers = [partial(call_ms, partial(session, count), batch, job.call_seconds) for count in job.thread_counts]
+    if short is not None:
+        rows = made_inputs(session(1), short)
+        timers.append(partial(call_ms, partial(session, job.threads), rows, job.call_seconds))
+    with watched() as others:
+        timed = interleaved(timers)
+    latency_ms = dict(zip(job.thread_counts, timed, strict=False))
+    progress(WHAT, 2, STEPS)
+    runs = max(2, min(20, int(PROFILE_SECONDS * 1e3 / latency_ms[job.threads])))
+    nodes = read_events([flops.profile(path, batch, job.threads, runs) for _ in range(PROFILES)])
+    operations = flops.onnx_flops(path, batch)
+    progress(WHAT, 3, STEPS)
+    peaks = peak_gflops(operations, job.threads, "cpu")
+    progress(WHAT, 4, STEPS)
+    subject = Subject(
+        model=model,
+        nodes=nodes,
+        threads=job.threads,
+        length=length,
+        latency_ms=latency_ms,
+        busy_cores=others.busy_cores,
+        rates=partial(time_kernels, seconds=job.kernel_seconds),
+        operator=partial(time_operator, job.threads),
+        fixed_length=fixed,
+        row_tokens=job.row_tokens,
+        typical=None if short is None else (short, timed[-1]),
+        cuda=_on_cuda(path, batch),
+        external={name: (path.parent / name).stat().st_size for name in external_names(model)},
+    )
+    findings = diagnose(subject)
+    progress(WHAT, STEPS, STEPS)
+    spent: dict[str, float] = {}
+    for node in nodes:
+        spent[node.op] = spent.get(node.op, 0.0) + node.us
+    facts = facts_of(job, length, latency_ms, operations, peaks) | {
+        "busy_cores": others.busy_cores,
+        "format": "onnx",
+        "file": path.name,
+        "nodes": len(nodes),
+        "time_by_operator": {
+            op: us / subject.total_us for op, us in sorted(spent.items(), key=lambda item: item[1], reverse=True)
+        },
+    }
+    return Examined(facts, findings)
+
+
+def read_graph(path: Path) -> Any:
+    """An ONNX model without the weights that stand in other files.
+
+    Raises:
+        InputError: it is not ONNX, or is cut off.
+    """
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf and onnx raise classes without a common base
+        raise _unreadable(path, error) from error
+    if not model.graph.node:
+        raise InputError("the ONNX file holds no graph", where=str(path), fix="export it again, or copy it whole")
+    lost = [name for name in external_names(model) if not (path.parent / name).is_file()]
+    if lost:
+        raise InputError(
+            f"the graph's weights stand in '{lost[0]}', which is not there",
+            where=str(path),
+            fix="copy that file beside the graph, or export it again",
+        )
+    return model
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return InputError(
+        f"not a readable ONNX file ({path.stat().st_size:,} bytes): {first[:200]}",
+        where=str(path),
+        fix="export it again, or copy it whole, with the weight files that belong to it",
+    )
+
+
+def _session(path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library raises classes of its own, without a common base but Exception
+        raise _unreadable(path, error) from error
+
+
+def fixed_length(session: Any) -> int | None:
+    """The number of tokens that the graph's inputs are bound to, or None."""
+    for item in session.get_inputs():
+        if len(item.shape) == 2 and isinstance(item.shape[1], int) and item.type == "tensor(int64)":
+            return int(item.shape[1])
+    return None
+
+
+def made_inputs(session: Any, length: int) -> dict[str, Any]:
+    """One row that the graph takes: the same token throughout, none masked."""
+    batch: dict[str, Any] = {}
+    for item in session.get_inputs():
+        shape = [size if isinstance(size, int) else 1 if axis == 0 else length for axis, size in enumerate(item.shape)]
+        if "position" in item.name:
+            value = np.broadcast_to(np.arange(shape[-1] if shape else 1), shape)
+        else:
+            value = np.full(shape, 0 if "type" in item.name else 1)
+        batch[item.name] = value.astype(TYPES.get(item.type, np.float32))
+    return batch
+
+
+def call_ms(open_session: Callable[[], Any], batch: Mapping[str, Any], seconds: float) -> float:
+    """Median latency of a call.
+
+    Raises:
+        InputError: the graph fails on made-up inputs.
+    """
+    session = open_session()
+    try:
+        session.run(None, dict(batch))
+    except Exception as error:  # as above
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in batch.items())
+        raise InputError(
+            f"the graph fails on made-up inputs ({shapes}): {first[:200]}",
+            where="--sequence-length",
+            fix="try another one; doctor knows models of text with inputs of (batch, tokens)",
+        ) from error
+    return median_ms(lambda: session.run(None, dict(batch)), seconds)
+
+
+def time_operator(threads: int, op: str, shape: tuple[int, int, int], heads: int = 1) -> float:
+    """Microseconds of one operator alone, or of several written `A+B`, on fp32 of (batch, tokens, width)."""
+    names = ("query", "key", "value") if op == "MultiHeadAttention" else ("rows", "skipped")
+    norm = [numpy_helper.from_array(np.ones(shape[-1], np.float32), name) for name in ("scale", "shift")]
+    nodes = {
+        "MultiHeadAttention": [
+            helper.make_node(op, [*names], ["out"], domain="com.microsoft", num_heads=heads),
+        ],
+        "SkipLayerNormalization": [
+            helper.make_node(op, [*names, "scale", "shift"], ["out"], domain="com.microsoft"),
+        ],
+        "Add+LayerNormalization": [
+            helper.make_node("Add", [*names], ["sum"]),
+            helper.make_node("LayerNormalization", ["sum", "scale", "shift"], ["out"]),
+        ],
+    }[op]
+    values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (*names, "out")}
+    graph = helper.make_graph(
+        nodes, op, [values[name] for name in names], [values["out"]], [] if op == "MultiHeadAttention" else norm
+    )
+    session = onnx_session(graph, threads, as_written=True)
+    batch = {name: np.random.default_rng(0).standard_normal(shape, np.float32) for name in names}
+    return best_seconds(lambda: session.run(None, batch), OPERATOR_SECONDS) * 1e6
+
+
+def external_names(model: Any) -> list[str]:
+    """The files beside the graph that hold its weights."""
+    return sorted(
+        {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    )
+
+
+def _on_cuda(path: Path, batch: Mapping[str, Any]) -> list[Node] | None:
+    """The nodes of one call with the CUDA provider; None where there is none, or none that starts."""
+    if CUDA not in onnxruntime.get_available_providers():
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        options = onnxruntime.SessionOptions()
+        options.enable_profiling = True
+        options.profile_file_prefix = str(Path(scratch) / "profile")
+        options.log_severity_level = 4
+        session = onnxruntime.InferenceSession(str(path), options, providers=[CUDA, "CPUExecutionProvider"])
+        if CUDA not in session.get_providers():
+            return None
+        for _ in range(2):
+            session.run(None, dict(batch))
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    kernels = [item for item in events if item.get("cat") == "Node" and item["name"].endswith("_kernel_time")]
+    return read_events([kernels[len(kernels) // 2 :]])

@@ -1,0 +1,154 @@
+"""Findings on matrix products with weights: their number format, their widths, and those left in float."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TypeVar
+
+from compress.bench.doctor import Finding, times
+from compress.bench.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
+from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
+from compress.bench.machine import Kernel
+from compress.models.onnx_graph import QUANTIZED
+
+MULTIPLE = 16
+MATTERS = 0.02
+"""Share of a call's time under which nothing is said."""
+SAME_WITHIN = 0.05
+"""Rates and times that differ by less are told as the same."""
+KERNEL_OF = {"fp32": "fp32", "int8": "int8_dynamic", "4bit": "4bit", "4bit_float": "4bit_float"}
+ALTERNATIVES = {"fp32": ("int8",), "int8": ("fp32",), "4bit": ("int8", "fp32"), "4bit_float": ("int8", "fp32")}
+NAMES = {"fp32": "fp32", "int8": "int8", "4bit": "4 bits", "4bit_float": "4 bits"}
+Key = TypeVar("Key")
+
+COMPARE = "then compare both with compress bench"
+FIX = {
+    ("fp32", "int8"): f"compress quantize FOLDER, {COMPARE}: it may cost quality",
+    ("int8", "fp32"): "ship the float export; int8 saves size only on this machine",
+    ("4bit", "fp32"): "keep 4 bits where size counts; for speed ship the float export",
+    ("4bit", "int8"): "keep 4 bits where size counts; for speed compress quantize (int8)",
+}
+
+
+def number_format(subject: Subject) -> Finding | None:
+    """Most products run in a format that another beats on this machine, at the graph's own shapes."""
+    by_kind: dict[str, dict[tuple[int, int, int], float]] = defaultdict(lambda: defaultdict(float))
+    for item in products(subject):
+        by_kind[item.kind][item.rows, item.inputs, item.outputs] += item.us
+    if not by_kind:
+        return None
+    own = max(by_kind, key=lambda kind: sum(by_kind[kind].values()))
+    shapes = _longest(by_kind[own], 3)
+    asked = [(kind, shape) for kind in (own, *ALTERNATIVES[own]) for shape in shapes]
+    measured = subject.rates([Kernel(KERNEL_OF[kind], *shape, subject.threads) for kind, shape in asked])
+    rates = dict(zip(asked, measured, strict=True))
+    needs = {
+        kind: sum(us * rates[own, shape] / rates[kind, shape] for shape, us in shapes.items())
+        for kind in (own, *ALTERNATIVES[own])
+    }
+    best = min(needs, key=lambda kind: needs[kind])
+    share = sum(by_kind[own].values()) / subject.total_us
+    cost = share * (1 - needs[best] / needs[own])
+    if cost < SAME_WITHIN:
+        return None
+    return Finding(
+        f"the matrix products run in {NAMES[own]}, and {NAMES[best]} is faster here",
+        f"they take {share:.0%} of the time; at their shapes {NAMES[best]} runs "
+        f"{times([needs[own] / needs[best]])} as fast",
+        FIX[own.removesuffix("_float"), best],
+        cost,
+    )
+
+
+def accuracy_level(subject: Subject) -> Finding | None:
+    """4-bit products that do not ask for int8 arithmetic."""
+    low = accuracy_levels(subject.model) - {4}
+    spent = [item for item in products(subject) if item.kind == "4bit_float"]
+    if not low or not spent:
+        return None
+    longest = max(spent, key=lambda item: item.us)
+    shape = (longest.rows, longest.inputs, longest.outputs, subject.threads)
+    as_it_is, as_int8 = subject.rates([Kernel("4bit_float", *shape), Kernel("4bit", *shape)])
+    share, faster = subject.share(spent), as_int8 / as_it_is
+    helps = "" if faster > 1 + SAME_WITHIN else ", so it would not help"
+    return Finding(
+        f"4-bit products have accuracy_level {', '.join(map(str, sorted(low)))}: they are computed in fp32",
+        f"they take {share:.0%} of the time; with accuracy_level 4 (int8) they run {times([faster])} as fast{helps}",
+        f"compress quantize FLOAT --how onnx_4bit --accuracy-level 4, {COMPARE}",
+        max(0.0, share * (1 - 1 / faster)),
+    )
+
+
+def left_in_float(subject: Subject) -> Finding | None:
+    """Products with weights that quantization passed over."""
+    if not {node.op_type for node in subject.model.graph.node} & {*QUANTIZED, *INT8_PRODUCTS}:
+        return None
+    left = [item for item in products(subject) if item.kind == "fp32"]
+    if subject.share(left) < MATTERS:
+        return None
+    return Finding(
+        f"{len(left)} matrix products with weights stayed in float in a quantized graph",
+        f"they take {subject.share(left):.0%} of the time",
+        f"quantize them too (compress quantize takes MatMul and Attention), {COMPARE}",
+        subject.share(left),
+    )
+
+
+def awkward_widths(subject: Subject) -> Finding | None:
+    """Widths of weights and of heads that are no multiples of 16, where that costs time."""
+    spent: dict[tuple[Kernel, Kernel], float] = defaultdict(float)
+    for item in products(subject):
+        spent[with_even_widths(item, subject.threads)] += item.us
+    for node in subject.nodes:  # scores of a head, as much arithmetic as their weighted sum
+        if node.op in PRODUCTS and not is_weight_product(node) and len(node.inputs) > 1:
+            tokens, size = node.inputs[0][1][-2:]
+            if node.shape[-1] == tokens:
+                spent[with_even_head(tokens, size, subject.threads)] += 2 * node.us
+    return slow_widths(spent, subject.total_us, subject.rates)
+
+
+def with_even_widths(item: Product, threads: int) -> tuple[Kernel, Kernel]:
+    """A product as a kernel, and the same with its widths brought up to multiples of 16."""
+    own = Kernel(KERNEL_OF[item.kind], item.rows, item.inputs, item.outputs, threads)
+    return own, own._replace(inputs=_even(own.inputs), outputs=_even(own.outputs))
+
+
+def with_even_head(tokens: int, size: int, threads: int) -> tuple[Kernel, Kernel]:
+    """The scores of one head as a kernel, and the same with its size brought up to a multiple of 16."""
+    own = Kernel("fp32", tokens, size, tokens, threads)
+    return own, own._replace(inputs=_even(size))
+
+
+def slow_widths(spent: Mapping[tuple[Kernel, Kernel], float], total_us: float, rates: Rates) -> Finding | None:
+    """Those kernels that are slower in proportion than their even ones.
+
+    Args:
+        spent: (kernel, with even widths) -> microseconds in a call that takes `total_us`.
+    """
+    uneven = {pair: us for pair, us in spent.items() if pair[0] != pair[1] and us >= MATTERS * total_us}
+    asked = _longest(uneven, 4)
+    measured = rates([kernel for pair in asked for kernel in pair])
+    worse = [
+        (us / total_us * (1 - own_rate / even_rate), own, own_rate, even, even_rate)
+        for ((own, even), us), own_rate, even_rate in zip(asked.items(), measured[::2], measured[1::2], strict=True)
+        if even_rate > own_rate * (1 + SAME_WITHIN)
+    ]
+    if not worse:
+        return None
+    worse.sort(reverse=True)
+    _, own, own_rate, even, even_rate = worse[0]
+    listed = ", ".join(f"{item[1].inputs}x{item[1].outputs}" for item in worse)
+    return Finding(
+        f"matrix widths that are no multiples of {MULTIPLE}: {listed}",
+        f"{own.inputs}x{own.outputs} takes {own.operations / own_rate / 1e3:.0f} us at {own.rows} tokens, the wider "
+        f"{even.inputs}x{even.outputs} takes {even.operations / even_rate / 1e3:.0f} us",
+        f"prune to multiples of {MULTIPLE} (compress prune --multiple-of {MULTIPLE}), or keep a few neurons more",
+        sum(item[0] for item in worse),
+    )
+
+
+def _even(width: int) -> int:
+    return -(-width // MULTIPLE) * MULTIPLE if width > MULTIPLE else width  # a head of few classes stays as it is
+
+
+def _longest(spent: Mapping[Key, float], count: int) -> dict[Key, float]:
+    return dict(sorted(spent.items(), key=lambda item: item[1], reverse=True)[:count])
