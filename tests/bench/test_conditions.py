@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 
 from compress.bench.conditions import Watch
@@ -41,6 +42,15 @@ def test_competing_cores_are_a_number_that_is_never_negative(busy: bool) -> None
     assert found.steal_pct is not None
     assert 0 <= found.steal_pct <= 100
     assert found.peak_gflops == {"fp32": 12.5}
+
+
+def test_a_machine_that_counts_later_than_its_processes_makes_no_negative_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frozen = psutil.cpu_times()
+    monkeypatch.setattr(psutil, "cpu_times", lambda: frozen)
+    found = watched(0.05, busy=True)
+    assert (found.competing_cores, found.steal_pct) == (0.0, None)
 
 
 def test_the_workers_own_work_does_not_compete() -> None:
