@@ -136,7 +136,7 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     """
     differences = base_right.astype(float) - other_right.astype(float)
     low, high = _with_pseudo_rows(differences).zconfint_mean(1 - CONFIDENCE)
-    return Estimate(value=float(differences.mean()), low=float(low), high=float(high))
+    return Estimate(value=float(differences.mean()), low=max(-1.0, float(low)), high=min(1.0, float(high)))
 
 
 def _with_pseudo_rows(differences: Array) -> Any:
