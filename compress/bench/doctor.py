@@ -65,19 +65,21 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
     jobs[0] += [(kind, TOKENS[0], *SHAPES[-1], count) for count in between for kind in ("fp32", "int8_dynamic")]
     total = sum(map(len, jobs))
     timed: list[tuple[Any, float]] = []
-    with watched() as others:
-        for job in jobs:
+    busy_cores = machine.busy_cores
+    for job in jobs:
 
-            def told(turns: int, of: int, start: int = len(timed), size: int = len(job)) -> None:
-                progress("timing this machine's kernels", start + turns * size // of, total)
+        def told(turns: int, of: int, start: int = len(timed), size: int = len(job)) -> None:
+            progress("timing this machine's kernels", start + turns * size // of, total)
 
+        with watched() as others:
             rates = time_kernels([Kernel(*item) for item in job], KERNEL_SECONDS, told)
-            timed += list(zip(job, rates, strict=True))
+        timed += list(zip(job, rates, strict=True))
+        busy_cores = max(busy_cores, others.busy_cores)  # a mean over all would hide what spoilt the shortest
     fp32 = {item[1:]: rate for item, rate in timed if item[0] == "fp32"}
     return replace(
         machine,
         rates=tuple(Rate._make((*item, rate, rate / fp32[item[1:]])) for item, rate in timed),
-        busy_cores=max(machine.busy_cores, others.busy_cores),
+        busy_cores=busy_cores,
     )
 
 
