@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def host_facts() -> dict[str, Any]:
     }
 
 
-def same_machine(one: dict[str, Any], other: dict[str, Any]) -> bool:
+def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """True if measurements from both may stand in one table."""
     return all(one.get(key) == other.get(key) for key in ("cpu", "cores", "system", "versions"))
 
