@@ -13,9 +13,9 @@ from compress.cli.options import Json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.bench.doctor import Advice, Finding
-    from compress.bench.surroundings import Machine
     from compress.data.sources import Sources
+    from compress.doctor.advice import Advice, Finding
+    from compress.doctor.surroundings import Machine
 
 COLUMNS = {"int8_dynamic": "int8", "4bit": "4-bit", "onnx_fp16": "fp16", "bf16": "bf16"}
 OPERATORS_SHOWN = 4
@@ -57,10 +57,10 @@ def doctor(
 
     With an ARTIFACT: say why it is not faster, with the numbers that each finding rests on, and what to do.
     """
-    from compress.bench.doctor import advise, time_machine
-    from compress.bench.surroundings import look_around
     from compress.cli.console import Terminal
     from compress.data.sources import Sources
+    from compress.doctor.advice import advise, time_machine
+    from compress.doctor.surroundings import look_around
 
     if artifact is None and (test or sequence_length):
         raise InputError(
@@ -74,8 +74,8 @@ def doctor(
             machine = look_around()
             machine = time_machine(machine, threads or machine.threads, terminal.progress)
         else:
-            from compress.bench.examination import examine, find_artifact
-            from compress.bench.examined import Examination
+            from compress.doctor.examination import examine, find_artifact
+            from compress.doctor.examined import Examination
 
             sources = Sources(announce=terminal.announce)
             folder, file = find_artifact(artifact, sources)
@@ -107,7 +107,7 @@ def doctor(
 def _row_tokens(
     folder: Path, sources: "Sources", test: str, text_column: str | None, text_pair_column: str | None
 ) -> list[int]:
-    from compress.bench.examination import row_tokens
+    from compress.doctor.examination import row_tokens
 
     table = sources.table(test, "--test")
     texts = table.column(text_column or "text", "--text-column")

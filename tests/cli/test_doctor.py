@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.bench import doctor, surroundings
-from compress.bench.doctor import Finding
-from compress.bench.examined import Examined
+from compress.doctor import advice, surroundings
+from compress.doctor.advice import Finding
+from compress.doctor.examined import Examined
 
 FACTS = {
     "format": "onnx",
@@ -37,7 +37,7 @@ def _at_once(monkeypatch):
         progress(1, 1)
         return [(3.0 if item.kind == "int8_dynamic" else 1.0) * 100 * item.threads for item in kernels]
 
-    monkeypatch.setattr(doctor, "time_kernels", time_fake)
+    monkeypatch.setattr(advice, "time_kernels", time_fake)
     monkeypatch.setattr(surroundings, "LOAD_SECONDS", 0.01)
 
 
@@ -51,7 +51,7 @@ def examined(monkeypatch):
             jobs.append(job)
             return Examined({**FACTS, **facts}, list(findings))
 
-        monkeypatch.setattr("compress.bench.examination.examine", examine)
+        monkeypatch.setattr("compress.doctor.examination.examine", examine)
         return jobs
 
     return use

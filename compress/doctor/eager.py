@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.bench.diagnosis import by_cost, padding_waste, slow_threads
-from compress.bench.doctor import Finding, times
-from compress.bench.examined import (
+from compress.bench.machine import Kernel, peak_gflops, time_kernels
+from compress.context import Progress
+from compress.doctor.advice import Finding, times
+from compress.doctor.diagnosis import by_cost, padding_waste, slow_threads
+from compress.doctor.examined import (
     STEPS,
     WHAT,
     Examination,
@@ -18,11 +20,9 @@ from compress.bench.examined import (
     length_of,
     median_ms,
 )
-from compress.bench.executed import Product, Rates
-from compress.bench.machine import Kernel, peak_gflops, time_kernels
-from compress.bench.products import COMPARE, slow_widths, with_even_head, with_even_widths
-from compress.bench.surroundings import watched
-from compress.context import Progress
+from compress.doctor.executed import Product, Rates
+from compress.doctor.products import COMPARE, slow_widths, with_even_head, with_even_widths
+from compress.doctor.surroundings import watched
 from compress.errors import InputError
 
 LINEAR = ("aten::addmm", "aten::mm", "aten::linear", "aten::mkldnn_linear", "mkldnn::_linear_pointwise")

@@ -1,4 +1,4 @@
-"""One artifact, taken apart in a process of its own: `python -m compress.bench.examination`.
+"""One artifact, taken apart in a process of its own: `python -m compress.doctor.examination`.
 
 It reads a job from standard input as JSON and answers with lines of JSON: {"progress": [WHAT, DONE, TOTAL]} while it
 works, and at last {"facts": …, "findings": …}, or {"refused": …} for an artifact that cannot be examined. So a file
@@ -15,10 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from compress.bench.doctor import Finding
-from compress.bench.examined import Examination, Examined
 from compress.context import Progress
 from compress.data.sources import Sources
+from compress.doctor.advice import Finding
+from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError
 
 ROWS = 2000
@@ -83,7 +83,7 @@ def examine(job: Examination, progress: Progress) -> Examined:
         InputError: it cannot be read or run, with the reason.
         CompressError: the process died.
     """
-    command = [sys.executable, "-P", "-m", "compress.bench.examination"]
+    command = [sys.executable, "-P", "-m", "compress.doctor.examination"]
     answer: dict[str, Any] = {}
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
         with subprocess.Popen(
@@ -126,9 +126,9 @@ def main() -> None:
     job = Examination(**json.load(sys.stdin))
     try:
         if job.file is not None or any(Path(job.folder).glob("*.onnx")):
-            from compress.bench.graph import examine_onnx as examine_it
+            from compress.doctor.graph import examine_onnx as examine_it
         else:
-            from compress.bench.eager import examine_torch as examine_it
+            from compress.doctor.eager import examine_torch as examine_it
         examined = examine_it(job, progress)
     except CompressError as error:
         told = {"what": error.what, "where": error.where, "fix": error.fix}

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeVar
 
-from compress.bench.doctor import Finding, times
-from compress.bench.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
 from compress.bench.machine import Kernel
+from compress.doctor.advice import Finding, times
+from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
 from compress.models.onnx_graph import QUANTIZED
 
 MULTIPLE = 16

@@ -8,12 +8,12 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from compress.bench import products
-from compress.bench.doctor import Finding, times
-from compress.bench.executed import FUSED_ATTENTION, Node, Subject, in_attention, unfused_attention
 from compress.bench.flops import PRODUCTS
-from compress.bench.products import COMPARE, MATTERS, SAME_WITHIN
-from compress.bench.surroundings import BUSY_CORES
+from compress.doctor import products
+from compress.doctor.advice import Finding, times
+from compress.doctor.executed import FUSED_ATTENTION, Node, Subject, in_attention, unfused_attention
+from compress.doctor.products import COMPARE, MATTERS, SAME_WITHIN
+from compress.doctor.surroundings import BUSY_CORES
 
 TABLE_ELEMENTS = 100_000
 OTHER_MATTERS = 0.3

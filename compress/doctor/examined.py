@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.bench.doctor import Finding
+from compress.doctor.advice import Finding
 from compress.errors import InputError
 
 DEFAULT_LENGTH = 128

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from compress.bench.machine import Kernel, time_kernels
-from compress.bench.surroundings import BUSY_CORES, Machine, Rate, watched
 from compress.context import Progress
+from compress.doctor.surroundings import BUSY_CORES, Machine, Rate, watched
 
 SHAPES = ((384, 1536), (768, 3072))
 """(inputs, outputs) of a feed-forward matrix in a small and in a base encoder."""

@@ -9,16 +9,16 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.bench import diagnosis, eager, products
-from compress.bench.diagnosis import by_cost, diagnose, padding_waste, slow_threads
-from compress.bench.doctor import Finding
-from compress.bench.examination import examine, row_tokens
-from compress.bench.examined import Examination, interleaved
-from compress.bench.executed import Node, Product, Subject, read_events, unfused_attention
 from compress.bench.flops import profile
-from compress.bench.graph import external_names, time_operator
 from compress.bench.machine import Kernel
 from compress.context import Context
+from compress.doctor import diagnosis, eager, products
+from compress.doctor.advice import Finding
+from compress.doctor.diagnosis import by_cost, diagnose, padding_waste, slow_threads
+from compress.doctor.examination import examine, row_tokens
+from compress.doctor.examined import Examination, interleaved
+from compress.doctor.executed import Node, Product, Subject, read_events, unfused_attention
+from compress.doctor.graph import external_names, time_operator
 from compress.errors import CompressError, InputError
 from compress.stages import export_onnx
 from tests.chain import Chain
@@ -494,7 +494,7 @@ def test_of_two_turns_the_better_counts():
 
 @pytest.mark.parametrize("op", ["MultiHeadAttention", "SkipLayerNormalization", "Add+LayerNormalization"])
 def test_operators_can_be_timed_alone(op, monkeypatch):
-    monkeypatch.setattr("compress.bench.graph.OPERATOR_SECONDS", 0.0)
+    monkeypatch.setattr("compress.doctor.graph.OPERATOR_SECONDS", 0.0)
     assert time_operator(1, op, (1, 8, 32), heads=2) > 0
 
 
@@ -564,7 +564,7 @@ def test_a_torch_folder_is_examined_as_it_runs(chain):
 
 
 def test_what_kills_the_process_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr("compress.bench.examination.sys.executable", "/bin/false")
+    monkeypatch.setattr("compress.doctor.examination.sys.executable", "/bin/false")
     with pytest.raises(CompressError, match=r"examining the model failed \(exit code 1"):
         examine(quickly(tmp_path), silent)
 

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from compress.bench import doctor, surroundings
-from compress.bench.doctor import SHAPES, TOKENS, advise, end_to_end, time_machine, times
-from compress.bench.surroundings import Machine, Rate, look_around, quota_cores, threads_per_core, watched
+from compress.doctor import advice, surroundings
+from compress.doctor.advice import SHAPES, TOKENS, advise, end_to_end, time_machine, times
+from compress.doctor.surroundings import Machine, Rate, look_around, quota_cores, threads_per_core, watched
 
 QUIET = Machine(
     cpu="A processor",
@@ -219,7 +219,7 @@ def test_all_kinds_are_timed_on_one_and_on_all_threads(monkeypatch, threads, bet
         progress(1, 2)
         return [{"fp32": 10.0, "int8_dynamic": 30.0}.get(item.kind, 5.0) * item.threads for item in kernels]
 
-    monkeypatch.setattr(doctor, "time_kernels", time_fake)
+    monkeypatch.setattr(advice, "time_kernels", time_fake)
     told = []
     found = time_machine(QUIET, threads, lambda *step: told.append(step))
     assert {item.kind for item in asked[1]} == {"bf16"}, "torch has a process of its own"

@@ -13,8 +13,10 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.bench import flops
-from compress.bench.diagnosis import diagnose
-from compress.bench.examined import (
+from compress.bench.machine import best_seconds, onnx_session, peak_gflops, time_kernels
+from compress.context import Progress
+from compress.doctor.diagnosis import diagnose
+from compress.doctor.examined import (
     STEPS,
     WHAT,
     Examination,
@@ -24,10 +26,8 @@ from compress.bench.examined import (
     length_of,
     median_ms,
 )
-from compress.bench.executed import Node, Subject, read_events
-from compress.bench.machine import best_seconds, onnx_session, peak_gflops, time_kernels
-from compress.bench.surroundings import watched
-from compress.context import Progress
+from compress.doctor.executed import Node, Subject, read_events
+from compress.doctor.surroundings import watched
 from compress.errors import InputError
 from compress.runtimes.onnxruntime import model_path
 
