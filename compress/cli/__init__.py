@@ -17,6 +17,8 @@ from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+KEEPS_NOTHING = ("bench", "compare", "doctor")
+"""Commands that start anew after Ctrl-C."""
 
 app = typer.Typer(
     name="compress",
@@ -60,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
-            sys.stderr.write("stopped; finished steps are kept, run the same command to go on\n")
+            kept = "" if arguments[0] in KEEPS_NOTHING else "; finished steps are kept, run the same command to go on"
+            sys.stderr.write(f"stopped{kept}\n")
     except BrokenPipeError:
         code = 1
     except (CompressError, typer.TyperException) as error:

@@ -80,11 +80,12 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     from compress.report.files import write_report
 
     limits = gate.read_gate(**{name: given.pop(name) for name in GATES})
+    if out is not None:
+        _make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
     report = measure_folders(artifacts, given, shlex.join(["compress", *line]), quiet=json_output)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         write_report(report, out)
     if json_output:
         print(report.model_dump_json(indent=1))
@@ -96,6 +97,16 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
         limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
+
+
+def _make_folder(out: Path) -> None:
+    """Before anything is measured, so that no measurement is lost for want of a place."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"cannot write: {error.strerror or error}", where=f"--out {out}", fix="name a folder that can be written"
+        ) from error
 
 
 def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: str, *, quiet: bool) -> "Report":

@@ -14,6 +14,7 @@ from compress.report.words import (
     describe_target,
     drop,
     headline,
+    margin,
     reasons,
     size_words,
     speed_words,
@@ -121,8 +122,8 @@ def print_report(report: Report) -> None:
         console.print(_ablation_line(found), markup=False)
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
-        f"[dim]* baseline, in fp32. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
-        "brackets: 95% intervals[/]"
+        f"[dim]* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
+        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals[/]"
     )
     for note in report.notes:
         console.print(f"note: {note}", style="dim", markup=False)
@@ -161,6 +162,12 @@ def _table(report: Report, target: str, *, wide: bool) -> Any:
         cells += [found.speed_verdict if found else ""] if wide else []
         table.add_row(*cells)
     return table
+
+
+def _no_worse(report: Report) -> str:
+    """By how much less a verdict of the table is still `no worse`."""
+    margins = {row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline}
+    return f"no worse: by less than {margin(margins.pop())}; " if len(margins) == 1 else ""
 
 
 def _bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:

@@ -94,9 +94,8 @@ def compare(
         line = shlex.join(["compress", "compare", str(first), str(second), "--data", str(given.get("test"))])
         whole = measure_folders([first, second], given, line, quiet=json_output)
         fail_if_unmeasured(whole)
-        row = next(row for row in whole.rows if not row.is_baseline)
-        assert row.versus_baseline is not None
-        compared, note = row.versus_baseline, None
+        row, compared = _measured_pair(whole)
+        note = None
     if json_output:
         print(json.dumps({"step": row.step, **compared.model_dump(), "flips": [f.model_dump() for f in row.flips]}))
     else:
@@ -104,6 +103,19 @@ def compare(
     row.versus_baseline = compared
     if limits is not None:
         limits.hold(whole, [row])
+
+
+def _measured_pair(report: "Report") -> "tuple[Row, Comparison]":
+    from compress.report.words import reasons
+
+    for row in report.rows:
+        if row.versus_baseline is not None:
+            return row, row.versus_baseline
+    raise InputError(
+        f"nothing to compare: {'; '.join(reasons(report.rows))}",
+        where="compress compare",
+        fix="choose with --target what runs both",
+    )
 
 
 def _is_report(path: Path) -> bool:
@@ -133,7 +145,7 @@ def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) 
     from compress.report.words import drop, quality_words, size_words, speed_words
 
     print(f"{row.step} against {found.against}, {found.rows:,} test rows")
-    print(f"  speed    {speed_words(found)}")
+    print(f"  speed    {speed_words(found).removeprefix('speed ')}")
     print(f"  size     {size_words(found)}")
     print(f"  quality  {quality_words(found, report.test.metric)}")
     print(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")

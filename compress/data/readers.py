@@ -26,14 +26,19 @@ class Table:
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
 
-    def column(self, name: str, where: str | None) -> list[str]:
+    def column(self, name: str, where: str | None, chosen_by: str | None = None) -> list[str]:
         """All values of one column.
+
+        Args:
+            chosen_by: what names another column.
 
         Raises:
             InputError: there is no such column.
         """
         if name not in self.columns:
-            raise InputError(f"{self.name} has no column '{name}'", where=where, fix=did_you_mean(name, self.columns))
+            fix = did_you_mean(name, self.columns)
+            fix += f"; choose with {chosen_by}" if chosen_by else ""
+            raise InputError(f"{self.name} has no column '{name}'", where=where, fix=fix)
         index = self.columns.index(name)
         return [row[index] for row in self.rows]
 

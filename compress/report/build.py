@@ -236,7 +236,9 @@ def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int])
     for low, high in zip([edges[0] - 1, *edges[1:-1]], edges[1:] if len(edges) > 1 else edges, strict=True):
         inside = (lengths > low) & (lengths <= high)
         if inside.any():
-            slices.append(_slice(f"{lengths[inside].min()} to {high} tokens", inside, row, base, test))
+            shortest = int(lengths[inside].min())
+            name = f"{shortest} to {high} tokens" if shortest < high else f"{high} tokens"
+            slices.append(_slice(name, inside, row, base, test))
     return slices
 
 

@@ -11,7 +11,8 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
 
     Args:
         row: None if nothing was measured.
-        against: the row held against the baseline; None if it is the baseline, or there is none.
+        against: the row held against the baseline; None if it is the baseline, or if the baseline was not measured:
+            then what is relative to it is missed.
     """
     if goal is None:
         return GoalVerdict()
@@ -19,7 +20,10 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
         why = f": {row.reason}" if row is not None and row.reason else ""
         return GoalVerdict(**goal.model_dump(), met=False, missed=[f"the last step was not measured{why}"])
     missed, doubts = [], []
-    if goal.max_drop_pp is not None:
+    alone = against is None and not row.is_baseline
+    if goal.max_drop_pp is not None and alone:
+        missed.append(f"drop not compared, at most {goal.max_drop_pp:g} allowed")
+    elif goal.max_drop_pp is not None:
         drop = against.drop_pp if against else None
         value, high = (drop.value, drop.high) if drop else (0.0, 0.0)
         if value > goal.max_drop_pp:
@@ -29,7 +33,7 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
             doubts.append(f"the drop may be as large as {told} points, at most {goal.max_drop_pp:g} allowed")
     if goal.min_speedup is not None:
         speedup = against.speedup if against else None
-        if against is not None and speedup is None:
+        if alone or (against is not None and speedup is None):
             missed.append(f"speed not compared, at least {goal.min_speedup:g}x wanted")
         else:
             value, low = (speedup.value, speedup.low) if speedup else (1.0, 1.0)

@@ -48,10 +48,15 @@ def quality_words(comparison: Comparison, metric: str) -> str:
     at_all = "" if comparison.drop_pp.low is not None and comparison.drop_pp.low > 0 else ", if at all"
     return {
         "better": f"better: {name} rose",
-        "no worse": f"no worse: {name} fell by less than {comparison.margin_pp:g} points{at_all}",
+        "no worse": f"no worse: {name} fell by less than {margin(comparison.margin_pp)}{at_all}",
         "worse": f"worse: {name} fell",
         "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
     }[comparison.quality_verdict]
+
+
+def margin(points: float) -> str:
+    """Percentage points as `1 point`, `0.5 points`."""
+    return f"{points:g} point{'' if points == 1 else 's'}"
 
 
 def speed_words(comparison: Comparison) -> str:
@@ -92,7 +97,7 @@ def headline(report: Report) -> list[str]:
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = METRICS.get(report.test.metric, report.test.metric)
         sentences.append(
-            f"{row.step} against {found.against}{place}: {speed_words(found)}; {size_words(found)}; {metric} drop "
+            f"{row.step}{place} against {found.against}: {speed_words(found)}; {size_words(found)}; {metric} drop "
             f"{drop(found)} points, {quality_words(found, report.test.metric)}"
         )
     return sentences

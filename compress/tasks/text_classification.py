@@ -180,14 +180,12 @@ class _Reader:
             return []
         where = self.origin.where("task", part)
         table = self.read(source, where)
-        roles = {role: self.spec.columns.get(role, role) for role in ("text", "label")}
-        columns = {role: table.column(name, self.origin.where("task", "columns", role)) for role, name in roles.items()}
         pairs: Sequence[str | None] = [None] * len(table.rows)
         if "text_pair" in self.spec.columns:
-            pairs = table.column(self.spec.columns["text_pair"], self.origin.where("task", "columns", "text_pair"))
+            pairs = self._column(table, "text_pair")
         rows = [
             ((text, pair), label.strip())
-            for text, pair, label in zip(columns["text"], pairs, columns["label"], strict=True)
+            for text, pair, label in zip(self._column(table, "text"), pairs, self._column(table, "label"), strict=True)
         ]
         complete = [row for row in rows if row[0][0].strip() and row[1]]
         missing = len(rows) - len(complete)
@@ -196,13 +194,21 @@ class _Reader:
             raise InputError(
                 f"{missing} of {len(rows):,} rows of {table.name} lack a text or a label",
                 where=where,
-                fix="mend the file, or set task.incomplete: drop",
+                fix="mend the file, or set task.incomplete: drop (on the command line --incomplete drop)",
             )
         if not complete:
             raise InputError(
                 f"no row of {table.name} has both a text and a label", where=where, fix="check task.columns"
             )
         return complete
+
+    def _column(self, table: Table, role: str) -> list[str]:
+        option = f"--{role.replace('_', '-')}-column"
+        return table.column(
+            self.spec.columns.get(role, role),
+            self.origin.where("task", "columns", role),
+            f"task.columns (on the command line {option})",
+        )
 
 
 def _check_columns(spec: TaskSpec, origin: Origin) -> None:
@@ -230,7 +236,7 @@ def _number(
     unknown = [label for _, label in rows if label not in index]
     if unknown:
         raise InputError(
-            f"{len(unknown):,} {part} rows have unknown labels: {_shorten(sorted(set(unknown)))}",
+            f"{len(unknown):,} of {len(rows):,} {part} rows have unknown labels: {_shorten(sorted(set(unknown)))}",
             where=origin.where("task", part),
             fix=f"known labels: {_shorten(labels)}",
         )
@@ -240,8 +246,9 @@ def _number(
 def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> None:
     """Refuse test rows that cannot tell a good model from one that always says the same."""
     if test and len({row.label for row in test}) == 1:
+        rows = "the only test row has" if len(test) == 1 else f"all {len(test):,} test rows have"
         raise InputError(
-            f"all {len(test):,} test rows have the label '{labels[test[0].label]}'",
+            f"{rows} the label '{labels[test[0].label]}'",
             where=origin.where("task", "test"),
             fix="give test rows of at least two classes: on these, a model that always says so would score 100%",
         )

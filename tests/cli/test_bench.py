@@ -24,7 +24,7 @@ def test_without_test_rows_there_is_nothing_to_measure_on(refused, labelled):
         ("bench nowhere --test TEST", "the model 'nowhere' does not exist", "the command line"),
         ("bench LABELLED nowhere --test TEST", "the model 'nowhere' does not exist", "the command line"),
         ("bench LABELLED --test none.csv", "the data file 'none.csv' does not exist", "the command line"),
-        ("bench LABELLED --test ugly.csv", "1 test rows have unknown labels: 'ugly'", "the command line"),
+        ("bench LABELLED --test ugly.csv", "1 of 2 test rows have unknown labels: 'ugly'", "the command line"),
         ("bench LABELLED --test TEST --text-column body", "test.csv has no column 'body'", "the command line"),
         ("bench LABELLED --test TEST --runtime x", "in the options: 'runtime' is 'x': input", "the command line"),
         ("bench LABELLED --test TEST --samples 0", "in the options: 'samples' is 0: input", "the command line"),
@@ -46,7 +46,7 @@ def test_a_model_of_other_labels_fails_and_the_others_are_measured(cli, chain, r
         "bench", stars, onnx, "--data", reviews / "test.csv", "--sequence-length", "16", "--rounds", "1", "--json"
     )
     reason = "the model 'stars' knows the labels '1 star', '5 stars', the data has 'bad', 'good'"
-    assert (said.code, said.err) == (1, f"error: 'stars' on bench failed: {reason}\n")
+    assert (said.code, said.err) == (1, f"error: 'stars' on onnxruntime failed: {reason}\n")
     rows = json.loads(said.out)["rows"]
     assert [(row["status"], row["reason"]) for row in rows] == [("failed", reason), ("measured", None)]
 
@@ -54,7 +54,7 @@ def test_a_model_of_other_labels_fails_and_the_others_are_measured(cli, chain, r
 def test_models_that_all_have_other_labels_are_refused(refused, make_model, reviews, tmp_path):
     stars = model_like(make_model(), tmp_path / "stars", id2label={"0": "1 star", "1": "5 stars"})
     error = refused("bench", stars, "--data", reviews / "test.csv")
-    assert error.what == "32 test rows have unknown labels: 'bad', 'good'"
+    assert error.what == "32 of 32 test rows have unknown labels: 'bad', 'good'"
     assert error.fix == "known labels: '1 star', '5 stars'"
 
 
@@ -62,6 +62,17 @@ def test_rows_of_one_class_tell_nothing(refused, labelled):
     Path("same.csv").write_text("text,label\na b,good\nc d,good\n")
     error = refused("bench", labelled, "--data", "same.csv")
     assert error.what == "all 2 test rows have the label 'good'"
+    Path("one.csv").write_text("text,label\na b,good\n")
+    error = refused("bench", labelled, "--data", "one.csv")
+    assert error.what == "the only test row has the label 'good'"
+
+
+@pytest.mark.parametrize("out", ["file/below", "/proc/nowhere"])
+def test_a_report_that_cannot_be_written_is_refused_before_measuring(refused, labelled, reviews, out):
+    Path("file").touch()
+    error = refused("bench", labelled, "--data", reviews / "test.csv", "--out", out)
+    assert error.what.startswith("cannot write: ")
+    assert error.where == f"--out {out}"
 
 
 def test_no_rows_tell_nothing(refused, labelled):

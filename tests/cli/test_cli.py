@@ -141,6 +141,16 @@ def test_ctrl_c_says_what_is_kept_and_ends_with_130(cli, recipe, monkeypatch):
     assert said.err.endswith("stopped; finished steps are kept, run the same command to go on\n")
 
 
+def test_ctrl_c_in_a_bench_promises_nothing(cli, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("compress.measuring.bench_folders", interrupted)
+    said = cli("bench", "model", "--data", "test.csv", "--target", "onnxruntime")
+    assert (said.code, said.out) == (130, "")
+    assert said.err.endswith("stopped\n")
+
+
 def test_a_plan_says_what_is_to_do_and_does_nothing(cli, recipe):
     said = cli("plan", recipe)
     assert (said.code, said.err) == (0, "")

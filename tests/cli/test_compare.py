@@ -52,6 +52,30 @@ def test_a_missed_gate_ends_with_3_and_one_line(cli, saved, limits, missed):
     assert (said.code, said.err) == (3 if missed else 0, missed or "")
 
 
+def test_a_limit_that_an_interval_reaches_past_is_met_in_doubt(cli, saved):
+    said = cli("report", saved, "--max-drop-pp", "2.5")
+    assert said.code == 0
+    assert said.err.startswith("met, in doubt: int8: the drop may be as large as ")
+
+
+@pytest.mark.parametrize(
+    ("limits", "missed"),
+    [
+        (["--max-drop-pp", "50"], "drop not compared, at most 50 allowed"),
+        (["--min-speedup", "0.1"], "speed not compared, at least 0.1x wanted"),
+    ],
+)
+def test_without_a_measured_baseline_no_gate_is_passed(cli, tmp_path, limits, missed):
+    folder = save(sample_report(failed={"teacher": "killed by signal 9"}), tmp_path / "lost")
+    said = cli("report", folder, *limits)
+    assert (said.code, said.err) == (3, f"missed: int8: {missed}\n")
+
+
+def test_the_table_says_what_no_worse_means_and_no_format(cli, saved):
+    said = cli("report", saved).out
+    assert "* baseline. score: accuracy on 200 test rows; drop in points; no worse: by less than 1 point; " in said
+
+
 def test_a_missed_speed_is_told_with_what_is_wanted(cli, saved):
     said = cli("report", saved, "--min-speedup", "100")
     assert said.code == 3
@@ -97,7 +121,7 @@ def test_runs_of_two_machines_are_not_compared_in_speed(cli, saved, tmp_path):
     other = sample_report()
     folder = save(other.model_copy(update={"host": {**other.host, "cpu": "another"}}), tmp_path / "other")
     said = cli("compare", folder, saved, "--min-speedup", "1")
-    assert "  speed    speed not compared: not timed on one machine" in said.out
+    assert "  speed    not compared: not timed on one machine" in said.out
     assert (said.code, said.err) == (3, "missed: int8: speed not compared, at least 1x wanted\n")
 
 
@@ -131,3 +155,12 @@ def test_wrong_options_are_refused(refused, saved, line, what, fix):
     error = refused(*[str(saved) if word == "SAVED" else word for word in line.split()])
     assert error.what.startswith(what.replace("SAVED", str(saved)))
     assert error.fix.startswith(fix)
+
+
+def test_folders_that_no_target_runs_both_are_not_compared(refused, chain, reviews):
+    folders = [chain.artifacts[name].path for name in ("teacher", "onnx")]
+    rounds = ["--sequence-length", "16", "--rounds", "1", "--samples", "1"]
+    error = refused("compare", *folders, "--data", reviews / "test.csv", "--target", "onnxruntime", *rounds)
+    reason = "skipped: the runtime 'onnxruntime' does not run the format 'torch'"
+    assert error.what == f"nothing to compare: {folders[0].name} on onnxruntime {reason}"
+    assert error.fix == "choose with --target what runs both"

@@ -129,7 +129,7 @@ def test_rows_of_one_length_are_one_part() -> None:
     same = measurement("base", BASE, SAMPLES, 1).model_copy(update={"row_tokens": [7] * 10})
     only = Measured([same], MEASURED.conditions, "today", {})
     row = build_rows(ENTRIES[:1], only, {"cpu": "base"}, held_out(), TEXTS, 1.0)[0]
-    assert [(part.name, part.rows) for part in row.by_length] == [("7 to 7 tokens", 10)]
+    assert [(part.name, part.rows) for part in row.by_length] == [("7 tokens", 10)]
 
 
 def test_flips_are_told_with_their_texts_the_surest_first(rows: list[Row]) -> None:

@@ -71,8 +71,9 @@ def test_a_last_step_that_was_not_measured_misses_the_goal() -> None:
 
 
 def test_the_baseline_itself_has_no_drop_and_no_speedup() -> None:
-    assert judge(Goal(max_drop_pp=0, min_speedup=1), ROW, None).met is True
-    assert judge(Goal(min_speedup=1.5), ROW, None).missed == ["1.00x faster, at least 1.5x wanted"]
+    row = ROW.model_copy(update={"is_baseline": True})
+    assert judge(Goal(max_drop_pp=0, min_speedup=1), row, None).met is True
+    assert judge(Goal(min_speedup=1.5), row, None).missed == ["1.00x faster, at least 1.5x wanted"]
 
 
 def test_without_a_goal_there_is_no_verdict() -> None:
@@ -88,3 +89,8 @@ def test_the_verdict_says_what_is_missed_or_in_doubt() -> None:
     assert found is not None
     doubted = sample_report(goal=Goal(max_drop_pp=found.drop_pp.value + 0.01))
     assert verdict(doubted).startswith("goal met, in doubt: the drop may be as large as ")
+
+
+def test_what_no_baseline_was_measured_for_is_missed() -> None:
+    found = judge(Goal(max_drop_pp=4, min_speedup=1, max_size_mb=1), ROW, None)
+    assert found.missed == ["drop not compared, at most 4 allowed", "speed not compared, at least 1x wanted"]

@@ -5,7 +5,7 @@ import pytest
 from compress.measurement import Conditions, Estimate
 from compress.report.markdown import render_markdown
 from compress.report.model import Comparison
-from compress.report.words import headline, quality_words, reasons, size_words, speed_words, times, warnings
+from compress.report.words import headline, margin, quality_words, reasons, size_words, speed_words, times, warnings
 from tests.report.reports import sample_report
 
 
@@ -19,7 +19,7 @@ def comparison(**changes: object) -> Comparison:
     ("verdict", "words"),
     [
         ("better", "better: accuracy rose"),
-        ("no worse", "no worse: accuracy fell by less than 1 points, if at all"),
+        ("no worse", "no worse: accuracy fell by less than 1 point, if at all"),
         ("worse", "worse: accuracy fell"),
         ("inconclusive", "inconclusive: 2,189 rows cannot tell whether accuracy fell"),
     ],
@@ -56,6 +56,11 @@ def test_size_is_said_in_words(smaller: float, words: str) -> None:
     assert size_words(comparison(smaller=smaller)) == words
 
 
+@pytest.mark.parametrize(("points", "words"), [(1.0, "1 point"), (0.5, "0.5 points"), (2.0, "2 points")])
+def test_a_margin_is_said_in_points(points: float, words: str) -> None:
+    assert margin(points) == words
+
+
 def test_the_headline_is_about_the_last_step_with_interval_and_verdict() -> None:
     (sentence,) = headline(sample_report())
     assert sentence.startswith("int8 against teacher: ")
@@ -65,7 +70,10 @@ def test_the_headline_is_about_the_last_step_with_interval_and_verdict() -> None
 
 def test_several_targets_are_named() -> None:
     sentences = headline(sample_report(targets=("cpu", "gpu")))
-    assert [" on cpu: " in sentences[0], " on gpu: " in sentences[1]] == [True, True]
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "int8 on cpu against teacher",
+        "int8 on gpu against teacher",
+    ]
 
 
 def test_a_bench_tells_of_every_folder() -> None:

@@ -106,14 +106,14 @@ def test_an_unknown_task_lists_the_known_ones(refused):
 def test_labels_that_train_does_not_know_are_counted_and_told(refused, part, line):
     rows = [("x", "good"), ("y", "ugly"), ("z", "ugly"), ("w", "fair")]
     error = refused(**{part: rows})
-    assert error.what == f"3 {part} rows have unknown labels: 'fair', 'ugly'"
+    assert error.what == f"3 of 4 {part} rows have unknown labels: 'fair', 'ugly'"
     assert (error.where, error.fix) == (f"recipe.yaml:{line}", "known labels: 'bad', 'good'")
 
 
 def test_a_models_labels_come_before_the_datas(load, refused):
     assert load(labels=["good", "bad"]).labels == ("good", "bad")
     assert load(labels=["good", "bad"]).test[0].label == 0
-    assert refused(labels=["good", "fine"]).what == "10 train rows have unknown labels: 'bad'"
+    assert refused(labels=["good", "fine"]).what == "10 of 20 train rows have unknown labels: 'bad'"
 
 
 def test_many_labels_are_shortened_in_a_message(load):
