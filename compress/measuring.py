@@ -18,7 +18,7 @@ from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.files import fingerprint, write_text
 from compress.measurement import Conditions, Measured, Measurement
-from compress.models.architectures import labels_of
+from compress.models.architectures import labels_of, positions_of, read_config
 from compress.plan import Plan, format_of
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.files import read_report
@@ -194,8 +194,16 @@ def bench_folders(
     seed: int,
     progress: Progress,
     command: str,
+    goal: Goal | None = None,
+    *,
+    every_pair: bool = True,
 ) -> Report:
     """Measure any model folders; the first is the baseline.
+
+    Args:
+        every_pair: False leaves out of the report what a target does not read, if another one does.
+        command: that asked for it.
+        goal: its largest drop is the margin up to which a model is no worse.
 
     Raises:
         InputError: a folder is no model, or no model has the data's labels.
@@ -207,6 +215,9 @@ def bench_folders(
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
     task, refused = _task_for(artifacts, spec, sources, seed, origin)
+    for artifact in artifacts:
+        if (reason := _too_long(artifact, spec, targets)) is not None:
+            refused.setdefault(artifact.key, reason)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
@@ -219,12 +230,26 @@ def bench_folders(
     for target, settings in targets.items():
         for name, artifact in zip(names, artifacts, strict=True):
             is_onnx = artifact.format == "onnx"
-            if settings.reads_onnx == is_onnx or all(other.reads_onnx != is_onnx for other in targets.values()):
+            nobody_reads_it = all(other.reads_onnx != is_onnx for other in targets.values())
+            if every_pair or settings.reads_onnx == is_onnx or nobody_reads_it:
                 entries.append(Entry(name, "source", target, artifact.key, artifact.format))
     measured = Measured([*taken, *failed], conditions, _now(), host_facts())
     baselines = dict.fromkeys(targets, artifacts[0].key)
-    report = _report("bench", task, targets, names[0], entries, baselines, measured, None)
-    return report.model_copy(update={"seed": seed, "command": command})
+    report = _report("bench", task, targets, names[0], entries, baselines, measured, goal)
+    return report.model_copy(
+        update={"seed": seed, "command": command, "notes": [*report.notes, *_other_runtimes(report)]}
+    )
+
+
+def _other_runtimes(report: Report) -> list[str]:
+    """What a reader must know where a baseline did not run on the same target."""
+    foreign = [
+        row.step for row in report.rows if row.versus_baseline and row.versus_baseline.against not in report.steps
+    ]
+    if not foreign:
+        return []
+    names = ", ".join(dict.fromkeys(foreign))
+    return [f"{names}: held against a baseline on another runtime, which is part of what is won"]
 
 
 def formats_of(folders: Sequence[Path]) -> list[str]:
@@ -235,6 +260,15 @@ def formats_of(folders: Sequence[Path]) -> list[str]:
     """
     sources = Sources()
     return [format_of(sources.model(str(folder), Origin().path).path) for folder in folders]
+
+
+def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:
+    """Why a model cannot take the texts that it is to be measured on."""
+    positions = positions_of(read_config(artifact.path))
+    longest = max(spec.max_length, *(target.sequence_length for target in targets.values()))
+    if positions is None or longest <= positions:
+        return None
+    return f"it has positions for {positions} tokens, {longest} are asked for (--sequence-length, --max-length)"
 
 
 def _task_for(

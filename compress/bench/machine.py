@@ -232,8 +232,13 @@ def _torch_call(kernel: Kernel, products: int) -> Callable[[], Any]:
     torch.set_num_threads(kernel.threads)
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "int8": torch.int8}[kernel.kind]
     rows = torch.ones((kernel.rows, kernel.inputs), dtype=kind, device=kernel.device)
-    weights = [torch.ones((kernel.inputs, kernel.outputs), dtype=kind, device=kernel.device) for _ in range(products)]
-    multiply = torch._int_mm if kind == torch.int8 else torch.matmul
+    weights = [torch.ones((kernel.outputs, kernel.inputs), dtype=kind, device=kernel.device) for _ in range(products)]
+    linear = torch.nn.functional.linear  # what models call; plain matmul can be slower by far
+
+    def int8(left: Any, right: Any) -> Any:
+        return torch._int_mm(left, right.t())
+
+    multiply = int8 if kind == torch.int8 else linear
 
     def call() -> None:
         for each in weights:

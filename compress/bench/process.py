@@ -12,7 +12,7 @@ MEANINGS = {
     4: ": illegal instruction",
     6: ": aborted",
     7: ": bus error",
-    9: ": probably out of memory",
+    9: ": often for want of memory",
     11: ": segmentation fault",
 }
 

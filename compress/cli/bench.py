@@ -80,11 +80,17 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     from compress.report.files import write_report
 
     limits = gate.read_gate(**{name: given.pop(name) for name in GATES})
+    if limits is not None and len(artifacts) == 1 and limits.baseline is None and limits.is_relative:
+        raise InputError(
+            "one folder has nothing to be held against",
+            where="compress bench",
+            fix="put the baseline's folder before it, or add --baseline report.json",
+        )
     if out is not None:
         _make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, given, shlex.join(["compress", *line]), quiet=json_output)
+    report = measure_folders(artifacts, given, shlex.join(["compress", *line]), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
@@ -109,8 +115,14 @@ def _make_folder(out: Path) -> None:
         ) from error
 
 
-def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: str, *, quiet: bool) -> "Report":
-    """The report of model folders, measured with the options of `measuring_options`."""
+def measure_folders(
+    artifacts: Sequence[Path], given: dict[str, Any], command: str, limits: gate.Gate | None, *, quiet: bool
+) -> "Report":
+    """The report of model folders, measured with the options of `measuring_options`.
+
+    Args:
+        limits: a largest drop among them is the margin up to which a model is no worse.
+    """
     from compress.cli.console import Terminal
     from compress.measuring import bench_folders, formats_of
     from compress.recipe import BenchSpec, Target, TaskSpec
@@ -123,7 +135,8 @@ def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: s
     settings = {name: value for name, value in given.items() if name not in KEPT}
     seed, specs = settings.pop("seed"), settings.pop("target") or []
     defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
-    if not specs and "runtime" not in defaults:
+    chosen = bool(specs) or "runtime" in defaults
+    if not chosen:
         formats = formats_of(artifacts)
         specs = [runtime for runtime, is_onnx in RUNTIMES if any((item == "onnx") == is_onnx for item in formats)]
     origin = Origin()
@@ -136,6 +149,8 @@ def measure_folders(artifacts: Sequence[Path], given: dict[str, Any], command: s
             seed,
             terminal.progress,
             command,
+            limits.goal if limits else None,
+            every_pair=chosen,
         )
 
 

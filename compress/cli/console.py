@@ -1,5 +1,6 @@
 """What a person sees of a run: a line for each finished step, a bar for the work going on, and the table."""
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -113,7 +114,7 @@ def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
     for target in report.targets:
         console.print(_table(report, target, wide=console.width >= WIDE))
         for reason in reasons(report.on(target)):
@@ -183,6 +184,6 @@ def _ablation_line(found: Ablation) -> str:
     if found.worth is None:
         return f"  without {found.step}: {found.reason}"
     return (
-        f"  {found.step} is worth, on {found.target}: {speed_words(found.worth)}; {size_words(found.worth)}; "
-        f"drop {drop(found.worth)} points"
+        f"  {found.step} on {found.target}, the chain with it against without: {speed_words(found.worth)}; "
+        f"{size_words(found.worth)}; drop {drop(found.worth)} points ({found.worth.quality_verdict})"
     )

@@ -27,7 +27,7 @@ MaxSize: TypeAlias = Annotated[
 ]
 Baseline: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--baseline", help="Hold it against the last step of this report.json instead.", dir_okay=False),
+    typer.Option("--baseline", help="Hold it against the last step of this report.json instead."),
 ]
 
 
@@ -43,6 +43,11 @@ class Gate:
 
     goal: "Goal"
     baseline: "tuple[Report, Path] | None"
+
+    @property
+    def is_relative(self) -> bool:
+        """True if it takes another model to judge it."""
+        return self.goal.max_drop_pp is not None or self.goal.min_speedup is not None
 
     def hold(self, report: "Report", rows: "Sequence[Row]") -> None:
         """Hold rows against the limits.

@@ -92,7 +92,7 @@ def compare(
         compared, row, whole, note = _from_reports(first, second)
     else:
         line = shlex.join(["compress", "compare", str(first), str(second), "--data", str(given.get("test"))])
-        whole = measure_folders([first, second], given, line, quiet=json_output)
+        whole = measure_folders([first, second], given, line, limits, quiet=json_output)
         fail_if_unmeasured(whole)
         row, compared = _measured_pair(whole)
         note = None

@@ -51,8 +51,9 @@ def read_table(path: Path, where: str | None = None) -> Table:
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
+        why = "it is a folder" if path.is_dir() else f"unknown ending '{path.suffix}'"
         raise InputError(
-            f"cannot read '{path.name}': unknown ending '{path.suffix}'",
+            f"cannot read '{path.name}': {why}",
             where=where,
             fix=f"accepted: {', '.join(sorted(_READERS))}",
         )

@@ -33,7 +33,7 @@ def build_rows(
         baselines: target -> artifact key of the baseline there.
         texts: of each test row, for the rows that flipped.
         targets: by name; a baseline that does not run on a target stands for itself there from the first other
-            target of the same batch size and length.
+            target that differs by its runtime alone.
     """
     by_pair = {(found.artifact, found.target): found for found in measured.measurements}
     rows: list[Row] = []
@@ -60,11 +60,11 @@ def build_rows(
 
 
 def _elsewhere(row: Row, rows: Sequence[Row], targets: Mapping[str, Target]) -> Row | None:
-    """The baseline's row on another target that does the same work a call."""
+    """The baseline's row on another target that does the same work with the same means."""
 
-    def work(name: str) -> tuple[int, int] | None:
+    def work(name: str) -> dict[str, object] | None:
         spec = targets.get(name)
-        return (spec.batch_size, spec.sequence_length) if spec else None
+        return spec.model_dump(exclude={"runtime"}) if spec else None
 
     measured = [other for other in rows if other.is_baseline and other.quality is not None]
     found = next((other for other in measured if work(other.target) == work(row.target)), None)
@@ -197,11 +197,7 @@ def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:
     """Quality lost, as a share."""
     if test.metric == "accuracy":
         return statistics.accuracy_drop(_right(base, test), _right(other, test))
-    first, second, truth, score = np.array(base), np.array(other), np.array(test.truth), SCORES[test.metric]
-    return statistics.bootstrap_rows(
-        len(truth),
-        lambda chosen: score(first[chosen], truth[chosen]) - score(second[chosen], truth[chosen]),
-    )
+    return statistics.score_drop(np.array(base), np.array(other), np.array(test.truth), SCORES[test.metric])
 
 
 def _slice(name: str, chosen: statistics.Array, row: Row, base: Row | None, test: HeldOut) -> Slice:

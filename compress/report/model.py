@@ -243,6 +243,11 @@ class Report(_Part):
     ablations: list[Ablation] = []
     lineage: list[Made] = []
 
+    @property
+    def steps(self) -> set[str]:
+        """Names of all rows."""
+        return {row.step for row in self.rows}
+
     def on(self, target: str) -> list[Row]:
         """The rows of one target."""
         return [row for row in self.rows if row.target == target]

@@ -48,7 +48,7 @@ def quality_words(comparison: Comparison, metric: str) -> str:
     at_all = "" if comparison.drop_pp.low is not None and comparison.drop_pp.low > 0 else ", if at all"
     return {
         "better": f"better: {name} rose",
-        "no worse": f"no worse: {name} fell by less than {margin(comparison.margin_pp)}{at_all}",
+        "no worse": f"no worse than the margin: {name} fell by less than {margin(comparison.margin_pp)}{at_all}",
         "worse": f"worse: {name} fell",
         "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
     }[comparison.quality_verdict]
@@ -133,6 +133,10 @@ def reasons(rows: Sequence[Row]) -> list[str]:
 def warnings(report: Report) -> list[str]:
     """What makes the figures less sure than they look."""
     told = []
+    for target, spec in report.targets.items():
+        cores = report.host.get("cores")
+        if spec["device"] == "cpu" and cores and spec["threads"] > cores:
+            told.append(f"{target}: {spec['threads']} threads on {cores} cores wait for each other")
     for target, found in report.conditions.items():
         if found.competing_cores is not None and found.competing_cores > 0.2:
             told.append(f"{target}: other processes kept {found.competing_cores:.1f} cores busy while it was measured")

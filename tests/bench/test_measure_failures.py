@@ -104,7 +104,11 @@ def test_outputs_that_are_not_finite_fail_the_row(chain: Chain, copy: Callable[[
 SECOND_ROUND = 1 + 2 + 16 + (3 + 4 + 4) + 5
 """A call in the middle of it: after the first, the warm-up, the 16 rows, and a round with its waking calls."""
 ENDS = {
-    "killed": (SECOND_ROUND, "os.kill(os.getpid(), signal.SIGKILL)", "killed by signal 9: probably out of memory"),
+    "killed": (
+        SECOND_ROUND,
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "killed by signal 9: often for want of memory",
+    ),
     "fault": (SECOND_ROUND, "ctypes.string_at(0)", "killed by signal 11: segmentation fault"),
     "exit": (SECOND_ROUND, "print('no room left\\n', file=sys.stderr); sys.exit(3)", "exit code 3: no room left"),
     "silent": (SECOND_ROUND, "os._exit(4)", "exit code 4: no message"),

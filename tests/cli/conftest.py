@@ -31,6 +31,7 @@ class Refusal:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
     level = logging.getLogger().level
     yield
     logging.getLogger().setLevel(level)

@@ -85,3 +85,39 @@ def test_a_bench_that_measured_nothing_fails_and_says_why(cli, labelled, reviews
     assert said.code == 1
     assert said.err == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'\n"
     assert "labelled on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'" in said.out
+
+
+def test_one_folder_alone_passes_no_gate_that_compares(refused, labelled, reviews):
+    error = refused("bench", labelled, "--data", reviews / "test.csv", "--max-drop-pp", "0.5")
+    assert error.what == "one folder has nothing to be held against"
+
+
+def test_a_model_of_fewer_positions_than_asked_for_fails_before_it_is_started(cli, chain, reviews):
+    said = cli("bench", chain.artifacts["onnx"].path, "--data", reviews / "test.csv", "--sequence-length", "4096")
+    assert said.code == 1
+    assert "it has positions for 256 tokens, 4096 are asked for (--sequence-length, --max-length)" in said.err
+
+
+def test_every_pair_that_was_asked_for_has_a_row(cli, chain, reviews):
+    folders = [chain.artifacts["onnx"].path, chain.artifacts["nf4"].path]
+    line = [
+        "--data",
+        reviews / "test.csv",
+        "--sequence-length",
+        "16",
+        "--rounds",
+        "1",
+        "--samples",
+        "1",
+        "--warmup",
+        "1",
+    ]
+    said = cli("bench", *folders, *line, "--target", "onnxruntime", "--json")
+    rows = json.loads(said.out)["rows"]
+    assert [row["status"] for row in rows] == ["measured", "skipped"]
+    assert rows[1]["reason"] == "the runtime 'onnxruntime' does not run the format 'torch_bnb'"
+
+
+def test_data_that_is_a_folder_is_said_to_be_one(refused, labelled, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert refused("bench", labelled, "--data", tmp_path / "folder").what == "cannot read 'folder': it is a folder"

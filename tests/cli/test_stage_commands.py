@@ -97,7 +97,7 @@ def test_a_verb_with_several_techniques_and_no_default_asks_for_one():
         ("finetune MODEL DATA --epochs 0", "in step 'finetune': 'epochs' is 0: input should be", "the command line"),
         ("finetune MODEL DATA --text-column body", "train.csv has no column 'body'", "the command line"),
         ("finetune MODEL DATA --train-rows 2", "in the options: 'task.train_rows' is 2", "the command line"),
-        ("finetune MODEL --train folder", "cannot read 'folder': unknown ending ''", "the command line"),
+        ("finetune MODEL --train folder", "cannot read 'folder': it is a folder", "the command line"),
         ("finetune MODEL --train none.csv", "the data file 'none.csv' does not exist", "the command line"),
         ("finetune nowhere DATA", "the model 'nowhere' does not exist", "the command line"),
         ("distill MODEL DATA --layers 1", "the config.json of the model 'tiny-bert", "the command line"),

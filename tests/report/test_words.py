@@ -19,7 +19,7 @@ def comparison(**changes: object) -> Comparison:
     ("verdict", "words"),
     [
         ("better", "better: accuracy rose"),
-        ("no worse", "no worse: accuracy fell by less than 1 point, if at all"),
+        ("no worse", "no worse than the margin: accuracy fell by less than 1 point, if at all"),
         ("worse", "worse: accuracy fell"),
         ("inconclusive", "inconclusive: 2,189 rows cannot tell whether accuracy fell"),
     ],
@@ -94,12 +94,18 @@ def test_what_makes_figures_unsure_is_a_warning() -> None:
     ]
 
 
+def test_more_threads_than_cores_are_a_warning() -> None:
+    report = sample_report()
+    report.targets["cpu"] = {**report.targets["cpu"], "threads": 64}
+    assert warnings(report) == ["cpu: 64 threads on 2 cores wait for each other"]
+
+
 def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
-    report = sample_report(failed={"pruned": "killed by signal 9: probably out of memory"})
+    report = sample_report(failed={"pruned": "killed by signal 9: often for want of memory"})
     text = render_markdown(report)
     assert text.startswith("# r8-quickstart\n\n**Goal ")
-    assert "- pruned on cpu failed: killed by signal 9: probably out of memory" in text
-    assert reasons(report.rows) == ["pruned on cpu failed: killed by signal 9: probably out of memory"]
+    assert "- pruned on cpu failed: killed by signal 9: often for want of memory" in text
+    assert reasons(report.rows) == ["pruned on cpu failed: killed by signal 9: often for want of memory"]
     found = report.rows[-1].versus_baseline
     assert found is not None
     assert f"| {found.drop_pp.value:+.2f} ({found.drop_pp.low:+.2f} to {found.drop_pp.high:+.2f}) |" in text
