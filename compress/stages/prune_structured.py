@@ -232,6 +232,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=1,
+    version=2,
     shape=_shape,
 )

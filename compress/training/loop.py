@@ -21,9 +21,12 @@ from transformers import (
 
 from compress.context import Context, Progress
 from compress.errors import CompressError
+from compress.files import fingerprint
 from compress.models.reshape import base_model
 from compress.models.tokenizer import Tokenizer
+from compress.training.checkpoints import KEPT, KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
+from compress.training.order import ByLength
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(student logits, teacher logits, labels) -> scalar."""
@@ -58,13 +61,13 @@ def train(
         for row, logits in zip(rows, teacher_logits, strict=True):
             row["teacher_logits"] = logits
     validation = _encode(task.validation, tokenizer, config, context)
-    callbacks: list[TrainerCallback] = [_ReportProgress(context.progress, what), _StopAtNan()]
+    callbacks: list[TrainerCallback] = [_ReportProgress(context.progress, what), _StopAtNan(), KeepCheckpoints()]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
     trainer = _Trainer(
         model=model,
-        args=_arguments(config, context, len(rows), evaluate=bool(validation)),
+        args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
         data_collator=_Collator(tokenizer, _accepted_inputs(model)),
         train_dataset=rows,
         eval_dataset=validation or None,
@@ -76,7 +79,8 @@ def train(
     trainer.settings = config
     # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
     trainer.model_accepts_loss_kwargs = False
-    trainer.train()
+    last = last_checkpoint(Path(trainer.args.output_dir))
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
     model.eval().cpu()
     return _facts(trainer)
 
@@ -103,6 +107,11 @@ def _encode(
 class _Trainer(Trainer):
     distillation_loss: Loss | None = None
     settings: TrainingConfig
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
+        rows = train_dataset or self.train_dataset
+        step = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return ByLength([len(row["input_ids"]) for row in rows], step, self.args.data_seed)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -185,14 +194,15 @@ def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
     return score
 
 
-def _arguments(config: TrainingConfig, context: Context, rows: int, *, evaluate: bool) -> TrainingArguments:
+def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *, evaluate: bool) -> TrainingArguments:
     on_cpu = context.device == "cpu"
     half = "fp32" if on_cpu else config.precision
     if half == "auto":
         half = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     steps = math.ceil(math.ceil(rows / config.batch_size) / config.gradient_accumulation * config.epochs)
+    own = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(
-        output_dir=str(Path(context.work) / "checkpoints"),
+        output_dir=str(Path(context.work).resolve() / f"checkpoints-{own[:16]}"),
         num_train_epochs=config.epochs,
         learning_rate=config.learning_rate,
         per_device_train_batch_size=config.batch_size,
@@ -204,11 +214,10 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, *, evaluate:
         bf16=half == "bf16",
         fp16=half == "fp16",
         use_cpu=on_cpu,
-        train_sampling_strategy="group_by_length",
         eval_strategy="epoch" if evaluate else "no",
         save_strategy="epoch" if evaluate else "no",
-        save_total_limit=1,
-        save_only_model=True,
+        save_total_limit=KEPT,
+        restore_callback_states_from_checkpoint=True,
         load_best_model_at_end=evaluate,
         metric_for_best_model="score" if evaluate else None,
         greater_is_better=True if evaluate else None,
