@@ -12,9 +12,8 @@ from compress.bench import worker
 from compress.recipe import Target
 from compress.runtimes import Predictor
 
-
 WAKING_SECONDS = 1e-3
-"""The system wakes a sleeper some tenths of a millisecond late; the last of a sleep is spun away, so that it is known."""
+"""The system wakes a sleeper some tenths of a millisecond late; this last part of a sleep is spun away."""
 
 
 def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
