@@ -131,7 +131,7 @@ def take_picture(page: Path, picture: Path) -> None:
         return
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 1180, "height": 1500}, color_scheme="light")
+        tab = browser.new_page(viewport={"width": 1180, "height": 1780}, color_scheme="light")
         tab.goto(page.as_uri())
         tab.wait_for_selector(".main-svg")
         tab.wait_for_timeout(500)
