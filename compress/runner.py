@@ -1,5 +1,6 @@
 """Runs a plan against the store: takes what is done, makes what is not, measures, reports."""
 
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from compress.plan import Plan, PlannedStep
 from compress.recipe import Recipe
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
-from compress.store import Artifact, DamagedArtifactError, Identity, Store
+from compress.store import NEEDS, Artifact, DamagedArtifactError, Identity, Store
 
 
 class Observer(Protocol):
@@ -86,6 +87,8 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[A
     store = open_store(runs_dir)
     folder = runs_dir / plan.recipe.name
     host = host_facts()
+    needs = _needs([plan, *(item.plan for item in ablated if item.plan is not None)], store)
+    _claim(folder, needs)
     artifacts, made_any = _obtain_all(plan, store, host, observer)
     without: list[AblationEntry] = []
     beside: dict[str, Artifact] = {}
@@ -109,9 +112,33 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[A
             report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
             if is_new or not all((folder / name).is_file() for name in FILES):
                 write_report(report, folder)
+        write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
     except OSError as error:
         raise disk_error(error, folder) from error
     return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
+
+
+def _needs(plans: Sequence[Plan], store: Store) -> dict[str, str]:
+    """Folders of the store that plans will need, by step and key."""
+    steps = [step for plan in plans for step in plan.steps]
+    return {f"{step.name} {step.identity.key[:16]}": store.path(step.identity).name for step in steps}
+
+
+def _claim(folder: Path, needs: Mapping[str, str]) -> None:
+    """Say which artifacts the run needs beside those of the run before it, whose report stands until this one ends.
+
+    So none is cleaned away while the run is at work, or after it was killed.
+    """
+    try:
+        before = json.loads((folder / NEEDS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}  # the first run of that name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        merged = {**(before if isinstance(before, dict) else {}), **needs}
+        write_text(folder / NEEDS, json.dumps(merged, indent=1) + "\n")
+    except OSError as error:
+        raise disk_error(error, folder) from error
 
 
 def _obtain_all(

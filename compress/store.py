@@ -31,6 +31,9 @@ from compress.files import (
     write_text,
 )
 
+NEEDS = "needs.json"
+"""Name of the file in a run's folder that says, from its beginning on, which folders of the store it needs."""
+
 
 @dataclass(frozen=True)
 class Identity:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, recipes, report, run, stages
+from compress.cli import bench, chain, doctor, init, recipes, report, run, stages, store
 from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
@@ -45,7 +45,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (run, init, recipes, stages, chain, bench, report, doctor):
+for group in (run, init, recipes, stages, chain, bench, report, doctor, store):
     group.register(app)
 
 

@@ -260,7 +260,18 @@ def test_a_step_that_fails_ends_with_1_and_leaves_the_report_of_before(run):
     assert lines[0].startswith("error: step 'onnx' failed: the exported model differs from torch by ")
     line = (run.home / "tiny.yaml").read_text().splitlines().index("- name: onnx") + 1
     assert (lines[1], len(lines)) == (f"  where: tiny.yaml:{line}", 3)
-    assert contents(run.home / "runs/tiny") == before
+    after = contents(run.home / "runs/tiny")
+    assert after.pop("needs.json") != before.pop("needs.json")  # it names what the failed run has made, too
+    assert after == before
+
+
+def test_cleaning_up_takes_nothing_that_a_run_needs(run):
+    before = contents(run.home / "runs/store")
+    said = compress_in(run.home, ["store", "gc", "--yes"])
+    assert said.code == 0
+    gone = set(before) - set(contents(run.home / "runs/store"))
+    assert any(name.startswith("teacher_logits") for name in gone)  # a by-product, made again where it is wanted
+    assert run.again().out.startswith("nothing to do")
 
 
 def test_a_damaged_artifact_is_told_set_aside_and_made_again(run):

@@ -1,0 +1,163 @@
+"""What a store holds, which runs name it, and what can go."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from compress.errors import CompressError, InputError
+from compress.files import disk_error
+from compress.store import NEEDS, Artifact, DamagedArtifactError, Store, check_files, open_artifact
+
+OWN_FOLDERS = ("scratch", "damaged", "locks")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One folder of the store.
+
+    Attributes:
+        artifact: None if its manifest cannot be read.
+        size_bytes: of all its files.
+        named_by: runs that name it.
+        damage: what is wrong with it, as far as it was looked at.
+    """
+
+    path: Path
+    artifact: Artifact | None
+    size_bytes: int
+    named_by: tuple[str, ...]
+    damage: str | None = None
+
+
+def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
+    """Every artifact of a store by its folder's name; hashes are not checked.
+
+    Args:
+        runs_dir: where the runs are that use the store.
+    """
+    named = _named(runs_dir, store)
+    items = []
+    for path in sorted(store.root.iterdir()) if store.root.is_dir() else ():
+        if not path.is_dir() or path.name in OWN_FOLDERS:
+            continue
+        try:
+            artifact, damage = open_artifact(path), None
+        except DamagedArtifactError as error:
+            artifact, damage = None, error.what
+        items.append(Item(path, artifact, _bytes(path), tuple(named.get(path.name, ())), damage))
+    return items
+
+
+def verify(item: Item) -> str | None:
+    """What is wrong with an artifact's files, or None; every byte is read."""
+    if item.artifact is None:
+        return item.damage
+    try:
+        check_files(item.artifact)
+    except DamagedArtifactError as error:
+        return error.what
+    return None
+
+
+def find(items: Sequence[Item], key: str) -> Item:
+    """The artifact whose key, or whose folder's name, begins so.
+
+    Raises:
+        InputError: there is none, or more than one.
+    """
+    found = [
+        item
+        for item in items
+        if item.path.name.startswith(key) or (item.artifact is not None and item.artifact.key.startswith(key))
+    ]
+    if len(found) != 1:
+        listed = ", ".join(item.path.name for item in found[:5])
+        raise InputError(
+            f"{len(found) or 'no'} artifacts begin with '{key}'{': ' + listed if found else ''}",
+            where="the command line",
+            fix="`compress store list` shows them; give more of the key"
+            if found
+            else "`compress store list` shows them",
+        )
+    return found[0]
+
+
+def unnamed(store: Store, items: Iterable[Item]) -> list[Item]:
+    """What no run names: artifacts, damaged ones that were set aside, and the rests of steps that did not end."""
+    loose = [item for item in items if not item.named_by]
+    for folder in ("damaged", "scratch"):
+        for path in sorted((store.root / folder).glob("*")):
+            loose.append(Item(path, None, _bytes(path), ()))
+    return loose
+
+
+def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
+    """Remove what is not being made or read under its lock just now.
+
+    Returns:
+        What was removed, and what was left since another run holds it.
+
+    Raises:
+        CompressError: the disk refuses.
+    """
+    removed, busy = [], []
+    for item in items:
+        key = item.path.name.rpartition("-")[2] if item.artifact is None else item.artifact.key[:16]
+        try:
+            (store.root / "locks").mkdir(exist_ok=True)
+            with FileLock(store.root / "locks" / f"{key}.lock", timeout=0):
+                if item.artifact is not None:  # out of the store at once, so that no half of it is ever found
+                    gone = store.root / "scratch" / f"{item.path.name}-removed"
+                    gone.parent.mkdir(exist_ok=True)
+                    shutil.rmtree(gone, ignore_errors=True)
+                    item.path.rename(gone)
+                    shutil.rmtree(gone)
+                else:
+                    shutil.rmtree(item.path)
+                removed.append(item)
+        except Timeout:
+            busy.append(item)
+        except OSError as error:
+            raise disk_error(error, item.path) from error
+    return removed, busy
+
+
+def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
+    """Folder of the store -> names of the runs that link to it, or have said that they need it."""
+    named: dict[str, list[str]] = {}
+    root = store.root.resolve()
+    for run in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else ():
+        if not run.is_dir() or run.resolve() == root:
+            continue
+        links = [link.resolve() for link in (run / "steps").glob("*")]
+        folders = {link.name for link in links if link.parent == root} | _needs(run)
+        for folder in folders:
+            named.setdefault(folder, []).append(run.name)
+    return named
+
+
+def _needs(run: Path) -> set[str]:
+    """Folders of the store that a run said it needs before it began.
+
+    Raises:
+        CompressError: it cannot be read.
+    """
+    path = run / NEEDS
+    if not path.is_file():
+        return set()
+    try:
+        return {str(folder) for folder in json.loads(path.read_text(encoding="utf-8")).values()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CompressError(
+            "what the run needs cannot be read, so nothing is removed",
+            where=str(path),
+            fix="run it again, or remove its folder",
+        ) from error
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
