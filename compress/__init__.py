@@ -1,7 +1,12 @@
 """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
+import os
 from pathlib import Path
 from typing import Any
+
+# onnxruntime's official builds send events to their maker over HTTPS unless this is set before it is imported;
+# nobody who compresses a model asked for that, and the sender's thread disturbs what is measured
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "load"]

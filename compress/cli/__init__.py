@@ -4,9 +4,12 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong, 3 done but the goal i
 """
 
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -59,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
-        exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
+        with _ended_by_terminate():
+            exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
             kept = "" if arguments[0] in KEEPS_NOTHING else "; finished steps are kept, run the same command to go on"
@@ -82,6 +86,24 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         )
         code = 1
     sys.exit(code)
+
+
+@contextmanager
+def _ended_by_terminate() -> Iterator[None]:
+    """SIGTERM ends the command as an exception would: worker processes are stopped, scratch files removed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.stderr.write("stopped by SIGTERM\n")
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _usage_error(error: Any, command: str) -> InputError:

@@ -1,8 +1,13 @@
 """`compress bench`: what it refuses before it measures."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.plans import model_like
@@ -121,3 +126,26 @@ def test_every_pair_that_was_asked_for_has_a_row(cli, chain, reviews):
 def test_data_that_is_a_folder_is_said_to_be_one(refused, labelled, tmp_path):
     (tmp_path / "folder").mkdir()
     assert refused("bench", labelled, "--data", tmp_path / "folder").what == "cannot read 'folder': it is a folder"
+
+
+def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    line = [sys.executable, "-m", "compress", "bench", chain.artifacts["onnx"].path, "--data", reviews / "test.csv"]
+    line += ["--sequence-length", "16", "--rounds", "1000"]
+    with subprocess.Popen(
+        line, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True
+    ) as process:
+        command = psutil.Process(process.pid)
+        deadline = time.monotonic() + 60
+        while not (workers := command.children()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.terminate()
+        assert process.stderr is not None
+        said = process.stderr.read()
+    assert process.returncode == 143
+    assert said.endswith("stopped by SIGTERM\n")
+    assert len(workers) == 1
+    psutil.wait_procs(workers, timeout=10)
+    assert not workers[0].is_running()
+    assert list(scratch.iterdir()) == []
