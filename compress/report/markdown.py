@@ -27,14 +27,19 @@ COLUMNS = (
 )
 
 
+def plain(text: str) -> str:
+    """Text that means nothing to Markdown's tables nor to HTML; a folder's name may hold anything."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+
+
 def cells(row: Row) -> tuple[str, ...]:
     """One row of the table as text, in the order of COLUMNS."""
     size = f"{row.size_bytes / 1e6:.2f}"
     if row.latency_ms is None or row.real_latency_ms is None:
-        return (row.step, row.status, "", "", size, "", "", "", "", "")
+        return (plain(row.step), row.status, "", "", size, "", "", "", "", "")
     found = row.versus_baseline
     return (
-        f"{row.step} (baseline)" if row.is_baseline else row.step,
+        f"{plain(row.step)} (baseline)" if row.is_baseline else plain(row.step),
         percent(row.quality),
         drop(found),
         found.quality_verdict if found else "",
@@ -49,14 +54,14 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def render_markdown(report: Report) -> str:
     """The whole report."""
-    lines = [f"# {report.recipe}", "", f"**{verdict(report).capitalize()}.**", ""]
-    lines += [f"- {sentence}" for sentence in headline(report)]
-    lines += [f"- **Warning:** {warning}" for warning in warnings(report)]
+    lines = [f"# {plain(report.recipe)}", "", f"**{verdict(report).capitalize()}.**", ""]
+    lines += [f"- {plain(sentence)}" for sentence in headline(report)]
+    lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     for target in report.targets:
         lines += ["", f"## {describe_target(report, target)}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
-        lines += ["", *[f"- {reason}" for reason in reasons(report.on(target))]]
+        lines += ["", *[f"- {plain(reason)}" for reason in reasons(report.on(target))]]
         lines += _attribution(report, target)
     lines += _ablations(report)
     host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
@@ -88,7 +93,7 @@ def _attribution(report: Report, target: str) -> list[str]:
         found = row.bought
         assert found is not None
         lines.append(
-            f"| {row.step} | {times(found.speedup)} | {found.smaller:.2f}x | {drop(found)} "
+            f"| {plain(row.step)} | {times(found.speedup)} | {found.smaller:.2f}x | {drop(found)} "
             f"| {found.lost} / {found.gained} |"
         )
     return lines

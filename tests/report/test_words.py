@@ -114,3 +114,12 @@ def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
     assert "Note: 3 test rows stand in train as well (overlap: allow)." in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.count("|") in {6, 11} for line in tables), "a table's rows have one number of columns"
+
+
+def test_markdown_takes_names_as_they_are() -> None:
+    report = sample_report().model_copy(update={"recipe_text": None})
+    for row in report.rows:
+        row.step = f"<b>|{row.step}"
+    text = render_markdown(report)
+    assert "<b>" not in text
+    assert "| &lt;b>\\|int8 |" in text
