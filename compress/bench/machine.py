@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -74,8 +75,9 @@ def time_kernels(
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(job)
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it died at once: its exit code says more
+                process.stdin.write(job)
+                process.stdin.close()
             for done, line in enumerate(process.stdout):
                 index, rate = json.loads(line)
                 best[index] = max(best[index], rate)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,9 @@ def examine(job: Examination, progress: Progress) -> Examined:
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(json.dumps(asdict(job)))
-            process.stdin.close()
+            with suppress(BrokenPipeError):  # it died at once: its exit code says more
+                process.stdin.write(json.dumps(asdict(job)))
+                process.stdin.close()
             for line in process.stdout:
                 answer = json.loads(line)
                 if "progress" in answer:
