@@ -86,11 +86,14 @@ def find(items: Sequence[Item], key: str) -> Item:
     return found[0]
 
 
-def unnamed(store: Store, items: Iterable[Item]) -> list[Item]:
+def unnamed(store: Store, items: Iterable[Item], runs_dir: Path) -> list[Item]:
     """What no run names: artifacts, damaged ones that were set aside, and the rests of steps that did not end."""
+    named = _named(runs_dir, store)
     loose = [item for item in items if not item.named_by]
     for folder in ("damaged", "scratch"):
         for path in sorted((store.root / folder).glob("*")):
+            if folder == "scratch" and path.name in named:
+                continue  # checkpoints that a killed run goes on from
             loose.append(Item(path, None, _bytes(path), ()))
     return loose
 

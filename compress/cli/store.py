@@ -79,7 +79,7 @@ def collect(
     from compress.inventory import remove, unnamed
 
     store, items = _inventory(runs_dir)
-    loose = unnamed(store, items)
+    loose = unnamed(store, items, runs_dir)
     size = sum(item.size_bytes for item in loose) / 1e6
     if not json_output:
         for item in loose:

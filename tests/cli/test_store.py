@@ -109,3 +109,13 @@ def test_store_alone_says_what_it_can_do(refused):
     error = refused("store")
     assert error.what == "missing command"
     assert error.fix == "`compress store --help` lists what is accepted"
+
+
+def test_gc_leaves_the_checkpoints_of_a_run_that_was_killed(cli, kept, tmp_path):
+    scratch = tmp_path / "runs" / "store" / "scratch" / "finetune-0123456789abcdef" / "work"
+    scratch.mkdir(parents=True)
+    needs = tmp_path / "runs" / "killed" / "needs.json"
+    needs.parent.mkdir()
+    needs.write_text(json.dumps({"teacher": "finetune-0123456789abcdef"}))
+    assert cli("store", "gc", "--yes").code == 0
+    assert scratch.is_dir()
