@@ -5,7 +5,9 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,14 @@ from compress.errors import CompressError
 
 MANIFEST = "manifest.json"
 """Name of the file that says what a stored folder is; it stands beside what ships."""
+LINEAGE = "lineage.json"
+"""Name of the file that says where a run's last artifact came from."""
+CARD = "README.md"
+"""Name of the model card, as the Hugging Face hub has it."""
+WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")
+"""Endings of large files that nobody edits by hand: read-only in the store, and shared by hard links."""
+_FICLONE = 0x40049409
+"""Linux's request for a copy that shares its blocks with the original until one of them is written to."""
 
 
 def fingerprint(value: Any) -> str:
@@ -37,8 +47,75 @@ def folder_files(folder: Path) -> list[str]:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size on disk of all that ships: every file of the folder but the manifest, in bytes."""
-    return sum((folder / name).stat().st_size for name in folder_files(folder))
+    """Size on disk of the model, in bytes: every file of the folder but the manifest, the lineage and the card."""
+    return sum((folder / name).stat().st_size for name in folder_files(folder) if name not in {LINEAGE, CARD})
+
+
+def link_file(source: Path, target: Path, *, share: bool) -> None:
+    """Put a file's content at `target`: as a reflink, else as a hard link where that is allowed, else as a copy.
+
+    A reflink and a copy are files of their own, writable as new files are. A hard link is the same file under a second
+    name: whoever writes into one writes into both.
+
+    Args:
+        share: allow a hard link, if the file's ending is one of `WEIGHTS`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if _clone(source, target):
+        return
+    if share and source.suffix in WEIGHTS:
+        with suppress(OSError):  # another file system, too many links, or a file of another user
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
+    sync(target)
+
+
+def _clone(source: Path, target: Path) -> bool:
+    """Make `target` a reflink of `source`; False where the file system has none."""
+    if sys.platform != "linux":
+        return False
+    from fcntl import ioctl
+
+    try:
+        with source.open("rb") as original, target.open("xb") as clone:
+            ioctl(clone.fileno(), _FICLONE, original.fileno())
+            os.fsync(clone.fileno())
+    except FileExistsError:
+        raise
+    except OSError:
+        target.unlink(missing_ok=True)
+        return False
+    return True
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A neighbour of `path` to be filled, which takes its place at the end: whole or not at all.
+
+    Raises:
+        OSError: it cannot be written; what stood at `path` is left.
+    """
+    path = path.resolve()  # '.' has no name of its own, and a link stays where it is
+    neighbour, old = (path.with_name(f".{path.name}.{part}") for part in ("part", "old"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (neighbour, old):  # of a run that was killed
+        shutil.rmtree(folder, ignore_errors=True)
+    neighbour.mkdir()
+    try:
+        yield neighbour
+        sync(neighbour)
+        if path.exists():
+            path.rename(old)
+        neighbour.rename(path)
+    except BaseException:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(neighbour, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress import stages
-from compress.data.sources import Sources
+from compress.data.sources import Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
@@ -61,6 +61,7 @@ class Plan:
         subjects: rows of the report, by target and then by step.
         baselines: target -> name of the planned step, or the model, that it is compared with.
         baseline: how the report calls it.
+        sources: what was read from outside.
     """
 
     recipe: Recipe
@@ -70,6 +71,7 @@ class Plan:
     subjects: tuple[Subject, ...]
     baselines: Mapping[str, "str | Artifact"]
     baseline: str
+    sources: tuple[Used, ...] = ()
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of that name."""
@@ -104,7 +106,8 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
-    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline)
+    used = tuple(sources.used.values())
+    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used)
 
 
 def _check_steps(recipe: Recipe, origin: Origin) -> None:

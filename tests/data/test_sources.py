@@ -1,8 +1,10 @@
+import hashlib
 import json
+from pathlib import Path
 
 import pytest
 
-from compress.data.sources import Sources, folder_fingerprint
+from compress.data.sources import Sources, folder_fingerprint, folder_hashes
 from compress.errors import CompressError, InputError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -253,3 +255,40 @@ def test_the_cache_stands_where_the_environment_says(tmp_path, monkeypatch):
     assert Sources().cache == tmp_path / "c"
     monkeypatch.delenv("COMPRESS_CACHE")
     assert Sources().cache.name == "compress"
+
+
+def test_what_was_read_is_noted_with_what_names_its_content(tmp_path, reviews_on_hub, hub, monkeypatch):
+    write_model(tmp_path / "a")
+    (tmp_path / "a.csv").write_text("text,label\nhello,1\n")
+    write_model(hub("model", "org/tiny"))
+    monkeypatch.chdir(tmp_path)
+    sources = Sources(Path())
+    sources.model("a")
+    sources.model("hf://org/tiny@main")
+    sources.table("a.csv")
+    sources.table("hf://org/reviews?split=train")
+    used = sources.used
+    assert list(used) == [
+        ("model", "a"),
+        ("model", "hf://org/tiny@main"),
+        ("table", "a.csv"),
+        ("table", "hf://org/reviews?split=train"),
+    ]
+    local, model, table, rows = used.values()
+    assert (local.pinned, local.files) == (str(tmp_path / "a"), folder_hashes(tmp_path / "a"))
+    assert local.key == f"folder:{folder_fingerprint(tmp_path / 'a')}"
+    assert (model.pinned, model.key, model.files) == (f"hf://org/tiny@{COMMIT}", f"hf:org/tiny@{COMMIT}", {})
+    sha256 = hashlib.sha256(b"text,label\nhello,1\n").hexdigest()
+    assert (table.pinned, table.key, table.files) == (
+        str(tmp_path / "a.csv"),
+        f"file:{sha256}",
+        {"a.csv": sha256},
+    )
+    assert (rows.pinned, rows.key) == (f"hf://org/reviews@{COMMIT}?split=train", f"hf:org/reviews@{COMMIT}")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "lineage.json"])
+def test_a_models_key_does_not_mind_what_only_tells_of_it(tmp_path, name):
+    before = folder_fingerprint(write_model(tmp_path / "a"))
+    (tmp_path / "a" / name).write_text('{"created": "today"}')
+    assert folder_fingerprint(tmp_path / "a") == before
