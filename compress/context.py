@@ -32,6 +32,24 @@ class Cached(Protocol):
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """A run on few rows, to learn what a whole one would take and where it would fail.
+
+    Attributes:
+        train_rows, validation_rows: rows of the run that is rehearsed.
+        steps: optimizer steps that each training takes, at most.
+    """
+
+    train_rows: int
+    validation_rows: int
+    steps: int
+
+
+def _never() -> bool:
+    return False
+
+
+@dataclass(frozen=True)
 class Context:
     """What a stage is run with.
 
@@ -41,8 +59,11 @@ class Context:
         device: `cpu` or `cuda`, where training runs.
         trust_remote_code: whether a model's folder may bring code along.
         work: a folder for checkpoints; survives a crash, is not part of the result.
-        progress: told how far the work is.
+        progress: told how far the work is. Raises `Stopped` where the person has asked to stop: work that keeps
+            something for going on asks `stopping` first, and reports no progress until that is kept.
         cached: keeps by-products that several steps share.
+        stopping: whether the person has asked to stop.
+        rehearsal: None in a run that counts.
     """
 
     task: Task
@@ -52,3 +73,15 @@ class Context:
     work: Path
     progress: Progress
     cached: Cached
+    stopping: Callable[[], bool] = _never
+    rehearsal: Rehearsal | None = None
+
+    @property
+    def train_rows(self) -> int:
+        """Training rows of the run, also where this one only rehearses it."""
+        return self.rehearsal.train_rows if self.rehearsal else len(self.task.train)
+
+    @property
+    def validation_rows(self) -> int:
+        """Validation rows of the run, also where this one only rehearses it."""
+        return self.rehearsal.validation_rows if self.rehearsal else len(self.task.validation)

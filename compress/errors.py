@@ -1,11 +1,29 @@
 """The two errors that a user sees: what went wrong, where, and how to fix it."""
 
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_UNPRINTED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Unicode categories that move the cursor, hide or turn around what stands beside them, or cannot be written."""
+
+
+def printable(text: str) -> str:
+    """`text` as it may stand on a terminal: control characters are written out, as `\\x1b`.
+
+    Labels, file names and libraries' messages come from outside, and could otherwise colour, erase or forge lines.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNPRINTED else char for char in text
+    )
 
 
 class CompressError(Exception):
     """The work failed. The command line prints it without a traceback and exits with `exit_code`.
+
+    Its three parts are made `printable`, each of them one line.
 
     Args:
         what: one sentence with the value received and the values accepted.
@@ -16,10 +34,10 @@ class CompressError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.fix = fix
+        self.what = printable(what)
+        self.where = where and printable(where)
+        self.fix = fix and printable(fix)
+        super().__init__(self.what)
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -34,6 +52,10 @@ class InputError(CompressError):
     """The user's input is wrong: a recipe, an option, a model or a data file."""
 
     exit_code = 2
+
+
+class Stopped(KeyboardInterrupt):
+    """The person asked to stop, and the work stands at a point from which it goes on."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -2,41 +2,28 @@
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import yaml
 
+from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
 from compress.context import Context
-from compress.errors import CompressError
+from compress.errors import CompressError, Stopped
 from compress.files import disk_error, write_text
+from compress.journal import Observer, journal
 from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan, PlannedStep
 from compress.recipe import Recipe
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.store import NEEDS, Artifact, DamagedArtifactError, Identity, Store
-
-
-class Observer(Protocol):
-    """Told what a run does; the command line draws it."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """See `compress.context.Progress`."""
-
-    def step_started(self, name: str, stage: str) -> None:
-        """A step's work begins."""
-
-    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        """A step's artifact is there; `made` is False if it was taken from the store."""
-
-    def warned(self, message: str) -> None:
-        """Something a person should know; the run goes on."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +76,31 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[A
     host = host_facts()
     needs = _needs([plan, *(item.plan for item in ablated if item.plan is not None)], store)
     _claim(folder, needs)
+    begun = {
+        "recipe": plan.recipe.name,
+        "compress_version": __version__,
+        "arguments": sys.argv[1:],
+        "host": host,
+        "keys": {step.name: step.identity.key for step in plan.steps},
+    }
+    try:
+        with journal(folder, observer, begun) as observed:
+            result = _run(plan, folder, store, host, observed, ablated)
+            write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
+    except OSError as error:
+        raise disk_error(error, folder) from error
+    return result
+
+
+def _run(
+    plan: Plan,
+    folder: Path,
+    store: Store,
+    host: Mapping[str, Any],
+    observer: Observer,
+    ablated: Sequence[Ablated],
+) -> Result:
+    """Make, measure and report; see `run_plan`."""
     artifacts, made_any = _obtain_all(plan, store, host, observer)
     without: list[AblationEntry] = []
     beside: dict[str, Artifact] = {}
@@ -97,24 +109,19 @@ def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[A
         without += entries
         beside |= finals
         made_any |= made
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        recipe_text = dump_recipe(plan)
-        write_text(folder / "recipe.yaml", recipe_text)
-        _link_steps(folder, plan, artifacts)
-        report, measured_anew = None, False
-        if plan.recipe.targets:
-            observer.step_started("bench", "bench")
-            start = time.monotonic()
-            measured = measure_plan(plan, artifacts, folder, host, observer.progress, list(beside.values()))
-            measured_anew = measured.is_new
-            observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
-            report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
-            if is_new or not all((folder / name).is_file() for name in FILES):
-                write_report(report, folder)
-        write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
-    except OSError as error:
-        raise disk_error(error, folder) from error
+    recipe_text = dump_recipe(plan)
+    write_text(folder / "recipe.yaml", recipe_text)
+    _link_steps(folder, plan, artifacts)
+    report, measured_anew = None, False
+    if plan.recipe.targets:
+        observer.step_started("bench", "bench")
+        start = time.monotonic()
+        measured = measure_plan(plan, artifacts, folder, host, observer.progress, list(beside.values()))
+        measured_anew = measured.is_new
+        observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
+        report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
+        if is_new or not all((folder / name).is_file() for name in FILES):
+            write_report(report, folder)
     return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
 
 
@@ -175,7 +182,7 @@ class _Without:
     """Tells an observer of a chain's steps under names that say which step the chain lacks."""
 
     def __init__(self, observer: Observer, step: str) -> None:
-        self.progress, self.warned = observer.progress, observer.warned
+        self.progress, self.warned, self.stopping = observer.progress, observer.warned, observer.stopping
         self._observer, self._step = observer, step
 
     def step_started(self, name: str, stage: str) -> None:
@@ -213,6 +220,8 @@ def _obtain(
     observer: Observer,
 ) -> tuple[Artifact, bool]:
     def make(out: Path, work: Path) -> Mapping[str, Any] | None:
+        if observer.stopping():
+            raise Stopped
         observer.step_started(step.name, step.stage_name)
         inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
         for role, value in step.inputs.items():
@@ -221,7 +230,9 @@ def _obtain(
         return step.stage.run(config=step.config, context=context, out=out, **inputs)
 
     try:
-        artifact, made = store.obtain(step.identity, step.stage.output, make, host=host, on_damage=observer.warned)
+        artifact, made = store.obtain(
+            step.identity, step.stage.output, make, host=host, warn=observer.warned, stopping=observer.stopping
+        )
     except CompressError as error:
         raise type(error)(
             f"step '{step.name}' failed: {error.what}", where=error.where or step.where, fix=error.fix
@@ -238,7 +249,14 @@ def _obtain(
 def _context(plan: Plan, store: Store, work: Path, host: Mapping[str, Any], observer: Observer) -> Context:
     def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
         identity = Identity(name, 1, config, inputs, plan.task.train_key, 0)
-        artifact, _ = store.obtain(identity, "arrays", lambda out, _: make(out), host=host, on_damage=observer.warned)
+        artifact, _ = store.obtain(
+            identity,
+            "arrays",
+            lambda out, _: make(out),
+            host=host,
+            warn=observer.warned,
+            stopping=observer.stopping,
+        )
         return artifact
 
     return Context(
@@ -249,6 +267,7 @@ def _context(plan: Plan, store: Store, work: Path, host: Mapping[str, Any], obse
         work=work,
         progress=observer.progress,
         cached=cached,
+        stopping=observer.stopping,
     )
 
 

@@ -10,16 +10,17 @@ Layout below the store's root:
 
 import errno
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from compress.errors import CompressError
+from compress.errors import CompressError, Stopped
 from compress.files import (
     MANIFEST,
     WEIGHTS,
@@ -154,7 +155,8 @@ class Store:
         make: Callable[[Path, Path], Mapping[str, Any] | None],
         *,
         host: Mapping[str, Any],
-        on_damage: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> tuple[Artifact, bool]:
         """The artifact of `identity`: taken if it is there and whole, otherwise made and committed.
 
@@ -163,21 +165,25 @@ class Store:
         Args:
             make: called with (out, work); writes the artifact below `out`, may keep checkpoints below `work`,
                 returns facts for the manifest.
-            on_damage: told in one sentence when a damaged artifact was set aside.
+            warn: told in one sentence that a damaged artifact was set aside, or that another run is waited for.
+            stopping: asked while another run is waited for.
 
         Returns:
             The artifact, and whether it was made just now.
+
+        Raises:
+            Stopped: `stopping` said so while another run was at work on the artifact.
         """
         scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
         locks = self.root / "locks"
         try:
             locks.mkdir(parents=True, exist_ok=True)
-            with FileLock(locks / f"{identity.key[:16]}.lock"):
+            with _locked(locks / f"{identity.key[:16]}.lock", identity.stage, warn, stopping):
                 try:
                     found = self.get(identity)
                 except DamagedArtifactError as error:
                     aside = self.set_aside(identity)
-                    on_damage(f"{error.what}; the damaged artifact was set aside in {aside} and is made again")
+                    warn(f"{error.what}; the damaged artifact was set aside in {aside} and is made again")
                     found = None
                 if found is not None:
                     return found, False
@@ -243,6 +249,24 @@ class Store:
         out.rename(path)
         sync(self.root)
         return open_artifact(path)
+
+
+@contextmanager
+def _locked(path: Path, stage: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock, which the system takes from a process that dies; wait for another run that holds it."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        warn(f"another run is at work on the same {stage} step: waiting for it")
+        try:
+            lock.acquire(cancel_check=stopping)
+        except Timeout:
+            raise Stopped from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_artifact(path: Path) -> Artifact:

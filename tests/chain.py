@@ -33,6 +33,9 @@ class Silent:
     def warned(self, message: str) -> None:
         self.warnings.append(message)
 
+    def stopping(self) -> bool:
+        return False
+
 
 @dataclass(frozen=True)
 class Chain:

@@ -33,10 +33,8 @@ class Maker:
 
 
 def obtain(store, make, identity=IDENTITY, warnings=None):
-    on_damage = (warnings if warnings is not None else []).append
-    return store.obtain(
-        identity, "onnx", make, host={"cpu": "this", "versions": {"numpy": "2.4.6"}}, on_damage=on_damage
-    )
+    warn = (warnings if warnings is not None else []).append
+    return store.obtain(identity, "onnx", make, host={"cpu": "this", "versions": {"numpy": "2.4.6"}}, warn=warn)
 
 
 def test_a_key_is_the_hash_of_the_canonical_json():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.errors import CompressError
+from compress.errors import CompressError, Stopped
 from compress.files import disk_error, file_sha256, write_text
 from compress.store import Identity, Store
 
@@ -83,6 +83,49 @@ def test_a_process_that_dies_in_make_leaves_no_artifact_and_no_lock(store):
     assert exit_code(die_in_make, store.root) == 9
     assert store.get(IDENTITY) is None
     assert obtain(store, write_weights)[1] is True
+
+
+def hold(root, holds):
+    """In a process of its own: be at work on the artifact until killed."""
+
+    def make(out, work):
+        holds.set()
+        time.sleep(60)
+
+    obtain(Store(root), make)
+
+
+@pytest.fixture
+def holder(store):
+    """A process that is at work on the artifact."""
+    spawn = multiprocessing.get_context("spawn")
+    holds = spawn.Event()
+    process = spawn.Process(target=hold, args=(store.root, holds))
+    process.start()
+    assert holds.wait(30)
+    yield process
+    process.kill()
+    process.join(30)
+
+
+def test_the_lock_of_a_holder_that_is_killed_is_taken_over(store, holder):
+    warnings = []
+
+    def warn(message):
+        warnings.append(message)
+        holder.kill()
+
+    artifact, made = store.obtain(IDENTITY, "onnx", write_weights, host={}, warn=warn)
+    assert warnings == ["another run is at work on the same distill step: waiting for it"]
+    assert made
+    assert (artifact.path / "model.onnx").read_bytes() == WEIGHTS
+
+
+def test_waiting_for_another_run_can_be_stopped(store, holder):
+    asked = iter([False, False, True])
+    with pytest.raises(Stopped):
+        store.obtain(IDENTITY, "onnx", write_weights, host={}, stopping=lambda: next(asked))
+    assert holder.is_alive()
 
 
 def test_a_folder_that_may_not_be_written_is_told_with_a_fix(tmp_path):

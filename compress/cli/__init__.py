@@ -20,6 +20,7 @@ from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
+KEPT = "; finished steps and checkpoints are kept: run the same command again to go on"
 KEEPS_NOTHING = ("bench", "compare", "doctor")
 """Commands that start anew after Ctrl-C."""
 
@@ -66,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
-            kept = "" if arguments[0] in KEEPS_NOTHING else "; finished steps are kept, run the same command to go on"
+            kept = "" if arguments[0] in KEEPS_NOTHING else KEPT
             sys.stderr.write(f"stopped{kept}\n")
     except BrokenPipeError:
         code = 1

@@ -1,5 +1,6 @@
 """What a person sees of a run: a line for each finished step, a bar for the work going on, and the table."""
 
+import logging
 import os
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from compress.cli.interrupt import Interrupt
 from compress.measurement import Estimate
 from compress.report.model import Ablation, Report
 from compress.report.words import (
@@ -30,12 +32,21 @@ REFRESH_PER_SECOND = 1
 
 
 class Terminal:
-    """Draws a run on stderr: bars on a terminal, plain lines elsewhere; nothing with `quiet`."""
+    """Draws a run on stderr: bars on a terminal, plain lines elsewhere; nothing with `quiet`.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Args:
+        verbose: also what the modules log of their work.
+
+    Attributes:
+        interrupt: whether Ctrl-C was pressed.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         from rich.console import Console
 
         self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.interrupt = Interrupt()
+        self._details = _Details(self.console) if verbose else None
         self._bars: Any = None
         self._task: Any = None
         self._what = ""
@@ -55,13 +66,21 @@ class Terminal:
                 refresh_per_second=REFRESH_PER_SECOND,
             )
             self._bars.start()
+        if self._details is not None:
+            logging.getLogger("compress").addHandler(self._details)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._details is not None:
+            logging.getLogger("compress").removeHandler(self._details)
         if self._bars is not None:
             self._bars.stop()
+
+    def stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.interrupt.asked
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Move the bar; without a terminal, say so at most every ten seconds."""
@@ -108,6 +127,18 @@ class Terminal:
         if self._bars is not None:
             self._drop_bar()
             self._task, self._what = self._bars.add_task("", total=None), message
+
+
+class _Details(logging.Handler):
+    """What modules log of their work, as dim lines; what the terminal draws anyway is left out."""
+
+    def __init__(self, console: Any) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != "compress.journal":
+            self._console.print(f"  {record.getMessage()}", style="dim", markup=False)
 
 
 def print_report(report: Report) -> None:

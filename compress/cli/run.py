@@ -22,6 +22,9 @@ RunsDir: TypeAlias = Annotated[
 Set: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", help="Override a value: --set prune.ffn=0.3. May be repeated.")
 ]
+Verbose: TypeAlias = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Show what the run writes into its run.log: losses, keys, findings.")
+]
 RecipeName: TypeAlias = Annotated[
     str, typer.Argument(help="A recipe's path, or the name of a shipped one.", metavar="RECIPE")
 ]
@@ -44,6 +47,7 @@ def run(
     min_speedup: gate.MinSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
+    verbose: Verbose = False,
     json_output: Json = False,
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
@@ -51,27 +55,36 @@ def run(
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
-    result = finish(loaded, origin, runs_dir, ablate=ablate, json_output=json_output)
+    result = finish(loaded, origin, runs_dir, ablate=ablate, verbose=verbose, json_output=json_output)
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
         limits.hold(result.report, rows[:1])
 
 
-def finish(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool, ablate: bool = False) -> "Result":
+def finish(
+    recipe: "Recipe",
+    origin: "Origin",
+    runs_dir: Path,
+    *,
+    json_output: bool,
+    ablate: bool = False,
+    verbose: bool = False,
+) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.ablation import ablate as plans_without
     from compress.cli.console import Terminal, print_report
     from compress.plan import make_plan
     from compress.runner import run_plan
 
-    with Terminal(quiet=json_output) as terminal:
+    with Terminal(quiet=json_output, verbose=verbose) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
         if ablate and not recipe.targets:
             raise InputError(
                 "there is no target to measure the steps' worth on", where=origin.path, fix="add targets to the recipe"
             )
-        result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else ())
+        with terminal.interrupt.caught():
+            result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else ())
     if json_output:
         places = {step.name: str(result.folder / "steps" / step.name) for step in recipe.steps}
         print(result.report.model_dump_json(indent=1) if result.report else json.dumps({"artifacts": places}))

@@ -103,6 +103,6 @@ STAGE = Stage(
     run,
     inputs={"teacher": Input("torch"), "student": Input("torch", optional=True, makes_head=True)},
     output="torch",
-    version=2,
+    version=3,
     shape=_shape,
 )

@@ -48,6 +48,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch", makes_head=True)},
     output="torch",
-    version=2,
+    version=3,
     shape=same_shape,
 )

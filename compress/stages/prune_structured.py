@@ -232,6 +232,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=2,
+    version=3,
     shape=_shape,
 )

@@ -5,14 +5,19 @@ logged. It counts once it is whole, which the file `whole` in it says; that file
 """
 
 import json
+import logging
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from compress.errors import Stopped
 from compress.files import sync, write_text
+
+_log = logging.getLogger(__name__)
 
 WHOLE = "whole"
 EVERY_SECONDS = 60.0
@@ -22,18 +27,23 @@ KEPT = 3
 
 
 class KeepCheckpoints(TrainerCallback):
-    """Saves each minute, and says when a checkpoint is whole.
+    """Saves each minute and when the person asks to stop, and says when a checkpoint is whole.
 
     What is logged is a mean since the last log; checkpoints are made only just after one, so that a run that goes on
     logs the same.
+
+    Args:
+        stopping: whether the person has asked to stop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Callable[[], bool]) -> None:
         self.last = time.monotonic()
+        self.stopping = stopping
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for a checkpoint if the last is old."""
-        if state.global_step % args.logging_steps == 0 and time.monotonic() - self.last > EVERY_SECONDS:
+        """Ask for a checkpoint if the last is old, or is to be the last."""
+        old = time.monotonic() - self.last > EVERY_SECONDS
+        if state.global_step % args.logging_steps == 0 and (old or self.stopping()):
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
@@ -42,7 +52,11 @@ class KeepCheckpoints(TrainerCallback):
         control.should_log = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Everything of the checkpoint is written: put it on the disk, and say so."""
+        """Everything of the checkpoint is written: put it on the disk, say so, and stop where that was asked.
+
+        Raises:
+            Stopped: the person has asked to stop, and the training is not at its end.
+        """
         del control
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         for path in folder.iterdir():
@@ -50,6 +64,9 @@ class KeepCheckpoints(TrainerCallback):
         write_text(folder / WHOLE, "")
         sync(folder)
         self.last = time.monotonic()
+        _log.info("checkpoint after step %d of %d", state.global_step, state.max_steps)
+        if self.stopping() and state.global_step < state.max_steps:
+            raise Stopped
 
 
 def last_checkpoint(folder: Path) -> Path | None:

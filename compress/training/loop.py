@@ -1,6 +1,7 @@
 """The training loop: a Hugging Face Trainer with length-bucketed batches and the best checkpoint kept."""
 
 import inspect
+import logging
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from compress.context import Context, Progress
+from compress.context import Context
 from compress.errors import CompressError
 from compress.files import fingerprint
 from compress.models.reshape import base_model
@@ -27,6 +28,8 @@ from compress.models.tokenizer import Tokenizer
 from compress.training.checkpoints import KEPT, KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.order import ByLength
+
+_log = logging.getLogger(__name__)
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(student logits, teacher logits, labels) -> scalar."""
@@ -61,7 +64,8 @@ def train(
         for row, logits in zip(rows, teacher_logits, strict=True):
             row["teacher_logits"] = logits
     validation = _encode(task.validation, tokenizer, config, context)
-    callbacks: list[TrainerCallback] = [_ReportProgress(context.progress, what), _StopAtNan(), KeepCheckpoints()]
+    keep = KeepCheckpoints(context.stopping)
+    callbacks: list[TrainerCallback] = [_Report(context, config, what), _StopAtNan(), keep]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
@@ -80,9 +84,17 @@ def train(
     # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
     trainer.model_accepts_loss_kwargs = False
     last = last_checkpoint(Path(trainer.args.output_dir))
+    if last is not None:
+        _log.info("%s goes on from %s", what, last.name)
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     model.eval().cpu()
     return _facts(trainer)
+
+
+def steps_of(config: TrainingConfig, rows: int) -> int:
+    """Optimizer steps of a training on so many rows."""
+    batches = math.ceil(rows / config.batch_size)
+    return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
 
 
 def training_length(max_length: int | None, context: Context) -> int:
@@ -167,15 +179,39 @@ def _accepted_inputs(model: Any) -> set[str]:
     return set(inspect.signature(model.forward).parameters)
 
 
-class _ReportProgress(TrainerCallback):
-    def __init__(self, progress: Progress, what: str) -> None:
-        self.progress, self.what = progress, what
+class _Report(TrainerCallback):
+    """Tells how far the training is. Nothing while it is to stop: it first keeps a checkpoint."""
+
+    def __init__(self, context: Context, config: TrainingConfig, what: str) -> None:
+        self.context, self.what = context, what
+        self.steps = steps_of(config, context.train_rows)
+        self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.progress(self.what, state.global_step, state.max_steps)
+        if not self.context.stopping():
+            self.context.progress(self.what, state.global_step, self.steps)
+
+    def on_prediction_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if self.context.rehearsal is not None:  # elsewhere the bar of the training would jump
+            self.validated = min(self.validated + args.per_device_eval_batch_size, self.validations)
+            self.context.progress(f"{self.what}: validating", self.validated, self.validations)
 
     def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        self.progress(self.what, state.max_steps, state.max_steps)
+        if state.global_step < self.steps and self.context.rehearsal is None:  # no better epoch came
+            self.context.progress(self.what, self.steps, self.steps)
+
+    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
+        told: dict[str, Any] = {key: logs[key] for key in ("loss", "learning_rate", "eval_loss", "eval_score") if key in logs}
+        if told:
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in told.items())
+            _log.info(
+                "%s: step %d of %d: %s",
+                self.what,
+                state.global_step,
+                self.steps,
+                shown,
+                extra={"what": self.what, "step_number": state.global_step, **told},
+            )
 
 
 class _StopAtNan(TrainerCallback):
@@ -199,11 +235,12 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
     half = "fp32" if on_cpu else config.precision
     if half == "auto":
         half = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    steps = math.ceil(math.ceil(rows / config.batch_size) / config.gradient_accumulation * config.epochs)
+    steps = steps_of(config, rows)
     own = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(
         output_dir=str(Path(context.work).resolve() / f"checkpoints-{own[:16]}"),
         num_train_epochs=config.epochs,
+        max_steps=min(steps, context.rehearsal.steps) if context.rehearsal else -1,
         learning_rate=config.learning_rate,
         per_device_train_batch_size=config.batch_size,
         per_device_eval_batch_size=4 * config.batch_size,

@@ -83,6 +83,6 @@ def _compute(teacher: Artifact, length: int, context: Context) -> np.ndarray[Any
             if logits is None:
                 logits = np.empty((len(rows), said.shape[1]), dtype=np.float32)
             logits[chosen] = said
-            context.progress("asking the teacher", min(start + BATCH, len(order)), len(order))
+            context.progress("asking the teacher", min(start + BATCH, len(order)), context.train_rows)
     assert logits is not None
     return logits

@@ -82,8 +82,8 @@ def run(tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Path
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by its path."""
-    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    """SHA-256 of every file below a folder but logs, by its path."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".lock", ".log", ".jsonl"}]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 

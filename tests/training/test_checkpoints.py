@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from compress.context import Context
+from compress.errors import Stopped
 from compress.models.tokenizer import Tokenizer
 from compress.training import checkpoints
 from compress.training.checkpoints import WHOLE, last_checkpoint
@@ -58,6 +59,34 @@ def test_the_weights_after_kills_are_those_without(
         model, tokenizer, config, replace(context, work=work, progress=lambda _, done, __: begun.append(done)), what="w"
     )
     assert begun[0] > 1, "it went on, and did not start anew"
+    assert facts == expected
+    assert torch.equal(weights(model), weights(whole))
+
+
+def test_a_training_that_is_asked_to_stop_keeps_a_checkpoint_and_goes_on_to_the_same_weights(
+    context: Context,  # noqa: F811
+    fresh: Fresh,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    config = TrainingConfig(epochs=6, **FAST)
+    whole, tokenizer = fresh()
+    expected = train(whole, tokenizer, config, replace(context, work=tmp_path / "whole"), what="w")
+    seen: list[int] = []
+    asked = replace(
+        context,
+        work=tmp_path / "asked",
+        progress=lambda _, done, __: seen.append(done),
+        stopping=lambda: len(seen) == 3,
+    )
+    model, tokenizer = fresh()
+    with pytest.raises(Stopped):
+        train(model, tokenizer, config, asked, what="w")
+    assert seen == [1, 2, 3]
+    (kept,) = (tmp_path / "asked").glob("*/checkpoint-*")
+    assert kept.name == "checkpoint-6"  # the end of the first epoch comes before the tenth step
+    model, tokenizer = fresh()
+    facts = train(model, tokenizer, config, replace(asked, stopping=lambda: False), what="w")
+    assert seen[3] == 7
     assert facts == expected
     assert torch.equal(weights(model), weights(whole))
 
