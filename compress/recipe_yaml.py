@@ -1,6 +1,7 @@
 """A recipe's YAML: read safely and within bounds, with the line of every key, and overridden from outside."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from compress.validation import KeyPath, Origin, validate
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
 MAX_VALUES = 100_000
+MAX_DEPTH = 20
+MAX_DIGITS = 1_000
+"""Of a whole number: Python refuses to write down one of some thousands."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
@@ -26,7 +30,8 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Orig
         InputError: the file is missing, too large, not YAML, or not a recipe.
     """
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(
             f"cannot read the recipe: {error.strerror}",
@@ -53,41 +58,84 @@ def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[
 def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
     """Safe YAML to plain data, with the 1-based line of every key.
 
-    Bounded in size and in aliases, so that a small file cannot grow without end.
+    Bounded in size, depth and aliases, so that a small file cannot grow without end.
 
     Raises:
-        InputError: too large, not UTF-8, not YAML, a repeated key, too many aliases.
+        InputError: too large, too deep, not UTF-8, not YAML, a repeated key, too many aliases.
     """
-    if len(raw) > MAX_BYTES:
-        raise InputError(
-            f"the recipe has {len(raw):,} bytes; at most {MAX_BYTES:,} are read",
-            where=name,
-            fix="give the recipe's YAML file, not data",
-        )
     try:
-        text = raw.decode("utf-8")
-        aliases = sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader))
-        if aliases > MAX_ALIASES:
-            raise InputError(
-                f"the recipe has {aliases} YAML aliases; at most {MAX_ALIASES} are read",
-                where=name,
-                fix="write the repeated parts out",
-            )
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        if node is None:
-            raise InputError("the recipe is empty", where=name, fix="start from `compress init`")
-        lines: dict[KeyPath, int] = {}
-        _collect_lines(node, (), lines, name)
-        return loader.construct_document(node), lines
+        node = _compose(raw.decode("utf-8"), "the recipe", name)
     except UnicodeDecodeError as error:
         raise InputError("the recipe is not UTF-8 text", where=name, fix="save it as UTF-8") from error
+    if node is None:
+        raise InputError("the recipe is empty", where=name, fix="start from `compress init`")
+    lines: dict[KeyPath, int] = {}
+    return _construct(node, lines, "the recipe", name), lines
+
+
+def parse_value(text: str, where: str) -> Any:
+    """One YAML value from the command line, within the same bounds as a recipe; None for an empty text.
+
+    Raises:
+        InputError: it is not YAML, or grows past the bounds.
+    """
+    node = _compose(text, "the value", where)
+    return None if node is None else _construct(node, {}, "the value", where)
+
+
+def _compose(text: str, what: str, name: str) -> yaml.Node | None:
+    """The only document of `text`, not yet turned into data."""
+    if len(text) > MAX_BYTES:
+        raise InputError(
+            f"{what} is longer than the {MAX_BYTES:,} characters that are read",
+            where=name,
+            fix="give YAML that a person wrote, not data",
+        )
+    with _told(name):
+        aliases = depth = 0
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            aliases += isinstance(token, yaml.AliasToken)
+            depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+            if aliases > MAX_ALIASES:
+                raise InputError(
+                    f"{what} has more than {MAX_ALIASES} YAML aliases",
+                    where=name,
+                    fix="write the repeated parts out",
+                )
+            if depth > MAX_DEPTH:
+                raise _too_deep(what, name)
+        return yaml.SafeLoader(text).get_single_node()
+
+
+_OPENING = (
+    yaml.BlockSequenceStartToken,
+    yaml.BlockMappingStartToken,
+    yaml.FlowSequenceStartToken,
+    yaml.FlowMappingStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
+
+
+def _construct(node: yaml.Node, lines: dict[KeyPath, int], what: str, name: str) -> Any:
+    """Plain data out of a node that is within the bounds; `lines` is filled."""
+    _collect_lines(node, (), lines, what, name)
+    with _told(name):
+        return yaml.SafeLoader("").construct_document(node)
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    """What PyYAML raises, as an error for a person."""
+    try:
+        yield
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        where = f"{name}:{mark.line + 1}" if mark else name
+        place = name if mark is None or name.startswith("--") else f"{name}:{mark.line + 1}"
         problem = getattr(error, "problem", None) or "not YAML"
         raise InputError(
-            f"cannot read the YAML: {problem}", where=where, fix="check the indentation and the quotes there"
+            f"cannot read the YAML: {problem}",
+            where=place,
+            fix="check the indentation and the quotes there",
         ) from error
     except (ValueError, RecursionError) as error:
         raise InputError(
@@ -95,51 +143,50 @@ def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
         ) from error
 
 
-def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], name: str) -> None:
-    if len(path) > 20:
-        raise InputError("the recipe is nested more than 20 deep", where=name, fix="flatten it")
+def _too_deep(what: str, name: str) -> InputError:
+    return InputError(f"{what} is nested more than {MAX_DEPTH} deep", where=name, fix="flatten it")
+
+
+def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], what: str, name: str) -> None:
+    if len(path) > MAX_DEPTH:
+        raise _too_deep(what, name)
     if len(lines) > MAX_VALUES:
         raise InputError(
-            f"the recipe has more than {MAX_VALUES:,} values, those of its YAML aliases counted",
+            f"{what} has more than {MAX_VALUES:,} values, those of its YAML aliases counted",
             where=name,
             fix="write a recipe, not data",
         )
-    lines.setdefault(path, node.start_mark.line + 1)
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
     if isinstance(node, yaml.MappingNode):
         seen: set[Hashable] = set()
         for key_node, value_node in node.value:
             key = key_node.value
+            line = key_node.start_mark.line + 1
             if not isinstance(key, str):
-                raise InputError(
-                    "a key must be plain text",
-                    where=f"{name}:{key_node.start_mark.line + 1}",
-                    fix="write key: value",
-                )
+                raise InputError("a key must be plain text", where=f"{name}:{line}", fix="write key: value")
             if key in seen:
-                raise InputError(
-                    f"the key '{key}' stands twice",
-                    where=f"{name}:{key_node.start_mark.line + 1}",
-                    fix="remove one of the two",
-                )
+                raise InputError(f"the key '{key}' stands twice", where=f"{name}:{line}", fix="remove one of the two")
             seen.add(key)
-            lines[(*path, key)] = key_node.start_mark.line + 1
-            _collect_lines(value_node, (*path, key), lines, name)
+            lines[(*path, key)] = line
+            _collect_lines(value_node, (*path, key), lines, what, name)
     elif isinstance(node, yaml.SequenceNode):
         for index, child in enumerate(node.value):
-            _collect_lines(child, (*path, index), lines, name)
+            _collect_lines(child, (*path, index), lines, what, name)
+    elif node.tag == "tag:yaml.org,2002:int" and len(node.value) > MAX_DIGITS:
+        raise InputError(
+            f"a whole number of {len(node.value):,} digits", where=f"{name}:{line}", fix="write a smaller one"
+        )
 
 
 def _override(data: dict[str, Any], override: str) -> KeyPath:
     """Change `data` in place, and say which part of it."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
-    where = f"--set {override}"
+    where = f"--set {override:.200}"
     if not equals or not all(parts):
         raise InputError("an override is written a.b=value", where=where, fix="for example --set prune.ffn=0.3")
-    try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError("the override's value is not YAML", where=where, fix="quote the value") from error
+    value = parse_value(text, where)
     steps = data.get("steps")
     by_name = {
         str(step["name"]): index

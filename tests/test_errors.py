@@ -1,6 +1,6 @@
 import pytest
 
-from compress.errors import CompressError, InputError, did_you_mean, nearest
+from compress.errors import CompressError, InputError, did_you_mean, nearest, printable
 
 
 def test_an_error_prints_what_where_and_fix():
@@ -11,6 +11,25 @@ def test_an_error_prints_what_where_and_fix():
 def test_an_error_without_place_and_fix_is_one_line():
     assert str(CompressError("the disk is full")) == "the disk is full"
     assert str(CompressError("the disk is full", fix="free some")) == "the disk is full\n  fix:   free some"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("\x1b[2J\x1b]0;owned\x07", "\\x1b[2J\\x1b]0;owned\\x07"),
+        ("a\nerror: b\r", "a\\nerror: b\\r"),
+        ("\x9b31m\x7f\x00", "\\x9b31m\\x7f\\x00"),
+        ("\u202etxt.exe\u2066\u2028", "\\u202etxt.exe\\u2066\\u2028"),
+        ("name\udcff", "name\\udcff"),
+        ("Straße 東京 größer \\ [x] 👍", "Straße 東京 größer \\ [x] 👍"),
+    ],
+)
+def test_what_would_steer_a_terminal_is_written_out(raw, shown):
+    assert printable(raw) == shown
+    assert printable(shown) == shown
+    error = CompressError(raw, where=raw, fix=raw)
+    assert str(error) == f"{shown}\n  where: {shown}\n  fix:   {shown}"
+    assert error.args == (shown,)
 
 
 def test_the_exit_codes_part_the_work_from_the_input():

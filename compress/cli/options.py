@@ -8,6 +8,8 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from compress.errors import InputError
+
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 
 DATA_FIELDS = (
@@ -87,9 +89,15 @@ def with_signature(
 def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
     """The options that were given, as nested settings; texts are read as YAML values, as in a recipe.
 
-    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`.
+    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`. What is not
+    YAML stays text.
+
+    Raises:
+        InputError: a value grows past the bounds of a recipe.
     """
     import yaml
+
+    from compress.recipe_yaml import parse_value
 
     settings: dict[str, Any] = {}
     for name, raw in given.items():
@@ -98,8 +106,10 @@ def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
         value = raw
         if isinstance(raw, str):
             try:
-                value = yaml.safe_load(raw)
-            except yaml.YAMLError:
+                value = parse_value(raw, f"--{name.replace('__', '-').replace('_', '-')}")
+            except InputError as error:
+                if not isinstance(error.__cause__, yaml.YAMLError):
+                    raise
                 value = raw
         place = settings
         *parents, last = name.split("__")

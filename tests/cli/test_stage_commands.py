@@ -81,6 +81,11 @@ def test_options_become_nested_settings(given, settings):
     assert settings_from(given) == settings
 
 
+def test_an_options_value_is_read_within_the_bounds_of_a_recipe(refused):
+    error = refused("finetune", "model", "--train", "t.csv", "--train-length", "[" * 50)
+    assert (error.what, error.where) == ("the value is nested more than 20 deep", "--train-length")
+
+
 def test_a_verb_with_several_techniques_and_no_default_asks_for_one():
     names = ["prune_structured", "quantize_bnb"]
     with pytest.raises(InputError) as caught:
