@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,42 @@ def folder_files(folder: Path) -> list[str]:
         for path in folder.rglob("*")
         if path.is_file() and path != folder / MANIFEST
     )
+
+
+def foreign_entries(folder: Path, known: Container[str]) -> list[str]:
+    """Relative paths of all that stands below `folder` and is neither known nor a real folder; links are not followed.
+
+    Its own manifest does not count.
+    """
+    found = (
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
+    )
+    return sorted(name for name in found if name not in known and name != MANIFEST)
+
+
+def stays_home(path: Path) -> bool:
+    """True if a file of a model's folder is no link that leads out of it.
+
+    The Hugging Face hub's cache has links as files: `snapshots/COMMIT/NAME` leads to `blobs/HASH` of the same
+    repository, and nowhere else.
+    """
+    if not path.is_symlink():
+        return True
+    home, target = (Path(os.path.realpath(place)) for place in (path.parent, path))
+    is_blob = home.parent.name == "snapshots" and target.parent == home.parents[1] / "blobs"
+    return is_blob or target.is_relative_to(home)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all in it, or a file; of a link, only the link itself. What is gone already is no error.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def folder_bytes(folder: Path) -> int:

@@ -1,7 +1,7 @@
 """What a store holds, which runs name it, and what can go."""
 
 import json
-import shutil
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from compress.errors import CompressError, InputError
-from compress.files import disk_error
+from compress.files import disk_error, remove_tree
 from compress.store import NEEDS, Artifact, DamagedArtifactError, Store, check_files, open_artifact
 
 OWN_FOLDERS = ("scratch", "damaged", "locks")
@@ -38,7 +38,11 @@ def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
 
     Args:
         runs_dir: where the runs are that use the store.
+
+    Raises:
+        CompressError: the store's own folders are links, or what a run needs cannot be read.
     """
+    _check_own_folders(store)
     named = _named(runs_dir, store)
     items = []
     for path in sorted(store.root.iterdir()) if store.root.is_dir() else ():
@@ -105,8 +109,9 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
         What was removed, and what was left since another run holds it.
 
     Raises:
-        CompressError: the disk refuses.
+        CompressError: the disk refuses, or the store's own folders are links.
     """
+    _check_own_folders(store)
     removed, busy = [], []
     for item in items:
         key = item.path.name.rpartition("-")[2] if item.artifact is None else item.artifact.key[:16]
@@ -116,17 +121,28 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
                 if item.artifact is not None:  # out of the store at once, so that no half of it is ever found
                     gone = store.root / "scratch" / f"{item.path.name}-removed"
                     gone.parent.mkdir(exist_ok=True)
-                    shutil.rmtree(gone, ignore_errors=True)
+                    remove_tree(gone)
                     item.path.rename(gone)
-                    shutil.rmtree(gone)
+                    remove_tree(gone)
                 else:
-                    shutil.rmtree(item.path)
+                    remove_tree(item.path)
                 removed.append(item)
         except Timeout:
             busy.append(item)
         except OSError as error:
             raise disk_error(error, item.path) from error
     return removed, busy
+
+
+def _check_own_folders(store: Store) -> None:
+    """Refuse a store whose folders lead out of it: what is removed or locked there would be somebody else's."""
+    for name in OWN_FOLDERS:
+        if (store.root / name).is_symlink():
+            raise CompressError(
+                f"the store's folder '{name}' is a link, so nothing in the store is touched",
+                where=str(store.root / name),
+                fix="remove the link; to keep the store elsewhere, make a link of the whole store",
+            )
 
 
 def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
@@ -136,7 +152,7 @@ def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
     for run in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else ():
         if not run.is_dir() or run.resolve() == root:
             continue
-        links = [link.resolve() for link in (run / "steps").glob("*")]
+        links = [Path(os.path.realpath(link)) for link in (run / "steps").glob("*")]
         folders = {link.name for link in links if link.parent == root} | _needs(run)
         for folder in folders:
             named.setdefault(folder, []).append(run.name)
@@ -154,7 +170,7 @@ def _needs(run: Path) -> set[str]:
         return set()
     try:
         return {str(folder) for folder in json.loads(path.read_text(encoding="utf-8")).values()}
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise CompressError(
             "what the run needs cannot be read, so nothing is removed",
             where=str(path),
@@ -163,4 +179,6 @@ def _needs(run: Path) -> set[str]:
 
 
 def _bytes(path: Path) -> int:
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
     return sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())

@@ -9,6 +9,7 @@ Layout below the store's root:
 """
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compress.errors import CompressError, Stopped
 from compress.files import (
@@ -28,6 +29,7 @@ from compress.files import (
     file_sha256,
     fingerprint,
     folder_files,
+    foreign_entries,
     says_disk_full,
     sync,
     write_text,
@@ -70,7 +72,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    key: str
+    key: str = Field(pattern=r"^[0-9a-f]{64}$")  # its head names files
     stage: str
     version: int
     config: dict[str, Any]
@@ -273,26 +275,36 @@ def open_artifact(path: Path) -> Artifact:
     """Read an artifact's manifest; its hashes are not checked.
 
     Raises:
-        DamagedArtifactError: there is no readable manifest, or it names a file outside the folder.
+        DamagedArtifactError: it is a link, has no readable manifest, or one that names a file outside the folder.
     """
+    if path.is_symlink():
+        raise DamagedArtifactError("it is a link, not a folder", where=str(path))
+    if not (path / MANIFEST).is_file() or (path / MANIFEST).is_symlink():
+        raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path))
     try:
         manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
         raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path)) from error
-    root = path.resolve()
+    root = Path(os.path.realpath(path))
     for name in manifest.files:
-        if not (path / name).resolve().is_relative_to(root):
+        if "\0" in name or not Path(os.path.realpath(path / name)).is_relative_to(root):
             raise DamagedArtifactError(f"its manifest names '{name}', outside of the folder", where=str(path))
     return Artifact(path, manifest.key, manifest.format, manifest)
 
 
 def check_files(artifact: Artifact) -> None:
-    """Compare every file's hash with the manifest.
+    """Compare every file's hash with the manifest, which must name all that is there.
+
+    A file that it does not name is damage, hidden or not: loaders take what they find, code included.
 
     Raises:
-        DamagedArtifactError: a file is missing or changed.
+        DamagedArtifactError: a file is missing, changed or added.
     """
-    for name, expected in artifact.manifest.files.items() if artifact.manifest else ():
+    if artifact.manifest is None:
+        return
+    for name in foreign_entries(artifact.path, artifact.manifest.files):
+        raise DamagedArtifactError(f"'{name}' was added", where=str(artifact.path))
+    for name, expected in artifact.manifest.files.items():
         file = artifact.path / name
         if not file.is_file() or file_sha256(file) != expected:
             raise DamagedArtifactError(f"'{name}' is missing or changed", where=str(artifact.path))

@@ -177,6 +177,29 @@ def link_outside(path):
     (path / "onnx" / "model.onnx").symlink_to(outside)
 
 
+def add(name, content=b"import os"):
+    def write(path):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_bytes(content)
+
+    return write
+
+
+def move_out_and_link(path):
+    path.rename(path.parent / "elsewhere")
+    path.symlink_to(path.parent / "elsewhere")
+
+
+def link_manifest(path):
+    (path / MANIFEST).rename(path.parent / "elsewhere.json")
+    (path / MANIFEST).symlink_to(path.parent / "elsewhere.json")
+
+
+def link_to_itself(path):
+    (path / "config.json").unlink()
+    (path / "config.json").symlink_to("config.json")
+
+
 DAMAGES = {
     "flipped bit": (flip_a_bit, "'onnx/model.onnx' is missing or changed"),
     "truncated": (lambda path: os.truncate(path / "onnx" / "model.onnx", 100), "is missing or changed"),
@@ -191,6 +214,16 @@ DAMAGES = {
     ),
     "absolute file": (edit_manifest(files={"/etc/hosts": "0" * 64}), "names '/etc/hosts', outside"),
     "link outside": (link_outside, "names 'onnx/model.onnx', outside of the folder"),
+    "link to itself": (link_to_itself, "'config.json' is missing or changed"),
+    "file with a zero": (edit_manifest(files={"a\0b": "0" * 64}), "b', outside of the folder"),
+    "key with a path": (edit_manifest(key="../../../../outside"), "missing or unreadable"),
+    "linked manifest": (link_manifest, "its manifest is missing or unreadable"),
+    "linked folder": (move_out_and_link, "it is a link, not a folder"),
+    "added weights": (add("model.safetensors"), "'model.safetensors' was added"),
+    "added code": (add("onnx/modeling.py"), "'onnx/modeling.py' was added"),
+    "added hidden file": (add(".DS_Store"), "'.DS_Store' was added"),
+    "added manifest below": (add("onnx/manifest.json"), "'onnx/manifest.json' was added"),
+    "added link": (lambda path: (path / "more").symlink_to("/"), "'more' was added"),
 }
 
 

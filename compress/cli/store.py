@@ -9,7 +9,7 @@ import typer
 
 from compress.cli.options import Json
 from compress.cli.run import RunsDir
-from compress.errors import InputError
+from compress.errors import InputError, printable
 
 if TYPE_CHECKING:
     from compress.inventory import Item
@@ -64,7 +64,9 @@ def verify(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
     else:
         print(f"{len(items)} artifacts checked, {len(damaged)} damaged")
     for name, damage in damaged.items():
-        typer.echo(f"error: {name}: {damage}; the next run that needs it sets it aside and makes it again", err=True)
+        typer.echo(
+            f"error: {printable(name)}: {damage}; the next run that needs it sets it aside and makes it again", err=True
+        )
     if damaged:
         raise typer.Exit(1)
 
@@ -117,7 +119,7 @@ def _inventory(runs_dir: Path) -> "tuple[Store, list[Item]]":
 
 def _line(item: "Item") -> str:
     runs = ", ".join(item.named_by) or "-"
-    return f"{item.path.name:<42} {item.size_bytes / 1e6:>9.1f} MB  {item.damage or runs}"
+    return printable(f"{item.path.name:<42} {item.size_bytes / 1e6:>9.1f} MB  {item.damage or runs}")
 
 
 def _told(item: "Item") -> dict[str, Any]:

@@ -119,3 +119,72 @@ def test_gc_leaves_the_checkpoints_of_a_run_that_was_killed(cli, kept, tmp_path)
     needs.write_text(json.dumps({"teacher": "finetune-0123456789abcdef"}))
     assert cli("store", "gc", "--yes").code == 0
     assert scratch.is_dir()
+
+
+@pytest.fixture
+def treasure(tmp_path):
+    """A folder outside of the store, and its one file."""
+    file = tmp_path / "outside" / "finetune-0123456789abcdef" / "thesis.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("four years")
+    return file
+
+
+def test_gc_takes_links_in_the_store_for_links(cli, kept, treasure, tmp_path):
+    store = tmp_path / "runs" / "store"
+    places = [store / "finetune-0123456789abcdef", *(store / part / "x-1" for part in ("scratch", "damaged"))]
+    for place in places:
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(treasure.parent)
+    (kept["loose"].path / "link").symlink_to(treasure.parent)
+    (store / "scratch" / f"{kept['other'].path.name}-removed").symlink_to(treasure.parent)
+    (store / "scratch" / "note.txt").write_text("a file, no folder")
+    assert cli("store", "verify").err.count("it is a link, not a folder") == 1
+    said = cli("store", "gc", "--yes")
+    assert (said.code, said.out.splitlines()[-1]) == (0, "removed 7")
+    assert treasure.read_text() == "four years"
+    assert [place for place in places if place.is_symlink()] == []
+    assert cli("store", "verify").out == "2 artifacts checked, 0 damaged\n"
+
+
+@pytest.mark.parametrize("part", ["scratch", "damaged", "locks"])
+def test_a_store_whose_own_folder_is_a_link_is_not_touched(refused, kept, treasure, tmp_path, part):
+    place = tmp_path / "runs" / "store" / part
+    if place.is_dir():
+        place.rename(tmp_path / "before")
+    place.symlink_to(treasure.parents[1])
+    error = refused("store", "gc", "--yes", code=1)
+    assert error.what == f"the store's folder '{part}' is a link, so nothing in the store is touched"
+    assert kept["loose"].path.is_dir()
+    assert [path.name for path in treasure.parents[1].rglob("*")] == [treasure.parent.name, "thesis.txt"]
+
+
+def test_what_a_run_says_that_it_needs_is_a_name_and_never_a_path(cli, kept, treasure, tmp_path):
+    run = tmp_path / "runs" / "r8"
+    (run / "steps" / "out").symlink_to(treasure.parent)
+    (run / "steps" / "loop").symlink_to("loop")
+    (run / "needs.json").write_text(
+        json.dumps({"a": "../../outside", "b": str(treasure.parent), "c": 3, "told": kept["told"].path.name})
+    )
+    assert cli("store", "gc", "--yes").out.splitlines()[-1] == "removed 2"
+    assert treasure.read_text() == "four years"
+    assert kept["told"].path.is_dir()
+
+
+def test_needs_nested_without_end_stop_the_cleaning(refused, kept, tmp_path):
+    (tmp_path / "runs" / "r8" / "needs.json").write_text("[" * 100_000)
+    assert refused("store", "gc", "--yes", code=1).what.startswith("what the run needs cannot be read")
+
+
+def test_a_manifest_whose_key_is_a_path_locks_nothing_outside(cli, kept, tmp_path):
+    path = kept["loose"].path / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "key": "../../../evil"}))
+    assert cli("store", "gc", "--yes").out.splitlines()[-1] == "removed 2"
+    assert list(tmp_path.rglob("*evil*")) == []
+
+
+def test_names_in_the_store_reach_the_terminal_written_out(cli, kept, tmp_path):
+    (tmp_path / "runs" / "store" / "x\x1b[2J\n-1").mkdir()
+    said = cli("store", "list")
+    assert "x\\x1b[2J\\n-1 " in said.out
+    assert cli("store", "verify").err.startswith("error: x\\x1b[2J\\n-1: its manifest is missing")
