@@ -7,23 +7,21 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
-from compress.context import Context
-from compress.errors import CompressError, Stopped
 from compress.files import disk_error, write_text
 from compress.journal import Observer, journal
+from compress.making import make_steps
 from compress.measuring import measure_plan, report_plan
-from compress.plan import Plan, PlannedStep
-from compress.recipe import Recipe
+from compress.plan import Plan
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
-from compress.store import NEEDS, Artifact, DamagedArtifactError, Identity, Store
+from compress.store import NEEDS, Artifact, Store
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,6 @@ class Result:
 def open_store(runs_dir: Path) -> Store:
     """The store that all runs below `runs_dir` share."""
     return Store(runs_dir / "store")
-
-
-def is_done(step: PlannedStep, store: Store) -> bool:
-    """True if the step's artifact is in the store and whole."""
-    try:
-        return store.get(step.identity) is not None
-    except DamagedArtifactError:
-        return False
 
 
 def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = ()) -> Result:
@@ -101,7 +91,7 @@ def _run(
     ablated: Sequence[Ablated],
 ) -> Result:
     """Make, measure and report; see `run_plan`."""
-    artifacts, made_any = _obtain_all(plan, store, host, observer)
+    artifacts, made_any = make_steps(plan, store, host, observer)
     without: list[AblationEntry] = []
     beside: dict[str, Artifact] = {}
     for item in ablated:
@@ -148,25 +138,13 @@ def _claim(folder: Path, needs: Mapping[str, str]) -> None:
         raise disk_error(error, folder) from error
 
 
-def _obtain_all(
-    plan: Plan, store: Store, host: Mapping[str, Any], observer: Observer
-) -> tuple[dict[str, Artifact], bool]:
-    """The artifact of each planned step by its name, and whether any had to be made."""
-    artifacts: dict[str, Artifact] = {}
-    made_any = False
-    for step in plan.steps:
-        artifacts[step.name], made = _obtain(step, plan, store, artifacts, host, observer)
-        made_any |= made
-    return artifacts, made_any
-
-
 def _obtain_ablated(
     ablated: Ablated, whole: Plan, store: Store, host: Mapping[str, Any], observer: Observer
 ) -> tuple[list[AblationEntry], dict[str, Artifact], bool]:
     """What the chain without a step ends in on each target, as entries and as artifacts by key."""
     if ablated.plan is None:
         return [AblationEntry(ablated.step, name, reason=ablated.reason) for name in whole.recipe.targets], {}, False
-    artifacts, made = _obtain_all(ablated.plan, store, host, _Without(observer, ablated.step))
+    artifacts, made = make_steps(ablated.plan, store, host, _Without(observer, ablated.step))
     last = ablated.plan.recipe.steps[-1].name
     entries: list[AblationEntry] = []
     finals: dict[str, Artifact] = {}
@@ -209,78 +187,6 @@ def dump_recipe(plan: Plan) -> str:
             if isinstance(value, Artifact):
                 absolute(raw, role)
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _obtain(
-    step: PlannedStep,
-    plan: Plan,
-    store: Store,
-    artifacts: Mapping[str, Artifact],
-    host: Mapping[str, Any],
-    observer: Observer,
-) -> tuple[Artifact, bool]:
-    def make(out: Path, work: Path) -> Mapping[str, Any] | None:
-        if observer.stopping():
-            raise Stopped
-        observer.step_started(step.name, step.stage_name)
-        inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
-        for role, value in step.inputs.items():
-            inputs[role] = value if isinstance(value, Artifact) else artifacts[value]
-        context = _context(plan, store, work, host, observer)
-        return step.stage.run(config=step.config, context=context, out=out, **inputs)
-
-    try:
-        artifact, made = store.obtain(
-            step.identity, step.stage.output, make, host=host, warn=observer.warned, stopping=observer.stopping
-        )
-    except CompressError as error:
-        raise type(error)(
-            f"step '{step.name}' failed: {error.what}", where=error.where or step.where, fix=error.fix
-        ) from error
-    except MemoryError as error:
-        raise CompressError(
-            f"step '{step.name}' ran out of memory", where=step.where, fix="lower batch_size or max_length"
-        ) from error
-    seconds = artifact.manifest.seconds if artifact.manifest else 0.0
-    observer.step_done(step.name, step.stage_name, seconds, made)
-    return artifact, made
-
-
-def _context(plan: Plan, store: Store, work: Path, host: Mapping[str, Any], observer: Observer) -> Context:
-    def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
-        identity = Identity(name, 1, config, inputs, plan.task.train_key, 0)
-        artifact, _ = store.obtain(
-            identity,
-            "arrays",
-            lambda out, _: make(out),
-            host=host,
-            warn=observer.warned,
-            stopping=observer.stopping,
-        )
-        return artifact
-
-    return Context(
-        task=plan.task,
-        seed=plan.recipe.seed,
-        device=_device(plan.recipe),
-        trust_remote_code=plan.recipe.trust_remote_code,
-        work=work,
-        progress=observer.progress,
-        cached=cached,
-        stopping=observer.stopping,
-    )
-
-
-def _device(recipe: Recipe) -> Literal["cpu", "cuda"]:
-    if recipe.device == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if recipe.device == "cuda":
-        raise CompressError("this machine has no CUDA device that torch can use", fix="set device: auto")
-    return "cpu"
 
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:

@@ -116,15 +116,16 @@ def plan(
 ) -> None:
     """Check a recipe and its data, and say what a run would do."""
     from compress.cli.console import Terminal
+    from compress.making import whole
     from compress.plan import make_plan
     from compress.recipe_yaml import load_recipe
-    from compress.runner import is_done, open_store
+    from compress.runner import open_store
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     with Terminal(quiet=json_output) as terminal:
         planned = make_plan(loaded, origin, terminal.announce)
     store = open_store(runs_dir)
-    done = {step.name: is_done(step, store) for step in planned.steps}
+    done = {step.name: whole(step, store) is not None for step in planned.steps}
     if json_output:
         steps = [
             {

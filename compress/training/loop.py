@@ -31,6 +31,8 @@ from compress.training.order import ByLength
 
 _log = logging.getLogger(__name__)
 
+LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
+
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(student logits, teacher logits, labels) -> scalar."""
 
@@ -201,7 +203,7 @@ class _Report(TrainerCallback):
             self.context.progress(self.what, self.steps, self.steps)
 
     def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
-        told: dict[str, Any] = {key: logs[key] for key in ("loss", "learning_rate", "eval_loss", "eval_score") if key in logs}
+        told: dict[str, Any] = {key: logs[key] for key in LOGGED if key in logs}
         if told:
             shown = ", ".join(f"{key} {value:.4g}" for key, value in told.items())
             _log.info(

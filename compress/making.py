@@ -1,0 +1,137 @@
+"""Makes the artifact of each planned step, in the order of the plan, or takes it from the store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from compress.context import Context, Rehearsal
+from compress.errors import CompressError, Stopped
+from compress.journal import Observer
+from compress.plan import Plan, PlannedStep
+from compress.recipe import Recipe
+from compress.store import Artifact, DamagedArtifactError, Identity, Store
+
+
+def whole(step: PlannedStep, store: Store) -> Artifact | None:
+    """The step's artifact, if it is in the store and not damaged."""
+    try:
+        return store.get(step.identity)
+    except DamagedArtifactError:
+        return None
+
+
+def make_steps(
+    plan: Plan,
+    store: Store,
+    host: Mapping[str, Any],
+    observer: Observer,
+    *,
+    done: Mapping[str, Artifact] | None = None,
+    rehearsal: Rehearsal | None = None,
+) -> tuple[dict[str, Artifact], bool]:
+    """The artifact of each planned step by its name, and whether any had to be made.
+
+    Args:
+        done: artifacts by step that are taken as they are, from wherever they stand.
+        rehearsal: the steps are made for this alone, into a store that is thrown away.
+
+    Raises:
+        CompressError: a step failed; the steps before it are kept.
+        Stopped: the person has asked to stop; the steps before it, and checkpoints of the one at work, are kept.
+    """
+    maker = _Maker(plan, store, host, observer, rehearsal, dict(done or {}))
+    made_any = False
+    for step in plan.steps:
+        if step.name not in maker.artifacts:
+            made_any |= maker.obtain(step)
+    return maker.artifacts, made_any
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """Makes the steps of one plan; `artifacts` grows by each."""
+
+    plan: Plan
+    store: Store
+    host: Mapping[str, Any]
+    observer: Observer
+    rehearsal: Rehearsal | None
+    artifacts: dict[str, Artifact]
+
+    def obtain(self, step: PlannedStep) -> bool:
+        """Take or make a step's artifact, and say whether it was made."""
+
+        def make(out: Path, work: Path) -> Mapping[str, Any] | None:
+            if self.observer.stopping():
+                raise Stopped
+            self.observer.step_started(step.name, step.stage_name)
+            inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
+            for role, value in step.inputs.items():
+                inputs[role] = value if isinstance(value, Artifact) else self.artifacts[value]
+            return step.stage.run(config=step.config, context=self._context(work), out=out, **inputs)
+
+        try:
+            artifact, made = self._kept(step.identity, step.stage.output, make)
+        except CompressError as error:
+            raise type(error)(
+                f"step '{step.name}' failed: {error.what}", where=error.where or step.where, fix=error.fix
+            ) from error
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and not _says_no_memory(error):
+                raise
+            raise CompressError(
+                f"step '{step.name}' ran out of memory",
+                where=step.where,
+                fix="lower batch_size (gradient_accumulation makes up for it) or max_length",
+            ) from error
+        self.artifacts[step.name] = artifact
+        seconds = artifact.manifest.seconds if artifact.manifest else 0.0
+        self.observer.step_done(step.name, step.stage_name, seconds, made)
+        return made
+
+    def _kept(self, identity: Identity, output_format: str, make: Any) -> tuple[Artifact, bool]:
+        return self.store.obtain(
+            identity,
+            output_format,
+            make,
+            host=self.host,
+            warn=self.observer.warned,
+            stopping=self.observer.stopping,
+        )
+
+    def _context(self, work: Path) -> Context:
+        task, recipe = self.plan.task, self.plan.recipe
+
+        def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
+            identity = Identity(name, 1, config, inputs, task.train_key, 0)
+            return self._kept(identity, "arrays", lambda out, _: make(out))[0]
+
+        return Context(
+            task=task,
+            seed=recipe.seed,
+            device=_device(recipe),
+            trust_remote_code=recipe.trust_remote_code,
+            work=work,
+            progress=self.observer.progress,
+            cached=cached,
+            stopping=self.observer.stopping,
+            rehearsal=self.rehearsal,
+        )
+
+
+def _says_no_memory(error: RuntimeError) -> bool:
+    """True for what torch raises where memory of a processor or a GPU has run out."""
+    return "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def _device(recipe: Recipe) -> Literal["cpu", "cuda"]:
+    if recipe.device == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if recipe.device == "cuda":
+        raise CompressError("this machine has no CUDA device that torch can use", fix="set device: auto")
+    return "cpu"
