@@ -19,6 +19,8 @@ LINEAGE = "lineage.json"
 """Name of the file that says where a run's last artifact came from."""
 CARD = "README.md"
 """Name of the model card, as the Hugging Face hub has it."""
+FULL_BYTES = 65536
+"""A disk with less space than that left is full: a library's last block did not fit."""
 WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")
 """Endings of large files that nobody edits by hand: read-only in the store, and shared by hard links."""
 _FICLONE = 0x40049409
@@ -189,9 +191,20 @@ def disk_error(error: OSError, path: Path, move: str = "--runs-dir") -> Compress
     )
 
 
-def says_disk_full(error: Exception) -> bool:
-    """True for a full disk, also where a library tells it in an error of its own."""
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(error)
+def is_disk_full(error: Exception, folder: Path) -> bool:
+    """True if a full disk made `error`, also where a library tells it in its own words, or as torch not at all.
+
+    Args:
+        folder: that was written to.
+    """
+    if isinstance(error, CompressError | MemoryError):
+        return False
+    told: BaseException | None = error
+    while told is not None:
+        if getattr(told, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(told):
+            return True
+        told = told.__cause__ or told.__context__
+    return not isinstance(error, OSError) and shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def sync(path: Path) -> None:

@@ -30,7 +30,7 @@ from compress.files import (
     fingerprint,
     folder_files,
     foreign_entries,
-    says_disk_full,
+    is_disk_full,
     sync,
     write_text,
 )
@@ -199,8 +199,9 @@ class Store:
                     seconds = (datetime.now(UTC) - start).total_seconds()
                     artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
                 except Exception as error:
+                    full = is_disk_full(error, scratch)
                     shutil.rmtree(out, ignore_errors=True)
-                    if says_disk_full(error):
+                    if full:
                         raise disk_error(OSError(errno.ENOSPC, ""), out) from error
                     raise
                 shutil.rmtree(scratch, ignore_errors=True)

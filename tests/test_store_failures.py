@@ -7,6 +7,7 @@ import os
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -180,6 +181,15 @@ def test_a_full_disk_told_by_a_library_is_told_as_one_and_leaves_no_output(tmp_p
         obtain(Store(tmp_path), make)
     assert "--runs-dir" in str(caught.value.fix)
     assert not list(tmp_path.rglob("half"))
+
+
+def test_a_full_disk_that_a_library_does_not_tell_of_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(out: Path, work: Path) -> None:
+        raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 466944 vs 466832")
+
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(CompressError, match=r"the disk is full \(0 MB free\)"):
+        obtain(Store(tmp_path), make)
 
 
 def test_an_error_of_the_stage_stays_what_it_is(tmp_path: Path) -> None:
