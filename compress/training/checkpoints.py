@@ -1,9 +1,11 @@
 """Checkpoints of a training, from which a killed run goes on to the very weights that it would have had.
 
 A checkpoint is a folder `checkpoint-STEP` of the Trainer: weights, optimizer, schedule, random states, and what was
-logged. It counts once it is whole, which the file `whole` in it says; that file is written last.
+logged. It counts once it is whole, which the file `whole` in it says: that file is written last, and holds the hash of
+every other one, so that a damaged checkpoint is not taken for a whole one.
 """
 
+import hashlib
 import json
 import logging
 import shutil
@@ -15,15 +17,15 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from compress.errors import Stopped
-from compress.files import sync, write_text
+from compress.files import file_sha256, sync, write_text
 
 _log = logging.getLogger(__name__)
 
 WHOLE = "whole"
 EVERY_SECONDS = 60.0
 """Work that a kill may cost, at most; saving takes less than a second for a small encoder."""
-KEPT = 3
-"""The best, the newest, and the one before, for a kill in the middle of saving."""
+STATE = "trainer_state.json"
+BEST = "best_model_checkpoint"
 
 
 class KeepCheckpoints(TrainerCallback):
@@ -59,35 +61,91 @@ class KeepCheckpoints(TrainerCallback):
         """
         del control
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        for path in folder.iterdir():
-            sync(path)
-        write_text(folder / WHOLE, "")
-        sync(folder)
+        mark_whole(folder)
+        _remove_old(folder, state.best_model_checkpoint)
         self.last = time.monotonic()
         _log.info("checkpoint after step %d of %d", state.global_step, state.max_steps)
         if self.stopping() and state.global_step < state.max_steps:
             raise Stopped
 
 
+def mark_whole(checkpoint: Path) -> None:
+    """Put a checkpoint on the disk, and say in it that all is there."""
+    paths = sorted(path for path in checkpoint.iterdir() if path.name != WHOLE)
+    for path in paths:
+        sync(path)
+    write_text(checkpoint / WHOLE, json.dumps({path.name: _hash(path) for path in paths}, indent=1))
+    sync(checkpoint)
+
+
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest whole checkpoint below `folder`; those that are not whole are removed."""
-    whole: list[Path] = []
-    for path in folder.glob("checkpoint-*"):
-        if (path / WHOLE).is_file():
-            whole.append(path)
-        else:
-            shutil.rmtree(path)
-    newest = max(whole, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
-    if newest is not None:
-        _point_home(newest)
-    return newest
+    """The newest checkpoint below `folder` that is whole, and whose best one is; those that are newer are removed."""
+    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+        harm = _harm(path)
+        if harm is None and (best := _best(path)) is not None:
+            harm = _harm(best)
+        if harm is None:
+            _point_home(path)
+            return path
+        _log.warning("%s is left: %s", path.name, harm)
+        _remove(path)
+    return None
+
+
+def _remove_old(newest: Path, best: str | None) -> None:
+    """Remove all checkpoints but the newest, the one before, and the best; by now, the newest is whole.
+
+    The Trainer would do so earlier, and a kill in between would leave a checkpoint without its best one.
+    """
+    before = sorted((path for path in newest.parent.glob("checkpoint-*") if path != newest), key=_step)
+    for path in before[:-1]:
+        if best is None or path.name != Path(best).name:
+            _remove(path)
+
+
+def _remove(checkpoint: Path) -> None:
+    """Remove a checkpoint so that it is no whole one at any time on the way."""
+    (checkpoint / WHOLE).unlink(missing_ok=True)
+    shutil.rmtree(checkpoint)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def _harm(checkpoint: Path) -> str | None:
+    """Why a checkpoint is not whole, or None if it is."""
+    try:
+        hashes = json.loads((checkpoint / WHOLE).read_bytes())
+        changed = [name for name, told in hashes.items() if _hash(checkpoint / name) != told]
+    except FileNotFoundError as error:
+        return f"{checkpoint.name} has no {Path(error.filename).name}"
+    except (ValueError, AttributeError):
+        return f"{checkpoint.name}/{WHOLE} cannot be read"
+    if STATE not in hashes or changed:
+        return f"{checkpoint.name}/{(changed or [STATE])[0]} is not as it was written"
+    return None
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file; in the state, the folder of the best checkpoint is left out: `_point_home` changes it."""
+    if path.name != STATE:
+        return file_sha256(path)
+    state = json.loads(path.read_bytes())
+    state[BEST] = Path(state[BEST]).name if state.get(BEST) else None
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
+
+
+def _best(checkpoint: Path) -> Path | None:
+    """The best checkpoint so far, as a whole one says; in the folder where both stand now."""
+    best = json.loads((checkpoint / STATE).read_bytes()).get(BEST)
+    return checkpoint.parent / Path(best).name if best else None
 
 
 def _point_home(checkpoint: Path) -> None:
     """The state names the best checkpoint by its path, which is another one if the store was moved."""
-    file = checkpoint / "trainer_state.json"
-    state = json.loads(file.read_text(encoding="utf-8"))
-    best = state.get("best_model_checkpoint")
-    if best is not None:
-        state["best_model_checkpoint"] = str(checkpoint.parent / Path(best).name)
-        write_text(file, json.dumps(state, indent=2, sort_keys=True))
+    file = checkpoint / STATE
+    state = json.loads(file.read_bytes())
+    best = _best(checkpoint)
+    if best is not None and state[BEST] != str(best):
+        write_text(file, json.dumps(state | {BEST: str(best)}, indent=2, sort_keys=True))

@@ -25,7 +25,7 @@ from compress.errors import CompressError
 from compress.files import fingerprint
 from compress.models.reshape import base_model
 from compress.models.tokenizer import Tokenizer
-from compress.training.checkpoints import KEPT, KeepCheckpoints, last_checkpoint
+from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.order import ByLength
 
@@ -255,7 +255,6 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
         use_cpu=on_cpu,
         eval_strategy="epoch" if evaluate else "no",
         save_strategy="epoch" if evaluate else "no",
-        save_total_limit=KEPT,
         restore_callback_states_from_checkpoint=True,
         load_best_model_at_end=evaluate,
         metric_for_best_model="score" if evaluate else None,

@@ -1,5 +1,6 @@
 """A training that is killed goes on to the very weights that it would have had."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from compress.context import Context
 from compress.errors import Stopped
 from compress.models.tokenizer import Tokenizer
 from compress.training import checkpoints
-from compress.training.checkpoints import WHOLE, last_checkpoint
+from compress.training.checkpoints import WHOLE, last_checkpoint, mark_whole
 from compress.training.config import TrainingConfig
 from compress.training.loop import train
 from compress.training.order import ByLength
@@ -91,23 +92,75 @@ def test_a_training_that_is_asked_to_stop_keeps_a_checkpoint_and_goes_on_to_the_
     assert torch.equal(weights(model), weights(whole))
 
 
+def write_checkpoint(folder: Path, step: int, best: str | None = None) -> Path:
+    checkpoint = folder / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights of step %d" % step)
+    (checkpoint / "trainer_state.json").write_text(json.dumps({"best_model_checkpoint": best, "global_step": step}))
+    mark_whole(checkpoint)
+    return checkpoint
+
+
 def test_a_checkpoint_that_is_not_whole_is_removed(tmp_path: Path) -> None:
     for step in (10, 9, 100):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        (write_checkpoint(tmp_path, step) / WHOLE).unlink()
     assert last_checkpoint(tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_newest_whole_checkpoint_is_taken_wherever_it_stands_now(tmp_path: Path) -> None:
     for step in (9, 10):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        (folder / WHOLE).touch()
-        (folder / "trainer_state.json").write_text('{"best_model_checkpoint": "/somewhere/else/checkpoint-9"}')
-    assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
-    state = (tmp_path / "checkpoint-10" / "trainer_state.json").read_text()
-    assert str(tmp_path / "checkpoint-9") in state
+        write_checkpoint(tmp_path, step, best="/somewhere/else/checkpoint-9")
+    for _ in range(2):  # the changed path does not make it a damaged one
+        assert last_checkpoint(tmp_path) == tmp_path / "checkpoint-10"
+        state = json.loads((tmp_path / "checkpoint-10" / "trainer_state.json").read_text())
+        assert state == {"best_model_checkpoint": str(tmp_path / "checkpoint-9"), "global_step": 10}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "trainer_state.json", WHOLE])
+@pytest.mark.parametrize("how", ["flipped bit", "cut off", "empty", "gone"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, name: str, how: str) -> None:
+    before = write_checkpoint(tmp_path, 9)
+    file = write_checkpoint(tmp_path, 10) / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes({"flipped bit": bytes(content), "cut off": content[:-1]}.get(how, b""))
+    if how == "gone":
+        file.unlink()
+    assert last_checkpoint(tmp_path) == before
+    assert list(tmp_path.iterdir()) == [before]
+
+
+def test_a_checkpoint_whose_best_one_is_damaged_is_none(tmp_path: Path) -> None:
+    best = write_checkpoint(tmp_path, 9)
+    write_checkpoint(tmp_path, 10, best=str(best))
+    (best / "model.safetensors").write_bytes(b"others")
+    assert last_checkpoint(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_the_newest_and_the_one_before_are_kept_and_all_are_whole(
+    context: Context,  # noqa: F811
+    fresh: Fresh,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    kept: list[list[int]] = []
+
+    def remember(newest: Path, best: str | None) -> None:
+        remove_old(newest, best)
+        assert last_checkpoint(newest.parent) == newest
+        kept.append(sorted(int(path.name.rpartition("-")[2]) for path in newest.parent.iterdir()))
+
+    remove_old = checkpoints._remove_old
+    monkeypatch.setattr(checkpoints, "_remove_old", remember)
+    model, tokenizer = fresh()
+    config = TrainingConfig(epochs=5, **FAST)
+    train(model, tokenizer, config, replace(context, work=tmp_path), what="w")
+    newest = [steps[-1] for steps in kept]
+    assert newest == [6, 12, 18, 24, 30]
+    assert all(steps[-2:] == newest[max(0, number - 1) : number + 1] for number, steps in enumerate(kept))
+    assert all(len(steps) <= 3 for steps in kept)
 
 
 def test_no_folder_has_no_checkpoint(tmp_path: Path) -> None:
