@@ -130,8 +130,11 @@ def _clone(source: Path, target: Path) -> bool:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A neighbour of `path` to be filled, which takes its place at the end: whole or not at all.
+
+    Args:
+        replace: remove what stood there; otherwise only an empty folder may.
 
     Raises:
         OSError: it cannot be written; what stood at `path` is left.
@@ -145,8 +148,10 @@ def new_folder(path: Path) -> Iterator[Path]:
     try:
         yield neighbour
         sync(neighbour)
-        if path.exists():
+        if path.exists() and replace:
             path.rename(old)
+        elif path.exists():
+            path.rmdir()
         neighbour.rename(path)
     except BaseException:
         if old.exists() and not path.exists():

@@ -16,6 +16,7 @@ from compress.ablation import Ablated
 from compress.bench.host import host_facts
 from compress.files import disk_error, write_text
 from compress.journal import Observer, journal
+from compress.lineage.final import write_final
 from compress.making import make_steps
 from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan
@@ -112,6 +113,7 @@ def _run(
         report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
         if is_new or not all((folder / name).is_file() for name in FILES):
             write_report(report, folder)
+    write_final(plan, artifacts, folder, report, recipe_text)
     return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
 
 

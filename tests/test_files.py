@@ -58,7 +58,7 @@ def test_a_reflink_or_whatever_stands_for_it_is_a_file_of_its_own(tmp_path):
 
 def test_a_folder_takes_the_place_of_the_old_one_at_once(tmp_path):
     for content in (b"one", b"two"):
-        with new_folder(tmp_path / "a" / "final") as folder:
+        with new_folder(tmp_path / "a" / "final", replace=True) as folder:
             write(folder / "file", content)
             assert folder.parent == tmp_path / "a"
         assert [path.name for path in (tmp_path / "a").iterdir()] == ["final"]
@@ -69,11 +69,19 @@ def test_a_folder_that_cannot_be_filled_leaves_the_old_one(tmp_path):
     write(tmp_path / "file")
     with new_folder(tmp_path / "final") as folder:
         write(folder / "file", b"one")
-    with pytest.raises(OSError, match="No space"), new_folder(tmp_path / "final") as folder:  # noqa: PT012
+    with pytest.raises(OSError, match="No space"), new_folder(tmp_path / "final", replace=True) as folder:  # noqa: PT012
         write(folder / "file", b"two")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert (tmp_path / "final" / "file").read_bytes() == b"one"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "final"]
+
+
+def test_what_was_put_there_meanwhile_is_left(tmp_path):
+    with pytest.raises(OSError, match="not empty"), new_folder(tmp_path / "out") as folder:  # noqa: PT012
+        write(folder / "file", b"one")
+        (tmp_path / "out").mkdir()
+        write(tmp_path / "out" / "mine", b"mine")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine"]
 
 
 def test_what_a_killed_run_left_is_swept_away(tmp_path):

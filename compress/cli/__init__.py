@@ -15,7 +15,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, recipes, report, run, stages, store
+from compress.cli import bench, chain, doctor, init, lineage, recipes, report, run, stages, store
 from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
@@ -49,7 +49,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (run, init, recipes, stages, chain, bench, report, doctor, store):
+for group in (run, init, recipes, stages, chain, bench, report, lineage, doctor, store):
     group.register(app)
 
 

@@ -96,6 +96,7 @@ def finish(
             print_report(result.report)
             print(f"report: {result.folder / 'report.html'}, .md and .json")
         print(f"artifacts: {result.folder / 'steps'}")
+        print(f"final: {result.folder / 'final'}")
     for failure in result.failures:
         typer.echo(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)

@@ -4,7 +4,6 @@ A command is named by the word at the head of its stages' names; where it has se
 """
 
 import inspect
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,25 +136,24 @@ def _command(verb: str, names: list[str]) -> Any:
         )
         result = finish(recipe, origin, runs_dir, json_output=json_output)
         if out is not None:
-            copy_artifact(result.artifacts[verb].path, out)
+            copy_final(result.folder, out)
             typer.echo(f"copied to: {out}", err=json_output)
 
     return options.with_signature(run_step, parameters, summary(names))
 
 
-def copy_artifact(source: Path, out: Path) -> None:
-    """Copy an artifact's folder to a place of the user's, whole or not at all."""
-    from compress.files import disk_error
+def copy_final(run: Path, out: Path) -> None:
+    """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
+    from compress.files import disk_error, link_file, new_folder
+    from compress.lineage.final import FINAL
 
-    out = out.absolute()  # '.' has no name of its own
-    neighbour = out.with_name(f".{out.name}.part")
+    source = run / FINAL
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(neighbour, ignore_errors=True)
-        shutil.copytree(source, neighbour)
-        if out.is_dir():
-            out.rmdir()
-        neighbour.rename(out)
+        with new_folder(out) as folder:
+            for file in sorted(source.rglob("*")):
+                if file.is_file():
+                    target = folder / file.relative_to(source)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    link_file(file, target, share=False)
     except OSError as error:
-        shutil.rmtree(neighbour, ignore_errors=True)
         raise disk_error(error, out) from error

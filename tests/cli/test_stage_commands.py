@@ -138,7 +138,9 @@ def test_a_stage_command_makes_an_artifact_and_copies_it_out(cli, refused, make_
     assert json.loads(said.out) == {"artifacts": {"finetune": "runs/finetune/steps/finetune"}}
     assert said.err.endswith("copied to: new/teacher\n")
     made, copied = Path("runs/finetune/steps/finetune"), Path("new/teacher")
-    assert folder_files(copied) == folder_files(made)
+    assert set(folder_files(copied)) == {*folder_files(made), "lineage.json", "README.md"}
+    assert all((copied / name).stat().st_nlink == 1 for name in folder_files(copied))  # the user may change them
+    assert all((copied / name).stat().st_mode & 0o200 for name in folder_files(copied))
     assert {"config.json", "model.safetensors"} <= set(folder_files(copied))
     assert all(file_sha256(copied / name) == file_sha256(made / name) for name in folder_files(made))
     assert json.loads((copied / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}

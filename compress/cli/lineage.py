@@ -1,0 +1,189 @@
+"""`compress lineage` and `compress reproduce`: where an artifact came from, and the recipe that makes it again."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from compress.cli.options import Json
+from compress.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from compress.lineage.model import Data, Lineage, MadeStep, Measurements, Source
+
+SHORT = 12
+"""Digits shown of a hash."""
+Folder: TypeAlias = Annotated[
+    Path, typer.Argument(help="runs/NAME/final, runs/NAME/steps/STEP, or what --out wrote.", metavar="DIR")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("lineage")(lineage)
+    app.command("reproduce")(reproduce)
+
+
+def lineage(folder: Folder, json_output: Json = False) -> None:
+    """Show where an artifact came from, and check its files; exit with 1 if one is not as it was made."""
+    from compress.files import CARD, LINEAGE, foreign_entries
+    from compress.lineage.ancestry import find_lineage
+    from compress.lineage.model import changed_files
+
+    found = find_lineage(folder)
+    files = found.final.files
+    changed = changed_files(folder, files)
+    if json_output:
+        print(found.model_dump_json(indent=1))
+    else:
+        added = [name for name in foreign_entries(folder, files) if name not in {CARD, LINEAGE}]
+        _print(found, len(changed), added)
+    for sentence in changed:
+        typer.echo(f"error: {folder}: {sentence}", err=True)
+    if changed:
+        raise typer.Exit(1)
+
+
+def reproduce(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the recipe to this new file.")] = None,
+) -> None:
+    """Write the recipe that makes an artifact again, with every source pinned to what was read."""
+    from compress.files import write_text
+    from compress.lineage.ancestry import find_lineage
+    from compress.lineage.reproduce import doubts, pinned_recipe
+
+    if out is not None and out.exists():
+        raise InputError(f"'{out}' is there already", where="--out", fix="name another file")
+    found = find_lineage(folder)
+    text = pinned_recipe(found, str(folder))
+    for doubt in doubts(found):
+        typer.echo(f"warning: {printable(doubt)}", err=True)
+    if out is None:
+        print(text, end="")
+    else:
+        write_text(out, text)
+        print(f"recipe: {out}")
+
+
+def _print(found: "Lineage", changed: int, added: list[str]) -> None:
+    """The tree: the artifact, its figures, what made it, down to the sources."""
+    from rich.console import Console
+    from rich.tree import Tree
+
+    final = found.final
+    root = Tree(_line((final.name, "bold"), (f"  {final.format}  key {final.key[:SHORT]}", "")), guide_style="dim")
+    made = f"recipe {found.name}, seed {found.seed}, compress {found.compress_version}, " if found.name else ""
+    root.add(_line((f"{made}{found.created}", "")))
+    told = (f"files: {changed} not as they were made", "red") if changed else ("files: all as they were made", "")
+    listed = root.add(_line(told))
+    for name, sha in final.files.items():
+        listed.add(_line((f"{name}  ", ""), (sha[:SHORT], "dim")))
+    for name in added:
+        listed.add(_line((f"{name}  ", ""), ("added since", "yellow")))
+    _add_figures(root, found)
+    if found.data is not None:
+        _add_data(root, found, found.data)
+    alike = len({str((step.host, step.versions)) for step in found.steps}) == 1
+    if alike:
+        _add_host(root, "made on", final.host, final.versions)
+    _add_step(root.add(_line(("made by", ""))), found, final, set(), alike)
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 80
+    Console(highlight=False, width=width).print(root)
+
+
+def _add_figures(root: Any, found: "Lineage") -> None:
+    from compress.report.words import METRICS, drop, percent, quality_words, size_words, speed_words
+
+    measured = found.measured
+    if measured is None:
+        root.add(_line((found.unmeasured or "", "yellow")))
+        return
+    metric = found.data.metric if found.data else "accuracy"
+    for item in measured.targets:
+        row = item.final
+        branch = root.add(_line(("measured on ", ""), (item.described, "bold")))
+        if row.score is None or row.p50_ms is None:
+            branch.add(_line((f"{row.status}: {row.reason}", "yellow")))
+            continue
+        name = METRICS.get(metric, metric)
+        branch.add(
+            _line((f"{name} {percent(row.score)}; {row.size_bytes / 1e6:.2f} MB; ", ""))
+            + _line((f"p50 {row.p50_ms:.2f} ms, p90 {row.p90_ms:.2f} ms", ""))
+        )
+        if row.versus_baseline is not None:
+            against = row.versus_baseline
+            told = branch.add(_line((f"against {against.against}", "")))
+            told.add(_line((f"drop {drop(against)} points; {quality_words(against, metric)}", "")))
+            told.add(_line((f"{speed_words(against)}; {size_words(against)}", "")))
+    _add_measuring(root, found, measured)
+
+
+def _add_measuring(root: Any, found: "Lineage", measured: "Measurements") -> None:
+    """The machine that measured, where it is not the one that made the artifact."""
+    versions = measured.host.get("versions", {})
+    host = {name: value for name, value in measured.host.items() if name != "versions"}
+    if (host, versions) != (found.final.host, found.final.versions):
+        _add_host(root, "measured by", host, versions)
+    root.add(_line((f"{measured.goal}; measured {measured.created}", "")))
+
+
+def _add_data(root: Any, found: "Lineage", data: "Data") -> None:
+    branch = root.add(_line((f"data: {data.task}, {len(data.labels)} labels", "")))
+    rows = f"{data.train_rows:,} training and {data.validation_rows:,} validation rows  "
+    branch.add(_line((rows, ""), (data.train_key[:SHORT], "dim")))
+    branch.add(_line((f"{data.test_rows:,} test rows  ", ""), (data.test_key[:SHORT], "dim")))
+    for source in found.sources:
+        if source.kind == "table":
+            parts = ", ".join(place.partition(".")[2] for place in source.places)
+            branch.add(_source_line(parts, source))
+    for note in data.notes:
+        branch.add(_line((note, "yellow")))
+
+
+def _add_host(root: Any, what: str, host: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+    branch = root.add(_line((f"{what} {host.get('cpu')}, {host.get('cores')} cores, {host.get('system')}", "")))
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    branch.add(_line((f"python {host.get('python')}, {packages}", "dim")))
+
+
+def _add_step(branch: Any, found: "Lineage", step: "MadeStep", seen: set[str], alike: bool, role: str = "") -> None:
+    """A step and below it what it read; a step that stands above already is only named."""
+    head = f"{role}: " if role else ""
+    told = f"  {step.stage}  " if step.stage not in step.name else "  "
+    line = _line((head, "dim"), (step.name, "bold"), (told, ""), (step.key[:SHORT], "dim"))
+    if step.name in seen:
+        branch.add(line + _line(("  (as above)", "dim")))
+        return
+    seen.add(step.name)
+    node = branch.add(line + _line((f"  {step.seconds:.1f} s", "dim")))
+    if not alike:
+        _add_host(node, "made on", step.host, step.versions)
+    by_name = {other.name: other for other in found.steps}
+    for name, value in step.inputs.items():
+        source = found.source(value)
+        if source is not None and f"{step.name}.{name}" in source.places:
+            node.add(_source_line(name, source))
+        elif value in by_name:
+            _add_step(node, found, by_name[value], seen, alike, name)
+
+
+def _source_line(role: str, source: "Source") -> Any:
+    said = source.pinned if source.is_local else source.said
+    pinned = f"  {source.pinned}" if source.pinned != said else ""
+    shas = list(source.files.values())
+    key = shas[0] if len(shas) == 1 else source.key.partition(":")[2] or source.key
+    shown = f"  {key[:SHORT]}" if source.is_local or shas else ""
+    return _line((f"{role}: ", "dim"), (said, ""), (f"{pinned}{shown}", "dim"))
+
+
+def _line(*parts: tuple[str, str]) -> Any:
+    from rich.text import Text
+
+    text = Text(overflow="fold")
+    for part, style in parts:
+        text.append(printable(part), style)
+    return text

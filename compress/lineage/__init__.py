@@ -1,0 +1,1 @@
+"""Where an artifact came from: told in its folder, shown, checked, and made again."""

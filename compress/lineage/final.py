@@ -1,0 +1,207 @@
+"""The final folder of a run: the last step's artifact, ready to ship, with its lineage and its model card.
+
+The store's artifact stays as it is. Weights are shared with it where the file system can (a reflink, else a hard link:
+they are read-only), small files are copies.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from compress import __version__
+from compress.errors import InputError
+from compress.files import CARD, file_sha256, fingerprint, link_file, new_folder, write_text
+from compress.lineage.card import base_models_in, hub_name, model_card
+from compress.lineage.model import (
+    Data,
+    Figures,
+    Lineage,
+    MadeStep,
+    Measurements,
+    OnTarget,
+    Source,
+    made_step,
+    read_lineage,
+    write_lineage,
+)
+from compress.plan import Plan
+from compress.report.model import Report, Row
+from compress.report.words import describe_target, verdict
+from compress.store import Artifact
+
+FINAL = "final"
+"""Name of the folder in a run's folder."""
+
+
+def write_final(
+    plan: Plan, artifacts: Mapping[str, Artifact], folder: Path, report: Report | None, recipe_text: str
+) -> bool:
+    """Write `final/` of a run whole or not at all, or leave it if it is what it should be.
+
+    Args:
+        artifacts: by the name of the planned step.
+        folder: of the run.
+        report: None where nothing was measured.
+        recipe_text: the recipe as it ran.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        OSError: it cannot be written; an older one is left.
+    """
+    lineage = build_lineage(plan, artifacts, report, recipe_text)
+    artifact, final = artifacts[lineage.final.name], folder / FINAL
+    if _is_current(final, lineage, artifact):
+        return False
+    with new_folder(final, replace=True) as out:
+        for name in lineage.final.files:
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            link_file(artifact.path / name, out / name, share=True)
+        write_lineage(lineage, out)
+        write_text(out / CARD, model_card(lineage, out, _base_models(plan, lineage)))
+    return True
+
+
+def _is_current(final: Path, lineage: Lineage, artifact: Artifact) -> bool:
+    """True if a folder tells the same, and holds the artifact's files; a card that was edited is left."""
+    try:
+        if read_lineage(final).key != lineage.key or not (final / CARD).is_file():
+            return False
+    except InputError:
+        return False
+    for name, expected in lineage.final.files.items():
+        file = final / name
+        if not file.is_file():
+            return False
+        if not file.samefile(artifact.path / name) and file_sha256(file) != expected:
+            return False  # the artifact's own file was checked when it was taken from the store
+    return True
+
+
+def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report | None, recipe_text: str) -> Lineage:
+    """All that is known of the recipe's last step and of what led to it."""
+    last = plan.recipe.steps[-1].name
+    needed = _ancestors(plan, last)
+    said = {step.name: step.settings for step in plan.recipe.steps}
+    steps: list[MadeStep] = []
+    for step in plan.steps:
+        if step.name in needed:
+            inputs = {
+                role: value if isinstance(value, str) else str(said[step.name][role])
+                for role, value in step.inputs.items()
+            }
+            steps.append(made_step(step.name, artifacts[step.name], inputs))
+    steps.sort(key=lambda step: step.name == last)  # stable: the last one last
+    task = plan.task
+    unmeasured = None if report else "nothing was measured: the recipe has no targets"
+    return Lineage(
+        compress_version=__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        name=plan.recipe.name,
+        seed=plan.recipe.seed,
+        steps=tuple(steps),
+        sources=_sources(plan),
+        data=Data(
+            task=task.spec.type,
+            hub_task=task.hub_task,
+            metric=task.spec.metric,
+            labels=task.labels,
+            columns=task.spec.columns,
+            max_length=task.spec.max_length,
+            train_rows=len(task.train),
+            validation_rows=len(task.validation),
+            test_rows=len(task.test),
+            overlap=task.overlap,
+            notes=task.notes,
+            train_key=task.train_key,
+            test_key=task.test_key,
+        ),
+        measured=measurements(report, last) if report else None,
+        unmeasured=unmeasured,
+        recipe=recipe_text,
+    )
+
+
+def _ancestors(plan: Plan, last: str) -> set[str]:
+    """Names of the steps that led to `last`, itself included."""
+    found: set[str] = set()
+    waiting = [last]
+    while waiting:
+        name = waiting.pop()
+        found.add(name)
+        waiting += [value for value in plan.step(name).inputs.values() if isinstance(value, str)]
+    return found
+
+
+def _sources(plan: Plan) -> tuple[Source, ...]:
+    """What was read from outside, and where the recipe names it."""
+    named: dict[tuple[str, str], list[str]] = {}
+    for part in ("train", "validation", "test"):
+        if (source := getattr(plan.recipe.task, part)) is not None:
+            named.setdefault(("table", source), []).append(f"task.{part}")
+    for step in plan.recipe.steps:
+        for role, value in plan.step(step.name).inputs.items():
+            if isinstance(value, Artifact):
+                named.setdefault(("model", str(step.settings[role])), []).append(f"{step.name}.{role}")
+    return tuple(
+        Source(
+            kind="model" if used.kind == "model" else "table",
+            said=used.said,
+            pinned=used.pinned,
+            key=used.key,
+            files=dict(used.files),
+            places=tuple(named[used.kind, used.said]),
+        )
+        for used in plan.sources
+        if (used.kind, used.said) in named
+    )
+
+
+def _base_models(plan: Plan, lineage: Lineage) -> list[str]:
+    """Hub models that the artifact was made from: sources from the hub, and what the cards of the others say."""
+    keys = {fingerprint(source.key): source for source in lineage.sources if source.kind == "model"}
+    found: dict[str, None] = {}
+    for step in lineage.steps:
+        for value in plan.step(step.name).inputs.values():
+            if isinstance(value, Artifact) and value.key in keys:
+                name = hub_name(keys[value.key].pinned)
+                found |= dict.fromkeys([name] if name else base_models_in(value.path))
+    return list(found)
+
+
+def measurements(report: Report, last: str) -> Measurements:
+    """The rows of the last step and of the baseline on each target."""
+    targets = []
+    for target, settings in report.targets.items():
+        rows = report.on(target)
+        final = next((row for row in rows if row.step == last), None)
+        baseline = next((row for row in rows if row.is_baseline), None)
+        if final is not None:
+            targets.append(
+                OnTarget(
+                    target=target,
+                    described=describe_target(report, target),
+                    settings=settings,
+                    conditions=report.conditions.get(target),
+                    final=_figures(final),
+                    baseline=_figures(baseline) if baseline else None,
+                )
+            )
+    return Measurements(created=report.created, host=report.host, goal=verdict(report), targets=tuple(targets))
+
+
+def _figures(row: Row) -> Figures:
+    return Figures(
+        step=row.step,
+        status=row.status,
+        reason=row.reason,
+        artifact=row.artifact,
+        measured_as=row.measured_as,
+        size_bytes=row.size_bytes,
+        score=row.quality,
+        p50_ms=row.latency_ms.p50 if row.latency_ms else None,
+        p90_ms=row.latency_ms.p90 if row.latency_ms else None,
+        real_p50_ms=row.real_latency_ms.p50 if row.real_latency_ms else None,
+        versus_baseline=row.versus_baseline,
+    )

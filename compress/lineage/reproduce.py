@@ -1,0 +1,89 @@
+"""The recipe that makes an artifact again: what `lineage.json` holds, with every source pinned to its content."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import wrap
+from typing import Any
+
+import yaml
+
+from compress import __version__, stages
+from compress.data.sources import folder_hashes
+from compress.errors import InputError
+from compress.files import file_sha256
+from compress.lineage.model import Lineage, Source
+from compress.recipe_yaml import read_recipe
+
+
+def pinned_recipe(lineage: Lineage, where: str) -> str:
+    """The recipe as it ran, in YAML, with commits for branches and the SHA-256 of every wheel.
+
+    Args:
+        where: the lineage came from, for errors.
+
+    Raises:
+        InputError: the lineage holds no recipe, or one that cannot be read.
+    """
+    if lineage.recipe is None:
+        raise InputError(
+            "the manifests alone do not tell the recipe",
+            where=where,
+            fix="give the folder of a run's last step: runs/NAME/final, or what --out wrote",
+        )
+    recipe, _ = read_recipe(lineage.recipe.encode(), Path(where))
+    data: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
+    places = {step["name"]: step for step in data["steps"]} | {"task": data["task"]}
+    for source in lineage.sources:
+        for place in source.places:
+            owner, _, key = place.partition(".")
+            if owner not in places:
+                raise InputError(f"the recipe has no '{owner}', which a source names", where=where, fix="run it again")
+            places[owner][key] = source.pinned
+    wheels = [source.files for source in lineage.sources if source.pinned.startswith("pypi://")]
+    if wheels:
+        data["pins"] = data.get("pins", {}) | {name: sha for files in wheels for name, sha in files.items()}
+    final = lineage.final
+    packages = ", ".join(f"{name} {version}" for name, version in final.versions.items())
+    head = [
+        f"Makes again: {final.name} of {lineage.name}, seed {lineage.seed}, key {final.key}",
+        f"Made on {final.created} by compress {lineage.compress_version}, with {packages}, "
+        f"on {final.host.get('cpu')}, {final.host.get('system')}.",
+        "The same packages on such a CPU give the same files, bit by bit; others give the same chain.",
+    ]
+    lines = [line for part in head for line in wrap(part, 108, break_long_words=False, break_on_hyphens=False)]
+    return "".join(f"# {line}\n" for line in lines) + yaml.safe_dump(
+        data, sort_keys=False, allow_unicode=True, width=110
+    )
+
+
+def doubts(lineage: Lineage) -> list[str]:
+    """One sentence for each reason why the recipe may not give the same artifact here."""
+    found = [sentence for source in lineage.sources for sentence in _changes(source)]
+    if lineage.compress_version != __version__:
+        found.append(f"it was made by compress {lineage.compress_version}, this is {__version__}")
+    for step in lineage.steps:
+        now = stages.find(step.stage).version if step.stage in stages.names() else None
+        if now != step.version:
+            here = f"version {now} here" if now else "not here"
+            found.append(f"step '{step.name}' was made by version {step.version} of {step.stage}, which is {here}")
+    return found
+
+
+def _changes(source: Source) -> Iterator[str]:
+    """How a local source differs from what was read."""
+    if not source.is_local:
+        return
+    path = Path(source.pinned)
+    what = "model" if source.kind == "model" else "data file"
+    if not path.exists():
+        yield f"the {what} '{path}' is gone; its SHA-256 was {_hashes(source)}"
+        return
+    now = folder_hashes(path) if path.is_dir() else {path.name: file_sha256(path)}
+    changed = sorted(name for name in {*now, *source.files} if now.get(name) != source.files.get(name))
+    if changed:
+        told = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        yield f"the {what} '{path}' is no longer what it was: {told} changed"
+
+
+def _hashes(source: Source) -> str:
+    return ", ".join(f"{sha[:16]}… ({name})" for name, sha in list(source.files.items())[:3])

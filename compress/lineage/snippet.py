@@ -1,0 +1,76 @@
+"""The lines of code that load an artifact and run it, for its card."""
+
+from pathlib import Path
+from string import Template
+
+from compress.lineage.model import Data
+from compress.models.architectures import SHAPES_KEY, read_config
+from compress.models.tokenizer import load_tokenizer
+
+_ONNX = Template("""\
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path(".")  # where this card is
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+tokenizer.enable_truncation($max_length)
+tokenizer.enable_padding(pad_id=$pad_id)
+session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
+
+rows = tokenizer.encode_batch($rows)
+arrays = {
+    "input_ids": [row.ids for row in rows],
+    "attention_mask": [row.attention_mask for row in rows],
+    "token_type_ids": [row.type_ids for row in rows],
+}
+inputs = {item.name: np.array(arrays[item.name], dtype=np.int64) for item in session.get_inputs()}
+logits = session.run(None, inputs)[0]
+print([labels.get(str(best), int(best)) for best in logits.argmax(axis=-1)])
+""")
+_TORCH = Template("""\
+from transformers import pipeline
+
+folder = "."  # where this card is
+classify = pipeline("$hub_task", model=folder, tokenizer=folder)
+print(classify($rows, truncation=True, max_length=$max_length))
+""")
+_SHAPED = Template("""\
+import compress
+from transformers import AutoTokenizer, pipeline
+
+folder = "."  # where this card is
+model, tokenizer = compress.load(folder), AutoTokenizer.from_pretrained(folder)
+classify = pipeline("$hub_task", model=model, tokenizer=tokenizer)
+print(classify($rows, truncation=True, max_length=$max_length))
+""")
+
+
+def needs_compress(folder: Path) -> bool:
+    """True if a torch model has shapes that plain `from_pretrained` cannot load."""
+    return SHAPES_KEY in read_config(folder)
+
+
+def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
+    """The packages that are needed, and code that runs from within the folder.
+
+    Args:
+        form: the artifact's format: onnx, torch or torch_bnb.
+
+    Raises:
+        InputError: the folder has no config.json or no tokenizer.
+    """
+    pairs = "text_pair" in data.columns
+    if form == "onnx":
+        packages, code = ["onnxruntime", "tokenizers", "numpy"], _ONNX
+        rows = '[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]'
+    else:
+        packages, code = (["compress"], _SHAPED) if needs_compress(folder) else (["torch", "transformers"], _TORCH)
+        packages += ["bitsandbytes", "accelerate"] if form == "torch_bnb" else []
+        rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
+    pad_id = load_tokenizer(folder).pad_id
+    return packages, code.substitute(hub_task=data.hub_task, max_length=data.max_length, rows=rows, pad_id=pad_id)
