@@ -49,7 +49,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     )
     parts = (
         _opening(lineage, data, folder, base_models),
-        _usage(lineage.final, data, folder),
+        _usage(lineage, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
@@ -136,9 +136,10 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     ]
 
 
-def _usage(final: MadeStep, data: Data, folder: Path) -> list[str]:
-    packages, code = snippet(final.format, data, folder)
-    pinned = [f"{name}=={final.versions[name]}" if name in final.versions else name for name in packages]
+def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
+    packages, code = snippet(lineage.final.format, data, folder)
+    versions = {**lineage.final.versions, "compress": lineage.compress_version}
+    pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
     return ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
 
 

@@ -69,7 +69,8 @@ def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
         packages, code = ["onnxruntime", "tokenizers", "numpy"], _ONNX
         rows = '[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]'
     else:
-        packages, code = (["compress"], _SHAPED) if needs_compress(folder) else (["torch", "transformers"], _TORCH)
+        own = needs_compress(folder)
+        packages, code = [*(["compress"] if own else []), "torch", "transformers"], _SHAPED if own else _TORCH
         packages += ["bitsandbytes", "accelerate"] if form == "torch_bnb" else []
         rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
     pad_id = load_tokenizer(folder).pad_id

@@ -1,0 +1,165 @@
+"""The model card: what the hub reads of it, whether its code runs, and what text from outside can do to it."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+
+from compress.lineage.card import base_models_in, hub_name, model_card
+from compress.lineage.model import Source
+from compress.lineage.snippet import needs_compress
+from tests.report.reports import sample_report
+
+from .lineages import LAST, lineage_of, measured_lineage
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def folder(chain):
+    return chain.artifacts[LAST].path
+
+
+@pytest.fixture
+def lineage(chain, make_model, reviews):
+    return measured_lineage(chain, make_model, reviews)
+
+
+def load(text, tmp_path):
+    (tmp_path / "README.md").write_text(text)
+    return ModelCard.load(tmp_path / "README.md")
+
+
+def test_the_hub_reads_what_it_is_and_its_figures(lineage, folder, tmp_path):
+    card = load(model_card(lineage, folder, ["org/tiny"]), tmp_path)
+    data = card.data
+    assert (data.library_name, data.pipeline_tag, data.base_model) == ("onnx", "text-classification", ["org/tiny"])
+    assert data.tags == ["onnx", "fine-tuned", "distilled", "pruned", "quantized", "model-compression"]
+    assert (data.metrics, data.license, data.datasets) == (["accuracy"], None, None)
+    (result,) = data.eval_results
+    row = next(row for row in sample_report().rows if row.step == LAST)
+    assert (result.metric_type, result.metric_value) == ("accuracy", row.quality.value)
+    assert (result.task_type, result.dataset_type, result.dataset_name) == (
+        "text-classification",
+        "custom",
+        "train.csv",
+    )
+    assert result.metric_name == "accuracy on cpu"
+
+
+def test_the_body_tells_the_figures_with_their_intervals(lineage, folder):
+    text = model_card(lineage, folder, [])
+    against = lineage.measured.targets[0].final.versus_baseline
+    assert f"{against.drop_pp.value:+.2f} ({against.drop_pp.low:+.2f} to {against.drop_pp.high:+.2f})" in text
+    assert f"{against.speedup.value:.1f}x ({against.speedup.low:.1f} to {against.speedup.high:.1f})" in text
+    assert f"{against.quality_verdict}; {against.speed_verdict}" in text
+    assert "AMD EPYC 7763 64-Core Processor, 2 cores" in text
+    assert f"Key `{lineage.final.key}`" in text
+    assert "compress reproduce . -o recipe.yaml" in text
+    assert "This card states no license" in text
+
+
+def test_hub_datasets_are_named_with_split_and_commit(lineage, folder, tmp_path):
+    rows = [
+        Source(kind="table", said=said, pinned=said.replace("@main", f"@{COMMIT}"), key="k", files={}, places=(place,))
+        for said, place in (
+            ("hf://org/rows@main?split=train", "task.train"),
+            ("hf://org/rows@main?split=test&config=long", "task.test"),
+        )
+    ]
+    card = load(model_card(lineage.model_copy(update={"sources": tuple(rows)}), folder, []), tmp_path)
+    assert card.data.datasets == ["org/rows"]
+    (result,) = card.data.eval_results
+    assert (result.dataset_type, result.dataset_split, result.dataset_config) == ("org/rows", "test", "long")
+    assert result.dataset_revision == COMMIT
+
+
+def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tmp_path):
+    card = load(model_card(lineage_of(chain, make_model, reviews)[1], folder, []), tmp_path)
+    assert "Nothing was measured: the recipe has no targets." in card.text
+    assert (card.data.eval_results, card.data.metrics, card.data.base_model) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("step", "library", "needs"),
+    [
+        (LAST, "onnx", ["onnxruntime", "tokenizers", "numpy"]),
+        ("teacher", "transformers", ["torch", "transformers"]),
+        ("nf4", "transformers", ["torch", "transformers", "bitsandbytes", "accelerate"]),
+        ("pruned", "compress", ["compress", "torch", "transformers"]),
+    ],
+)
+def test_its_code_runs_in_its_folder(
+    chain, make_model, reviews, tmp_path, monkeypatch, capsys, step, library, needs
+):  # fmt: skip
+    folder = chain.artifacts[step].path
+    assert needs_compress(folder) is (step in {"pruned", LAST})  # an ONNX file holds the shapes itself
+    card = load(model_card(lineage_of(chain, make_model, reviews, step)[1], folder, []), tmp_path)
+    assert card.data.library_name == library
+    (line,) = re.findall(r"It was made with (.*)\.\n", card.text)
+    assert [name.partition("==")[0] for name in re.findall(r"`(.*?)`", line)] == needs
+    (code,) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+    monkeypatch.chdir(folder)
+    text = "a superb and lovely film", "an awful and dull film"
+    capsys.readouterr()
+    exec(code.replace('["a text", "another"]', repr(list(text))), {})  # noqa: S102  it is what a user would run
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert [row["label"] if isinstance(row, dict) else row for row in said] == ["good", "bad"]
+
+
+def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypatch, capsys):
+    data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
+    text = model_card(lineage.model_copy(update={"data": data}), folder, [])
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert '("a text", "its second text")' in code
+    monkeypatch.chdir(folder)
+    exec(code, {})  # noqa: S102
+    assert len(yaml.safe_load(capsys.readouterr().out)) == 2
+
+
+def test_text_from_outside_means_nothing_to_markdown_or_yaml(lineage, folder, tmp_path):
+    evil = "x`|<script>alert(1)</script>\n---\nlicense: evil\n[a](http://b)"
+    table = lineage.sources[0].model_copy(update={"said": evil, "pinned": f"/data/{evil}"})
+    data = lineage.data.model_copy(update={"notes": ("<img src=x>|",)})
+    changed = lineage.model_copy(update={"sources": (table, *lineage.sources[1:]), "data": data})
+    card = load(model_card(changed, folder, []), tmp_path)
+    assert card.data.license is None
+    assert "<img" not in card.text
+    for line in card.text.splitlines():
+        outside = re.sub(r"`[^`]*`", "", line)
+        assert "<script" not in outside
+        assert "http://b" not in outside
+        assert not line.startswith(("license:", "---"))
+
+
+def test_local_paths_stay_at_home(lineage, folder, reviews):
+    text = model_card(lineage, folder, [])
+    assert str(reviews.parent) not in text
+    assert "train: `train.csv`" in text
+
+
+@pytest.mark.parametrize(
+    ("card", "names"),
+    [
+        ("---\nbase_model: org/base\n---\n", ["org/base"]),
+        ("---\nbase_model: [org/base, gpt2]\n---\n", ["org/base", "gpt2"]),
+        ("---\nbase_model: {a: b}\n---\n", []),
+        ("---\nbase_model: '../../x y'\n---\n", []),
+        ("---\n- a list\n---\n", []),
+        ("---\na: [\n---\n", []),
+        ("no front matter", []),
+        ("\x00\xff", []),
+    ],
+)
+def test_base_models_are_taken_from_a_sources_card_if_it_can_be_read(tmp_path, card, names):
+    assert base_models_in(tmp_path) == []
+    (tmp_path / "README.md").write_text(card)
+    assert base_models_in(tmp_path) == names
+
+
+def test_a_hub_sources_name_is_parted_from_its_revision():
+    assert hub_name(f"hf://org/tiny@{COMMIT}") == "org/tiny"
+    assert hub_name("hf://org/rows?split=train") == "org/rows"
+    assert hub_name(str(Path("/models/org/tiny"))) is None
