@@ -15,6 +15,7 @@ from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
 from compress.files import disk_error, write_text
+from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
 from compress.lineage.final import write_final
 from compress.making import make_steps
@@ -53,18 +54,25 @@ def open_store(runs_dir: Path) -> Store:
     return Store(runs_dir / "store")
 
 
-def run_plan(plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = ()) -> Result:
+def run_plan(
+    plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = (), *, force: bool = False
+) -> Result:
     """Run a plan to its end.
 
     Args:
         ablated: plans without one step each, which are run too, and measured beside it.
+        force: begin even if memory or disk will not do.
 
     Raises:
-        CompressError: a step failed; the steps before it are kept.
+        CompressError: a step failed, and the steps before it are kept; or the run cannot fit, and nothing was begun.
+        Stopped: the person asked to stop.
     """
     store = open_store(runs_dir)
     folder = runs_dir / plan.recipe.name
     host = host_facts()
+    done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
+    if not force and len(done) < len(plan.steps):
+        refuse_what_cannot_fit(forecast_for(plan, done, folder, host), plan, runs_dir)
     needs = _needs([plan, *(item.plan for item in ablated if item.plan is not None)], store)
     _claim(folder, needs)
     begun = {

@@ -15,13 +15,13 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, lineage, recipes, report, run, stages, store
+from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
 from compress.errors import CompressError, InputError
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 KEPT = "; finished steps and checkpoints are kept: run the same command again to go on"
-KEEPS_NOTHING = ("bench", "compare", "doctor")
+KEEPS_NOTHING = ("bench", "compare", "doctor", "plan")
 """Commands that start anew after Ctrl-C."""
 
 app = typer.Typer(
@@ -49,7 +49,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (run, init, recipes, stages, chain, bench, report, lineage, doctor, store):
+for group in (run, plan, init, recipes, stages, chain, bench, report, lineage, doctor, store):
     group.register(app)
 
 

@@ -13,7 +13,7 @@ import typer
 
 from compress.cli import options
 from compress.cli.options import Json
-from compress.cli.run import RunsDir, finish
+from compress.cli.run import Force, RunsDir, finish
 from compress.cli.stages import step_from, step_options, summary, verbs
 from compress.errors import InputError, did_you_mean
 
@@ -99,6 +99,7 @@ def _chain_options() -> list[inspect.Parameter]:
         inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
         inspect.Parameter("save_recipe", keyword, default=None, annotation=Annotated[Path | None, save]),
         inspect.Parameter("runs_dir", keyword, default=Path("runs"), annotation=RunsDir),
+        inspect.Parameter("force", keyword, default=False, annotation=Force),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
 
@@ -111,6 +112,7 @@ def chain(
     seed: int,
     save_recipe: Path | None,
     runs_dir: Path,
+    force: bool,
     json_output: bool,
     **given: Any,
 ) -> None:
@@ -150,7 +152,7 @@ def chain(
             raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
         write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
         typer.echo(f"recipe: {save_recipe}", err=True)
-    finish(recipe, origin, runs_dir, json_output=json_output)
+    finish(recipe, origin, runs_dir, force=force, json_output=json_output)
 
 
 def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:

@@ -129,6 +129,35 @@ class Terminal:
             self._task, self._what = self._bars.add_task("", total=None), message
 
 
+class OnlyBars:
+    """Draws of a run what is at work, and leaves no line behind; without a terminal, nothing."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._step = ""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Move the bar."""
+        if self._terminal.console.is_terminal:
+            self._terminal.progress(f"{self._step}: {what}", done, total)
+
+    def step_started(self, name: str, stage: str) -> None:
+        """Name the step in the bars to come."""
+        del stage
+        self._step = name
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        """Nothing to say."""
+
+    def warned(self, message: str) -> None:
+        """A line that stands out."""
+        self._terminal.warned(message)
+
+    def stopping(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._terminal.stopping()
+
+
 class _Details(logging.Handler):
     """What modules log of their work, as dim lines; what the terminal draws anyway is left out."""
 

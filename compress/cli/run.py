@@ -1,4 +1,4 @@
-"""`compress run` and `compress plan`."""
+"""`compress run`, and what every command that runs a plan does."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,9 @@ RunsDir: TypeAlias = Annotated[
 Set: TypeAlias = Annotated[
     list[str] | None, typer.Option("--set", help="Override a value: --set prune.ffn=0.3. May be repeated.")
 ]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", help="Start even if memory or disk will not do, by the forecast.")
+]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the run writes into its run.log: losses, keys, findings.")
 ]
@@ -31,9 +34,8 @@ RecipeName: TypeAlias = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command("run")(run)
-    app.command("plan")(plan)
 
 
 def run(
@@ -47,6 +49,11 @@ def run(
     min_speedup: gate.MinSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
+    smoke: Annotated[
+        bool,
+        typer.Option("--smoke", help="Try every step on a few rows, and keep nothing: what would break at hour three?"),
+    ] = False,
+    force: Force = False,
     verbose: Verbose = False,
     json_output: Json = False,
 ) -> None:
@@ -54,12 +61,33 @@ def run(
     from compress.recipe_yaml import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    if smoke:
+        _smoke(loaded, origin, runs_dir, json_output=json_output)
+        return
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
-    result = finish(loaded, origin, runs_dir, ablate=ablate, verbose=verbose, json_output=json_output)
+    result = finish(loaded, origin, runs_dir, ablate=ablate, force=force, verbose=verbose, json_output=json_output)
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
         limits.hold(result.report, rows[:1])
+
+
+def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:
+    """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
+    from compress.bench.host import host_facts
+    from compress.cli.console import Terminal
+    from compress.plan import make_plan
+    from compress.rehearsal import rehearse
+    from compress.runner import open_store
+
+    with Terminal(quiet=json_output) as terminal:
+        plan = make_plan(recipe, origin, terminal.announce)
+        rehearsed = rehearse(plan, terminal, host_facts(), open_store(runs_dir), batches=1, done={})
+    if json_output:
+        print(json.dumps({"works": True, "seconds": rehearsed.seconds}))
+        return
+    measuring = " and the measuring" if recipe.targets else ""
+    print(f"every step{measuring} works, as far as a few rows can tell ({rehearsed.seconds:.0f} s); nothing was kept")
 
 
 def finish(
@@ -69,6 +97,7 @@ def finish(
     *,
     json_output: bool,
     ablate: bool = False,
+    force: bool = False,
     verbose: bool = False,
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
@@ -84,7 +113,7 @@ def finish(
                 "there is no target to measure the steps' worth on", where=origin.path, fix="add targets to the recipe"
             )
         with terminal.interrupt.caught():
-            result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else ())
+            result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
     if json_output:
         places = {step.name: str(result.folder / "steps" / step.name) for step in recipe.steps}
         print(result.report.model_dump_json(indent=1) if result.report else json.dumps({"artifacts": places}))
@@ -107,51 +136,3 @@ def finish(
     if result.report and result.report.goal.met is False:
         raise typer.Exit(gate.MISSED)
     return result
-
-
-def plan(
-    recipe: RecipeName,
-    runs_dir: RunsDir = Path("runs"),
-    overrides: Set = None,
-    json_output: Json = False,
-) -> None:
-    """Check a recipe and its data, and say what a run would do."""
-    from compress.cli.console import Terminal
-    from compress.making import whole
-    from compress.plan import make_plan
-    from compress.recipe_yaml import load_recipe
-    from compress.runner import open_store
-
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
-    with Terminal(quiet=json_output) as terminal:
-        planned = make_plan(loaded, origin, terminal.announce)
-    store = open_store(runs_dir)
-    done = {step.name: whole(step, store) is not None for step in planned.steps}
-    if json_output:
-        steps = [
-            {
-                "step": step.name,
-                "stage": step.stage_name,
-                "key": step.identity.key,
-                "done": done[step.name],
-                "only_measured": step.only_measured,
-                "config": step.config.model_dump(mode="json"),
-            }
-            for step in planned.steps
-        ]
-        print(json.dumps({"recipe": loaded.name, "steps": steps}, indent=1))
-        return
-    task = planned.task
-    print(
-        f"{loaded.name}: {len(task.train):,} training, {len(task.validation):,} validation and "
-        f"{len(task.test):,} test rows, {len(task.labels)} labels"
-    )
-    for note in task.notes:
-        print(f"note: {note}")
-    for step in planned.steps:
-        purpose = " (only to measure it)" if step.only_measured else ""
-        print(f"  {'done' if done[step.name] else 'to do':<6} {step.name:<20} {step.stage_name}{purpose}")
-    for name, target in loaded.targets.items():
-        print(f"  target {name}: {target.runtime} on {target.device}, batch {target.batch_size}")
-    if not loaded.targets:
-        print("  no targets: nothing will be measured")

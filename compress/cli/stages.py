@@ -12,7 +12,7 @@ import typer
 
 from compress.cli import options
 from compress.cli.options import Json
-from compress.cli.run import RunsDir, finish
+from compress.cli.run import Force, RunsDir, finish
 from compress.errors import InputError, did_you_mean
 
 DEFAULT_HOW = {"quantize": "onnx_dynamic"}
@@ -115,11 +115,12 @@ def _command(verb: str, names: list[str]) -> Any:
         inspect.Parameter("out", keyword, default=None, annotation=Annotated[Path | None, out]),
         inspect.Parameter("seed", keyword, default=0, annotation=Annotated[int, seed]),
         inspect.Parameter("runs_dir", keyword, default=Path("runs"), annotation=RunsDir),
+        inspect.Parameter("force", keyword, default=False, annotation=Force),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
 
     def run_step(
-        *, first_input: str, out: Path | None, seed: int, runs_dir: Path, json_output: bool, **given: Any
+        *, first_input: str, out: Path | None, seed: int, runs_dir: Path, force: bool, json_output: bool, **given: Any
     ) -> None:
         from compress.recipe import Recipe
         from compress.validation import Origin, validate
@@ -134,7 +135,7 @@ def _command(verb: str, names: list[str]) -> Any:
         recipe = validate(
             Recipe, {"name": verb, "seed": seed, "task": task, "steps": [step]}, origin, label="the options"
         )
-        result = finish(recipe, origin, runs_dir, json_output=json_output)
+        result = finish(recipe, origin, runs_dir, force=force, json_output=json_output)
         if out is not None:
             copy_final(result.folder, out)
             typer.echo(f"copied to: {out}", err=json_output)

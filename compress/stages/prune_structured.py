@@ -214,7 +214,8 @@ def _scoring_batches(
         arrays = {name: array for name, array in tokenizer.pad(part).items() if name in accepted}
         batch = {name: torch.from_numpy(array).to(context.device) for name, array in arrays.items()}
         yield {**batch, "labels": torch.tensor([row["labels"] for row in part], device=context.device)}
-        context.progress("scoring heads and neurons", min(start + len(part), len(rows)), len(rows))
+        whole = min(config.score_rows, context.train_rows)
+        context.progress("scoring heads and neurons", start + len(part), whole)
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:

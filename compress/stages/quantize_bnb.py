@@ -69,7 +69,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     found = parity.gate(
         model.path,
         out,
-        context.task,
+        context,
         config.min_agreement,
         runtime="torch",
         device=context.device,

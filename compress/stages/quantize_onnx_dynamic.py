@@ -71,7 +71,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("quantizing", 1, 2)
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
-    found = parity.gate(model.path, out, context.task, config.min_agreement)
+    found = parity.gate(model.path, out, context, config.min_agreement)
     context.progress("quantizing", 2, 2)
     return found.facts()
 

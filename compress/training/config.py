@@ -6,6 +6,9 @@ from pydantic import Field
 
 from compress.recipe import Model
 
+KEPT = 3
+"""Checkpoints that a training keeps: the best, the newest, and the one before, for a kill in the middle of saving."""
+
 
 class TrainingConfig(Model):
     """How long and how fast to train."""

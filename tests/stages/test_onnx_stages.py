@@ -13,7 +13,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from compress.context import Context
+from compress.context import Context, Rehearsal
 from compress.errors import CompressError, InputError
 from compress.models.architectures import read_config, read_shape
 from compress.models.load import load_model, save_model
@@ -270,7 +270,9 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     onnx.save(model, str(tmp_path / "model.onnx"))
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
     with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
-        parity.gate(chain.artifacts["onnx"].path, tmp_path, chain.plan.task, 0.8)
+        parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
+    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 1))
+    assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
 
 
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:

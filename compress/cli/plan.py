@@ -1,0 +1,158 @@
+"""`compress plan`: what a run would do, and what it would take."""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compress.cli.options import Json
+from compress.cli.recipes import find_recipe
+from compress.cli.run import RecipeName, RunsDir, Set
+from compress.errors import printable
+
+if TYPE_CHECKING:
+    from compress.forecast import Forecast
+    from compress.plan import Plan
+
+BATCHES = 5
+"""Optimizer steps of each training that a forecast is measured on; the first pays for what is done once."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("plan")(plan)
+
+
+def plan(
+    recipe: RecipeName,
+    runs_dir: RunsDir = Path("runs"),
+    overrides: Set = None,
+    no_forecast: Annotated[
+        bool, typer.Option("--no-forecast", help="Do not measure a few batches of each step.")
+    ] = False,
+    json_output: Json = False,
+) -> None:
+    """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
+    from compress.bench.host import host_facts
+    from compress.cli.console import OnlyBars, Terminal
+    from compress.making import whole
+    from compress.plan import make_plan
+    from compress.recipe_yaml import load_recipe
+    from compress.runner import open_store
+
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    forecast = None
+    with Terminal(quiet=json_output) as terminal:
+        planned = make_plan(loaded, origin, terminal.announce)
+        store = open_store(runs_dir)
+        done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
+        if not no_forecast and len(done) < len(planned.steps):
+            from compress.forecast import measured_forecast, write_forecast
+            from compress.rehearsal import rehearse
+
+            terminal.announce(f"measuring {BATCHES} batches of each step that is to do")
+            host = host_facts()
+            rehearsed = rehearse(planned, OnlyBars(terminal), host, store, batches=BATCHES, done=done)
+            forecast = measured_forecast(planned, rehearsed, host)
+            write_forecast(forecast, runs_dir / loaded.name)
+    if json_output:
+        print(json.dumps(_told(planned, done, forecast), indent=1))
+    else:
+        _print(planned, done, forecast, runs_dir)
+
+
+def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -> dict[str, Any]:
+    costs = {step.step: step for step in forecast.steps} if forecast else {}
+    own = {"step", "stage", "key"}
+    steps = [
+        {
+            "step": step.name,
+            "stage": step.stage_name,
+            "key": step.identity.key,
+            "done": step.name in done,
+            "only_measured": step.only_measured,
+            "config": step.config.model_dump(mode="json"),
+            "forecast": costs[step.name].model_dump(exclude=own) if step.name in costs else None,
+        }
+        for step in planned.steps
+    ]
+    whole = None
+    if forecast is not None:
+        memory = max(step.memory_bytes for step in forecast.steps)
+        whole = {"seconds": forecast.seconds, "memory_bytes": memory, "disk_bytes": forecast.disk_bytes}
+    bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
+    return {"recipe": planned.recipe.name, "steps": steps, "measuring": bench, "forecast": whole}
+
+
+def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    task = planned.task
+    print(
+        f"{planned.recipe.name}: {len(task.train):,} training, {len(task.validation):,} validation and "
+        f"{len(task.test):,} test rows, {len(task.labels)} labels"
+    )
+    for note in task.notes:
+        print(f"note: {printable(note)}")
+    costs = {step.step: step for step in forecast.steps} if forecast else {}
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    table.add_column("step", overflow="fold")
+    table.add_column("stage", no_wrap=True)
+    for column in ("time", "memory", "disk") if forecast else ():
+        table.add_column(column, justify="right", no_wrap=True)
+    for step in planned.steps:
+        told = "done" if step.name in done else "to do"
+        table.add_row(
+            told, f"{step.name}{' *' if step.only_measured else ''}", step.stage_name, *_figures(costs, step.name)
+        )
+    if "bench" in costs:
+        table.add_row("to do", "measuring", "", *_figures(costs, "bench"))
+    Console(highlight=False).print(table)
+    if any(step.only_measured for step in planned.steps):
+        print("* only to measure it")
+    for target, spec in planned.recipe.targets.items():
+        print(f"target {target}: {spec.runtime} on {spec.device}, batch {spec.batch_size}, {spec.threads} threads")
+    if not planned.recipe.targets:
+        print("no targets: nothing will be measured")
+    if forecast is not None:
+        _print_sum(forecast, runs_dir)
+
+
+def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
+    from compress.forecast import free_disk, free_memory
+
+    most = forecast.hungriest
+    assert most is not None  # there is a step to do
+    free, disk = free_memory(), free_disk(runs_dir)
+    print(
+        f"forecast: {_duration(forecast.seconds)}; {_size(most.memory_bytes)} of memory ({_size(free)} free); "
+        f"{_size(forecast.disk_bytes)} of disk ({_size(disk)} free)"
+    )
+    if most.memory_bytes > free or forecast.disk_bytes > disk:
+        typer.echo("warning: that does not fit, so `compress run` will refuse it", err=True)
+
+
+def _figures(costs: Mapping[str, Any], step: str) -> list[str]:
+    cost = costs.get(step)
+    if cost is None:
+        return []
+    on_disk = cost.artifact_bytes + cost.scratch_bytes
+    return [_duration(cost.seconds), _size(cost.memory_bytes), _size(on_disk) if on_disk else ""]
+
+
+def _duration(seconds: float) -> str:
+    """Rounded as a forecast deserves."""
+    if seconds < 60:
+        return f"{max(seconds, 1):.0f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

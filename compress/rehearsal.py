@@ -1,0 +1,375 @@
+"""Rehearses a plan: every step for real, in a process of its own, on few rows and for few optimizer steps.
+
+The rows are as many as the largest batch, taken where they say most: at even places of the order by length, and the
+longest of all, which need the most memory. Nothing of it is kept but what it cost: seconds, scaled to the whole run by
+the units of work that each stage reports, memory and bytes on disk.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from compress.bench.process import MEANINGS
+from compress.bench.worker import SETTLE_SECONDS
+from compress.context import Rehearsal
+from compress.errors import CompressError, InputError
+from compress.files import folder_bytes
+from compress.journal import Observer
+from compress.making import make_steps
+from compress.measurement import Measurement
+from compress.measuring import measure_plan
+from compress.plan import Plan
+from compress.recipe import BenchSpec, Model
+from compress.store import Artifact, Identity, Store
+from compress.tasks import Task
+from compress.training.config import KEPT, TrainingConfig
+
+MEASURED_ROWS = 32
+LOOK_SECONDS = 0.05
+"""How often the rehearsing process's memory is looked at."""
+LAST_SECONDS = 10.0
+"""In which the process cleans up behind itself."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a step, or the measuring, of the whole run would take.
+
+    Attributes:
+        seconds: scaled from the batches that were measured.
+        memory_bytes: largest resident memory of the process.
+        gpu_memory_bytes: largest memory that torch reserved on the device; None on a CPU.
+        artifact_bytes: what stays on disk.
+        scratch_bytes: what is on disk beside it while the step is at work.
+    """
+
+    seconds: float
+    memory_bytes: int
+    gpu_memory_bytes: int | None = None
+    artifact_bytes: int = 0
+    scratch_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a rehearsal found.
+
+    Attributes:
+        steps: by the name of the planned step; those that are done are left out.
+        measuring: None without targets.
+        seconds: that the rehearsal itself took.
+    """
+
+    steps: Mapping[str, Cost]
+    measuring: Cost | None
+    seconds: float
+
+
+def rehearse(
+    plan: Plan, observer: Observer, host: Mapping[str, Any], store: Store, *, batches: int, done: Mapping[str, Artifact]
+) -> Rehearsed:
+    """Run every step that is not done on a few batches.
+
+    Args:
+        store: where the run will keep its artifacts; scratch files go to the same disk, if it is there already.
+        batches: of the largest size that a training has.
+        done: artifacts by step that are there already.
+
+    Raises:
+        CompressError: a step fails, or the process is killed, as it would be in the run.
+    """
+    start = time.monotonic()
+    size = max((config.batch_size * config.gradient_accumulation for config in _trainings(plan)), default=MEASURED_ROWS)
+    rehearsal = Rehearsal(len(plan.task.train), len(plan.task.validation), batches)
+    place = store.root / "scratch"
+    with tempfile.TemporaryDirectory(
+        prefix="rehearsal-", dir=place if place.is_dir() else None, ignore_cleanup_errors=True
+    ) as scratch:
+        small = _shorten(plan, size, batches)
+        spawn = multiprocessing.get_context("spawn")
+        ours, theirs = spawn.Pipe(duplex=False)
+        process = spawn.Process(target=_child, args=(theirs, small, Path(scratch), dict(done), rehearsal, dict(host)))
+        process.start()
+        theirs.close()
+        watch = _Watch(plan, Path(scratch), process.pid or 0, observer)
+        try:
+            watch.follow(ours)
+        finally:
+            process.join(LAST_SECONDS if watch.ended else 0)
+            process.kill()
+            process.join()
+        if not watch.ended:
+            raise watch.died(process.exitcode or 0)
+        ratio = len(plan.task.train) / max(len(small.task.train), 1)
+        steps = {name: watch.cost(name, ratio) for name in watch.pieces if name != "bench"}
+        measuring = watch.cost("bench", 1.0) if plan.recipe.targets else None
+    if measuring is not None:
+        more = sum(_left_to_measure(item, plan) for item in watch.measurements)
+        memory = sum(item.peak_memory_bytes or 0 for item in watch.measurements)
+        measuring = Cost(measuring.seconds + more, memory)
+    return Rehearsed(steps, measuring, time.monotonic() - start)
+
+
+def _trainings(plan: Plan) -> list[TrainingConfig]:
+    """The trainings among the settings of all steps."""
+
+    def inside(value: Any) -> list[TrainingConfig]:
+        if isinstance(value, TrainingConfig):
+            return [value]
+        return [found for _, part in value if isinstance(part, Model) for found in inside(part)]
+
+    return [found for step in plan.steps for found in inside(step.config)]
+
+
+def _shorten(plan: Plan, size: int, batches: int) -> Plan:
+    """The plan on few rows, measured with few samples."""
+    task = plan.task
+    short: Any = replace(  # every task is a dataclass
+        task,  # type: ignore[type-var]
+        train=_representative(task, task.train, size, batches),
+        validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
+        test=_representative(task, task.test, MEASURED_ROWS // 4, 4),
+    )
+    bench = BenchSpec(warmup=min(2, plan.recipe.bench.warmup), rounds=1, samples=2)
+    return replace(plan, task=short, recipe=plan.recipe.model_copy(update={"bench": bench}))
+
+
+def _representative(task: Task, rows: Sequence[Any], size: int, groups: int) -> list[Any]:
+    """`groups` runs of `size` rows at even places of the order by length, the longest rows among them."""
+    if len(rows) <= size * groups:
+        return list(rows)
+    texts, pairs = task.texts(rows)
+    lengths = [len(text) + (len(pairs[row]) if pairs else 0) for row, text in enumerate(texts)]
+    order = sorted(range(len(rows)), key=lambda row: lengths[row])
+    ends = [len(rows) * (group + 1) // groups for group in range(groups)]
+    return [rows[row] for end in ends for row in order[end - size : end]]
+
+
+def _left_to_measure(found: Measurement, plan: Plan) -> float:
+    """Seconds that measuring a pair takes beyond what the rehearsal has measured of it."""
+    if found.status != "measured":
+        return 0.0
+    fixed, real, words = (
+        median(sample for turn in turns for sample in turn) / 1000
+        for turns in (found.samples_ms, found.real_samples_ms, found.tokenize_samples_ms)
+    )
+    spec = plan.recipe.bench
+    turn = SETTLE_SECONDS + spec.samples * (fixed + real + words)
+    calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / found.batch_size
+    return (spec.rounds - 1) * turn + calls * real + spec.warmup * fixed
+
+
+@dataclass
+class _Piece:
+    """One piece of a step's work, as its progress told it: (done, total, seconds since the step began)."""
+
+    told: list[tuple[int, int, float]] = field(default_factory=list)
+
+    def left(self, begin: float) -> float:
+        """Seconds that the rest of the whole run's units would take.
+
+        Args:
+            begin: when the piece began, where it told of its progress only once.
+        """
+        (first, _, at_first), (last, total, at_last) = self.told[0], self.told[-1]
+        # the first unit pays for what is done once: memory, kernels, caches
+        each = (at_last - at_first) / (last - first) if last > first else (at_first - begin) / max(first, 1)
+        return max(total - last, 0) * each
+
+
+class _Watch:
+    """What the parent learns of the rehearsing process, from its messages and from the outside."""
+
+    def __init__(self, plan: Plan, scratch: Path, pid: int, observer: Observer) -> None:
+        self.plan, self.scratch, self.observer = plan, scratch, observer
+        self.process = psutil.Process(pid)
+        self.pieces: dict[str, dict[str, _Piece]] = {}
+        self.facts: dict[str, dict[str, Any]] = {}
+        self.measurements: list[Measurement] = []
+        self.now = ""
+        self.ended = False
+        self._began: dict[str, float] = {}
+
+    def follow(self, messages: "Connection[Any, Any]") -> None:
+        """Listen until the process has said its last word.
+
+        Raises:
+            CompressError: that was that a step fails.
+        """
+        while not self.ended:
+            try:
+                heard = messages.recv() if messages.poll(LOOK_SECONDS) else None
+            except EOFError:
+                return
+            if heard is not None:
+                getattr(self, f"_{heard[0]}")(*heard[1:])
+            self._look()
+
+    def cost(self, name: str, ratio: float) -> Cost:
+        """What a step of the whole run would take.
+
+        Args:
+            ratio: training rows of the whole run by those of the rehearsal; by-products grow so.
+        """
+        facts = self.facts[name]
+        before, seconds = 0.0, facts["seconds"]
+        for piece in self.pieces[name].values():
+            seconds += piece.left(before) if name != "bench" else 0.0
+            before = piece.told[-1][2]
+        return Cost(
+            seconds=seconds,
+            memory_bytes=facts.get("memory_bytes", 0),
+            gpu_memory_bytes=facts.get("gpu_memory_bytes"),
+            artifact_bytes=facts.get("artifact_bytes", 0) + round(facts.get("byproduct_bytes", 0) * ratio),
+            scratch_bytes=facts.get("scratch_bytes", 0),
+        )
+
+    def died(self, code: int) -> CompressError:
+        """What it means that the process ended without a last word."""
+        lines = (self.scratch / "said.txt").read_text(errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "no message")[:300]
+        how = f"killed by signal {-code}{MEANINGS.get(-code, '')}" if code < 0 else f"exit code {code}: {last}"
+        where = next((step.where for step in self.plan.steps if step.name == self.now), None)
+        return CompressError(
+            f"the rehearsal of '{self.now or 'the plan'}' died ({how})",
+            where=where,
+            fix="lower batch_size or max_length, if it was memory",
+        )
+
+    def _look(self) -> None:
+        if not self.now:
+            return
+        facts = self.facts[self.now]
+        with suppress(psutil.Error):  # it may be gone; its last words say why
+            facts["memory_bytes"] = max(facts.get("memory_bytes", 0), self.process.memory_info().rss)
+
+    def _started(self, name: str, stage: str, at: float) -> None:
+        self.now = name
+        self.pieces[name], self.facts[name], self._began[name] = {}, {}, at
+        self.observer.step_started(name, stage)
+
+    def _progress(self, what: str, done: int, total: int, at: float) -> None:
+        told = self.pieces[self.now].setdefault(what, _Piece()).told
+        told.append((done, total, at - self._began[self.now]))
+        self.observer.progress(what, done, total)
+
+    def _done(self, name: str, stage: str, facts: Mapping[str, Any], at: float) -> None:
+        seconds = at - self._began[name]
+        self.facts[name] |= {**facts, "seconds": seconds}
+        self.observer.step_done(name, stage, seconds, True)
+
+    def _measured(self, measurements: list[Measurement]) -> None:
+        self.measurements = measurements
+
+    def _failed(self, is_input: bool, what: str, where: str | None, fix: str | None, trace: str) -> None:
+        logging.getLogger(__name__).error("%s", trace)
+        raise (InputError if is_input else CompressError)(what, where=where, fix=fix)
+
+    def _ended(self) -> None:
+        self.ended = True
+
+
+class _Store(Store):
+    """Knows how large the checkpoints were that the last artifact left behind: of each training, one."""
+
+    checkpoint_bytes = 0
+
+    def _commit(self, identity: Identity, output_format: str, out: Path, *more: Any) -> Artifact:
+        kept = (out.parent / "work").glob("*/checkpoint-*")
+        self.checkpoint_bytes = sum(folder_bytes(checkpoint) for checkpoint in kept)
+        return super()._commit(identity, output_format, out, *more)
+
+
+class _Teller:
+    """An observer that tells its parent."""
+
+    def __init__(self, messages: "Connection[Any, Any]", store: "_Store") -> None:
+        self.messages, self.store = messages, store
+        self._known: set[str] = set()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.messages.send(("progress", what, done, total, time.monotonic()))
+
+    def step_started(self, name: str, stage: str) -> None:
+        self.messages.send(("started", name, stage, time.monotonic()))
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        del seconds, made
+        at = time.monotonic()
+        new = {path for path in self.store.root.glob("*-*") if path.name not in self._known}
+        self._known |= {path.name for path in new}
+        own = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
+        facts = {
+            "artifact_bytes": own,
+            "byproduct_bytes": sum(folder_bytes(path) for path in new) - own,
+            "scratch_bytes": (KEPT + 1) * self.store.checkpoint_bytes,
+            "gpu_memory_bytes": _gpu_peak(),
+        }
+        self.messages.send(("done", name, stage, facts, at))
+
+    def warned(self, message: str) -> None:
+        pass  # of a store that is thrown away
+
+    def stopping(self) -> bool:
+        return False
+
+
+def _child(
+    messages: "Connection[Any, Any]",
+    plan: Plan,
+    scratch: Path,
+    done: Mapping[str, Artifact],
+    rehearsal: Rehearsal,
+    host: Mapping[str, Any],
+) -> None:
+    """Rehearse, and tell the parent; runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
+    with (scratch / "said.txt").open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    store = _Store(scratch / "store")
+    teller = _Teller(messages, store)
+    try:
+        artifacts, _ = make_steps(plan, store, host, teller, done=done, rehearsal=rehearsal)
+        if plan.recipe.targets:
+            teller.step_started("bench", "bench")
+            measured = measure_plan(plan, artifacts, scratch, host, teller.progress)
+            failed = next((item for item in measured.measurements if item.status == "failed"), None)
+            if failed is not None:
+                raise CompressError(f"measuring fails: {failed.reason}", where=f"target '{failed.target}'")
+            messages.send(("done", "bench", "bench", {}, time.monotonic()))
+            messages.send(("measured", measured.measurements))
+        messages.send(("ended",))
+    except CompressError as error:
+        trace = traceback.format_exc()
+        messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
+    except Exception as error:  # noqa: BLE001  its parent tells it
+        what = f"unexpected {type(error).__name__}: {error}"
+        fix = "this is probably a bug in compress; run.log holds its traceback"
+        messages.send(("failed", False, what, None, fix, traceback.format_exc()))
+
+
+def _gpu_peak() -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    peak = int(torch.cuda.max_memory_reserved())
+    torch.cuda.reset_peak_memory_stats()
+    return peak
