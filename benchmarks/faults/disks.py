@@ -1,0 +1,175 @@
+"""Disks that run full and stores that cannot be written, by small file systems in memory, or else by other means."""
+
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+
+from benchmarks.faults.no_space import OPENED
+from benchmarks.faults.small_run import NAME, Ended, command, run
+from benchmarks.faults.trials import Kept, Record, Workplace, run_trials
+from benchmarks.faults.verdict import RIGHT, finish, judge
+from compress.files import MANIFEST
+
+LARGE = "64m"
+NOBODY = 65534
+
+
+@cache
+def can_mount() -> bool:
+    """Whether this process may mount a file system."""
+    with TemporaryDirectory() as folder:
+        mounted = _mount(Path(folder), "1m") == 0
+        if mounted:
+            _unmount(Path(folder))
+    return mounted
+
+
+def _mount(folder: Path, size: str) -> int:
+    return _quietly("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
+
+
+def _remount(folder: Path, options: str) -> None:
+    if _quietly("mount", "-o", f"remount,{options}", str(folder)) != 0:
+        raise RuntimeError(f"cannot remount {folder} with {options}")
+
+
+def _unmount(folder: Path) -> None:
+    _quietly("umount", "-l", str(folder))
+
+
+def _quietly(*command: str) -> int:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A file system of its own at `folder`, for as long as the context lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if _mount(folder, size) != 0:
+        raise RuntimeError(f"cannot mount a file system at {folder}")
+    try:
+        yield
+    finally:
+        _unmount(folder)
+
+
+def full_disk_trials(count: int, place: Workplace, kept: Kept, seed: int = 1) -> list[Record]:
+    """Runs whose disk is full at one moment or another; every fourth has its temporary files there too."""
+    draw = random.Random(seed)
+    openings = 0 if can_mount() else _openings(place)
+    trials = []
+    for number in range(count):
+        share = (number + draw.random()) / count
+        if can_mount():
+            trials.append(partial(_full, number, share, place, number % 4 == 3))
+        else:
+            trials.append(partial(_refused, number, 1 + int(share * openings), place))
+    return run_trials("full disk", trials, kept)
+
+
+def _full(number: int, share: float, place: Workplace, temporary: bool) -> Record:
+    size = 8 + int(share * place.bytes_at_peak / 1024)
+    folder = place.folder / f"full-{number}"
+    runs = folder / "runs"
+    with small_disk(folder, f"{size}k"):
+        while True:
+            ended = run(command(place.recipe, runs), TMPDIR=str(folder) if temporary else gettempdir())
+            if ended.code != 0 or size < 16:
+                break
+            size = size * 4 // 5  # all fitted
+            shutil.rmtree(runs)
+            _remount(folder, f"size={size}k")
+        disturbed = judge(ended, runs, place)
+        _remount(folder, f"size={LARGE}")
+        record = {"size_kb": size, "temporary_files_too": temporary, "how": "small file system"}
+        return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk is full")
+
+
+def _injected(runs: Path, opening: int, place: Workplace) -> list[str]:
+    arguments = command(place.recipe, runs)[3:]
+    return [sys.executable, "-m", "benchmarks.faults.no_space", str(opening), str(runs), *arguments]
+
+
+def _openings(place: Workplace) -> int:
+    """How many files an undisturbed run opens for writing below its runs folder."""
+    ended = run(_injected(place.folder / "openings" / "runs", 10**9, place))
+    return int(ended.stdout.rpartition(OPENED)[2])
+
+
+def _refused(number: int, opening: int, place: Workplace) -> Record:
+    """Without the right to mount: the n-th opening of a file below the runs folder, and all later ones, are refused."""
+    runs = place.folder / f"full-{number}" / "runs"
+    shutil.rmtree(runs, ignore_errors=True)
+    ended = run(_injected(runs, opening, place))
+    names = "" if ended.code == 0 else "disk is full"
+    return finish({"opening": opening, "how": "refused opening"}, ended, runs, place, names=names)
+
+
+def read_only_trials(count: int, place: Workplace, kept: Kept, seed: int = 2) -> list[Record]:
+    """Runs on a store, or a whole runs folder, that cannot be written, with none, some or all of the steps done."""
+    draw = random.Random(seed)
+    made = sorted(
+        (path.parent for path in place.finished.glob(f"store/*-*/{MANIFEST}")),
+        key=lambda path: (path / MANIFEST).stat().st_mtime_ns,
+    )
+    trials = []
+    for number in range(count):
+        done = len(made) if number % 4 < 2 else draw.randrange(len(made))
+        trials.append(partial(_read_only, number, [path.name for path in made[:done]], number % 2 == 0, place))
+    return run_trials("read-only", trials, kept)
+
+
+def _read_only(number: int, done: list[str], whole: bool, place: Workplace) -> Record:
+    """Run where `done` stands in the store.
+
+    Args:
+        whole: the whole runs folder is read-only, and not the store alone.
+    """
+    runs = place.folder / f"read-only-{number}" / "runs"
+    closed = runs if whole else runs / "store"
+    record = {"done": done, "closed": "runs" if whole else "store"}
+
+    def fill() -> None:
+        all_done = len(done) == len(list(place.finished.glob(f"store/*-*/{MANIFEST}")))
+        (runs / "store").mkdir(parents=True, exist_ok=True)
+        if all_done:
+            shutil.copytree(place.finished / NAME, runs / NAME, symlinks=True, dirs_exist_ok=True)
+        for name in done:
+            shutil.copytree(place.finished / "store" / name, runs / "store" / name)
+
+    if can_mount():
+        with small_disk(closed, LARGE):
+            fill()
+            _remount(closed, "ro")
+            ended = run(command(place.recipe, runs))
+            disturbed = judge(ended, runs, place)
+            _remount(closed, "rw")
+            return finish(record, ended, runs, place, names="" if disturbed == RIGHT else str(closed))
+    fill()
+    ended = _as_nobody_may_write(closed, command(place.recipe, runs))
+    return finish(record, ended, runs, place, names="" if ended.code == 0 else str(closed))
+
+
+def _as_nobody_may_write(closed: Path, arguments: list[str]) -> Ended:
+    """Run while nobody may write below `closed`: as another user if this one may do all."""
+    folders = [closed, *(path for path in closed.rglob("*") if path.is_dir() and not path.is_symlink())]
+    modes = {path: path.stat().st_mode for path in folders}
+    for path in folders:
+        path.chmod(0o555)
+    try:
+        if os.geteuid() == 0:
+            arguments = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *arguments]
+        return run(arguments, HOME=str(closed))
+    finally:
+        for path, mode in modes.items():
+            path.chmod(mode)
