@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 
 MANIFEST = "manifest.json"
 """Name of the file that says what a stored folder is; it stands beside what ships."""
@@ -23,6 +23,8 @@ FULL_BYTES = 65536
 """A disk with less space than that left is full: a library's last block did not fit."""
 WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")
 """Endings of large files that nobody edits by hand: read-only in the store, and shared by hard links."""
+MAX_JSON_BYTES = 64 * 2**20
+"""Of a model's config.json or index; the largest known ones have some megabytes."""
 _FICLONE = 0x40049409
 """Linux's request for a copy that shares its blocks with the original until one of them is written to."""
 
@@ -46,6 +48,28 @@ def folder_files(folder: Path) -> list[str]:
         for path in folder.rglob("*")
         if path.is_file() and path != folder / MANIFEST
     )
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in one of the small files of a model's folder.
+
+    Raises:
+        InputError: it is too large, nested too deep, not JSON, or no object.
+    """
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise InputError(
+                f"the model's {path.name} has {path.stat().st_size:,} bytes; at most {MAX_JSON_BYTES:,} are read",
+                where=str(path),
+                fix="check the file",
+            )
+        found = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(found, ensure_ascii=False).encode()  # a \u escape may be half of a character
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"the model's {path.name} cannot be read", where=str(path), fix="check the file") from error
+    if not isinstance(found, dict):
+        raise InputError(f"the model's {path.name} is not an object", where=str(path), fix="check the file")
+    return found
 
 
 def foreign_entries(folder: Path, known: Container[str]) -> list[str]:

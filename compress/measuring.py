@@ -19,6 +19,7 @@ from compress.errors import InputError
 from compress.files import fingerprint, write_text
 from compress.measurement import Conditions, Measured, Measurement
 from compress.models.architectures import labels_of, positions_of, read_config
+from compress.models.folder import check_folder
 from compress.plan import Plan, format_of
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.files import read_report
@@ -206,11 +207,13 @@ def bench_folders(
         goal: its largest drop is the margin up to which a model is no worse.
 
     Raises:
-        InputError: a folder is no model, or no model has the data's labels.
+        InputError: a folder is no model, or one whose files cannot be trusted, or no model has the data's labels.
     """
     origin = Origin()
     sources = Sources()
     found = [sources.model(str(folder), origin.path) for folder in folders]
+    for item in found:
+        check_folder(item.path)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
@@ -259,7 +262,10 @@ def formats_of(folders: Sequence[Path]) -> list[str]:
         InputError: a folder is no model.
     """
     sources = Sources()
-    return [format_of(sources.model(str(folder), Origin().path).path) for folder in folders]
+    paths = [sources.model(str(folder), Origin().path).path for folder in folders]
+    for path in paths:
+        check_folder(path)
+    return [format_of(path) for path in paths]
 
 
 def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:

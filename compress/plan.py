@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from compress import stages
-from compress.data.sources import Sources, Used
+from compress.data.sources import MODEL_FILES, Fetched, Sources, Used
 from compress.errors import InputError, did_you_mean
-from compress.files import fingerprint
+from compress.files import file_sha256, fingerprint
 from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
+from compress.models.folder import check_folder
+from compress.models.tokenizer import load_tokenizer
 from compress.recipe import Recipe, Step, Target
 from compress.stages import Stage, StageConfig
 from compress.store import Artifact, Identity
@@ -230,7 +233,7 @@ class _Planner:
                     fix=did_you_mean(value, [step.name for step in self.planned]),
                 ) from error
             raise
-        return Artifact(fetched.path, fingerprint(fetched.key), format_of(fetched.path))
+        return outside_artifact(fetched)
 
     def _check_input(self, step: Step, stage: Stage, role: str, value: "str | Artifact", where: str) -> None:
         wanted = stage.inputs[role].format
@@ -333,12 +336,39 @@ class _Planner:
         return name
 
 
+def outside_artifact(fetched: Fetched) -> Artifact:
+    """A model from outside, once its files are checked; all that is read of it counts in the key.
+
+    Raises:
+        InputError: a file is damaged, leads out of the folder, or says what no model has.
+    """
+    beside = check_folder(fetched.path)
+    load_tokenizer(fetched.path).encode(["a"], None, 8)  # some files are found to be damaged only when used
+    uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
+    hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
+    key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
+    return Artifact(fetched.path, key, format_of(fetched.path))
+
+
 def format_of(folder: Path) -> str:
-    """Format of a model folder that came from outside."""
+    """Format of a model folder that came from outside.
+
+    Raises:
+        InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
+    """
     if any(folder.glob("*.onnx")):
         return "onnx"
-    method = (read_config(folder).get("quantization_config") or {}).get("quant_method")
-    return "torch_bnb" if method == "bitsandbytes" else "torch"
+    quantized = read_config(folder).get("quantization_config")
+    if not quantized:
+        return "torch"
+    method = quantized.get("quant_method")
+    if method != "bitsandbytes":
+        raise InputError(
+            f"the model's weights are quantized by {method!r:.60}, which is not known here",
+            where=str(folder / "config.json"),
+            fix="take the float model that it was made from; of quantized torch weights, only bitsandbytes' are read",
+        )
+    return "torch_bnb"
 
 
 def _format_fix(wanted: str, has: str, reader: str, giver: str) -> str:

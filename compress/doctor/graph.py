@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
@@ -29,6 +28,7 @@ from compress.doctor.examined import (
 from compress.doctor.executed import Node, Subject, read_events
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
+from compress.models.onnx_graph import check_external_data, read_graph
 from compress.runtimes.onnxruntime import model_path
 
 OPERATOR_SECONDS = 0.1
@@ -44,6 +44,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
         InputError: it is no ONNX file, or does not run on what it is given.
     """
     path = Path(job.file) if job.file else model_path(Path(job.folder))
+    external = check_external_data(path)
     model = read_graph(path)
     progress(WHAT, 1, STEPS)
     session = partial(_session, path)
@@ -78,7 +79,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
         row_tokens=job.row_tokens,
         typical=None if short is None else (short, timed[-1]),
         cuda=_on_cuda(path, batch),
-        external={name: (path.parent / name).stat().st_size for name in external_names(model)},
+        external={name: (path.parent / name).stat().st_size for name in external},
     )
     findings = diagnose(subject)
     progress(WHAT, STEPS, STEPS)
@@ -95,28 +96,6 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
         },
     }
     return Examined(facts, findings)
-
-
-def read_graph(path: Path) -> Any:
-    """An ONNX model without the weights that stand in other files.
-
-    Raises:
-        InputError: it is not ONNX, or is cut off.
-    """
-    try:
-        model = onnx.load(str(path), load_external_data=False)
-    except Exception as error:  # protobuf and onnx raise classes without a common base
-        raise _unreadable(path, error) from error
-    if not model.graph.node:
-        raise InputError("the ONNX file holds no graph", where=str(path), fix="export it again, or copy it whole")
-    lost = [name for name in external_names(model) if not (path.parent / name).is_file()]
-    if lost:
-        raise InputError(
-            f"the graph's weights stand in '{lost[0]}', which is not there",
-            where=str(path),
-            fix="copy that file beside the graph, or export it again",
-        )
-    return model
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:
@@ -202,13 +181,6 @@ def time_operator(threads: int, op: str, shape: tuple[int, int, int], heads: int
     session = onnx_session(graph, threads, as_written=True)
     batch = {name: np.random.default_rng(0).standard_normal(shape, np.float32) for name in names}
     return best_seconds(lambda: session.run(None, batch), OPERATOR_SECONDS) * 1e6
-
-
-def external_names(model: Any) -> list[str]:
-    """The files beside the graph that hold its weights."""
-    return sorted(
-        {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
-    )
 
 
 def _on_cuda(path: Path, batch: Mapping[str, Any]) -> list[Node] | None:

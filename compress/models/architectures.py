@@ -3,16 +3,19 @@
 A family is added by adding a row to `ARCHITECTURES`. What is not in the table is refused, never guessed.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
+from compress.files import read_object
 
 SHAPES_KEY = "compress_shapes"
 """Key of config.json under which a model keeps layer shapes that its own configuration cannot say."""
+MAX_LAYERS = 10_000
+MAX_SIZE = 100_000_000
+"""Of a width or a table; what is larger is damage, and would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +129,23 @@ def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape | None:
-    """The sizes that a config.json says, or None for a family that is not in the table."""
+    """The sizes that a config.json says, or None for a family that is not in the table.
+
+    Raises:
+        InputError: it does not say all of them.
+    """
     model_type = str(config.get("model_type", ""))
     architecture = ARCHITECTURES.get(model_type)
     if architecture is None:
         return None
-    layers, hidden, heads, neurons = (
-        int(config[field])
-        for field in (
-            architecture.layers_field,
-            architecture.hidden_field,
-            architecture.heads_field,
-            architecture.intermediate_field,
+    fields = _size_fields(architecture)
+    lacking = [field for field in fields if field not in config]
+    if lacking:
+        raise InputError(
+            f"the model's config.json has no '{lacking[0]}', which a {model_type} model needs",
+            fix="take the whole config.json that belongs to the weights",
         )
-    )
+    layers, hidden, heads, neurons = (int(config[field]) for field in fields)
     own = config.get(SHAPES_KEY) or {}
     return Shape(
         model_type=model_type,
@@ -148,6 +154,16 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
         head_size=hidden // heads,
         heads=tuple(own.get("heads", [heads] * layers)),
         neurons=tuple(own.get("neurons", [neurons] * layers)),
+    )
+
+
+def _size_fields(architecture: Architecture) -> tuple[str, str, str, str]:
+    """Names of the numbers of layers, channels, heads and neurons."""
+    return (
+        architecture.layers_field,
+        architecture.hidden_field,
+        architecture.heads_field,
+        architecture.intermediate_field,
     )
 
 
@@ -166,16 +182,83 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The content of a model folder's config.json.
 
     Raises:
-        InputError: it cannot be read, or is not an object.
+        InputError: it cannot be read, is not an object, says a size that no model has, or asks for foreign code.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError("the model's config.json cannot be read", where=str(path), fix="check the file") from error
-    if not isinstance(config, dict):
-        raise InputError("the model's config.json is not an object", where=str(path), fix="check the file")
+    config = read_object(path)
+    problem = _sizes_problem(config) or _names_problem(config) or _code_problem(config)
+    if problem is not None:
+        raise InputError(
+            f"the model's config.json says {problem}",
+            where=str(path),
+            fix="take the config.json that belongs to the weights",
+        )
     return config
+
+
+def _sizes_problem(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with the sizes that this tool reads, or None."""
+    architecture = ARCHITECTURES.get(str(config.get("model_type")))
+    fields = _size_fields(architecture) if architecture else ()
+    layers_field, hidden_field, heads_field, _ = fields or ("",) * 4
+    for field in (*fields, "vocab_size", "max_position_embeddings"):
+        most = MAX_LAYERS if field == layers_field else MAX_SIZE
+        if config.get(field) is not None and not _is_size(config[field], most):
+            return f"{field}: {config[field]!r:.60}, which is no whole number from 1 to {most:,}"
+    hidden, heads = config.get(hidden_field), config.get(heads_field)
+    if hidden and heads and hidden % heads:
+        return f"{hidden_field}: {hidden}, which {heads} heads do not divide"
+    shapes = config.get(SHAPES_KEY)
+    if shapes is None:
+        return None
+    layers = config.get(layers_field)
+    for name in ("heads", "neurons"):
+        sizes = shapes.get(name, []) if isinstance(shapes, dict) else None
+        if not isinstance(sizes, list) or not all(_is_size(size, MAX_SIZE) for size in sizes):
+            return f"{SHAPES_KEY}: {shapes!r:.60}, which are no lists of sizes"
+        if name in shapes and len(sizes) != layers:
+            return f"{SHAPES_KEY}.{name} of {len(sizes)} layers, where the model has {layers}"
+    return None
+
+
+def _is_size(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _names_problem(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with the names of classes and of kinds, or None."""
+    named = config.get("id2label")
+    if named is not None:
+        if not isinstance(named, dict) or not all(key.isascii() and key.isdigit() and len(key) < 10 for key in named):
+            return f"id2label: {named!r:.60}, which is no map of numbers to names"
+        if sorted(map(int, named)) != list(range(len(named))):
+            return f"id2label: {named!r:.60}, whose numbers are not 0, 1, 2 and so on"
+        if not all(isinstance(name, str | int | float) for name in named.values()):
+            return f"id2label: {named!r:.60}, where a name is no text"
+    for key, kind, needed in (
+        ("model_type", str, "text"),
+        ("architectures", list, "a list of names"),
+        ("quantization_config", dict, "an object"),
+    ):
+        value = config.get(key)
+        if value is not None and not isinstance(value, kind):
+            return f"{key}: {value!r:.60}, which is not {needed}"
+    if not all(isinstance(name, str) for name in config.get("architectures") or ()):
+        return f"architectures: {config['architectures']!r:.60}, which is not a list of names"
+    return None
+
+
+def _code_problem(config: Mapping[str, Any]) -> str | None:
+    """What would make transformers fetch code, or unpickle weights, without asking; None if there is nothing."""
+    weights = config.get("transformers_weights")
+    if weights is not None:
+        return f"transformers_weights: {weights!r:.60}, a file that is read instead of model.safetensors"
+    for key, value in config.items():
+        if key.endswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
+            return f"{key}: {value!r:.60}, compiled code that would be fetched from the hub and run"
+        if isinstance(value, dict) and (problem := _code_problem(value)):
+            return f"in {key} {problem}"
+    return None
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:

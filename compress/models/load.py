@@ -16,6 +16,7 @@ from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
 from compress.models.architectures import SHAPES_KEY, read_config, write_shape
+from compress.models.folder import check_weights
 from compress.models.reshape import model_shape, reshaped_class
 
 
@@ -42,6 +43,7 @@ def load_model(
         InputError: the folder cannot be loaded as that class, or lacks weights while `labels` is left out.
     """
     config = read_config(folder)
+    check_weights(folder)
     arguments: dict[str, Any] = {
         "dtype": torch.float32,
         "use_safetensors": True,
@@ -62,7 +64,9 @@ def load_model(
             own = transformers.AutoConfig.for_model(**config)
             loader = reshaped_class(loader._model_mapping[type(own)], config)
         model, found = loader.from_pretrained(folder, output_loading_info=True, **arguments)
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # a config.json of odd values makes the libraries raise anything
         raise InputError(
             f"cannot load the model for {hub_task}: {_first_line(error)}",
             where=str(folder),
@@ -84,20 +88,23 @@ def load(folder: str | Path) -> Any:
     """
     path = Path(folder)
     config = read_config(path)
+    check_weights(path)
     name = next(iter(config.get("architectures") or []), "")
-    base = getattr(transformers, name, None)
-    if base is None:
+    base: Any = getattr(transformers, name, None)
+    if not (isinstance(base, type) and issubclass(base, transformers.PreTrainedModel)):
         raise InputError(
             f"config.json names the class '{name}', which transformers does not have",
             where=str(path),
             fix="give the folder of a torch model",
         )
-    loader = reshaped_class(base, config) if SHAPES_KEY in config else base
     try:
+        loader: Any = reshaped_class(base, config) if SHAPES_KEY in config else base
         model, found = loader.from_pretrained(
             path, output_loading_info=True, use_safetensors=True, local_files_only=True
         )
-    except (ValueError, OSError, KeyError, RuntimeError) as error:
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # as above
         raise InputError(
             f"cannot load the model as {name}: {_first_line(error)}",
             where=str(path),
@@ -129,6 +136,8 @@ def _check_weights(model: Any, found: Mapping[str, Any], folder: Path, *, makes_
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].endswith(":"):
+        lines[0] = f"{lines[0]} {lines[1]}"
     return lines[0][:300] if lines else type(error).__name__
 
 

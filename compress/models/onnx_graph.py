@@ -1,6 +1,8 @@
 """What an ONNX graph holds, and the rewriting that stages share."""
 
-from pathlib import Path
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compress.errors import InputError
+from compress.files import stays_home
 
 QUANTIZED = (
     "MatMulInteger",
@@ -18,6 +21,99 @@ QUANTIZED = (
     "MatMulNBits",
     "GatherBlockQuantized",
 )
+
+
+def read_graph(path: Path) -> onnx.ModelProto:
+    """An ONNX model without the weights that stand in other files.
+
+    Raises:
+        InputError: it is not ONNX, or is cut off.
+    """
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception as error:  # protobuf and onnx raise classes without a common base
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(
+            f"not a readable ONNX file ({path.stat().st_size:,} bytes): {first[:200]}",
+            where=str(path),
+            fix="export it again, or copy it whole",
+        ) from error
+    if not model.graph.node:
+        raise InputError("the ONNX file holds no graph", where=str(path), fix="export it again, or copy it whole")
+    return model
+
+
+def check_external_data(path: Path) -> list[str]:
+    """Refuse a graph that reads anything but plain files of its own folder.
+
+    A tensor may keep its numbers in another file, wherever in the model it stands: in the graph, a subgraph, a node's
+    attribute or a function. That file must lie in the folder or below it, and hold the bytes that the tensor names. It
+    may be a link only as in the Hugging Face hub's cache.
+
+    Returns:
+        Relative paths of the files that it reads.
+
+    Raises:
+        InputError: it is not ONNX, leads out of its folder, names bytes that are not there, or holds a compiled engine.
+    """
+    model = read_graph(path)
+    found: set[str] = set()
+    for message in _messages(model):
+        if isinstance(message, onnx.NodeProto) and message.op_type == "EPContext":
+            raise InputError(
+                "the graph holds a compiled engine (EPContext), which is code",
+                where=str(path),
+                fix="take the graph that the engine was made from",
+            )
+        if isinstance(message, onnx.TensorProto) and message.external_data:
+            said = {entry.key: entry.value for entry in message.external_data}
+            location = said.get("location", "")
+            problem = _location_problem(location, path.parent) or _range_problem(said, path.parent / location)
+            if problem is None and len(said) == len(message.external_data):
+                found.add(PurePosixPath(location).as_posix())
+                continue
+            raise InputError(
+                f"the graph's weights stand in '{location[:200]}', {problem or 'or elsewhere: that is said twice'}",
+                where=str(path),
+                fix="copy the graph with the weight files that belong to it, or export it again",
+            )
+    return sorted(found)
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """A protobuf message and all below it; what keeps numbers has none below it."""
+    yield message
+    if isinstance(message, onnx.TensorProto):
+        return
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for item in (value,) if hasattr(value, "ListFields") else value:
+                yield from _messages(item)
+
+
+def _location_problem(location: str, folder: Path) -> str | None:
+    """Why a file that a graph names cannot be read from its folder, or None."""
+    name = PurePosixPath(location)
+    if not location or name.is_absolute() or ".." in name.parts or set(location) & set("\\:\0"):
+        return "outside of the model's folder"
+    file = folder / name
+    home, place = (Path(os.path.realpath(path)) for path in (folder, file.parent))
+    if not place.is_relative_to(home) or not stays_home(file):
+        return "a link that leads out of the model's folder"
+    return None if file.is_file() else "which is not there"
+
+
+def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
+    """Why a tensor's bytes cannot be those of the file, or None."""
+    size = file.stat().st_size
+    try:
+        offset = int(said.get("offset") or 0)
+        length = int(said.get("length") or max(0, size - offset))
+    except ValueError:
+        return "at a place that is no number"
+    if offset < 0 or length < 0 or offset + length > size:
+        return f"from byte {offset:,} to {offset + length:,}, where the file has {size:,}"
+    return None
 
 
 def read_float_graph(path: Path) -> onnx.ModelProto:

@@ -4,7 +4,6 @@ It reads `tokenizer.json` with the `tokenizers` library alone, so that a process
 imports neither torch nor transformers.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
+from compress.files import read_object
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -26,24 +26,40 @@ class Tokenizer:
     Attributes:
         fast: the library's tokenizer, without padding.
         pad_id: the id that fills rows up to the batch's length.
+        path: the file that it was read from.
     """
 
     fast: FastTokenizer
     pad_id: int
+    path: Path
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str | None] | None, max_length: int
     ) -> list[dict[str, list[int]]]:
-        """Token ids, masks and segment ids of each text, cut to `max_length` tokens, not padded."""
-        self.fast.enable_truncation(max_length)
+        """Token ids, masks and segment ids of each text, cut to `max_length` tokens, not padded.
+
+        Raises:
+            InputError: the tokenizer's file is such that it cannot.
+        """
         rows = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        try:
+            self.fast.enable_truncation(max_length)
+            encodings = self.fast.encode_batch(rows)
+        except BaseException as error:
+            if not _is_the_librarys(error):
+                raise
+            raise InputError(
+                f"the tokenizer cannot encode texts: {error}",
+                where=str(self.path),
+                fix="take the tokenizer.json that belongs to the model",
+            ) from error
         return [
             {
                 "input_ids": encoding.ids,
                 "attention_mask": encoding.attention_mask,
                 "token_type_ids": encoding.type_ids,
             }
-            for encoding in self.fast.encode_batch(rows)
+            for encoding in encodings
         ]
 
     def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
@@ -70,7 +86,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder.
 
     Raises:
-        InputError: the folder has no tokenizer.json, or it cannot be read.
+        InputError: the folder has no tokenizer.json, or it or tokenizer_config.json cannot be read.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -81,10 +97,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     try:
         fast = FastTokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
+    except BaseException as error:
+        if not _is_the_librarys(error):
+            raise
         raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
     fast.no_padding()
-    return Tokenizer(fast, _pad_id(folder, fast))
+    return Tokenizer(fast, _pad_id(folder, fast), path)
+
+
+def _is_the_librarys(error: BaseException) -> bool:
+    """True for what the tokenizers library raises of a file that it cannot use: plain Exception, or a panic of Rust."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
@@ -96,7 +119,7 @@ def copy_tokenizer(source: Path, target: Path) -> None:
 
 def _pad_id(folder: Path, fast: FastTokenizer) -> int:
     config = folder / "tokenizer_config.json"
-    token = json.loads(config.read_text(encoding="utf-8")).get("pad_token") if config.is_file() else None
+    token = read_object(config).get("pad_token") if config.is_file() else None
     name = token.get("content") if isinstance(token, dict) else token
-    known = [fast.token_to_id(candidate) for candidate in (name, "[PAD]", "<pad>") if candidate]
+    known = [fast.token_to_id(candidate) for candidate in (name, "[PAD]", "<pad>") if isinstance(candidate, str)]
     return next((number for number in known if number is not None), 0)

@@ -18,8 +18,9 @@ from compress.doctor.diagnosis import by_cost, diagnose, padding_waste, slow_thr
 from compress.doctor.examination import examine, row_tokens
 from compress.doctor.examined import Examination, interleaved
 from compress.doctor.executed import Node, Product, Subject, read_events, unfused_attention
-from compress.doctor.graph import external_names, time_operator
+from compress.doctor.graph import time_operator
 from compress.errors import CompressError, InputError
+from compress.models.onnx_graph import check_external_data
 from compress.stages import export_onnx
 from tests.chain import Chain
 
@@ -448,7 +449,7 @@ def test_old_graphs_and_weights_that_can_be_fed_are_found(subject):
 def test_weights_in_a_file_of_their_own_are_told(subject, tmp_path):
     path = tmp_path / "big.onnx"
     onnx.save(two_layers(), path, save_as_external_data=True, location="big.data", size_threshold=0)
-    assert external_names(onnx.load(path, load_external_data=False)) == ["big.data"]
+    assert check_external_data(path) == ["big.data"]
     found = diagnosis.external_data(subject(two_layers(), external={"big.data": 49_152_000}))
     assert found is not None
     assert found.evidence.startswith("big.data (49.2 MB)")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,3 +85,39 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match=r"tokenizer\.json cannot be read"):
         load_tokenizer(tmp_path)
+
+
+def edited(folder: Path, out: Path, edit: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of a tokenizer whose file says something else."""
+    copy_tokenizer(folder, out)
+    written = json.loads((out / "tokenizer.json").read_text())
+    edit(written)
+    (out / "tokenizer.json").write_text(json.dumps(written))
+    return out
+
+
+def forget_unknown(written: dict[str, Any]) -> None:
+    del written["model"]["vocab"]["[UNK]"]
+
+
+def rename_special(written: dict[str, Any]) -> None:
+    written["post_processor"]["single"][0]["SpecialToken"]["id"] = "none"  # the library panics, in Rust's words
+
+
+@pytest.mark.parametrize("edit", [forget_unknown, rename_special])
+def test_a_tokenizer_that_fails_when_used_is_one_clear_error(
+    make_model: Callable[..., Path], tmp_path: Path, edit: Callable[[dict[str, Any]], None]
+) -> None:
+    tokenizer = load_tokenizer(edited(make_model("bert"), tmp_path, edit))
+    with pytest.raises(InputError, match="the tokenizer cannot encode texts: ") as caught:
+        tokenizer.encode(["東"], None, 8)
+    assert caught.value.where == str(tmp_path / "tokenizer.json")
+
+
+@pytest.mark.parametrize("token", [["[PAD]"], 3, {"content": {}}, None, "none"])
+def test_a_padding_token_that_is_none_gives_way_to_the_known_one(
+    make_model: Callable[..., Path], tmp_path: Path, token: Any
+) -> None:
+    copy_tokenizer(make_model("bert"), tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"pad_token": token}))
+    assert load_tokenizer(tmp_path).pad_id == 0

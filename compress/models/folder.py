@@ -1,0 +1,96 @@
+"""What a model's folder from outside may hold: files of its own, safetensors that are whole, graphs that stay inside.
+
+Everything in it is data. Nothing is unpickled, no code is run, no link is followed out of the folder (but into the
+blobs of the Hugging Face hub's cache, which is made of such links).
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from compress.errors import InputError
+from compress.files import read_object, stays_home
+
+READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data", "*.py")
+INDEX = ".safetensors.index.json"
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
+
+    Returns:
+        Relative paths of the files that its ONNX graphs read beside themselves.
+
+    Raises:
+        InputError: with the first file that is wrong.
+    """
+    check_weights(folder)
+    graphs = sorted(folder.glob("*.onnx"))
+    if not graphs:
+        return []
+    from compress.models.onnx_graph import check_external_data
+
+    return sorted({name for graph in graphs for name in check_external_data(graph)})
+
+
+def check_weights(folder: Path) -> None:
+    """Refuse links out of the folder, damaged safetensors, and an index that names anything but safetensors beside it.
+
+    Only the safetensors' headers are read.
+
+    Raises:
+        InputError: with the first file that is wrong.
+    """
+    for file in _files(folder):
+        if not stays_home(file):
+            raise InputError(
+                f"'{file.name}' is a link that leads out of the model's folder",
+                where=str(file),
+                fix="put the file itself there, if you trust it",
+            )
+        if not file.is_file():
+            raise InputError(f"'{file.name}' is no plain file", where=str(file), fix="put the file itself there")
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            "the folder holds an adapter, which is no model of its own",
+            where=str(folder),
+            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
+        )
+    for index in sorted(folder.glob(f"*{INDEX}")):
+        _check_index(index)
+    for file in sorted(folder.glob("*.safetensors")):
+        _check_safetensors(file)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for pattern in READ:
+        yield from sorted(folder.glob(pattern))
+
+
+def _check_index(path: Path) -> None:
+    """Shards stand beside their index, and end as safetensors do: others would be unpickled."""
+    shards = read_object(path).get("weight_map")
+    if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+        raise InputError(
+            f"'{path.name}' has no map of weights to files", where=str(path), fix="save the model again as safetensors"
+        )
+    for name in sorted(set(shards.values())):
+        if "/" in name or "\\" in name or not name.endswith(".safetensors") or not (path.parent / name).is_file():
+            raise InputError(
+                f"'{path.name}' names '{name[:200]}', which is no safetensors file beside it",
+                where=str(path),
+                fix="save the model again as safetensors, and copy all its files",
+            )
+
+
+def _check_safetensors(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise InputError(
+            f"'{path.name}' is damaged or cut off ({path.stat().st_size:,} bytes): {error}",
+            where=str(path),
+            fix="copy or download it again; a file of Git LFS must be pulled first",
+        ) from error
