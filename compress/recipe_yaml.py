@@ -141,6 +141,12 @@ def _told(name: str) -> Iterator[None]:
         raise InputError(
             f"cannot read the YAML: {error}", where=name, fix="write the value as plain text in quotes"
         ) from error
+    except (AttributeError, LookupError) as error:  # what PyYAML's own constructors stumble over
+        raise InputError(
+            "cannot read the YAML: a value does not fit its tag",
+            where=name,
+            fix="leave out tags such as !!int, !!bool and !!timestamp",
+        ) from error
 
 
 def _too_deep(what: str, name: str) -> InputError:

@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = asked.scratch or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
         found = _disturb(parts, folder, asked.count, fast=asked.fast)
+        if asked.scratch is not None:
+            (folder / "found.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     summary = summarise(found)
     print(json.dumps(summary, indent=1))
     whole = not asked.fast and asked.only is None and asked.count is None

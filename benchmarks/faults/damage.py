@@ -40,7 +40,7 @@ def damage_trials(kind: str, count: int, place: Workplace, kept: Kept, seed: int
     """Damage one stored file after the other, each in a copy of its own; half of them files of checkpoints."""
     draw = random.Random(f"{seed} {kind}")
     finished = [(place.finished, path) for path in _files(place.finished, "store/*-*/*")]
-    halfway = [kill_in_training(place, step) for step in TRAINED]
+    halfway = [kill_in_training(place, step) for step in TRAINED[: count // 2]]
     kept_by_training = [
         (runs, path) for runs in halfway for path in _files(runs, "store/scratch/*/work/*/checkpoint-*/*")
     ]

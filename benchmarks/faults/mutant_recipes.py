@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 Draw = st.DrawFn
 Item = TypeVar("Item")
-STRUCTURAL_TAGS = ("!!python/object/apply:os.system", "!!binary", "!!set", "!!omap", "!!timestamp", "!!float", "!!str")
+TAGS = (
+    *("!!python/object/apply:os.system", "!!binary", "!!set", "!!omap", "!!timestamp", "!!float", "!!int", "!!bool"),
+    *("!!str", "!!null", "!!merge", "!mine"),
+)
 WORDS = (
     *("-1", "0", "1", "3.5", "1e400", "-1e400", "1e-400", "1.0e-3", ".nan", ".inf", "-.inf", "0x10", "0o17", "1:30"),
     *("99999999999999999999999999", "-99999999999999999999999999", "1_000", "true", "no", "null", "~", "''", "' '"),
@@ -209,7 +212,7 @@ def _nest(draw: Draw, root: yaml.Node) -> str:
 def _tag(draw: Draw, root: yaml.Node) -> str:
     slot = _slot(draw, root)
     value = slot[0][slot[1]][1]
-    tag = draw(st.sampled_from(STRUCTURAL_TAGS)).replace("!!", "tag:yaml.org,2002:")
+    tag = draw(st.sampled_from(TAGS)).replace("!!", "tag:yaml.org,2002:")
     _put(slot, type(value)(tag, value.value))
     return f"{slot[2]}: {tag.rpartition(':')[2]}"
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,8 @@ def mutant_trials(recipes: int, files: int, folder: Path) -> list[Record]:
             _data_trial(number, mutant, folder, options, ROWS)
             for number, mutant in enumerate(_examples(data_mutants(), files))
         ]
+    for outcome, times in Counter(record["outcome"].partition(":")[0] for record in records).most_common():
+        print(f"  {times:>4} mutants {outcome}", flush=True)
     return records
 
 
