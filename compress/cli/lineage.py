@@ -132,6 +132,9 @@ def _add_measuring(root: Any, found: "Lineage", measured: "Measurements") -> Non
 
 
 def _add_data(root: Any, found: "Lineage", data: "Data") -> None:
+    if not data.train_rows + data.test_rows:
+        root.add(_line(("no rows were read", "")))
+        return
     branch = root.add(_line((f"data: {data.task}, {len(data.labels)} labels", "")))
     rows = f"{data.train_rows:,} training and {data.validation_rows:,} validation rows  "
     branch.add(_line((rows, ""), (data.train_key[:SHORT], "dim")))
@@ -177,7 +180,7 @@ def _source_line(role: str, source: "Source") -> Any:
     shas = list(source.files.values())
     key = shas[0] if len(shas) == 1 else source.key.partition(":")[2] or source.key
     shown = f"  {key[:SHORT]}" if source.is_local or shas else ""
-    return _line((f"{role}: ", "dim"), (said, ""), (f"{pinned}{shown}", "dim"))
+    return _line((said, ""), (f"  {role}{pinned}{shown}", "dim"))  # a long one is folded where it stands
 
 
 def _line(*parts: tuple[str, str]) -> Any:

@@ -37,6 +37,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     data = lineage.data
     assert data is not None
     tables = [source for source in lineage.sources if source.kind == "table"]
+    results = _results(lineage, data, tables)
     front = ModelCardData(
         library_name=_library(lineage.final, folder),
         pipeline_tag=data.hub_task,
@@ -44,8 +45,8 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         datasets=[*dict.fromkeys(name for source in tables if (name := hub_name(source.pinned)))] or None,
         metrics=[METRIC_IDS.get(data.metric, data.metric)] if lineage.measured else None,
         tags=_tags(lineage),
-        model_name=lineage.name,
-        eval_results=_results(lineage, data, tables) or None,
+        model_name=lineage.name if results else None,
+        eval_results=results or None,
     )
     parts = (
         _opening(lineage, data, folder, base_models),
@@ -158,7 +159,8 @@ def _making(lineage: Lineage) -> list[str]:
             for name, value in written.get(step.name, {}).items()
             if name not in {"name", "stage", *step.inputs}
         }
-        told = ", ".join(f"{name}: {value}" for name, value in settings.items()) or "defaults"
+        flow = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+        told = flow.strip()[1:-1] or "defaults"  # {a: 1, b: {c: 2}} without the outer braces
         reads = []
         for role, value in step.inputs.items():
             source = lineage.source(value)
@@ -258,7 +260,13 @@ def _shown(source: Source) -> str:
 
 def _short_key(source: Source) -> str:
     sha = next(iter(source.files.values()), "")
-    return source.key[: len("folder:") + 16] if source.is_local else f"SHA-256 {sha[:16]}" if sha else source.key[-40:]
+    return (
+        source.key[: len("folder:") + 16]
+        if source.is_local
+        else f"wheel SHA-256 {sha[:16]}"
+        if sha
+        else source.key[-40:]
+    )
 
 
 def _listed(texts: Iterable[str]) -> str:

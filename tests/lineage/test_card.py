@@ -59,6 +59,10 @@ def test_the_body_tells_the_figures_with_their_intervals(lineage, folder):
     assert f"Key `{lineage.final.key}`" in text
     assert "compress reproduce . -o recipe.yaml" in text
     assert "This card states no license" in text
+    pruned = (
+        "`heads: 0.5, ffn: 0.5, recover: {epochs: 8, learning_rate: 0.005, head_learning_rate: 0.005, batch_size: 8}`"
+    )
+    assert f"| pruned | prune_structured | `model: student, teacher: teacher` | {pruned} |" in text
 
 
 def test_hub_datasets_are_named_with_split_and_commit(lineage, folder, tmp_path):
