@@ -26,7 +26,7 @@ PARTS = ("kills", "faults", "mutants", "cached")
 KINDS = 5
 FAULTS = 20
 """Of each kind."""
-FAST = {"kills": 3, "faults": 1, "mutants": 105}
+FAST = {"kills": 2, "faults": 1, "mutants": 70}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

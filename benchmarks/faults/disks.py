@@ -64,26 +64,29 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 def full_disk_trials(count: int, place: Workplace, kept: Kept, seed: int = 1) -> list[Record]:
-    """Runs whose disk is full at one moment or another; every fourth has its temporary files there too."""
+    """Runs whose disk is full at one moment or another; every fourth has its temporary files there too.
+
+    Every fifth looks before it begins whether all fits; the others are told not to.
+    """
     draw = random.Random(seed)
     openings = 0 if can_mount() else _openings(place)
     trials = []
     for number in range(count):
         share = (number + draw.random()) / count
         if can_mount():
-            trials.append(partial(_full, number, share, place, number % 4 == 3))
+            trials.append(partial(_full, number, share, place, number % 4 == 3, [] if number % 5 == 4 else ["--force"]))
         else:
             trials.append(partial(_refused, number, 1 + int(share * openings), place))
     return run_trials("full disk", trials, kept)
 
 
-def _full(number: int, share: float, place: Workplace, temporary: bool) -> Record:
+def _full(number: int, share: float, place: Workplace, temporary: bool, options: list[str]) -> Record:
     size = 8 + int(share * place.bytes_at_peak / 1024)
     folder = place.folder / f"full-{number}"
     runs = folder / "runs"
     with small_disk(folder, f"{size}k"):
         while True:
-            ended = run(command(place.recipe, runs), TMPDIR=str(folder) if temporary else gettempdir())
+            ended = run([*command(place.recipe, runs), *options], TMPDIR=str(folder) if temporary else gettempdir())
             if ended.code != 0 or size < 16:
                 break
             size = size * 4 // 5  # all fitted
@@ -91,8 +94,8 @@ def _full(number: int, share: float, place: Workplace, temporary: bool) -> Recor
             _remount(folder, f"size={size}k")
         disturbed = judge(ended, runs, place)
         _remount(folder, f"size={LARGE}")
-        record = {"size_kb": size, "temporary_files_too": temporary, "how": "small file system"}
-        return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk is full")
+        record = {"size_kb": size, "temporary_files_too": temporary, "options": options, "how": "small file system"}
+        return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk")
 
 
 def _injected(runs: Path, opening: int, place: Workplace) -> list[str]:
@@ -111,7 +114,7 @@ def _refused(number: int, opening: int, place: Workplace) -> Record:
     runs = place.folder / f"full-{number}" / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     ended = run(_injected(runs, opening, place))
-    names = "" if ended.code == 0 else "disk is full"
+    names = "" if ended.code == 0 else "disk"
     return finish({"opening": opening, "how": "refused opening"}, ended, runs, place, names=names)
 
 
