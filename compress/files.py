@@ -83,16 +83,14 @@ def foreign_entries(folder: Path, known: Container[str]) -> list[str]:
     return sorted(name for name in found if name not in known and name != MANIFEST)
 
 
-def stays_home(path: Path) -> bool:
-    """True if a file of a model's folder is no link that leads out of it.
+def stays_home(path: Path, folder: Path) -> bool:
+    """True if a file below a model's or a data set's folder is really there, and no link leads out of it.
 
     The Hugging Face hub's cache has links as files: `snapshots/COMMIT/NAME` leads to `blobs/HASH` of the same
     repository, and nowhere else.
     """
-    if not path.is_symlink():
-        return True
-    home, target = (Path(os.path.realpath(place)) for place in (path.parent, path))
-    is_blob = home.parent.name == "snapshots" and target.parent == home.parents[1] / "blobs"
+    home, target = (Path(os.path.realpath(place)) for place in (folder, path))
+    is_blob = home.parent.name == "snapshots" and path.is_symlink() and target.parent == home.parents[1] / "blobs"
     return is_blob or target.is_relative_to(home)
 
 

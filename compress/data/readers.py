@@ -2,14 +2,21 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError, did_you_mean
+from compress.files import stays_home
 
 csv.field_size_limit(2**31 - 1)
+
+MAX_CELLS = 100_000_000
+"""Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
+MAX_RATIO = 200
+"""Most bytes unpacked for one byte of a parquet file, from `SMALL_BYTES` on."""
+SMALL_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,8 @@ def read_table(path: Path, where: str | None = None) -> Table:
             where=where,
             fix=f"accepted: {', '.join(sorted(_READERS))}",
         )
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device or a pipe may never end
+        raise InputError(f"cannot read '{path.name}': it is no plain file", where=where, fix="give the file itself")
     try:
         table = reader(path)
     except UnicodeDecodeError as error:
@@ -132,8 +141,7 @@ def _lines(reader: Any, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _table(path: Path, columns: list[str], lines: Iterator[tuple[int, list[str]]]) -> Table:
-    if len(set(columns)) != len(columns):
-        raise InputError(f"'{path.name}' has two columns of the same name", where=f"{path.name}:1", fix="rename one")
+    _check_columns(columns, path)
     rows = []
     for number, record in lines:
         if len(record) != len(columns):
@@ -177,33 +185,78 @@ def _read_jsonl(path: Path) -> Table:
                 )
             columns.update(dict.fromkeys(record))
             records.append(record)
+    _check_cells(len(records), len(columns), path)
     return Table(path.name, tuple(columns), [tuple(_text(row.get(c)) for c in columns) for row in records])
+
+
+def _check_cells(rows: int, columns: int, path: Path) -> None:
+    if rows * columns > MAX_CELLS:
+        raise InputError(
+            f"'{path.name}' has {rows:,} rows of {columns:,} columns; at most {MAX_CELLS:,} values are read",
+            where=path.name,
+            fix="keep the columns of the text and the label",
+        )
 
 
 def _read_parquet(path: Path) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with path.open("rb") as file:
+    left = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
+    rows: list[tuple[str, ...]] = []
+    with path.open("rb") as opened:
         try:
-            table = pq.read_table(file)
+            file = pq.ParquetFile(opened)
+            columns = tuple(file.schema_arrow.names)
+            _check_cells(file.metadata.num_rows, len(columns), path)
+            for batch in file.iter_batches(batch_size=4096):
+                left -= batch.nbytes
+                if left < 0:
+                    raise InputError(
+                        f"'{path.name}' unpacks to more than {MAX_RATIO} times its size",
+                        where=str(path),
+                        fix="write it again with the columns of the text and the label",
+                    )
+                values = [column.to_pylist() for column in batch.columns]
+                rows += (tuple(map(_text, row)) for row in zip(*values, strict=True))
         except (pa.ArrowException, OSError) as error:  # Arrow raises OSError for what it cannot decode
             raise InputError(f"'{path.name}' is not a parquet file", where=str(path), fix="write it again") from error
-    columns = tuple(table.column_names)
-    values = [table.column(name).to_pylist() for name in columns]
-    return Table(path.name, columns, [tuple(map(_text, row)) for row in zip(*values, strict=True)])
+        except (ValueError, ArithmeticError) as error:
+            raise InputError(
+                f"'{path.name}' holds a value that is no UTF-8 text, or no date that a calendar has",
+                where=str(path),
+                fix="write it again with the columns of the text and the label",
+            ) from error
+    _check_columns(columns, path)
+    return Table(path.name, columns, rows)
+
+
+def _check_columns(columns: Sequence[str], path: Path) -> None:
+    if len(set(columns)) != len(columns):
+        raise InputError(f"'{path.name}' has two columns of the same name", where=f"{path.name}:1", fix="rename one")
 
 
 def read_hub_dataset(folder: Path, config: str | None, split: str | None, source: str, where: str | None) -> Table:
     """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
 
     Raises:
-        InputError: no such configuration or split, or not a dataset without code of its own.
+        InputError: no such configuration or split, not a dataset without code of its own, or one whose description
+            names files outside of its folder.
     """
     import datasets
 
     try:
+        described = datasets.load_dataset_builder(str(folder), name=config).config.data_files or {}
+        for file in (Path(str(name)) for names in described.values() for name in names):
+            if not stays_home(file, folder):
+                raise InputError(
+                    f"the dataset '{source}' names '{file}', outside of its folder",
+                    where=where,
+                    fix="do not use this dataset",
+                )
         loaded = datasets.load_dataset(str(folder), name=config)
+    except InputError:
+        raise
     except Exception as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(

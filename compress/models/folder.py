@@ -41,7 +41,7 @@ def check_weights(folder: Path) -> None:
         InputError: with the first file that is wrong.
     """
     for file in _files(folder):
-        if not stays_home(file):
+        if not stays_home(file, folder):
             raise InputError(
                 f"'{file.name}' is a link that leads out of the model's folder",
                 where=str(file),

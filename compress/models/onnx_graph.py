@@ -1,6 +1,5 @@
 """What an ONNX graph holds, and the rewriting that stages share."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -97,8 +96,7 @@ def _location_problem(location: str, folder: Path) -> str | None:
     if not location or name.is_absolute() or ".." in name.parts or set(location) & set("\\:\0"):
         return "outside of the model's folder"
     file = folder / name
-    home, place = (Path(os.path.realpath(path)) for path in (folder, file.parent))
-    if not place.is_relative_to(home) or not stays_home(file):
+    if not stays_home(file, folder):
         return "a link that leads out of the model's folder"
     return None if file.is_file() else "which is not there"
 

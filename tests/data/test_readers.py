@@ -1,6 +1,8 @@
 import csv
 import json
+import os
 import random
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -219,3 +221,52 @@ def test_a_missing_column_names_the_nearest():
         table.column("category", "recipe.yaml:5")
     assert caught.value.fix == "did you mean 'Category'? accepted: Category, Text"
     assert caught.value.where == "recipe.yaml:5"
+
+
+def test_a_device_or_a_pipe_is_not_read(tmp_path):
+    (tmp_path / "zero.csv").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    for name in ("zero.csv", "pipe.jsonl"):
+        with pytest.raises(InputError, match=f"cannot read '{name}': it is no plain file"):
+            read_table(tmp_path / name)
+
+
+def test_jsonl_whose_every_line_has_a_column_of_its_own_is_refused_at_once(refused):
+    start = time.perf_counter()
+    error = refused("a.jsonl", "".join(f'{{"c{n}":1}}\n' for n in range(20_000)))
+    assert error.what == "'a.jsonl' has 20,000 rows of 20,000 columns; at most 100,000,000 values are read"
+    assert time.perf_counter() - start < 5
+
+
+def test_a_parquet_that_unpacks_without_end_is_refused_on_the_way(tmp_path, monkeypatch):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a" * 1000] * 100_000, "label": ["x"] * 100_000}), path, compression="zstd")
+    assert path.stat().st_size < 50_000
+    assert len(read_table(path).rows) == 100_000
+    monkeypatch.setattr("compress.data.readers.SMALL_BYTES", 2**20)
+    with pytest.raises(InputError, match=r"'a\.parquet' unpacks to more than 200 times its size"):
+        read_table(path)
+    monkeypatch.setattr("compress.data.readers.MAX_CELLS", 199_999)
+    with pytest.raises(InputError, match=r"has 100,000 rows of 2 columns; at most 199,999 values are read"):
+        read_table(path)
+
+
+def test_a_parquet_with_two_columns_of_the_same_name_is_refused(tmp_path):
+    pq.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"'a\.parquet' has two columns of the same name"):
+        read_table(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([2**60], pa.timestamp("us")),
+        pa.array([2**31 - 1], pa.date32()),
+        pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\2\0\0\0"), pa.py_buffer(b"\xff\xfe")),
+    ],
+    ids=["time", "date", "bytes"],
+)
+def test_values_that_are_none_are_one_clear_error(tmp_path, values):
+    pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="holds a value that is no UTF-8 text, or no date that a calendar has"):
+        read_table(tmp_path / "a.parquet")

@@ -250,6 +250,31 @@ def test_a_hub_dataset_with_code_of_its_own_is_refused(hub):
     assert refused(Sources().table, "hf://org/script?split=train").what.startswith("cannot read the dataset")
 
 
+@pytest.mark.parametrize("place", ["{outside}", "../{name}", "file://{outside}", "link.csv", "data/link.csv"])
+def test_a_hub_dataset_whose_description_leads_out_of_its_folder_is_refused(hub, tmp_path, place):
+    folder = hub("dataset", "org/evil")
+    outside = folder.parent / "secret.csv"
+    outside.write_text("text,label\nsecret,1\n")
+    (folder / "data").mkdir()
+    for link in (folder / "link.csv", folder / "data" / "link.csv"):
+        link.symlink_to(outside)
+    place = place.format(outside=outside, name=outside.name)
+    (folder / "README.md").write_text(CARD.replace("short.csv", place).partition("- config_name: long")[0] + "---\n")
+    error = refused(Sources().table, "hf://org/evil?split=train")
+    assert error.what.startswith("the dataset 'hf://org/evil?split=train' names '")
+    assert error.what.endswith("', outside of its folder")
+
+
+def test_a_hub_datasets_files_are_links_to_its_blobs(hub):
+    folder = hub("dataset", "org/linked")
+    blobs = folder.parents[1] / "blobs"
+    blobs.mkdir()
+    (blobs / "1").write_text("text,label\na,1\n")
+    (folder / "data").mkdir()
+    (folder / "data" / "train.csv").symlink_to("../../../blobs/1")
+    assert Sources().table("hf://org/linked?split=train").rows == [("a", "1")]
+
+
 def test_the_cache_stands_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path / "c"))
     assert Sources().cache == tmp_path / "c"
