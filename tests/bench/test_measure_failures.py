@@ -37,7 +37,7 @@ def copy(chain: Chain, tmp_path: Path) -> Callable[[str], Artifact]:
     """A copy of the onnx artifact, to be broken."""
 
     def make(name: str) -> Artifact:
-        shutil.copytree(chain.artifacts["onnx"].path, tmp_path / name)
+        shutil.copytree(chain.artifacts["onnx"].path, tmp_path / name, copy_function=shutil.copyfile)
         return Artifact(tmp_path / name, f"{name:f<64}", "onnx")
 
     return make
@@ -157,7 +157,7 @@ def deaths(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     (folder / "worker.py").write_text(DYING)
     artifacts = [chain.artifacts["onnx"]]
     for name in ENDS:
-        shutil.copytree(chain.artifacts["onnx"].path, folder / name)
+        shutil.copytree(chain.artifacts["onnx"].path, folder / name, copy_function=shutil.copyfile)
         artifacts.append(Artifact(folder / name, f"{name:x<64}", "onnx"))
     artifacts.append(chain.artifacts["int8"])
     told: list[tuple[int, int]] = []
