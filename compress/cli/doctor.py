@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.options import Json
-from compress.errors import InputError
+from compress.errors import InputError, printable
 
 if TYPE_CHECKING:
     from compress.data.sources import Sources
@@ -192,7 +192,9 @@ class _Screen:
                     f"{found['count']:,}; half have at most {found['median_tokens']} tokens, all {found['max_tokens']}",
                 )
             )
-        self.print(f"\n{name}: {facts['format']} ({facts['file']}), {facts['sequence_length']} tokens, batch 1")
+        self.print(
+            f"\n{printable(name)}: {facts['format']} ({facts['file']}), {facts['sequence_length']} tokens, batch 1"
+        )
         self.pairs(rows)
 
     def findings(self, findings: "Sequence[Finding]", facts: dict[str, Any]) -> None:

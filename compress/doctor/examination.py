@@ -20,7 +20,7 @@ from compress.context import Progress
 from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
-from compress.errors import CompressError, InputError
+from compress.errors import CompressError, InputError, printable
 
 ROWS = 2000
 """Rows that are tokenized, spread over all of them."""
@@ -110,7 +110,15 @@ def examine(job: Examination, progress: Progress) -> Examined:
         raise CompressError(
             f"examining the model failed ({how})", where=job.file or job.folder, fix="check that its files are whole"
         )
-    return Examined(answer["facts"], [Finding(*item) for item in answer["findings"]])
+    facts = answer["facts"]
+    facts |= {  # names of operators come out of the file
+        "file": printable(facts["file"]),
+        "time_by_operator": {printable(op): share for op, share in facts["time_by_operator"].items()},
+    }
+    findings = [
+        Finding(printable(what), printable(told), printable(fix), cost) for what, told, fix, cost in answer["findings"]
+    ]
+    return Examined(facts, findings)
 
 
 def main() -> None:

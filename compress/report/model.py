@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from compress.errors import printable
 from compress.measurement import Conditions, Estimate
 
 
@@ -21,8 +22,31 @@ class Entry:
     parent: str | None = None
 
 
+SHOWN = (
+    *("step", "stage", "parent", "target", "status", "reason", "against", "speed_verdict", "quality_verdict"),
+    *("missed", "doubts", "recipe", "metric", "targets", "task", "host", "baseline", "notes"),
+)
+"""Fields of a report's parts that stand on a terminal; test rows, which do not, stay what they are."""
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator(*SHOWN, check_fields=False)
+    @classmethod
+    def _shown_as_it_is(cls, value: Any) -> Any:
+        """A report.json may come from anywhere."""
+        return _printable(value)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    return value
 
 
 class Latency(_Part):

@@ -164,3 +164,19 @@ def test_folders_that_no_target_runs_both_are_not_compared(refused, chain, revie
     reason = "skipped: the runtime 'onnxruntime' does not run the format 'torch'"
     assert error.what == f"nothing to compare: {folders[0].name} on onnxruntime {reason}"
     assert error.fix == "choose with --target what runs both"
+
+
+def test_what_a_report_from_elsewhere_says_reaches_the_terminal_written_out(cli, saved):
+    path = saved if saved.suffix == ".json" else saved / "report.json"
+    written = path.read_text()
+    evil = json.dumps("\x1b[2J\nerror: forged\x9b")[1:-1]
+    last = json.loads(written)["rows"][-1]["step"]
+    written = written.replace(f'"step":"{last}"', f'"step":"{evil}"').replace(f'"step": "{last}"', f'"step": "{evil}"')
+    path.write_text(written.replace('"notes": []', f'"notes": ["{evil}"]'))
+    said = cli("report", saved)
+    assert said.code == 0
+    shown = said.out + said.err
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown
+    assert "\nerror: forged" not in shown
+    assert "\\x1b[2J" in shown

@@ -201,3 +201,13 @@ def test_wrong_input_is_refused(refused, exported, reviews, line, what, where):
     error = refused(*[words.get(word, word) for word in line.split()])
     assert error.what.startswith(what.replace("TEST", str(words["TEST"])))
     assert error.where == where
+
+
+def test_what_a_model_is_called_reaches_the_terminal_written_out(cli, refused, exported, examined):
+    assert refused("doctor", "x\x1b[2J\n/model").what.startswith("the model 'x\\x1b[2J\\n/model' does not exist")
+    folder = exported.rename(exported.parent / "a\x1b[2Jb")
+    examined()
+    said = cli("doctor", folder)
+    assert said.code == 0
+    assert "\x1b" not in said.out
+    assert "a\\x1b[2Jb: onnx" in "".join(said.out.split("\n"))
