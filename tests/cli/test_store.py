@@ -188,3 +188,12 @@ def test_names_in_the_store_reach_the_terminal_written_out(cli, kept, tmp_path):
     said = cli("store", "list")
     assert "x\\x1b[2J\\n-1 " in said.out
     assert cli("store", "verify").err.startswith("error: x\\x1b[2J\\n-1: its manifest is missing")
+
+
+def test_a_link_in_the_place_of_a_lock_leaves_its_target_as_it_is(cli, kept, treasure, tmp_path):
+    lock = tmp_path / "runs" / "store" / "locks" / f"{kept['loose'].key[:16]}.lock"
+    lock.unlink(missing_ok=True)
+    lock.symlink_to(treasure)
+    said = cli("store", "gc", "--yes")
+    assert "Traceback" not in said.err
+    assert treasure.read_text() == "four years"
