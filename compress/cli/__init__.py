@@ -16,7 +16,7 @@ import typer
 
 from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
-from compress.errors import CompressError, InputError
+from compress.errors import CompressError, InputError, printable
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             traceback.print_exc()
         first = next(iter(str(error).splitlines()), "")
         sys.stderr.write(
-            f"error: unexpected {type(error).__name__}: {first[:300]}\n"
+            f"error: unexpected {type(error).__name__}: {printable(first[:300])}\n"
             "  fix:   this is probably a bug in compress; run again with --debug and report it\n"
         )
         code = 1

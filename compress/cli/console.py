@@ -10,6 +10,7 @@ from typing import Any
 from rich.markup import escape
 
 from compress.cli.interrupt import Interrupt
+from compress.errors import printable
 from compress.measurement import Estimate
 from compress.report.model import Ablation, Report
 from compress.report.words import (
@@ -119,11 +120,11 @@ class Terminal:
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
-        self.console.print(f"[yellow]warning:[/] {escape(message)}")
+        self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
 
     def announce(self, message: str) -> None:
         """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
-        self.console.print(f"[dim]{escape(message)} …[/]")
+        self.console.print(f"[dim]{escape(printable(message))} …[/]")
         if self._bars is not None:
             self._drop_bar()
             self._task, self._what = self._bars.add_task("", total=None), message
