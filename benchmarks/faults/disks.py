@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -15,8 +15,10 @@ from benchmarks.faults.no_space import OPENED
 from benchmarks.faults.small_run import NAME, Ended, command, run
 from benchmarks.faults.trials import Kept, Record, Workplace, run_trials
 from benchmarks.faults.verdict import RIGHT, finish, judge
+from benchmarks.faults.watched import PHASES, Watched
 from compress.files import MANIFEST
 
+PHASE_NAMES = tuple(PHASES)
 LARGE = "64m"
 NOBODY = 65534
 
@@ -64,17 +66,23 @@ def small_disk(folder: Path, size: str) -> Iterator[None]:
 
 
 def full_disk_trials(count: int, place: Workplace, kept: Kept, seed: int = 1) -> list[Record]:
-    """Runs whose disk is full at one moment or another; every fourth has its temporary files there too.
+    """Runs whose disk is too small, and runs whose disk is filled by somebody else while they are at work.
 
-    Every fifth looks before it begins whether all fits; the others are told not to.
+    Of those on small disks, every second one has its temporary files there too, and every fifth looks before it begins
+    whether all fits; the others are told not to.
     """
     draw = random.Random(seed)
     openings = 0 if can_mount() else _openings(place)
     trials = []
     for number in range(count):
         share = (number + draw.random()) / count
-        if can_mount():
-            trials.append(partial(_full, number, share, place, number % 4 == 3, [] if number % 5 == 4 else ["--force"]))
+        if can_mount() and number % 2 == 1:
+            phase = PHASE_NAMES[number // 2 % len(PHASE_NAMES)]
+            trials.append(partial(_filled, number, phase, draw.random(), draw.choice((0, 16, 128, 512)), place))
+        elif can_mount():
+            trials.append(
+                partial(_full, number, share, place, number % 4 == 2, [] if number % 10 == 8 else ["--force"])
+            )
         else:
             trials.append(partial(_refused, number, 1 + int(share * openings), place))
     return run_trials("full disk", trials, kept)
@@ -95,6 +103,32 @@ def _full(number: int, share: float, place: Workplace, temporary: bool, options:
         disturbed = judge(ended, runs, place)
         _remount(folder, f"size={LARGE}")
         record = {"size_kb": size, "temporary_files_too": temporary, "options": options, "how": "small file system"}
+        return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk")
+
+
+def _filled(number: int, phase: str, share: float, free_kb: int, place: Workplace) -> Record:
+    """Somebody else takes all of the disk but `free_kb`, at some moment of one of the run's phases."""
+    folder = place.folder / f"full-{number}"
+    runs, filler = folder / "runs", folder / "somebody-else"
+    seconds = share * place.spans[phase]
+    with small_disk(folder, LARGE):
+        while True:
+            shutil.rmtree(runs, ignore_errors=True)
+            process = Watched(command(place.recipe, runs), place.folder / f"watch-{number}", f"full-{number}")
+            if process.reaches(phase) and not process.ends_within(seconds):
+                break
+            process.end()
+            seconds *= 0.8
+        at = process.at_work
+        with suppress(OSError), filler.open("wb") as file:
+            while True:  # until the disk is full
+                file.write(bytes(4096))
+                file.flush()
+        os.truncate(filler, max(0, filler.stat().st_size - 1024 * free_kb))
+        ended = process.end()
+        disturbed = judge(ended, runs, place)
+        filler.unlink()
+        record = {"free_kb": free_kb, "at_work": at, "how": "filled by somebody else"}
         return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk")
 
 
