@@ -172,7 +172,9 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wh
             if not isinstance(key, str):
                 raise InputError("a key must be plain text", where=f"{name}:{line}", fix="write key: value")
             if key in seen:
-                raise InputError(f"the key '{key}' stands twice", where=f"{name}:{line}", fix="remove one of the two")
+                raise InputError(
+                    f"the key '{key:.80}' stands twice", where=f"{name}:{line}", fix="remove one of the two"
+                )
             seen.add(key)
             lines[(*path, key)] = line
             _collect_lines(value_node, (*path, key), lines, what, name)

@@ -116,7 +116,7 @@ def _describe(
 ) -> tuple[str, str, str]:
     """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
     where = origin.where(*prefix, *place)
-    dotted = ".".join(str(part) for part in place)
+    dotted = ".".join(f"{part!s:.80}" for part in place)
     kind = problems[0]["type"]
     if kind == "extra_forbidden":
         owner = _model_at(model, place[:-1])

@@ -194,6 +194,11 @@ def test_what_is_no_recipe_is_refused_with_its_line(refused, text, what, where):
     assert error.where == where
 
 
+@pytest.mark.parametrize("text", ["a: 1\n{key}: 2\n", "{key}: 1\n{key}: 2\n", "task: {{{key}: 1}}\n"])
+def test_an_endless_key_is_told_by_its_beginning(refused, text):
+    assert len(refused(text.format(key="x" * 5000)).what) < 400
+
+
 def test_too_large_a_file_is_refused_unread(refused):
     assert refused("#" * (MAX_BYTES + 1)).what == "the recipe is longer than the 1,000,000 characters that are read"
 
