@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from hypothesis import strategies as st
 
-from benchmarks.faults.mutant_recipes import Draw, Mutant, flip_bit, place_in, truncate
+from benchmarks.faults.mutant_bytes import Draw, flip_bit, place_in, truncate
+from benchmarks.faults.mutant_recipes import Mutant
 from benchmarks.faults.small_run import make_rows
 
 ENDINGS = (".csv", ".tsv", ".tab", ".jsonl", ".parquet")

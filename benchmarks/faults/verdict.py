@@ -7,6 +7,8 @@ from benchmarks.faults.trials import Record, Workplace
 
 LINES = 6
 """Lines that a clear error has at most."""
+LETTERS = 2000
+"""Of a line of a clear error, at most."""
 RIGHT = "right"
 
 
@@ -40,6 +42,7 @@ def why_unclear(code: int, stderr: str) -> str | None:
         f"exit code {code} without an error": not lines,
         "".join(lines[:1]): bool(lines) and lines[0].startswith("error: unexpected"),
         f"an error of {len(lines)} lines": len(lines) > LINES,
+        "an error with a line that nobody reads": any(len(line) > LETTERS for line in lines),
         "an error without a fix": not any(line.lstrip().startswith("fix:") for line in lines),
     }
     return next((reason for reason, holds in reasons.items() if holds), None)
