@@ -79,7 +79,8 @@ def measure_plan(
             "measurements": [found.model_dump() for found in taken],
             "conditions": {name: found.model_dump() for name, found in conditions.items()},
         }
-        write_text(path, json.dumps(content))
+        content = json.loads(json.dumps(content))
+        write_text(path, json.dumps(content | {"digest": fingerprint(content)}))
     return measured
 
 
@@ -89,6 +90,8 @@ def _kept(path: Path, key: str, host: Mapping[str, Any]) -> Measured | None:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["key"] != key or not same_machine(content["host"], host):
             return None
+        if content.pop("digest") != fingerprint(content):
+            return None  # a figure is not as it was written
         return Measured(
             measurements=[Measurement.model_validate(item) for item in content["measurements"]],
             conditions={name: Conditions.model_validate(item) for name, item in content["conditions"].items()},

@@ -67,7 +67,7 @@ class Step(Model):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
     """What later steps and the report call it."""
-    stage: str
+    stage: Annotated[str, Field(max_length=100)]
     """The technique: the name of a file in compress/stages."""
 
     @property

@@ -108,6 +108,21 @@ def _run(
         without += entries
         beside |= finals
         made_any |= made
+    with store.locked(f"run-{plan.recipe.name}", "the same run", observer.warned, observer.stopping):
+        report, measured_anew = _measure_and_report(plan, artifacts, folder, host, observer, beside, without)
+    return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
+
+
+def _measure_and_report(
+    plan: Plan,
+    artifacts: Mapping[str, Artifact],
+    folder: Path,
+    host: Mapping[str, Any],
+    observer: Observer,
+    beside: Mapping[str, Artifact],
+    without: Sequence[AblationEntry],
+) -> tuple[Report | None, bool]:
+    """The run's report, and whether anything was measured; writes all that stands in the run's folder."""
     recipe_text = dump_recipe(plan)
     write_text(folder / "recipe.yaml", recipe_text)
     _link_steps(folder, plan, artifacts)
@@ -122,7 +137,7 @@ def _run(
         if is_new or not all((folder / name).is_file() for name in FILES):
             write_report(report, folder)
     write_final(plan, artifacts, folder, report, recipe_text)
-    return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
+    return report, measured_anew
 
 
 def _needs(plans: Sequence[Plan], store: Store) -> dict[str, str]:

@@ -9,10 +9,11 @@ Layout below the store's root:
 """
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -88,6 +89,13 @@ class Manifest(BaseModel):
     host: dict[str, Any]
     created: str
     seconds: float
+    digest: str = ""
+    """SHA-256 of all else that stands here."""
+
+    def sealed(self) -> "Manifest":
+        """The same, with its digest."""
+        rest = json.loads(self.model_dump_json(exclude={"digest"}))
+        return self.model_copy(update={"digest": fingerprint(rest)})
 
 
 @dataclass(frozen=True)
@@ -177,10 +185,12 @@ class Store:
             Stopped: `stopping` said so while another run was at work on the artifact.
         """
         scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
-        locks = self.root / "locks"
         try:
-            locks.mkdir(parents=True, exist_ok=True)
-            with _locked(locks / f"{identity.key[:16]}.lock", identity.stage, warn, stopping):
+            with suppress(DamagedArtifactError):  # what is whole is never changed, so it is taken without a lock
+                found = self.get(identity)
+                if found is not None:
+                    return found, False
+            with self.locked(identity.key[:16], f"the same {identity.stage} step", warn, stopping):
                 try:
                     found = self.get(identity)
                 except DamagedArtifactError as error:
@@ -208,6 +218,35 @@ class Store:
                 return artifact, True
         except OSError as error:
             raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
+
+    @contextmanager
+    def locked(self, name: str, what: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
+        """Hold a lock of that name, which the system takes from a process that dies.
+
+        Args:
+            what: that another run may be at work on.
+            warn: told in one sentence that another run is waited for.
+            stopping: asked while waiting.
+
+        Raises:
+            Stopped: `stopping` said so.
+            OSError: the store cannot be written.
+        """
+        path = self.root / "locks" / f"{name}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            warn(f"another run is at work on {what}: waiting for it")
+            try:
+                lock.acquire(cancel_check=stopping)
+            except Timeout:
+                raise Stopped from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _commit(
         self,
@@ -246,30 +285,12 @@ class Store:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
         )
-        write_text(out / MANIFEST, manifest.model_dump_json(indent=1))
+        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
         sync(out)
         path = self.path(identity)
         out.rename(path)
         sync(self.root)
         return open_artifact(path)
-
-
-@contextmanager
-def _locked(path: Path, stage: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
-    """Hold a lock, which the system takes from a process that dies; wait for another run that holds it."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        warn(f"another run is at work on the same {stage} step: waiting for it")
-        try:
-            lock.acquire(cancel_check=stopping)
-        except Timeout:
-            raise Stopped from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def open_artifact(path: Path) -> Artifact:
@@ -286,6 +307,8 @@ def open_artifact(path: Path) -> Artifact:
         manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
         raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path)) from error
+    if manifest.digest != manifest.sealed().digest:
+        raise DamagedArtifactError("its manifest is not as it was written", where=str(path))
     root = Path(os.path.realpath(path))
     for name in manifest.files:
         if "\0" in name or not Path(os.path.realpath(path / name)).is_relative_to(root):

@@ -80,6 +80,16 @@ def test_obtain_makes_once_and_then_takes(store):
     assert (second.path / "onnx" / "model.onnx").read_bytes() == WEIGHTS
 
 
+def test_what_is_there_is_taken_from_a_store_that_cannot_be_written(store, monkeypatch):
+    artifact, _ = obtain(store, Maker())
+
+    def closed(*_, **__):
+        raise AssertionError("asked for a lock")
+
+    monkeypatch.setattr(Store, "locked", closed)
+    assert obtain(store, Maker()) == (artifact, False)
+
+
 def test_another_identity_is_made_anew(store):
     make = Maker()
     first, _ = obtain(store, make)
@@ -160,11 +170,16 @@ def flip_a_bit(path):
     file.write_bytes(content)
 
 
-def edit_manifest(**changes):
+def edit_manifest(*, seal=True, **changes):
+    """Changes a manifest as somebody would who knows how it is sealed, or as a bad disk."""
+
     def edit(path):
         manifest = json.loads((path / MANIFEST).read_text())
         for key, value in changes.items():
             manifest[key] = {**manifest[key], **value} if isinstance(value, dict) else value
+        if seal:
+            del manifest["digest"]
+            manifest["digest"] = fingerprint(manifest)
         (path / MANIFEST).write_text(json.dumps(manifest))
 
     return edit
@@ -204,6 +219,8 @@ DAMAGES = {
     "flipped bit": (flip_a_bit, "'onnx/model.onnx' is missing or changed"),
     "truncated": (lambda path: os.truncate(path / "onnx" / "model.onnx", 100), "is missing or changed"),
     "missing file": (lambda path: (path / "config.json").unlink(), "'config.json' is missing or changed"),
+    "another fact": (edit_manifest(seal=False, facts={"loss": 0.75}), "its manifest is not as it was written"),
+    "another host": (edit_manifest(seal=False, host={"cpu": "thit"}), "its manifest is not as it was written"),
     "missing manifest": (lambda path: (path / MANIFEST).unlink(), "its manifest is missing or unreadable"),
     "garbled manifest": (lambda path: (path / MANIFEST).write_bytes(b"\xff{"), "missing or unreadable"),
     "truncated manifest": (lambda path: os.truncate(path / MANIFEST, 50), "missing or unreadable"),

@@ -84,7 +84,14 @@ class Sources:
             path = self._local(source, where, "model")
             key = ""
         check_model_folder(path, source, where)
-        files = {} if key else folder_hashes(path)
+        try:
+            files = {} if key else folder_hashes(path)
+        except OSError as error:
+            raise InputError(
+                f"the model '{source}' cannot be read: {error.strerror}",
+                where=str(error.filename or where),
+                fix="check who may read its files",
+            ) from error
         key = key or f"folder:{fingerprint(files)}"
         self._note("model", source, path, key, files)
         return Fetched(path, key)
@@ -125,7 +132,13 @@ class Sources:
 
     def _local(self, source: str, where: str | None, kind: str) -> Path:
         path = self.folder / Path(source).expanduser()
-        if not path.exists():
+        try:
+            there = path.exists()
+        except OSError as error:
+            raise InputError(
+                f"the {kind} '{source[:80]}' cannot be looked for: {error.strerror}", where=where, fix="give its path"
+            ) from error
+        if not there:
             looks_like_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source)
             hub = f"hf://{source}@main" if looks_like_hub else "hf://org/name@revision"
             raise InputError(

@@ -223,7 +223,7 @@ def _first_problem(error: Exception) -> str:
 def made_step(name: str, artifact: Artifact, inputs: Mapping[str, str]) -> MadeStep:
     """What an artifact's manifest tells, under the step's name and with its inputs named."""
     assert artifact.manifest is not None, name
-    told = artifact.manifest.model_dump(exclude={"inputs"})
+    told = artifact.manifest.model_dump(exclude={"inputs", "digest"})
     return MadeStep(name=name, inputs=dict(inputs), **told)
 
 

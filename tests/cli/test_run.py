@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,6 +234,21 @@ def test_a_second_run_does_nothing_and_changes_no_file(run):
     assert done[:7] == [f"✓ {step}" for step in [*STEPS, "teacher as onnx", "student as onnx"]]
     assert all(line.endswith("done before") for line in said.err.splitlines() if line.startswith("✓"))
     assert contents(run.home) == before
+
+
+def test_a_kept_figure_that_is_not_as_it_was_written_is_measured_anew(run, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(run.home, home, symlinks=True)
+    path = home / "runs/tiny/measurements.json"
+    content = json.loads(path.read_text())
+    content["measurements"][0]["quality"] /= 2
+    path.write_text(json.dumps(content))
+    said = compress_in(home, ["run", "tiny.yaml", "--json"])
+    assert said.code == 0, said.err
+    measured = [row["quality"]["value"] for row in json.loads(said.out)["rows"]]
+    assert measured == [row["quality"]["value"] for row in run.report["rows"]]
+    assert json.loads(path.read_text())["created"] >= content["created"]
+    assert json.loads(path.read_text())["digest"] != content["digest"]
 
 
 def test_the_recipe_beside_the_report_runs_to_the_same_from_any_folder(run, tmp_path):

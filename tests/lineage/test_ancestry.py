@@ -1,6 +1,5 @@
 """What the store's manifests alone tell of an artifact."""
 
-import json
 import shutil
 
 import pytest
@@ -37,8 +36,8 @@ def test_manifests_that_name_each_other_in_a_circle_end(chain, tmp_path):
     for own, other in (keys, keys[::-1]):
         folder = tmp_path / f"distill-{own[:16]}"
         shutil.copytree(chain.artifacts["student"].path, folder)
-        manifest = json.loads((folder / "manifest.json").read_text())
-        (folder / "manifest.json").write_text(json.dumps({**manifest, "key": own, "inputs": {"teacher": other}}))
+        manifest = chain.artifacts["student"].manifest.model_copy(update={"key": own, "inputs": {"teacher": other}})
+        (folder / "manifest.json").write_text(manifest.sealed().model_dump_json())
     found = find_lineage(tmp_path / f"distill-{'a' * 16}")
     assert [step.key for step in found.steps] == [keys[1], keys[0]]
 
