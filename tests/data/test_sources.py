@@ -137,7 +137,6 @@ def test_a_missing_path_tells_where_it_was_looked_for(tmp_path):
     assert "hf://org/name@revision" in error.fix
 
 
-@pytest.mark.parametrize("get", ["model", "table"])
 def test_a_path_that_no_disk_can_hold_is_refused(tmp_path):
     error = refused(Sources(tmp_path).table, "x" * 5000)
     assert error.what == f"the data file '{'x' * 80}' cannot be looked for: File name too long"
@@ -155,6 +154,7 @@ def test_weights_that_may_not_be_read_are_told(tmp_path, monkeypatch):
     assert caught.value.where.startswith(str(folder))
 
 
+@pytest.mark.parametrize("get", ["model", "table"])
 def test_a_missing_path_that_looks_like_a_hub_name_suggests_the_hub(tmp_path, get):
     error = refused(getattr(Sources(tmp_path), get), "org/tiny-bert.v2")
     assert "hf://org/tiny-bert.v2@main" in error.fix
