@@ -23,7 +23,10 @@ from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
-from compress.store import NEEDS, Artifact, Store
+from compress.store import NEEDS, Artifact, Store, locked
+
+LOCK = ".lock"
+"""Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ def _run(
         without += entries
         beside |= finals
         made_any |= made
-    with store.locked(f"run-{plan.recipe.name}", "the same run", observer.warned, observer.stopping):
+    with locked(folder / LOCK, "the same run", observer.warned, observer.stopping):
         report, measured_anew = _measure_and_report(plan, artifacts, folder, host, observer, beside, without)
     return Result(folder, artifacts, report, did_nothing=not (made_any or measured_anew))
 

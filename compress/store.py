@@ -190,7 +190,8 @@ class Store:
                 found = self.get(identity)
                 if found is not None:
                     return found, False
-            with self.locked(identity.key[:16], f"the same {identity.stage} step", warn, stopping):
+            lock = self.root / "locks" / f"{identity.key[:16]}.lock"
+            with locked(lock, f"the same {identity.stage} step", warn, stopping):
                 try:
                     found = self.get(identity)
                 except DamagedArtifactError as error:
@@ -218,35 +219,6 @@ class Store:
                 return artifact, True
         except OSError as error:
             raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
-
-    @contextmanager
-    def locked(self, name: str, what: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
-        """Hold a lock of that name, which the system takes from a process that dies.
-
-        Args:
-            what: that another run may be at work on.
-            warn: told in one sentence that another run is waited for.
-            stopping: asked while waiting.
-
-        Raises:
-            Stopped: `stopping` said so.
-            OSError: the store cannot be written.
-        """
-        path = self.root / "locks" / f"{name}.lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            warn(f"another run is at work on {what}: waiting for it")
-            try:
-                lock.acquire(cancel_check=stopping)
-            except Timeout:
-                raise Stopped from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def _commit(
         self,
@@ -291,6 +263,36 @@ class Store:
         out.rename(path)
         sync(self.root)
         return open_artifact(path)
+
+
+@contextmanager
+def locked(path: Path, what: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock, which the system takes from a process that dies.
+
+    Args:
+        path: of the lock's file.
+        what: that another run may be at work on.
+        warn: told in one sentence that another run is waited for.
+        stopping: asked while waiting.
+
+    Raises:
+        Stopped: `stopping` said so.
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        warn(f"another run is at work on {what}: waiting for it")
+        try:
+            lock.acquire(cancel_check=stopping)
+        except Timeout:
+            raise Stopped from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_artifact(path: Path) -> Artifact:

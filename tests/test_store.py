@@ -86,7 +86,7 @@ def test_what_is_there_is_taken_from_a_store_that_cannot_be_written(store, monke
     def closed(*_, **__):
         raise AssertionError("asked for a lock")
 
-    monkeypatch.setattr(Store, "locked", closed)
+    monkeypatch.setattr("compress.store.locked", closed)
     assert obtain(store, Maker()) == (artifact, False)
 
 

@@ -236,6 +236,16 @@ def test_a_second_run_does_nothing_and_changes_no_file(run):
     assert contents(run.home) == before
 
 
+def test_a_run_that_is_done_needs_no_store_that_can_be_written(run, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(run.home, home, symlinks=True)
+    shutil.rmtree(home / "runs/store/locks")
+    (home / "runs/store/locks").write_text("no folder: no lock can be made here")
+    said = compress_in(home, ["run", "tiny.yaml"])
+    assert said.code == 0, said.err
+    assert said.out.startswith("nothing to do: every step and measurement is done\n")
+
+
 def test_a_kept_figure_that_is_not_as_it_was_written_is_measured_anew(run, tmp_path):
     home = tmp_path / "copy"
     shutil.copytree(run.home, home, symlinks=True)
