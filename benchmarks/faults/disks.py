@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-from benchmarks.faults.no_space import OPENED
+from benchmarks.faults.refused_writes import OPENED
 from benchmarks.faults.small_run import NAME, Ended, command, run
 from benchmarks.faults.trials import Kept, Record, Workplace, run_trials
 from benchmarks.faults.verdict import RIGHT, finish, judge
@@ -20,7 +20,6 @@ from compress.files import MANIFEST
 
 PHASE_NAMES = tuple(PHASES)
 LARGE = "64m"
-NOBODY = 65534
 
 
 @cache
@@ -132,14 +131,15 @@ def _filled(number: int, phase: str, share: float, free_kb: int, place: Workplac
         return finish(record, ended, runs, place, names="" if disturbed == RIGHT else "disk")
 
 
-def _injected(runs: Path, opening: int, place: Workplace) -> list[str]:
+def _injected(runs: Path, error: str, opening: int, place: Workplace, folder: Path | None = None) -> list[str]:
     arguments = command(place.recipe, runs)[3:]
-    return [sys.executable, "-m", "benchmarks.faults.no_space", str(opening), str(runs), *arguments]
+    module = [sys.executable, "-m", "benchmarks.faults.refused_writes"]
+    return [*module, error, str(opening), str(folder or runs), *arguments]
 
 
 def _openings(place: Workplace) -> int:
     """How many files an undisturbed run opens for writing below its runs folder."""
-    ended = run(_injected(place.folder / "openings" / "runs", 10**9, place))
+    ended = run(_injected(place.folder / "openings" / "runs", "ENOSPC", 10**9, place))
     return int(ended.stdout.rpartition(OPENED)[2])
 
 
@@ -147,7 +147,7 @@ def _refused(number: int, opening: int, place: Workplace) -> Record:
     """Without the right to mount: the n-th opening of a file below the runs folder, and all later ones, are refused."""
     runs = place.folder / f"full-{number}" / "runs"
     shutil.rmtree(runs, ignore_errors=True)
-    ended = run(_injected(runs, opening, place))
+    ended = run(_injected(runs, "ENOSPC", opening, place))
     names = "" if ended.code == 0 else "disk"
     return finish({"opening": opening, "how": "refused opening"}, ended, runs, place, names=names)
 
@@ -193,20 +193,21 @@ def _read_only(number: int, done: list[str], whole: bool, place: Workplace) -> R
             _remount(closed, "rw")
             return finish(record, ended, runs, place, names="" if disturbed == RIGHT else str(closed))
     fill()
-    ended = _as_nobody_may_write(closed, command(place.recipe, runs))
+    if os.geteuid() == 0:  # rights mean nothing to it
+        ended = run(_injected(runs, "EROFS", 0, place, closed))
+    else:
+        ended = _without_rights(closed, command(place.recipe, runs))
     return finish(record, ended, runs, place, names="" if ended.code == 0 else str(closed))
 
 
-def _as_nobody_may_write(closed: Path, arguments: list[str]) -> Ended:
-    """Run while nobody may write below `closed`: as another user if this one may do all."""
+def _without_rights(closed: Path, arguments: list[str]) -> Ended:
+    """Run while nobody may write below `closed`."""
     folders = [closed, *(path for path in closed.rglob("*") if path.is_dir() and not path.is_symlink())]
     modes = {path: path.stat().st_mode for path in folders}
     for path in folders:
         path.chmod(0o555)
     try:
-        if os.geteuid() == 0:
-            arguments = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *arguments]
-        return run(arguments, HOME=str(closed))
+        return run(arguments)
     finally:
         for path, mode in modes.items():
             path.chmod(mode)
