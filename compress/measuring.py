@@ -20,6 +20,8 @@ from compress.files import fingerprint, write_text
 from compress.measurement import Conditions, Measured, Measurement
 from compress.models.architectures import labels_of, positions_of, read_config
 from compress.models.folder import check_folder
+from compress.models.tokenizer import load_tokenizer
+from compress.models.vocabulary import split_differently
 from compress.plan import Plan, format_of
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.files import read_report
@@ -159,8 +161,28 @@ def report_plan(
         "recipe_text": recipe_text,
         "lineage": _lineage(plan, artifacts),
         "goal": judge(goal, last, last.versus_baseline if last else None),
+        "notes": [*report.notes, *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
+
+
+def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """One sentence for each step that took tokens out of the vocabulary: what that does to the test rows."""
+    texts, pairs = plan.task.texts(plan.task.test)
+    notes = []
+    for step in plan.steps:
+        found = artifacts[step.name]
+        if "tokens_after" not in found.facts:
+            continue
+        before = _artifact(step.inputs[next(iter(step.inputs))], artifacts)
+        share = split_differently(
+            load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
+        )
+        notes.append(
+            f"{step.name} keeps {found.facts['tokens_after']:,} of {found.facts['tokens_before']:,} tokens; "
+            f"{share:.2%} of the test rows' tokens split differently"
+        )
+    return notes
 
 
 def _last_measured(rows: Sequence[Row], step: str) -> Row | None:

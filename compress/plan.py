@@ -182,6 +182,8 @@ class _Planner:
         inputs = self._inputs(index, step, stage)
         shapes = {role: self._shape(value) for role, value in inputs.items()}
         try:
+            if stage.check is not None:
+                stage.check(self._origin(inputs))
             shape = stage.shape(config, shapes)
         except InputError as error:
             raise InputError(f"step '{step.name}': {error.what}", where=where, fix=error.fix) from error
@@ -267,6 +269,11 @@ class _Planner:
         found = self.find(name)
         assert found is not None
         return found
+
+    def _origin(self, inputs: "Mapping[str, str | Artifact]") -> Path:
+        """The folder of the model from outside that a step's model, and its tokenizer, come from."""
+        read = inputs.get("student") or inputs[next(iter(inputs))]
+        return read.path if isinstance(read, Artifact) else self._origin(self.planned_step(read).inputs)
 
     def _shape(self, value: "str | Artifact") -> Shape | None:
         if isinstance(value, Artifact):

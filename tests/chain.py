@@ -65,6 +65,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "onnx", "stage": "export_onnx"},
         {"name": "int8", "stage": "quantize_onnx_dynamic"},
         {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
+        {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}

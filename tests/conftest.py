@@ -17,6 +17,7 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
 FILLER = "the film was a story about people in town and they said it with some music".split()
+UNUSED = "quorum zebra xylem".split()
 LABELS = ("bad", "good")
 POSITIONS = 256
 
@@ -55,11 +56,11 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_tokenizer(folder: Path) -> int:
-    """A WordPiece tokenizer of the data's words and of single letters; returns the size of its vocabulary."""
+    """A WordPiece tokenizer of the data's words, a few others and letters; returns the size of its vocabulary."""
     from transformers import BertTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz"
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *GOOD, *BAD, *FILLER, *UNUSED]
     tokens += [*letters, *[f"##{letter}" for letter in letters]]
     tokens = list(dict.fromkeys(tokens))
     vocabulary = folder / "vocab.txt"

@@ -15,7 +15,7 @@ from compress.models.architectures import labels_of
 from compress.report.markdown import plain
 from compress.report.words import METRICS, drop, percent, times
 
-TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "quantize": "quantized"}
+TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""
 METRIC_IDS = {"accuracy": "accuracy", "f1_macro": "f1"}
 LICENSE = "- This card states no license: look at those of the base model and of the data."

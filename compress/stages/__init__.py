@@ -48,6 +48,7 @@ class Stage:
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
             Refuses what the shapes forbid, before any work.
         needs_data: whether it reads training rows.
+        check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
     """
 
     config: type[StageConfig]
@@ -57,6 +58,7 @@ class Stage:
     version: int
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
     needs_data: bool = True
+    check: Callable[[Path], None] | None = None
 
     @property
     def tunes(self) -> bool:

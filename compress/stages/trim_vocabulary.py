@@ -1,0 +1,156 @@
+"""Take the tokens out of the vocabulary that the training rows do not use.
+
+Use it on small encoders, half of which is the table of token embeddings: the model says the same of every text that is
+made of kept tokens, and any other text still tokenizes, through single characters and what is merged from them. Costs
+seconds. It stands anywhere between the first fine-tuning and the export; distilling and pruning work on either side.
+
+```yaml
+- {name: trimmed, stage: trim_vocabulary, min_count: 1}
+```
+
+Abdaoui et al. 2020 (arXiv:2010.05609) take the languages out of multilingual BERT in this way.
+"""
+
+import copy
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from compress.context import Context
+from compress.errors import CompressError, InputError
+from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.store import Artifact
+
+TOLERANCE = 1e-5
+"""Largest difference of a logit, as a share of the largest (at least 1); the same numbers are only summed elsewhere."""
+CHECKED_ROWS = 32
+
+
+class Config(StageConfig):
+    """What to keep."""
+
+    min_count: int = Field(1, ge=1)
+    """Keep the tokens that the training rows use at least so often."""
+
+
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+    """Count, trim the tokenizer and the table of embeddings, and compare the outputs on training rows."""
+    from compress.models.load import load_model, save_model
+    from compress.models.tokenizer import load_tokenizer
+    from compress.models.vocabulary import read_vocabulary, split_differently, trim, write_tokenizer
+
+    task = context.task
+    network = load_model(model.path, task.hub_task, trust_remote_code=context.trust_remote_code)
+    whole = load_tokenizer(model.path)
+    context.progress("counting tokens", 0, 2)
+    counts = Counter(token for row in task.encode(task.train, whole) for token in row["input_ids"])
+    used = [token for token, count in counts.items() if count >= config.min_count]
+    content, kept = trim(read_vocabulary(model.path), used, _needed_by(network))
+    context.progress("counting tokens", 1, 2)
+    trimmed = keep_tokens(copy.deepcopy(network), kept)
+    write_tokenizer(content, kept, model.path, out)
+    save_model(trimmed, out)
+    _compare(network, trimmed, kept, used, context, model.path, out)
+    context.progress("counting tokens", 2, 2)
+    texts, _ = task.texts(task.validation)
+    return {
+        "tokens_before": network.get_input_embeddings().num_embeddings,
+        "tokens_after": len(kept),
+        "validation_split_differently": round(split_differently(whole.fast, load_tokenizer(out).fast, texts), 6),
+    }
+
+
+def keep_tokens(network: Any, kept: list[int]) -> Any:
+    """Take all rows but `kept` out of a model's table of token embeddings, in place.
+
+    Args:
+        kept: old ids, rising; a token's new id is its place in the list.
+    """
+    import torch
+
+    table = network.get_input_embeddings()
+    new = {old: index for index, old in enumerate(kept)}
+    smaller = torch.nn.Embedding(
+        len(kept), table.embedding_dim, padding_idx=None if table.padding_idx is None else new[table.padding_idx]
+    )
+    smaller.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
+    network.set_input_embeddings(smaller)
+    settings = network.config
+    for name, value in list(settings.to_dict().items()):
+        if name.endswith("_token_id") and value is not None:
+            setattr(settings, name, [new[item] for item in value] if isinstance(value, list) else new.get(value))
+    settings.vocab_size = len(kept)
+    return network.eval()
+
+
+def _needed_by(network: Any) -> set[int]:
+    """Ids that the model itself names; where positions are counted from the padding's id, all up to that one."""
+    from compress.models.architectures import ARCHITECTURES
+
+    named: set[int] = set()
+    for name, value in network.config.to_dict().items():
+        if name.endswith("_token_id"):
+            named |= {item for item in (value if isinstance(value, list) else [value]) if isinstance(item, int)}
+    padding = network.get_input_embeddings().padding_idx
+    if padding is not None:
+        named.add(padding)
+    architecture = ARCHITECTURES.get(network.config.model_type)
+    if architecture is None or architecture.position_offset:
+        named |= set(range((padding or 0) + 1))
+    return named
+
+
+def _compare(
+    before: Any, after: Any, kept: list[int], used: list[int], context: Context, source: Path, out: Path
+) -> None:
+    """Hold both against each other on rows that are made of kept tokens.
+
+    Raises:
+        CompressError: a row splits in another way, or a logit differs.
+    """
+    import torch
+
+    from compress.models.tokenizer import load_tokenizer
+
+    whole, smaller = load_tokenizer(source), load_tokenizer(out)
+    known, new = set(used), {old: index for index, old in enumerate(kept)}
+    rows = [row for row in context.task.encode(context.task.train, whole) if known.issuperset(row["input_ids"])]
+    chosen = rows[:CHECKED_ROWS]
+    again = {tuple(row["input_ids"]) for row in context.task.encode(context.task.train, smaller)}
+    for row in chosen:
+        if tuple(new[token] for token in row["input_ids"]) not in again:
+            raise CompressError("the smaller tokenizer splits the training rows in another way", fix=_LEAVE_OUT)
+        logits = []
+        for model, ids in ((before, row["input_ids"]), (after, [new[token] for token in row["input_ids"]])):
+            with torch.inference_mode():
+                mask = torch.tensor([row["attention_mask"]])
+                logits.append(model(input_ids=torch.tensor([ids]), attention_mask=mask).logits)
+        difference, scale = (logits[0] - logits[1]).abs().max(), logits[0].abs().max().clamp(min=1.0)
+        if not difference <= TOLERANCE * scale:
+            raise CompressError(f"with fewer tokens the model's outputs differ by {difference:.2g}", fix=_LEAVE_OUT)
+
+
+_LEAVE_OUT = "this model does more with token ids than looking them up: leave this step out"
+
+
+def _check(folder: Path) -> None:
+    """Refuse a tokenizer from which no tokens can be taken, before any work."""
+    from compress.models.vocabulary import read_vocabulary
+
+    try:
+        read_vocabulary(folder)
+    except InputError as error:
+        raise InputError(error.what, fix=error.fix) from error
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("torch")},
+    output="torch",
+    version=1,
+    shape=same_shape,
+    check=_check,
+)
