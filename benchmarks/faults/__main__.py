@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(summary, indent=1))
     whole = not asked.fast and asked.only is None and asked.count is None
     if whole or asked.write:
-        write_results(found, summary)
+        write_results(found, summary, folder)
     wrong = ("kills_lost", "kills_differing", "faults_bad", "mutant_tracebacks", "mutant_false_success")
     return int(any(summary.get(name) for name in wrong))
 
@@ -110,10 +110,11 @@ def summarise(found: dict[str, Any]) -> dict[str, int | float]:
     return summary
 
 
-def write_results(found: dict[str, Any], summary: dict[str, int | float]) -> None:
-    """Write raw records and summary, and the README's section."""
+def write_results(found: dict[str, Any], summary: dict[str, int | float], folder: Path) -> None:
+    """Write raw records and summary, and the README's section; where on this machine it was is nobody's affair."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "faults.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
+    raw = json.dumps(found).replace(str(folder), "SCRATCH")
+    (RESULTS / "faults.json").write_text(f"{raw}\n", encoding="utf-8")
     (RESULTS / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     begin, end = "<!-- faults -->\n", "<!-- /faults -->"
