@@ -19,8 +19,8 @@ class Entry:
     artifact: str
     measured_as: str
     seconds: float | None = None
-    cpu_seconds: float | None = None
     parent: str | None = None
+    cpu_seconds: float | None = None
 
 
 SHOWN = (
