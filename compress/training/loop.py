@@ -66,6 +66,8 @@ def train(
         for row, logits in zip(rows, teacher_logits, strict=True):
             row["teacher_logits"] = logits
     validation = _encode(task.validation, tokenizer, config, context)
+    if config.attention_dropout is not None:
+        _set_attention_dropout(model, config.attention_dropout)
     keep = KeepCheckpoints(context.stopping)
     callbacks: list[TrainerCallback] = [_Report(context, config, what), _StopAtNan(), keep]
     if config.patience is not None and validation:
@@ -110,6 +112,16 @@ def set_seed(seed: int) -> None:
     from transformers import set_seed as seed_all
 
     seed_all(seed)
+
+
+def _set_attention_dropout(model: Any, share: float) -> None:
+    """Set it in every attention module: a Dropout called `dropout`, or a number called `attention_dropout`."""
+    for module in model.modules():
+        if type(module).__name__.endswith("Attention"):
+            if isinstance(getattr(module, "dropout", None), torch.nn.Dropout):
+                module.dropout.p = share
+            elif hasattr(module, "attention_dropout"):
+                module.attention_dropout = share
 
 
 def _encode(
