@@ -147,20 +147,20 @@ def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int
     options = FusionOptions(architecture.fusion)
     options.enable_embed_layer_norm = False  # onnxruntime cannot quantize what it makes
     options.use_raw_attention_mask(True)  # right for padding on either side
-    for heads in sorted(set(shape.heads)):  # each pass fuses the layers that have just so many heads
-        fused = optimizer.optimize_model(
-            str(path),
-            model_type=architecture.fusion,
-            num_heads=heads,
-            hidden_size=heads * shape.head_size,
-            optimization_options=options,
-            opt_level=1,
-            use_gpu=False,
-        )
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            whole = Path(scratch) / path.name
-            fused.save_model_to_file(str(whole))
-            whole.replace(path)
+    fused = optimizer.optimize_model(
+        str(path),
+        model_type=architecture.fusion,
+        num_heads=shape.heads[0],
+        hidden_size=shape.heads[0] * shape.head_size,
+        optimization_options=options,
+        opt_level=1,
+        use_gpu=False,
+    )
+    _set_heads(fused.model, shape.head_size)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        whole = Path(scratch) / path.name
+        fused.save_model_to_file(str(whole))
+        whole.replace(path)
     kinds = Counter(node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node)
     counts = {kind: kinds[kind] for kind in FUSED if kinds[kind]}
     attention = counts.get("Attention", 0) + counts.get("MultiHeadAttention", 0)
@@ -170,6 +170,15 @@ def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int
             fix="set fuse: never to export without fusion, and measure what that costs",
         )
     return counts
+
+
+def _set_heads(model: Any, head_size: int) -> None:
+    """Give each fused attention the number of heads that its own matrix holds: layers may differ in it."""
+    channels = {tensor.name: tensor.dims[1] // 3 for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            (heads,) = (attribute for attribute in node.attribute if attribute.name == "num_heads")
+            heads.i = channels[node.input[1]] // head_size
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
@@ -184,7 +193,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch")},
     output="onnx",
-    version=1,
+    version=2,
     shape=_shape,
     needs_data=False,
 )
