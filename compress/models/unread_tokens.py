@@ -76,7 +76,7 @@ class _Surgery:
         for node in reversed(self.graph.node):
             if node.op_type == "Gather" and self.varies(node.input[0]) and self._takes_first(node):
                 if len(self.readers[node.input[0]]) == 1:
-                    return node.input[0]
+                    return str(node.input[0])
                 break
         raise InputError(
             "the model's head does not read the first token alone", fix="leave this step out for this model"
