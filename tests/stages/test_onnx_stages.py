@@ -163,6 +163,35 @@ def test_without_fusion_there_is_none(chain: Chain, tmp_path: Path) -> None:
     assert facts["parity"]["max_abs_difference"] < 1e-5
 
 
+def loaded_kinds(folder: Path, scratch: Path) -> Counter[str]:
+    """Operators of a graph as onnxruntime's session has them after its own fusions."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(scratch / "loaded.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    return kinds(onnx.load(options.optimized_model_filepath))
+
+
+@pytest.mark.parametrize("step", ["onnx", "int8"])
+def test_norms_stay_apart_from_additions_also_in_a_session(step: str, chain: Chain, tmp_path: Path) -> None:
+    assert kinds(graph_of(chain.artifacts[step].path))["Sum"] == 3  # of the embeddings, and two of the layer
+    found = loaded_kinds(chain.artifacts[step].path, tmp_path)
+    assert (found["Sum"], found["LayerNormalization"], found["SkipLayerNormalization"]) == (3, 3, 0)
+    assert found["EmbedLayerNormalization"] == 0
+
+
+def test_norms_fuse_with_additions_where_that_is_asked_for(chain: Chain, tmp_path: Path) -> None:
+    facts = export_onnx.run(
+        model=chain.artifacts["pruned"],
+        config=export_onnx.Config(skip_layer_norm=True),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    assert facts["fused"]["SkipLayerNormalization"] == 2
+    assert kinds(graph_of(tmp_path))["Sum"] == 0
+    assert facts["parity"]["max_abs_difference"] < 1e-5
+
+
 def test_parameters_are_counted_alike_in_torch_and_onnx(chain: Chain) -> None:
     torchs = count_parameters(chain.artifacts["pruned"].path, "torch")
     for step in ("onnx", "int8", "int4"):
