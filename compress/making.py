@@ -69,7 +69,7 @@ class _Maker:
             inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
             for role, value in step.inputs.items():
                 inputs[role] = value if isinstance(value, Artifact) else self.artifacts[value]
-            return step.stage.run(config=step.config, context=self._context(work), out=out, **inputs)
+            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **inputs)
 
         try:
             artifact, made = self._kept(step.identity, step.stage.output, make)
@@ -100,11 +100,11 @@ class _Maker:
             stopping=self.observer.stopping,
         )
 
-    def _context(self, work: Path) -> Context:
+    def _context(self, step: PlannedStep, work: Path) -> Context:
         task, recipe = self.plan.task, self.plan.recipe
 
         def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
-            identity = Identity(name, 1, config, inputs, task.train_key, 0)
+            identity = Identity(name, 1, config, inputs, step.identity.data, 0)
             return self._kept(identity, "arrays", lambda out, _: make(out))[0]
 
         return Context(

@@ -295,10 +295,16 @@ class _Planner:
             version=stage.version,
             config=config.model_dump(mode="json"),
             inputs={role: self._key(value) for role, value in inputs.items()},
-            data=self.task.train_key if stage.needs_data else self.task.hub_task,
+            data=self._data_key(stage),
             seed=self.recipe.seed if stage.needs_data else 0,
         )
         return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
+
+    def _data_key(self, stage: Stage) -> str:
+        """What stands for the data in the key of a stage: no more than it can see."""
+        if not stage.needs_data:
+            return self.task.hub_task
+        return self.task.transfer_key if stage.has_teacher else self.task.train_key
 
     def _key(self, value: "str | Artifact") -> str:
         return value.key if isinstance(value, Artifact) else self.planned_step(value).identity.key

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+TABLES = ("train", "validation", "test", "unlabelled")
+"""The keys of a task that name rows."""
+
 
 class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys."""
@@ -36,6 +39,8 @@ class TaskSpec(Model):
     """Validation rows. Left out: `validation_fraction` of the training rows, drawn by the seed."""
     test: str | None = None
     """Test rows, used for measuring alone. Left out: `test_fraction` of the training rows."""
+    unlabelled: str | None = None
+    """Texts without labels, for the stages that train under a teacher: it says what to learn from them."""
     columns: dict[str, str] = {}
     """Which column plays which role, for example {text: review, label: stars}."""
     max_length: int = Field(128, ge=4, le=8192)
@@ -47,7 +52,7 @@ class TaskSpec(Model):
     test_fraction: float | None = Field(None, gt=0, lt=0.9)
     """Share of the training rows held out for the test, where no test file is given."""
     overlap: Literal["refuse", "allow", "drop"] = "refuse"
-    """When test rows also stand in train: refuse to run, allow and report it, or drop them from train."""
+    """When test rows also stand in train or unlabelled: refuse to run, allow and report it, or drop them there."""
     incomplete: Literal["refuse", "drop"] = "refuse"
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
     metric: Literal["accuracy", "f1_macro"] = "accuracy"

@@ -95,7 +95,8 @@ def rehearse(
     """
     start = time.monotonic()
     size = max((config.batch_size * config.gradient_accumulation for config in _trainings(plan)), default=MEASURED_ROWS)
-    rehearsal = Rehearsal(len(plan.task.train), len(plan.task.validation), batches)
+    task = plan.task
+    rehearsal = Rehearsal(len(task.train), len(task.validation), len(task.unlabelled), batches)
     place = store.root / "scratch"
     with tempfile.TemporaryDirectory(
         prefix="rehearsal-", dir=place if place.is_dir() else None, ignore_cleanup_errors=True
@@ -115,7 +116,7 @@ def rehearse(
             process.join()
         if not watch.ended:
             raise watch.died(process.exitcode or 0)
-        ratio = len(plan.task.train) / max(len(small.task.train), 1)
+        ratio = _rows(task) / max(_rows(small.task), 1)
         steps = {name: watch.cost(name, ratio) for name in watch.pieces if name != "bench"}
         measuring = watch.cost("bench", 1.0) if plan.recipe.targets else None
     if measuring is not None:
@@ -123,6 +124,11 @@ def rehearse(
         memory = sum(item.peak_memory_bytes or 0 for item in watch.measurements)
         measuring = Cost(measuring.seconds + more, memory)
     return Rehearsed(steps, measuring, time.monotonic() - start)
+
+
+def _rows(task: Task) -> int:
+    """Rows that a training can see."""
+    return len(task.train) + len(task.unlabelled)
 
 
 def _trainings(plan: Plan) -> list[TrainingConfig]:
@@ -143,6 +149,7 @@ def _shorten(plan: Plan, size: int, batches: int) -> Plan:
         task,  # type: ignore[type-var]
         train=_representative(task, task.train, size, batches),
         validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
+        unlabelled=_representative(task, task.unlabelled, size, batches),
         test=_representative(task, task.test, MEASURED_ROWS // 4, 4),
     )
     bench = BenchSpec(warmup=min(2, plan.recipe.bench.warmup), rounds=1, samples=2)
@@ -224,7 +231,7 @@ class _Watch:
         """What a step of the whole run would take.
 
         Args:
-            ratio: training rows of the whole run by those of the rehearsal; by-products grow so.
+            ratio: rows to train on of the whole run by those of the rehearsal; by-products grow so.
         """
         facts = self.facts[name]
         before, seconds = 0.0, facts["seconds"]

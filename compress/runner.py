@@ -21,6 +21,7 @@ from compress.lineage.final import write_final
 from compress.making import make_steps
 from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan
+from compress.recipe import TABLES
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.store import NEEDS, Artifact, Store, locked
@@ -208,7 +209,7 @@ def dump_recipe(plan: Plan) -> str:
         if place.get(key) and "://" not in place[key] and path.exists():
             place[key] = str(path.resolve())
 
-    for part in ("train", "validation", "test"):
+    for part in TABLES:
         absolute(data["task"], part)
     for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
         for role, value in plan.step(step.name).inputs.items():

@@ -25,6 +25,7 @@ from compress.lineage.model import (
     write_lineage,
 )
 from compress.plan import Plan
+from compress.recipe import TABLES
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store import Artifact
@@ -112,6 +113,7 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
             train_rows=len(task.train),
             validation_rows=len(task.validation),
             test_rows=len(task.test),
+            unlabelled_rows=len(task.unlabelled),
             overlap=task.overlap,
             notes=task.notes,
             train_key=task.train_key,
@@ -137,7 +139,7 @@ def _ancestors(plan: Plan, last: str) -> set[str]:
 def _sources(plan: Plan) -> tuple[Source, ...]:
     """What was read from outside, and where the recipe names it."""
     named: dict[tuple[str, str], list[str]] = {}
-    for part in ("train", "validation", "test"):
+    for part in TABLES:
         if (source := getattr(plan.recipe.task, part)) is not None:
             named.setdefault(("table", source), []).append(f"task.{part}")
     for step in plan.recipe.steps:

@@ -65,6 +65,11 @@ class Stage:
         """True if it makes a pretrained model into one for the task: a teacher."""
         return next(iter(self.inputs.values())).makes_head
 
+    @property
+    def has_teacher(self) -> bool:
+        """True if it trains under a teacher, and so on the task's unlabelled rows too."""
+        return "teacher" in self.inputs
+
 
 def names() -> list[str]:
     """All stages: the files of this folder."""

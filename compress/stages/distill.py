@@ -103,6 +103,6 @@ STAGE = Stage(
     run,
     inputs={"teacher": Input("torch"), "student": Input("torch", optional=True, makes_head=True)},
     output="torch",
-    version=3,
+    version=4,
     shape=_shape,
 )

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.recipe import Model
 
@@ -14,7 +14,7 @@ class TrainingConfig(Model):
     """How long and how fast to train."""
 
     epochs: float = Field(2.0, gt=0, le=10_000)
-    """Passes over the training rows."""
+    """Passes over the rows that are trained on."""
     learning_rate: float = Field(1e-4, gt=0, lt=10)
     """Peak rate of the encoder."""
     head_learning_rate: float | None = Field(None, gt=0, lt=10)
@@ -39,6 +39,35 @@ class TrainingConfig(Model):
     """Stop after so many epochs without a better validation score."""
 
 
+class Augmentation(Model):
+    """New variants of rows: some of their words are changed, each in one of several ways."""
+
+    copies: int = Field(0, ge=0, le=1000)
+    """Variants of each row, training and unlabelled."""
+    share: float = Field(0.15, gt=0, le=1)
+    """Share of a row's words that are changed, at least one."""
+    swap: float = Field(1.0, ge=0)
+    """Weight of changing places with the next word, among the ways of changing."""
+    delete: float = Field(1.0, ge=0)
+    """Weight of taking a word out."""
+    neighbours: float = Field(2.0, ge=0)
+    """Weight of putting a word in its place that lies near it in the teacher's table of input embeddings."""
+    nearest: int = Field(10, ge=1)
+    """From how many of the nearest words one is drawn."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The ways of changing a word that have a weight, in a fixed order."""
+        found = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours}
+        return {way: weight for way, weight in found.items() if weight > 0}
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Augmentation":
+        if not self.weights:
+            raise ValueError("all ways of changing a word have the weight 0: give swap, delete or neighbours")
+        return self
+
+
 class DistillationConfig(TrainingConfig):
     """A training under a teacher: the weights of the parts of its loss."""
 
@@ -47,4 +76,19 @@ class DistillationConfig(TrainingConfig):
     soft_weight: float = Field(1.0, ge=0)
     """Weight of the divergence from the teacher."""
     hard_weight: float = Field(0.1, ge=0)
-    """Weight of the cross-entropy to the true labels."""
+    """Weight of the cross-entropy to the true labels, where a row has one."""
+    augment: Augmentation = Augmentation()
+    """New variants of the training and unlabelled rows, from which the student learns what the teacher says of them."""
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether any part of the loss needs the teacher."""
+        return self.soft_weight > 0
+
+    @model_validator(mode="after")
+    def _teaches_something(self) -> "DistillationConfig":
+        if self.soft_weight == self.hard_weight == 0:
+            raise ValueError("all weights of the loss are 0: give soft_weight or hard_weight")
+        if self.augment.copies and not self.asks_teacher:
+            raise ValueError("augment.copies needs a teacher to say what they are: raise soft_weight above 0")
+        return self
