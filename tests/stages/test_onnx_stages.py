@@ -271,7 +271,7 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
     with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
         parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
-    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 1))
+    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 0, 1))
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
 
 
