@@ -128,6 +128,7 @@ def report_plan(
                 artifact=stands_for.key,
                 measured_as=stands_for.format,
                 seconds=made.manifest.seconds if made and made.manifest else None,
+                cpu_seconds=made.manifest.cpu_seconds if made and made.manifest else None,
                 parent=plan.parent(subject.step),
             )
         )

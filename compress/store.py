@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -89,13 +90,16 @@ class Manifest(BaseModel):
     host: dict[str, Any]
     created: str
     seconds: float
+    cpu_seconds: float | None = None
+    """Processor time of all threads."""
     digest: str = ""
     """SHA-256 of all else that stands here."""
 
     def sealed(self) -> "Manifest":
         """The same, with its digest."""
         rest = json.loads(self.model_dump_json(exclude={"digest"}))
-        return self.model_copy(update={"digest": fingerprint(rest)})
+        told = {name: value for name, value in rest.items() if value is not None}
+        return self.model_copy(update={"digest": fingerprint(told)})
 
 
 @dataclass(frozen=True)
@@ -204,11 +208,11 @@ class Store:
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir(parents=True)
                 work.mkdir(exist_ok=True)
-                start = datetime.now(UTC)
+                start, cpu_start = time.perf_counter(), time.process_time()
                 try:
                     facts = make(out, work)
-                    seconds = (datetime.now(UTC) - start).total_seconds()
-                    artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), seconds)
+                    spent = time.perf_counter() - start, time.process_time() - cpu_start
+                    artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), spent)
                 except Exception as error:
                     full = is_disk_full(error, scratch)
                     shutil.rmtree(out, ignore_errors=True)
@@ -227,8 +231,9 @@ class Store:
         out: Path,
         facts: dict[str, Any],
         host: dict[str, Any],
-        seconds: float,
+        spent: tuple[float, float],
     ) -> Artifact:
+        """Complete what stands in `out`, which took `spent` seconds by the clock and of processors' time."""
         names = folder_files(out)
         if not names:
             raise CompressError(
@@ -255,7 +260,8 @@ class Store:
             versions=versions,
             host=host,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(seconds, 3),
+            seconds=round(spent[0], 3),
+            cpu_seconds=round(spent[1], 3),
         )
         write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
         sync(out)

@@ -66,6 +66,7 @@ class MadeStep(_Part):
     host: dict[str, Any]
     created: str
     seconds: float
+    cpu_seconds: float | None = None
 
     @field_validator("files")
     @classmethod

@@ -111,6 +111,7 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
         size_bytes=found.size_bytes,
         parameters=found.parameters,
         seconds=entry.seconds,
+        cpu_seconds=entry.cpu_seconds,
     )
     if found.status != "measured":
         return row

@@ -20,6 +20,7 @@ class Entry:
     measured_as: str
     seconds: float | None = None
     parent: str | None = None
+    cpu_seconds: float | None = None
 
 
 SHOWN = (
@@ -142,6 +143,8 @@ class Row(_Part):
     is_baseline: bool = False
     seconds: float | None = None
     """What the step took to make."""
+    cpu_seconds: float | None = None
+    """Processor time of all threads that it took."""
     quality: Estimate | None = None
     """The task's metric over all test rows, between 0 and 1."""
     calibration_error: float | None = None

@@ -123,6 +123,7 @@ def detail_table(report: Report, target: str) -> Table:
             _flipped,
         ),
         Column("made in, s", "What the step took", lambda row: _number(row.seconds)),
+        Column("CPU, s", "Processor time of all threads that the step took", lambda row: _number(row.cpu_seconds)),
     ]
     found = _table(f"Cost and agreement on {target}", columns, report, target)
     return replace(found, lines=[replace(line, about="") for line in found.lines])

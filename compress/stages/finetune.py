@@ -48,6 +48,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch", makes_head=True)},
     output="torch",
-    version=3,
+    version=4,
     shape=same_shape,
 )

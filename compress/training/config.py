@@ -34,7 +34,8 @@ class TrainingConfig(Model):
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients are clipped to this norm."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """Mixed precision. auto: bf16 or fp16 on a GPU that has it, fp32 on a CPU."""
+    """Mixed precision. auto: bf16 where the GPU or the CPU (AVX512-BF16, AMX) multiplies it, else fp16 on a GPU, fp32
+    on a CPU."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better validation score."""
 

@@ -241,11 +241,25 @@ def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
     return score
 
 
+def _precision(config: TrainingConfig, *, on_cpu: bool) -> str:
+    """The number format of a training's matrix products.
+
+    Raises:
+        CompressError: it does not exist on the device.
+    """
+    if config.precision == "fp16" and on_cpu:
+        raise CompressError("a CPU does not train in fp16", fix="set precision: auto, bf16 or fp32")
+    if config.precision != "auto":
+        return config.precision
+    if on_cpu:
+        cpu: Any = torch.cpu
+        return "bf16" if cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported() else "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
 def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *, evaluate: bool) -> TrainingArguments:
     on_cpu = context.device == "cpu"
-    half = "fp32" if on_cpu else config.precision
-    if half == "auto":
-        half = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    half = _precision(config, on_cpu=on_cpu)
     steps = steps_of(config, rows)
     own = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(

@@ -104,6 +104,7 @@ def test_accumulated_gradients_equal_one_large_batch(
             warmup=0,
             schedule="constant",
             max_grad_norm=0.5,
+            precision="fp32",
         )
         facts = train(model, tokenizer, config, context, what="learning")
         assert facts["steps"] == 1
