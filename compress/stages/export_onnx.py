@@ -12,9 +12,6 @@ Fusion is that of onnxruntime.transformers.optimizer: Attention, SkipLayerNormal
 """
 
 import shutil
-import tempfile
-import warnings
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,11 +20,9 @@ from pydantic import Field
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.models.architectures import ARCHITECTURES, Architecture, Shape
+from compress.models.architectures import ARCHITECTURES, Shape
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
-
-FUSED = ("Attention", "MultiHeadAttention", "SkipLayerNormalization", "BiasGelu", "FastGelu", "Gelu")
 
 
 class Config(StageConfig):
@@ -43,6 +38,7 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Trace, fuse, count the fused nodes, and compare the outputs with torch on real rows."""
+    from compress.models.export import fuse, trace
     from compress.models.load import load_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
@@ -59,11 +55,11 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     architecture = ARCHITECTURES.get(network.config.model_type)
     path = out / "model.onnx"
     context.progress("exporting", 0, 3)
-    _trace(network, path, config.opset)
+    trace(network, path, config.opset)
     context.progress("exporting", 1, 3)
     facts: dict[str, Any] = {"fused": None}
     if config.fuse != "never" and architecture is not None and shape is not None:
-        facts["fused"] = _fuse(path, architecture, shape)
+        facts["fused"] = fuse(path, architecture, shape)
     context.progress("exporting", 2, 3)
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
@@ -87,89 +83,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
             fix="set fuse: never to see whether fusion is to blame; raise tolerance only if you can bear it",
         )
     return {**facts, **found.facts()}
-
-
-def _trace(network: Any, path: Path, opset: int) -> None:
-    """Write the unfused graph."""
-    import inspect
-
-    import torch
-
-    accepted = set(inspect.signature(network.forward).parameters)
-    if getattr(network.config, "type_vocab_size", 2) < 2:
-        accepted.discard("token_type_ids")  # RoBERTa takes them, but has no second segment
-    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
-
-    class Logits(torch.nn.Module):
-        """The model as a function of tensors, returning the logits alone."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-            logits: torch.Tensor = self.network(**dict(zip(names, inputs, strict=True))).logits
-            return logits
-
-    ids = torch.ones(2, 16, dtype=torch.long)
-    mask = torch.ones(2, 16, dtype=torch.long)
-    mask[1, 8:] = 0  # so that the trace sees padding
-    examples = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
-    dynamic = {0: "batch", 1: "sequence"}
-    axes: dict[str, dict[int, str]] = {**dict.fromkeys(names, dynamic), "logits": {0: "batch"}}
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer's remarks on constants; parity is checked below
-        torch.onnx.export(
-            Logits().eval(),
-            tuple(examples[name] for name in names),
-            str(path),
-            input_names=names,
-            output_names=["logits"],
-            dynamic_axes=axes,
-            opset_version=opset,
-            dynamo=False,  # the graph that onnxruntime's fusion knows; dynamo's fuses no attention
-        )
-
-
-def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int]:
-    """Fuse the graph in place.
-
-    Returns:
-        Number of nodes of each fused kind.
-
-    Raises:
-        CompressError: not every layer's attention fused.
-    """
-    import onnx
-    from onnxruntime.transformers import optimizer
-    from onnxruntime.transformers.fusion_options import FusionOptions
-
-    options = FusionOptions(architecture.fusion)
-    options.enable_embed_layer_norm = False  # onnxruntime cannot quantize what it makes
-    options.use_raw_attention_mask(True)  # right for padding on either side
-    for heads in sorted(set(shape.heads)):  # each pass fuses the layers that have just so many heads
-        fused = optimizer.optimize_model(
-            str(path),
-            model_type=architecture.fusion,
-            num_heads=heads,
-            hidden_size=heads * shape.head_size,
-            optimization_options=options,
-            opt_level=1,
-            use_gpu=False,
-        )
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            whole = Path(scratch) / path.name
-            fused.save_model_to_file(str(whole))
-            whole.replace(path)
-    kinds = Counter(node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node)
-    counts = {kind: kinds[kind] for kind in FUSED if kinds[kind]}
-    attention = counts.get("Attention", 0) + counts.get("MultiHeadAttention", 0)
-    if attention != shape.layers:
-        raise CompressError(
-            f"attention fused in {attention} of {shape.layers} layers",
-            fix="set fuse: never to export without fusion, and measure what that costs",
-        )
-    return counts
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:

@@ -3,26 +3,21 @@
 What the teacher says of the rows is computed once, kept in the store, and shared by all steps that want it.
 """
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.lib.format import open_memmap
 
 from compress.context import Context
-from compress.models.load import load_model
-from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.models.tokenizer import Tokenizer
 from compress.store import Artifact
+from compress.training.asking import ask
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, train, training_length
 from compress.training.objective import Objective
-from compress.training.rows import EncodedRows
 from compress.training.variants import read_variants, variants
 
-BATCH = 32
 LOGITS = "logits.npy"
 
 
@@ -73,12 +68,9 @@ def teacher_logits(
     whole: int,
     made: Artifact | None = None,
 ) -> np.ndarray[Any, Any]:
-    """The teacher's outputs of rows, in the rows' order.
+    """The teacher's outputs of rows, in the rows' order; see `compress.training.asking.ask`.
 
     Args:
-        length: tokens kept of each text.
-        what: name of the work, for the progress bar.
-        whole: rows of the run, also where this one only rehearses it.
         made: the by-product that holds the rows; None for the task's own.
 
     Returns:
@@ -86,34 +78,9 @@ def teacher_logits(
     """
 
     def make(out: Path) -> dict[str, Any]:
-        _compute(teacher, rows, length, context, out / LOGITS, what, whole)
-        return {"rows": len(rows)}
+        return ask(teacher, rows, length, context, out / LOGITS, what=what, whole=whole)
 
     inputs = {"teacher": teacher.key} | ({"rows": made.key} if made else {})
     kept = context.cached("teacher_logits", {"max_length": length}, inputs, make)
     logits: np.ndarray[Any, Any] = np.load(kept.path / LOGITS, mmap_mode="r", allow_pickle=False)
     return logits
-
-
-def _compute(
-    teacher: Artifact, rows: Sequence[Any], length: int, context: Context, path: Path, what: str, whole: int
-) -> None:
-    """Write what the teacher says of the rows, asked for in batches of like length."""
-    tokenizer = load_tokenizer(teacher.path)
-    model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code).to(
-        context.device
-    )
-    accepted = set(inspect.signature(model.forward).parameters)
-    encoded = EncodedRows(rows, context.task, tokenizer, length)
-    order = sorted(range(len(rows)), key=lambda index: encoded.lengths[index])
-    logits = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(rows), model.config.num_labels))
-    with torch.inference_mode():
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            batch = tokenizer.pad([encoded[index] for index in chosen])
-            inputs = {
-                name: torch.from_numpy(array).to(context.device) for name, array in batch.items() if name in accepted
-            }
-            logits[chosen] = model(**inputs).logits.float().cpu().numpy()  # (batch, classes)
-            context.progress(what, start + len(chosen), whole)
-    logits.flush()

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from pydantic import ValidationError
 
 from compress.context import Context
@@ -15,6 +17,7 @@ from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.store import Artifact, Identity
 from compress.tasks import UNKNOWN
+from compress.training import asking
 from compress.training.config import DistillationConfig
 from compress.training.loop import set_seed
 from compress.training.objective import Objective
@@ -176,3 +179,35 @@ def test_unlabelled_rows_change_what_is_learned_and_the_steps(with_more: Context
 def test_settings_that_teach_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         DistillationConfig.model_validate(settings)
+
+
+def test_many_rows_are_asked_about_in_onnxruntime_which_says_the_same(
+    with_more: Context, teacher: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = {}
+    rows = [*with_more.task.train, *with_more.task.unlabelled]
+    for least in (52, 51):
+        monkeypatch.setattr(asking, "EXPORT_FROM", least)
+        path = tmp_path / f"{least}.npy"
+        facts = asking.ask(teacher, rows, 16, with_more, path, what="asking", whole=51)
+        found[facts["runtime"]] = np.load(path)
+    assert set(found) == {"torch", "onnxruntime"}
+    assert np.abs(found["torch"] - found["onnxruntime"]).max() < 1e-5
+    assert np.abs(found["torch"] - says(teacher, [row.text for row in rows])).max() < 1e-5
+    assert list(with_more.work.glob("tmp*")) == []
+
+
+def test_an_export_that_says_something_else_is_not_used(
+    with_more: Context, teacher: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def zeroed(path: Path, *_: Any) -> None:
+        model = onnx.load(str(path))
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("classifier.weight"):
+                tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
+        onnx.save(model, str(path))
+
+    monkeypatch.setattr(asking, "fuse", zeroed)
+    monkeypatch.setattr(asking, "EXPORT_FROM", 1)
+    facts = asking.ask(teacher, with_more.task.train, 16, with_more, tmp_path / "l.npy", what="asking", whole=48)
+    assert facts == {"rows": 48, "runtime": "torch"}
