@@ -66,10 +66,7 @@ class _Maker:
             if self.observer.stopping():
                 raise Stopped
             self.observer.step_started(step.name, step.stage_name)
-            inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
-            for role, value in step.inputs.items():
-                inputs[role] = value if isinstance(value, Artifact) else self.artifacts[value]
-            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **inputs)
+            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
 
         try:
             artifact, made = self._kept(step.identity, step.stage.output, make)
@@ -89,6 +86,15 @@ class _Maker:
         seconds = artifact.manifest.seconds if artifact.manifest else 0.0
         self.observer.step_done(step.name, step.stage_name, seconds, made)
         return made
+
+    def _inputs(self, step: PlannedStep) -> dict[str, Artifact | tuple[Artifact, ...] | None]:
+        """What a stage is given for each of its roles."""
+        inputs: dict[str, Artifact | tuple[Artifact, ...] | None] = {}
+        for role, wanted in step.stage.inputs.items():
+            values = [value for name, value in step.inputs.items() if name.partition(" ")[0] == role]
+            found = tuple(value if isinstance(value, Artifact) else self.artifacts[value] for value in values)
+            inputs[role] = found if wanted.many else next(iter(found), None)
+        return inputs
 
     def _kept(self, identity: Identity, output_format: str, make: Any) -> tuple[Artifact, bool]:
         return self.store.obtain(

@@ -5,6 +5,7 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 `compress.plan`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -79,6 +80,27 @@ class Step(Model):
     def settings(self) -> dict[str, Any]:
         """Inputs and settings as written, not yet validated."""
         return dict(self.model_extra or {})
+
+
+def role_names(role: str, count: int) -> list[str]:
+    """Names of the inputs of a role that takes several: `teacher`, `teacher 2`, and so on."""
+    return [role if number == 0 else f"{role} {number + 1}" for number in range(count)]
+
+
+def said_input(settings: Mapping[str, Any], name: str) -> str:
+    """What a step's settings say of an input, named as by `role_names`."""
+    role, _, number = name.partition(" ")
+    value = settings[role]
+    return str(value[int(number or 1) - 1] if isinstance(value, list | tuple) else value)
+
+
+def say_input(settings: dict[str, Any], name: str, value: str) -> None:
+    """Put another source into the place that `said_input` reads."""
+    role, _, number = name.partition(" ")
+    if isinstance(settings.get(role), list):
+        settings[role][int(number or 1) - 1] = value
+    else:
+        settings[role] = value
 
 
 class Target(Model):

@@ -34,10 +34,10 @@ from compress.making import make_steps
 from compress.measurement import Measurement
 from compress.measuring import measure_plan
 from compress.plan import Plan
-from compress.recipe import BenchSpec, Model
+from compress.recipe import BenchSpec
 from compress.store import Artifact, Identity, Store
 from compress.tasks import Task
-from compress.training.config import KEPT, TrainingConfig
+from compress.training.config import KEPT, trainings_in
 
 MEASURED_ROWS = 32
 LOOK_SECONDS = 0.05
@@ -94,7 +94,8 @@ def rehearse(
         CompressError: a step fails, or the process is killed, as it would be in the run.
     """
     start = time.monotonic()
-    size = max((config.batch_size * config.gradient_accumulation for config in _trainings(plan)), default=MEASURED_ROWS)
+    trainings = [config for step in plan.steps for config in trainings_in(step.config)]
+    size = max((config.batch_size * config.gradient_accumulation for config in trainings), default=MEASURED_ROWS)
     task = plan.task
     rehearsal = Rehearsal(len(task.train), len(task.validation), len(task.unlabelled), batches)
     place = store.root / "scratch"
@@ -129,17 +130,6 @@ def rehearse(
 def _rows(task: Task) -> int:
     """Rows that a training can see."""
     return len(task.train) + len(task.unlabelled)
-
-
-def _trainings(plan: Plan) -> list[TrainingConfig]:
-    """The trainings among the settings of all steps."""
-
-    def inside(value: Any) -> list[TrainingConfig]:
-        if isinstance(value, TrainingConfig):
-            return [value]
-        return [found for _, part in value if isinstance(part, Model) for found in inside(part)]
-
-    return [found for step in plan.steps for found in inside(step.config)]
 
 
 def _shorten(plan: Plan, size: int, batches: int) -> Plan:

@@ -25,7 +25,7 @@ from compress.lineage.model import (
     write_lineage,
 )
 from compress.plan import Plan
-from compress.recipe import TABLES
+from compress.recipe import TABLES, said_input
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store import Artifact
@@ -89,7 +89,7 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
     for step in plan.steps:
         if step.name in needed:
             inputs = {
-                role: value if isinstance(value, str) else str(said[step.name][role])
+                role: value if isinstance(value, str) else said_input(said[step.name], role)
                 for role, value in step.inputs.items()
             }
             steps.append(made_step(step.name, artifacts[step.name], inputs))
@@ -145,7 +145,7 @@ def _sources(plan: Plan) -> tuple[Source, ...]:
     for step in plan.recipe.steps:
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                named.setdefault(("model", str(step.settings[role])), []).append(f"{step.name}.{role}")
+                named.setdefault(("model", said_input(step.settings, role)), []).append(f"{step.name}.{role}")
     return tuple(
         Source(
             kind="model" if used.kind == "model" else "table",

@@ -1,6 +1,6 @@
 """Settings of a training, as recipes write them. Light to import."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,13 @@ class TrainingConfig(Model):
     on a CPU."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better validation score."""
+
+
+def trainings_in(settings: Model) -> list[TrainingConfig]:
+    """The trainings among a stage's settings."""
+    if isinstance(settings, TrainingConfig):
+        return [settings]
+    return [found for _, part in settings if isinstance(part, Model) for found in trainings_in(part)]
 
 
 class Augmentation(Model):
@@ -78,18 +85,36 @@ class DistillationConfig(TrainingConfig):
     """Weight of the divergence from the teacher."""
     hard_weight: float = Field(0.1, ge=0)
     """Weight of the cross-entropy to the true labels, where a row has one."""
+    hidden_weight: float = Field(0.0, ge=0)
+    """Weight of the squared error to the teacher's hidden states, through a learned projection to its width."""
+    hidden_matching: Literal["fixed", "learned"] = "fixed"
+    """fixed: each of the student's layers learns one of the teacher's; learned: each of the teacher's layers is learned
+    by the student's nearest."""
+    hidden_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    """The teacher's layers that are learned, counted from 0. Left out: one for each of the student's, evenly spaced."""
+    relation_weight: float = Field(0.0, ge=0)
+    """Weight of the divergence from the teacher's attention relations, of queries, keys and values each."""
+    relation_layer: int | None = Field(None, ge=0)
+    """The teacher's layer whose relations the student's last learns, counted from 0. Left out: the last."""
+    relation_heads: int | None = Field(None, ge=1)
+    """Relation heads; must divide both attentions' widths. Left out: the most that do, up to the teacher's heads."""
     augment: Augmentation = Augmentation()
     """New variants of the training and unlabelled rows, from which the student learns what the teacher says of them."""
 
     @property
     def asks_teacher(self) -> bool:
         """Whether any part of the loss needs the teacher."""
-        return self.soft_weight > 0
+        return self.soft_weight > 0 or self.reads_states
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether any part of the loss looks inside the teacher."""
+        return self.hidden_weight > 0 or self.relation_weight > 0
 
     @model_validator(mode="after")
     def _teaches_something(self) -> "DistillationConfig":
-        if self.soft_weight == self.hard_weight == 0:
-            raise ValueError("all weights of the loss are 0: give soft_weight or hard_weight")
+        if self.hard_weight == 0 and not self.asks_teacher:
+            raise ValueError("all weights of the loss are 0: give soft_weight, hard_weight or another")
         if self.augment.copies and not self.asks_teacher:
-            raise ValueError("augment.copies needs a teacher to say what they are: raise soft_weight above 0")
+            raise ValueError("augment.copies has no labels, so it needs a teacher: raise soft_weight above 0")
         return self

@@ -37,6 +37,9 @@ LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
 
 Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
 """(student logits, batch with labels and teacher_logits) -> scalar, a mean over the batch."""
+OBJECTIVE = "distillation_objective"
+"""Under this name a loss that learns is a part of the student while it is trained: so it is optimised with it, and
+stands in its checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,16 @@ class Lesson:
     Attributes:
         rows: the task's training rows and more.
         logits: of each teacher the parts in the rows' order, each (rows of the part, classes).
-        loss: what to minimise.
+        loss: what to minimise; a module is trained with the student.
         whole: rows of the run, also where this one only rehearses it.
+        inputs: names of model inputs that the loss needs beside the student's own.
     """
 
     rows: Sequence[Any]
     logits: Sequence[Sequence[np.ndarray[Any, Any]]]
     loss: Loss
     whole: int
+    inputs: frozenset[str] = frozenset()
 
 
 def train(
@@ -86,24 +91,31 @@ def train(
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
+    accepted = _accepted_inputs(model)
+    if lesson is not None and isinstance(lesson.loss, torch.nn.Module):
+        model.add_module(OBJECTIVE, lesson.loss)
     trainer = _Trainer(
         model=model,
         args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
-        data_collator=_Collator(tokenizer, _accepted_inputs(model)),
+        data_collator=_Collator(tokenizer, accepted | (lesson.inputs if lesson else set())),
         train_dataset=rows,
         eval_dataset=validation,
         compute_metrics=_metric(context) if validation else None,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.lesson = lesson
+    trainer.lesson, trainer.accepted = lesson, accepted
     trainer.settings = config
     # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
     trainer.model_accepts_loss_kwargs = False
     last = last_checkpoint(Path(trainer.args.output_dir))
     if last is not None:
         _log.info("%s goes on from %s", what, last.name)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    finally:
+        if hasattr(model, OBJECTIVE):
+            delattr(model, OBJECTIVE)
     model.eval().cpu()
     return _facts(trainer)
 
@@ -129,6 +141,7 @@ def set_seed(seed: int) -> None:
 
 class _Trainer(Trainer):
     lesson: Lesson | None = None
+    accepted: set[str]
     settings: TrainingConfig
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
@@ -139,11 +152,13 @@ class _Trainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
+        own = {name: inputs[name] for name in inputs if name in self.accepted}
         if self.lesson is None or not model.training:
-            outputs = model(**inputs)
+            outputs = model(**own)
             loss = outputs.loss
         else:
-            outputs = model(**{name: inputs[name] for name in inputs if name not in {"labels", "teacher_logits"}})
+            del own["labels"]
+            outputs = model(**own)
             loss = self.lesson.loss(outputs.logits, inputs)
         return (loss, outputs) if return_outputs else loss
 

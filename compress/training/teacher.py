@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
-from compress.models.tokenizer import Tokenizer
+from compress.errors import InputError
+from compress.models.load import load_model
+from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.store import Artifact
 from compress.training.asking import ask
 from compress.training.config import DistillationConfig
-from compress.training.loop import Lesson, train, training_length
-from compress.training.objective import Objective
+from compress.training.loop import Lesson, set_seed, train, training_length
+from compress.training.objective import Inside, Objective
 from compress.training.variants import read_variants, variants
 
 LOGITS = "logits.npy"
@@ -24,7 +26,7 @@ LOGITS = "logits.npy"
 def train_under_teacher(
     student: Any,
     tokenizer: Tokenizer,
-    teacher: Artifact,
+    teacher: Artifact | Sequence[Artifact],
     config: DistillationConfig,
     context: Context,
     *,
@@ -33,29 +35,65 @@ def train_under_teacher(
     """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`.
 
     Without a weight for what the teacher says, it is not asked, and only the labelled rows are trained on.
+
+    Args:
+        teacher: one, or several whose distributions are averaged.
+
+    Raises:
+        InputError: the settings look inside the teacher, and it reads other token ids than the student.
     """
-    lesson = _lesson(teacher, config, context)
-    return train(student, tokenizer, config, context, what=what, lesson=lesson)
+    teachers = [teacher] if isinstance(teacher, Artifact) else list(teacher)
+    inside = _inside(student, tokenizer, teachers, config, context)
+    objective = Objective(config, inside)
+    try:
+        return train(
+            student, tokenizer, config, context, what=what, lesson=_lesson(teachers, objective, config, context)
+        )
+    finally:
+        objective.close()
 
 
-def _lesson(teacher: Artifact, config: DistillationConfig, context: Context) -> Lesson:
-    """The rows to learn from, with what the teacher says of them."""
-    task, objective = context.task, Objective(config)
+def _inside(
+    student: Any, tokenizer: Tokenizer, teachers: Sequence[Artifact], config: DistillationConfig, context: Context
+) -> Inside | None:
+    """The parts of the loss that look inside, if any has a weight."""
+    if not config.reads_states:
+        return None
+    (teacher,) = teachers  # several are refused by the plan
+    if not tokenizer.gives_ids_of(load_tokenizer(teacher.path)):
+        raise InputError(
+            "hidden_weight and relation_weight need a student that reads the same token ids as its teacher",
+            fix="set both to 0, or take a teacher with the student's own tokenizer",
+        )
+    model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
+    set_seed(context.seed)  # the projection must not depend on whether the teacher's outputs were there already
+    return Inside(config, student, model.to(context.device))
+
+
+def _lesson(teachers: Sequence[Artifact], objective: Objective, config: DistillationConfig, context: Context) -> Lesson:
+    """The rows to learn from, with what the teachers say of them."""
+    task, whole = context.task, context.train_rows
     if not config.asks_teacher:
-        return Lesson(task.train, (), objective, context.train_rows)
-    rows = [*task.train, *task.unlabelled]
-    whole = context.train_rows + context.unlabelled_rows
+        return Lesson(task.train, (), objective, whole)
+    rows, whole = [*task.train, *task.unlabelled], whole + context.unlabelled_rows
     length = training_length(config.train_length, context)
-    parts = [teacher_logits(teacher, rows, length, context, what="asking the teacher", whole=whole)]
+    asked = teachers if config.soft_weight > 0 else []
+    parts = [[teacher_logits(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
     if config.augment.copies:
-        made = variants(rows, config.augment, teacher, length, context, whole=whole)
-        new = read_variants(made, task)
-        what = "asking the teacher about variants"
-        more = whole * config.augment.copies
-        parts.append(teacher_logits(teacher, new, length, context, what=what, whole=more, made=made))
+        made = variants(rows, config.augment, teachers[0], length, context, whole=whole)
+        new, more = read_variants(made, task), whole * config.augment.copies
+        for one, said in zip(asked, parts, strict=True):
+            what = f"{_asking(one, teachers)} about variants"
+            said.append(teacher_logits(one, new, length, context, what=what, whole=more, made=made))
         rows += new
         whole += more
-    return Lesson(rows, [parts], objective, whole)
+    return Lesson(rows, parts, objective, whole, objective.inputs)
+
+
+def _asking(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
+    if len(teachers) == 1:
+        return "asking the teacher"
+    return f"asking teacher {teachers.index(teacher) + 1} of {len(teachers)}"
 
 
 def teacher_logits(

@@ -19,7 +19,7 @@ from compress.store import Artifact, Identity
 from compress.tasks import UNKNOWN
 from compress.training import asking
 from compress.training.config import DistillationConfig
-from compress.training.loop import set_seed
+from compress.training.loop import Lesson, set_seed
 from compress.training.objective import Objective
 from compress.training.rows import EncodedRows
 from compress.training.teacher import _lesson, train_under_teacher
@@ -65,6 +65,10 @@ def with_more(context: Context, tmp_path: Path) -> Context:  # noqa: F811
     return replace(context, task=task, cached=Kept(tmp_path / "kept"))
 
 
+def lesson_of(teacher: Artifact, config: DistillationConfig, context: Context) -> Lesson:  # noqa: F811
+    return _lesson([teacher], Objective(config), config, context)
+
+
 def says(teacher: Artifact, texts: list[str]) -> np.ndarray[Any, Any]:
     """The teacher's logits, one text at a time."""
     tokenizer = load_tokenizer(teacher.path)
@@ -78,7 +82,7 @@ def says(teacher: Artifact, texts: list[str]) -> np.ndarray[Any, Any]:
 def test_the_teacher_is_asked_about_all_rows_and_its_answers_stay_in_a_file(
     with_more: Context, teacher: Artifact
 ) -> None:
-    lesson = _lesson(teacher, DistillationConfig(), with_more)
+    lesson = lesson_of(teacher, DistillationConfig(), with_more)
     ((logits,),) = lesson.logits
     assert isinstance(logits, np.memmap)
     assert (logits.shape, logits.dtype) == ((48 + 3, 2), np.float32)
@@ -91,7 +95,7 @@ def test_the_teacher_is_asked_about_all_rows_and_its_answers_stay_in_a_file(
 
 def test_each_encoded_row_comes_with_what_the_teacher_said_of_it(with_more: Context, teacher: Artifact) -> None:
     config = DistillationConfig.model_validate({"augment": {"copies": 2}})
-    lesson = _lesson(teacher, config, with_more)
+    lesson = lesson_of(teacher, config, with_more)
     tokenizer = load_tokenizer(teacher.path)
     rows = EncodedRows(lesson.rows, with_more.task, tokenizer, 16, lesson.logits)
     assert len(rows) == lesson.whole == 51 * 3
@@ -110,7 +114,7 @@ def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, t
     config = DistillationConfig.model_validate({"augment": {"copies": 2, "share": 0.2}})
     told: list[tuple[str, int, int]] = []
     listening = replace(with_more, progress=lambda *said: told.append(said))
-    lesson = _lesson(teacher, config, listening)
+    lesson = lesson_of(teacher, config, listening)
     rows, first, second = lesson.rows[:51], lesson.rows[51:102], lesson.rows[102:]
     assert all(one.text != row.text for row, one in zip(rows, first, strict=True))
     assert sum(one.text != other.text for one, other in zip(first, second, strict=True)) > 25
@@ -122,15 +126,15 @@ def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, t
         "making variants",
         "asking the teacher about variants",
     ]
-    assert _lesson(teacher, config, listening).rows == lesson.rows
+    assert lesson_of(teacher, config, listening).rows == lesson.rows
     assert kept.made == ["teacher_logits", "variants", "teacher_logits"]
-    other = _lesson(teacher, config, replace(listening, seed=5))
+    other = lesson_of(teacher, config, replace(listening, seed=5))
     assert other.rows[51:] != lesson.rows[51:]
     assert kept.made[3:] == ["variants", "teacher_logits"], "the rows of the task are not asked about again"
 
 
 def test_without_a_weight_for_it_the_teacher_is_not_asked(with_more: Context, teacher: Artifact) -> None:
-    lesson = _lesson(teacher, DistillationConfig(soft_weight=0, hard_weight=1), with_more)
+    lesson = lesson_of(teacher, DistillationConfig(soft_weight=0, hard_weight=1), with_more)
     assert (len(lesson.rows), lesson.whole, lesson.logits) == (48, 48, ())
     assert isinstance(with_more.cached, Kept)
     assert with_more.cached.made == []
@@ -170,7 +174,7 @@ def test_unlabelled_rows_change_what_is_learned_and_the_steps(with_more: Context
     ("settings", "message"),
     [
         ({"soft_weight": 0, "hard_weight": 0}, "all weights of the loss are 0"),
-        ({"soft_weight": 0, "augment": {"copies": 1}}, "augment.copies needs a teacher"),
+        ({"soft_weight": 0, "augment": {"copies": 1}}, "augment.copies has no labels, so it needs a teacher"),
         ({"augment": {"share": 0}}, "greater than 0"),
         ({"augment": {"share": 1.5}}, "less than or equal to 1"),
         ({"augment": {"swap": 0, "delete": 0, "neighbours": 0}}, "all ways of changing a word have the weight 0"),
