@@ -18,7 +18,7 @@ from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact, Identity
 from compress.tasks import Task, load_task
 from compress.training.config import DistillationConfig, trainings_in
-from compress.training.matching import check_states
+from compress.training.matching import check_masked_model, check_same_ids, check_states
 from compress.validation import Origin, validate
 
 EXPORT = "export_onnx"
@@ -282,10 +282,12 @@ class _Planner:
     def _check_teacher(
         self, config: StageConfig, inputs: "Mapping[str, str | Artifact]", student: Shape | None
     ) -> None:
-        """Refuse what a student cannot learn from the inside of its teacher."""
+        """Refuse what a student cannot learn from its teacher, or from variants of the rows."""
         teacher = inputs.get("teacher", inputs[next(iter(inputs))])
-        for training in trainings_in(config):
-            if not isinstance(training, DistillationConfig) or not training.reads_states or training.epochs == 0:
+        trainings = [training for training in trainings_in(config) if isinstance(training, DistillationConfig)]
+        for training in trainings:
+            check_masked_model(training.augment, inputs.get("masked_model"))
+            if not training.reads_states or training.epochs == 0:
                 continue
             check_states(training, student, self._shape(teacher))
             if "teacher 2" in inputs:
@@ -295,11 +297,8 @@ class _Planner:
                 )
             home = teacher.path if isinstance(teacher, Artifact) else self._origin(self.planned_step(teacher).inputs)
             own = self._origin(inputs)
-            if own != home and not load_tokenizer(own).gives_ids_of(load_tokenizer(home)):
-                raise InputError(
-                    "hidden_weight and relation_weight need a student that reads the same token ids as its teacher",
-                    fix="set both to 0, or take a student with the teacher's own tokenizer",
-                )
+            if own != home:
+                check_same_ids(load_tokenizer(own), load_tokenizer(home))
 
     def planned_step(self, name: str) -> PlannedStep:
         found = self.find(name)

@@ -104,3 +104,18 @@ def test_the_saved_recipe_names_each_teacher_by_its_full_path(plan, labelled, mo
 def test_the_schema_takes_a_name_or_a_list():
     role = recipe_schema()["$defs"]["step.distill"]["properties"]["teacher"]
     assert [kind["type"] for kind in role["anyOf"]] == ["string", "array"]
+
+
+def test_masked_words_need_a_model_with_a_head_for_them(plan, make_model, tmp_path):
+    step = "{name: student, stage: distill, layers: 1, augment: {copies: 1, masked: 1}"
+    with pytest.raises(InputError, match=r"augment\.masked needs a masked language model"):
+        plan(TEACHER, step + "}")
+    with pytest.raises(InputError, match="has no head for masked words; its class is BertModel"):
+        plan(TEACHER, f"{step}, masked_model: {make_model()}}}")
+    with pytest.raises(InputError, match="the step 'teacher' gives no masked language model"):
+        plan(TEACHER, f"{step}, masked_model: teacher}}")
+    fits = model_like(make_model(), tmp_path / "masked", architectures=["BertForMaskedLM"])
+    planned = plan(TEACHER, f"{step}, masked_model: {fits}}}").step("student")
+    assert set(planned.inputs) == {"teacher", "masked_model"}
+    with pytest.raises(InputError, match="masked_model is named, and not used"):
+        plan(TEACHER, f"{{name: student, stage: distill, layers: 1, masked_model: {fits}}}")

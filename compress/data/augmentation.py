@@ -13,6 +13,9 @@ import numpy as np
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 
+MASKED = "\0"
+"""Stands before a word that a masked language model is to replace; alone it is a sign like others."""
+
 Near = Mapping[str, Sequence[str]]
 """Word -> words that can stand in its place, none of them the word itself."""
 
@@ -29,7 +32,8 @@ def vary(
 
     Args:
         share: of the words; at least one word is changed. A swap changes two.
-        weights: of the ways `swap`, `delete` and `neighbours`; a way that fits no word any more is left out.
+        weights: of the ways `swap`, `delete`, `neighbours` and `masked`, which marks a word by `MASKED`; a way that
+            fits no word any more is left out.
         near: what `neighbours` draws from.
 
     Returns:
@@ -38,7 +42,11 @@ def vary(
     wanted = max(1, round(share * len(words)))
     kept: list[str | None] = list(words)
     free = np.ones(len(words), dtype=bool)
-    fits = {"delete": free.copy(), "neighbours": np.array([word in near for word in words], dtype=bool)}
+    fits = {
+        "delete": free.copy(),
+        "neighbours": np.array([word in near for word in words], dtype=bool),
+        "masked": np.array([word.isalpha() and len(word) > 1 for word in words], dtype=bool),
+    }
     ways = [way for way in weights if weights[way] > 0]
     while wanted > 0 and ways:
         shares = np.array([weights[way] for way in ways])
@@ -56,6 +64,8 @@ def vary(
             wanted -= 1
         elif way == "delete":
             kept[place] = None
+        elif way == "masked":
+            kept[place] = MASKED + words[place]
         else:
             kept[place] = str(random.choice(near[words[place]]))
     return [word for word in kept if word is not None]

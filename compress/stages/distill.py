@@ -33,7 +33,13 @@ class Config(StageConfig, DistillationConfig):
 
 
 def run(
-    *, teacher: tuple[Artifact, ...], student: Artifact | None, config: Config, context: Context, out: Path
+    *,
+    teacher: tuple[Artifact, ...],
+    student: Artifact | None,
+    masked_model: Artifact | None,
+    config: Config,
+    context: Context,
+    out: Path,
 ) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
     from compress.models.load import load_model, save_model
@@ -56,7 +62,15 @@ def run(
         assert shape is not None  # checked by the plan
         kept = _layers(config, shape.layers)
         keep_layers(network, kept)
-    facts = train_under_teacher(network, load_tokenizer(origin.path), teacher, config, context, what="distilling")
+    facts = train_under_teacher(
+        network,
+        load_tokenizer(origin.path),
+        teacher,
+        config,
+        context,
+        what="distilling",
+        masked_model=masked_model,
+    )
     save_model(network, out)
     copy_tokenizer(origin.path, out)
     return {"layers_kept": kept, **facts}
@@ -103,7 +117,11 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 STAGE = Stage(
     Config,
     run,
-    inputs={"teacher": Input("torch", many=True), "student": Input("torch", optional=True, makes_head=True)},
+    inputs={
+        "teacher": Input("torch", many=True),
+        "student": Input("torch", optional=True, makes_head=True),
+        "masked_model": Input("torch", optional=True, makes_head=True),
+    },
     output="torch",
     version=4,
     shape=_shape,

@@ -60,19 +60,21 @@ class Augmentation(Model):
     """Weight of taking a word out."""
     neighbours: float = Field(2.0, ge=0)
     """Weight of putting a word in its place that lies near it in the teacher's table of input embeddings."""
+    masked: float = Field(0.0, ge=0)
+    """Weight of putting a word in its place that a masked language model, the input masked_model, expects there."""
     nearest: int = Field(10, ge=1)
-    """From how many of the nearest words one is drawn."""
+    """From how many of the nearest, or likeliest, words one is drawn."""
 
     @property
     def weights(self) -> dict[str, float]:
         """The ways of changing a word that have a weight, in a fixed order."""
-        found = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours}
+        found = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
         return {way: weight for way, weight in found.items() if weight > 0}
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Augmentation":
         if not self.weights:
-            raise ValueError("all ways of changing a word have the weight 0: give swap, delete or neighbours")
+            raise ValueError("all ways of changing a word have the weight 0: give one of them more")
         return self
 
 

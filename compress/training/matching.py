@@ -1,10 +1,12 @@
-"""Which layers and heads of a teacher a student learns the inside of; refuses what does not fit, before any work."""
+"""What a student can learn from its teacher: which layers and heads; what does not fit is refused before any work."""
 
 import math
 
 from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape
-from compress.training.config import DistillationConfig
+from compress.models.architectures import ARCHITECTURES, Shape, read_config
+from compress.models.tokenizer import Tokenizer
+from compress.store import Artifact
+from compress.training.config import Augmentation, DistillationConfig
 
 
 def check_states(config: DistillationConfig, student: Shape | None, teacher: Shape | None) -> None:
@@ -81,3 +83,48 @@ def relation_layer(config: DistillationConfig, teacher: int) -> int:
             f"relation_layer is {layer}, where the teacher has {teacher} layers", fix=f"from 0 to {teacher - 1}"
         )
     return layer
+
+
+def check_same_ids(student: Tokenizer, teacher: Tokenizer) -> None:
+    """Refuse to compare the inside of models that read different token ids.
+
+    Raises:
+        InputError: their tokenizers differ.
+    """
+    if not student.gives_ids_of(teacher):
+        raise InputError(
+            "hidden_weight and relation_weight need a student that reads the same token ids as its teacher",
+            fix="set both to 0, or let the student keep its teacher's tokenizer",
+        )
+
+
+def check_masked_model(config: Augmentation, model: str | Artifact | None) -> None:
+    """Refuse variants by a masked language model without one, and one that is not used.
+
+    Args:
+        model: from outside, or the name of a step; None where none is named.
+
+    Raises:
+        InputError: with what is missing.
+    """
+    if not config.copies or not config.masked:
+        if model is not None:
+            raise InputError(
+                "masked_model is named, and not used", fix="set augment: {copies: 1, masked: 1}, or leave it out"
+            )
+        return
+    if model is None:
+        raise InputError(
+            "augment.masked needs a masked language model",
+            fix="add masked_model: hf://org/name@revision to a distill step, or leave augment.masked out",
+        )
+    if not isinstance(model, Artifact):
+        raise InputError(
+            f"the step '{model}' gives no masked language model", fix="name a pretrained model from outside"
+        )
+    classes = read_config(model.path).get("architectures") or []
+    if not any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in classes):
+        raise InputError(
+            f"'{model.path.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
+            fix="name a model that was saved with it, such as a BertForMaskedLM",
+        )

@@ -19,7 +19,7 @@ def near_words(model: Any, tokenizer: Tokenizer, words: Iterable[str], count: in
     Returns:
         Word -> other words, the nearest first; capitalised if the word is.
     """
-    known = _whole_words(tokenizer)  # token id -> word
+    known = whole_words(tokenizer)  # token id -> word
     asked = {word: number for word, number in _single_tokens(tokenizer, sorted(set(words))).items() if number in known}
     ids = sorted(known)
     row_of = {number: row for row, number in enumerate(ids)}
@@ -37,7 +37,7 @@ def near_words(model: Any, tokenizer: Tokenizer, words: Iterable[str], count: in
     return found
 
 
-def _whole_words(tokenizer: Tokenizer) -> dict[int, str]:
+def whole_words(tokenizer: Tokenizer) -> dict[int, str]:
     """Token ids that stand for a word as a whole, with the word as a text has it."""
     size = tokenizer.fast.get_vocab_size()
     written = {number: tokenizer.fast.decode([number]).strip() for number in range(size)}

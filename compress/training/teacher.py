@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
-from compress.errors import InputError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.store import Artifact
 from compress.training.asking import ask
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length
+from compress.training.matching import check_same_ids
 from compress.training.objective import Inside, Objective
 from compress.training.variants import read_variants, variants
 
@@ -31,6 +31,7 @@ def train_under_teacher(
     context: Context,
     *,
     what: str,
+    masked_model: Artifact | None = None,
 ) -> dict[str, Any]:
     """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`.
 
@@ -38,6 +39,7 @@ def train_under_teacher(
 
     Args:
         teacher: one, or several whose distributions are averaged.
+        masked_model: what puts new words into variants, where the settings say so.
 
     Raises:
         InputError: the settings look inside the teacher, and it reads other token ids than the student.
@@ -46,9 +48,8 @@ def train_under_teacher(
     inside = _inside(student, tokenizer, teachers, config, context)
     objective = Objective(config, inside)
     try:
-        return train(
-            student, tokenizer, config, context, what=what, lesson=_lesson(teachers, objective, config, context)
-        )
+        lesson = _lesson(teachers, masked_model, objective, config, context)
+        return train(student, tokenizer, config, context, what=what, lesson=lesson)
     finally:
         objective.close()
 
@@ -60,17 +61,19 @@ def _inside(
     if not config.reads_states:
         return None
     (teacher,) = teachers  # several are refused by the plan
-    if not tokenizer.gives_ids_of(load_tokenizer(teacher.path)):
-        raise InputError(
-            "hidden_weight and relation_weight need a student that reads the same token ids as its teacher",
-            fix="set both to 0, or take a teacher with the student's own tokenizer",
-        )
+    check_same_ids(tokenizer, load_tokenizer(teacher.path))
     model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     set_seed(context.seed)  # the projection must not depend on whether the teacher's outputs were there already
     return Inside(config, student, model.to(context.device))
 
 
-def _lesson(teachers: Sequence[Artifact], objective: Objective, config: DistillationConfig, context: Context) -> Lesson:
+def _lesson(
+    teachers: Sequence[Artifact],
+    masked_model: Artifact | None,
+    objective: Objective,
+    config: DistillationConfig,
+    context: Context,
+) -> Lesson:
     """The rows to learn from, with what the teachers say of them."""
     task, whole = context.task, context.train_rows
     if not config.asks_teacher:
@@ -80,7 +83,7 @@ def _lesson(teachers: Sequence[Artifact], objective: Objective, config: Distilla
     asked = teachers if config.soft_weight > 0 else []
     parts = [[teacher_logits(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
     if config.augment.copies:
-        made = variants(rows, config.augment, teachers[0], length, context, whole=whole)
+        made = variants(rows, config.augment, teachers[0], masked_model, length, context, whole=whole)
         new, more = read_variants(made, task), whole * config.augment.copies
         for one, said in zip(asked, parts, strict=True):
             what = f"{_asking(one, teachers)} about variants"

@@ -14,49 +14,70 @@ from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
 from compress.tasks import Task
 from compress.training.config import Augmentation
+from compress.training.masked import MaskedWords
 from compress.training.neighbours import near_words
 
 VARIANTS = "variants.jsonl"
-TOLD_EVERY = 256
+CHUNK = 256
 """Rows between two reports of progress."""
 
 
 def variants(
-    rows: Sequence[Any], config: Augmentation, teacher: Artifact, length: int, context: Context, *, whole: int
+    rows: Sequence[Any],
+    config: Augmentation,
+    teacher: Artifact,
+    masked_model: Artifact | None,
+    length: int,
+    context: Context,
+    *,
+    whole: int,
 ) -> Artifact:
     """The variants of all rows, one copy after the other, each in the rows' order.
 
     Args:
+        masked_model: with a head for masked words, where these have a weight.
         length: tokens that a training sees of a text; a word is at least one, so no more words are kept.
         whole: rows of the run, also where this one only rehearses it.
 
     Returns:
         A by-product; `read_variants` reads it.
     """
-    needs_teacher = "neighbours" in config.weights
     settings = {**config.model_dump(mode="json"), "max_length": length, "seed": context.seed}
+    used = {"neighbours": ("teacher", teacher), "masked": ("masked_model", masked_model)}
+    inputs = {role: model.key for way, (role, model) in used.items() if way in config.weights and model is not None}
 
     def make(out: Path) -> dict[str, Any]:
         texts, pairs = context.task.texts(rows)
         columns = [[words_of(text)[:length] for text in column] for column in (texts, pairs) if column is not None]
         near: Near = {}
-        if needs_teacher:
-            near = _near_words(
-                {word for column in columns for words in column for word in words}, config, teacher, context
-            )
+        if "teacher" in inputs:
+            words = {word for column in columns for words in column for word in words}
+            near = _near_words(words, config, teacher, context)
+        masked = None
+        if "masked_model" in inputs and masked_model is not None:
+            masked = MaskedWords(masked_model, length, config.nearest, context)
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
             for copy in range(config.copies):
-                for index in range(len(rows)):
-                    random = np.random.default_rng([context.seed, copy, index])
-                    made = [" ".join(vary(c[index], config.share, config.weights, near, random)) for c in columns]
-                    file.write(json.dumps(made, ensure_ascii=False) + "\n")
-                    done = copy * len(rows) + index + 1
-                    if done % TOLD_EVERY == 0 or done == config.copies * len(rows):
-                        context.progress("making variants", done, config.copies * whole)
+                for start in range(0, len(rows), CHUNK):
+                    part = [column[start : start + CHUNK] for column in columns]
+                    made = [
+                        _vary(words, config, near, masked, [context.seed, copy, start, n])
+                        for n, words in enumerate(part)
+                    ]
+                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
+                    context.progress("making variants", copy * len(rows) + start + len(part[0]), config.copies * whole)
         return {"rows": config.copies * len(rows), "words_with_neighbours": len(near)}
 
-    inputs = {"teacher": teacher.key} if needs_teacher else {}
     return context.cached("variants", settings, inputs, make)
+
+
+def _vary(
+    texts: Sequence[list[str]], config: Augmentation, near: Near, masked: MaskedWords | None, seed: list[int]
+) -> list[str]:
+    """One variant of each text."""
+    random = np.random.default_rng(seed)
+    varied = [vary(words, config.share, config.weights, near, random) for words in texts]
+    return [" ".join(words) for words in (masked.fill(varied, random) if masked else varied)]
 
 
 def read_variants(made: Artifact, task: Task) -> list[Any]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from compress.data.augmentation import vary, words_of
+from compress.data.augmentation import MASKED, vary, words_of
 
 WORDS = [f"w{number}" for number in range(40)]
 NEAR = {word: [f"{word}a", f"{word}b"] for word in WORDS}
@@ -73,3 +73,9 @@ def test_a_way_that_fits_no_word_gives_way_to_the_others():
 def test_a_text_never_loses_its_last_word(words):
     assert vary(words, 1.0, {"delete": 1.0, "swap": 1.0}, {}, random()) == words
     assert len(vary(WORDS, 1.0, {"delete": 1.0}, {}, random())) == 1
+
+
+def test_words_to_be_masked_are_marked_and_signs_are_not():
+    words = ["Rates", "rose", "3", "%", "a", MASKED, "today"]
+    made = vary(words, 1.0, {"masked": 1.0}, {}, random())
+    assert made == [MASKED + "Rates", MASKED + "rose", "3", "%", "a", MASKED, MASKED + "today"]
