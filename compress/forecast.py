@@ -23,7 +23,7 @@ from compress.plan import EXPORT, Plan, PlannedStep
 from compress.recipe import Model
 from compress.rehearsal import Rehearsed
 from compress.store import Artifact
-from compress.training.config import TrainingConfig
+from compress.training.config import trainings_in
 
 FORECAST = "forecast.json"
 TRAINED_BYTES = 16
@@ -211,9 +211,7 @@ def _reclaimable() -> int:
 
 
 def _trains(config: Model) -> bool:
-    if isinstance(config, TrainingConfig):
-        return config.epochs > 0
-    return any(_trains(part) for _, part in config if isinstance(part, Model))
+    return any(training.epochs > 0 for training in trainings_in(config))
 
 
 def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) -> int | None:

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 
-ELEMENTWISE = ("Add", "Mul", "Sub", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Relu", "Sigmoid", "Cast", "Identity")
+ELEMENTWISE = ("Add", "Sum", "Mul", "Sub", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Relu", "Sigmoid", "Cast", "Identity")
 ACTIVATIONS = ("Gelu", "BiasGelu", "FastGelu", "QuickGelu")
 NORMS = ("LayerNormalization", "SkipLayerNormalization")
 MASKED = -10_000.0

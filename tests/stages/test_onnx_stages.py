@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 
 from compress.context import Rehearsal
@@ -315,7 +316,7 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
     with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
         parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
-    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 1))
+    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 0, 1))
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
 
 

@@ -101,7 +101,14 @@ def test_a_student_of_another_family_learns_from_the_teacher(
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, cached)
     config = distill.Config(epochs=12, learning_rate=5e-3, head_learning_rate=5e-3, batch_size=8)
     out = tmp_path / "out"
-    facts = distill.run(teacher=chain.artifacts["teacher"], student=student, config=config, context=context, out=out)
+    facts = distill.run(
+        teacher=(chain.artifacts["teacher"],),
+        student=student,
+        masked_model=None,
+        config=config,
+        context=context,
+        out=out,
+    )
     assert asked == [chain.artifacts["teacher"].key]
     assert facts["best_validation_score"] >= 0.8
     assert read_config(out)["model_type"] == "distilbert"
