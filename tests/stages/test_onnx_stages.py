@@ -15,16 +15,19 @@ from onnx import numpy_helper
 
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.models.architectures import read_config, read_shape
+from compress.models.architectures import Shape, read_config, read_shape
 from compress.models.load import load_model, save_model
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
-from compress.recipe import Target
+from compress.plan import make_plan
+from compress.recipe import Recipe, Target
+from compress.runner import run_plan
 from compress.runtimes import load, parity
 from compress.stages import export_onnx, quantize_onnx_4bit, quantize_onnx_dynamic
 from compress.store import Artifact
-from tests.chain import Chain, context_of
+from compress.validation import Origin
+from tests.chain import Chain, Silent, chain_recipe, context_of
 
 TASK = "text-classification"
 
@@ -339,3 +342,24 @@ def test_the_session_uses_the_threads_of_the_target(chain: Chain, monkeypatch: p
     monkeypatch.setattr(onnxruntime, "InferenceSession", watch)
     load(chain.artifacts["onnx"].path, Target(threads=1), TASK)
     assert seen == [1]
+
+
+def test_modernbert_goes_through_the_whole_chain(
+    make_model: Callable[..., Path], reviews: Path, tmp_path: Path
+) -> None:
+    recipe = chain_recipe(make_model("modernbert"), reviews)
+    names = ("teacher", "student", "pruned", "onnx", "int8", "int4")
+    steps = [step.model_dump() for step in recipe.steps if step.name in names]
+    steps[0]["epochs"] = 4
+    steps[1] |= {"layers": [1], "epochs": 1}  # the one that has a norm before its attention
+    steps[2] |= {"importance": "magnitude", "recover": {"epochs": 0}}
+    plan = make_plan(Recipe.model_validate({**recipe.model_dump(), "steps": steps}), Origin())
+    artifacts = run_plan(plan, tmp_path, Silent()).artifacts
+    shape = read_shape(read_config(artifacts["pruned"].path))
+    assert shape == Shape("modernbert", 1, 32, 8, (2,), (32,), (True,))
+    assert artifacts["onnx"].facts["fused"]["MultiHeadAttention"] == 1
+    before, after = (count_parameters(artifacts[name].path, "torch") for name in ("student", "pruned"))
+    assert before - after == 2 * 4 * 8 * 32 + 32 * 3 * 32
+    for name in ("int8", "int4"):
+        assert artifacts[name].facts["parity"]["agreement"] >= 0.8
+        assert kinds(graph_of(artifacts[name].path))["MatMul"] == 0
