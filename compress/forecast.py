@@ -232,8 +232,14 @@ def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) 
 def _in_layers(shape: Shape) -> int:
     """Weights of an encoder's matrices: query, key, value and output, and those of the feed-forward part."""
     attention = sum(4 * shape.hidden * shape.head_size * heads for heads in shape.heads)
-    matrices = len(ARCHITECTURES[shape.model_type].neuron_parts) + 1
-    return attention + sum(matrices * shape.hidden * neurons for neurons in shape.neurons)
+    parts = len(ARCHITECTURES[shape.model_type].neuron_parts)
+    widths = [width for neurons in shape.neurons for width in (parts * neurons, neurons)]
+    return attention + sum(_in_factors(shape, width) for width in widths)
+
+
+def _in_factors(shape: Shape, neurons: int) -> int:
+    """Weights of one feed-forward matrix, or of its two factors."""
+    return shape.hidden * neurons if shape.ffn_rank is None else shape.ffn_rank * (shape.hidden + neurons)
 
 
 def _bench_key(plan: Plan) -> str:

@@ -68,6 +68,14 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "int8", "stage": "quantize_onnx_dynamic", "model": "onnx"},
         {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
+        {
+            "name": "factorized",
+            "stage": "factorize_low_rank",
+            "model": "teacher",
+            "embedding_rank": 8,
+            "ffn_rank": 8,
+            "recover": {**FAST, "epochs": 2},
+        },
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}

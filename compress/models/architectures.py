@@ -126,6 +126,8 @@ class Shape:
         heads: heads left in each layer.
         neurons: feed-forward neurons left in each layer.
         attention_norms: whether each layer has a norm before attention; empty where all layers of a family are alike.
+        embedding_rank: width of the table of token embeddings, where it is factorized.
+        ffn_rank: channels between the factors of each feed-forward matrix, where they are factorized.
     """
 
     model_type: str
@@ -135,12 +137,16 @@ class Shape:
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
     attention_norms: tuple[bool, ...] = ()
+    embedding_rank: int | None = None
+    ffn_rank: int | None = None
 
     @property
     def is_plain(self) -> bool:
         """True if the family's own configuration can say it, so that any tool loads the model."""
         full_heads = self.head_size * self.heads[0] == self.hidden
         own_norms = self.attention_norms == _own_norms(ARCHITECTURES[self.model_type], self.layers)
+        if self.embedding_rank is not None or self.ffn_rank is not None:
+            return False
         return full_heads and own_norms and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
 
     def with_layers(self, kept: tuple[int, ...]) -> "Shape":
@@ -196,6 +202,8 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
         heads=tuple(own.get("heads", [heads] * layers)),
         neurons=tuple(own.get("neurons", [neurons] * layers)),
         attention_norms=tuple(own.get("attention_norms", _own_norms(architecture, layers))),
+        embedding_rank=own.get("embedding_rank"),
+        ffn_rank=own.get("ffn_rank"),
     )
 
 
@@ -220,6 +228,8 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
         config[SHAPES_KEY] = {"heads": list(shape.heads), "neurons": list(shape.neurons)}
         if shape.attention_norms != _own_norms(architecture, shape.layers):
             config[SHAPES_KEY]["attention_norms"] = list(shape.attention_norms)
+        ranks = {"embedding_rank": shape.embedding_rank, "ffn_rank": shape.ffn_rank}
+        config[SHAPES_KEY] |= {name: rank for name, rank in ranks.items() if rank is not None}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -252,16 +262,23 @@ def _sizes_problem(config: Mapping[str, Any]) -> str | None:
     hidden, heads = config.get(hidden_field), config.get(heads_field)
     if hidden and heads and hidden % heads:
         return f"{hidden_field}: {hidden}, which {heads} heads do not divide"
-    shapes = config.get(SHAPES_KEY)
-    if shapes is None:
-        return None
-    layers = config.get(layers_field)
+    return _shapes_problem(config, architecture) if config.get(SHAPES_KEY) is not None else None
+
+
+def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None) -> str | None:
+    """What is wrong with the shapes that the model keeps beside its own configuration, or None."""
+    shapes = config[SHAPES_KEY]
+    layers = config.get(architecture.layers_field) if architecture else None
     for name in ("heads", "neurons"):
         sizes = shapes.get(name, []) if isinstance(shapes, dict) else None
         if not isinstance(sizes, list) or not all(_is_size(size, MAX_SIZE) for size in sizes):
             return f"{SHAPES_KEY}: {shapes!r:.60}, which are no lists of sizes"
         if name in shapes and len(sizes) != layers:
             return f"{SHAPES_KEY}.{name} of {len(sizes)} layers, where the model has {layers}"
+    most = config.get(architecture.hidden_field) if architecture else None
+    for name in ("embedding_rank", "ffn_rank"):
+        if shapes.get(name) is not None and not _is_size(shapes[name], most or MAX_SIZE):
+            return f"{SHAPES_KEY}.{name}: {shapes[name]!r:.60}, which is no whole number from 1 to {most or MAX_SIZE:,}"
     return _norms_problem(shapes, layers, architecture)
 
 

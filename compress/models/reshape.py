@@ -1,13 +1,14 @@
 """The real shapes of a loaded model: read them, cut them, and build a class that has them from the start."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architecture, Shape, read_shape
+from compress.models.low_rank import LowRankEmbedding, LowRankLinear
 
 
 def base_model(model: Any) -> Any:
@@ -29,6 +30,8 @@ def model_shape(model: Any) -> Shape | None:
     architecture = ARCHITECTURES[said.model_type]
     layers = layers_of(model, architecture)
     widths = [weight_of(layer, architecture, "query").shape[0] for layer in layers]
+    table = base_model(model).get_input_embeddings()
+    up = layers[0].get_submodule(architecture.up)
     return Shape(
         model_type=said.model_type,
         layers=len(layers),
@@ -41,6 +44,8 @@ def model_shape(model: Any) -> Shape | None:
             for layer in layers
             if (name := architecture.attention_norm)
         ),
+        embedding_rank=table.embedding_dim if isinstance(table, LowRankEmbedding) else None,
+        ffn_rank=up.reduce.out_features if isinstance(up, LowRankLinear) else None,
     )
 
 
@@ -109,8 +114,23 @@ def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
             cut_layer(layer, architecture, heads * shape.head_size, neurons)
             set_heads(layer, architecture, heads)
         _set_norms(layers, architecture, shape.attention_norms)
+        if shape.ffn_rank is not None:
+            for layer, path in feed_forward(self, architecture):
+                whole: Any = layer.get_submodule(path)
+                layer.set_submodule(path, LowRankLinear(whole, shape.ffn_rank))
+        if shape.embedding_rank is not None:
+            encoder = base_model(self)
+            encoder.set_input_embeddings(LowRankEmbedding(encoder.get_input_embeddings(), shape.embedding_rank))
 
     return type(base.__name__, (base,), {"__init__": build, "__module__": base.__module__})
+
+
+def feed_forward(model: Any, architecture: Architecture) -> Iterator[tuple[torch.nn.Module, str]]:
+    """Each layer with the paths of its feed-forward matrices, each matrix once."""
+    paths = dict.fromkeys(getattr(architecture, part) for part in (*architecture.neuron_parts, "down"))
+    for layer in layers_of(model, architecture):
+        for path in paths:
+            yield layer, path
 
 
 def _set_norms(layers: torch.nn.ModuleList, architecture: Architecture, norms: Sequence[bool]) -> None:

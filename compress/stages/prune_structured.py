@@ -238,6 +238,11 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
             "this model cannot be pruned: the parts of its architecture are not known",
             fix=f"known: {', '.join(sorted(ARCHITECTURES))}",
         )
+    if shape.ffn_rank is not None:
+        raise InputError(
+            "this model cannot be pruned: its feed-forward matrices are factorized",
+            fix="prune before factorize_low_rank",
+        )
     return shrink(shape, config)
 
 

@@ -72,11 +72,10 @@ def keep_tokens(network: Any, kept: list[int]) -> Any:
 
     table = network.get_input_embeddings()
     new = {old: index for index, old in enumerate(kept)}
-    smaller = torch.nn.Embedding(
-        len(kept), table.embedding_dim, padding_idx=None if table.padding_idx is None else new[table.padding_idx]
-    )
-    smaller.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
-    network.set_input_embeddings(smaller)
+    table.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
+    table.num_embeddings = len(kept)
+    if table.padding_idx is not None:
+        table.padding_idx = new[table.padding_idx]
     settings = network.config
     for name, value in list(settings.to_dict().items()):
         if name.endswith("_token_id") and value is not None:
