@@ -1,12 +1,13 @@
 """One chain through every stage on the tiny model, run once and shared by the tests of the stages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from compress.context import Context
 from compress.plan import Plan, make_plan
 from compress.recipe import Recipe
 from compress.runner import run_plan
@@ -63,7 +64,8 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "recover": FAST,
         },
         {"name": "onnx", "stage": "export_onnx"},
-        {"name": "int8", "stage": "quantize_onnx_dynamic"},
+        {"name": "skipped", "stage": "skip_unread_tokens"},
+        {"name": "int8", "stage": "quantize_onnx_dynamic", "model": "onnx"},
         {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
@@ -85,3 +87,40 @@ def run_chain(make_model: Callable[..., Path], reviews: Path) -> Callable[[Path]
 @pytest.fixture(scope="session")
 def chain(run_chain: Callable[[Path], Chain], tmp_path_factory: pytest.TempPathFactory) -> Chain:
     return run_chain(tmp_path_factory.mktemp("runs"))
+
+
+def context_of(chain: Chain, work: Path) -> Context:
+    def never(*_: Any) -> Artifact:
+        raise AssertionError("these stages keep no by-products")
+
+    return Context(chain.plan.task, 0, "cpu", False, work, lambda *_: None, never)
+
+
+@pytest.fixture
+def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], Artifact]:
+    """A classifier of a family whose two layers have 1 and 3 heads, 24 and 40 neurons."""
+
+    import torch
+
+    from compress.models.load import load_model, save_model
+    from compress.models.reshape import model_shape
+    from compress.models.tokenizer import copy_tokenizer
+    from compress.stages.prune_structured import cut
+
+    def make(family: str) -> Artifact:
+        torch.manual_seed(3)
+        model = load_model(make_model(family), "text-classification", labels=("bad", "good"))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(5)  # so that every part has a visible effect on the logits
+        shape = model_shape(model)
+        assert shape is not None
+        scores = [(torch.rand(4), torch.rand(64)) for _ in range(2)]
+        cut(model, replace(shape, heads=(1, 3), neurons=(24, 40)), scores)
+        folder = tmp_path / family
+        save_model(model, folder)
+        copy_tokenizer(make_model(family), folder)
+        return Artifact(folder, "0" * 64, "torch")
+
+    return make

@@ -13,12 +13,46 @@ from onnxruntime.transformers import optimizer
 from onnxruntime.transformers.fusion_options import FusionOptions
 
 from compress.errors import CompressError
-from compress.models.architectures import Architecture, Shape
+from compress.models.architectures import ARCHITECTURES, Architecture, Shape
+from compress.models.fused_attention import fuse_attention
+from compress.models.onnx_graph import keep_norms_apart
+from compress.models.reshape import model_shape
 
-FUSED = ("Attention", "MultiHeadAttention", "SkipLayerNormalization", "BiasGelu", "FastGelu", "Gelu")
+FUSED = ("Attention", "MultiHeadAttention", "RotaryEmbedding", "SkipLayerNormalization", "BiasGelu", "FastGelu", "Gelu")
+OPSET = 17
 
 
-def trace(network: Any, path: Path, opset: int) -> None:
+def export(
+    network: Any, path: Path, *, opset: int = OPSET, fuses: bool = True, skip_layer_norm: bool = False
+) -> dict[str, int] | None:
+    """Write a model as an ONNX graph.
+
+    Args:
+        network: loaded with eager attention, the one that onnxruntime fuses; not to be used after this.
+        fuses: whether attention is fused, where the family is known.
+        skip_layer_norm: let onnxruntime add and normalize in one operator.
+
+    Returns:
+        Number of nodes of each fused kind; None where nothing is fused.
+
+    Raises:
+        CompressError: not every layer's attention fused.
+    """
+    shape = model_shape(network) if fuses else None
+    counts = None
+    if shape is not None:
+        fuse_attention(network)
+    _trace(network, path, opset)
+    if shape is not None:
+        counts = _fuse(path, ARCHITECTURES[shape.model_type], shape, skip_layer_norm)
+    if not skip_layer_norm:
+        graph = onnx.load(str(path), load_external_data=False)  # weights in another file stay where they are
+        keep_norms_apart(graph)
+        onnx.save(graph, str(path))
+    return counts
+
+
+def _trace(network: Any, path: Path, opset: int) -> None:
     """Write the unfused graph."""
     accepted = set(inspect.signature(network.forward).parameters)
     if getattr(network.config, "type_vocab_size", 2) < 2:
@@ -56,7 +90,7 @@ def trace(network: Any, path: Path, opset: int) -> None:
         )
 
 
-def fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int]:
+def _fuse(path: Path, architecture: Architecture, shape: Shape, skip_layer_norm: bool) -> dict[str, int]:
     """Fuse the graph in place.
 
     Returns:
@@ -67,21 +101,22 @@ def fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int]
     """
     options = FusionOptions(architecture.fusion)
     options.enable_embed_layer_norm = False  # onnxruntime cannot quantize what it makes
+    options.enable_skip_layer_norm = skip_layer_norm
     options.use_raw_attention_mask(True)  # right for padding on either side
-    for heads in sorted(set(shape.heads)):  # each pass fuses the layers that have just so many heads
-        fused = optimizer.optimize_model(
-            str(path),
-            model_type=architecture.fusion,
-            num_heads=heads,
-            hidden_size=heads * shape.head_size,
-            optimization_options=options,
-            opt_level=1,
-            use_gpu=False,
-        )
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            whole = Path(scratch) / path.name
-            fused.save_model_to_file(str(whole))
-            whole.replace(path)
+    fused = optimizer.optimize_model(
+        str(path),
+        model_type=architecture.fusion,
+        num_heads=shape.heads[0],
+        hidden_size=shape.heads[0] * shape.head_size,
+        optimization_options=options,
+        opt_level=1,
+        use_gpu=False,
+    )
+    _set_heads(fused.model, shape.head_size)
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        whole = Path(scratch) / path.name
+        fused.save_model_to_file(str(whole))
+        whole.replace(path)
     kinds = Counter(node.op_type for node in onnx.load(str(path), load_external_data=False).graph.node)
     counts = {kind: kinds[kind] for kind in FUSED if kinds[kind]}
     attention = counts.get("Attention", 0) + counts.get("MultiHeadAttention", 0)
@@ -91,3 +126,12 @@ def fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int]
             fix="set fuse: never to export without fusion, and measure what that costs",
         )
     return counts
+
+
+def _set_heads(model: Any, head_size: int) -> None:
+    """Give each fused attention the number of heads that its own matrix holds: layers may differ in it."""
+    channels = {tensor.name: tensor.dims[1] // 3 for tensor in model.graph.initializer if len(tensor.dims) == 2}
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            (heads,) = (attribute for attribute in node.attribute if attribute.name == "num_heads")
+            heads.i = channels[node.input[1]] // head_size

@@ -121,11 +121,13 @@ def cut(model: Any, after: Shape, scores: "list[tuple[torch.Tensor, torch.Tensor
 
     architecture = ARCHITECTURES[after.model_type]
     example = torch.ones(1, 8, dtype=torch.long)
-    graph = tp.DependencyGraph().build_dependency(
-        model,
-        example_inputs={"input_ids": example, "attention_mask": example},
-        output_transform=lambda output: output.logits,
-    )
+    graph = None  # that graph does not follow matrices in which parts are stacked
+    if len(architecture.stack("query")) == 1:
+        graph = tp.DependencyGraph().build_dependency(
+            model,
+            example_inputs={"input_ids": example, "attention_mask": example},
+            output_transform=lambda output: output.logits,
+        )
     for layer, heads, neurons, (head_scores, neuron_scores) in zip(
         layers_of(model, architecture), after.heads, after.neurons, scores, strict=True
     ):
@@ -133,7 +135,9 @@ def cut(model: Any, after: Shape, scores: "list[tuple[torch.Tensor, torch.Tensor
         channels = [head * size + channel for head in least_important(head_scores, heads) for channel in range(size)]
         attention = ("query", "key", "value", "attention_output")
         _prune(graph, layer, architecture, attention, channels)
-        _prune(graph, layer, architecture, ("up", "down"), least_important(neuron_scores, neurons))
+        _prune(
+            graph, layer, architecture, (*architecture.neuron_parts, "down"), least_important(neuron_scores, neurons)
+        )
         set_heads(layer, architecture, heads)
 
 
@@ -141,7 +145,12 @@ def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str,
     """Remove output channels of the first of `parts`, and what depends on them: exactly the other parts."""
     import torch_pruning as tp
 
+    from compress.models.reshape import cut_stacked
+
     if not removed:
+        return
+    if graph is None:
+        cut_stacked(layer, architecture, parts, removed)
         return
     modules = [layer.get_submodule(getattr(architecture, part)) for part in parts]
     group = graph.get_pruning_group(modules[0], tp.prune_linear_out_channels, idxs=removed)
@@ -163,7 +172,7 @@ def _scores(
     model: Any, shape: Shape, tokenizer: Any, config: Config, context: Context
 ) -> "list[tuple[torch.Tensor, torch.Tensor]]":
     """For each layer the scores of its heads (heads,) and neurons (neurons,)."""
-    from compress.models.reshape import layers_of
+    from compress.models.reshape import layers_of, weight_of
     from compress.ops.importance import Gate, magnitude
 
     architecture = ARCHITECTURES[shape.model_type]
@@ -176,11 +185,15 @@ def _scores(
         return [
             (
                 magnitude(
-                    [part(layer, name).weight for name in ("query", "key", "value")]
+                    [weight_of(layer, architecture, name) for name in ("query", "key", "value")]
                     + [part(layer, "attention_output").weight.T],
                     shape.head_size,
                 ),
-                magnitude([part(layer, "up").weight, part(layer, "down").weight.T], 1),
+                magnitude(
+                    [weight_of(layer, architecture, name) for name in architecture.neuron_parts]
+                    + [part(layer, "down").weight.T],
+                    1,
+                ),
             )
             for layer in layers
         ]

@@ -16,8 +16,7 @@ import torch
 from numpy.lib.format import open_memmap
 
 from compress.context import Context
-from compress.models.architectures import ARCHITECTURES
-from compress.models.export import fuse, trace
+from compress.models.export import export
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.models.tokenizer import load_tokenizer
@@ -29,7 +28,6 @@ from compress.training.rows import EncodedRows
 BATCH = 32
 EXPORT_FROM = 1024
 """Rows from which an export pays."""
-OPSET = 17
 TOLERANCE = 1e-3
 """Largest difference of any logit from torch's, as a share of the largest logit (at least 1)."""
 
@@ -69,13 +67,11 @@ def _fastest(teacher: Artifact, context: Context, whole: int) -> tuple[str, Pred
     if context.device != "cpu" or whole < EXPORT_FROM:
         return "torch", in_torch
     network = load_model(teacher.path, task.hub_task, attention="eager", trust_remote_code=trusted)
-    shape = model_shape(network)
-    if shape is None:
+    if model_shape(network) is None:
         return "torch", in_torch
     with tempfile.TemporaryDirectory(dir=context.work) as scratch:
         folder = Path(scratch)
-        trace(network, folder / "model.onnx", OPSET)
-        fuse(folder / "model.onnx", ARCHITECTURES[shape.model_type], shape)
+        export(network, folder / "model.onnx")
         shutil.copyfile(teacher.path / "config.json", folder / "config.json")
         target = Target(runtime="onnxruntime", threads=torch.get_num_threads())
         in_onnxruntime = load(folder, target, task.hub_task)

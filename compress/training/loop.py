@@ -86,6 +86,8 @@ def train(
     taught, logits = (lesson.rows, lesson.logits) if lesson else (task.train, ())
     rows = EncodedRows(taught, task, tokenizer, length, logits)
     validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
+    if config.attention_dropout is not None:
+        _set_attention_dropout(model, config.attention_dropout)
     keep = KeepCheckpoints(context.stopping)
     callbacks: list[TrainerCallback] = [_Report(context, config, what, lesson), _StopAtNan(), keep]
     if config.patience is not None and validation:
@@ -137,6 +139,16 @@ def set_seed(seed: int) -> None:
     from transformers import set_seed as seed_all
 
     seed_all(seed)
+
+
+def _set_attention_dropout(model: Any, share: float) -> None:
+    """Set it in every attention module: a Dropout called `dropout`, or a number called `attention_dropout`."""
+    for module in model.modules():
+        if type(module).__name__.endswith("Attention"):
+            if isinstance(getattr(module, "dropout", None), torch.nn.Dropout):
+                module.dropout.p = share
+            elif hasattr(module, "attention_dropout"):
+                module.attention_dropout = share
 
 
 class _Trainer(Trainer):

@@ -194,3 +194,15 @@ def test_mixed_precision_on_a_gpu_learns(context: Context, fresh: Callable[[], t
     facts = train(model, tokenizer, TrainingConfig(epochs=12, **FAST), replace(context, device="cuda"), what="learning")
     assert facts["best_validation_score"] >= 0.9
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "electra", "roberta", "modernbert"])
+def test_attention_dropout_reaches_each_layer(family: str, make_model: Callable[..., Path], context: Context) -> None:
+    model = load_model(make_model(family), "text-classification", labels=("bad", "good"))
+    config = TrainingConfig(epochs=0.1, attention_dropout=0.0)
+    train(model, load_tokenizer(make_model(family)), config, context, what="learning")
+    for module in model.modules():
+        if type(module).__name__.endswith("SelfAttention"):
+            assert module.dropout.p == 0.0
+        if type(module).__name__ == "ModernBertAttention":
+            assert module.attention_dropout == 0.0

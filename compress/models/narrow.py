@@ -1,0 +1,101 @@
+"""Make a model's hidden states narrower, keeping of each weight what its new, fewer channels can say.
+
+Every matrix that reads the hidden states is multiplied by a projection, every one that writes them by its transpose,
+as SliceGPT does (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from compress.errors import InputError
+from compress.models.architectures import ARCHITECTURES, Architecture
+from compress.models.reshape import base_model, layers_of
+
+
+def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torch.Tensor] | None = None) -> None:
+    """Give a model narrower hidden states, in place.
+
+    Args:
+        projection: (old width, new width) with orthonormal columns; a column with a single 1 keeps that channel.
+        norms: name of a LayerNorm -> (2, new width), its new scale and bias. Left out: the projected ones, which is
+            right where channels are kept.
+
+    Raises:
+        InputError: the model's family is not known, or its sizes do not tell which axes are hidden states.
+    """
+    config = model.config
+    architecture = ARCHITECTURES[config.model_type]
+    old, new = projection.shape
+    head_size = _head_size(model, architecture)
+    if new % head_size:
+        raise InputError(
+            f"a hidden width of {new} is no multiple of a head's {head_size} channels",
+            fix=f"take {max(1, round(new / head_size)) * head_size}",
+        )
+    if getattr(config, "num_labels", 0) == old:
+        raise InputError(
+            f"the model has as many classes as channels ({old}), so they cannot be told apart",
+            fix="leave its hidden width as it is",
+        )
+    sides = _sides(model, architecture)
+    with torch.no_grad():
+        for name, module in list(model.named_modules()):
+            _narrow_module(name, module, projection, sides, (norms or {}).get(name))
+    if getattr(config, "embedding_size", None) == old:
+        config.embedding_size = new
+    setattr(config, architecture.hidden_field, new)
+    setattr(config, architecture.heads_field, new // head_size)
+
+
+def _narrow_module(
+    name: str, module: Any, projection: torch.Tensor, sides: Mapping[str, str], norm: torch.Tensor | None
+) -> None:
+    """Narrow one module's own weights, where they have the old width."""
+    old, new = projection.shape
+    if isinstance(module, torch.nn.Embedding) and module.embedding_dim == old:
+        module.weight = _parameter(module.weight @ projection)
+        module.embedding_dim = new
+    elif isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (old,):
+        module.normalized_shape = (new,)
+        for row, part in enumerate(("weight", "bias")):
+            values = getattr(module, part)
+            if values is not None:
+                setattr(module, part, _parameter(values @ projection if norm is None else norm[row]))
+    elif isinstance(module, torch.nn.Linear):
+        side = sides.get(name, "both")
+        if module.in_features == old and side != "writes":
+            module.weight = _parameter(module.weight @ projection)
+            module.in_features = new
+        if module.out_features == old and side != "reads":
+            module.weight = _parameter(projection.T @ module.weight)
+            module.out_features = new
+            if module.bias is not None:
+                module.bias = _parameter(module.bias @ projection)
+
+
+def _sides(model: Any, architecture: Architecture) -> dict[str, str]:
+    """Whether each matrix of the layers reads the hidden states or writes them, by the module's name."""
+    names = {id(module): name for name, module in model.named_modules()}
+    sides = {}
+    for layer in layers_of(model, architecture):
+        for part, side in (
+            ("query", "reads"),
+            ("key", "reads"),
+            ("value", "reads"),
+            ("attention_output", "writes"),
+            ("up", "reads"),
+            ("down", "writes"),
+        ):
+            sides[names[id(layer.get_submodule(getattr(architecture, part)))]] = side
+    return sides
+
+
+def _head_size(model: Any, architecture: Architecture) -> int:
+    config = base_model(model).config
+    return int(getattr(config, architecture.hidden_field)) // int(getattr(config, architecture.heads_field))
+
+
+def _parameter(values: torch.Tensor) -> torch.nn.Parameter:
+    return torch.nn.Parameter(values.detach().clone().contiguous())
