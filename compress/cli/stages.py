@@ -54,7 +54,9 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
         stage = stages.find(name)
         for role, wanted in list(stage.inputs.items())[1:]:
             note = "" if not wanted.optional else " Optional."
-            parameters[role] = options.option(role, f"The {role}: a folder or a source.{note}", "MODEL")
+            parameters[role] = options.option(
+                role, f"The {role.replace('_', ' ')}: a folder or a source.{note}", "MODEL"
+            )
         for parameter in options.model_options(stage.config):
             parameters.setdefault(parameter.name, parameter)
     return list(parameters.values())

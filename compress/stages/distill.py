@@ -1,14 +1,21 @@
 """Teach a smaller student what its teacher says.
 
 Use it to lose layers: it costs less accuracy than pruning them. The student is made of some of the teacher's own
-layers, or is any other model, with another tokenizer too. Costs one pass of the teacher, kept for all later steps
-under the same teacher, and the student's own training.
+layers, or is any other model, with another tokenizer too. It learns from the training rows, from the task's
+unlabelled rows, and from variants of both, all of them labelled by the teacher, or by the mean of several. Costs one
+pass of the teacher, kept for all later steps under the same teacher, and the student's own training.
 
 ```yaml
-- {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3}
+- {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3, augment: {copies: 2}}
 ```
 
-Hinton et al. 2015 (arXiv:1503.02531); layers taken as by Sanh et al. 2019 (arXiv:1910.01108).
+A student with its teacher's tokenizer can learn the teacher's inside too: `hidden_weight` for hidden states, through a
+projection that is learned, `relation_weight` for attention relations. The teacher then runs beside the student at each
+step, which costs a forward pass of it.
+
+Hinton et al. 2015 (arXiv:1503.02531); layers taken as by Sanh et al. 2019 (arXiv:1910.01108); hidden states as TinyBERT
+(arXiv:1909.10351) with fixed and as CoFi (arXiv:2204.00408) with learned matching of layers; relations of MiniLMv2
+(arXiv:2012.15828).
 """
 
 from collections.abc import Mapping

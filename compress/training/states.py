@@ -31,8 +31,10 @@ class States:
         self._hooks = [modules[layer].register_forward_hook(_into(self.hidden, layer)) for layer in layers]
         if relation_layer is not None:
             for name in RELATED:
-                part = modules[relation_layer].get_submodule(getattr(architecture, name))
-                self._hooks.append(part.register_forward_hook(_into(self.related, name)))
+                matrix = modules[relation_layer].get_submodule(getattr(architecture, name))
+                stack = architecture.stack(name)
+                keep = _into(self.related, name, len(stack), stack.index(name))
+                self._hooks.append(matrix.register_forward_hook(keep))
 
     def close(self) -> None:
         """Collect no more."""
@@ -40,8 +42,11 @@ class States:
             hook.remove()
 
 
-def _into(place: dict[Any, torch.Tensor], key: Any) -> Any:
+def _into(place: dict[Any, torch.Tensor], key: Any, parts: int = 1, part: int = 0) -> Any:
+    """A hook that keeps what a module gives: of a matrix that holds several parts, one of them."""
+
     def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
-        place[key] = output[0] if isinstance(output, tuple) else output
+        given = output[0] if isinstance(output, tuple) else output
+        place[key] = given.chunk(parts, dim=-1)[part]
 
     return keep

@@ -44,7 +44,7 @@ def test_every_setting_of_every_stage_is_an_option_of_its_verb(cli, monkeypatch,
             assert about, f"{name} {option} has no help"
             assert f" {option} " in text
         for role in list(stage.inputs)[1:]:
-            assert f" --{role} MODEL " in text
+            assert f" --{role.replace('_', '-')} MODEL " in text
         if len(names) > 1:
             assert name.removeprefix(f"{verb}_") in text
     for option in ("--train", "--test", "--test-fraction", "--text-column", "--out", "--seed", "--runs-dir", "--json"):

@@ -20,6 +20,7 @@ from compress.training import checkpoints
 from compress.training.config import DistillationConfig
 from compress.training.loop import OBJECTIVE, set_seed
 from compress.training.objective import Inside, Objective
+from compress.training.states import States
 from compress.training.teacher import train_under_teacher
 
 from .test_checkpoints import Killed, killed_at
@@ -160,3 +161,17 @@ def test_a_teacher_that_reads_other_ids_is_refused_before_it_is_asked(
     config = DistillationConfig(hidden_weight=1)
     with pytest.raises(InputError, match="reads the same token ids as its teacher"):
         train_under_teacher(student_of(teacher), load_tokenizer(tmp_path), teacher, config, with_more, what="w")
+
+
+def test_queries_keys_and_values_of_one_shared_matrix_are_told_apart(make_model: Callable[..., Path]) -> None:
+    model = load_model(make_model("modernbert"), TASK, labels=("bad", "good"))
+    states = States(model, (0, 1), 1)
+    read: list[torch.Tensor] = []
+    matrix = model.model.layers[1].attn.Wqkv
+    matrix.register_forward_hook(lambda _, inputs, __: read.append(inputs[0]))
+    with torch.no_grad():
+        model(input_ids=torch.tensor([[2, 7, 8, 9, 3]]), attention_mask=torch.ones(1, 5, dtype=torch.long))
+        for place, name in enumerate(("query", "key", "value")):
+            expected = read[0] @ matrix.weight[place * 32 : (place + 1) * 32].T
+            assert torch.allclose(states.related[name], expected, atol=1e-6)
+    assert states.hidden[0].shape == states.hidden[1].shape == (1, 5, 32)

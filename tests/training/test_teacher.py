@@ -13,6 +13,7 @@ from onnx import numpy_helper
 from pydantic import ValidationError
 
 from compress.context import Context
+from compress.models.export import export
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.store import Artifact, Identity
@@ -204,14 +205,15 @@ def test_many_rows_are_asked_about_in_onnxruntime_which_says_the_same(
 def test_an_export_that_says_something_else_is_not_used(
     with_more: Context, teacher: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def zeroed(path: Path, *_: Any) -> None:
+    def zeroed(network: Any, path: Path) -> None:
+        export(network, path)
         model = onnx.load(str(path))
         for tensor in model.graph.initializer:
             if tensor.name.endswith("classifier.weight"):
                 tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
         onnx.save(model, str(path))
 
-    monkeypatch.setattr(asking, "fuse", zeroed)
+    monkeypatch.setattr(asking, "export", zeroed)
     monkeypatch.setattr(asking, "EXPORT_FROM", 1)
     facts = asking.ask(teacher, with_more.task.train, 16, with_more, tmp_path / "l.npy", what="asking", whole=48)
     assert facts == {"rows": 48, "runtime": "torch"}
