@@ -1,9 +1,10 @@
 """Teach a smaller student what its teacher says.
 
-Use it to lose layers: it costs less accuracy than pruning them. The student is made of some of the teacher's own
-layers, or is any other model, with another tokenizer too. It learns from the training rows, from the task's
-unlabelled rows, and from variants of both, all of them labelled by the teacher, or by the mean of several. Costs one
-pass of the teacher, kept for all later steps under the same teacher, and the student's own training.
+Use it to lose layers and width: it costs less accuracy than pruning them. The student is cut out of the teacher, or
+of the model that is named as `student`, or is any other model as it stands, with another tokenizer too. It learns from
+the training rows, from the task's unlabelled rows, and from variants of both, all of them labelled by the teacher, or
+by the mean of several. Costs one pass of the teacher, kept for all later steps under the same teacher, and the
+student's own training.
 
 ```yaml
 - {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3, augment: {copies: 2}}
@@ -19,8 +20,9 @@ Hinton et al. 2015 (arXiv:1503.02531); layers taken as by Sanh et al. 2019 (arXi
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -31,12 +33,28 @@ from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
 
+SCORE_ROWS = 256
+"""Training rows from which the directions of narrower hidden states are found."""
+
 
 class Config(StageConfig, DistillationConfig):
     """The student and its loss."""
 
     layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """How many of the teacher's layers, evenly spaced; or which, counted from 0. Left out where `student` is given."""
+    """How many layers the student has; or which it takes, counted from 0. Left out: all."""
+    layers_from: Literal["even", "first", "last"] = "even"
+    """Which layers a number of them are: evenly spaced, with the first and the last among them; the first; the last."""
+    hidden: int | None = Field(None, ge=1)
+    """Width of the student's hidden states, a multiple of a head's size: the directions in which they vary most."""
+    heads: int | None = Field(None, ge=1)
+    """Attention heads in each of the student's layers: those with the largest weights."""
+    ffn: int | None = Field(None, ge=1)
+    """Feed-forward neurons in each of the student's layers: those with the largest weights."""
+
+    @property
+    def is_smaller(self) -> bool:
+        """Whether the student is but a part of the model that it starts from."""
+        return any(size is not None for size in (self.layers, self.hidden, self.heads, self.ffn))
 
 
 def run(
@@ -50,9 +68,11 @@ def run(
 ) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
     from compress.models.load import load_model, save_model
-    from compress.models.reshape import keep_layers, model_shape
+    from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.training.loop import set_seed
+    from compress.training.scoring import ScoreRows
+    from compress.training.student import take_parts
     from compress.training.teacher import train_under_teacher
 
     set_seed(context.seed)
@@ -63,15 +83,16 @@ def run(
         labels=context.task.labels,
         trust_remote_code=context.trust_remote_code,
     )
-    kept = None
-    if student is None:
+    tokenizer = load_tokenizer(origin.path)
+    facts: dict[str, Any] = {"layers_kept": None}
+    if config.is_smaller:
         shape = model_shape(network)
         assert shape is not None  # checked by the plan
-        kept = _layers(config, shape.layers)
-        keep_layers(network, kept)
-    facts = train_under_teacher(
+        rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
+        facts = take_parts(network, layers_of(config, shape.layers), student_shape(config, shape), rows)
+    facts |= train_under_teacher(
         network,
-        load_tokenizer(origin.path),
+        tokenizer,
         teacher,
         config,
         context,
@@ -80,14 +101,14 @@ def run(
     )
     save_model(network, out)
     copy_tokenizer(origin.path, out)
-    return {"layers_kept": kept, **facts}
+    return facts
 
 
-def _layers(config: Config, total: int) -> tuple[int, ...]:
-    """The teacher's layers that the settings ask for.
+def layers_of(config: Config, total: int) -> tuple[int, ...]:
+    """The layers that the settings take from a model of `total`.
 
     Raises:
-        InputError: the teacher has no such layers.
+        InputError: it has no such layers.
     """
     if isinstance(config.layers, tuple):
         wrong = [index for index in config.layers if not 0 <= index < total]
@@ -102,23 +123,52 @@ def _layers(config: Config, total: int) -> tuple[int, ...]:
         raise InputError(
             f"a student of {count} layers cannot be taken from a teacher of {total}", fix=f"at most {total}"
         )
-    return evenly_spaced(count, total)
+    first = {"first": range(count), "last": range(total - count, total)}
+    return tuple(first.get(config.layers_from, evenly_spaced(count, total)))
+
+
+def student_shape(config: Config, start: Shape) -> Shape:
+    """The sizes of the student that the settings cut out of a model of the sizes `start`.
+
+    Raises:
+        InputError: it has no such parts.
+    """
+    left = start.with_layers(layers_of(config, start.layers))
+    for kind, wanted, there in (
+        ("heads", config.heads, min(left.heads)),
+        ("neurons", config.ffn, min(left.neurons)),
+        ("hidden channels", config.hidden, left.hidden),
+    ):
+        if wanted is not None and wanted > there:
+            raise InputError(
+                f"a student of {wanted} {kind} cannot be taken from a teacher of {there}", fix=f"at most {there}"
+            )
+    hidden = config.hidden or left.hidden
+    if hidden % left.head_size:
+        raise InputError(
+            f"a hidden width of {hidden} is no multiple of a head's {left.head_size} channels",
+            fix=f"take {max(1, round(hidden / left.head_size)) * left.head_size}",
+        )
+    return replace(
+        left,
+        hidden=hidden,
+        heads=(config.heads,) * left.layers if config.heads else left.heads,
+        neurons=(config.ffn,) * left.layers if config.ffn else left.neurons,
+    )
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    if "student" in shapes:
-        if config.layers is not None:
-            raise InputError("both 'student' and 'layers' are given", fix="give one of the two")
-        return shapes["student"]
-    if config.layers is None:
+    start = shapes["student"] if "student" in shapes else shapes["teacher"]
+    if not config.is_smaller:
+        if "student" in shapes:
+            return start
         raise InputError("the student is not described", fix="add layers: 2, or student: another model")
-    teacher = shapes["teacher"]
-    if teacher is None:
+    if start is None:
         raise InputError(
-            "layers cannot be taken from this teacher: the parts of its architecture are not known",
+            "a student cannot be cut out of this model: the parts of its architecture are not known",
             fix="name another model: student: hf://org/name@main",
         )
-    return teacher.with_layers(_layers(config, teacher.layers))
+    return student_shape(config, start)
 
 
 STAGE = Stage(
@@ -130,6 +180,6 @@ STAGE = Stage(
         "masked_model": Input("torch", optional=True, makes_head=True),
     },
     output="torch",
-    version=4,
+    version=5,
     shape=_shape,
 )

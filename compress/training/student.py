@@ -4,17 +4,48 @@ A LayerNorm does not commute with a rotation of the hidden states: its scale and
 gave, channel by channel.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from compress.models.architectures import ARCHITECTURES
+from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.cutting import cut
 from compress.models.narrow import narrow_hidden
+from compress.models.reshape import keep_layers, model_shape
 from compress.ops.projection import fit_norm, principal_directions
+from compress.training.scoring import ScoreRows, score_layers
 
 SAMPLED_TOKENS = 20_000
 """Of which the states are looked at: some fifty for each channel of a common encoder."""
+
+
+def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows) -> dict[str, Any]:
+    """Cut a model down to some of its layers, heads, neurons and hidden directions, in place.
+
+    Heads and neurons stay by the size of their weights: what the student learns after matters more.
+
+    Args:
+        layers: that stay, counted from 0.
+        shape: the sizes to reach.
+
+    Returns:
+        Facts.
+    """
+    keep_layers(model, layers)
+    before = model_shape(model)
+    assert before is not None
+    scores = score_layers(model, before, "magnitude", rows, "scoring heads and neurons")
+    removed = [
+        (layer.heads.removed(heads), layer.neurons.removed(neurons))
+        for layer, heads, neurons in zip(scores, shape.heads, shape.neurons, strict=True)
+    ]
+    cut(model, before, removed)
+    facts: dict[str, Any] = {"layers_kept": tuple(layers)}
+    if shape.hidden < before.hidden:
+        kept = narrow_to_principal(model, shape.hidden, lambda: rows.batches(model, "looking at hidden states"))
+        facts["hidden_squares_kept"] = round(kept, 5)
+    return facts
 
 
 def narrow_to_principal(model: Any, width: int, rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]) -> float:
