@@ -72,6 +72,35 @@ def test_an_empty_layer_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": 0.8}, "removing 80% of 2 layers leaves none"),
+        ({"heads": 0.9}, "removing 90% of 4 heads leaves a layer empty"),
+    ],
+)
+def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: str) -> None:
+    config = prune_structured.Config.model_validate(settings)
+    with pytest.raises(InputError, match=message):
+        prune_structured.STAGE.shape(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
+
+
+def test_the_plan_names_the_largest_sizes_where_scores_decide() -> None:
+    before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
+    for settings, expected in (
+        ({"layers": 0.5}, Shape("bert", 2, 32, 8, (2, 2), (32, 32))),
+        ({"layers": 0.25, "budget": "global"}, Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)),
+    ):
+        config = prune_structured.Config.model_validate(settings)
+        assert prune_structured.STAGE.shape(config, {"model": before}) == expected
+
+
+@pytest.mark.parametrize("importance", ["magnitude", "activation"])
+def test_scores_that_do_not_compare_across_layers_take_no_global_budget(importance: str) -> None:
+    with pytest.raises(ValueError, match=f"which importance: {importance} cannot compare; take taylor or fisher"):
+        prune_structured.Config.model_validate({"budget": "global", "importance": importance})
+
+
+@pytest.mark.parametrize(
     ("layers", "message"),
     [
         (7, "student of 7 layers cannot be taken from a teacher of 6"),
@@ -116,7 +145,7 @@ def test_magnitude_keeps_the_largest_parts_and_no_recovery_leaves_them_as_they_w
 
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, never)
     config = prune_structured.Config.model_validate(
-        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "recover": {"epochs": 0}}
+        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "mask_tuning": "never", "recover": {"epochs": 0}}
     )
     out = tmp_path / "out"
     facts = prune_structured.run(
