@@ -85,6 +85,34 @@ def least_loss(parts: Sequence[Ladder], budget: int) -> list[int] | None:
     return sizes[::-1]
 
 
+def sizes_of_cost(
+    scores: Sequence[LayerScores],
+    head_size: int,
+    multiple: int,
+    heads: Sequence[int],
+    neurons: Sequence[int],
+) -> tuple[list[int], list[int]]:
+    """Sizes that cost no more multiply-adds than those given, with the least loss over all layers together.
+
+    Args:
+        head_size: channels of a head; four matrices hold each, and two hold each neuron.
+        multiple: numbers of neurons are a multiple of this, or the layer's own.
+        heads, neurons: the sizes whose cost is the budget, by layer.
+
+    Returns:
+        (heads, neurons) by layer.
+    """
+    head_costs = {
+        count: 4 * head_size * count for count in range(1, max(len(layer.heads.scores) for layer in scores) + 1)
+    }
+    own = [len(layer.neurons.scores) for layer in scores]
+    neuron_costs = {count: 2 * count for count in (*range(multiple, max(own) + 1, multiple), *own)}
+    allowed = sum(4 * head_size * count for count in heads) + sum(2 * count for count in neurons)
+    sizes = least_loss(ladders(scores, head_costs, neuron_costs), allowed)
+    assert sizes is not None  # the given sizes are among those that are tried
+    return sizes[::2], sizes[1::2]
+
+
 def cubic_shares(cuts: int) -> list[float]:
     """How much of all that is to go has gone after each of so many cuts: much at first, ever less towards the end.
 

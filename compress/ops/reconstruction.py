@@ -18,7 +18,7 @@ class Reconstruction:
     """
 
     def __init__(self, weight: torch.Tensor, group: int) -> None:
-        self.weight, self.group = weight.detach().double(), group
+        self.weight, self.group = weight.detach(), group
         channels = weight.shape[1]
         self._products = torch.zeros(channels, channels, dtype=torch.float64, device=weight.device)
         self._cross = torch.zeros(channels, dtype=torch.float64, device=weight.device)
@@ -31,10 +31,10 @@ class Reconstruction:
             hidden: (tokens, channels) that the Linear reads.
             target: (tokens, outputs) that it is to give, without its bias.
         """
-        hidden, target = hidden.detach().double(), target.detach().double()
-        self._products += hidden.T @ hidden
-        self._cross += (hidden * (target @ self.weight)).sum(dim=0)
-        self._square += float(target.square().sum())
+        hidden, target = hidden.detach(), target.detach()
+        self._products += (hidden.T @ hidden).double()
+        self._cross += (hidden * (target @ self.weight)).sum(dim=0).double()
+        self._square += float(target.double().square().sum())
 
     def scales(self, damping: float = DAMPING) -> torch.Tensor:
         """Factors of least squared error.
@@ -57,6 +57,6 @@ class Reconstruction:
     def _normal(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Normal equations of the groups: (groups, groups) and (groups,)."""
         groups = len(self._cross) // self.group
-        products = self._products * (self.weight.T @ self.weight)
+        products = self._products * (self.weight.T @ self.weight).double()
         folded = products.reshape(groups, self.group, groups, self.group).sum(dim=(1, 3))
         return folded, self._cross.reshape(groups, self.group).sum(dim=1)

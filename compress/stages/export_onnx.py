@@ -89,6 +89,17 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     return {**facts, **found.facts()}
 
 
+def write_graph(network: Any, folder: Path) -> None:
+    """Write a network of a known architecture as this stage does by default: traced and fused, as model.onnx."""
+    from compress.models.reshape import model_shape
+
+    shape = model_shape(network)
+    assert shape is not None
+    path = folder / "model.onnx"
+    _trace(network, path, Config().opset)
+    _fuse(path, ARCHITECTURES[shape.model_type], shape)
+
+
 def _trace(network: Any, path: Path, opset: int) -> None:
     """Write the unfused graph."""
     import inspect
@@ -132,7 +143,7 @@ def _trace(network: Any, path: Path, opset: int) -> None:
 
 
 def _fuse(path: Path, architecture: Architecture, shape: Shape) -> dict[str, int]:
-    """Fuse the graph in place.
+    """Fuse the attention of all layers in the graph, in place.
 
     Returns:
         Number of nodes of each fused kind.

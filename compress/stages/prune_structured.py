@@ -17,22 +17,25 @@ graph of torch-pruning (Fang et al. 2023, arXiv:2301.12900).
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape
+from compress.errors import CompressError, InputError
+from compress.models.architectures import ARCHITECTURES, Shape, positions_of
+from compress.models.sizes import layers_left, shrink
+from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
 
 if TYPE_CHECKING:
     from compress.ops.importance import LayerScores
+    from compress.runtimes.layer_latency import LayerLatency
     from compress.training.scoring import ScoreRows
 
 
@@ -46,14 +49,18 @@ class Recover(DistillationConfig):
 class Config(StageConfig):
     """What to remove, how to choose it, and how to recover."""
 
-    heads: float = Field(0.5, ge=0, lt=1)
-    """Fraction of attention heads removed."""
-    ffn: float = Field(0.5, ge=0, lt=1)
-    """Fraction of feed-forward neurons removed."""
+    heads: float | None = Field(None, ge=0, lt=1)
+    """Fraction of attention heads removed. Left out: 0.5, or what `min_speedup` takes."""
+    ffn: float | None = Field(None, ge=0, lt=1)
+    """Fraction of feed-forward neurons removed. Left out: 0.5, or what `min_speedup` takes."""
     layers: float = Field(0.0, ge=0, lt=1)
     """Fraction of whole layers removed: those whose absence changes the outputs least."""
     budget: Literal["uniform", "global"] = "uniform"
     """uniform: the same fractions in every layer. global: as many multiply-adds, wherever they lose least."""
+    min_speedup: float | None = Field(None, gt=1)
+    """Remove heads and neurons, wherever they lose least, until the model is so many times faster on `target`."""
+    target: Target = Target()
+    """Where `min_speedup` is to be reached: each size of a layer is timed there, once a machine."""
     importance: Literal["taylor", "fisher", "activation", "magnitude"] = "taylor"
     """Scores from gradients (taylor, fisher) or activations on training rows, or from the weights alone."""
     mask_tuning: Literal["auto", "always", "never"] = "auto"
@@ -70,10 +77,17 @@ class Config(StageConfig):
     """The training after the last cut."""
 
     @model_validator(mode="after")
-    def _comparable(self) -> "Config":
-        if self.budget == "global" and self.importance not in {"taylor", "fisher"}:
+    def _fits_together(self) -> "Config":
+        if self.min_speedup is not None:
+            ratio = next((name for name in ("heads", "ffn") if getattr(self, name) is not None), None)
+            if ratio is not None or self.budget == "global":
+                raise ValueError(f"min_speedup chooses the sizes itself; leave out {ratio or 'budget: global'}, or it")
+            if self.target.runtime != "onnxruntime":
+                raise ValueError(f"layers are timed with onnxruntime, not with target.runtime: {self.target.runtime}")
+        chooses = "min_speedup" if self.min_speedup is not None else "budget: global"
+        if (self.min_speedup is not None or self.budget == "global") and self.importance not in {"taylor", "fisher"}:
             raise ValueError(
-                f"budget: global ranks parts of different layers, which importance: {self.importance} cannot compare; "
+                f"{chooses} ranks parts of different layers, which importance: {self.importance} cannot compare; "
                 "take taylor or fisher"
             )
         return self
@@ -92,134 +106,165 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     set_seed(context.seed)
     network = load_model(model.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     tokenizer = load_tokenizer(model.path)
+    shape = model_shape(network)
+    assert shape is not None  # checked by the plan
+    latency = _latency(network, shape, config, context) if config.min_speedup is not None else None
     rows = ScoreRows(tokenizer, config.score_rows, config.recover, context)
-    before = model_shape(network)
-    assert before is not None  # checked by the plan
-    kept = list(range(before.layers))
-    facts: dict[str, Any] = {"cuts": []}
+    pruning = _Pruning(network, config, rows, shape, latency, list(range(shape.layers)))
+    facts: dict[str, Any] = {}
+    history = []
     for number, share in enumerate(cubic_shares(config.cuts), 1):
-        name = f" {number} of {config.cuts}" if config.cuts > 1 else ""
         last = number == config.cuts
         training = config.recover if last else config.recover.model_copy(update={"epochs": config.cut_epochs})
         tune = config.mask_tuning == "always" or (config.mask_tuning == "auto" and training.epochs == 0)
-        cut_facts = _cut(network.to(context.device), before, kept, share, config, rows, name, tune=tune)
-        what = "recovering" if last else f"recovering from cut{name}"
+        network.to(context.device)
+        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "", tune=tune)
         if training.epochs > 0:
-            cut_facts |= train_under_teacher(network, tokenizer, teacher or model, training, context, what=what)
-        facts = {**cut_facts, "cuts": [*facts["cuts"], cut_facts]}
+            what = "recovering" if last else f"recovering from cut {number} of {config.cuts}"
+            facts |= train_under_teacher(network, tokenizer, teacher or model, training, context, what=what)
+        history.append(facts)
     save_model(network.cpu(), out)
     copy_tokenizer(model.path, out)
-    if config.cuts == 1:
-        del facts["cuts"]
-    return facts
+    return facts | ({"cuts": history} if config.cuts > 1 else {})
 
 
-def _cut(
-    network: Any,
-    before: Shape,
-    kept: list[int],
-    share: float,
-    config: Config,
-    rows: "ScoreRows",
-    name: str,
-    *,
-    tune: bool,
-) -> dict[str, Any]:
-    """One cut of the network, in place.
+@dataclass(frozen=True)
+class _Pruning:
+    """A network on its way to the sizes that the settings ask for.
 
-    Args:
+    Attributes:
         before: sizes before the first cut.
-        kept: the layers that are left of those, counted from 0; changed in place.
-        share: how much of what is to go is gone after this cut.
-        name: of the cut, for the progress bar.
-        tune: whether to rescale what is left.
-    """
-    import copy
-
-    from compress.models.cutting import cut
-    from compress.models.reshape import keep_layers, model_shape
-    from compress.training.mask_tuning import tune_masks
-    from compress.training.scoring import least_needed_layers, score_layers
-
-    device = network.device
-    gone = least_needed_layers(
-        network, len(kept) - layers_left(before, config, share), rows, f"looking at layers{name}"
-    )
-    stay = [index for index in range(len(kept)) if index not in dict(gone)]
-    facts: dict[str, Any] = {"layers_kept": [kept[index] for index in stay]}
-    if gone:
-        facts["layers_divergence"] = [round(divergence, 5) for _, divergence in gone]
-        keep_layers(network, stay)
-        kept[:] = facts["layers_kept"]
-    shape = model_shape(network)
-    assert shape is not None
-    scores = score_layers(network, shape, config.importance, rows, f"scoring heads and neurons{name}")
-    after = _sizes(before.with_layers(tuple(kept)), config, share, scores)
-    removed = [
-        (layer.heads.removed(heads), layer.neurons.removed(neurons))
-        for layer, heads, neurons in zip(scores, after.heads, after.neurons, strict=True)
-    ]
-    whole = copy.deepcopy(network) if tune else None
-    cut(network.cpu(), shape, removed)
-    if whole is not None:
-        facts |= tune_masks(network.to(device), whole, shape.head_size, rows, f"tuning masks{name}")
-    return {**facts, "heads": after.heads, "neurons": after.neurons}
-
-
-def _sizes(before: Shape, config: Config, share: float, scores: "list[LayerScores]") -> Shape:
-    """The sizes after a cut; `before` and `share` are those of `_cut`, with the layers that are left."""
-    uniform = shrink(before, config, share)
-    if config.budget == "uniform":
-        return uniform
-    from compress.ops.budget import ladders, least_loss
-
-    # in multiply-adds of one token by the width: four matrices hold a head's channels, two hold a neuron
-    head_costs = {heads: 4 * before.head_size * heads for heads in range(1, max(before.heads) + 1)}
-    multiples = range(config.multiple_of, max(before.neurons) + 1, config.multiple_of)
-    neuron_costs = {neurons: 2 * neurons for neurons in (*multiples, *before.neurons)}
-    allowed = sum(4 * before.head_size * heads for heads in uniform.heads) + 2 * sum(uniform.neurons)
-    sizes = least_loss(ladders(scores, head_costs, neuron_costs), allowed)
-    assert sizes is not None  # the uniform sizes are among them
-    return replace(before, heads=tuple(sizes[::2]), neurons=tuple(sizes[1::2]))
-
-
-def layers_left(shape: Shape, config: Config, share: float = 1.0) -> int:
-    """Layers after a cut that removes `share` of what is to go.
-
-    Raises:
-        InputError: none would be left.
-    """
-    left = shape.layers - round(shape.layers * config.layers * share)
-    if left < 1:
-        raise InputError(
-            f"removing {config.layers:.0%} of {shape.layers} layers leaves none",
-            fix=f"remove at most {1 - 1 / shape.layers:.2f}",
-        )
-    return left
-
-
-def shrink(shape: Shape, config: Config, share: float = 1.0) -> Shape:
-    """The sizes of the layers after a cut that removes `share` of what is to go, the same part from each.
-
-    Raises:
-        InputError: a layer would be left empty.
+        latency: of each size of a layer, where `min_speedup` decides.
+        kept: the layers that are left of those before, counted from 0; it shrinks.
     """
 
-    def kept(count: int, ratio: float, multiple: int, kind: str) -> int:
-        exact = count * (1 - ratio * share)
-        number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)
-        if number < 1:
-            raise InputError(
-                f"removing {ratio:.0%} of {count} {kind} leaves a layer empty",
-                fix=f"remove at most {1 - 1 / count:.2f}",
+    network: Any
+    config: Config
+    rows: "ScoreRows"
+    before: Shape
+    latency: "LayerLatency | None"
+    kept: list[int]
+
+    def cut(self, share: float, name: str, *, tune: bool) -> dict[str, Any]:
+        """Cut until `share` of what is to go has gone, and return facts.
+
+        Args:
+            name: of the cut, for the progress bar.
+            tune: whether to rescale what is left.
+        """
+        import copy
+
+        from compress.models.cutting import cut
+        from compress.models.reshape import model_shape
+        from compress.training.mask_tuning import tune_masks
+        from compress.training.scoring import score_layers
+
+        facts = self._drop_layers(share, f"looking at layers{name}")
+        shape = model_shape(self.network)
+        assert shape is not None
+        what = f"scoring heads and neurons{name}"
+        scores = score_layers(self.network, shape, self.config.importance, self.rows, what)
+        heads, neurons = self._sizes(scores, share)
+        removed = [
+            (layer.heads.removed(kept_heads), layer.neurons.removed(kept_neurons))
+            for layer, kept_heads, kept_neurons in zip(scores, heads, neurons, strict=True)
+        ]
+        device, whole = self.network.device, copy.deepcopy(self.network) if tune else None
+        cut(self.network.cpu(), shape, removed)
+        if whole is not None:
+            facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")
+        facts |= {"heads": heads, "neurons": neurons}
+        return facts | (_latency_facts(self.latency, heads, neurons) if self.latency else {})
+
+    def _drop_layers(self, share: float, what: str) -> dict[str, Any]:
+        from compress.models.reshape import keep_layers
+        from compress.training.scoring import least_needed_layers
+
+        count = len(self.kept) - layers_left(self.before.layers, self.config.layers, share)
+        gone = least_needed_layers(self.network, count, self.rows, what)
+        if not gone:
+            return {"layers_kept": list(self.kept)}
+        stay = [index for index in range(len(self.kept)) if index not in dict(gone)]
+        keep_layers(self.network, stay)
+        self.kept[:] = [self.kept[index] for index in stay]
+        divergences = [round(divergence, 5) for _, divergence in gone]
+        return {"layers_kept": list(self.kept), "layers_divergence": divergences}
+
+    def _sizes(self, scores: "list[LayerScores]", share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(heads, neurons) to keep in each layer that is left."""
+        left = self.before.with_layers(tuple(self.kept))
+        if self.latency is not None:
+            sizes = self._sizes_in_time(self.latency, scores, share)
+        else:
+            uniform = _uniform(left, self.config, share)
+            if self.config.budget == "uniform":
+                return uniform.heads, uniform.neurons
+            from compress.ops.budget import sizes_of_cost
+
+            multiple = self.config.multiple_of
+            sizes = sizes_of_cost(scores, left.head_size, multiple, uniform.heads, uniform.neurons)
+        return tuple(sizes[0]), tuple(sizes[1])
+
+    def _sizes_in_time(
+        self, latency: "LayerLatency", scores: "list[LayerScores]", share: float
+    ) -> tuple[list[int], list[int]]:
+        assert self.config.min_speedup is not None
+        wanted = latency.before_ms / self.config.min_speedup
+        sizes = latency.choose(scores, latency.before_ms - share * (latency.before_ms - wanted))
+        if sizes is None:
+            best = latency.before_ms / latency.smallest_ms(len(scores))
+            raise CompressError(
+                f"min_speedup: {self.config.min_speedup:g} cannot be reached: with one head and the fewest neurons in "
+                f"each of {len(scores)} layers, the model is {best:.2f}x faster",
+                fix=f"set min_speedup below {math.floor(best * 100) / 100:g}, or remove layers: layers: 0.5",
             )
-        return number
+        return sizes
 
-    return replace(
-        shape,
-        heads=tuple(kept(count, config.heads, 1, "heads") for count in shape.heads),
-        neurons=tuple(kept(count, config.ffn, config.multiple_of, "neurons") for count in shape.neurons),
-    )
+
+def _latency_facts(latency: "LayerLatency", heads: Sequence[int], neurons: Sequence[int]) -> dict[str, Any]:
+    after = latency.predict_ms(heads, neurons)
+    return {
+        "latency_before_ms": round(latency.before_ms, 4),
+        "predicted_latency_ms": round(after, 4),
+        "predicted_speedup": round(latency.before_ms / after, 3),
+    }
+
+
+def _latency(network: Any, shape: Shape, config: Config, context: Context) -> "LayerLatency":
+    """What each size of a layer costs on the target: from the store, or timed now.
+
+    Raises:
+        InputError: the model does not take texts of the target's length.
+    """
+    from compress.runtimes.layer_latency import read_table, time_layers, write_table
+    from compress.stages.export_onnx import write_graph
+
+    longest = positions_of(network.config.to_dict())
+    if longest is not None and config.target.sequence_length > longest:
+        raise InputError(
+            f"target.sequence_length: {config.target.sequence_length} is more than the {longest} tokens that the "
+            "model can tell apart",
+            fix=f"set target.sequence_length to {longest} at most",
+        )
+    task, progress = context.task.hub_task, context.progress
+
+    def make(out: Path) -> None:
+        write_table(time_layers(network, config.multiple_of, config.target, task, write_graph, progress), out)
+
+    settings = {
+        "shape": asdict(shape),
+        "activation": str(network.config.to_dict().get("hidden_act", network.config.to_dict().get("activation"))),
+        "multiple_of": config.multiple_of,
+        "target": config.target.model_dump(mode="json"),
+        "host": {name: context.host.get(name) for name in ("cpu", "isa", "cores", "system", "versions")},
+    }
+    return read_table(context.cached("layer_latency", settings, {}, make).path)
+
+
+def _uniform(shape: Shape, config: Config, share: float = 1.0) -> Shape:
+    """The sizes after `share` of a cut that takes the same part from each layer."""
+    heads, neurons = (0.5 if ratio is None else ratio for ratio in (config.heads, config.ffn))
+    return shrink(shape, heads=heads * share, neurons=neurons * share, multiple=config.multiple_of)
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
@@ -230,14 +275,13 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
             "this model cannot be pruned: the parts of its architecture are not known",
             fix=f"known: {', '.join(sorted(ARCHITECTURES))}",
         )
-    count = layers_left(shape, config)
-    uniform = shrink(shape, config)
-    if config.budget == "global":
-        uniform = shape
+    count = layers_left(shape.layers, config.layers)
+    equal = config.min_speedup is None and _uniform(shape, config)
+    after = equal if equal and config.budget == "uniform" else shape
     if count < shape.layers:  # which layers go is not known yet
-        heads, neurons = (max(uniform.heads),) * count, (max(uniform.neurons),) * count
-        return replace(uniform, layers=count, heads=heads, neurons=neurons)
-    return uniform
+        heads, neurons = (max(after.heads),) * count, (max(after.neurons),) * count
+        return replace(after, layers=count, heads=heads, neurons=neurons)
+    return after
 
 
 STAGE = Stage(

@@ -98,12 +98,13 @@ def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tup
     layers = layers_of(model, architecture)
     heads = [Gate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
     neurons = [Gate(part(layer, architecture, "down"), 1) for layer in layers]
+    model.requires_grad_(False)  # the gates alone are asked for
     for batch in rows.batches(model, what):
         output = model(**batch)
         (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
         for gate in (*heads, *neurons):
             gate.collect()
-        model.zero_grad(set_to_none=True)
+    model.requires_grad_(True)
     return [(head.close(), neuron.close()) for head, neuron in zip(heads, neurons, strict=True)]
 
 

@@ -1,6 +1,7 @@
 """prune_structured on tiny models of each family: which parts go, and what is done to those that stay."""
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from compress.context import Context
-from compress.models.architectures import ARCHITECTURES, read_config, read_shape
+from compress.errors import CompressError, InputError
+from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
 from compress.models.cutting import cut, part
 from compress.models.load import load, load_model, save_model
 from compress.models.reshape import layers_of, model_shape
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+from compress.runtimes.layer_latency import LayerLatency, write_table
 from compress.stages import prune_structured
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
@@ -219,3 +222,128 @@ def test_gradual_cuts_train_in_between_and_end_at_the_sizes_asked_for(chain: Cha
     assert shape is not None
     assert shape.neurons == (16, 16)
     assert facts["best_validation_score"] >= 0.9
+
+
+TABLE = LayerLatency(
+    before_ms=10.0,
+    fixed_ms=0.5,
+    layer_ms=0.75,
+    heads_ms={1: 0.0, 2: 0.5, 3: 1.0, 4: 1.5},
+    neurons_ms={8: 0.0, 16: 0.25, 32: 1.0, 48: 1.75, 64: 2.5},
+)
+
+
+@pytest.fixture
+def timed(context: Context, tmp_path: Path) -> list[Any]:
+    """The layers cost what `TABLE` says; gives what the table was asked for with."""
+    folder = tmp_path / "layer_latency"
+    folder.mkdir()
+    write_table(TABLE, folder)
+    asked: list[Any] = []
+    kept = context.cached
+
+    def cached(name: str, config: Any, *more: Any) -> Artifact:
+        asked.append(config)
+        return kept(name, config, *more)
+
+    object.__setattr__(context, "cached", cached)
+    return asked
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_shape_is_predicted_to_reach_the_speed_that_was_asked_for(
+    family: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], timed: list[Any]
+) -> None:
+    model, facts = prune(classifier(family), min_speedup=2.5, importance="fisher", score_rows=16)
+    after = model_shape(model)
+    assert after is not None
+    assert (facts["heads"], facts["neurons"]) == (after.heads, after.neurons)
+    assert facts["latency_before_ms"] == 10
+    own = sum(TABLE.heads_ms[heads] for heads in after.heads) + sum(TABLE.neurons_ms[count] for count in after.neurons)
+    assert facts["predicted_latency_ms"] == pytest.approx(0.5 + 2 * 0.75 + own)
+    assert 3.5 <= facts["predicted_latency_ms"] <= 4  # one size more would be too slow
+    assert facts["predicted_speedup"] == pytest.approx(10 / facts["predicted_latency_ms"], abs=1e-3)
+    (asked,) = timed
+    assert asked["target"]["sequence_length"] == 128
+    assert set(asked["host"]) == {"cpu", "isa", "cores", "system", "versions"}
+
+
+def test_a_speed_is_approached_in_cuts(chain: Chain, prune: Callable[..., Any], timed: list[Any]) -> None:
+    recover = {**FAST, "epochs": 1}
+    _, facts = prune(chain.artifacts["teacher"], min_speedup=4, cuts=2, recover=recover)
+    first, second = facts["cuts"]
+    assert first["predicted_latency_ms"] <= 10 - 7 / 8 * 7.5  # the cubic schedule's share of the way to 2.5 ms
+    assert second["predicted_latency_ms"] <= 2.5
+    assert second["predicted_latency_ms"] == facts["predicted_latency_ms"] < first["predicted_latency_ms"]
+
+
+def test_a_speed_that_the_smallest_sizes_do_not_reach_fails_with_the_best(
+    classifier: Callable[[str], Artifact], prune: Callable[..., Any], timed: list[Any]
+) -> None:
+    with pytest.raises(CompressError, match=re.escape("min_speedup: 6 cannot be reached")) as caught:
+        prune(classifier("bert"), min_speedup=6, score_rows=16)
+    assert "the model is 5.00x faster" in caught.value.what
+    assert caught.value.fix == "set min_speedup below 5, or remove layers: layers: 0.5"
+    model, facts = prune(classifier("bert"), min_speedup=6, layers=0.5, score_rows=16)
+    shape = model_shape(model)
+    assert shape is not None
+    assert shape.layers == 1
+    assert facts["predicted_speedup"] >= 6
+
+
+def test_texts_longer_than_the_model_takes_are_not_timed(
+    classifier: Callable[[str], Artifact], prune: Callable[..., Any]
+) -> None:
+    with pytest.raises(InputError, match="sequence_length: 512 is more than the 256 tokens") as caught:
+        prune(classifier("bert"), min_speedup=2, target={"sequence_length": 512})
+    assert caught.value.fix == "set target.sequence_length to 256 at most"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"heads": 0.5}, "min_speedup chooses the sizes itself; leave out heads, or it"),
+        ({"ffn": 0.0}, "leave out ffn, or it"),
+        ({"budget": "global"}, "leave out budget: global, or it"),
+        ({"importance": "magnitude"}, "min_speedup ranks parts of different layers, which importance: magnitude"),
+        ({"target": {"runtime": "openvino"}}, "layers are timed with onnxruntime, not with target.runtime: openvino"),
+    ],
+)
+def test_what_does_not_go_with_a_speed_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        prune_structured.Config.model_validate({"min_speedup": 3, **settings})
+
+
+@pytest.mark.parametrize("importance", ["magnitude", "activation"])
+def test_scores_that_do_not_compare_across_layers_take_no_global_budget(importance: str) -> None:
+    with pytest.raises(ValueError, match=f"which importance: {importance} cannot compare; take taylor or fisher"):
+        prune_structured.Config.model_validate({"budget": "global", "importance": importance})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"layers": 0.8}, "removing 80% of 2 layers leaves none"),
+        ({"heads": 0.9}, "removing 90% of 4 heads leaves a layer empty"),
+        ({"heads": 0.9, "budget": "global"}, "removing 90% of 4 heads leaves a layer empty"),
+    ],
+)
+def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: str) -> None:
+    config = prune_structured.Config.model_validate(settings)
+    with pytest.raises(InputError, match=message):
+        prune_structured.STAGE.shape(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Shape("bert", 4, 32, 8, (2,) * 4, (32,) * 4)),
+        ({"layers": 0.5}, Shape("bert", 2, 32, 8, (2, 2), (32, 32))),
+        ({"layers": 0.25, "budget": "global"}, Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)),
+        ({"min_speedup": 3}, Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)),
+    ],
+)
+def test_the_plan_names_the_sizes_or_the_largest_possible(settings: dict[str, Any], expected: Shape) -> None:
+    config = prune_structured.Config.model_validate(settings)
+    before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
+    assert prune_structured.STAGE.shape(config, {"model": before}) == expected

@@ -48,59 +48,6 @@ def test_pruning_leaves_really_smaller_shapes(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heads", "ffn", "multiple", "expected"),
-    [
-        (0.0, 0.0, 8, ((12, 12), (1536, 1536))),
-        (0.5, 0.75, 8, ((6, 6), (384, 384))),
-        (0.66, 0.9, 16, ((4, 4), (160, 160))),
-        (0.1, 0.999, 8, ((11, 11), (8, 8))),
-    ],
-)
-def test_shrink_rounds_to_sizes_that_kernels_like(
-    heads: float, ffn: float, multiple: int, expected: tuple[tuple[int, ...], tuple[int, ...]]
-) -> None:
-    config = prune_structured.Config(heads=heads, ffn=ffn, multiple_of=multiple)
-    after = prune_structured.shrink(Shape("bert", 2, 384, 32, (12, 12), (1536, 1536)), config)
-    assert (after.heads, after.neurons) == expected
-
-
-def test_an_empty_layer_is_refused() -> None:
-    config = prune_structured.Config(heads=0.9)
-    with pytest.raises(InputError, match="removing 90% of 4 heads leaves a layer empty") as caught:
-        prune_structured.shrink(Shape("bert", 1, 32, 8, (4,), (64,)), config)
-    assert caught.value.fix == "remove at most 0.75"
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"layers": 0.8}, "removing 80% of 2 layers leaves none"),
-        ({"heads": 0.9}, "removing 90% of 4 heads leaves a layer empty"),
-    ],
-)
-def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: str) -> None:
-    config = prune_structured.Config.model_validate(settings)
-    with pytest.raises(InputError, match=message):
-        prune_structured.STAGE.shape(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
-
-
-def test_the_plan_names_the_largest_sizes_where_scores_decide() -> None:
-    before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
-    for settings, expected in (
-        ({"layers": 0.5}, Shape("bert", 2, 32, 8, (2, 2), (32, 32))),
-        ({"layers": 0.25, "budget": "global"}, Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)),
-    ):
-        config = prune_structured.Config.model_validate(settings)
-        assert prune_structured.STAGE.shape(config, {"model": before}) == expected
-
-
-@pytest.mark.parametrize("importance", ["magnitude", "activation"])
-def test_scores_that_do_not_compare_across_layers_take_no_global_budget(importance: str) -> None:
-    with pytest.raises(ValueError, match=f"which importance: {importance} cannot compare; take taylor or fisher"):
-        prune_structured.Config.model_validate({"budget": "global", "importance": importance})
-
-
-@pytest.mark.parametrize(
     ("layers", "message"),
     [
         (7, "student of 7 layers cannot be taken from a teacher of 6"),
