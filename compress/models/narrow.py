@@ -5,7 +5,7 @@ as SliceGPT does (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2). A LayerN
 its scale and bias are fitted to what the wide one gave.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -96,6 +96,22 @@ def narrow_to_principal(model: Any, width: int, rows: Callable[[], Iterator[Mapp
     norms = {name: fit_norm(before @ projection, after @ projection) for name, (before, after) in seen.items()}
     narrow_hidden(model, projection, norms)
     return kept
+
+
+def narrow_to_channels(
+    model: Any, kept: Sequence[int], rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]
+) -> None:
+    """Narrow a model to some of its hidden channels, in place; norms are fitted to what they gave of those.
+
+    Args:
+        kept: channels of the hidden states, in ascending order.
+        rows: see `narrow_to_principal`.
+    """
+    width = getattr(model.config, ARCHITECTURES[model.config.model_type].hidden_field)
+    seen = _norm_states(model, rows)
+    norms = {name: fit_norm(before[:, kept], after[:, kept]) for name, (before, after) in seen.items()}
+    device = next(model.parameters()).device
+    narrow_hidden(model, torch.eye(width, device=device)[:, list(kept)], norms)
 
 
 def _norm_states(

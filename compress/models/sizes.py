@@ -37,6 +37,12 @@ def shrink(shape: Shape, *, heads: float, neurons: float, multiple: int) -> Shap
     )
 
 
+def narrower(hidden: int, ratio: float, *, head_size: int, multiple: int) -> int:
+    """The hidden width after a ratio of it is removed: rounded up to a multiple of both, but never above what it is."""
+    unit = math.lcm(head_size, multiple)
+    return min(hidden, max(math.ceil(round(hidden * (1 - ratio) / unit, 6)), 1) * unit)
+
+
 def _kept(count: int, ratio: float, multiple: int, kind: str) -> int:
     exact = count * (1 - ratio)
     number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)

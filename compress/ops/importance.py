@@ -17,17 +17,20 @@ class Gate:
     """
 
     def __init__(self, linear: torch.nn.Linear, group: int) -> None:
+        self._start(linear.in_features, group)
+        self._hooks = [linear.register_forward_pre_hook(lambda _, inputs: self._scaled(*inputs))]
+
+    def _start(self, channels: int, group: int) -> None:
         self.group = group
         self._gates: torch.Tensor | None = None
-        self._gradients = [torch.zeros(0, linear.in_features // group)]
-        self._hook = linear.register_forward_pre_hook(self._apply)
+        self._gradients = [torch.zeros(0, channels // group)]
 
-    def _apply(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
-        (hidden,) = inputs  # (batch, ..., channels)
-        groups = hidden.shape[-1] // self.group
-        self._gates = torch.ones(hidden.shape[0], groups, device=hidden.device, requires_grad=True)
+    def _scaled(self, hidden: torch.Tensor) -> torch.Tensor:
+        batch, *between, channels = hidden.shape  # (batch, ..., channels)
+        if self._gates is None or self._gates.shape[0] != batch:
+            self._gates = torch.ones(batch, channels // self.group, device=hidden.device, requires_grad=True)
         wide = self._gates.repeat_interleave(self.group, dim=1)  # (batch, channels)
-        return hidden * wide.reshape(hidden.shape[0], *[1] * (hidden.dim() - 2), hidden.shape[-1])
+        return hidden * wide.reshape(batch, *[1] * len(between), channels)
 
     def collect(self) -> None:
         """Keep the gradients of the last backward pass, row by row.
@@ -36,7 +39,7 @@ class Gate:
         """
         if self._gates is not None and self._gates.grad is not None:
             self._gradients.append(self._gates.grad.float().cpu())
-            self._gates = None
+        self._gates = None
 
     def close(self) -> torch.Tensor:
         """Remove the gate.
@@ -44,8 +47,21 @@ class Gate:
         Returns:
             (rows, groups) gradient of each row's loss, in nats.
         """
-        self._hook.remove()
+        for hook in self._hooks:
+            hook.remove()
         return torch.cat(self._gradients)
+
+
+class OutputGate(Gate):
+    """The same for what modules give: a row has one gate a channel for all of them together.
+
+    Args:
+        modules: each gives (batch, ..., channels).
+    """
+
+    def __init__(self, modules: Sequence[torch.nn.Module], channels: int) -> None:
+        self._start(channels, 1)
+        self._hooks = [module.register_forward_hook(lambda _, __, output: self._scaled(output)) for module in modules]
 
 
 class Norms:

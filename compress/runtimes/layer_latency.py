@@ -19,7 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from compress.models.architectures import ARCHITECTURES, Shape, read_shape
+from compress.context import Context
+from compress.errors import InputError
+from compress.models.architectures import ARCHITECTURES, Shape, positions_of, read_shape
 from compress.models.reshape import cut_layer, keep_layers, layers_of, model_shape, set_heads
 from compress.ops.budget import ladders, least_loss
 from compress.ops.importance import LayerScores
@@ -76,10 +78,53 @@ class LayerLatency:
         sizes = least_loss(ladders(scores, heads, neurons), spare)  # in microseconds
         return None if sizes is None else (sizes[::2], sizes[1::2])
 
+    def facts(self, heads: Sequence[int], neurons: Sequence[int]) -> dict[str, float]:
+        """What is said of sizes that were chosen."""
+        after = self.predict_ms(heads, neurons)
+        return {
+            "latency_before_ms": round(self.before_ms, 4),
+            "predicted_latency_ms": round(after, 4),
+            "predicted_speedup": round(self.before_ms / after, 3),
+        }
+
     def predict_ms(self, heads: Sequence[int], neurons: Sequence[int]) -> float:
         """Of an encoder with these sizes in its layers."""
         own = sum(self.heads_ms[count] for count in heads) + sum(self.neurons_ms[count] for count in neurons)
         return self.smallest_ms(len(heads)) + own
+
+
+def layer_latency(model: Any, multiple: int, target: Target, context: Context, export: Export) -> LayerLatency:
+    """The table for a model on a target: from the store, or timed now.
+
+    Args:
+        model: on the CPU; is left as it is.
+        multiple: of which numbers of neurons are.
+
+    Raises:
+        InputError: the model does not take texts of the target's length.
+    """
+    config = model.config.to_dict()
+    longest = positions_of(config)
+    if longest is not None and target.sequence_length > longest:
+        raise InputError(
+            f"target.sequence_length: {target.sequence_length} is more than the {longest} tokens that the model can "
+            "tell apart",
+            fix=f"set target.sequence_length to {longest} at most",
+        )
+    shape = model_shape(model)
+    assert shape is not None
+
+    def make(out: Path) -> None:
+        write_table(time_layers(model, multiple, target, context.task.hub_task, export, context.progress), out)
+
+    settings = {
+        "shape": asdict(shape),
+        "activation": str(config.get("hidden_act", config.get("activation"))),
+        "multiple_of": multiple,
+        "target": target.model_dump(mode="json"),
+        "host": {name: context.host.get(name) for name in ("cpu", "isa", "cores", "system", "versions")},
+    }
+    return read_table(context.cached("layer_latency", settings, {}, make).path)
 
 
 def sizes_to_time(shape: Shape, multiple: int) -> tuple[list[int], list[int]]:

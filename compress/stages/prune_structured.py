@@ -1,9 +1,9 @@
-"""Remove the heads, neurons and layers that matter least, then recover.
+"""Remove the heads, neurons, hidden channels and layers that matter least, then recover.
 
-Use it after `distill`, on attention heads, feed-forward neurons and whole layers: what is removed is really gone, so
-the model is smaller and faster on any runtime, without sparse kernels. Costs a forward and backward pass over
-`score_rows` rows for each cut, two forward passes for each part of each layer where masks are tuned, as many as
-layers are left for each layer that goes, and the training after and between the cuts.
+Use it after `distill`: what is removed is really gone, so the model is smaller and faster on any runtime, without
+sparse kernels. Costs, for each cut, a forward and backward pass over `score_rows` rows (one more for the hidden
+channels), five forward passes where masks are tuned, as many as layers are left for each layer that goes; with
+`min_speedup`, some minutes of timing, once a machine; and the training after and between the cuts.
 
 ```yaml
 - {name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {epochs: 1}}
@@ -12,13 +12,14 @@ layers are left for each layer that goes, and the training after and between the
 Scores: first-order Taylor (Molchanov et al. 2017, arXiv:1611.06440; for heads Michel et al. 2019, arXiv:1905.10650);
 empirical Fisher with mask rearrangement and mask tuning (Kwon et al. 2022, arXiv:2204.09656); norms of activations
 and of weights (after Sun et al. 2024, arXiv:2306.11695); norms of weights alone. Layers go by what their absence does
-to the outputs. Gradual cuts follow Zhu & Gupta 2017 (arXiv:1710.01878). Channels are removed through the dependency
-graph of torch-pruning (Fang et al. 2023, arXiv:2301.12900).
+to the outputs. `min_speedup` is the idea of ZipLM (Kurtic et al. 2023, arXiv:2302.04089). Gradual cuts follow Zhu &
+Gupta 2017 (arXiv:1710.01878). Heads and neurons are removed through the dependency graph of torch-pruning (Fang et
+al. 2023, arXiv:2301.12900).
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,8 +27,8 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.models.architectures import ARCHITECTURES, Shape, positions_of
-from compress.models.sizes import layers_left, shrink
+from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.sizes import layers_left, narrower, shrink
 from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
@@ -55,6 +56,8 @@ class Config(StageConfig):
     """Fraction of feed-forward neurons removed. Left out: 0.5, or what `min_speedup` takes."""
     layers: float = Field(0.0, ge=0, lt=1)
     """Fraction of whole layers removed: those whose absence changes the outputs least."""
+    hidden: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the hidden states' channels removed, so that what is left is a multiple of a head's size too."""
     budget: Literal["uniform", "global"] = "uniform"
     """uniform: the same fractions in every layer. global: as many multiply-adds, wherever they lose least."""
     min_speedup: float | None = Field(None, gt=1)
@@ -82,6 +85,8 @@ class Config(StageConfig):
             ratio = next((name for name in ("heads", "ffn") if getattr(self, name) is not None), None)
             if ratio is not None or self.budget == "global":
                 raise ValueError(f"min_speedup chooses the sizes itself; leave out {ratio or 'budget: global'}, or it")
+            if self.hidden > 0:
+                raise ValueError("min_speedup times layers of one width; remove 'hidden' in a step of its own, before")
             if self.target.runtime != "onnxruntime":
                 raise ValueError(f"layers are timed with onnxruntime, not with target.runtime: {self.target.runtime}")
         chooses = "min_speedup" if self.min_speedup is not None else "budget: global"
@@ -99,6 +104,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.ops.budget import cubic_shares
+    from compress.runtimes.layer_latency import layer_latency
+    from compress.stages.export_onnx import write_graph
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.teacher import train_under_teacher
@@ -108,7 +115,9 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     tokenizer = load_tokenizer(model.path)
     shape = model_shape(network)
     assert shape is not None  # checked by the plan
-    latency = _latency(network, shape, config, context) if config.min_speedup is not None else None
+    latency = None
+    if config.min_speedup is not None:
+        latency = layer_latency(network, config.multiple_of, config.target, context, write_graph)
     rows = ScoreRows(tokenizer, config.score_rows, config.recover, context)
     pruning = _Pruning(network, config, rows, shape, latency, list(range(shape.layers)))
     facts: dict[str, Any] = {}
@@ -160,6 +169,7 @@ class _Pruning:
         from compress.training.scoring import score_layers
 
         facts = self._drop_layers(share, f"looking at layers{name}")
+        facts |= self._narrow(share, name)
         shape = model_shape(self.network)
         assert shape is not None
         what = f"scoring heads and neurons{name}"
@@ -174,7 +184,7 @@ class _Pruning:
         if whole is not None:
             facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")
         facts |= {"heads": heads, "neurons": neurons}
-        return facts | (_latency_facts(self.latency, heads, neurons) if self.latency else {})
+        return facts | (self.latency.facts(heads, neurons) if self.latency else {})
 
     def _drop_layers(self, share: float, what: str) -> dict[str, Any]:
         from compress.models.reshape import keep_layers
@@ -189,6 +199,21 @@ class _Pruning:
         self.kept[:] = [self.kept[index] for index in stay]
         divergences = [round(divergence, 5) for _, divergence in gone]
         return {"layers_kept": list(self.kept), "layers_divergence": divergences}
+
+    def _narrow(self, share: float, name: str) -> dict[str, Any]:
+        from compress.models.narrow import narrow_to_channels
+        from compress.models.reshape import model_shape
+        from compress.training.scoring import score_hidden
+
+        shape = model_shape(self.network)
+        assert shape is not None
+        width = _width(self.before, self.config, share)
+        if width < shape.hidden:
+            importance, rows = self.config.importance, self.rows
+            scores = score_hidden(self.network, shape, importance, rows, f"scoring hidden channels{name}")
+            kept = sorted(set(range(shape.hidden)) - set(scores.removed(width)))
+            narrow_to_channels(self.network, kept, lambda: rows.batches(self.network, f"fitting norms{name}"))
+        return {"hidden": width}
 
     def _sizes(self, scores: "list[LayerScores]", share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(heads, neurons) to keep in each layer that is left."""
@@ -221,44 +246,8 @@ class _Pruning:
         return sizes
 
 
-def _latency_facts(latency: "LayerLatency", heads: Sequence[int], neurons: Sequence[int]) -> dict[str, Any]:
-    after = latency.predict_ms(heads, neurons)
-    return {
-        "latency_before_ms": round(latency.before_ms, 4),
-        "predicted_latency_ms": round(after, 4),
-        "predicted_speedup": round(latency.before_ms / after, 3),
-    }
-
-
-def _latency(network: Any, shape: Shape, config: Config, context: Context) -> "LayerLatency":
-    """What each size of a layer costs on the target: from the store, or timed now.
-
-    Raises:
-        InputError: the model does not take texts of the target's length.
-    """
-    from compress.runtimes.layer_latency import read_table, time_layers, write_table
-    from compress.stages.export_onnx import write_graph
-
-    longest = positions_of(network.config.to_dict())
-    if longest is not None and config.target.sequence_length > longest:
-        raise InputError(
-            f"target.sequence_length: {config.target.sequence_length} is more than the {longest} tokens that the "
-            "model can tell apart",
-            fix=f"set target.sequence_length to {longest} at most",
-        )
-    task, progress = context.task.hub_task, context.progress
-
-    def make(out: Path) -> None:
-        write_table(time_layers(network, config.multiple_of, config.target, task, write_graph, progress), out)
-
-    settings = {
-        "shape": asdict(shape),
-        "activation": str(network.config.to_dict().get("hidden_act", network.config.to_dict().get("activation"))),
-        "multiple_of": config.multiple_of,
-        "target": config.target.model_dump(mode="json"),
-        "host": {name: context.host.get(name) for name in ("cpu", "isa", "cores", "system", "versions")},
-    }
-    return read_table(context.cached("layer_latency", settings, {}, make).path)
+def _width(shape: Shape, config: Config, share: float = 1.0) -> int:
+    return narrower(shape.hidden, config.hidden * share, head_size=shape.head_size, multiple=config.multiple_of)
 
 
 def _uniform(shape: Shape, config: Config, share: float = 1.0) -> Shape:
@@ -277,7 +266,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
         )
     count = layers_left(shape.layers, config.layers)
     equal = config.min_speedup is None and _uniform(shape, config)
-    after = equal if equal and config.budget == "uniform" else shape
+    after = replace(equal if equal and config.budget == "uniform" else shape, hidden=_width(shape, config))
     if count < shape.layers:  # which layers go is not known yet
         heads, neurons = (max(after.heads),) * count, (max(after.neurons),) * count
         return replace(after, layers=count, heads=heads, neurons=neurons)

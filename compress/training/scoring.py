@@ -1,7 +1,7 @@
 """Scores of a model's parts, taken from training rows."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,9 +11,9 @@ from compress.context import Context
 from compress.data.splits import sample
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.cutting import part, skipping
-from compress.models.reshape import layers_of
+from compress.models.reshape import base_model, layers_of
 from compress.models.tokenizer import Tokenizer
-from compress.ops.importance import Gate, LayerScores, Norms, PartScores, fisher, magnitude, taylor
+from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
 from compress.training.config import TrainingConfig
 from compress.training.loop import training_length
 
@@ -98,14 +98,50 @@ def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tup
     layers = layers_of(model, architecture)
     heads = [Gate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
     neurons = [Gate(part(layer, architecture, "down"), 1) for layer in layers]
+    _collect(model, [*heads, *neurons], rows, what)
+    return [(head.close(), neuron.close()) for head, neuron in zip(heads, neurons, strict=True)]
+
+
+def _collect(model: Any, gates: Sequence[Gate], rows: ScoreRows, what: str) -> None:
     model.requires_grad_(False)  # the gates alone are asked for
     for batch in rows.batches(model, what):
         output = model(**batch)
         (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
-        for gate in (*heads, *neurons):
+        for gate in gates:
             gate.collect()
     model.requires_grad_(True)
-    return [(head.close(), neuron.close()) for head, neuron in zip(heads, neurons, strict=True)]
+
+
+def score_hidden(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> PartScores:
+    """Scores of the channels of the hidden states, each over all layers.
+
+    Args:
+        importance: taylor, fisher, activation or magnitude; the last looks at no rows. The last two are taken over
+            the matrices that read a channel, and magnitude over those that write it too.
+    """
+    architecture = ARCHITECTURES[shape.model_type]
+    layers = layers_of(model, architecture)
+    readers = [part(layer, architecture, name) for layer in layers for name in ("query", "key", "value", "up")]
+    if importance == "magnitude":
+        writers = [part(layer, architecture, name) for layer in layers for name in ("attention_output", "down")]
+        return PartScores(magnitude([*(reader.weight.T for reader in readers), *(one.weight for one in writers)], 1))
+    if importance == "activation":
+        norms = [Norms(reader, 1) for reader in readers]
+        with torch.no_grad():
+            for batch in rows.batches(model, what):
+                model(**batch)
+                for norm in norms:
+                    norm.collect(batch["attention_mask"])
+        return PartScores(torch.stack([norm.close() for norm in norms]).square().sum(dim=0).sqrt())
+    given = [
+        module
+        for module in base_model(model).modules()
+        if isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (shape.hidden,)
+    ]
+    gate = OutputGate(given, shape.hidden)
+    _collect(model, [gate], rows, what)
+    gradients = gate.close()
+    return PartScores(taylor(gradients)) if importance == "taylor" else PartScores(fisher(gradients), gradients)
 
 
 def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> list[tuple[int, float]]:

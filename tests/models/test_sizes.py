@@ -2,7 +2,7 @@ import pytest
 
 from compress.errors import InputError
 from compress.models.architectures import Shape
-from compress.models.sizes import layers_left, shrink
+from compress.models.sizes import layers_left, narrower, shrink
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,10 @@ def test_a_model_without_layers_is_refused_at_the_first_cut_already(share: float
     with pytest.raises(InputError, match="removing 80% of 2 layers leaves none") as caught:
         layers_left(2, 0.8, share)
     assert caught.value.fix == "remove at most 0.50"
+
+
+@pytest.mark.parametrize(
+    ("ratio", "multiple", "expected"), [(0.0, 8, 384), (0.5, 8, 192), (0.6, 8, 160), (0.55, 64, 192), (0.99, 8, 32)]
+)
+def test_a_narrower_width_is_a_multiple_of_heads_and_kernels(ratio: float, multiple: int, expected: int) -> None:
+    assert narrower(384, ratio, head_size=32, multiple=multiple) == expected

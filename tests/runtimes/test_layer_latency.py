@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.ops.importance import LayerScores, PartScores
 from compress.recipe import Target
+from compress.runtimes import layer_latency
 from compress.runtimes.layer_latency import (
     LayerLatency,
     read_table,
     sizes_to_time,
-    time_in_turns,
     time_layers,
     write_table,
 )
@@ -79,19 +78,36 @@ def test_sizes_to_time_hold_those_of_the_model_and_fall_in_multiples() -> None:
     assert sizes_to_time(Shape("bert", 1, 32, 8, (2,), (4,)), 8) == ([1, 2], [4])
 
 
-def test_calls_are_timed_in_turns() -> None:
+class _Clock:
+    """Time that passes only when told, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_calls_are_timed_in_turns_and_slow_moments_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = _Clock()
+    monkeypatch.setattr(layer_latency, "time", clock)
     order: list[int] = []
 
-    def sleeper(index: int) -> Callable[[], None]:
+    def sleeper(milliseconds: int) -> Callable[[], None]:
         def call() -> None:
-            order.append(index)
-            time.sleep(0.002 * index)
+            order.append(milliseconds)
+            clock.sleep(milliseconds / 1000 + (1.0 if len(order) % 8 == 0 else 0.0))
 
         return call
 
-    times = time_in_turns([sleeper(1), sleeper(3)], lambda *_: None)
-    assert times == [pytest.approx(2, abs=1), pytest.approx(6, abs=1.5)]
-    assert [index for index, _ in itertools.groupby(order)] == [1, 3] * 7
+    told: list[tuple[str, int, int]] = []
+    times = layer_latency.time_in_turns([sleeper(2), sleeper(6)], lambda *progress: told.append(progress))
+    assert times == [pytest.approx(2), pytest.approx(6)]
+    assert [index for index, _ in itertools.groupby(order)] == [2, 6] * 7
+    assert told[-1] == ("timing layers of each size", 7, 7)
 
 
 @pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])

@@ -21,7 +21,7 @@ from compress.stages import prune_structured
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
 from compress.training.mask_tuning import tune_masks
-from compress.training.scoring import ScoreRows, least_needed_layers, score_layers
+from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
 from tests.chain import FAST, Chain
 
 FAMILIES = ["bert", "distilbert", "roberta", "electra"]
@@ -306,6 +306,7 @@ def test_texts_longer_than_the_model_takes_are_not_timed(
         ({"ffn": 0.0}, "leave out ffn, or it"),
         ({"budget": "global"}, "leave out budget: global, or it"),
         ({"importance": "magnitude"}, "min_speedup ranks parts of different layers, which importance: magnitude"),
+        ({"hidden": 0.5}, "remove .hidden. in a step of its own, before"),
         ({"target": {"runtime": "openvino"}}, "layers are timed with onnxruntime, not with target.runtime: openvino"),
     ],
 )
@@ -340,6 +341,7 @@ def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: st
         ({}, Shape("bert", 4, 32, 8, (2,) * 4, (32,) * 4)),
         ({"layers": 0.5}, Shape("bert", 2, 32, 8, (2, 2), (32, 32))),
         ({"layers": 0.25, "budget": "global"}, Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)),
+        ({"hidden": 0.3, "heads": 0, "ffn": 0}, Shape("bert", 4, 24, 8, (4,) * 4, (64,) * 4)),
         ({"min_speedup": 3}, Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)),
     ],
 )
@@ -347,3 +349,78 @@ def test_the_plan_names_the_sizes_or_the_largest_possible(settings: dict[str, An
     config = prune_structured.Config.model_validate(settings)
     before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
     assert prune_structured.STAGE.shape(config, {"model": before}) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("importance", ["taylor", "fisher", "activation", "magnitude"])
+def test_hidden_channels_that_say_nothing_go_first(
+    importance: str, family: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], context: Context
+) -> None:
+    artifact = classifier(family)
+    network = load(artifact.path)
+    idle = [1, 2, 7, 12, 20, 21, 22, 31]
+    with torch.no_grad():  # nothing writes these channels, and nothing reads them
+        for module in network.modules():
+            if isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (32,):
+                module.weight[idle] = 0
+                module.bias[idle] = 0
+            elif isinstance(module, torch.nn.Linear) and module.in_features == 32:
+                module.weight[:, idle] = 0
+            if isinstance(module, torch.nn.Linear) and module.out_features == 32:
+                module.weight[idle] = 0
+    save_model(network, artifact.path)
+    rows = _rows(artifact, context)
+    before = model_shape(network)
+    assert before is not None
+    assert score_hidden(network, before, importance, rows, "scoring").removed(24) == idle
+    settings = {"hidden": 0.25, "heads": 0, "ffn": 0, "importance": importance, "score_rows": 16}
+    pruned, facts = prune(artifact, mask_tuning="never", **settings)
+    after = read_shape(read_config(Path(pruned.name_or_path)))
+    assert facts["hidden"] == 24
+    assert after is not None
+    assert (after.hidden, after.head_size, after.heads, after.neurons) == (24, 8, (4, 4), (64, 64))
+    # the norms are fitted, so that what remains is near what it was
+    spread = (_logits(network, rows) - _logits(network, rows).mean(dim=0)).abs().mean()
+    assert (_logits(pruned, rows) - _logits(network, rows)).abs().mean() < 2 * spread
+
+
+def test_hidden_scores_are_those_of_masking_a_channel_everywhere(
+    classifier: Callable[[str], Artifact], context: Context
+) -> None:
+    artifact = classifier("bert")
+    network = load(artifact.path).double()
+    shape = model_shape(network)
+    assert shape is not None
+    rows = _rows(artifact, context, 4)
+    scores = score_hidden(network, shape, "taylor", rows, "scoring").scores
+    (batch,) = rows.batches(network, "looking")
+    step = 1e-5
+    gate = torch.ones(32, dtype=torch.float64)
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.LayerNorm)]
+    for norm in norms:
+        norm.register_forward_hook(lambda _, __, output: output * gate)
+
+    def losses() -> torch.Tensor:
+        with torch.no_grad():
+            return torch.nn.functional.cross_entropy(network(**batch).logits, batch["labels"], reduction="none")
+
+    for channel in (0, 13, 31):
+        gate[channel] = 1 + step
+        up = losses()
+        gate[channel] = 1 - step
+        slope = (up - losses()) / (2 * step)
+        gate[channel] = 1
+        assert scores[channel].item() == pytest.approx(slope.abs().mean().item(), rel=1e-4)
+
+
+def test_hidden_width_goes_gradually_and_together_with_heads_and_layers(
+    chain: Chain, prune: Callable[..., Any]
+) -> None:
+    recover = {**FAST, "epochs": 4}
+    model, facts = prune(
+        chain.artifacts["teacher"], hidden=0.5, heads=0.5, ffn=0.5, layers=0.5, cuts=2, recover=recover
+    )
+    assert [cut["hidden"] for cut in facts["cuts"]] == [24, 16]
+    shape = model_shape(model)
+    assert shape == Shape("bert", 1, 16, 8, (2,), (32,))
+    assert facts["best_validation_score"] >= 0.9
