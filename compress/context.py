@@ -1,7 +1,7 @@
 """All that a stage may know of the world besides its inputs and its settings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -65,6 +65,7 @@ class Context:
         cached: keeps by-products that several steps share.
         stopping: whether the person has asked to stop.
         rehearsal: None in a run that counts.
+        host: facts of this machine, for what is timed on it.
     """
 
     task: Task
@@ -76,6 +77,7 @@ class Context:
     cached: Cached
     stopping: Callable[[], bool] = _never
     rehearsal: Rehearsal | None = None
+    host: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def train_rows(self) -> int:

@@ -123,6 +123,7 @@ class _Maker:
             cached=cached,
             stopping=self.observer.stopping,
             rehearsal=self.rehearsal,
+            host=self.host,
         )
 
 

@@ -1,6 +1,7 @@
-"""How much a group of channels matters: scores for structured pruning."""
+"""How much a group of channels matters: scores for structured pruning, and the choice of what goes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -8,8 +9,6 @@ import torch
 class Gate:
     """Multiplies a Linear's input by ones, to collect the loss's gradient with respect to each channel's gate.
 
-    For a gate g on channel c, dL/dg at g = 1 is the first-order Taylor estimate of what removing the channel
-    does to the loss (Molchanov et al. 2017, arXiv:1611.06440, eq. 7; Michel et al. 2019, arXiv:1905.10650, eq. 2).
     There is one gate a row, so that effects of opposite sign in different rows do not cancel.
 
     Args:
@@ -18,38 +17,124 @@ class Gate:
     """
 
     def __init__(self, linear: torch.nn.Linear, group: int) -> None:
-        self.group = group
-        self.score = torch.zeros(linear.in_features // group, dtype=torch.float64)
-        self.rows = 0
-        self._gates: torch.Tensor | None = None
-        self._hook = linear.register_forward_pre_hook(self._apply)
+        self._start(linear.in_features, group)
+        self._hooks = [linear.register_forward_pre_hook(lambda _, inputs: self._scaled(*inputs))]
 
-    def _apply(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> torch.Tensor:
-        (hidden,) = inputs  # (batch, ..., channels)
-        groups = hidden.shape[-1] // self.group
-        self._gates = torch.ones(hidden.shape[0], groups, device=hidden.device, requires_grad=True)
+    def _start(self, channels: int, group: int) -> None:
+        self.group = group
+        self._gates: torch.Tensor | None = None
+        self._gradients = [torch.zeros(0, channels // group)]
+
+    def _scaled(self, hidden: torch.Tensor) -> torch.Tensor:
+        batch, *between, channels = hidden.shape  # (batch, ..., channels)
+        if self._gates is None or self._gates.shape[0] != batch:
+            self._gates = torch.ones(batch, channels // self.group, device=hidden.device, requires_grad=True)
         wide = self._gates.repeat_interleave(self.group, dim=1)  # (batch, channels)
-        return hidden * wide.reshape(hidden.shape[0], *[1] * (hidden.dim() - 2), hidden.shape[-1])
+        return hidden * wide.reshape(batch, *[1] * len(between), channels)
 
     def collect(self) -> None:
-        """Add the absolute gradients of the last backward pass, row by row.
+        """Keep the gradients of the last backward pass, row by row.
 
         The loss must be a sum over rows, so that a row's gradient does not depend on the batch's size.
         """
-        if self._gates is None or self._gates.grad is None:
-            return
-        self.score += self._gates.grad.abs().sum(dim=0).double().cpu()
-        self.rows += self._gates.shape[0]
+        if self._gates is not None and self._gates.grad is not None:
+            self._gradients.append(self._gates.grad.float().cpu())
         self._gates = None
 
     def close(self) -> torch.Tensor:
         """Remove the gate.
 
         Returns:
-            (groups,) mean absolute gradient a row, in nats.
+            (rows, groups) gradient of each row's loss, in nats.
+        """
+        for hook in self._hooks:
+            hook.remove()
+        return torch.cat(self._gradients)
+
+
+class OutputGate(Gate):
+    """The same for what modules give: a row has one gate a channel for all of them together.
+
+    Args:
+        modules: each gives (batch, ..., channels).
+    """
+
+    def __init__(self, modules: Sequence[torch.nn.Module], channels: int) -> None:
+        self._start(channels, 1)
+        self._hooks = [module.register_forward_hook(lambda _, __, output: self._scaled(output)) for module in modules]
+
+
+class Norms:
+    """Collects the norm of each channel that a Linear reads, over tokens that are no padding.
+
+    Args:
+        linear: reads (batch, tokens, channels).
+        group: neighbouring channels that are removed together.
+    """
+
+    def __init__(self, linear: torch.nn.Linear, group: int) -> None:
+        self.linear, self.group = linear, group
+        self._squares = torch.zeros(linear.in_features, dtype=torch.float64)
+        self._tokens = 0
+        self._hidden: torch.Tensor | None = None
+        self._hook = linear.register_forward_pre_hook(self._see)
+
+    def _see(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        (self._hidden,) = inputs
+
+    def collect(self, mask: torch.Tensor) -> None:
+        """Add what was read in the last forward pass.
+
+        Args:
+            mask: (batch, tokens), 0 where padding is.
+        """
+        assert self._hidden is not None
+        real = self._hidden.detach()[mask.bool()]  # (tokens, channels)
+        self._squares += real.double().square().sum(dim=0).cpu()
+        self._tokens += len(real)
+        self._hidden = None
+
+    def close(self) -> torch.Tensor:
+        """Stop collecting, and score: a channel's norm times that of its outgoing weights, as Wanda does per weight.
+
+        |weight| x |input| of Sun et al. 2024 (arXiv:2306.11695), eq. 1, taken over all weights that read a channel.
+
+        Returns:
+            (groups,) root mean square over tokens.
         """
         self._hook.remove()
-        return (self.score / max(self.rows, 1)).float()
+        outgoing = self.linear.weight.detach().double().cpu().square().sum(dim=0)  # (channels,)
+        squares = self._squares / max(self._tokens, 1) * outgoing
+        return squares.reshape(-1, self.group).sum(dim=1).sqrt().float()
+
+
+def taylor(gradients: torch.Tensor) -> torch.Tensor:
+    """First-order estimate of what removing a group does to a row's loss, sign left aside.
+
+    Molchanov et al. 2017 (arXiv:1611.06440), eq. 7, for neurons; Michel et al. 2019 (arXiv:1905.10650), eq. 2, for
+    heads.
+
+    Args:
+        gradients: (rows, groups) with respect to the gates.
+
+    Returns:
+        (groups,) in nats a row.
+    """
+    return gradients.double().abs().mean(dim=0).float()
+
+
+def fisher(gradients: torch.Tensor) -> torch.Tensor:
+    """Second-order estimate of what removing a group does to the loss, by the diagonal of the empirical Fisher matrix.
+
+    Kwon et al. 2022 (arXiv:2204.09656), eq. 8, with the one half of its eq. 3.
+
+    Args:
+        gradients: (rows, groups) with respect to the gates.
+
+    Returns:
+        (groups,) in nats a row.
+    """
+    return gradients.double().square().mean(dim=0).float() / 2
 
 
 def magnitude(matrices: Sequence[torch.Tensor], group: int) -> torch.Tensor:
@@ -75,3 +160,58 @@ def least_important(scores: torch.Tensor, keep: int) -> list[int]:
     """
     order = torch.sort(scores, descending=True, stable=True).indices
     return sorted(order[keep:].tolist())
+
+
+def rearrange(gradients: torch.Tensor, removed: Sequence[int]) -> list[int]:
+    """Exchange removed groups of one layer for kept ones while that lowers the loss by the layer's Fisher block.
+
+    The diagonal overlooks that two groups may matter only together, or make up for each other. Kwon et al. 2022
+    (arXiv:2204.09656), section 4.2: each removed group, the highest score first, is once offered the best exchange.
+
+    Args:
+        gradients: (rows, groups) with respect to the gates.
+        removed: groups that the diagonal's scores remove.
+
+    Returns:
+        As many groups to remove, in ascending order; |gradients summed over them|^2 is no larger than before.
+    """
+    gradients = gradients.double()
+    squares = gradients.square().sum(dim=0)  # (groups,)
+    gone = torch.zeros(gradients.shape[1], dtype=torch.bool)
+    gone[list(removed)] = True
+    change = gradients[:, gone].sum(dim=1)  # (rows,) first-order change of each row's loss
+    for group in sorted(removed, key=lambda index: -float(squares[index])):
+        without = change - gradients[:, group]
+        loss = without.square().sum() + 2 * without @ gradients + squares  # (groups,) with each in its place
+        loss[gone] = torch.inf
+        other = int(loss.argmin())
+        if loss[other] < change.square().sum():
+            gone[group], gone[other] = False, True
+            change = without + gradients[:, other]
+    return gone.nonzero().flatten().tolist()
+
+
+@dataclass(frozen=True)
+class PartScores:
+    """What is known of the heads, or of the neurons, of one layer.
+
+    Attributes:
+        scores: (groups,) the higher, the more a group matters.
+        gradients: (rows, groups) where the Fisher block is to have the last word on which groups go.
+    """
+
+    scores: torch.Tensor
+    gradients: torch.Tensor | None = None
+
+    def removed(self, keep: int) -> list[int]:
+        """Groups to remove so that `keep` stay, in ascending order."""
+        lowest = least_important(self.scores, keep)
+        return lowest if self.gradients is None else rearrange(self.gradients, lowest)
+
+
+@dataclass(frozen=True)
+class LayerScores:
+    """What is known of one layer."""
+
+    heads: PartScores
+    neurons: PartScores

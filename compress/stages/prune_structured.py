@@ -1,34 +1,43 @@
-"""Remove the heads and neurons that matter least, then recover.
+"""Remove the heads, neurons, hidden channels and layers that matter least, then recover.
 
-Use it after `distill`, on attention heads and feed-forward neurons: what is removed is really gone, so the model is
-smaller and faster on any runtime, without sparse kernels. Costs a forward and backward pass over `score_rows` rows,
-and the recovery's training.
+Use it after `distill`: what is removed is really gone, so the model is smaller and faster on any runtime, without
+sparse kernels. Costs, for each cut, a forward and backward pass over `score_rows` rows (one more for the hidden
+channels), five forward passes where masks are tuned, as many as layers are left for each layer that goes; with
+`min_speedup`, some minutes of timing, once a machine; and the training after and between the cuts.
 
 ```yaml
 - {name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {epochs: 1}}
 ```
 
-Channels are removed through the dependency graph of torch-pruning (Fang et al. 2023, arXiv:2301.12900). First-order
-Taylor scores: Molchanov et al. 2017 (arXiv:1611.06440) for neurons, Michel et al. 2019 (arXiv:1905.10650) for heads.
+Scores: first-order Taylor (Molchanov et al. 2017, arXiv:1611.06440; for heads Michel et al. 2019, arXiv:1905.10650);
+empirical Fisher with mask rearrangement and mask tuning (Kwon et al. 2022, arXiv:2204.09656); norms of activations
+and of weights (after Sun et al. 2024, arXiv:2306.11695); norms of weights alone. Layers go by what their absence does
+to the outputs. `min_speedup` is the idea of ZipLM (Kurtic et al. 2023, arXiv:2302.04089). Gradual cuts follow Zhu &
+Gupta 2017 (arXiv:1710.01878). Heads and neurons are removed through the dependency graph of torch-pruning (Fang et
+al. 2023, arXiv:2301.12900).
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.models.architectures import ARCHITECTURES, Architecture, Shape
+from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.sizes import layers_left, narrower, shrink
+from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
 
 if TYPE_CHECKING:
-    import torch
+    from compress.ops.importance import LayerScores
+    from compress.runtimes.layer_latency import LayerLatency
+    from compress.training.scoring import ScoreRows
 
 
 class Recover(DistillationConfig):
@@ -41,18 +50,52 @@ class Recover(DistillationConfig):
 class Config(StageConfig):
     """What to remove, how to choose it, and how to recover."""
 
-    heads: float = Field(0.5, ge=0, lt=1)
-    """Fraction of attention heads removed in each layer."""
-    ffn: float = Field(0.5, ge=0, lt=1)
-    """Fraction of feed-forward neurons removed in each layer."""
-    importance: Literal["taylor", "magnitude"] = "taylor"
-    """Scores from gradients on training rows, or from the weights alone."""
+    heads: float | None = Field(None, ge=0, lt=1)
+    """Fraction of attention heads removed. Left out: 0.5, or what `min_speedup` takes."""
+    ffn: float | None = Field(None, ge=0, lt=1)
+    """Fraction of feed-forward neurons removed. Left out: 0.5, or what `min_speedup` takes."""
+    layers: float = Field(0.0, ge=0, lt=1)
+    """Fraction of whole layers removed: those whose absence changes the outputs least."""
+    hidden: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the hidden states' channels removed, so that what is left is a multiple of a head's size too."""
+    budget: Literal["uniform", "global"] = "uniform"
+    """uniform: the same fractions in every layer. global: as many multiply-adds, wherever they lose least."""
+    min_speedup: float | None = Field(None, gt=1)
+    """Remove heads and neurons, wherever they lose least, until the model is so many times faster on `target`."""
+    target: Target = Target()
+    """Where `min_speedup` is to be reached: each size of a layer is timed there, once a machine."""
+    importance: Literal["taylor", "fisher", "activation", "magnitude"] = "taylor"
+    """Scores from gradients (taylor, fisher) or activations on training rows, or from the weights alone."""
+    mask_tuning: Literal["auto", "always", "never"] = "auto"
+    """Rescale what is left of each layer to give what the whole one gave. auto: where nothing is trained after."""
     score_rows: int = Field(256, ge=1)
-    """Training rows that the Taylor scores are taken from."""
+    """Training rows that scores and mask tuning are taken from."""
     multiple_of: int = Field(8, ge=1)
     """Neurons kept are a multiple of this, which matrix kernels like."""
+    cuts: int = Field(1, ge=1, le=100)
+    """Cuts until all is removed, on a cubic schedule: much at first, less and less later; each is scored anew."""
+    cut_epochs: float = Field(1.0, gt=0, le=10_000)
+    """Passes over the training rows, as `recover` says them, after each cut but the last."""
     recover: Recover = Recover()
-    """The training after the cut."""
+    """The training after the last cut."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Config":
+        if self.min_speedup is not None:
+            ratio = next((name for name in ("heads", "ffn") if getattr(self, name) is not None), None)
+            if ratio is not None or self.budget == "global":
+                raise ValueError(f"min_speedup chooses the sizes itself; leave out {ratio or 'budget: global'}, or it")
+            if self.hidden > 0:
+                raise ValueError("min_speedup times layers of one width; remove 'hidden' in a step of its own, before")
+            if self.target.runtime != "onnxruntime":
+                raise ValueError(f"layers are timed with onnxruntime, not with target.runtime: {self.target.runtime}")
+        chooses = "min_speedup" if self.min_speedup is not None else "budget: global"
+        if (self.min_speedup is not None or self.budget == "global") and self.importance not in {"taylor", "fisher"}:
+            raise ValueError(
+                f"{chooses} ranks parts of different layers, which importance: {self.importance} cannot compare; "
+                "take taylor or fisher"
+            )
+        return self
 
 
 def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
@@ -60,190 +103,173 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.ops.budget import cubic_shares
+    from compress.runtimes.layer_latency import layer_latency
     from compress.training.loop import set_seed
+    from compress.training.scoring import ScoreRows
     from compress.training.teacher import train_under_teacher
 
     set_seed(context.seed)
     network = load_model(model.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     tokenizer = load_tokenizer(model.path)
-    before = model_shape(network)
-    assert before is not None  # checked by the plan
-    after = shrink(before, config)
-    scores = _scores(network.to(context.device), before, tokenizer, config, context)
-    cut(network.cpu(), after, scores)
-    facts: dict[str, Any] = {"heads": after.heads, "neurons": after.neurons}
-    if config.recover.epochs > 0:
-        facts |= train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what="recovering")
-    save_model(network, out)
+    shape = model_shape(network)
+    assert shape is not None  # checked by the plan
+    latency = None
+    if config.min_speedup is not None:
+        latency = layer_latency(network, config.multiple_of, config.target, context)
+    rows = ScoreRows(tokenizer, config.score_rows, config.recover, context)
+    pruning = _Pruning(network, config, rows, shape, latency, list(range(shape.layers)))
+    facts: dict[str, Any] = {}
+    history = []
+    for number, share in enumerate(cubic_shares(config.cuts), 1):
+        last = number == config.cuts
+        training = config.recover if last else config.recover.model_copy(update={"epochs": config.cut_epochs})
+        tune = config.mask_tuning == "always" or (config.mask_tuning == "auto" and training.epochs == 0)
+        network.to(context.device)
+        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "", tune=tune)
+        if training.epochs > 0:
+            what = "recovering" if last else f"recovering from cut {number} of {config.cuts}"
+            facts |= train_under_teacher(network, tokenizer, teacher or model, training, context, what=what)
+        history.append(facts)
+    save_model(network.cpu(), out)
     copy_tokenizer(model.path, out)
-    return facts
+    return facts | ({"cuts": history} if config.cuts > 1 else {})
 
 
-def shrink(shape: Shape, config: Config) -> Shape:
-    """The sizes after the cut.
+@dataclass(frozen=True)
+class _Pruning:
+    """A network on its way to the sizes that the settings ask for.
 
-    Raises:
-        InputError: a layer would be left empty.
+    Attributes:
+        before: sizes before the first cut.
+        latency: of each size of a layer, where `min_speedup` decides.
+        kept: the layers that are left of those before, counted from 0; it shrinks.
     """
 
-    def kept(count: int, ratio: float, multiple: int, kind: str) -> int:
-        exact = count * (1 - ratio)
-        number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)
-        if number < 1:
-            raise InputError(
-                f"removing {ratio:.0%} of {count} {kind} leaves a layer empty",
-                fix=f"remove at most {1 - 1 / count:.2f}",
-            )
-        return number
+    network: Any
+    config: Config
+    rows: "ScoreRows"
+    before: Shape
+    latency: "LayerLatency | None"
+    kept: list[int]
 
-    return replace(
-        shape,
-        heads=tuple(kept(count, config.heads, 1, "heads") for count in shape.heads),
-        neurons=tuple(kept(count, config.ffn, config.multiple_of, "neurons") for count in shape.neurons),
-    )
+    def cut(self, share: float, name: str, *, tune: bool) -> dict[str, Any]:
+        """Cut until `share` of what is to go has gone, and return facts.
 
+        Args:
+            name: of the cut, for the progress bar.
+            tune: whether to rescale what is left.
+        """
+        import copy
 
-def cut(model: Any, after: Shape, scores: "list[tuple[torch.Tensor, torch.Tensor]]") -> None:
-    """Remove the lowest-scored heads and neurons of each layer, in place.
+        from compress.models.cutting import cut
+        from compress.models.reshape import model_shape
+        from compress.training.mask_tuning import tune_masks
+        from compress.training.scoring import score_layers
 
-    Args:
-        after: the sizes to reach.
-        scores: for each layer, (heads,) and (neurons,).
-
-    Raises:
-        CompressError: the dependency graph ties a matrix to others than its layer's own.
-    """
-    import torch
-    import torch_pruning as tp
-
-    from compress.models.reshape import layers_of, set_heads
-    from compress.ops.importance import least_important
-
-    architecture = ARCHITECTURES[after.model_type]
-    example = torch.ones(1, 8, dtype=torch.long)
-    graph = None  # that graph does not follow matrices in which parts are stacked
-    if len(architecture.stack("query")) == 1:
-        graph = tp.DependencyGraph().build_dependency(
-            model,
-            example_inputs={"input_ids": example, "attention_mask": example},
-            output_transform=lambda output: output.logits,
-        )
-    for layer, heads, neurons, (head_scores, neuron_scores) in zip(
-        layers_of(model, architecture), after.heads, after.neurons, scores, strict=True
-    ):
-        size = after.head_size
-        channels = [head * size + channel for head in least_important(head_scores, heads) for channel in range(size)]
-        attention = ("query", "key", "value", "attention_output")
-        _prune(graph, layer, architecture, attention, channels)
-        _prune(
-            graph, layer, architecture, (*architecture.neuron_parts, "down"), least_important(neuron_scores, neurons)
-        )
-        set_heads(layer, architecture, heads)
-
-
-def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]) -> None:
-    """Remove output channels of the first of `parts`, and what depends on them: exactly the other parts."""
-    import torch_pruning as tp
-
-    from compress.models.reshape import cut_stacked
-
-    if not removed:
-        return
-    if graph is None:
-        cut_stacked(layer, architecture, parts, removed)
-        return
-    modules = [layer.get_submodule(getattr(architecture, part)) for part in parts]
-    group = graph.get_pruning_group(modules[0], tp.prune_linear_out_channels, idxs=removed)
-    touched = {
-        id(dependency.target.module): indices
-        for dependency, indices in group
-        if any(True for _ in dependency.target.module.parameters())
-    }
-    expected = {id(module): removed for module in modules}
-    if touched != expected:
-        raise CompressError(
-            f"the model ties '{getattr(architecture, parts[0])}' to other matrices than its layer's own",
-            fix="this variant of the architecture cannot be pruned",
-        )
-    group.prune()
-
-
-def _scores(
-    model: Any, shape: Shape, tokenizer: Any, config: Config, context: Context
-) -> "list[tuple[torch.Tensor, torch.Tensor]]":
-    """For each layer the scores of its heads (heads,) and neurons (neurons,)."""
-    from compress.models.reshape import layers_of, weight_of
-    from compress.ops.importance import Gate, magnitude
-
-    architecture = ARCHITECTURES[shape.model_type]
-    layers = layers_of(model, architecture)
-
-    def part(layer: Any, name: str) -> Any:
-        return layer.get_submodule(getattr(architecture, name))
-
-    if config.importance == "magnitude":
-        return [
-            (
-                magnitude(
-                    [weight_of(layer, architecture, name) for name in ("query", "key", "value")]
-                    + [part(layer, "attention_output").weight.T],
-                    shape.head_size,
-                ),
-                magnitude(
-                    [weight_of(layer, architecture, name) for name in architecture.neuron_parts]
-                    + [part(layer, "down").weight.T],
-                    1,
-                ),
-            )
-            for layer in layers
+        facts = self._drop_layers(share, f"looking at layers{name}")
+        facts |= self._narrow(share, name)
+        shape = model_shape(self.network)
+        assert shape is not None
+        what = f"scoring heads and neurons{name}"
+        scores = score_layers(self.network, shape, self.config.importance, self.rows, what)
+        heads, neurons = self._sizes(scores, share)
+        removed = [
+            (layer.heads.removed(kept_heads), layer.neurons.removed(kept_neurons))
+            for layer, kept_heads, kept_neurons in zip(scores, heads, neurons, strict=True)
         ]
-    gates = [(Gate(part(layer, "attention_output"), shape.head_size), Gate(part(layer, "down"), 1)) for layer in layers]
-    for batch in _scoring_batches(model, tokenizer, config, context):
-        output = model(**batch)
-        (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
-        for head_gate, neuron_gate in gates:
-            head_gate.collect()
-            neuron_gate.collect()
-        model.zero_grad(set_to_none=True)
-    return [(head_gate.close(), neuron_gate.close()) for head_gate, neuron_gate in gates]
+        device, whole = self.network.device, copy.deepcopy(self.network) if tune else None
+        cut(self.network.cpu(), shape, removed)
+        if whole is not None:
+            facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")
+        facts |= {"heads": heads, "neurons": neurons}
+        return facts | (self.latency.facts(heads, neurons) if self.latency else {})
+
+    def _drop_layers(self, share: float, what: str) -> dict[str, Any]:
+        from compress.models.reshape import keep_layers
+        from compress.training.scoring import least_needed_layers
+
+        count = len(self.kept) - layers_left(self.before.layers, self.config.layers, share)
+        gone = least_needed_layers(self.network, count, self.rows, what)
+        if not gone:
+            return {"layers_kept": list(self.kept)}
+        stay = [index for index in range(len(self.kept)) if index not in dict(gone)]
+        keep_layers(self.network, stay)
+        self.kept[:] = [self.kept[index] for index in stay]
+        divergences = [round(divergence, 5) for _, divergence in gone]
+        return {"layers_kept": list(self.kept), "layers_divergence": divergences}
+
+    def _narrow(self, share: float, name: str) -> dict[str, Any]:
+        from compress.models.reshape import model_shape
+        from compress.training.narrowing import narrow_to_channels
+        from compress.training.scoring import score_hidden
+
+        shape = model_shape(self.network)
+        assert shape is not None
+        width = _width(self.before, self.config, share)
+        if width < shape.hidden:
+            importance, rows = self.config.importance, self.rows
+            scores = score_hidden(self.network, shape, importance, rows, f"scoring hidden channels{name}")
+            kept = sorted(set(range(shape.hidden)) - set(scores.removed(width)))
+            narrow_to_channels(self.network, kept, lambda: rows.batches(self.network, f"fitting norms{name}"))
+        return {"hidden": width}
+
+    def _sizes(self, scores: "list[LayerScores]", share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(heads, neurons) to keep in each layer that is left."""
+        left = self.before.with_layers(tuple(self.kept))
+        if self.latency is not None:
+            sizes = self._sizes_in_time(self.latency, scores, share)
+        else:
+            uniform = _uniform(left, self.config, share)
+            if self.config.budget == "uniform":
+                return uniform.heads, uniform.neurons
+            from compress.ops.budget import sizes_of_cost
+
+            multiple = self.config.multiple_of
+            sizes = sizes_of_cost(scores, left.head_size, multiple, uniform.heads, uniform.neurons)
+        return tuple(sizes[0]), tuple(sizes[1])
+
+    def _sizes_in_time(
+        self, latency: "LayerLatency", scores: "list[LayerScores]", share: float
+    ) -> tuple[list[int], list[int]]:
+        assert self.config.min_speedup is not None
+        wanted = latency.before_ms / self.config.min_speedup
+        sizes = latency.choose(scores, latency.before_ms - share * (latency.before_ms - wanted))
+        if sizes is None:
+            best = latency.before_ms / latency.smallest_ms(len(scores))
+            raise CompressError(
+                f"min_speedup: {self.config.min_speedup:g} cannot be reached: with one head and the fewest neurons in "
+                f"each of {len(scores)} layers, the model is {best:.2f}x faster",
+                fix=f"set min_speedup below {math.floor(best * 100) / 100:g}, or remove layers: layers: 0.5",
+            )
+        return sizes
 
 
-def _scoring_batches(
-    model: Any, tokenizer: Any, config: Config, context: Context
-) -> Iterator[dict[str, "torch.Tensor"]]:
-    import inspect
+def _width(shape: Shape, config: Config, share: float = 1.0) -> int:
+    return narrower(shape.hidden, config.hidden * share, head_size=shape.head_size, multiple=config.multiple_of)
 
-    import torch
 
-    from compress.data.splits import sample
-    from compress.training.loop import training_length
-
-    accepted = set(inspect.signature(model.forward).parameters)
-    chosen = sample(context.task.train, config.score_rows, context.seed)
-    rows = context.task.encode(chosen, tokenizer, training_length(config.recover.train_length, context))
-    rows.sort(key=lambda row: len(row["input_ids"]))
-    for start in range(0, len(rows), config.recover.batch_size):
-        part = rows[start : start + config.recover.batch_size]
-        arrays = {name: array for name, array in tokenizer.pad(part).items() if name in accepted}
-        batch = {name: torch.from_numpy(array).to(context.device) for name, array in arrays.items()}
-        yield {**batch, "labels": torch.tensor([row["labels"] for row in part], device=context.device)}
-        whole = min(config.score_rows, context.train_rows)
-        context.progress("scoring heads and neurons", start + len(part), whole)
+def _uniform(shape: Shape, config: Config, share: float = 1.0) -> Shape:
+    """The sizes after `share` of a cut that takes the same part from each layer."""
+    heads, neurons = (0.5 if ratio is None else ratio for ratio in (config.heads, config.ffn))
+    return shrink(shape, heads=heads * share, neurons=neurons * share, multiple=config.multiple_of)
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
+    """The planned sizes: those after the cut, or as large as any layer's where scores choose which shrink how far."""
     shape = shapes["model"]
     if shape is None:
         raise InputError(
             "this model cannot be pruned: the parts of its architecture are not known",
             fix=f"known: {', '.join(sorted(ARCHITECTURES))}",
         )
-    if shape.ffn_rank is not None:
-        raise InputError(
-            "this model cannot be pruned: its feed-forward matrices are factorized",
-            fix="prune before factorize_low_rank",
-        )
-    return shrink(shape, config)
+    count = layers_left(shape.layers, config.layers)
+    equal = config.min_speedup is None and _uniform(shape, config)
+    after = replace(equal if equal and config.budget == "uniform" else shape, hidden=_width(shape, config))
+    if count < shape.layers:  # which layers go is not known yet
+        heads, neurons = (max(after.heads),) * count, (max(after.neurons),) * count
+        return replace(after, layers=count, heads=heads, neurons=neurons)
+    return after
 
 
 STAGE = Stage(
@@ -251,6 +277,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=3,
+    version=4,
     shape=_shape,
 )

@@ -14,10 +14,10 @@ import torch
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, read_config, read_shape
+from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters
 from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
-from compress.stages.prune_structured import cut
 
 TASK = "text-classification"
 FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
@@ -58,10 +58,18 @@ def classifier(make_model: Callable[..., Path]) -> Callable[[str], Any]:
     return make
 
 
-def scores(shape: Shape) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Random scores, the same for each call."""
+def removed(before: Shape, after: Shape) -> list[Removed]:
+    """Heads and neurons to remove, at random, the same for each call."""
     torch.manual_seed(5)
-    return [(torch.rand(heads), torch.rand(neurons)) for heads, neurons in zip(shape.heads, shape.neurons, strict=True)]
+    return [
+        (
+            torch.randperm(heads)[heads_after:].sort().values.tolist(),
+            torch.randperm(neurons)[left:].sort().values.tolist(),
+        )
+        for heads, heads_after, neurons, left in zip(
+            before.heads, after.heads, before.neurons, after.neurons, strict=True
+        )
+    ]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -73,14 +81,11 @@ def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
     before = model_shape(model)
     assert before is not None
     after = replace(before, heads=(1, 3), neurons=(24, 40))
-    cut(model, after, scores(before))
+    cut(model, before, removed(before, after))
 
     architecture = ARCHITECTURES[before.model_type]
-    for layer, (head_scores, neuron_scores), heads, neurons in zip(
-        layers_of(masked, architecture), scores(before), after.heads, after.neurons, strict=True
-    ):
-        lost_heads = head_scores.argsort(descending=True)[heads:]
-        lost_neurons = neuron_scores.argsort(descending=True)[neurons:]
+    layers = layers_of(masked, architecture)
+    for layer, (lost_heads, lost_neurons) in zip(layers, removed(before, after), strict=True):
         with torch.no_grad():
             output = layer.get_submodule(architecture.attention_output)
             for head in lost_heads:
@@ -99,14 +104,14 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     before = model_shape(model)
     assert before is not None
     full = sum(parameter.numel() for parameter in model.parameters())
-    cut(model, replace(before, heads=(1, 3), neurons=(24, 40)), scores(before))
+    cut(model, before, removed(before, replace(before, heads=(1, 3), neurons=(24, 40))))
     save_model(model, tmp_path)
     assert fresh_logits(tmp_path) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
     # 3 + 1 of 8 heads (4 matrices of 8 x 32 with 3 biases) and 40 + 24 neurons (2 x 32 + 1 bias each) are gone
-    removed = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
+    gone = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
     if family == "modernbert":  # no biases, and a gate for each neuron
-        removed = 4 * (4 * 8 * 32) + 64 * (3 * 32)
-    assert count_parameters(tmp_path, "torch") == full - removed
+        gone = 4 * (4 * 8 * 32) + 64 * (3 * 32)
+    assert count_parameters(tmp_path, "torch") == full - gone
 
 
 def test_uniform_neurons_load_with_plain_transformers(classifier: Callable[[str], Any], tmp_path: Path) -> None:
@@ -115,12 +120,21 @@ def test_uniform_neurons_load_with_plain_transformers(classifier: Callable[[str]
     model = classifier("bert")
     before = model_shape(model)
     assert before is not None
-    cut(model, replace(before, neurons=(32, 32)), scores(before))
+    cut(model, before, removed(before, replace(before, neurons=(32, 32))))
     save_model(model, tmp_path)
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert "compress_shapes" not in read_config(tmp_path)
     assert plain.config.intermediate_size == 32
     assert torch.allclose(logits(plain), logits(model), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_skipped_layers_are_as_if_they_were_removed(family: str, classifier: Callable[[str], Any]) -> None:
+    model, shorter = classifier(family), classifier(family)
+    keep_layers(shorter, (1,))
+    with skipping(model, [0]):
+        assert torch.allclose(logits(model), logits(shorter), atol=1e-6)
+    assert not torch.allclose(logits(model), logits(shorter), atol=1e-2)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -48,30 +48,6 @@ def test_pruning_leaves_really_smaller_shapes(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("heads", "ffn", "multiple", "expected"),
-    [
-        (0.0, 0.0, 8, ((12, 12), (1536, 1536))),
-        (0.5, 0.75, 8, ((6, 6), (384, 384))),
-        (0.66, 0.9, 16, ((4, 4), (160, 160))),
-        (0.1, 0.999, 8, ((11, 11), (8, 8))),
-    ],
-)
-def test_shrink_rounds_to_sizes_that_kernels_like(
-    heads: float, ffn: float, multiple: int, expected: tuple[tuple[int, ...], tuple[int, ...]]
-) -> None:
-    config = prune_structured.Config(heads=heads, ffn=ffn, multiple_of=multiple)
-    after = prune_structured.shrink(Shape("bert", 2, 384, 32, (12, 12), (1536, 1536)), config)
-    assert (after.heads, after.neurons) == expected
-
-
-def test_an_empty_layer_is_refused() -> None:
-    config = prune_structured.Config(heads=0.9)
-    with pytest.raises(InputError, match="removing 90% of 4 heads leaves a layer empty") as caught:
-        prune_structured.shrink(Shape("bert", 1, 32, 8, (4,), (64,)), config)
-    assert caught.value.fix == "remove at most 0.75"
-
-
-@pytest.mark.parametrize(
     ("layers", "message"),
     [
         (7, "student of 7 layers cannot be taken from a teacher of 6"),
@@ -123,7 +99,7 @@ def test_magnitude_keeps_the_largest_parts_and_no_recovery_leaves_them_as_they_w
 
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, never)
     config = prune_structured.Config.model_validate(
-        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "recover": {"epochs": 0}}
+        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "mask_tuning": "never", "recover": {"epochs": 0}}
     )
     out = tmp_path / "out"
     facts = prune_structured.run(

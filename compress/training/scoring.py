@@ -1,0 +1,184 @@
+"""Scores of a model's parts, taken from training rows."""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from compress.context import Context
+from compress.data.splits import sample
+from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.cutting import part, skipping
+from compress.models.reshape import base_model, layers_of, weight_of
+from compress.models.tokenizer import Tokenizer
+from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
+from compress.training.config import TrainingConfig
+from compress.training.loop import training_length
+
+Batch = dict[str, torch.Tensor]
+HEAD_PARTS = ("query", "key", "value")
+"""Parts that give the channels of the heads."""
+
+
+class ScoreRows:
+    """Training rows that scores are taken from, drawn by the seed and encoded once.
+
+    Args:
+        count: rows, at most.
+        training: says how long texts may be, and how many rows make a batch.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, count: int, training: TrainingConfig, context: Context) -> None:
+        chosen = sample(context.task.train, count, context.seed)
+        self.rows = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
+        self.rows.sort(key=lambda row: len(row["input_ids"]))
+        self.whole = min(count, context.train_rows)
+        self.tokenizer, self.batch_size, self.context = tokenizer, training.batch_size, context
+
+    def batches(self, model: Any, what: str) -> Iterator[Batch]:
+        """The rows in batches that fit `model`, with `labels`, where the model is; tells the progress of `what`."""
+        accepted = set(inspect.signature(model.forward).parameters)
+        for start in range(0, len(self.rows), self.batch_size):
+            rows = self.rows[start : start + self.batch_size]
+            arrays = {name: array for name, array in self.tokenizer.pad(rows).items() if name in accepted}
+            batch = {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
+            yield {**batch, "labels": torch.tensor([row["labels"] for row in rows], device=model.device)}
+            self.context.progress(what, start + len(rows), self.whole)
+
+
+def score_layers(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> list[LayerScores]:
+    """Scores of each layer's heads and neurons.
+
+    Args:
+        importance: taylor, fisher, activation or magnitude; the last looks at no rows.
+    """
+    if importance == "magnitude":
+        return _magnitudes(model, shape)
+    if importance == "activation":
+        return _activations(model, shape, rows, what)
+    score = {"taylor": taylor, "fisher": fisher}[importance]
+    found = []
+    for head_gradients, neuron_gradients in _gradients(model, shape, rows, what):
+        keep = importance == "fisher"
+        heads = PartScores(score(head_gradients), head_gradients if keep else None)
+        found.append(LayerScores(heads, PartScores(score(neuron_gradients), neuron_gradients if keep else None)))
+    return found
+
+
+def _magnitudes(model: Any, shape: Shape) -> list[LayerScores]:
+    architecture = ARCHITECTURES[shape.model_type]
+    found = []
+    for layer in layers_of(model, architecture):
+        read = {name: weight_of(layer, architecture, name) for name in (*HEAD_PARTS, *architecture.neuron_parts)}
+        written = [part(layer, architecture, name).weight.T for name in ("attention_output", "down")]
+        heads = magnitude([*(read[name] for name in HEAD_PARTS), written[0]], shape.head_size)
+        neurons = magnitude([*(read[name] for name in architecture.neuron_parts), written[1]], 1)
+        found.append(LayerScores(PartScores(heads), PartScores(neurons)))
+    return found
+
+
+def _activations(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[LayerScores]:
+    architecture = ARCHITECTURES[shape.model_type]
+    layers = layers_of(model, architecture)
+    heads = [Norms(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
+    neurons = [Norms(part(layer, architecture, "down"), 1) for layer in layers]
+    with torch.no_grad():
+        for batch in rows.batches(model, what):
+            model(**batch)
+            for norms in (*heads, *neurons):
+                norms.collect(batch["attention_mask"])
+    return [
+        LayerScores(PartScores(head.close()), PartScores(neuron.close()))
+        for head, neuron in zip(heads, neurons, strict=True)
+    ]
+
+
+def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """For each layer (rows, heads) and (rows, neurons)."""
+    architecture = ARCHITECTURES[shape.model_type]
+    layers = layers_of(model, architecture)
+    heads = [Gate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
+    neurons = [Gate(part(layer, architecture, "down"), 1) for layer in layers]
+    _collect(model, [*heads, *neurons], rows, what)
+    return [(head.close(), neuron.close()) for head, neuron in zip(heads, neurons, strict=True)]
+
+
+def _collect(model: Any, gates: Sequence[Gate], rows: ScoreRows, what: str) -> None:
+    model.requires_grad_(False)  # the gates alone are asked for
+    for batch in rows.batches(model, what):
+        output = model(**batch)
+        (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
+        for gate in gates:
+            gate.collect()
+    model.requires_grad_(True)
+
+
+def score_hidden(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> PartScores:
+    """Scores of the channels of the hidden states, each over all layers.
+
+    Args:
+        importance: taylor, fisher, activation or magnitude; the last looks at no rows. The last two are taken over
+            the matrices that read a channel, and magnitude over those that write it too.
+    """
+    architecture = ARCHITECTURES[shape.model_type]
+    layers = layers_of(model, architecture)
+    names = (*HEAD_PARTS, *architecture.neuron_parts)
+    readers = list(dict.fromkeys(part(layer, architecture, name) for layer in layers for name in names))
+    if importance == "magnitude":
+        writers = [part(layer, architecture, name) for layer in layers for name in ("attention_output", "down")]
+        return PartScores(magnitude([*(reader.weight.T for reader in readers), *(one.weight for one in writers)], 1))
+    if importance == "activation":
+        norms = [Norms(reader, 1) for reader in readers]
+        with torch.no_grad():
+            for batch in rows.batches(model, what):
+                model(**batch)
+                for norm in norms:
+                    norm.collect(batch["attention_mask"])
+        return PartScores(torch.stack([norm.close() for norm in norms]).square().sum(dim=0).sqrt())
+    given = [
+        module
+        for module in base_model(model).modules()
+        if isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (shape.hidden,)
+    ]
+    gate = OutputGate(given, shape.hidden)
+    _collect(model, [gate], rows, what)
+    gradients = gate.close()
+    return PartScores(taylor(gradients)) if importance == "taylor" else PartScores(fisher(gradients), gradients)
+
+
+def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> list[tuple[int, float]]:
+    """Layers that the model's outputs miss least, one after the other, each chosen with those before it gone.
+
+    Costs a forward pass over the rows for each layer that is left, for each layer that goes.
+
+    Args:
+        count: layers to choose.
+
+    Returns:
+        For each chosen layer, counted from 0, in the order of choice: how far the outputs are then from those of
+        the whole model, as mean Kullback-Leibler divergence in nats a row.
+    """
+    if count == 0:
+        return []
+    total = len(layers_of(model, ARCHITECTURES[model.config.model_type]))
+    whole = _outputs(model, rows, what)
+    gone: list[tuple[int, float]] = []
+    for _ in range(count):
+        found = {}
+        taken = [index for index, _ in gone]
+        for index in sorted(set(range(total)) - set(taken)):
+            with skipping(model, [*taken, index]):
+                outputs = _outputs(model, rows, f"{what}: {len(gone) + 1} gone, layer {index + 1}")
+            divergence = functional.kl_div(outputs, whole, reduction="batchmean", log_target=True)
+            found[index] = float(divergence)
+        gone.append(min(found.items(), key=lambda item: item[1]))
+    return gone
+
+
+def _outputs(model: Any, rows: ScoreRows, what: str) -> torch.Tensor:
+    """(rows, classes) log-probabilities."""
+    with torch.no_grad():
+        logits = [model(**batch).logits.double().cpu() for batch in rows.batches(model, what)]
+    return functional.log_softmax(torch.cat(logits), dim=-1)
