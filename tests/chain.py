@@ -1,7 +1,7 @@
 """One chain through every stage on the tiny model, run once and shared by the tests of the stages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,13 +107,12 @@ def context_of(chain: Chain, work: Path) -> Context:
 @pytest.fixture
 def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], Artifact]:
     """A classifier of a family whose two layers have 1 and 3 heads, 24 and 40 neurons."""
-
     import torch
 
+    from compress.models.cutting import cut
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
-    from compress.stages.prune_structured import cut
 
     def make(family: str) -> Artifact:
         torch.manual_seed(3)
@@ -124,8 +123,8 @@ def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], A
                     parameter.mul_(5)  # so that every part has a visible effect on the logits
         shape = model_shape(model)
         assert shape is not None
-        scores = [(torch.rand(4), torch.rand(64)) for _ in range(2)]
-        cut(model, replace(shape, heads=(1, 3), neurons=(24, 40)), scores)
+        gone = [torch.randperm(64).tolist() for _ in range(2)]
+        cut(model, shape, [([0, 1, 3], sorted(gone[0][24:])), ([2], sorted(gone[1][40:]))])
         folder = tmp_path / family
         save_model(model, folder)
         copy_tokenizer(make_model(family), folder)
