@@ -57,6 +57,8 @@ def without(recipe: Recipe, index: int) -> Recipe:
         for role in roles:
             if step.get(role) == left_out.name:
                 step[role] = read
+            elif isinstance(step.get(role), list):
+                step[role] = [name for name in step[role] if name != left_out.name] or read
         if position == index and roles[0] not in step:
             step[roles[0]] = read
     return Recipe.model_validate(data)

@@ -36,12 +36,13 @@ class Rehearsal:
     """A run on few rows, to learn what a whole one would take and where it would fail.
 
     Attributes:
-        train_rows, validation_rows: rows of the run that is rehearsed.
+        train_rows, validation_rows, unlabelled_rows: rows of the run that is rehearsed.
         steps: optimizer steps that each training takes, at most.
     """
 
     train_rows: int
     validation_rows: int
+    unlabelled_rows: int
     steps: int
 
 
@@ -87,3 +88,8 @@ class Context:
     def validation_rows(self) -> int:
         """Validation rows of the run, also where this one only rehearses it."""
         return self.rehearsal.validation_rows if self.rehearsal else len(self.task.validation)
+
+    @property
+    def unlabelled_rows(self) -> int:
+        """Unlabelled rows of the run, also where this one only rehearses it."""
+        return self.rehearsal.unlabelled_rows if self.rehearsal else len(self.task.unlabelled)

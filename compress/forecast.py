@@ -17,13 +17,13 @@ from compress import __version__
 from compress.bench.host import same_machine
 from compress.errors import CompressError
 from compress.files import fingerprint, write_text
-from compress.models.architectures import Shape, read_config, read_shape
+from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
 from compress.models.parameters import count_parameters
 from compress.plan import EXPORT, Plan, PlannedStep
 from compress.recipe import Model
 from compress.rehearsal import Rehearsed
 from compress.store import Artifact
-from compress.training.config import TrainingConfig
+from compress.training.config import trainings_in
 
 FORECAST = "forecast.json"
 TRAINED_BYTES = 16
@@ -211,9 +211,7 @@ def _reclaimable() -> int:
 
 
 def _trains(config: Model) -> bool:
-    if isinstance(config, TrainingConfig):
-        return config.epochs > 0
-    return any(_trains(part) for _, part in config if isinstance(part, Model))
+    return any(training.epochs > 0 for training in trainings_in(config))
 
 
 def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) -> int | None:
@@ -232,9 +230,10 @@ def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) 
 
 
 def _in_layers(shape: Shape) -> int:
-    """Weights of an encoder's matrices: query, key, value and output, and two of the feed-forward part."""
+    """Weights of an encoder's matrices: query, key, value and output, and those of the feed-forward part."""
     attention = sum(4 * shape.hidden * shape.head_size * heads for heads in shape.heads)
-    return attention + sum(2 * shape.hidden * neurons for neurons in shape.neurons)
+    matrices = len(ARCHITECTURES[shape.model_type].neuron_parts) + 1
+    return attention + sum(matrices * shape.hidden * neurons for neurons in shape.neurons)
 
 
 def _bench_key(plan: Plan) -> str:

@@ -66,10 +66,7 @@ class _Maker:
             if self.observer.stopping():
                 raise Stopped
             self.observer.step_started(step.name, step.stage_name)
-            inputs: dict[str, Artifact | None] = dict.fromkeys(step.stage.inputs)
-            for role, value in step.inputs.items():
-                inputs[role] = value if isinstance(value, Artifact) else self.artifacts[value]
-            return step.stage.run(config=step.config, context=self._context(work), out=out, **inputs)
+            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
 
         try:
             artifact, made = self._kept(step.identity, step.stage.output, make)
@@ -90,6 +87,15 @@ class _Maker:
         self.observer.step_done(step.name, step.stage_name, seconds, made)
         return made
 
+    def _inputs(self, step: PlannedStep) -> dict[str, Artifact | tuple[Artifact, ...] | None]:
+        """What a stage is given for each of its roles."""
+        inputs: dict[str, Artifact | tuple[Artifact, ...] | None] = {}
+        for role, wanted in step.stage.inputs.items():
+            values = [value for name, value in step.inputs.items() if name.partition(" ")[0] == role]
+            found = tuple(value if isinstance(value, Artifact) else self.artifacts[value] for value in values)
+            inputs[role] = found if wanted.many else next(iter(found), None)
+        return inputs
+
     def _kept(self, identity: Identity, output_format: str, make: Any) -> tuple[Artifact, bool]:
         return self.store.obtain(
             identity,
@@ -100,11 +106,11 @@ class _Maker:
             stopping=self.observer.stopping,
         )
 
-    def _context(self, work: Path) -> Context:
+    def _context(self, step: PlannedStep, work: Path) -> Context:
         task, recipe = self.plan.task, self.plan.recipe
 
         def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
-            identity = Identity(name, 1, config, inputs, task.train_key, 0)
+            identity = Identity(name, 1, config, inputs, step.identity.data, 0)
             return self._kept(identity, "arrays", lambda out, _: make(out))[0]
 
         return Context(

@@ -373,6 +373,7 @@ def _report(
             "train_rows": len(task.train),
             "validation_rows": len(task.validation),
             "test_rows": len(task.test),
+            "unlabelled_rows": len(task.unlabelled),
             "overlap": task.overlap,
             "max_length": task.spec.max_length,
         },

@@ -13,10 +13,12 @@ from compress.files import file_sha256, fingerprint
 from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Recipe, Step, Target
-from compress.stages import Stage, StageConfig
+from compress.recipe import Recipe, Step, Target, role_names
+from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact, Identity
 from compress.tasks import Task, load_task
+from compress.training.config import DistillationConfig, trainings_in
+from compress.training.matching import check_masked_model, check_same_ids, check_states
 from compress.validation import Origin, validate
 
 EXPORT = "export_onnx"
@@ -185,6 +187,8 @@ class _Planner:
             if stage.check is not None:
                 stage.check(self._origin(inputs))
             shape = stage.shape(config, shapes)
+            if stage.has_teacher:
+                self._check_teacher(config, inputs, shape)
         except InputError as error:
             raise InputError(f"step '{step.name}': {error.what}", where=where, fix=error.fix) from error
         self.planned.append(self._planned(step.name, step.stage, stage, config, inputs, shape, where))
@@ -195,7 +199,9 @@ class _Planner:
         for position, (role, wanted) in enumerate(stage.inputs.items()):
             where = self.origin.where("steps", index, role)
             if role in given:
-                inputs[role] = self._resolve(given[role], role, where)
+                values = self._several(given[role], role, where) if wanted.many else [given[role]]
+                for name, value in zip(role_names(role, len(values)), values, strict=True):
+                    inputs[name] = self._resolve(value, role, where)
             elif position == 0 and self.planned:
                 inputs[role] = self.planned[-1].name
             elif position == 0:
@@ -210,8 +216,17 @@ class _Planner:
                 )
             else:
                 continue
-            self._check_input(step, stage, role, inputs[role], where)
+            for name, chosen in inputs.items():
+                if name.partition(" ")[0] == role:
+                    self._check_input(step, wanted, chosen, where)
         return inputs
+
+    def _several(self, value: Any, role: str, where: str) -> list[Any]:
+        """What a role that takes several names."""
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):
+            raise InputError(f"'{role}' is {value!r}", where=where, fix="name one step or model, or several once each")
+        return values
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
         if not isinstance(value, str):
@@ -237,19 +252,18 @@ class _Planner:
             raise
         return outside_artifact(fetched)
 
-    def _check_input(self, step: Step, stage: Stage, role: str, value: "str | Artifact", where: str) -> None:
-        wanted = stage.inputs[role].format
+    def _check_input(self, step: Step, wanted: Input, value: "str | Artifact", where: str) -> None:
         has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
-        if has != wanted:
+        if has != wanted.format:
             giver = value.path.name if isinstance(value, Artifact) else value
             raise InputError(
-                f"step '{step.name}' reads format '{wanted}', but '{giver}' gives '{has}'",
+                f"step '{step.name}' reads format '{wanted.format}', but '{giver}' gives '{has}'",
                 where=where,
-                fix=_format_fix(wanted, has, step.name, giver),
+                fix=_format_fix(wanted.format, has, step.name, giver),
             )
         if isinstance(value, Artifact):
             self._check_length(value, where)
-            if self.task.labels and not stage.inputs[role].makes_head:
+            if self.task.labels and not wanted.makes_head:
                 self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
     def _check_length(self, model: Artifact, where: str) -> None:
@@ -264,6 +278,27 @@ class _Planner:
                     where=where,
                     fix=f"set {key} to at most {positions}",
                 )
+
+    def _check_teacher(
+        self, config: StageConfig, inputs: "Mapping[str, str | Artifact]", student: Shape | None
+    ) -> None:
+        """Refuse what a student cannot learn from its teacher, or from variants of the rows."""
+        teacher = inputs.get("teacher", inputs[next(iter(inputs))])
+        trainings = [training for training in trainings_in(config) if isinstance(training, DistillationConfig)]
+        for training in trainings:
+            check_masked_model(training.augment, inputs.get("masked_model"))
+            if not training.reads_states or training.epochs == 0:
+                continue
+            check_states(training, student, self._shape(teacher))
+            if "teacher 2" in inputs:
+                raise InputError(
+                    "hidden_weight and relation_weight look inside one teacher, and several are named",
+                    fix="set both to 0, or name one teacher",
+                )
+            home = teacher.path if isinstance(teacher, Artifact) else self._origin(self.planned_step(teacher).inputs)
+            own = self._origin(inputs)
+            if own != home:
+                check_same_ids(load_tokenizer(own), load_tokenizer(home))
 
     def planned_step(self, name: str) -> PlannedStep:
         found = self.find(name)
@@ -295,10 +330,16 @@ class _Planner:
             version=stage.version,
             config=config.model_dump(mode="json"),
             inputs={role: self._key(value) for role, value in inputs.items()},
-            data=self.task.train_key if stage.needs_data else self.task.hub_task,
+            data=self._data_key(stage),
             seed=self.recipe.seed if stage.needs_data else 0,
         )
         return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
+
+    def _data_key(self, stage: Stage) -> str:
+        """What stands for the data in the key of a stage: no more than it can see."""
+        if not stage.needs_data:
+            return self.task.hub_task
+        return self.task.transfer_key if stage.has_teacher else self.task.train_key
 
     def _key(self, value: "str | Artifact") -> str:
         return value.key if isinstance(value, Artifact) else self.planned_step(value).identity.key

@@ -5,9 +5,13 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 `compress.plan`.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+TABLES = ("train", "validation", "test", "unlabelled")
+"""The keys of a task that name rows."""
 
 
 class Model(BaseModel):
@@ -36,6 +40,8 @@ class TaskSpec(Model):
     """Validation rows. Left out: `validation_fraction` of the training rows, drawn by the seed."""
     test: str | None = None
     """Test rows, used for measuring alone. Left out: `test_fraction` of the training rows."""
+    unlabelled: str | None = None
+    """Texts without labels, for the stages that train under a teacher: it says what to learn from them."""
     columns: dict[str, str] = {}
     """Which column plays which role, for example {text: review, label: stars}."""
     max_length: int = Field(128, ge=4, le=8192)
@@ -47,7 +53,7 @@ class TaskSpec(Model):
     test_fraction: float | None = Field(None, gt=0, lt=0.9)
     """Share of the training rows held out for the test, where no test file is given."""
     overlap: Literal["refuse", "allow", "drop"] = "refuse"
-    """When test rows also stand in train: refuse to run, allow and report it, or drop them from train."""
+    """When test rows also stand in train or unlabelled: refuse to run, allow and report it, or drop them there."""
     incomplete: Literal["refuse", "drop"] = "refuse"
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
     metric: Literal["accuracy", "f1_macro"] = "accuracy"
@@ -74,6 +80,27 @@ class Step(Model):
     def settings(self) -> dict[str, Any]:
         """Inputs and settings as written, not yet validated."""
         return dict(self.model_extra or {})
+
+
+def role_names(role: str, count: int) -> list[str]:
+    """Names of the inputs of a role that takes several: `teacher`, `teacher 2`, and so on."""
+    return [role if number == 0 else f"{role} {number + 1}" for number in range(count)]
+
+
+def said_input(settings: Mapping[str, Any], name: str) -> str:
+    """What a step's settings say of an input, named as by `role_names`."""
+    role, _, number = name.partition(" ")
+    value = settings[role]
+    return str(value[int(number or 1) - 1] if isinstance(value, list | tuple) else value)
+
+
+def say_input(settings: dict[str, Any], name: str, value: str) -> None:
+    """Put another source into the place that `said_input` reads."""
+    role, _, number = name.partition(" ")
+    if isinstance(settings.get(role), list):
+        settings[role][int(number or 1) - 1] = value
+    else:
+        settings[role] = value
 
 
 class Target(Model):

@@ -34,10 +34,10 @@ from compress.making import make_steps
 from compress.measurement import Measurement
 from compress.measuring import measure_plan
 from compress.plan import Plan
-from compress.recipe import BenchSpec, Model
+from compress.recipe import BenchSpec
 from compress.store import Artifact, Identity, Store
 from compress.tasks import Task
-from compress.training.config import KEPT, TrainingConfig
+from compress.training.config import KEPT, trainings_in
 
 MEASURED_ROWS = 32
 LOOK_SECONDS = 0.05
@@ -94,8 +94,10 @@ def rehearse(
         CompressError: a step fails, or the process is killed, as it would be in the run.
     """
     start = time.monotonic()
-    size = max((config.batch_size * config.gradient_accumulation for config in _trainings(plan)), default=MEASURED_ROWS)
-    rehearsal = Rehearsal(len(plan.task.train), len(plan.task.validation), batches)
+    trainings = [config for step in plan.steps for config in trainings_in(step.config)]
+    size = max((config.batch_size * config.gradient_accumulation for config in trainings), default=MEASURED_ROWS)
+    task = plan.task
+    rehearsal = Rehearsal(len(task.train), len(task.validation), len(task.unlabelled), batches)
     place = store.root / "scratch"
     with tempfile.TemporaryDirectory(
         prefix="rehearsal-", dir=place if place.is_dir() else None, ignore_cleanup_errors=True
@@ -115,7 +117,7 @@ def rehearse(
             process.join()
         if not watch.ended:
             raise watch.died(process.exitcode or 0)
-        ratio = len(plan.task.train) / max(len(small.task.train), 1)
+        ratio = _rows(task) / max(_rows(small.task), 1)
         steps = {name: watch.cost(name, ratio) for name in watch.pieces if name != "bench"}
         measuring = watch.cost("bench", 1.0) if plan.recipe.targets else None
     if measuring is not None:
@@ -125,15 +127,9 @@ def rehearse(
     return Rehearsed(steps, measuring, time.monotonic() - start)
 
 
-def _trainings(plan: Plan) -> list[TrainingConfig]:
-    """The trainings among the settings of all steps."""
-
-    def inside(value: Any) -> list[TrainingConfig]:
-        if isinstance(value, TrainingConfig):
-            return [value]
-        return [found for _, part in value if isinstance(part, Model) for found in inside(part)]
-
-    return [found for step in plan.steps for found in inside(step.config)]
+def _rows(task: Task) -> int:
+    """Rows that a training can see."""
+    return len(task.train) + len(task.unlabelled)
 
 
 def _shorten(plan: Plan, size: int, batches: int) -> Plan:
@@ -143,6 +139,7 @@ def _shorten(plan: Plan, size: int, batches: int) -> Plan:
         task,  # type: ignore[type-var]
         train=_representative(task, task.train, size, batches),
         validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
+        unlabelled=_representative(task, task.unlabelled, size, batches),
         test=_representative(task, task.test, MEASURED_ROWS // 4, 4),
     )
     bench = BenchSpec(warmup=min(2, plan.recipe.bench.warmup), rounds=1, samples=2)
@@ -224,7 +221,7 @@ class _Watch:
         """What a step of the whole run would take.
 
         Args:
-            ratio: training rows of the whole run by those of the rehearsal; by-products grow so.
+            ratio: rows to train on of the whole run by those of the rehearsal; by-products grow so.
         """
         facts = self.facts[name]
         before, seconds = 0.0, facts["seconds"]

@@ -21,6 +21,7 @@ from compress.lineage.final import write_final
 from compress.making import make_steps
 from compress.measuring import measure_plan, report_plan
 from compress.plan import Plan
+from compress.recipe import TABLES, said_input, say_input
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.store import NEEDS, Artifact, Store, locked
@@ -203,13 +204,15 @@ def dump_recipe(plan: Plan) -> str:
     """The recipe as it ran, overrides included, as YAML that runs again from any folder."""
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
-    def absolute(place: dict[str, Any], key: str) -> None:
-        path = plan.origin.folder / str(place.get(key))
-        if place.get(key) and "://" not in place[key] and path.exists():
-            place[key] = str(path.resolve())
+    def absolute(place: dict[str, Any], name: str) -> None:
+        said = said_input(place, name)
+        path = plan.origin.folder / said
+        if "://" not in said and path.exists():
+            say_input(place, name, str(path.resolve()))
 
-    for part in ("train", "validation", "test"):
-        absolute(data["task"], part)
+    for part in TABLES:
+        if data["task"].get(part):
+            absolute(data["task"], part)
     for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):

@@ -17,7 +17,7 @@ def recipe_schema() -> dict[str, Any]:
         for inner, definition in own.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = definition
         roles = {
-            role: {"type": "string", "description": f"A step or a model's source, format {wanted.format}."}
+            role: {**_role_type(wanted), "description": f"A step or a model's source, format {wanted.format}."}
             for role, wanted in stage.inputs.items()
         }
         own["title"] = name
@@ -34,3 +34,9 @@ def recipe_schema() -> dict[str, Any]:
     definitions["Step"] = {"type": "object", "required": ["name", "stage"], "oneOf": variants}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema
+
+
+def _role_type(wanted: stages.Input) -> dict[str, Any]:
+    """The JSON type of an input: a name, or also a list of names."""
+    name = {"type": "string"}
+    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]} if wanted.many else dict(name)

@@ -122,3 +122,20 @@ def test_without_targets_nothing_is_measured(plan):
     made = plan(*CHAIN, more="")
     assert made.subjects == ()
     assert [step.name for step in made.steps] == ["teacher", "student", "pruned", "onnx", "int8"]
+
+
+def test_unlabelled_rows_change_the_keys_of_the_steps_under_a_teacher_and_of_those_that_read_them(plan, tmp_path):
+    more = tmp_path / "more.csv"
+    found = []
+    for rows in ("one more text", "another text"):
+        more.write_text(f"text\n{rows}\n")
+        found.append(keys(plan(*CHAIN, task=f", unlabelled: {more}")))
+    without = keys(plan(*CHAIN))
+    for one, other in ((without, found[0]), (found[0], found[1])):
+        changed = {name for name in one if one[name] != other[name]}
+        assert changed == {"student", "student as onnx", "pruned", "onnx", "int8"}
+
+
+def test_how_rows_are_varied_changes_the_key_of_its_step(plan):
+    before, after = keys(plan(*CHAIN)), keys(plan(*CHAIN, **{"pruned.recover.augment.copies": "2"}))
+    assert {name for name in before if before[name] != after[name]} == {"pruned", "onnx", "int8"}

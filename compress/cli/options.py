@@ -16,6 +16,7 @@ DATA_FIELDS = (
     "train",
     "validation",
     "test",
+    "unlabelled",
     "max_length",
     "train_rows",
     "validation_fraction",
@@ -129,9 +130,11 @@ def data_options() -> list[inspect.Parameter]:
 
 def take_data(given: dict[str, Any]) -> dict[str, Any]:
     """Remove the data options from `given`, and return them as the recipe's `task`."""
+    from compress.recipe import TABLES
+
     columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
     raw = {name: given.pop(name) for name in DATA_FIELDS}
-    paths = {name: raw.pop(name) for name in ("train", "validation", "test")}
+    paths = {name: raw.pop(name) for name in TABLES}
     task = {name: path for name, path in paths.items() if path is not None} | settings_from(raw)
     chosen = {role: column for role, column in columns.items() if column is not None}
     return {**task, "columns": chosen} if chosen else task

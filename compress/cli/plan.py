@@ -95,6 +95,7 @@ def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", 
     print(
         f"{planned.recipe.name}: {len(task.train):,} training, {len(task.validation):,} validation and "
         f"{len(task.test):,} test rows, {len(task.labels)} labels"
+        + (f"; {len(task.unlabelled):,} rows without labels" if task.unlabelled else "")
     )
     for note in task.notes:
         print(f"note: {printable(note)}")

@@ -136,9 +136,10 @@ def skip_norm(subject: Subject) -> Finding | None:
         return None
     written = any(node.op_type == NORMS[0] for node in subject.model.graph.node)
     fix = (
-        f"compress export MODEL --fuse never (and quantize again), {COMPARE}: it unfuses attention too"
+        f"compress export MODEL, which keeps the two apart (and quantize again), {COMPARE}"
         if written
-        else 'onnxruntime fuses it while loading: InferenceSession(…, disabled_optimizers=["SkipLayerNormFusion"])'
+        else "onnxruntime fuses it while loading: compress export MODEL (and quantize again) writes a graph that it "
+        'leaves alone, or InferenceSession(…, disabled_optimizers=["SkipLayerNormFusion"])'
     )
     return Finding(
         "SkipLayerNormalization is slower here than the two operators that it stands for",

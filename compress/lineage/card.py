@@ -229,6 +229,8 @@ def _limits(data: Data, tables: Sequence[Source]) -> list[str]:
         lines.append(f"- {parts}: {_quoted(_shown(source))}, {_quoted(_short_key(source))}")
     if not data.train_rows + data.test_rows:
         return [*lines, "- No rows were read here: nothing was trained or measured.", LICENSE]
+    if data.unlabelled_rows:
+        lines.append(f"- {data.unlabelled_rows:,} texts without labels, for training under a teacher")
     lines += [
         f"- {data.train_rows:,} training, {data.validation_rows:,} validation and {data.test_rows:,} test rows; "
         f"fingerprints {_quoted(data.train_key[:16])} and {_quoted(data.test_key[:16])}",

@@ -25,6 +25,7 @@ from compress.lineage.model import (
     write_lineage,
 )
 from compress.plan import Plan
+from compress.recipe import TABLES, said_input
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store import Artifact
@@ -88,7 +89,7 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
     for step in plan.steps:
         if step.name in needed:
             inputs = {
-                role: value if isinstance(value, str) else str(said[step.name][role])
+                role: value if isinstance(value, str) else said_input(said[step.name], role)
                 for role, value in step.inputs.items()
             }
             steps.append(made_step(step.name, artifacts[step.name], inputs))
@@ -112,6 +113,7 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
             train_rows=len(task.train),
             validation_rows=len(task.validation),
             test_rows=len(task.test),
+            unlabelled_rows=len(task.unlabelled),
             overlap=task.overlap,
             notes=task.notes,
             train_key=task.train_key,
@@ -137,13 +139,13 @@ def _ancestors(plan: Plan, last: str) -> set[str]:
 def _sources(plan: Plan) -> tuple[Source, ...]:
     """What was read from outside, and where the recipe names it."""
     named: dict[tuple[str, str], list[str]] = {}
-    for part in ("train", "validation", "test"):
+    for part in TABLES:
         if (source := getattr(plan.recipe.task, part)) is not None:
             named.setdefault(("table", source), []).append(f"task.{part}")
     for step in plan.recipe.steps:
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                named.setdefault(("model", str(step.settings[role])), []).append(f"{step.name}.{role}")
+                named.setdefault(("model", said_input(step.settings, role)), []).append(f"{step.name}.{role}")
     return tuple(
         Source(
             kind="model" if used.kind == "model" else "table",

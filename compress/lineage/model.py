@@ -92,6 +92,8 @@ class Data(_Part):
     train_rows: int
     validation_rows: int
     test_rows: int
+    unlabelled_rows: int = 0
+    """Texts without labels that students learned from what their teacher says of them."""
     overlap: int
     """Test rows that also stand in train."""
     notes: tuple[str, ...]

@@ -12,6 +12,7 @@ from compress.data.sources import folder_hashes
 from compress.errors import InputError
 from compress.files import file_sha256
 from compress.lineage.model import Lineage, Source
+from compress.recipe import say_input
 from compress.recipe_yaml import read_recipe
 
 
@@ -38,7 +39,7 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
             owner, _, key = place.partition(".")
             if owner not in places:
                 raise InputError(f"the recipe has no '{owner}', which a source names", where=where, fix="run it again")
-            places[owner][key] = source.pinned
+            say_input(places[owner], key, source.pinned)
     wheels = [source.files for source in lineage.sources if source.pinned.startswith("pypi://")]
     if wheels:
         data["pins"] = data.get("pins", {}) | {name: sha for files in wheels for name, sha in files.items()}

@@ -20,7 +20,10 @@ MAX_SIZE = 100_000_000
 
 @dataclass(frozen=True)
 class Architecture:
-    """Names of the parts of one family. Paths are relative to the base model, or to one layer."""
+    """Names of the parts of one family. Paths are relative to the base model, or to one layer.
+
+    Parts of the same path stand in one matrix, one below the other: query, key and value; up and gate.
+    """
 
     layers: str
     """The list of layers in the base model."""
@@ -36,8 +39,14 @@ class Architecture:
     hidden_field: str = "hidden_size"
     heads_field: str = "num_attention_heads"
     intermediate_field: str = "intermediate_size"
-    heads_attribute: str = "num_attention_heads"
+    heads_attribute: str | None = "num_attention_heads"
     """Attribute of the attention module that repeats the number of heads."""
+    gate: str | None = None
+    """Matrix hidden -> neurons whose outputs the neurons are multiplied by (Shazeer 2020, arXiv:2002.05202)."""
+    attention_norm: str | None = None
+    """The norm before attention, in families whose first layer lacks it."""
+    kinds_field: str | None = None
+    """List in config.json that says each layer's kind of attention."""
     position_offset: int = 0
     """Rows of the position table that no token uses."""
     fusion: str = "bert"
@@ -47,6 +56,16 @@ class Architecture:
     def attention(self) -> str:
         """The module that holds the query matrix."""
         return self.query.rpartition(".")[0]
+
+    @property
+    def neuron_parts(self) -> tuple[str, ...]:
+        """Names of the parts that give one output a neuron."""
+        return ("up",) if self.gate is None else ("up", "gate")
+
+    def stack(self, part: str) -> tuple[str, ...]:
+        """Names of the parts that stand in the matrix of `part`, in the order of their rows."""
+        parts = ("query", "key", "value", "attention_output", *self.neuron_parts, "down")
+        return tuple(name for name in parts if getattr(self, name) == getattr(self, part))
 
 
 _BERT = Architecture(
@@ -79,6 +98,19 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         intermediate_field="hidden_dim",
         heads_attribute="n_heads",
     ),
+    "modernbert": Architecture(
+        layers="layers",
+        query="attn.Wqkv",
+        key="attn.Wqkv",
+        value="attn.Wqkv",
+        attention_output="attn.Wo",
+        up="mlp.Wi",
+        gate="mlp.Wi",
+        down="mlp.Wo",
+        heads_attribute=None,
+        attention_norm="attn_norm",
+        kinds_field="layer_types",
+    ),
 }
 
 
@@ -93,6 +125,7 @@ class Shape:
         head_size: channels of one head.
         heads: heads left in each layer.
         neurons: feed-forward neurons left in each layer.
+        attention_norms: whether each layer has a norm before attention; empty where all layers of a family are alike.
     """
 
     model_type: str
@@ -101,12 +134,14 @@ class Shape:
     head_size: int
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
+    attention_norms: tuple[bool, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """True if the family's own configuration can say it, so that any tool loads the model."""
         full_heads = self.head_size * self.heads[0] == self.hidden
-        return full_heads and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
+        own_norms = self.attention_norms == _own_norms(ARCHITECTURES[self.model_type], self.layers)
+        return full_heads and own_norms and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
 
     def with_layers(self, kept: tuple[int, ...]) -> "Shape":
         """The same with only the layers `kept`, counted from 0."""
@@ -115,7 +150,13 @@ class Shape:
             layers=len(kept),
             heads=tuple(self.heads[index] for index in kept),
             neurons=tuple(self.neurons[index] for index in kept),
+            attention_norms=tuple(self.attention_norms[index] for index in kept if self.attention_norms),
         )
+
+
+def _own_norms(architecture: Architecture, layers: int) -> tuple[bool, ...]:
+    """`Shape.attention_norms` of a whole model of the family."""
+    return tuple(index > 0 for index in range(layers)) if architecture.attention_norm else ()
 
 
 def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
@@ -154,6 +195,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
         head_size=hidden // heads,
         heads=tuple(own.get("heads", [heads] * layers)),
         neurons=tuple(own.get("neurons", [neurons] * layers)),
+        attention_norms=tuple(own.get("attention_norms", _own_norms(architecture, layers))),
     )
 
 
@@ -176,6 +218,8 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
         config[architecture.intermediate_field] = shape.neurons[0]
     else:
         config[SHAPES_KEY] = {"heads": list(shape.heads), "neurons": list(shape.neurons)}
+        if shape.attention_norms != _own_norms(architecture, shape.layers):
+            config[SHAPES_KEY]["attention_norms"] = list(shape.attention_norms)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -218,6 +262,18 @@ def _sizes_problem(config: Mapping[str, Any]) -> str | None:
             return f"{SHAPES_KEY}: {shapes!r:.60}, which are no lists of sizes"
         if name in shapes and len(sizes) != layers:
             return f"{SHAPES_KEY}.{name} of {len(sizes)} layers, where the model has {layers}"
+    return _norms_problem(shapes, layers, architecture)
+
+
+def _norms_problem(shapes: Mapping[str, Any], layers: Any, architecture: Architecture | None) -> str | None:
+    """What is wrong with the list of layers that have a norm before attention, or None."""
+    norms = shapes.get("attention_norms")
+    if norms is None:
+        return None
+    if architecture is None or architecture.attention_norm is None:
+        return f"{SHAPES_KEY}.attention_norms, which this family does not have"
+    if not isinstance(norms, list) or not all(isinstance(norm, bool) for norm in norms) or len(norms) != layers:
+        return f"{SHAPES_KEY}.attention_norms: {norms!r:.60}, which is not true or false for each of {layers} layers"
     return None
 
 

@@ -9,14 +9,14 @@ import torch_pruning as tp
 
 from compress.errors import CompressError
 from compress.models.architectures import ARCHITECTURES, Architecture, Shape
-from compress.models.reshape import layers_of, set_heads
+from compress.models.reshape import cut_stacked, layers_of, set_heads
 
 Removed = tuple[Sequence[int], Sequence[int]]
 """(heads, neurons) of one layer, by their indices."""
 
 
 def part(layer: torch.nn.Module, architecture: Architecture, name: str) -> torch.nn.Linear:
-    """A layer's matrix by its field in `Architecture`, for example `up`."""
+    """The matrix that holds a part of a layer, by its field in `Architecture`, for example `down`."""
     module: torch.nn.Linear = layer.get_submodule(getattr(architecture, name))  # type: ignore[assignment]
     return module
 
@@ -33,22 +33,27 @@ def cut(model: Any, shape: Shape, removed: Sequence[Removed]) -> None:
     """
     architecture = ARCHITECTURES[shape.model_type]
     example = torch.ones(1, 8, dtype=torch.long)
-    graph = tp.DependencyGraph().build_dependency(
-        model,
-        example_inputs={"input_ids": example, "attention_mask": example},
-        output_transform=lambda output: output.logits,
-    )
+    graph = None  # that graph does not follow matrices in which parts are stacked
+    if len(architecture.stack("query")) == 1:
+        graph = tp.DependencyGraph().build_dependency(
+            model,
+            example_inputs={"input_ids": example, "attention_mask": example},
+            output_transform=lambda output: output.logits,
+        )
     size = shape.head_size
     for layer, count, (heads, neurons) in zip(layers_of(model, architecture), shape.heads, removed, strict=True):
         channels = [head * size + channel for head in heads for channel in range(size)]
         _prune(graph, layer, architecture, ("query", "key", "value", "attention_output"), channels)
-        _prune(graph, layer, architecture, ("up", "down"), list(neurons))
+        _prune(graph, layer, architecture, (*architecture.neuron_parts, "down"), list(neurons))
         set_heads(layer, architecture, count - len(heads))
 
 
 def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]) -> None:
     """Remove output channels of the first of `parts`, and what depends on them: exactly the other parts."""
     if not removed:
+        return
+    if graph is None:
+        cut_stacked(layer, architecture, parts, removed)
         return
     modules = [part(layer, architecture, name) for name in parts]
     group = graph.get_pruning_group(modules[0], tp.prune_linear_out_channels, idxs=removed)

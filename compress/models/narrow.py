@@ -1,11 +1,10 @@
 """Make a model's hidden states narrower, keeping of each weight what its new, fewer channels can say.
 
 Every matrix that reads the hidden states is multiplied by a projection, every one that writes them by its transpose,
-as SliceGPT does (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2). A LayerNorm does not commute with a rotation:
-its scale and bias are fitted to what the wide one gave.
+as SliceGPT does (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,10 +12,6 @@ import torch
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Architecture
 from compress.models.reshape import base_model, layers_of
-from compress.ops.projection import fit_norm, principal_directions
-
-SAMPLED_TOKENS = 20_000
-"""Of which the states are looked at: some fifty for each channel of a common encoder."""
 
 
 def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torch.Tensor] | None = None) -> None:
@@ -78,78 +73,6 @@ def _narrow_module(
             module.out_features = new
             if module.bias is not None:
                 module.bias = _parameter(module.bias @ projection)
-
-
-def narrow_to_principal(model: Any, width: int, rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]) -> float:
-    """Narrow a model to the directions in which its hidden states vary most, in place.
-
-    Args:
-        width: new hidden width.
-        rows: gives the model's inputs, batch by batch, as often as it is called.
-
-    Returns:
-        Share of the hidden states' variance that the directions keep.
-    """
-    seen = _norm_states(model, rows)
-    states = torch.cat([after for _, after in seen.values()])
-    projection, kept = principal_directions(states, width)
-    norms = {name: fit_norm(before @ projection, after @ projection) for name, (before, after) in seen.items()}
-    narrow_hidden(model, projection, norms)
-    return kept
-
-
-def narrow_to_channels(
-    model: Any, kept: Sequence[int], rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]
-) -> None:
-    """Narrow a model to some of its hidden channels, in place; norms are fitted to what they gave of those.
-
-    Args:
-        kept: channels of the hidden states, in ascending order.
-        rows: see `narrow_to_principal`.
-    """
-    width = getattr(model.config, ARCHITECTURES[model.config.model_type].hidden_field)
-    seen = _norm_states(model, rows)
-    norms = {name: fit_norm(before[:, kept], after[:, kept]) for name, (before, after) in seen.items()}
-    device = next(model.parameters()).device
-    narrow_hidden(model, torch.eye(width, device=device)[:, list(kept)], norms)
-
-
-def _norm_states(
-    model: Any, rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """What goes into and comes out of each LayerNorm of the encoder, (tokens, width), padding left out."""
-    width = getattr(model.config, ARCHITECTURES[model.config.model_type].hidden_field)
-    kept: dict[str, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
-    mask = torch.ones(0)
-
-    def keep(name: str) -> Callable[..., None]:
-        def hook(_: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-            before, after = kept.setdefault(name, ([], []))
-            if inputs[0].dim() == 3:  # (batch, tokens, width)
-                before.append(inputs[0][mask].float())
-                after.append(output[mask].float())
-
-        return hook
-
-    norms = {
-        name: module
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (width,)
-    }
-    hooks = [module.register_forward_hook(keep(name)) for name, module in norms.items()]
-    tokens = 0
-    try:
-        with torch.inference_mode():
-            for batch in rows():
-                mask = batch["attention_mask"].bool()
-                model(**batch)
-                tokens += int(mask.sum())
-                if tokens >= SAMPLED_TOKENS:
-                    break
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: (torch.cat(before), torch.cat(after)) for name, (before, after) in kept.items() if before}
 
 
 def _sides(model: Any, architecture: Architecture) -> dict[str, str]:

@@ -180,6 +180,23 @@ def _scales_of(node: onnx.NodeProto) -> list[str]:
     return [node.input[position] for position in positions if position < len(node.input)]
 
 
+def keep_norms_apart(model: onnx.ModelProto) -> int:
+    """Write the Add before each LayerNormalization as a Sum of two, in place.
+
+    It is the same arithmetic, but onnxruntime, which makes Add and LayerNormalization one while it loads a graph, knows
+    no Sum.
+
+    Returns:
+        Number of nodes rewritten.
+    """
+    makers = {output: node for node in model.graph.node for output in node.output}
+    norms = [node for node in model.graph.node if node.op_type == "LayerNormalization"]
+    sums = {norm.input[0] for norm in norms if norm.input[0] in makers and makers[norm.input[0]].op_type == "Add"}
+    for name in sums:
+        makers[name].op_type = "Sum"
+    return len(sums)
+
+
 def split_attention(model: onnx.ModelProto) -> int:
     """Turn each fused Attention into three MatMul and a MultiHeadAttention, in place.
 

@@ -1,5 +1,6 @@
 """The real shapes of a loaded model: read them, cut them, and build a class that has them from the start."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,28 +28,55 @@ def model_shape(model: Any) -> Shape | None:
         return None
     architecture = ARCHITECTURES[said.model_type]
     layers = layers_of(model, architecture)
-    widths = [_linear(layer, architecture.query).out_features for layer in layers]
+    widths = [weight_of(layer, architecture, "query").shape[0] for layer in layers]
     return Shape(
         model_type=said.model_type,
         layers=len(layers),
         hidden=said.hidden,
         head_size=said.head_size,
         heads=tuple(width // said.head_size for width in widths),
-        neurons=tuple(_linear(layer, architecture.up).out_features for layer in layers),
+        neurons=tuple(weight_of(layer, architecture, "up").shape[0] for layer in layers),
+        attention_norms=tuple(
+            not isinstance(layer.get_submodule(name), torch.nn.Identity)
+            for layer in layers
+            if (name := architecture.attention_norm)
+        ),
     )
 
 
 def set_heads(layer: torch.nn.Module, architecture: Architecture, heads: int) -> None:
     """Tell a layer's attention how many heads its matrices hold now."""
     attention: Any = layer.get_submodule(architecture.attention)
-    setattr(attention, architecture.heads_attribute, heads)
+    if architecture.heads_attribute is not None:
+        setattr(attention, architecture.heads_attribute, heads)
     if hasattr(attention, "all_head_size"):
         attention.all_head_size = heads * attention.attention_head_size
 
 
-def _linear(layer: torch.nn.Module, path: str) -> torch.nn.Linear:
-    module: torch.nn.Linear = layer.get_submodule(path)  # type: ignore[assignment]
-    return module
+def weight_of(layer: torch.nn.Module, architecture: Architecture, part: str) -> torch.Tensor:
+    """The weight of one part, (outputs, inputs), by its field in `Architecture`: its rows alone, of a shared matrix."""
+    stack = architecture.stack(part)
+    weight: torch.Tensor = layer.get_submodule(getattr(architecture, part)).weight  # type: ignore[assignment]
+    return weight.chunk(len(stack))[stack.index(part)]
+
+
+def cut_stacked(
+    layer: torch.nn.Module, architecture: Architecture, parts: Sequence[str], removed: Sequence[int]
+) -> None:
+    """Remove outputs of all of `parts` but the last, and the inputs of the last, where parts share matrices.
+
+    Args:
+        parts: by their fields in `Architecture`.
+        removed: channels, as each part alone counts them.
+    """
+    import torch_pruning as tp
+
+    *reading, writing = parts
+    count = weight_of(layer, architecture, reading[0]).shape[0]
+    for path, part in {getattr(architecture, part): part for part in reading}.items():
+        rows = [place * count + index for place in range(len(architecture.stack(part))) for index in removed]
+        tp.prune_linear_out_channels(layer.get_submodule(path), rows)
+    tp.prune_linear_in_channels(layer.get_submodule(getattr(architecture, writing)), list(removed))
 
 
 def keep_layers(model: Any, kept: Sequence[int]) -> None:
@@ -60,6 +88,9 @@ def keep_layers(model: Any, kept: Sequence[int]) -> None:
         del layers[0]
     layers.extend(chosen)
     setattr(model.config, architecture.layers_field, len(chosen))
+    if architecture.kinds_field is not None:
+        kinds = getattr(model.config, architecture.kinds_field)
+        setattr(model.config, architecture.kinds_field, [kinds[index] for index in kept])
 
 
 def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
@@ -73,30 +104,39 @@ def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
 
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
         base.__init__(self, *args, **kwargs)
-        for layer, heads, neurons in zip(layers_of(self, architecture), shape.heads, shape.neurons, strict=True):
+        layers = layers_of(self, architecture)
+        for layer, heads, neurons in zip(layers, shape.heads, shape.neurons, strict=True):
             cut_layer(layer, architecture, heads * shape.head_size, neurons)
             set_heads(layer, architecture, heads)
+        _set_norms(layers, architecture, shape.attention_norms)
 
     return type(base.__name__, (base,), {"__init__": build, "__module__": base.__module__})
+
+
+def _set_norms(layers: torch.nn.ModuleList, architecture: Architecture, norms: Sequence[bool]) -> None:
+    """Give each layer the norm before attention, uninitialised and like its other norms, or take it away."""
+    if architecture.attention_norm is None:
+        return
+    for layer, has_norm in zip(layers, norms, strict=True):
+        other = next(module for module in layer.modules() if isinstance(module, torch.nn.LayerNorm))
+        layer.set_submodule(architecture.attention_norm, copy.deepcopy(other) if has_norm else torch.nn.Identity())
 
 
 def cut_layer(layer: torch.nn.Module, architecture: Architecture, channels: int, neurons: int) -> None:
     """Give a layer's matrices new, uninitialised sizes: `channels` for all heads together, and `neurons`."""
     sizes = {
-        architecture.query: (None, channels),
-        architecture.key: (None, channels),
-        architecture.value: (None, channels),
-        architecture.attention_output: (channels, None),
-        architecture.up: (None, neurons),
-        architecture.down: (neurons, None),
+        **dict.fromkeys(("query", "key", "value"), (None, channels)),
+        "attention_output": (channels, None),
+        **dict.fromkeys(architecture.neuron_parts, (None, neurons)),
+        "down": (neurons, None),
     }
-    for path, (inputs, outputs) in sizes.items():
-        old: Any = layer.get_submodule(path)
+    for part, (inputs, outputs) in sizes.items():
+        old: Any = layer.get_submodule(getattr(architecture, part))
         new = torch.nn.Linear(
             inputs or old.in_features,
-            outputs or old.out_features,
+            outputs * len(architecture.stack(part)) if outputs else old.out_features,
             bias=old.bias is not None,
             device=old.weight.device,
             dtype=old.weight.dtype,
         )
-        layer.set_submodule(path, new)
+        layer.set_submodule(getattr(architecture, part), new)

@@ -4,6 +4,7 @@ It reads `tokenizer.json` with the `tokenizers` library alone, so that a process
 imports neither torch nor transformers.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -61,6 +62,15 @@ class Tokenizer:
             }
             for encoding in encodings
         ]
+
+    def gives_ids_of(self, other: "Tokenizer") -> bool:
+        """Whether it makes the same token ids of any text as another."""
+
+        def says(tokenizer: "Tokenizer") -> dict[str, Any]:
+            said: dict[str, Any] = json.loads(tokenizer.fast.to_str())
+            return {**said, "truncation": None, "padding": None}
+
+        return says(self) == says(other)
 
     def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
         """Rows to a batch, filled up on the right.

@@ -18,7 +18,7 @@ from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 
-ELEMENTWISE = ("Add", "Mul", "Sub", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Relu", "Sigmoid", "Cast", "Identity")
+ELEMENTWISE = ("Add", "Sum", "Mul", "Sub", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Relu", "Sigmoid", "Cast", "Identity")
 ACTIVATIONS = ("Gelu", "BiasGelu", "FastGelu", "QuickGelu")
 NORMS = ("LayerNormalization", "SkipLayerNormalization")
 MASKED = -10_000.0
@@ -76,7 +76,7 @@ class _Surgery:
         for node in reversed(self.graph.node):
             if node.op_type == "Gather" and self.varies(node.input[0]) and self._takes_first(node):
                 if len(self.readers[node.input[0]]) == 1:
-                    return node.input[0]
+                    return str(node.input[0])
                 break
         raise InputError(
             "the model's head does not read the first token alone", fix="leave this step out for this model"

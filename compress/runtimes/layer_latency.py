@@ -22,6 +22,7 @@ import numpy as np
 from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape, positions_of, read_shape
+from compress.models.export import export
 from compress.models.reshape import cut_layer, keep_layers, layers_of, model_shape, set_heads
 from compress.ops.budget import ladders, least_loss
 from compress.ops.importance import LayerScores
@@ -38,8 +39,6 @@ ROUNDS, CALLS, WARMUP = 7, 5, 2
 SETTLE_SECONDS = 0.01
 """Between two encoders, so that threads of the one before have stopped spinning."""
 
-Export = Callable[[Any, Path], None]
-"""(model, folder) -> model.onnx in that folder, as the export step would write it."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -93,7 +92,7 @@ class LayerLatency:
         return self.smallest_ms(len(heads)) + own
 
 
-def layer_latency(model: Any, multiple: int, target: Target, context: Context, export: Export) -> LayerLatency:
+def layer_latency(model: Any, multiple: int, target: Target, context: Context) -> LayerLatency:
     """The table for a model on a target: from the store, or timed now.
 
     Args:
@@ -115,7 +114,7 @@ def layer_latency(model: Any, multiple: int, target: Target, context: Context, e
     assert shape is not None
 
     def make(out: Path) -> None:
-        write_table(time_layers(model, multiple, target, context.task.hub_task, export, context.progress), out)
+        write_table(time_layers(model, multiple, target, context.task.hub_task, context.progress), out)
 
     settings = {
         "shape": asdict(shape),
@@ -141,9 +140,7 @@ def sizes_to_time(shape: Shape, multiple: int) -> tuple[list[int], list[int]]:
     return list(range(1, max(shape.heads) + 1)), sorted(count for count in neurons if count <= max(shape.neurons))
 
 
-def time_layers(
-    model: Any, multiple: int, target: Target, hub_task: str, export: Export, progress: Progress
-) -> LayerLatency:
+def time_layers(model: Any, multiple: int, target: Target, hub_task: str, progress: Progress) -> LayerLatency:
     """Export an encoder of each size, and time all of them in turns.
 
     Args:
@@ -158,7 +155,7 @@ def time_layers(
     probes = [(heads[0], count) for count in neurons] + [(count, neurons[0]) for count in heads[1:]]
     encoders = [[sizes] * layers for sizes in probes]
     encoders += [[fewest] * 2 * layers, list(zip(shape.heads, shape.neurons, strict=True))]
-    *each, long, before = _times(model, encoders, target, hub_task, export, progress)
+    *each, long, before = _times(model, encoders, target, hub_task, progress)
     found = dict(zip(probes, each, strict=True))
     smallest = found[fewest]
     layer = (long - smallest) / layers
@@ -176,7 +173,6 @@ def _times(
     encoders: Sequence[Sequence[tuple[int, int]]],
     target: Target,
     hub_task: str,
-    export: Export,
     progress: Progress,
 ) -> list[float]:
     """Milliseconds of each encoder, given as the (heads, neurons) of its layers."""
@@ -184,7 +180,7 @@ def _times(
     calls: list[Callable[[], object]] = []
     for number, sizes in enumerate(encoders, 1):
         with tempfile.TemporaryDirectory() as folder:
-            export(_encoder(model, sizes), Path(folder))
+            export(_encoder(model, sizes), Path(folder) / "model.onnx")
             calls.append(partial(load(Path(folder), target, hub_task), batch))
         progress("exporting layers of each size", number, len(encoders))
     return time_in_turns(calls, progress)
@@ -216,11 +212,10 @@ def _encoder(model: Any, sizes: Sequence[tuple[int, int]]) -> Any:
     made = copy.deepcopy(model)
     made.set_attn_implementation("eager")  # as for the export
     made.resize_token_embeddings(min(TOKENS, model.config.vocab_size), mean_resizing=False)
-    keep_layers(made, [0])
+    keep_layers(made, [len(layers_of(made, architecture)) - 1] * len(sizes))
     layers = layers_of(made, architecture)
-    layers.extend(copy.deepcopy(layers[0]) for _ in sizes[1:])
-    setattr(made.config, architecture.layers_field, len(sizes))
-    for layer, (heads, neurons) in zip(layers, sizes, strict=True):
+    for index, (heads, neurons) in enumerate(sizes):
+        layer = layers[index] = copy.deepcopy(layers[index])
         cut_layer(layer, architecture, heads * shape.head_size, neurons)
         set_heads(layer, architecture, heads)
     return made.eval()

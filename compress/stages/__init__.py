@@ -27,11 +27,13 @@ class Input:
         format: the artifact's format.
         optional: may be left out. The first role that is not named reads the step before.
         makes_head: the model may lack the task's head, as a pretrained one does: the stage makes it.
+        many: a recipe may name a list; the stage gets a tuple, also of one.
     """
 
     format: str
     optional: bool = False
     makes_head: bool = False
+    many: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Stage:
     Attributes:
         config: its settings.
         run: `run(config=…, context=…, out=…, **inputs)` writes the artifact below `out`, returns facts for the
-            manifest. An input is an Artifact, or None for an optional one that was left out.
+            manifest. An input is an Artifact, or None for an optional one that was left out; a tuple for `many`.
         inputs: role -> Input; the first reads the step before by default.
         output: format of what it writes.
         version: raised when the same settings begin to give another result.
@@ -64,6 +66,11 @@ class Stage:
     def tunes(self) -> bool:
         """True if it makes a pretrained model into one for the task: a teacher."""
         return next(iter(self.inputs.values())).makes_head
+
+    @property
+    def has_teacher(self) -> bool:
+        """True if it trains under a teacher, and so on the task's unlabelled rows too."""
+        return "teacher" in self.inputs
 
 
 def names() -> list[str]:

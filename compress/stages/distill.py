@@ -32,7 +32,15 @@ class Config(StageConfig, DistillationConfig):
     """How many of the teacher's layers, evenly spaced; or which, counted from 0. Left out where `student` is given."""
 
 
-def run(*, teacher: Artifact, student: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(
+    *,
+    teacher: tuple[Artifact, ...],
+    student: Artifact | None,
+    masked_model: Artifact | None,
+    config: Config,
+    context: Context,
+    out: Path,
+) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
     from compress.models.load import load_model, save_model
     from compress.models.reshape import keep_layers, model_shape
@@ -41,7 +49,7 @@ def run(*, teacher: Artifact, student: Artifact | None, config: Config, context:
     from compress.training.teacher import train_under_teacher
 
     set_seed(context.seed)
-    origin = student or teacher
+    origin = student or teacher[0]
     network = load_model(
         origin.path,
         context.task.hub_task,
@@ -54,7 +62,15 @@ def run(*, teacher: Artifact, student: Artifact | None, config: Config, context:
         assert shape is not None  # checked by the plan
         kept = _layers(config, shape.layers)
         keep_layers(network, kept)
-    facts = train_under_teacher(network, load_tokenizer(origin.path), teacher, config, context, what="distilling")
+    facts = train_under_teacher(
+        network,
+        load_tokenizer(origin.path),
+        teacher,
+        config,
+        context,
+        what="distilling",
+        masked_model=masked_model,
+    )
     save_model(network, out)
     copy_tokenizer(origin.path, out)
     return {"layers_kept": kept, **facts}
@@ -101,8 +117,12 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 STAGE = Stage(
     Config,
     run,
-    inputs={"teacher": Input("torch"), "student": Input("torch", optional=True, makes_head=True)},
+    inputs={
+        "teacher": Input("torch", many=True),
+        "student": Input("torch", optional=True, makes_head=True),
+        "masked_model": Input("torch", optional=True, makes_head=True),
+    },
     output="torch",
-    version=3,
+    version=4,
     shape=_shape,
 )

@@ -66,8 +66,8 @@ class Config(StageConfig):
     """Where `min_speedup` is to be reached: each size of a layer is timed there, once a machine."""
     importance: Literal["taylor", "fisher", "activation", "magnitude"] = "taylor"
     """Scores from gradients (taylor, fisher) or activations on training rows, or from the weights alone."""
-    mask_tuning: Literal["auto", "always", "never"] = "auto"
-    """Rescale what is left of each layer to give what the whole one gave. auto: where nothing is trained after."""
+    mask_tuning: bool = False
+    """Rescale what is left of each layer to give what the whole one gave, by least squares; compare before you ship."""
     score_rows: int = Field(256, ge=1)
     """Training rows that scores and mask tuning are taken from."""
     multiple_of: int = Field(8, ge=1)
@@ -105,7 +105,6 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.ops.budget import cubic_shares
     from compress.runtimes.layer_latency import layer_latency
-    from compress.stages.export_onnx import write_graph
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.teacher import train_under_teacher
@@ -117,7 +116,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     assert shape is not None  # checked by the plan
     latency = None
     if config.min_speedup is not None:
-        latency = layer_latency(network, config.multiple_of, config.target, context, write_graph)
+        latency = layer_latency(network, config.multiple_of, config.target, context)
     rows = ScoreRows(tokenizer, config.score_rows, config.recover, context)
     pruning = _Pruning(network, config, rows, shape, latency, list(range(shape.layers)))
     facts: dict[str, Any] = {}
@@ -125,9 +124,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     for number, share in enumerate(cubic_shares(config.cuts), 1):
         last = number == config.cuts
         training = config.recover if last else config.recover.model_copy(update={"epochs": config.cut_epochs})
-        tune = config.mask_tuning == "always" or (config.mask_tuning == "auto" and training.epochs == 0)
         network.to(context.device)
-        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "", tune=tune)
+        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "")
         if training.epochs > 0:
             what = "recovering" if last else f"recovering from cut {number} of {config.cuts}"
             facts |= train_under_teacher(network, tokenizer, teacher or model, training, context, what=what)
@@ -154,12 +152,11 @@ class _Pruning:
     latency: "LayerLatency | None"
     kept: list[int]
 
-    def cut(self, share: float, name: str, *, tune: bool) -> dict[str, Any]:
+    def cut(self, share: float, name: str) -> dict[str, Any]:
         """Cut until `share` of what is to go has gone, and return facts.
 
         Args:
             name: of the cut, for the progress bar.
-            tune: whether to rescale what is left.
         """
         import copy
 
@@ -179,7 +176,7 @@ class _Pruning:
             (layer.heads.removed(kept_heads), layer.neurons.removed(kept_neurons))
             for layer, kept_heads, kept_neurons in zip(scores, heads, neurons, strict=True)
         ]
-        device, whole = self.network.device, copy.deepcopy(self.network) if tune else None
+        device, whole = self.network.device, copy.deepcopy(self.network) if self.config.mask_tuning else None
         cut(self.network.cpu(), shape, removed)
         if whole is not None:
             facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")
@@ -201,9 +198,9 @@ class _Pruning:
         return {"layers_kept": list(self.kept), "layers_divergence": divergences}
 
     def _narrow(self, share: float, name: str) -> dict[str, Any]:
-        from compress.models.narrow import narrow_to_channels
         from compress.models.reshape import model_shape
         from compress.training.scoring import score_hidden
+        from compress.training.student import narrow_to_channels
 
         shape = model_shape(self.network)
         assert shape is not None

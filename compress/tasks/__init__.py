@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from compress.models.tokenizer import Tokenizer
 
 
+UNKNOWN = -100
+"""The label of a row whose answer is not known; PyTorch's cross-entropy leaves it out."""
+
+
 class Task(Protocol):
     """Rows of one task, read and checked.
 
@@ -26,7 +30,9 @@ class Task(Protocol):
         train, validation, test: rows; test rows never reach a stage that changes the model.
         overlap: how many test rows also stand in train.
         notes: what a reader of the report must know of the data.
+        unlabelled: rows whose answer is not known; what a teacher says of them can be learned.
         train_key: fingerprint of all that a stage can see.
+        transfer_key: fingerprint of all that a stage under a teacher can see: of the unlabelled rows too.
         test_key: fingerprint of the test rows.
     """
 
@@ -36,19 +42,28 @@ class Task(Protocol):
     train: Sequence[Any]
     validation: Sequence[Any]
     test: Sequence[Any]
+    unlabelled: Sequence[Any]
     overlap: int
     notes: tuple[str, ...]
     train_key: str
+    transfer_key: str
     test_key: str
 
     def encode(
         self, rows: Sequence[Any], tokenizer: "Tokenizer", max_length: int | None = None
     ) -> list[dict[str, Any]]:
-        """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`."""
+        """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`.
+
+        The label of a row whose answer is not known is `UNKNOWN`.
+        """
         ...
 
     def texts(self, rows: Sequence[Any]) -> tuple[list[str], list[str] | None]:
         """The rows' texts, and their second texts where the task has pairs."""
+        ...
+
+    def without_answers(self, texts: Sequence[str], pairs: Sequence[str] | None) -> list[Any]:
+        """Rows of these texts whose answer is not known; both as `texts` gives them."""
         ...
 
     def predict(self, logits: "np.ndarray[Any, Any]") -> tuple[list[int], list[float]]:

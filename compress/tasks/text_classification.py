@@ -5,6 +5,7 @@ task:
   type: text_classification
   train: reviews.csv
   test: test.csv
+  unlabelled: more.csv                       # texts without labels, for the stages that train under a teacher
   columns: {text: review, label: stars}      # and text_pair, for two texts a row
 ```
 """
@@ -15,12 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from compress.data.labelled import PartReader
 from compress.data.readers import Table
 from compress.data.splits import overlap, sample, split
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
 from compress.recipe import TaskSpec
+from compress.tasks import UNKNOWN
 from compress.validation import Origin
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ ROLES = ("text", "text_pair", "label")
 
 @dataclass(frozen=True)
 class Row:
-    """One example; `label` is an index into the task's labels."""
+    """One example; `label` is an index into the task's labels, or UNKNOWN."""
 
     text: str
     text_pair: str | None
@@ -52,9 +55,11 @@ class TextClassification:
     train: list[Row]
     validation: list[Row]
     test: list[Row]
+    unlabelled: list[Row]
     overlap: int
     notes: tuple[str, ...]
     train_key: str
+    transfer_key: str
     test_key: str
     hub_task: str = "text-classification"
 
@@ -70,6 +75,11 @@ class TextClassification:
         """The rows' texts, and their second texts where each row is a pair."""
         pairs = [row.text_pair or "" for row in rows] if rows and rows[0].text_pair is not None else None
         return [row.text for row in rows], pairs
+
+    def without_answers(self, texts: Sequence[str], pairs: Sequence[str] | None) -> list[Row]:
+        """Rows of these texts whose label is not known."""
+        seconds: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
+        return [Row(text, pair, UNKNOWN) for text, pair in zip(texts, seconds, strict=True)]
 
     def predict(self, logits: np.ndarray[Any, Any]) -> tuple[list[int], list[float]]:
         """The best class of each row, and its softmax probability rounded to six digits.
@@ -119,10 +129,8 @@ def load(
 ) -> TextClassification:
     """Read, check and split the data; see `compress.tasks.load_task`."""
     _check_columns(spec, origin)
-    read_rows = _Reader(spec, read, origin)
-    train = read_rows("train")
-    test = read_rows("test")
-    validation = read_rows("validation")
+    reader = PartReader(spec, read, origin)
+    train, test, validation = (reader.labelled(part) for part in ("train", "test", "validation"))
     labels = tuple(known_labels) if known_labels else _labels([label for _, label in train or test])
     if train and len(labels) < 2:
         raise InputError(
@@ -143,72 +151,34 @@ def load(
             )
         numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
     _check_test(numbered["test"], labels, origin)
-    leaked, kept, held_out = _check_overlap(spec, numbered, origin)
+    numbered["unlabelled"] = [Row(text, pair, UNKNOWN) for text, pair in reader.unlabelled()]
+    leaked = _check_overlap(spec, numbered, origin)
+    kept, held_out = numbered["train"], numbered["validation"]
     if spec.train_rows is not None:
         kept = sample(kept, spec.train_rows, seed)
     if spec.validation is None and len(kept) > 1:
         kept, held_out = split(kept, spec.validation_fraction, seed)
+    unlabelled, known = _only_new(numbered["unlabelled"], (*kept, *held_out))
     seen_by_stages = {
         "type": spec.type,
         "labels": labels,
         "max_length": spec.max_length,
         "metric": spec.metric,
     }
+    train_key = fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out)})
     return TextClassification(
         spec=spec,
         labels=labels,
         train=kept,
         validation=held_out,
         test=numbered["test"],
+        unlabelled=unlabelled,
         overlap=leaked,
-        notes=_notes(spec, leaked, len(numbered["test"]), read_rows.incomplete),
-        train_key=fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out)}),
+        notes=_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
+        train_key=train_key,
+        transfer_key=fingerprint([train_key, _plain(unlabelled)]) if unlabelled else train_key,
         test_key=fingerprint({**seen_by_stages, "test": _plain(numbered["test"])}),
     )
-
-
-class _Reader:
-    """Reads the parts of a task to (texts, label), and counts the rows that lack a text or a label."""
-
-    def __init__(self, spec: TaskSpec, read: Callable[[str, str | None], Table], origin: Origin) -> None:
-        self.spec, self.read, self.origin = spec, read, origin
-        self.incomplete = 0
-
-    def __call__(self, part: str) -> list[tuple[tuple[str, str | None], str]]:
-        source = getattr(self.spec, part)
-        if source is None:
-            return []
-        where = self.origin.where("task", part)
-        table = self.read(source, where)
-        pairs: Sequence[str | None] = [None] * len(table.rows)
-        if "text_pair" in self.spec.columns:
-            pairs = self._column(table, "text_pair")
-        rows = [
-            ((text, pair), label.strip())
-            for text, pair, label in zip(self._column(table, "text"), pairs, self._column(table, "label"), strict=True)
-        ]
-        complete = [row for row in rows if row[0][0].strip() and row[1]]
-        missing = len(rows) - len(complete)
-        self.incomplete += missing
-        if missing and self.spec.incomplete == "refuse":
-            raise InputError(
-                f"{missing} of {len(rows):,} rows of {table.name} lack a text or a label",
-                where=where,
-                fix="mend the file, or set task.incomplete: drop (on the command line --incomplete drop)",
-            )
-        if not complete:
-            raise InputError(
-                f"no row of {table.name} has both a text and a label", where=where, fix="check task.columns"
-            )
-        return complete
-
-    def _column(self, table: Table, role: str) -> list[str]:
-        option = f"--{role.replace('_', '-')}-column"
-        return table.column(
-            self.spec.columns.get(role, role),
-            self.origin.where("task", "columns", role),
-            f"task.columns (on the command line {option})",
-        )
 
 
 def _check_columns(spec: TaskSpec, origin: Origin) -> None:
@@ -254,36 +224,56 @@ def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> N
         )
 
 
-def _check_overlap(spec: TaskSpec, parts: Mapping[str, list[Row]], origin: Origin) -> tuple[int, list[Row], list[Row]]:
-    """How many test rows a stage would see, and the training and validation rows to use."""
-    train, validation, test = parts["train"], parts["validation"], parts["test"]
-    leaked = len(overlap([row.content for row in test], [row.content for row in (*train, *validation)]))
-    if leaked and spec.overlap == "refuse":
-        raise InputError(
-            f"{leaked:,} of {len(test):,} test rows also stand in train, so the score would flatter the model",
-            where=origin.where("task", "test"),
-            fix="set task.overlap: drop (leave them out of train) or allow (keep them, and report it)",
-        )
+def _check_overlap(spec: TaskSpec, parts: dict[str, list[Row]], origin: Origin) -> int:
+    """How many test rows a stage would see; with `overlap: drop`, what they equal is taken out of `parts`."""
+    test = [row.content for row in parts["test"]]
+    leaked: set[int] = set()
+    for names, told in ((("train", "validation"), "train"), (("unlabelled",), "the unlabelled rows")):
+        found = overlap(test, [row.content for name in names for row in parts[name]])
+        if found and spec.overlap == "refuse":
+            raise InputError(
+                f"{len(found):,} of {len(test):,} test rows also stand in {told}, so the score would flatter the model",
+                where=origin.where("task", "test"),
+                fix="set task.overlap: drop (leave them out there) or allow (keep them, and report it)",
+            )
+        leaked.update(found)
     if leaked and spec.overlap == "drop":
-        forbidden = {row.content for row in test}
-        kept = [row for row in train if row.content not in forbidden]
-        if train and not kept:
+        forbidden, had_train = set(test), bool(parts["train"])
+        for name in ("train", "validation", "unlabelled"):
+            parts[name] = [row for row in parts[name] if row.content not in forbidden]
+        if had_train and not parts["train"]:
             raise InputError(
                 "all training rows also stand in test, so none is left to train on",
                 where=origin.where("task", "test"),
                 fix="give test rows of their own, or task.test_fraction instead of a test file",
             )
-        return leaked, kept, [row for row in validation if row.content not in forbidden]
-    return leaked, train, validation
+    return len(leaked)
 
 
-def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int) -> tuple[str, ...]:
+def _only_new(unlabelled: Sequence[Row], others: Sequence[Row]) -> tuple[list[Row], int]:
+    """The unlabelled rows that are not among `others`, each once, and how many were left out."""
+    seen = {row.content for row in others}
+    new: dict[object, Row] = {}
+    for row in unlabelled:
+        if row.content not in seen:
+            new.setdefault(row.content, row)
+    return list(new.values()), len(unlabelled) - len(new)
+
+
+def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int, known: int) -> tuple[str, ...]:
     notes = []
     if leaked:
-        done = "allowed by the recipe" if spec.overlap == "allow" else "left out of train"
-        notes.append(f"{leaked:,} of {test_rows:,} test rows also stand in train ({done})")
+        seen = "train or in the unlabelled rows" if spec.unlabelled else "train"
+        done = (
+            "allowed by the recipe"
+            if spec.overlap == "allow"
+            else f"left out {'there' if spec.unlabelled else 'of train'}"
+        )
+        notes.append(f"{leaked:,} of {test_rows:,} test rows also stand in {seen} ({done})")
     if incomplete:
         notes.append(f"{incomplete:,} rows without a text or a label were left out")
+    if known:
+        notes.append(f"{known:,} unlabelled rows that stand elsewhere already were left out")
     if spec.test is None and spec.test_fraction is not None:
         notes.append(f"the test rows are {spec.test_fraction:.0%} of the training file, drawn by the seed")
     return tuple(notes)

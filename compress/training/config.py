@@ -1,8 +1,8 @@
 """Settings of a training, as recipes write them. Light to import."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.recipe import Model
 
@@ -14,7 +14,7 @@ class TrainingConfig(Model):
     """How long and how fast to train."""
 
     epochs: float = Field(2.0, gt=0, le=10_000)
-    """Passes over the training rows."""
+    """Passes over the rows that are trained on."""
     learning_rate: float = Field(1e-4, gt=0, lt=10)
     """Peak rate of the encoder."""
     head_learning_rate: float | None = Field(None, gt=0, lt=10)
@@ -43,6 +43,44 @@ class TrainingConfig(Model):
     """Stop after so many epochs without a better validation score."""
 
 
+def trainings_in(settings: Model) -> list[TrainingConfig]:
+    """The trainings among a stage's settings."""
+    if isinstance(settings, TrainingConfig):
+        return [settings]
+    return [found for _, part in settings if isinstance(part, Model) for found in trainings_in(part)]
+
+
+class Augmentation(Model):
+    """New variants of rows: some of their words are changed, each in one of several ways."""
+
+    copies: int = Field(0, ge=0, le=1000)
+    """Variants of each row, training and unlabelled."""
+    share: float = Field(0.15, gt=0, le=1)
+    """Share of a row's words that are changed, at least one."""
+    swap: float = Field(1.0, ge=0)
+    """Weight of changing places with the next word, among the ways of changing."""
+    delete: float = Field(1.0, ge=0)
+    """Weight of taking a word out."""
+    neighbours: float = Field(2.0, ge=0)
+    """Weight of putting a word in its place that lies near it in the teacher's table of input embeddings."""
+    masked: float = Field(0.0, ge=0)
+    """Weight of putting a word in its place that a masked language model, the input masked_model, expects there."""
+    nearest: int = Field(10, ge=1)
+    """From how many of the nearest, or likeliest, words one is drawn."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The ways of changing a word that have a weight, in a fixed order."""
+        found = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
+        return {way: weight for way, weight in found.items() if weight > 0}
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Augmentation":
+        if not self.weights:
+            raise ValueError("all ways of changing a word have the weight 0: give one of them more")
+        return self
+
+
 class DistillationConfig(TrainingConfig):
     """A training under a teacher: the weights of the parts of its loss."""
 
@@ -51,4 +89,37 @@ class DistillationConfig(TrainingConfig):
     soft_weight: float = Field(1.0, ge=0)
     """Weight of the divergence from the teacher."""
     hard_weight: float = Field(0.1, ge=0)
-    """Weight of the cross-entropy to the true labels."""
+    """Weight of the cross-entropy to the true labels, where a row has one."""
+    hidden_weight: float = Field(0.0, ge=0)
+    """Weight of the squared error to the teacher's hidden states, through a learned projection to its width."""
+    hidden_matching: Literal["fixed", "learned"] = "fixed"
+    """fixed: each of the student's layers learns one of the teacher's; learned: each of the teacher's layers is learned
+    by the student's nearest."""
+    hidden_layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    """The teacher's layers that are learned, counted from 0. Left out: one for each of the student's, evenly spaced."""
+    relation_weight: float = Field(0.0, ge=0)
+    """Weight of the divergence from the teacher's attention relations, of queries, keys and values each."""
+    relation_layer: int | None = Field(None, ge=0)
+    """The teacher's layer whose relations the student's last learns, counted from 0. Left out: the last."""
+    relation_heads: int | None = Field(None, ge=1)
+    """Relation heads; must divide both attentions' widths. Left out: the most that do, up to the teacher's heads."""
+    augment: Augmentation = Augmentation()
+    """New variants of the training and unlabelled rows, from which the student learns what the teacher says of them."""
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether any part of the loss needs the teacher."""
+        return self.soft_weight > 0 or self.reads_states
+
+    @property
+    def reads_states(self) -> bool:
+        """Whether any part of the loss looks inside the teacher."""
+        return self.hidden_weight > 0 or self.relation_weight > 0
+
+    @model_validator(mode="after")
+    def _teaches_something(self) -> "DistillationConfig":
+        if self.hard_weight == 0 and not self.asks_teacher:
+            raise ValueError("all weights of the loss are 0: give soft_weight, hard_weight or another")
+        if self.augment.copies and not self.asks_teacher:
+            raise ValueError("augment.copies has no labels, so it needs a teacher: raise soft_weight above 0")
+        return self

@@ -3,7 +3,8 @@
 import inspect
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,36 @@ from compress.models.tokenizer import Tokenizer
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.order import ByLength
+from compress.training.rows import EncodedRows
 
 _log = logging.getLogger(__name__)
 
 LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
 
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""(student logits, teacher logits, labels) -> scalar."""
+Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
+"""(student logits, batch with labels and teacher_logits) -> scalar, a mean over the batch."""
+OBJECTIVE = "distillation_objective"
+"""Under this name a loss that learns is a part of the student while it is trained: so it is optimised with it, and
+stands in its checkpoints."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is to be learned from a teacher, and of which rows.
+
+    Attributes:
+        rows: the task's training rows and more.
+        logits: of each teacher the parts in the rows' order, each (rows of the part, classes).
+        loss: what to minimise; a module is trained with the student.
+        whole: rows of the run, also where this one only rehearses it.
+        inputs: names of model inputs that the loss needs beside the student's own.
+    """
+
+    rows: Sequence[Any]
+    logits: Sequence[Sequence[np.ndarray[Any, Any]]]
+    loss: Loss
+    whole: int
+    inputs: frozenset[str] = frozenset()
 
 
 def train(
@@ -44,15 +68,13 @@ def train(
     context: Context,
     *,
     what: str,
-    teacher_logits: np.ndarray[Any, Any] | None = None,
-    loss: Loss | None = None,
+    lesson: Lesson | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place on the task's training rows and leave it at its best validation score.
 
     Args:
         what: name of the work, for the progress bar.
-        teacher_logits: (training rows, classes), in the rows' order; needed where `loss` is given.
-        loss: what to minimise. Left out: the model's own loss to the true labels.
+        lesson: what to learn from a teacher. Left out: the labels of the training rows.
 
     Returns:
         Facts: steps, the training loss and validation score of each epoch, the best score.
@@ -60,37 +82,42 @@ def train(
     Raises:
         CompressError: the loss is no longer a number.
     """
-    task = context.task
-    rows = _encode(task.train, tokenizer, config, context)
-    if teacher_logits is not None:
-        for row, logits in zip(rows, teacher_logits, strict=True):
-            row["teacher_logits"] = logits
-    validation = _encode(task.validation, tokenizer, config, context)
+    task, length = context.task, training_length(config.train_length, context)
+    taught, logits = (lesson.rows, lesson.logits) if lesson else (task.train, ())
+    rows = EncodedRows(taught, task, tokenizer, length, logits)
+    validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
     keep = KeepCheckpoints(context.stopping)
-    callbacks: list[TrainerCallback] = [_Report(context, config, what), _StopAtNan(), keep]
+    callbacks: list[TrainerCallback] = [_Report(context, config, what, lesson), _StopAtNan(), keep]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
+    accepted = _accepted_inputs(model)
+    if lesson is not None and isinstance(lesson.loss, torch.nn.Module):
+        model.add_module(OBJECTIVE, lesson.loss)
     trainer = _Trainer(
         model=model,
         args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
-        data_collator=_Collator(tokenizer, _accepted_inputs(model)),
+        data_collator=_Collator(tokenizer, accepted | (lesson.inputs if lesson else set())),
         train_dataset=rows,
-        eval_dataset=validation or None,
+        eval_dataset=validation,
         compute_metrics=_metric(context) if validation else None,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
-    trainer.distillation_loss = loss
+    trainer.lesson, trainer.accepted = lesson, accepted
     trainer.settings = config
     # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
     trainer.model_accepts_loss_kwargs = False
     last = last_checkpoint(Path(trainer.args.output_dir))
     if last is not None:
         _log.info("%s goes on from %s", what, last.name)
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(last) if last else None)
+    finally:
+        if hasattr(model, OBJECTIVE):
+            delattr(model, OBJECTIVE)
     model.eval().cpu()
     return _facts(trainer)
 
@@ -124,30 +151,27 @@ def _set_attention_dropout(model: Any, share: float) -> None:
                 module.attention_dropout = share
 
 
-def _encode(
-    rows: Sequence[Any], tokenizer: Tokenizer, config: TrainingConfig, context: Context
-) -> list[dict[str, Any]]:
-    return context.task.encode(rows, tokenizer, training_length(config.train_length, context))
-
-
 class _Trainer(Trainer):
-    distillation_loss: Loss | None = None
+    lesson: Lesson | None = None
+    accepted: set[str]
     settings: TrainingConfig
 
     def _get_train_sampler(self, train_dataset: Any = None) -> ByLength:
-        rows = train_dataset or self.train_dataset
+        rows: Any = train_dataset or self.train_dataset
         step = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return ByLength([len(row["input_ids"]) for row in rows], step, self.args.data_seed)
+        return ByLength(rows.lengths, step, self.args.data_seed)
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        teacher = inputs.pop("teacher_logits", None)
-        outputs = model(**inputs)
-        if self.distillation_loss is not None and teacher is not None:
-            loss = self.distillation_loss(outputs.logits, teacher, inputs["labels"])
-        else:
+        own = {name: inputs[name] for name in inputs if name in self.accepted}
+        if self.lesson is None or not model.training:
+            outputs = model(**own)
             loss = outputs.loss
+        else:
+            del own["labels"]
+            outputs = model(**own)
+            loss = self.lesson.loss(outputs.logits, inputs)
         return (loss, outputs) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -196,9 +220,9 @@ def _accepted_inputs(model: Any) -> set[str]:
 class _Report(TrainerCallback):
     """Tells how far the training is. Nothing while it is to stop: it first keeps a checkpoint."""
 
-    def __init__(self, context: Context, config: TrainingConfig, what: str) -> None:
+    def __init__(self, context: Context, config: TrainingConfig, what: str, lesson: Lesson | None) -> None:
         self.context, self.what = context, what
-        self.steps = steps_of(config, context.train_rows)
+        self.steps = steps_of(config, lesson.whole if lesson else context.train_rows)
         self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:

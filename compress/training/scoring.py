@@ -11,13 +11,15 @@ from compress.context import Context
 from compress.data.splits import sample
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.cutting import part, skipping
-from compress.models.reshape import base_model, layers_of
+from compress.models.reshape import base_model, layers_of, weight_of
 from compress.models.tokenizer import Tokenizer
 from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
 from compress.training.config import TrainingConfig
 from compress.training.loop import training_length
 
 Batch = dict[str, torch.Tensor]
+HEAD_PARTS = ("query", "key", "value")
+"""Parts that give the channels of the heads."""
 
 
 class ScoreRows:
@@ -69,10 +71,11 @@ def _magnitudes(model: Any, shape: Shape) -> list[LayerScores]:
     architecture = ARCHITECTURES[shape.model_type]
     found = []
     for layer in layers_of(model, architecture):
-        read = [part(layer, architecture, name).weight for name in ("query", "key", "value", "up")]
+        read = {name: weight_of(layer, architecture, name) for name in (*HEAD_PARTS, *architecture.neuron_parts)}
         written = [part(layer, architecture, name).weight.T for name in ("attention_output", "down")]
-        heads = magnitude([*read[:3], written[0]], shape.head_size)
-        found.append(LayerScores(PartScores(heads), PartScores(magnitude([read[3], written[1]], 1))))
+        heads = magnitude([*(read[name] for name in HEAD_PARTS), written[0]], shape.head_size)
+        neurons = magnitude([*(read[name] for name in architecture.neuron_parts), written[1]], 1)
+        found.append(LayerScores(PartScores(heads), PartScores(neurons)))
     return found
 
 
@@ -121,7 +124,8 @@ def score_hidden(model: Any, shape: Shape, importance: str, rows: ScoreRows, wha
     """
     architecture = ARCHITECTURES[shape.model_type]
     layers = layers_of(model, architecture)
-    readers = [part(layer, architecture, name) for layer in layers for name in ("query", "key", "value", "up")]
+    names = (*HEAD_PARTS, *architecture.neuron_parts)
+    readers = list(dict.fromkeys(part(layer, architecture, name) for layer in layers for name in names))
     if importance == "magnitude":
         writers = [part(layer, architecture, name) for layer in layers for name in ("attention_output", "down")]
         return PartScores(magnitude([*(reader.weight.T for reader in readers), *(one.weight for one in writers)], 1))

@@ -1,88 +1,127 @@
 """Training under a teacher.
 
-What the teacher says of the training rows is computed once, kept in the store, and shared by all steps that want it.
+What the teacher says of the rows is computed once, kept in the store, and shared by all steps that want it.
 """
 
-import inspect
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from compress.context import Context
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.ops.losses import distillation_loss
 from compress.store import Artifact
+from compress.training.asking import ask
 from compress.training.config import DistillationConfig
-from compress.training.loop import train, training_length
+from compress.training.loop import Lesson, set_seed, train, training_length
+from compress.training.matching import check_same_ids
+from compress.training.objective import Inside, Objective
+from compress.training.variants import read_variants, variants
 
-BATCH = 32
+LOGITS = "logits.npy"
 
 
 def train_under_teacher(
     student: Any,
     tokenizer: Tokenizer,
-    teacher: Artifact,
+    teacher: Artifact | Sequence[Artifact],
     config: DistillationConfig,
     context: Context,
     *,
     what: str,
+    masked_model: Artifact | None = None,
 ) -> dict[str, Any]:
-    """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`."""
-    said = teacher_logits(teacher, config.train_length, context)
-    loss = partial(
-        distillation_loss,
-        temperature=config.temperature,
-        soft_weight=config.soft_weight,
-        hard_weight=config.hard_weight,
-    )
-    return train(student, tokenizer, config, context, what=what, teacher_logits=said, loss=loss)
+    """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`.
 
-
-def teacher_logits(teacher: Artifact, max_length: int | None, context: Context) -> np.ndarray[Any, Any]:
-    """The teacher's outputs of every training row, in the rows' order.
+    Without a weight for what the teacher says, it is not asked, and only the labelled rows are trained on.
 
     Args:
-        max_length: tokens kept of each text; left out: the task's.
+        teacher: one, or several whose distributions are averaged.
+        masked_model: what puts new words into variants, where the settings say so.
+
+    Raises:
+        InputError: the settings look inside the teacher, and it reads other token ids than the student.
+    """
+    teachers = [teacher] if isinstance(teacher, Artifact) else list(teacher)
+    inside = _inside(student, tokenizer, teachers, config, context)
+    objective = Objective(config, inside)
+    try:
+        lesson = _lesson(teachers, masked_model, objective, config, context)
+        return train(student, tokenizer, config, context, what=what, lesson=lesson)
+    finally:
+        objective.close()
+
+
+def _inside(
+    student: Any, tokenizer: Tokenizer, teachers: Sequence[Artifact], config: DistillationConfig, context: Context
+) -> Inside | None:
+    """The parts of the loss that look inside, if any has a weight."""
+    if not config.reads_states:
+        return None
+    (teacher,) = teachers  # several are refused by the plan
+    check_same_ids(tokenizer, load_tokenizer(teacher.path))
+    model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
+    set_seed(context.seed)  # the projection must not depend on whether the teacher's outputs were there already
+    return Inside(config, student, model.to(context.device))
+
+
+def _lesson(
+    teachers: Sequence[Artifact],
+    masked_model: Artifact | None,
+    objective: Objective,
+    config: DistillationConfig,
+    context: Context,
+) -> Lesson:
+    """The rows to learn from, with what the teachers say of them."""
+    task, whole = context.task, context.train_rows
+    if not config.asks_teacher:
+        return Lesson(task.train, (), objective, whole)
+    rows, whole = [*task.train, *task.unlabelled], whole + context.unlabelled_rows
+    length = training_length(config.train_length, context)
+    asked = teachers if config.soft_weight > 0 else []
+    parts = [[teacher_logits(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
+    if config.augment.copies:
+        made = variants(rows, config.augment, teachers[0], masked_model, length, context, whole=whole)
+        new, more = read_variants(made, task), whole * config.augment.copies
+        for one, said in zip(asked, parts, strict=True):
+            what = f"{_asking(one, teachers)} about variants"
+            said.append(teacher_logits(one, new, length, context, what=what, whole=more, made=made))
+        rows += new
+        whole += more
+    return Lesson(rows, parts, objective, whole, objective.inputs)
+
+
+def _asking(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
+    if len(teachers) == 1:
+        return "asking the teacher"
+    return f"asking teacher {teachers.index(teacher) + 1} of {len(teachers)}"
+
+
+def teacher_logits(
+    teacher: Artifact,
+    rows: Sequence[Any],
+    length: int,
+    context: Context,
+    *,
+    what: str,
+    whole: int,
+    made: Artifact | None = None,
+) -> np.ndarray[Any, Any]:
+    """The teacher's outputs of rows, in the rows' order; see `compress.training.asking.ask`.
+
+    Args:
+        made: the by-product that holds the rows; None for the task's own.
 
     Returns:
-        (training rows, classes) of float32.
+        (rows, classes) of float32, mapped from a file: only the rows that are read come into memory.
     """
-    length = training_length(max_length, context)
 
     def make(out: Path) -> dict[str, Any]:
-        logits = _compute(teacher, length, context)
-        np.save(out / "logits.npy", logits, allow_pickle=False)
-        return {"rows": len(logits)}
+        return ask(teacher, rows, length, context, out / LOGITS, what=what, whole=whole)
 
-    kept = context.cached("teacher_logits", {"max_length": length}, {"teacher": teacher.key}, make)
-    logits: np.ndarray[Any, Any] = np.load(kept.path / "logits.npy", allow_pickle=False)
-    return logits
-
-
-def _compute(teacher: Artifact, length: int, context: Context) -> np.ndarray[Any, Any]:
-    tokenizer = load_tokenizer(teacher.path)
-    model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code).to(
-        context.device
-    )
-    accepted = set(inspect.signature(model.forward).parameters)
-    rows = context.task.encode(context.task.train, tokenizer, max_length=length)
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
-    logits: np.ndarray[Any, Any] | None = None
-    with torch.inference_mode():
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            batch = tokenizer.pad([rows[index] for index in chosen])
-            inputs = {
-                name: torch.from_numpy(array).to(context.device) for name, array in batch.items() if name in accepted
-            }
-            said = model(**inputs).logits.float().cpu().numpy()  # (batch, classes)
-            if logits is None:
-                logits = np.empty((len(rows), said.shape[1]), dtype=np.float32)
-            logits[chosen] = said
-            context.progress("asking the teacher", min(start + BATCH, len(order)), context.train_rows)
-    assert logits is not None
+    inputs = {"teacher": teacher.key} | ({"rows": made.key} if made else {})
+    kept = context.cached("teacher_logits", {"max_length": length}, inputs, make)
+    logits: np.ndarray[Any, Any] = np.load(kept.path / LOGITS, mmap_mode="r", allow_pickle=False)
     return logits

@@ -173,7 +173,7 @@ def test_a_plan_in_json_is_json_and_nothing_else(cli, recipe):
         False,
         False,
     )
-    assert onnx["config"] == {"opset": 18, "fuse": "auto", "tolerance": 0.001}
+    assert onnx["config"] == {"opset": 18, "fuse": "auto", "skip_layer_norm": False, "tolerance": 0.001}
     assert len(onnx["key"]) == 64
 
 

@@ -359,7 +359,7 @@ def test_a_fused_norm_that_is_slower_than_its_parts_is_found(subject):
     found = diagnosis.skip_norm(subject(skip_graph(True), operator=lambda op, *_: times[op]))
     assert found is not None
     assert found.cost == pytest.approx(0.75)
-    assert "compress export MODEL --fuse never" in found.fix
+    assert "compress export MODEL, which keeps the two apart" in found.fix
     assert diagnosis.skip_norm(subject(skip_graph(True), operator=lambda *_: 50.0)) is None
     assert diagnosis.skip_norm(subject(skip_graph(False))) is None
     rows = (("float", (1, 8, 64)),)

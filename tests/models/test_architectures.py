@@ -49,6 +49,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compress_shapes": {"heads": [1, "x"]}}, "which are no lists of sizes"),
     ({"compress_shapes": {"heads": [0, 1]}}, "which are no lists of sizes"),
     ({"compress_shapes": {"heads": [1]}}, "compress_shapes.heads of 1 layers, where the model has 2"),
+    ({"compress_shapes": {"attention_norms": [True, True]}}, "attention_norms, which this family does not have"),
+    (
+        {"model_type": "modernbert", "compress_shapes": {"attention_norms": [1, True]}},
+        "attention_norms: [1, True], which is not true or false for each of 2 layers",
+    ),
     ({"transformers_weights": "../x.safetensors"}, "transformers_weights: '../x.safetensors', a file that is read"),
     ({"_attn_implementation": "evil/kernel"}, "_attn_implementation: 'evil/kernel', compiled code that would be"),
     ({"attn_implementation": {"": "evil/k@main:f"}}, "compiled code that would be fetched from the hub and run"),

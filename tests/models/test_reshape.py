@@ -17,10 +17,10 @@ from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, r
 from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters
-from compress.models.reshape import keep_layers, layers_of, model_shape
+from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
 
 TASK = "text-classification"
-FAMILIES = ["bert", "distilbert", "roberta", "electra"]
+FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
 IDS = torch.tensor([[2, 7, 9, 11, 6, 3], [2, 8, 10, 3, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 
@@ -29,6 +29,19 @@ def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
         result: torch.Tensor = model(input_ids=IDS, attention_mask=MASK).logits
     return result
+
+
+def fresh_logits(folder: Path) -> list[float]:
+    """What a model folder's outputs are in a process that has nothing else."""
+    program = (
+        "import sys, json, torch, compress\n"
+        "model = compress.load(sys.argv[1])\n"
+        f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
+        "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
+    found: list[float] = json.loads(done.stdout)
+    return found
 
 
 @pytest.fixture
@@ -93,17 +106,11 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     full = sum(parameter.numel() for parameter in model.parameters())
     cut(model, before, removed(before, replace(before, heads=(1, 3), neurons=(24, 40))))
     save_model(model, tmp_path)
-    expected = logits(model).flatten().tolist()
-    program = (
-        "import sys, json, torch, compress\n"
-        "model = compress.load(sys.argv[1])\n"
-        f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
-        "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == pytest.approx(expected, abs=1e-6)
+    assert fresh_logits(tmp_path) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
     # 3 + 1 of 8 heads (4 matrices of 8 x 32 with 3 biases) and 40 + 24 neurons (2 x 32 + 1 bias each) are gone
     gone = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
+    if family == "modernbert":  # no biases, and a gate for each neuron
+        gone = 4 * (4 * 8 * 32) + 64 * (3 * 32)
     assert count_parameters(tmp_path, "torch") == full - gone
 
 
@@ -148,6 +155,56 @@ def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
         only.get_submodule(architecture.up).weight,
     )
     assert torch.allclose(logits(reloaded), logits(teacher), atol=1e-6)
+
+
+def test_parts_of_a_shared_matrix_are_its_rows(classifier: Callable[[str], Any]) -> None:
+    architecture = ARCHITECTURES["modernbert"]
+    layer = layers_of(classifier("modernbert"), architecture)[0]
+    hidden = torch.randn(1, 5, 32)
+    query, key, value = layer.attn.Wqkv(hidden).view(1, 5, 3, 4, 8).unbind(2)  # as transformers does
+    for name, expected in (("query", query), ("key", key), ("value", value)):
+        found = hidden @ weight_of(layer, architecture, name).T
+        assert torch.allclose(found, expected.flatten(2), atol=1e-6), name
+    up, gate = layer.mlp.Wi(hidden).chunk(2, dim=-1)
+    assert torch.allclose(hidden @ weight_of(layer, architecture, "up").T, up, atol=1e-6)
+    assert torch.allclose(hidden @ weight_of(layer, architecture, "gate").T, gate, atol=1e-6)
+    assert torch.equal(weight_of(layer, architecture, "down"), layer.mlp.Wo.weight)
+
+
+@pytest.mark.parametrize("kept", [(0, 2), (1,), (3, 1), (2, 0)])
+def test_kept_layers_of_modernbert_keep_their_own_attention_and_norms(kept: tuple[int, ...], tmp_path: Path) -> None:
+    import transformers
+
+    torch.manual_seed(2)
+    config = transformers.ModernBertConfig(
+        vocab_size=40,
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        intermediate_size=64,
+        local_attention=2,  # each token sees its neighbours alone, in all layers but 0 and 3
+        initializer_range=0.3,
+        pad_token_id=0,
+    )
+    teacher = transformers.ModernBertForSequenceClassification(config).eval()
+    layers = layers_of(teacher, ARCHITECTURES["modernbert"])
+    expected = copy.deepcopy(teacher)
+    expected.model.layers = torch.nn.ModuleList(copy.deepcopy(layers[index]) for index in kept)
+    student = copy.deepcopy(teacher)
+    keep_layers(student, kept)
+    shape = model_shape(student)
+    assert shape is not None
+    assert shape.attention_norms == tuple(index > 0 for index in kept)
+    save_model(student, tmp_path)
+    saved = read_config(tmp_path)
+    kinds = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
+    assert saved["layer_types"] == [kinds[index] for index in kept]
+    assert ("compress_shapes" in saved) == (kept != (0, 2))
+    assert fresh_logits(tmp_path) == pytest.approx(logits(expected).flatten().tolist(), abs=1e-6)
+    expected.config.layer_types = kinds[1:2] * len(kept)
+    for layer in expected.model.layers:
+        layer.attention_type = "sliding_attention"
+    assert (fresh_logits(tmp_path) == pytest.approx(logits(expected).flatten().tolist(), abs=1e-3)) == (kept == (1,))
 
 
 def test_evenly_spaced_layers_hold_the_first_and_the_last() -> None:

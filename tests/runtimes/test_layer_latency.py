@@ -21,7 +21,6 @@ from compress.runtimes.layer_latency import (
     time_layers,
     write_table,
 )
-from compress.stages.export_onnx import write_graph
 
 TABLE = LayerLatency(
     before_ms=20.0,
@@ -110,13 +109,13 @@ def test_calls_are_timed_in_turns_and_slow_moments_do_not_count(monkeypatch: pyt
     assert told[-1] == ("timing layers of each size", 7, 7)
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra", "modernbert"])
 def test_encoders_of_each_size_are_timed(family: str, make_model: Callable[..., Path]) -> None:
     model = load_model(make_model(family), "text-classification", labels=("no", "yes"))
     before = model_shape(model)
     told: list[tuple[str, int, int]] = []
     target = Target(threads=1, sequence_length=16)
-    table = time_layers(model, 32, target, "text-classification", write_graph, lambda *progress: told.append(progress))
+    table = time_layers(model, 32, target, "text-classification", lambda *progress: told.append(progress))
     assert sorted(table.heads_ms) == [1, 2, 3, 4]
     assert sorted(table.neurons_ms) == [32, 64]
     assert table.heads_ms[1] == table.neurons_ms[32] == 0

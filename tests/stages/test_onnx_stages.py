@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import numpy_helper
 
 from compress.context import Rehearsal
@@ -36,7 +37,7 @@ def kinds(model: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in model.graph.node)
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra", "modernbert"])
 def test_attention_fuses_in_every_layer_of_unevenly_pruned_models(
     family: str, uneven: Callable[[str], Artifact], chain: Chain, tmp_path: Path
 ) -> None:
@@ -45,14 +46,16 @@ def test_attention_fuses_in_every_layer_of_unevenly_pruned_models(
     facts = export_onnx.run(
         model=uneven(family), config=export_onnx.Config(), context=context_of(chain, tmp_path), out=out
     )
-    assert facts["fused"]["Attention"] == 2
-    attentions = [node for node in graph_of(out).graph.node if node.op_type == "Attention"]
+    operator = "MultiHeadAttention" if family == "modernbert" else "Attention"
+    assert facts["fused"][operator] == 2
+    attentions = [node for node in graph_of(out).graph.node if node.op_type == operator]
     assert [{item.name: item.i for item in node.attribute}["num_heads"] for node in attentions] == [1, 3]
+    assert kinds(graph_of(out))["Softmax"] == 0
     assert facts["parity"]["max_abs_difference"] < 1e-5
     assert facts["parity"]["rows"] == 17
 
 
-@pytest.mark.parametrize("family", ["albert", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("family", ["albert", "deberta-v2"])
 def test_architectures_that_are_not_known_export_without_fusion_and_equal_torch(
     family: str, make_model: Callable[..., Path], chain: Chain, tmp_path: Path
 ) -> None:
@@ -68,6 +71,46 @@ def test_architectures_that_are_not_known_export_without_fusion_and_equal_torch(
     shape = read_shape(read_config(folder))
     with pytest.raises(InputError, match="no fusion is known for this model's architecture"):
         export_onnx.STAGE.shape(export_onnx.Config(fuse="always"), {"model": shape})
+
+
+def test_modernbert_sees_its_own_window_at_any_length_and_any_padding(
+    make_model: Callable[..., Path], chain: Chain, tmp_path: Path
+) -> None:
+    torch.manual_seed(4)
+    model = load_model(make_model("modernbert"), TASK, labels=("bad", "good"))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(5)  # so that attention has a visible effect on the logits
+    folders = {}
+    for window in (4, 8):
+        model.config.local_attention = window
+        source, out = tmp_path / f"torch-{window}", tmp_path / f"onnx-{window}"
+        save_model(model, source)
+        copy_tokenizer(make_model("modernbert"), source)
+        out.mkdir()
+        artifact = Artifact(source, "4" * 64, "torch")
+        facts = export_onnx.run(
+            model=artifact, config=export_onnx.Config(fuse="always"), context=context_of(chain, tmp_path), out=out
+        )
+        assert (facts["fused"]["MultiHeadAttention"], facts["fused"]["RotaryEmbedding"]) == (2, 4)
+        folders[window] = source, out
+    random = np.random.default_rng(0)
+    for rows, length in ((1, 1), (1, 5), (3, 17), (8, 64)):
+        ids = random.integers(5, 60, (rows, length))
+        mask = np.ones_like(ids)
+        mask[0, : length // 3] = 0  # padding on the left
+        mask[-1, 2 * length // 3 + 1 :] = 0  # and on the right
+        batch = {"input_ids": ids, "attention_mask": mask}
+        ours = {}
+        for window, (source, out) in folders.items():
+            # what sees nothing but padding in its window is anything's guess; eager attention's is the one exported
+            eager = load_model(source, TASK, attention="eager")
+            with torch.no_grad():
+                expected = eager(**{name: torch.from_numpy(array) for name, array in batch.items()}).logits.numpy()
+            ours[window] = load(out, Target(), TASK)(batch)
+            assert np.abs(ours[window] - expected).max() < 1e-4, (window, rows, length)
+    assert np.abs(ours[4] - ours[8]).max() > 1e-2, "the window matters"
 
 
 def test_any_batch_any_length_and_any_padding_equal_torch(chain: Chain) -> None:
@@ -133,6 +176,35 @@ def test_without_fusion_there_is_none(chain: Chain, tmp_path: Path) -> None:
     )
     assert facts["fused"] is None
     assert kinds(graph_of(tmp_path))["Attention"] == 0
+    assert facts["parity"]["max_abs_difference"] < 1e-5
+
+
+def loaded_kinds(folder: Path, scratch: Path) -> Counter[str]:
+    """Operators of a graph as onnxruntime's session has them after its own fusions."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(scratch / "loaded.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+    return kinds(onnx.load(options.optimized_model_filepath))
+
+
+@pytest.mark.parametrize("step", ["onnx", "int8"])
+def test_norms_stay_apart_from_additions_also_in_a_session(step: str, chain: Chain, tmp_path: Path) -> None:
+    assert kinds(graph_of(chain.artifacts[step].path))["Sum"] == 3  # of the embeddings, and two of the layer
+    found = loaded_kinds(chain.artifacts[step].path, tmp_path)
+    assert (found["Sum"], found["LayerNormalization"], found["SkipLayerNormalization"]) == (3, 3, 0)
+    assert found["EmbedLayerNormalization"] == 0
+
+
+def test_norms_fuse_with_additions_where_that_is_asked_for(chain: Chain, tmp_path: Path) -> None:
+    facts = export_onnx.run(
+        model=chain.artifacts["pruned"],
+        config=export_onnx.Config(skip_layer_norm=True),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    assert facts["fused"]["SkipLayerNormalization"] == 2
+    assert kinds(graph_of(tmp_path))["Sum"] == 0
     assert facts["parity"]["max_abs_difference"] < 1e-5
 
 
@@ -244,7 +316,7 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
     with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
         parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
-    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 1))
+    rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 0, 1))
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
 
 

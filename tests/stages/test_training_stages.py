@@ -77,7 +77,14 @@ def test_a_student_of_another_family_learns_from_the_teacher(
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, cached)
     config = distill.Config(epochs=12, learning_rate=5e-3, head_learning_rate=5e-3, batch_size=8)
     out = tmp_path / "out"
-    facts = distill.run(teacher=chain.artifacts["teacher"], student=student, config=config, context=context, out=out)
+    facts = distill.run(
+        teacher=(chain.artifacts["teacher"],),
+        student=student,
+        masked_model=None,
+        config=config,
+        context=context,
+        out=out,
+    )
     assert asked == [chain.artifacts["teacher"].key]
     assert facts["best_validation_score"] >= 0.8
     assert read_config(out)["model_type"] == "distilbert"
@@ -92,7 +99,7 @@ def test_magnitude_keeps_the_largest_parts_and_no_recovery_leaves_them_as_they_w
 
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, never)
     config = prune_structured.Config.model_validate(
-        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "mask_tuning": "never", "recover": {"epochs": 0}}
+        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "recover": {"epochs": 0}}
     )
     out = tmp_path / "out"
     facts = prune_structured.run(

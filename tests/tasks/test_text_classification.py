@@ -6,14 +6,14 @@ import pytest
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.recipe import TaskSpec
-from compress.tasks import load_task, names
+from compress.tasks import UNKNOWN, load_task, names
 from compress.tasks.text_classification import Row
 from compress.validation import Origin
 
 TRAIN = [(f"train {number}", "bad" if number % 2 else "good") for number in range(20)]
 TEST = [(f"test {number}", "bad" if number % 2 else "good") for number in range(6)]
 LINES = {("task", key): line for line, key in enumerate(("type", "train", "validation", "test", "columns"), 3)}
-ORIGIN = Origin("recipe.yaml", {**LINES, ("task", "columns", "label"): 8})
+ORIGIN = Origin("recipe.yaml", {**LINES, ("task", "columns", "label"): 8, ("task", "unlabelled"): 9})
 
 
 @pytest.fixture
@@ -25,8 +25,12 @@ def load(tmp_path):
             csv.writer(file).writerows([header, *rows])
         return f"{part}.csv"
 
-    def load_rows(train=TRAIN, test=TEST, validation=None, *, header=("text", "label"), seed=0, labels=None, **spec):
+    def load_rows(
+        train=TRAIN, test=TEST, validation=None, more=None, *, header=("text", "label"), seed=0, labels=None, **spec
+    ):
         parts = {"train": train, "test": test, "validation": validation}
+        if more is not None:
+            spec["unlabelled"] = write("unlabelled", more, spec.pop("more_header", ("text",)))
         sources = {part: write(part, rows, header) for part, rows in parts.items() if rows is not None}
         return load_task(TaskSpec(**sources, **spec), Sources(tmp_path).table, seed, ORIGIN, labels)
 
@@ -287,3 +291,63 @@ def test_test_rows_in_a_validation_file_count_as_leaked(load, refused):
     assert refused(TRAIN, TEST, validation).what.startswith("1 of 6 test rows also stand in train")
     task = load(TRAIN, TEST, validation, overlap="drop")
     assert (task.overlap, texts(task.validation), len(task.train)) == (1, ["of its own"], 20)
+
+
+MORE = [("more one",), ("more two",), ("more three",)]
+
+
+def test_unlabelled_rows_are_read_without_a_label(load):
+    task = load(more=MORE)
+    assert task.unlabelled == [Row(text, None, UNKNOWN) for (text,) in MORE]
+    assert task.unlabelled == task.without_answers([text for (text,) in MORE], None)
+    assert texts(task.train) == texts(load().train)
+    assert load().unlabelled == []
+
+
+def test_unlabelled_pairs_take_both_columns(load):
+    train = [(f"a {n}", f"b {n}", str(n % 2)) for n in range(10)]
+    more = {"more": [("c", "d")], "more_header": ("text", "other")}
+    task = load(train, None, header=("text", "other", "label"), columns={"text_pair": "other"}, **more)
+    assert task.unlabelled == [Row("c", "d", UNKNOWN)]
+
+
+def test_an_unlabelled_file_without_the_text_column_is_refused_with_its_columns(refused):
+    error = refused(
+        more=[("x", "y")], more_header=("body", "date"), header=("review", "label"), columns={"text": "review"}
+    )
+    assert error.what == "unlabelled.csv has no column 'review', where the texts of train stand"
+    assert (error.where, error.fix) == ("recipe.yaml:9", "rename one of its columns to 'review': body, date")
+
+
+def test_unlabelled_rows_change_the_transfer_key_alone(load):
+    without, one, other = load(), load(more=MORE), load(more=MORE[:2])
+    assert without.transfer_key == without.train_key
+    assert without.train_key == one.train_key == other.train_key
+    assert len({without.transfer_key, one.transfer_key, other.transfer_key}) == 3
+    assert without.test_key == one.test_key
+
+
+def test_test_rows_among_the_unlabelled_are_refused_dropped_or_allowed(load, refused):
+    leaked = [*MORE, (" test 1",), ("test 2",)]
+    error = refused(more=leaked)
+    assert error.what.startswith("2 of 6 test rows also stand in the unlabelled rows")
+    assert error.where == "recipe.yaml:6"
+    dropped, allowed = load(more=leaked, overlap="drop"), load(more=leaked, overlap="allow")
+    assert (dropped.overlap, texts(dropped.unlabelled)) == (2, [text for (text,) in MORE])
+    assert dropped.notes == ("2 of 6 test rows also stand in train or in the unlabelled rows (left out there)",)
+    assert (allowed.overlap, len(allowed.unlabelled)) == (2, 5)
+    assert load(test=LEAKED, more=[("train 3",), *MORE], overlap="drop").overlap == 3  # each test row counts once
+
+
+def test_unlabelled_rows_that_stand_elsewhere_are_left_out_and_reported(load):
+    task = load(more=[("train 7",), *MORE, ("more one ",)])
+    assert texts(task.unlabelled) == [text for (text,) in MORE]
+    assert task.notes == ("2 unlabelled rows that stand elsewhere already were left out",)
+    # the rows that train_rows leaves aside are new
+    assert len(load(more=[(text,) for text, _ in TRAIN], train_rows=8).unlabelled) == 12
+
+
+def test_unlabelled_rows_without_a_text_are_refused_or_dropped(load, refused):
+    assert refused(more=[*MORE, (" ",)]).what == "1 of 4 rows of unlabelled.csv lack a text"
+    assert len(load(more=[*MORE, (" ",)], incomplete="drop").unlabelled) == 3
+    assert refused(more=[(" ",)], incomplete="drop").what == "no row of unlabelled.csv has a text"

@@ -10,7 +10,7 @@ from compress.tasks.text_classification import Row, TextClassification
 
 
 def task_of(count=2, metric="accuracy"):
-    return TextClassification(TaskSpec(metric=metric), tuple(map(str, range(count))), [], [], [], 0, (), "", "")
+    return TextClassification(TaskSpec(metric=metric), tuple(map(str, range(count))), [], [], [], [], 0, (), "", "", "")
 
 
 def scored(metric, logits, labels, count):

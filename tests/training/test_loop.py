@@ -1,6 +1,6 @@
 """The training loop, against hand-made oracles on the tiny model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from compress.recipe import TaskSpec
 from compress.store import Artifact
 from compress.tasks import load_task
 from compress.training.config import TrainingConfig
-from compress.training.loop import _Collator, set_seed, train
+from compress.training.loop import Lesson, _Collator, set_seed, train
 from compress.validation import Origin
 
 TASK = "text-classification"
@@ -169,8 +169,8 @@ def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
         [[4.0, -4.0] if row.label == 1 else [-4.0, 4.0] for row in context.task.train], dtype=np.float32
     )
 
-    def follow(student: torch.Tensor, teacher: torch.Tensor, _: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.mse_loss(student, teacher)
+    def follow(student: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(student, batch["teacher_logits"][:, 0])
 
     alone = replace(context, task=replace(context.task, validation=[]))  # type: ignore[type-var]
     train(
@@ -179,8 +179,7 @@ def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
         TrainingConfig(epochs=12, **FAST),
         alone,
         what="x",
-        teacher_logits=opposite,
-        loss=follow,
+        lesson=Lesson(context.task.train, [[opposite[:20], opposite[20:]]], follow, len(opposite)),
     )
     rows = context.task.encode(context.task.validation, tokenizer)
     with torch.no_grad():

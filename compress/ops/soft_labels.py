@@ -1,4 +1,4 @@
-"""Losses that teach a student."""
+"""Learning what a teacher says of a row: all its classes, softened."""
 
 import torch
 from torch.nn import functional
@@ -31,26 +31,3 @@ def soft_label_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, 
     student = functional.log_softmax(student_logits.float() / temperature, dim=-1)  # (batch, classes)
     teacher = functional.log_softmax(teacher_logits.detach().float() / temperature, dim=-1)  # (batch, classes)
     return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
-
-
-def distillation_loss(
-    student_logits: torch.Tensor,
-    teacher_logits: torch.Tensor,
-    labels: torch.Tensor,
-    *,
-    temperature: float,
-    soft_weight: float,
-    hard_weight: float,
-) -> torch.Tensor:
-    """Weighted sum of the soft-label loss and the cross-entropy to the true labels, in nats.
-
-    Args:
-        student_logits: (batch, classes).
-        teacher_logits: (batch, classes).
-        labels: (batch,) class indices.
-        temperature: of the soft-label loss.
-        soft_weight, hard_weight: of the two parts.
-    """
-    soft = soft_label_loss(student_logits, teacher_logits, temperature)
-    hard = functional.cross_entropy(student_logits.float(), labels)
-    return soft_weight * soft + hard_weight * hard

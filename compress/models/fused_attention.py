@@ -1,0 +1,104 @@
+"""Attention that is exported as operators of onnxruntime, for a family in which its optimizer finds none."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.onnx.symbolic_helper import _optional_input_placeholder_tensor
+
+from compress.models.architectures import ARCHITECTURES
+from compress.models.reshape import layers_of
+
+
+class _RotaryAttention(torch.autograd.Function):
+    """Attention of all heads, whose queries and keys are turned by their place (Su et al. 2021, arXiv:2104.09864).
+
+    A traced graph gets com.microsoft.RotaryEmbedding and com.microsoft.MultiHeadAttention.
+    """
+
+    @staticmethod
+    def forward(
+        _: Any,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        cosines: torch.Tensor,
+        sines: torch.Tensor,
+        bias: torch.Tensor,
+        heads: int,
+        scale: float,
+    ) -> torch.Tensor:
+        """Attend.
+
+        Args:
+            query: (batch, tokens, channels), as are key and value; the heads' channels stand side by side.
+            cosines: (tokens, head size / 2), as are sines.
+            bias: (batch, 1, tokens, tokens), added to the scores.
+        """
+
+        def turned(part: torch.Tensor) -> torch.Tensor:
+            first, second = part.chunk(2, dim=-1)
+            return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
+
+        shape = (*query.shape[:2], heads, -1)
+        query, key, value = (part.reshape(shape).transpose(1, 2) for part in (query, key, value))
+        scores = turned(query) @ turned(key).transpose(2, 3) * scale  # (batch, heads, tokens, tokens)
+        return (torch.softmax(scores + bias, dim=-1) @ value).transpose(1, 2).flatten(2)
+
+    @staticmethod
+    def symbolic(
+        graph: Any, query: Any, key: Any, value: Any, cosines: Any, sines: Any, bias: Any, heads: int, scale: float
+    ) -> Any:
+        """The same as nodes."""
+        start = graph.op("Constant", value_t=torch.zeros(1, dtype=torch.int64))  # the first token's place
+
+        def turned(part: Any) -> Any:
+            node = graph.op("com.microsoft::RotaryEmbedding", part, start, cosines, sines, num_heads_i=heads)
+            return node.setType(part.type())
+
+        absent = _optional_input_placeholder_tensor(graph)  # type: ignore[no-untyped-call]  # a bias of the projections, a mask of keys
+        inputs = (turned(query), turned(key), value, absent, absent, bias)
+        node = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads, scale_f=scale)
+        return node.setType(query.type())
+
+
+class _ModernBertAttention(torch.nn.Module):
+    """Stands for transformers' class of that name while a model is traced; without dropout."""
+
+    def __init__(self, attention: Any) -> None:
+        super().__init__()
+        self.Wqkv, self.Wo, self.head_dim = attention.Wqkv, attention.Wo, attention.head_dim
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        attention_mask: torch.Tensor,
+        **_: Any,
+    ) -> tuple[torch.Tensor, None]:
+        """Attend; the arguments are those of transformers' class: cosines and sines are (1, tokens, head size)."""
+        query, key, value = self.Wqkv(hidden_states).split(self.Wo.in_features, dim=-1)
+        cosines, sines = (part[0, :, : self.head_dim // 2] for part in position_embeddings)
+        heads = self.Wo.in_features // self.head_dim
+        scale = self.head_dim**-0.5
+        parts = (query, key, value, cosines, sines, attention_mask)
+        attended = _RotaryAttention.apply(*parts, heads, scale)  # type: ignore[no-untyped-call]
+        return self.Wo(attended), None
+
+
+REPLACED: Mapping[str, type[torch.nn.Module]] = {"modernbert": _ModernBertAttention}
+"""By the family: what stands for its attention while a model is traced."""
+
+
+def fuse_attention(model: Any) -> None:
+    """Make a model that is to be traced with fused attention, in place; one that onnxruntime fuses stays as it is.
+
+    Args:
+        model: of a family in `ARCHITECTURES`, with eager attention, in evaluation.
+    """
+    replaced = REPLACED.get(model.config.model_type)
+    if replaced is None:
+        return
+    architecture = ARCHITECTURES[model.config.model_type]
+    for layer in layers_of(model, architecture):
+        layer.set_submodule(architecture.attention, replaced(layer.get_submodule(architecture.attention)))

@@ -1,0 +1,130 @@
+"""What a student can learn from its teacher: which layers and heads; what does not fit is refused before any work."""
+
+import math
+
+from compress.errors import InputError
+from compress.models.architectures import ARCHITECTURES, Shape, read_config
+from compress.models.tokenizer import Tokenizer
+from compress.store import Artifact
+from compress.training.config import Augmentation, DistillationConfig
+
+
+def check_states(config: DistillationConfig, student: Shape | None, teacher: Shape | None) -> None:
+    """Refuse settings for hidden states and relations that these shapes forbid.
+
+    Raises:
+        InputError: a family is not known, there is no such layer, or the numbers of layers or heads do not fit.
+    """
+    if not config.reads_states:
+        return
+    for who, shape in (("student", student), ("teacher", teacher)):
+        if shape is None:
+            raise InputError(
+                f"hidden_weight and relation_weight need to see inside the {who}, whose architecture is not known",
+                fix=f"set both to 0, or take one of these families: {', '.join(sorted(ARCHITECTURES))}",
+            )
+    assert student is not None
+    assert teacher is not None
+    if config.hidden_weight > 0:
+        hidden_layers(config, student.layers, teacher.layers)
+    if config.relation_weight > 0:
+        layer = relation_layer(config, teacher.layers)
+        heads = config.relation_heads
+        widths = (student.head_size * student.heads[-1], teacher.head_size * teacher.heads[layer])
+        if heads is not None and any(width % heads for width in widths):
+            raise InputError(
+                f"{heads} relation_heads do not divide the attention's widths, {widths[0]} and {widths[1]}",
+                fix=f"take a divisor of {math.gcd(*widths)}, or leave relation_heads out",
+            )
+
+
+def hidden_layers(config: DistillationConfig, student: int, teacher: int) -> tuple[int, ...]:
+    """The teacher's layers whose hidden states are learned, counted from 0.
+
+    Left out: one for each of the student's, evenly spaced, the last for the last: section 3.2 of TinyBERT
+    (arXiv:1909.10351).
+
+    Args:
+        student, teacher: how many layers each has.
+
+    Raises:
+        InputError: the teacher has no such layers, or not as many as the student has where each must have its own.
+    """
+    if config.hidden_layers is not None:
+        if wrong := [layer for layer in config.hidden_layers if not 0 <= layer < teacher]:
+            raise InputError(
+                f"hidden_layers names {wrong[0]}, where the teacher has {teacher} layers",
+                fix=f"from 0 to {teacher - 1}",
+            )
+        if config.hidden_matching == "fixed" and len(config.hidden_layers) != student:
+            raise InputError(
+                f"hidden_layers names {len(config.hidden_layers)} layers for a student of {student}",
+                fix="name one for each, or set hidden_matching: learned",
+            )
+        return config.hidden_layers
+    if config.hidden_matching == "fixed" and student > teacher:
+        raise InputError(
+            f"a student of {student} layers cannot learn one each of a teacher of {teacher}",
+            fix="set hidden_matching: learned",
+        )
+    count = min(student, teacher)
+    return tuple(math.ceil((place + 1) * teacher / count) - 1 for place in range(count))
+
+
+def relation_layer(config: DistillationConfig, teacher: int) -> int:
+    """The teacher's layer whose relations are learned, counted from 0; left out: the last.
+
+    Raises:
+        InputError: the teacher, of so many layers, has no such one.
+    """
+    layer = teacher - 1 if config.relation_layer is None else config.relation_layer
+    if layer >= teacher:
+        raise InputError(
+            f"relation_layer is {layer}, where the teacher has {teacher} layers", fix=f"from 0 to {teacher - 1}"
+        )
+    return layer
+
+
+def check_same_ids(student: Tokenizer, teacher: Tokenizer) -> None:
+    """Refuse to compare the inside of models that read different token ids.
+
+    Raises:
+        InputError: their tokenizers differ.
+    """
+    if not student.gives_ids_of(teacher):
+        raise InputError(
+            "hidden_weight and relation_weight need a student that reads the same token ids as its teacher",
+            fix="set both to 0, or let the student keep its teacher's tokenizer",
+        )
+
+
+def check_masked_model(config: Augmentation, model: str | Artifact | None) -> None:
+    """Refuse variants by a masked language model without one, and one that is not used.
+
+    Args:
+        model: from outside, or the name of a step; None where none is named.
+
+    Raises:
+        InputError: with what is missing.
+    """
+    if not config.copies or not config.masked:
+        if model is not None:
+            raise InputError(
+                "masked_model is named, and not used", fix="set augment: {copies: 1, masked: 1}, or leave it out"
+            )
+        return
+    if model is None:
+        raise InputError(
+            "augment.masked needs a masked language model",
+            fix="add masked_model: hf://org/name@revision to a distill step, or leave augment.masked out",
+        )
+    if not isinstance(model, Artifact):
+        raise InputError(
+            f"the step '{model}' gives no masked language model", fix="name a pretrained model from outside"
+        )
+    classes = read_config(model.path).get("architectures") or []
+    if not any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in classes):
+        raise InputError(
+            f"'{model.path.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
+            fix="name a model that was saved with it, such as a BertForMaskedLM",
+        )

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from compress.data.augmentation import MASKED, vary, words_of
+
+WORDS = [f"w{number}" for number in range(40)]
+NEAR = {word: [f"{word}a", f"{word}b"] for word in WORDS}
+ALL = {"swap": 1.0, "delete": 1.0, "neighbours": 1.0}
+
+
+def random(seed=0):
+    return np.random.default_rng(seed)
+
+
+def test_words_and_signs_are_told_apart():
+    assert words_of("Rates rose 3.5%,  don't  sell\n") == [
+        "Rates",
+        "rose",
+        "3",
+        ".",
+        "5",
+        "%",
+        ",",
+        "don",
+        "'",
+        "t",
+        "sell",
+    ]
+    assert words_of("  ") == []
+
+
+def test_the_same_seed_gives_the_same_variant_and_another_another():
+    made = [vary(WORDS, 0.3, ALL, NEAR, random(seed)) for seed in (1, 1, 2)]
+    assert made[0] == made[1] != made[2]
+
+
+@pytest.mark.parametrize("share", [0.05, 0.25, 1.0])
+def test_near_words_replace_just_the_share(share):
+    made = vary(WORDS, share, {"neighbours": 1.0}, NEAR, random())
+    changed = [(old, new) for old, new in zip(WORDS, made, strict=True) if old != new]
+    assert len(changed) == round(share * 40)
+    assert all(new in NEAR[old] for old, new in changed)
+
+
+def test_deletion_takes_out_just_the_share_and_keeps_the_order():
+    made = vary(WORDS, 0.25, {"delete": 1.0}, {}, random())
+    assert len(made) == 30
+    assert made == [word for word in WORDS if word in made]
+
+
+def test_a_swap_changes_two_words_that_stand_side_by_side():
+    made = vary(WORDS, 0.2, {"swap": 1.0}, {}, random())
+    moved = [place for place in range(40) if made[place] != WORDS[place]]
+    assert len(moved) == 8
+    assert sorted(made) == sorted(WORDS)
+    assert all((made[a], made[a + 1]) == (WORDS[a + 1], WORDS[a]) for a in moved[::2])
+
+
+def test_the_ways_are_drawn_by_their_weights():
+    lost = 0
+    for seed in range(200):
+        lost += 40 - len(vary(WORDS, 0.25, {"delete": 1.0, "neighbours": 3.0}, NEAR, random(seed)))
+    assert lost / 200 == pytest.approx(10 * 0.25, abs=0.3)
+
+
+def test_a_way_that_fits_no_word_gives_way_to_the_others():
+    made = vary(WORDS, 0.25, {"neighbours": 1.0, "delete": 1.0}, {"w3": ["near"]}, random())
+    assert len(made) in {30, 31}
+    assert vary(["same", "same"], 0.5, {"swap": 1.0}, {}, random()) == ["same", "same"]
+
+
+@pytest.mark.parametrize("words", [[], ["alone"]])
+def test_a_text_never_loses_its_last_word(words):
+    assert vary(words, 1.0, {"delete": 1.0, "swap": 1.0}, {}, random()) == words
+    assert len(vary(WORDS, 1.0, {"delete": 1.0}, {}, random())) == 1
+
+
+def test_words_to_be_masked_are_marked_and_signs_are_not():
+    words = ["Rates", "rose", "3", "%", "a", MASKED, "today"]
+    made = vary(words, 1.0, {"masked": 1.0}, {}, random())
+    assert made == [MASKED + "Rates", MASKED + "rose", "3", "%", "a", MASKED, MASKED + "today"]

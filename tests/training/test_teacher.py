@@ -1,0 +1,217 @@
+"""What is learned from a teacher, and of which rows, on the tiny model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from pydantic import ValidationError
+
+from compress.context import Context
+from compress.models.load import load_model, save_model
+from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+from compress.store import Artifact, Identity
+from compress.tasks import UNKNOWN
+from compress.training import asking
+from compress.training.config import DistillationConfig
+from compress.training.loop import Lesson, set_seed
+from compress.training.objective import Objective
+from compress.training.rows import EncodedRows
+from compress.training.teacher import _lesson, train_under_teacher
+
+from .test_loop import TASK, context, weights  # noqa: F401  fixtures
+
+MORE = ["the film was lovely", "a dull story about the town", "some people said it was great music"]
+
+
+@pytest.fixture
+def teacher(make_model: Callable[..., Path], tmp_path: Path) -> Artifact:
+    set_seed(1)
+    model = load_model(make_model(), TASK, labels=("bad", "good"))
+    with torch.no_grad():
+        model.classifier.weight.mul_(50)  # so that it says something of each row
+    save_model(model, tmp_path / "teacher")
+    copy_tokenizer(make_model(), tmp_path / "teacher")
+    return Artifact(tmp_path / "teacher", "7" * 64, "torch")
+
+
+class Kept:
+    """Keeps by-products by what they depend on, as the store does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[str] = []
+
+    def __call__(
+        self, name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Callable[[Path], Any]
+    ) -> Artifact:
+        key = Identity(name, 1, config, inputs, "", 0).key
+        out = self.folder / key
+        if not out.exists():
+            out.mkdir(parents=True)
+            make(out)
+            self.made.append(name)
+        return Artifact(out, key, "arrays")
+
+
+@pytest.fixture
+def with_more(context: Context, tmp_path: Path) -> Context:  # noqa: F811
+    task = replace(context.task, unlabelled=context.task.without_answers(MORE, None))  # type: ignore[type-var]
+    return replace(context, task=task, cached=Kept(tmp_path / "kept"))
+
+
+def lesson_of(teacher: Artifact, config: DistillationConfig, context: Context) -> Lesson:  # noqa: F811
+    return _lesson([teacher], None, Objective(config), config, context)
+
+
+def says(teacher: Artifact, texts: list[str]) -> np.ndarray[Any, Any]:
+    """The teacher's logits, one text at a time."""
+    tokenizer = load_tokenizer(teacher.path)
+    model = load_model(teacher.path, TASK)
+    rows = [tokenizer.pad(tokenizer.encode([text], None, 16)) for text in texts]
+    with torch.no_grad():
+        found = [model(**{name: torch.from_numpy(array) for name, array in row.items()}).logits for row in rows]
+    return torch.cat(found).numpy()
+
+
+def test_the_teacher_is_asked_about_all_rows_and_its_answers_stay_in_a_file(
+    with_more: Context, teacher: Artifact
+) -> None:
+    lesson = lesson_of(teacher, DistillationConfig(), with_more)
+    ((logits,),) = lesson.logits
+    assert isinstance(logits, np.memmap)
+    assert (logits.shape, logits.dtype) == ((48 + 3, 2), np.float32)
+    assert [row.text for row in lesson.rows[48:]] == MORE
+    assert lesson.whole == 51
+    expected = says(teacher, [row.text for row in lesson.rows])
+    assert np.abs(expected).max() > 0.1
+    assert np.abs(logits - expected).max() < 1e-5
+
+
+def test_each_encoded_row_comes_with_what_the_teacher_said_of_it(with_more: Context, teacher: Artifact) -> None:
+    config = DistillationConfig.model_validate({"augment": {"copies": 2}})
+    lesson = lesson_of(teacher, config, with_more)
+    tokenizer = load_tokenizer(teacher.path)
+    rows = EncodedRows(lesson.rows, with_more.task, tokenizer, 16, lesson.logits)
+    assert len(rows) == lesson.whole == 51 * 3
+    plain = with_more.task.encode(lesson.rows, tokenizer, 16)
+    said = says(teacher, [row.text for row in lesson.rows])
+    for index, expected in enumerate(plain):
+        row = rows[index]
+        assert row["input_ids"].tolist() == expected["input_ids"]
+        assert row["token_type_ids"].tolist() == expected["token_type_ids"]
+        assert row["labels"] == expected["labels"] == (lesson.rows[index].label if index < 48 else UNKNOWN)
+        assert np.abs(row["teacher_logits"] - said[index]).max() < 1e-5
+    assert rows.lengths == [len(row["input_ids"]) for row in plain]
+
+
+def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, teacher: Artifact) -> None:
+    config = DistillationConfig.model_validate({"augment": {"copies": 2, "share": 0.2}})
+    told: list[tuple[str, int, int]] = []
+    listening = replace(with_more, progress=lambda *said: told.append(said))
+    lesson = lesson_of(teacher, config, listening)
+    rows, first, second = lesson.rows[:51], lesson.rows[51:102], lesson.rows[102:]
+    assert all(one.text != row.text for row, one in zip(rows, first, strict=True))
+    assert sum(one.text != other.text for one, other in zip(first, second, strict=True)) > 25
+    kept = with_more.cached
+    assert isinstance(kept, Kept)
+    assert kept.made == ["teacher_logits", "variants", "teacher_logits"]
+    assert [what for what, done, whole in told if done == whole] == [
+        "asking the teacher",
+        "making variants",
+        "asking the teacher about variants",
+    ]
+    assert lesson_of(teacher, config, listening).rows == lesson.rows
+    assert kept.made == ["teacher_logits", "variants", "teacher_logits"]
+    other = lesson_of(teacher, config, replace(listening, seed=5))
+    assert other.rows[51:] != lesson.rows[51:]
+    assert kept.made[3:] == ["variants", "teacher_logits"], "the rows of the task are not asked about again"
+
+
+def test_without_a_weight_for_it_the_teacher_is_not_asked(with_more: Context, teacher: Artifact) -> None:
+    lesson = lesson_of(teacher, DistillationConfig(soft_weight=0, hard_weight=1), with_more)
+    assert (len(lesson.rows), lesson.whole, lesson.logits) == (48, 48, ())
+    assert isinstance(with_more.cached, Kept)
+    assert with_more.cached.made == []
+
+
+def test_a_row_without_a_label_is_moved_by_the_teacher_alone() -> None:
+    logits, labels = torch.randn(4, 3, requires_grad=True), torch.tensor([1, UNKNOWN, UNKNOWN, 0])
+    said = torch.randn(4, 1, 3)
+    gradients = []
+    for hard in (0.0, 0.7):
+        logits.grad = None
+        config = DistillationConfig(hard_weight=hard, temperature=3.0)
+        Objective(config)(logits, {"labels": labels, "teacher_logits": said}).backward()
+        assert logits.grad is not None
+        gradients.append(logits.grad.clone())
+    assert torch.equal(gradients[0][1:3], gradients[1][1:3])
+    expected = (logits.detach()[[0, 3]].softmax(-1) - torch.eye(3)[[1, 0]]) * 0.7 / 4
+    assert torch.allclose(gradients[1][[0, 3]] - gradients[0][[0, 3]], expected, atol=1e-6)
+
+
+def test_unlabelled_rows_change_what_is_learned_and_the_steps(with_more: Context, teacher: Artifact) -> None:
+    found, steps = [], []
+    config = DistillationConfig(epochs=1, batch_size=8, learning_rate=1e-3)
+    for count in (0, 3):
+        task = replace(with_more.task, unlabelled=with_more.task.unlabelled[:count])  # type: ignore[type-var]
+        work = with_more.work / str(count)
+        where = replace(with_more, task=task, cached=Kept(work / "kept"), work=work)
+        set_seed(0)
+        student, tokenizer = load_model(teacher.path, TASK), load_tokenizer(teacher.path)
+        steps.append(train_under_teacher(student, tokenizer, teacher, config, where, what="x")["steps"])
+        found.append(weights(student))
+    assert steps == [6, 7]
+    assert not torch.equal(found[0], found[1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"soft_weight": 0, "hard_weight": 0}, "all weights of the loss are 0"),
+        ({"soft_weight": 0, "augment": {"copies": 1}}, "augment.copies has no labels, so it needs a teacher"),
+        ({"augment": {"share": 0}}, "greater than 0"),
+        ({"augment": {"share": 1.5}}, "less than or equal to 1"),
+        ({"augment": {"swap": 0, "delete": 0, "neighbours": 0}}, "have the weight 0: give one of them more"),
+    ],
+)
+def test_settings_that_teach_nothing_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DistillationConfig.model_validate(settings)
+
+
+def test_many_rows_are_asked_about_in_onnxruntime_which_says_the_same(
+    with_more: Context, teacher: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = {}
+    rows = [*with_more.task.train, *with_more.task.unlabelled]
+    for least in (52, 51):
+        monkeypatch.setattr(asking, "EXPORT_FROM", least)
+        path = tmp_path / f"{least}.npy"
+        facts = asking.ask(teacher, rows, 16, with_more, path, what="asking", whole=51)
+        found[facts["runtime"]] = np.load(path)
+    assert set(found) == {"torch", "onnxruntime"}
+    assert np.abs(found["torch"] - found["onnxruntime"]).max() < 1e-5
+    assert np.abs(found["torch"] - says(teacher, [row.text for row in rows])).max() < 1e-5
+    assert list(with_more.work.glob("tmp*")) == []
+
+
+def test_an_export_that_says_something_else_is_not_used(
+    with_more: Context, teacher: Artifact, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def zeroed(path: Path, *_: Any) -> None:
+        model = onnx.load(str(path))
+        for tensor in model.graph.initializer:
+            if tensor.name.endswith("classifier.weight"):
+                tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
+        onnx.save(model, str(path))
+
+    monkeypatch.setattr(asking, "fuse", zeroed)
+    monkeypatch.setattr(asking, "EXPORT_FROM", 1)
+    facts = asking.ask(teacher, with_more.task.train, 16, with_more, tmp_path / "l.npy", what="asking", whole=48)
+    assert facts == {"rows": 48, "runtime": "torch"}
