@@ -66,8 +66,8 @@ class Config(StageConfig):
     """Where `min_speedup` is to be reached: each size of a layer is timed there, once a machine."""
     importance: Literal["taylor", "fisher", "activation", "magnitude"] = "taylor"
     """Scores from gradients (taylor, fisher) or activations on training rows, or from the weights alone."""
-    mask_tuning: Literal["auto", "always", "never"] = "auto"
-    """Rescale what is left of each layer to give what the whole one gave. auto: where nothing is trained after."""
+    mask_tuning: bool = False
+    """Rescale what is left of each layer to give what the whole one gave, by least squares; compare before you ship."""
     score_rows: int = Field(256, ge=1)
     """Training rows that scores and mask tuning are taken from."""
     multiple_of: int = Field(8, ge=1)
@@ -124,9 +124,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     for number, share in enumerate(cubic_shares(config.cuts), 1):
         last = number == config.cuts
         training = config.recover if last else config.recover.model_copy(update={"epochs": config.cut_epochs})
-        tune = config.mask_tuning == "always" or (config.mask_tuning == "auto" and training.epochs == 0)
         network.to(context.device)
-        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "", tune=tune)
+        facts = pruning.cut(share, f" {number} of {config.cuts}" if config.cuts > 1 else "")
         if training.epochs > 0:
             what = "recovering" if last else f"recovering from cut {number} of {config.cuts}"
             facts |= train_under_teacher(network, tokenizer, teacher or model, training, context, what=what)
@@ -153,12 +152,11 @@ class _Pruning:
     latency: "LayerLatency | None"
     kept: list[int]
 
-    def cut(self, share: float, name: str, *, tune: bool) -> dict[str, Any]:
+    def cut(self, share: float, name: str) -> dict[str, Any]:
         """Cut until `share` of what is to go has gone, and return facts.
 
         Args:
             name: of the cut, for the progress bar.
-            tune: whether to rescale what is left.
         """
         import copy
 
@@ -178,7 +176,7 @@ class _Pruning:
             (layer.heads.removed(kept_heads), layer.neurons.removed(kept_neurons))
             for layer, kept_heads, kept_neurons in zip(scores, heads, neurons, strict=True)
         ]
-        device, whole = self.network.device, copy.deepcopy(self.network) if tune else None
+        device, whole = self.network.device, copy.deepcopy(self.network) if self.config.mask_tuning else None
         cut(self.network.cpu(), shape, removed)
         if whole is not None:
             facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")

@@ -54,7 +54,7 @@ def narrow_to_channels(
 def _norm_states(
     model: Any, rows: Callable[[], Iterator[Mapping[str, torch.Tensor]]]
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-    """What goes into and comes out of each LayerNorm of the encoder, (tokens, width), padding left out."""
+    """What goes into and comes out of each LayerNorm, (tokens, width), padding left out; of a head's, (rows, width)."""
     width = getattr(model.config, ARCHITECTURES[model.config.model_type].hidden_field)
     kept: dict[str, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
     mask = torch.ones(0)
@@ -62,9 +62,9 @@ def _norm_states(
     def keep(name: str) -> Callable[..., None]:
         def hook(_: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
             before, after = kept.setdefault(name, ([], []))
-            if inputs[0].dim() == 3:  # (batch, tokens, width)
-                before.append(inputs[0][mask].float())
-                after.append(output[mask].float())
+            real = mask if inputs[0].dim() == 3 else slice(None)  # (batch, tokens, width), or a head's (batch, width)
+            before.append(inputs[0][real].float())
+            after.append(output[real].float())
 
         return hook
 

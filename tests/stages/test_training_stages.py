@@ -99,7 +99,7 @@ def test_magnitude_keeps_the_largest_parts_and_no_recovery_leaves_them_as_they_w
 
     context = Context(chain.plan.task, 0, "cpu", False, tmp_path, lambda *_: None, never)
     config = prune_structured.Config.model_validate(
-        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "mask_tuning": "never", "recover": {"epochs": 0}}
+        {"heads": 0.25, "ffn": 0.5, "importance": "magnitude", "recover": {"epochs": 0}}
     )
     out = tmp_path / "out"
     facts = prune_structured.run(
