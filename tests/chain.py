@@ -1,7 +1,7 @@
 """One chain through every stage on the tiny model, run once and shared by the tests of the stages."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +110,10 @@ def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], A
 
     import torch
 
+    from compress.models.cutting import cut
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
-    from compress.stages.prune_structured import cut
 
     def make(family: str) -> Artifact:
         torch.manual_seed(3)
@@ -124,8 +124,7 @@ def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], A
                     parameter.mul_(5)  # so that every part has a visible effect on the logits
         shape = model_shape(model)
         assert shape is not None
-        scores = [(torch.rand(4), torch.rand(64)) for _ in range(2)]
-        cut(model, replace(shape, heads=(1, 3), neurons=(24, 40)), scores)
+        cut(model, shape, [([0, 2, 3], list(range(40))), ([1], list(range(9, 33)))])
         folder = tmp_path / family
         save_model(model, folder)
         copy_tokenizer(make_model(family), folder)
