@@ -275,10 +275,9 @@ def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None
             return f"{SHAPES_KEY}: {shapes!r:.60}, which are no lists of sizes"
         if name in shapes and len(sizes) != layers:
             return f"{SHAPES_KEY}.{name} of {len(sizes)} layers, where the model has {layers}"
-    most = config.get(architecture.hidden_field) if architecture else None
     for name in ("embedding_rank", "ffn_rank"):
-        if shapes.get(name) is not None and not _is_size(shapes[name], most or MAX_SIZE):
-            return f"{SHAPES_KEY}.{name}: {shapes[name]!r:.60}, which is no whole number from 1 to {most or MAX_SIZE:,}"
+        if shapes.get(name) is not None and not _is_size(shapes[name], MAX_SIZE):
+            return f"{SHAPES_KEY}.{name}: {shapes[name]!r:.60}, which is no whole number from 1 to {MAX_SIZE:,}"
     return _norms_problem(shapes, layers, architecture)
 
 

@@ -43,6 +43,19 @@ def narrower(hidden: int, ratio: float, *, head_size: int, multiple: int) -> int
     return min(hidden, max(math.ceil(round(hidden * (1 - ratio) / unit, 6)), 1) * unit)
 
 
+def check_whole(shape: Shape) -> None:
+    """Refuse a model from whose layers no heads, neurons or channels can be removed.
+
+    Raises:
+        InputError: its feed-forward matrices are factors.
+    """
+    if shape.ffn_rank is not None:
+        raise InputError(
+            "this model's layers cannot be cut: its feed-forward matrices are factorized",
+            fix="put this step before factorize_low_rank",
+        )
+
+
 def _kept(count: int, ratio: float, multiple: int, kind: str) -> int:
     exact = count * (1 - ratio)
     number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)

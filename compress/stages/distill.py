@@ -29,6 +29,7 @@ from pydantic import Field
 from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import Shape, evenly_spaced
+from compress.models.sizes import check_whole
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
@@ -134,6 +135,8 @@ def student_shape(config: Config, start: Shape) -> Shape:
         InputError: it has no such parts.
     """
     left = start.with_layers(layers_of(config, start.layers))
+    if config.heads or config.ffn or config.hidden:
+        check_whole(start)
     for kind, wanted, there in (
         ("heads", config.heads, min(left.heads)),
         ("neurons", config.ffn, min(left.neurons)),

@@ -28,7 +28,7 @@ from pydantic import Field, model_validator
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.models.architectures import ARCHITECTURES, Shape
-from compress.models.sizes import layers_left, narrower, shrink
+from compress.models.sizes import check_whole, layers_left, narrower, shrink
 from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
@@ -261,12 +261,14 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
             "this model cannot be pruned: the parts of its architecture are not known",
             fix=f"known: {', '.join(sorted(ARCHITECTURES))}",
         )
+    check_whole(shape)
     count = layers_left(shape.layers, config.layers)
     equal = config.min_speedup is None and _uniform(shape, config)
     after = replace(equal if equal and config.budget == "uniform" else shape, hidden=_width(shape, config))
     if count < shape.layers:  # which layers go is not known yet
         heads, neurons = (max(after.heads),) * count, (max(after.neurons),) * count
-        return replace(after, layers=count, heads=heads, neurons=neurons)
+        norms = after.attention_norms[:count]
+        return replace(after, layers=count, heads=heads, neurons=neurons, attention_norms=norms)
     return after
 
 

@@ -49,8 +49,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"compress_shapes": {"heads": [1, "x"]}}, "which are no lists of sizes"),
     ({"compress_shapes": {"heads": [0, 1]}}, "which are no lists of sizes"),
     ({"compress_shapes": {"heads": [1]}}, "compress_shapes.heads of 1 layers, where the model has 2"),
-    ({"compress_shapes": {"embedding_rank": 0}}, "embedding_rank: 0, which is no whole number from 1 to 32"),
-    ({"compress_shapes": {"ffn_rank": 33}}, "ffn_rank: 33, which is no whole number from 1 to 32"),
+    ({"compress_shapes": {"embedding_rank": 0}}, "embedding_rank: 0, which is no whole number from 1 to 100,000,000"),
+    ({"compress_shapes": {"ffn_rank": "8"}}, "ffn_rank: '8', which is no whole number from 1 to 100,000,000"),
     ({"compress_shapes": {"attention_norms": [True, True]}}, "attention_norms, which this family does not have"),
     (
         {"model_type": "modernbert", "compress_shapes": {"attention_norms": [1, True]}},

@@ -17,11 +17,12 @@ from onnx import numpy_helper
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
+from compress.models.cutting import cut
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters
 from compress.models.reshape import feed_forward, keep_layers, model_shape
 from compress.models.tokenizer import copy_tokenizer
-from compress.stages import export_onnx, prune_structured, quantize_onnx_dynamic
+from compress.stages import distill, export_onnx, prune_structured, quantize_onnx_dynamic
 from compress.stages.factorize_low_rank import STAGE, Config, factorize_embeddings, factorize_feed_forward
 from compress.stages.trim_vocabulary import keep_tokens
 from compress.store import Artifact
@@ -167,13 +168,11 @@ def test_heads_and_neurons_can_be_taken_out_below_a_factorized_table(
     whole = classifier(family)
     shape = model_shape(whole)
     assert shape is not None
-    torch.manual_seed(7)
-    after = replace(shape, heads=(1, 3), neurons=(24, 40))
-    scores = [(torch.rand(4), torch.rand(64)) for _ in range(2)]
+    removed = [([0, 2, 3], list(range(40))), ([1], list(range(9, 33)))]
     one, other = copy.deepcopy(whole), copy.deepcopy(whole)
     factorize_embeddings(one, 4, COUNTS)
-    prune_structured.cut(one, after, scores)
-    prune_structured.cut(other, after, scores)
+    cut(one, shape, removed)
+    cut(other, shape, removed)
     factorize_embeddings(other, 4, COUNTS)
     assert torch.allclose(logits(one), logits(other), atol=1e-6)
     save_model(one, tmp_path)
@@ -207,9 +206,13 @@ def test_what_cannot_be_factorized_is_refused() -> None:
     assert "factorized already, with ffn_rank: 8" in refused({"ffn_rank": 4}, replace(BERT, ffn_rank=8))
     with pytest.raises(ValueError, match="nothing is to be factorized"):
         Config()
+    factors = replace(BERT, ffn_rank=8)
     with pytest.raises(InputError, match="feed-forward matrices are factorized") as caught:
-        prune_structured.STAGE.shape(prune_structured.Config(), {"model": replace(BERT, ffn_rank=8)})
-    assert caught.value.fix == "prune before factorize_low_rank"
+        prune_structured.STAGE.shape(prune_structured.Config(), {"model": factors})
+    assert caught.value.fix == "put this step before factorize_low_rank"
+    with pytest.raises(InputError, match="feed-forward matrices are factorized"):
+        distill.STAGE.shape(distill.Config(layers=1, ffn=8), {"teacher": factors})
+    assert distill.STAGE.shape(distill.Config(layers=1), {"teacher": factors}) == factors.with_layers((0,))
 
 
 def test_the_facts_say_what_was_won_and_kept(chain: Chain) -> None:
