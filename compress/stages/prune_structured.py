@@ -277,6 +277,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=4,
+    version=5,
     shape=_shape,
 )
