@@ -108,10 +108,28 @@ def refused(plan: Callable[..., Plan], tmp_path: Path) -> Callable[..., InputErr
             "add layers: 2, or student: another model",
         ),
         (
-            (TEACHER, "{name: student, stage: distill, layers: 1, student: teacher}"),
-            "step 'student': both 'student' and 'layers' are given",
+            (TEACHER, STUDENT, "{name: wide, stage: distill, teacher: teacher, student: student, ffn: 65}"),
+            "step 'wide': a student of 65 neurons cannot be taken from a teacher of 64",
+            6,
+            "at most 64",
+        ),
+        (
+            (TEACHER, "{name: student, stage: distill, heads: 5}"),
+            "step 'student': a student of 5 heads cannot be taken from a teacher of 4",
             5,
-            "give one of the two",
+            "at most 4",
+        ),
+        (
+            (TEACHER, "{name: student, stage: distill, hidden: 40}"),
+            "step 'student': a student of 40 hidden channels cannot be taken from a teacher of 32",
+            5,
+            "at most 32",
+        ),
+        (
+            (TEACHER, "{name: student, stage: distill, hidden: 12}"),
+            "step 'student': a hidden width of 12 is no multiple of a head's 8 channels",
+            5,
+            "take 16",
         ),
         (
             (TEACHER, "{name: pruned, stage: prune_structured, heads: 0.9}"),
@@ -149,7 +167,7 @@ def test_a_model_that_does_not_exist_is_told_with_the_place_looked_at(refused, t
 @pytest.mark.parametrize(
     ("step", "what", "fix"),
     [
-        (STUDENT, "layers cannot be taken from this teacher", "name another model"),
+        (STUDENT, "a student cannot be cut out of this model", "name another model"),
         ("{name: pruned, stage: prune_structured}", "this model cannot be pruned", "known: bert, camembert,"),
     ],
 )

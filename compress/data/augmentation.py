@@ -47,11 +47,12 @@ def vary(
         "neighbours": np.array([word in near for word in words], dtype=bool),
         "masked": np.array([word.isalpha() and len(word) > 1 for word in words], dtype=bool),
     }
+    differ = np.array([one != other for one, other in pairwise(words)], dtype=bool)
     ways = [way for way in weights if weights[way] > 0]
     while wanted > 0 and ways:
         shares = np.array([weights[way] for way in ways])
         way = ways[int(random.choice(len(ways), p=shares / shares.sum()))]
-        places = np.flatnonzero(_swappable(words, free) if way == "swap" else free & fits[way])
+        places = np.flatnonzero(_swappable(differ, free) if way == "swap" else free & fits[way])
         if not len(places) or (way == "delete" and sum(word is not None for word in kept) < 2):
             ways.remove(way)
             continue
@@ -71,9 +72,8 @@ def vary(
     return [word for word in kept if word is not None]
 
 
-def _swappable(words: Sequence[str], free: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Places (words,) whose word is free, and so is the next, which is another."""
-    found = np.zeros(len(words), dtype=bool)
-    differ = np.array([one != other for one, other in pairwise(words)], dtype=bool)
+def _swappable(differ: np.ndarray[Any, Any], free: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Places (words,) whose word is free, and so is the next, which is another: `differ`, (words - 1,)."""
+    found = np.zeros(len(free), dtype=bool)
     found[:-1] = free[:-1] & free[1:] & differ
     return found

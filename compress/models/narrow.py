@@ -39,6 +39,11 @@ def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torc
             f"the model has as many classes as channels ({old}), so they cannot be told apart",
             fix="leave its hidden width as it is",
         )
+    if old != getattr(config, "embedding_size", old) == new:
+        raise InputError(
+            f"hidden states as wide as the embeddings ({new}) would reload without the matrix between them",
+            fix=f"take {new + head_size}",
+        )
     sides = _sides(model, architecture)
     with torch.no_grad():
         for name, module in list(model.named_modules()):

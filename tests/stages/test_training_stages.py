@@ -14,7 +14,7 @@ from compress.models.load import load
 from compress.models.parameters import count_parameters
 from compress.stages import distill, prune_structured
 from compress.store import Artifact
-from tests.chain import Chain
+from tests.chain import Chain, context_of
 
 
 def test_finetune_learns_and_names_the_labels(chain: Chain) -> None:
@@ -60,6 +60,35 @@ def test_layers_that_the_teacher_does_not_have_are_refused(layers: object, messa
     teacher = Shape("bert", 6, 32, 8, (4,) * 6, (64,) * 6)
     with pytest.raises(InputError, match=message):
         distill.STAGE.shape(config, {"teacher": teacher})
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"layers": 3}, (0, 2, 5)),
+        ({"layers": 2, "layers_from": "first"}, (0, 1)),
+        ({"layers": 2, "layers_from": "last"}, (4, 5)),
+        ({"layers": (3, 1)}, (3, 1)),
+        ({"ffn": 8}, (0, 1, 2, 3, 4, 5)),
+    ],
+)
+def test_a_students_layers_are_taken_as_told(settings: dict[str, Any], kept: tuple[int, ...]) -> None:
+    assert distill.layers_of(distill.Config.model_validate(settings), 6) == kept
+
+
+def test_a_student_can_be_narrower_in_all_its_sizes(chain: Chain, tmp_path: Path) -> None:
+    config = distill.Config.model_validate({"layers": 1, "hidden": 16, "heads": 1, "ffn": 24, "epochs": 0.5})
+    teacher, context = chain.artifacts["teacher"], context_of(chain, tmp_path)
+    config = config.model_copy(update={"soft_weight": 0.0, "hard_weight": 1.0})
+    facts = distill.run(
+        teacher=(teacher,), student=None, masked_model=None, config=config, context=context, out=tmp_path
+    )
+    assert read_shape(read_config(tmp_path)) == Shape("bert", 1, 16, 8, (1,), (24,))
+    assert facts["layers_kept"] == (0,)
+    assert 0.5 < facts["hidden_squares_kept"] < 1
+    assert distill.STAGE.shape(config, {"teacher": Shape("bert", 2, 32, 8, (4, 4), (64, 64))}) == Shape(
+        "bert", 1, 16, 8, (1,), (24,)
+    )
 
 
 def test_a_student_of_another_family_learns_from_the_teacher(
