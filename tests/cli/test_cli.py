@@ -92,7 +92,7 @@ def test_a_wrong_override_ends_with_2(refused, recipe):
     error = refused("plan", recipe, "--set", "teacher.epoch=3")
     assert error.what == "in step 'teacher': unknown key 'epoch'"
     assert error.where == "--set teacher.epoch=3"
-    assert error.fix.startswith("did you mean 'epochs'? accepted: batch_size, epochs")
+    assert error.fix.startswith("did you mean 'epochs'? accepted: attention_dropout, batch_size")
     assert (
         refused("plan", recipe, "--set", "teacher.epochs=").what
         == "in step 'teacher': 'epochs' is empty: a number is needed"

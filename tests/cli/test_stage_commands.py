@@ -53,8 +53,8 @@ def test_every_setting_of_every_stage_is_an_option_of_its_verb(cli, monkeypatch,
 
 def test_the_help_says_the_default_and_the_choices(cli):
     text = one_line(cli("prune", "--help").out)
-    assert "--ffn X Fraction of feed-forward neurons removed in each layer. [default: 0.5]" in text
-    assert "--importance taylor|magnitude " in text
+    assert "--multiple-of N Neurons kept are a multiple of this, which matrix kernels like. [default: 8]" in text
+    assert "--importance taylor|fisher|activation|magnitude " in text
     text = one_line(cli("quantize", "--help").out)
     assert "--how bnb|onnx_4bit|onnx_dynamic Technique. [default: onnx_dynamic]" in text
     assert "--per-channel / --no-per-channel " in text
