@@ -52,6 +52,26 @@ class Parity:
         """For the manifest."""
         return {"parity": asdict(self)}
 
+    def within(self, tolerance: float) -> bool:
+        """Whether the largest difference is at most that share of the largest logit (at least 1)."""
+        return self.max_abs_difference <= tolerance * max(self.scale, 1.0)
+
+    def check(self, tolerance: float, what: str, fix: str) -> None:
+        """Fail past a tolerance.
+
+        Args:
+            what: is said to differ, for example `the exported model differs from torch`.
+
+        Raises:
+            CompressError: the difference is larger, or no number.
+        """
+        if not self.within(tolerance):
+            raise CompressError(
+                f"{what} by {self.max_abs_difference:.2g} on {self.rows} rows; "
+                f"allowed is {tolerance * max(self.scale, 1.0):.2g}",
+                fix=fix,
+            )
+
 
 def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.ndarray[Any, Any]]], bool]:
     """Padded batches of validation or training rows of mixed lengths (built-in texts where there are none)."""

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.context import Context
-from compress.errors import CompressError, InputError
+from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
@@ -78,13 +78,11 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         load_tokenizer(model.path),
     )
     context.progress("exporting", 2, 2)
-    allowed = config.tolerance * max(found.scale, 1.0)
-    if not found.max_abs_difference <= allowed:
-        raise CompressError(
-            f"the exported model differs from torch by {found.max_abs_difference:.2g} on {found.rows} rows; "
-            f"allowed is {allowed:.2g}",
-            fix="set fuse: never to see whether fusion is to blame; raise tolerance only if you can bear it",
-        )
+    found.check(
+        config.tolerance,
+        "the exported model differs from torch",
+        "set fuse: never to see whether fusion is to blame; raise tolerance only if you can bear it",
+    )
     return {"fused": fused, **found.facts()}
 
 

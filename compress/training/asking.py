@@ -77,6 +77,4 @@ def _fastest(teacher: Artifact, context: Context, whole: int) -> tuple[str, Pred
         target = Target(runtime="onnxruntime", threads=torch.get_num_threads())
         in_onnxruntime = load(folder, target, task.hub_task)
     found = parity.compare(in_torch, in_onnxruntime, task, load_tokenizer(teacher.path))
-    if found.max_abs_difference > TOLERANCE * max(found.scale, 1.0):
-        return "torch", in_torch
-    return "onnxruntime", in_onnxruntime
+    return ("onnxruntime", in_onnxruntime) if found.within(TOLERANCE) else ("torch", in_torch)
