@@ -17,16 +17,11 @@ RESULTS = HERE / "results"
 README = ROOT / "README.md"
 CHAIN = ("teacher", "trimmed", "student", "onnx", "skipped", "int8")
 FINAL = "int8"
-UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}, "patience": 3}
+UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 """Settings of the same student trained on the labels alone."""
 BESIDE: dict[str, dict[str, dict[str, Any]]] = {
-    "r8": {
-        "untaught": UNTAUGHT,
-        "unvaried": {"augment": {"copies": 0}},
-        "narrower": {"hidden": 64},
-        "one_layer": {"layers": 1},
-    },
-    "r52": {"untaught": UNTAUGHT},
+    "r8": {"untaught": {**UNTAUGHT, "epochs": 16}, "unvaried": {"augment": {"copies": 0}, "epochs": 16}},
+    "r52": {"untaught": {**UNTAUGHT, "epochs": 16}},
     "news20": {"untaught": UNTAUGHT},
 }
 """By data set: name of a branch -> settings of the student in which it differs from the recipe's."""
@@ -73,9 +68,7 @@ def with_branches(recipe: Mapping[str, Any], branches: Mapping[str, Mapping[str,
     added = []
     for branch, settings in branches.items():
         before = {"student": branch, "onnx": f"{branch}_onnx", "skipped": f"{branch}_skipped", "int8": f"{branch}_int8"}
-        student = {**steps["student"], **settings, "name": branch}
-        fewer_rows = 1 + steps["student"]["augment"]["copies"] - student["augment"]["copies"]
-        added.append({**student, "epochs": fewer_rows * student["epochs"]})  # as many steps as the recipe's student
+        added.append({**steps["student"], **settings, "name": branch})
         for step, reads in (("onnx", "student"), ("skipped", "onnx"), ("int8", "skipped")):
             added.append({**steps[step], "name": before[step], "model": before[reads]})
     return {**recipe, "name": f"{recipe['name']}-beside", "steps": [*recipe["steps"], *added]}
