@@ -19,7 +19,7 @@ from compress.validation import Origin
 
 from .chain import Chain, Silent, chain_recipe
 
-TRAININGS = ("teacher", "student", "pruned")
+TRAININGS = ("teacher", "student", "pruned", "factorized")
 
 
 class Told(Silent):
