@@ -25,8 +25,8 @@ from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.stages import Input, Stage, StageConfig
-from compress.stages.prune_structured import Recover
 from compress.store import Artifact
+from compress.training.config import Recover
 
 
 class Config(StageConfig):

@@ -32,19 +32,12 @@ from compress.models.sizes import check_whole, layers_left, narrower, shrink
 from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact
-from compress.training.config import DistillationConfig
+from compress.training.config import Recover
 
 if TYPE_CHECKING:
     from compress.ops.importance import LayerScores
     from compress.runtimes.layer_latency import LayerLatency
     from compress.training.scoring import ScoreRows
-
-
-class Recover(DistillationConfig):
-    """The training after the cut."""
-
-    epochs: float = Field(1.0, ge=0, le=10_000)
-    """Passes over the training rows; 0 leaves the model as the cut made it."""
 
 
 class Config(StageConfig):

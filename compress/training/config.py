@@ -123,3 +123,10 @@ class DistillationConfig(TrainingConfig):
         if self.augment.copies and not self.asks_teacher:
             raise ValueError("augment.copies has no labels, so it needs a teacher: raise soft_weight above 0")
         return self
+
+
+class Recover(DistillationConfig):
+    """The training after a model was made smaller."""
+
+    epochs: float = Field(1.0, ge=0, le=10_000)
+    """Passes over the training rows; 0 leaves the model as that made it."""
