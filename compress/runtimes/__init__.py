@@ -57,8 +57,8 @@ def load(
     """Load a folder for a target.
 
     Args:
-        exclusive: the process belongs to this predictor alone, so its threads may be set and pinned to cores.
-            Otherwise nothing changes outside of the predictor.
+        exclusive: the calling thread belongs to this predictor alone, and so does all that torch does in the process,
+            so threads may be set and pinned to cores. Otherwise nothing changes outside of the predictor.
     """
     predictor: Predictor = find(target.runtime).load(
         folder, target, hub_task, trust_remote_code=trust_remote_code, exclusive=exclusive

@@ -2,44 +2,27 @@
 
 The idea of a table for each layer size is that of ZipLM: Kurtic et al. 2023 (arXiv:2302.04089), section 3.2. Single
 blocks, run in a loop, would find their weights in the processor's cache; so encoders of several layers are timed, all
-with the same sizes, and a size's cost is what such an encoder takes more than the smallest one, for each layer.
+with the same sizes, and a size's cost is what such an encoder takes more than the smallest one, for each layer. Sums of
+such costs come near a model's own time, and no nearer.
 """
 
-import copy
 import json
 import math
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from compress.context import Context
-from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape, positions_of, read_shape
-from compress.models.export import export
-from compress.models.reshape import cut_layer, keep_layers, layers_of, model_shape, set_heads
+from compress.models.architectures import Shape
 from compress.ops.budget import ladders, least_loss
 from compress.ops.importance import LayerScores
-from compress.recipe import Target
-from compress.runtimes import load
+from compress.runtimes.layer_timing import LayerTimer
 
 PROBE_LAYERS = 4
 """Layers of a timed encoder, at most: enough that weights come from memory, few enough to be exported quickly."""
 STEP = 0.85
 """Each timed number of neurons by the one above it; costs rise smoothly in between."""
-TOKENS = 128
-"""Rows of the table of embeddings in a timed encoder, at most: looking one up costs the same in a larger table."""
-ROUNDS, CALLS, WARMUP = 7, 5, 2
-SETTLE_SECONDS = 0.01
-"""Between two encoders, so that threads of the one before have stopped spinning."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -64,27 +47,20 @@ class LayerLatency:
         """Of an encoder of so many of the smallest layers."""
         return self.fixed_ms + layers * self.layer_ms
 
-    def choose(self, scores: Sequence[LayerScores], allowed_ms: float) -> tuple[list[int], list[int]] | None:
-        """Sizes of the least loss that are predicted to take `allowed_ms` at most.
+    def choose(self, scores: Sequence[LayerScores], allowed_ms: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Sizes of the least loss that are predicted to take `allowed_ms` at most, or the least that any take.
 
         Returns:
-            (heads, neurons) by layer, or None where even the smallest sizes take longer.
+            (heads, neurons) by layer.
         """
         heads, neurons = (
             {count: round(cost * 1000) for count, cost in costs.items()} for costs in (self.heads_ms, self.neurons_ms)
         )
+        parts = ladders(scores, heads, neurons)
         spare = math.floor((allowed_ms - self.smallest_ms(len(scores))) * 1000)
-        sizes = least_loss(ladders(scores, heads, neurons), spare)  # in microseconds
-        return None if sizes is None else (sizes[::2], sizes[1::2])
-
-    def facts(self, heads: Sequence[int], neurons: Sequence[int]) -> dict[str, float]:
-        """What is said of sizes that were chosen."""
-        after = self.predict_ms(heads, neurons)
-        return {
-            "latency_before_ms": round(self.before_ms, 4),
-            "predicted_latency_ms": round(after, 4),
-            "predicted_speedup": round(self.before_ms / after, 3),
-        }
+        sizes = least_loss(parts, max(spare, sum(min(part.costs) for part in parts)))  # in microseconds
+        assert sizes is not None
+        return tuple(sizes[::2]), tuple(sizes[1::2])
 
     def predict_ms(self, heads: Sequence[int], neurons: Sequence[int]) -> float:
         """Of an encoder with these sizes in its layers."""
@@ -92,37 +68,25 @@ class LayerLatency:
         return self.smallest_ms(len(heads)) + own
 
 
-def layer_latency(model: Any, multiple: int, target: Target, context: Context) -> LayerLatency:
+def layer_latency(timer: LayerTimer, shape: Shape, multiple: int, context: Context) -> LayerLatency:
     """The table for a model on a target: from the store, or timed now.
 
     Args:
-        model: on the CPU; is left as it is.
+        timer: of the model on the target.
+        shape: of the model.
         multiple: of which numbers of neurons are.
-
-    Raises:
-        InputError: the model does not take texts of the target's length.
     """
-    config = model.config.to_dict()
-    longest = positions_of(config)
-    if longest is not None and target.sequence_length > longest:
-        raise InputError(
-            f"target.sequence_length: {target.sequence_length} is more than the {longest} tokens that the model can "
-            "tell apart",
-            fix=f"set target.sequence_length to {longest} at most",
-        )
-    shape = model_shape(model)
-    assert shape is not None
-
-    def make(out: Path) -> None:
-        write_table(time_layers(model, multiple, target, context.task.hub_task, context.progress), out)
-
     settings = {
         "shape": asdict(shape),
-        "activation": str(config.get("hidden_act", config.get("activation"))),
+        "activation": timer.activation,
         "multiple_of": multiple,
-        "target": target.model_dump(mode="json"),
+        "target": timer.target.model_dump(mode="json"),
         "host": {name: context.host.get(name) for name in ("cpu", "isa", "cores", "system", "versions")},
     }
+
+    def make(out: Path) -> None:
+        write_table(time_layers(timer, shape, multiple), out)
+
     return read_table(context.cached("layer_latency", settings, {}, make).path)
 
 
@@ -140,22 +104,21 @@ def sizes_to_time(shape: Shape, multiple: int) -> tuple[list[int], list[int]]:
     return list(range(1, max(shape.heads) + 1)), sorted(count for count in neurons if count <= max(shape.neurons))
 
 
-def time_layers(model: Any, multiple: int, target: Target, hub_task: str, progress: Progress) -> LayerLatency:
-    """Export an encoder of each size, and time all of them in turns.
+def time_layers(timer: LayerTimer, shape: Shape, multiple: int) -> LayerLatency:
+    """Time encoders of each size.
 
     Args:
-        model: on the CPU; is left as it is.
+        shape: of the model before.
         multiple: see `sizes_to_time`.
     """
-    shape = model_shape(model)
-    assert shape is not None
     heads, neurons = sizes_to_time(shape, multiple)
     layers = min(shape.layers, PROBE_LAYERS)
     fewest = (heads[0], neurons[0])
     probes = [(heads[0], count) for count in neurons] + [(count, neurons[0]) for count in heads[1:]]
     encoders = [[sizes] * layers for sizes in probes]
-    encoders += [[fewest] * 2 * layers, list(zip(shape.heads, shape.neurons, strict=True))]
-    *each, long, before = _times(model, encoders, target, hub_task, progress)
+    encoders += [[fewest] * 2 * layers, sizes_of(shape)]
+    times = timer.times(encoders, "layers of each size")
+    *each, long, before = (statistics.median(rounds) for rounds in times)
     found = dict(zip(probes, each, strict=True))
     smallest = found[fewest]
     layer = (long - smallest) / layers
@@ -168,67 +131,9 @@ def time_layers(model: Any, multiple: int, target: Target, hub_task: str, progre
     )
 
 
-def _times(
-    model: Any,
-    encoders: Sequence[Sequence[tuple[int, int]]],
-    target: Target,
-    hub_task: str,
-    progress: Progress,
-) -> list[float]:
-    """Milliseconds of each encoder, given as the (heads, neurons) of its layers."""
-    batch = _batch(target, min(TOKENS, model.config.vocab_size))
-    calls: list[Callable[[], object]] = []
-    for number, sizes in enumerate(encoders, 1):
-        with tempfile.TemporaryDirectory() as folder:
-            export(_encoder(model, sizes), Path(folder) / "model.onnx")
-            calls.append(partial(load(Path(folder), target, hub_task), batch))
-        progress("exporting layers of each size", number, len(encoders))
-    return time_in_turns(calls, progress)
-
-
-def time_in_turns(calls: Sequence[Callable[[], object]], progress: Progress) -> list[float]:
-    """Milliseconds of each call: the median of `ROUNDS` rounds, in each of which every call has its turn.
-
-    A turn counts as its fastest call: what else the machine does only ever adds to it.
-    """
-    samples: list[list[float]] = [[] for _ in calls]
-    for number in range(ROUNDS):
-        for call, own in zip(calls, samples, strict=True):
-            time.sleep(SETTLE_SECONDS)
-            for _ in range(WARMUP):
-                call()
-            taken = []
-            for _ in range(CALLS):
-                start = time.perf_counter()
-                call()
-                taken.append((time.perf_counter() - start) * 1000)
-            own.append(min(taken))
-        progress("timing layers of each size", number + 1, ROUNDS)
-    return [statistics.median(own) for own in samples]
-
-
-def _encoder(model: Any, sizes: Sequence[tuple[int, int]]) -> Any:
-    """The model with other layers: of (heads, neurons) each, and with weights that say nothing."""
-    architecture = ARCHITECTURES[model.config.model_type]
-    shape = read_shape(model.config.to_dict())
-    assert shape is not None
-    made = copy.deepcopy(model)
-    made.set_attn_implementation("eager")  # as for the export
-    made.resize_token_embeddings(min(TOKENS, model.config.vocab_size), mean_resizing=False)
-    keep_layers(made, [len(layers_of(made, architecture)) - 1] * len(sizes))
-    layers = layers_of(made, architecture)
-    for index, (heads, neurons) in enumerate(sizes):
-        layer = layers[index] = copy.deepcopy(layers[index])
-        cut_layer(layer, architecture, heads * shape.head_size, neurons)
-        set_heads(layer, architecture, heads)
-    return made.eval()
-
-
-def _batch(target: Target, tokens: int) -> dict[str, np.ndarray[Any, Any]]:
-    size = (target.batch_size, target.sequence_length)
-    ids = np.random.default_rng(0).integers(2, tokens, size=size)
-    zeros = np.zeros(size, dtype=np.int64)
-    return {"input_ids": ids, "attention_mask": zeros + 1, "token_type_ids": zeros}
+def sizes_of(shape: Shape) -> list[tuple[int, int]]:
+    """(heads, neurons) of each layer."""
+    return list(zip(shape.heads, shape.neurons, strict=True))
 
 
 def write_table(table: LayerLatency, folder: Path) -> None:

@@ -3,7 +3,7 @@
 Use it after `distill`: what is removed is really gone, so the model is smaller and faster on any runtime, without
 sparse kernels. Costs, for each cut, a forward and backward pass over `score_rows` rows (one more for the hidden
 channels), five forward passes where masks are tuned, as many as layers are left for each layer that goes; with
-`min_speedup`, some minutes of timing, once a machine; and the training after and between the cuts.
+`min_speedup`, a minute or two of timing, most of it once a machine; and the training after and between the cuts.
 
 ```yaml
 - {name: pruned, stage: prune_structured, teacher: teacher, heads: 0.5, ffn: 0.5, recover: {epochs: 1}}
@@ -17,7 +17,6 @@ Gupta 2017 (arXiv:1710.01878). Heads and neurons are removed through the depende
 al. 2023, arXiv:2301.12900).
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.errors import CompressError, InputError
+from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.sizes import check_whole, layers_left, narrower, shrink
 from compress.recipe import Target
@@ -36,7 +35,7 @@ from compress.training.config import Recover
 
 if TYPE_CHECKING:
     from compress.ops.importance import LayerScores
-    from compress.runtimes.layer_latency import LayerLatency
+    from compress.runtimes.target_speedup import TargetSpeedup
     from compress.training.scoring import ScoreRows
 
 
@@ -97,7 +96,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.ops.budget import cubic_shares
-    from compress.runtimes.layer_latency import layer_latency
+    from compress.runtimes.target_speedup import TargetSpeedup
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.teacher import train_under_teacher
@@ -107,11 +106,11 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     tokenizer = load_tokenizer(model.path)
     shape = model_shape(network)
     assert shape is not None  # checked by the plan
-    latency = None
+    speedup = None
     if config.min_speedup is not None:
-        latency = layer_latency(network, config.multiple_of, config.target, context)
+        speedup = TargetSpeedup(network, shape, config.min_speedup, config.multiple_of, config.target, context)
     rows = ScoreRows(tokenizer, config.score_rows, config.recover, context)
-    pruning = _Pruning(network, config, rows, shape, latency, list(range(shape.layers)))
+    pruning = _Pruning(network, config, rows, shape, speedup, list(range(shape.layers)))
     facts: dict[str, Any] = {}
     history = []
     for number, share in enumerate(cubic_shares(config.cuts), 1):
@@ -134,7 +133,7 @@ class _Pruning:
 
     Attributes:
         before: sizes before the first cut.
-        latency: of each size of a layer, where `min_speedup` decides.
+        speedup: what the sizes are to reach, where `min_speedup` decides.
         kept: the layers that are left of those before, counted from 0; it shrinks.
     """
 
@@ -142,7 +141,7 @@ class _Pruning:
     config: Config
     rows: "ScoreRows"
     before: Shape
-    latency: "LayerLatency | None"
+    speedup: "TargetSpeedup | None"
     kept: list[int]
 
     def cut(self, share: float, name: str) -> dict[str, Any]:
@@ -164,7 +163,8 @@ class _Pruning:
         assert shape is not None
         what = f"scoring heads and neurons{name}"
         scores = score_layers(self.network, shape, self.config.importance, self.rows, what)
-        heads, neurons = self._sizes(scores, share)
+        heads, neurons, timed = self._sizes(scores, share)
+        facts |= timed
         removed = [
             (layer.heads.removed(kept_heads), layer.neurons.removed(kept_neurons))
             for layer, kept_heads, kept_neurons in zip(scores, heads, neurons, strict=True)
@@ -173,8 +173,7 @@ class _Pruning:
         cut(self.network.cpu(), shape, removed)
         if whole is not None:
             facts |= tune_masks(self.network.to(device), whole, shape.head_size, self.rows, f"tuning masks{name}")
-        facts |= {"heads": heads, "neurons": neurons}
-        return facts | (self.latency.facts(heads, neurons) if self.latency else {})
+        return facts | {"heads": heads, "neurons": neurons}
 
     def _drop_layers(self, share: float, what: str) -> dict[str, Any]:
         from compress.models.reshape import keep_layers
@@ -205,35 +204,24 @@ class _Pruning:
             narrow_to_channels(self.network, kept, lambda: rows.batches(self.network, f"fitting norms{name}"))
         return {"hidden": width}
 
-    def _sizes(self, scores: "list[LayerScores]", share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """(heads, neurons) to keep in each layer that is left."""
+    def _sizes(
+        self, scores: "list[LayerScores]", share: float
+    ) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, float]]:
+        """(heads, neurons) to keep in each layer that is left, and what was timed to choose them."""
+        if self.speedup is not None:
+            if share < 1:
+                return *self.speedup.on_the_way(scores, share), {}
+            timed = self.speedup.reach(scores)
+            return timed.heads, timed.neurons, timed.facts()
         left = self.before.with_layers(tuple(self.kept))
-        if self.latency is not None:
-            sizes = self._sizes_in_time(self.latency, scores, share)
-        else:
-            uniform = _uniform(left, self.config, share)
-            if self.config.budget == "uniform":
-                return uniform.heads, uniform.neurons
-            from compress.ops.budget import sizes_of_cost
+        uniform = _uniform(left, self.config, share)
+        if self.config.budget == "uniform":
+            return uniform.heads, uniform.neurons, {}
+        from compress.ops.budget import sizes_of_cost
 
-            multiple = self.config.multiple_of
-            sizes = sizes_of_cost(scores, left.head_size, multiple, uniform.heads, uniform.neurons)
-        return tuple(sizes[0]), tuple(sizes[1])
-
-    def _sizes_in_time(
-        self, latency: "LayerLatency", scores: "list[LayerScores]", share: float
-    ) -> tuple[list[int], list[int]]:
-        assert self.config.min_speedup is not None
-        wanted = latency.before_ms / self.config.min_speedup
-        sizes = latency.choose(scores, latency.before_ms - share * (latency.before_ms - wanted))
-        if sizes is None:
-            best = latency.before_ms / latency.smallest_ms(len(scores))
-            raise CompressError(
-                f"min_speedup: {self.config.min_speedup:g} cannot be reached: with one head and the fewest neurons in "
-                f"each of {len(scores)} layers, the model is {best:.2f}x faster",
-                fix=f"set min_speedup below {math.floor(best * 100) / 100:g}, or remove layers: layers: 0.5",
-            )
-        return sizes
+        multiple = self.config.multiple_of
+        heads, neurons = sizes_of_cost(scores, left.head_size, multiple, uniform.heads, uniform.neurons)
+        return tuple(heads), tuple(neurons), {}
 
 
 def _width(shape: Shape, config: Config, share: float = 1.0) -> int:
@@ -270,6 +258,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=5,
+    version=6,
     shape=_shape,
 )
