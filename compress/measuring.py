@@ -35,7 +35,7 @@ BENCH_VERSION = 2
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
 MARGIN_PP = 1.0
 """Largest drop that is called no worse, where no goal says another."""
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
 
@@ -129,6 +129,7 @@ def report_plan(
                 measured_as=stands_for.format,
                 seconds=made.manifest.seconds if made and made.manifest else None,
                 cpu_seconds=made.manifest.cpu_seconds if made and made.manifest else None,
+                made_in_bytes=made.manifest.peak_memory_bytes if made and made.manifest else None,
                 parent=plan.parent(subject.step),
             )
         )

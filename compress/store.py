@@ -36,6 +36,7 @@ from compress.files import (
     sync,
     write_text,
 )
+from compress.process_memory import forget_peak_memory, peak_memory_bytes
 
 NEEDS = "needs.json"
 """Name of the file in a run's folder that says, from its beginning on, which folders of the store it needs."""
@@ -92,6 +93,8 @@ class Manifest(BaseModel):
     seconds: float
     cpu_seconds: float | None = None
     """Processor time of all threads."""
+    peak_memory_bytes: int | None = None
+    """Largest resident memory of the process meanwhile; None where the system does not say."""
     digest: str = ""
     """SHA-256 of all else that stands here."""
 
@@ -208,10 +211,11 @@ class Store:
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir(parents=True)
                 work.mkdir(exist_ok=True)
-                start, cpu_start = time.perf_counter(), time.process_time()
+                start, cpu_start, counted = time.perf_counter(), time.process_time(), forget_peak_memory()
                 try:
                     facts = make(out, work)
-                    spent = time.perf_counter() - start, time.process_time() - cpu_start
+                    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+                    spent = seconds, cpu_seconds, peak_memory_bytes() if counted else None
                     artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), spent)
                 except Exception as error:
                     full = is_disk_full(error, scratch)
@@ -231,9 +235,9 @@ class Store:
         out: Path,
         facts: dict[str, Any],
         host: dict[str, Any],
-        spent: tuple[float, float],
+        spent: tuple[float, float, int | None],
     ) -> Artifact:
-        """Complete what stands in `out`, which took `spent` seconds by the clock and of processors' time."""
+        """Complete what stands in `out`, which took `spent`: seconds by the clock, of processors' time, and bytes."""
         names = folder_files(out)
         if not names:
             raise CompressError(
@@ -262,6 +266,7 @@ class Store:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(spent[0], 3),
             cpu_seconds=round(spent[1], 3),
+            peak_memory_bytes=spent[2],
         )
         write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
         sync(out)

@@ -265,3 +265,14 @@ def test_a_damaged_artifact_is_refused_set_aside_and_made_again(store, name):
     assert store.get(IDENTITY) == artifact
     assert obtain(store, make, warnings=warnings)[1] is False
     assert len(warnings) == 1
+
+
+@pytest.mark.skipif(not os.path.isfile("/proc/self/clear_refs"), reason="only Linux can count the peak anew")
+def test_a_manifest_says_the_most_memory_that_its_own_making_took(store):
+    def hungry(out, work):
+        block = bytearray(256 * 2**20)
+        return Maker()(out, work) | {"held": len(block)}
+
+    much = obtain(store, hungry)[0].manifest.peak_memory_bytes
+    little = obtain(store, Maker(), replace(IDENTITY, seed=1))[0].manifest.peak_memory_bytes
+    assert much - little > 200 * 2**20

@@ -26,6 +26,7 @@ import psutil
 
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.process_memory import peak_memory_bytes
 from compress.recipe import Target
 from compress.runtimes import CannotRunError, Predictor, load
 
@@ -190,21 +191,6 @@ def timed(call: Callable[[Any], Any], inputs: Sequence[Any]) -> list[float]:
         call(item)
         samples.append((time.perf_counter_ns() - start) / 1e6)
     return samples
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far.
-
-    Linux's ru_maxrss is inherited from the parent over exec, so the kernel's own high-water mark is read there.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _device_bytes_used(target: Target) -> int | None:

@@ -67,6 +67,7 @@ class MadeStep(_Part):
     created: str
     seconds: float
     cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
 
     @field_validator("files")
     @classmethod

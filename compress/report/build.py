@@ -112,6 +112,7 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
         parameters=found.parameters,
         seconds=entry.seconds,
         cpu_seconds=entry.cpu_seconds,
+        made_in_bytes=entry.made_in_bytes,
     )
     if found.status != "measured":
         return row

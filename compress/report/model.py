@@ -21,6 +21,7 @@ class Entry:
     seconds: float | None = None
     parent: str | None = None
     cpu_seconds: float | None = None
+    made_in_bytes: int | None = None
 
 
 SHOWN = (
@@ -145,6 +146,8 @@ class Row(_Part):
     """What the step took to make."""
     cpu_seconds: float | None = None
     """Processor time of all threads that it took."""
+    made_in_bytes: int | None = None
+    """Largest resident memory of the process that made it."""
     quality: Estimate | None = None
     """The task's metric over all test rows, between 0 and 1."""
     calibration_error: float | None = None

@@ -124,6 +124,9 @@ def detail_table(report: Report, target: str) -> Table:
         ),
         Column("made in, s", "What the step took", lambda row: _number(row.seconds)),
         Column("CPU, s", "Processor time of all threads that the step took", lambda row: _number(row.cpu_seconds)),
+        Column(
+            "made in, MB", "Largest resident memory of the process meanwhile", lambda row: _megabytes(row.made_in_bytes)
+        ),
     ]
     found = _table(f"Cost and agreement on {target}", columns, report, target)
     return replace(found, lines=[replace(line, about="") for line in found.lines])
