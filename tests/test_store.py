@@ -2,6 +2,7 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -267,7 +268,7 @@ def test_a_damaged_artifact_is_refused_set_aside_and_made_again(store, name):
     assert len(warnings) == 1
 
 
-@pytest.mark.skipif(not os.path.isfile("/proc/self/clear_refs"), reason="only Linux can count the peak anew")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").is_file(), reason="only Linux can count the peak anew")
 def test_a_manifest_says_the_most_memory_that_its_own_making_took(store):
     def hungry(out, work):
         block = bytearray(256 * 2**20)
