@@ -295,10 +295,7 @@ class _Planner:
                     "hidden_weight and relation_weight look inside one teacher, and several are named",
                     fix="set both to 0, or name one teacher",
                 )
-            home = teacher.path if isinstance(teacher, Artifact) else self._origin(self.planned_step(teacher).inputs)
-            own = self._origin(inputs)
-            if own != home:
-                check_same_ids(load_tokenizer(own), load_tokenizer(home))
+            check_same_ids(_same_ids(self._tokenizer_from(inputs), self._tokenizer_from({"teacher": teacher})))
 
     def planned_step(self, name: str) -> PlannedStep:
         found = self.find(name)
@@ -309,6 +306,14 @@ class _Planner:
         """The folder of the model from outside that a step's model, and its tokenizer, come from."""
         read = inputs.get("student") or inputs[next(iter(inputs))]
         return read.path if isinstance(read, Artifact) else self._origin(self.planned_step(read).inputs)
+
+    def _tokenizer_from(self, inputs: "Mapping[str, str | Artifact]") -> str | Path:
+        """The step that makes the tokenizer of a step's model, or the folder from outside that it comes from."""
+        read = inputs.get("student") or inputs[next(iter(inputs))]
+        if isinstance(read, Artifact):
+            return read.path
+        step = self.planned_step(read)
+        return step.name if step.stage.changes_tokenizer else self._tokenizer_from(step.inputs)
 
     def _shape(self, value: "str | Artifact") -> Shape | None:
         if isinstance(value, Artifact):
@@ -382,6 +387,13 @@ class _Planner:
             return same.name
         self.planned.append(replace(planned, only_measured=True))
         return name
+
+
+def _same_ids(own: str | Path, other: str | Path) -> bool:
+    """Whether two tokenizers, of steps or folders, give the same ids; those of two steps are taken to differ."""
+    if own == other or isinstance(own, str) or isinstance(other, str):
+        return own == other
+    return load_tokenizer(own).gives_ids_of(load_tokenizer(other))
 
 
 def outside_artifact(fetched: Fetched) -> Artifact:

@@ -86,6 +86,16 @@ def test_a_student_with_a_tokenizer_of_its_own_learns_outputs_but_not_the_inside
     assert plan(TEACHER, LOOKS_INSIDE).step("student")
 
 
+def test_a_student_with_a_trimmed_vocabulary_learns_outputs_but_not_the_inside(plan):
+    trimmed = "{name: trimmed, stage: trim_vocabulary, model: teacher}"
+    step = "{name: student, stage: distill, teacher: teacher, student: trimmed, layers: 1"
+    assert plan(TEACHER, trimmed, step + "}").step("student")
+    with pytest.raises(InputError, match=r"step 'student': .* reads the same token ids as its teacher"):
+        plan(TEACHER, trimmed, step + ", relation_weight: 1}")
+    both = "{name: student, stage: distill, teacher: trimmed, layers: 1, hidden_weight: 1}"
+    assert plan(TEACHER, trimmed, both).step("student")
+
+
 def test_a_student_of_an_unknown_family_is_not_looked_into(plan, make_model):
     with pytest.raises(InputError, match="see inside the student, whose architecture is not known"):
         plan(

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from benchmarks.headline.branches import with_branches
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RECIPES = ROOT / "recipes" / "text-classification"
@@ -17,40 +19,35 @@ RESULTS = HERE / "results"
 README = ROOT / "README.md"
 CHAIN = ("teacher", "trimmed", "student", "onnx", "skipped", "int8")
 FINAL = "int8"
-UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
-"""Settings of the same student trained on the labels alone."""
-BESIDE: dict[str, dict[str, dict[str, Any]]] = {
-    "r8": {"untaught": {**UNTAUGHT, "epochs": 16}, "unvaried": {"augment": {"copies": 0}, "epochs": 16}},
-    "r52": {"untaught": {**UNTAUGHT, "epochs": 16}},
-    "news20": {"untaught": UNTAUGHT},
+DATA = {
+    "r8": "Reuters R8, 128 tokens",
+    "r52": "Reuters R52, 128 tokens",
+    "news20": "20 Newsgroups, 256 tokens",
 }
-"""By data set: name of a branch -> settings of the student in which it differs from the recipe's."""
 
 
 def main() -> None:
     """Run, print the figures, write raw results, the summary and the README's table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.headline", description=__doc__)
-    parser.add_argument("--only", choices=[*BESIDE], action="append", help="data set; may be repeated")
+    parser.add_argument("--only", choices=[*DATA], action="append", help="data set; may be repeated")
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs", help="where runs are kept, and gone on with")
     asked = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    for name in asked.only or BESIDE:
+    for name in asked.only or DATA:
         report = run(name, asked.runs_dir)
         summary |= figures(name, report)
         (RESULTS / f"{name}.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
         path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    found = {
-        name: json.loads((RESULTS / f"{name}.json").read_text()) for name in BESIDE if f"{name}_drop_pp" in summary
-    }
+    found = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in DATA if f"{name}_drop_pp" in summary}
     write_table(table(summary, found))
     print(json.dumps(summary, indent=1))
 
 
 def run(name: str, runs_dir: Path) -> dict[str, Any]:
     """Run a recipe with all that stands beside it, in a process of its own; its report."""
-    recipe = with_branches(yaml.safe_load((RECIPES / f"{name}-strongest.yaml").read_text()), BESIDE[name])
+    recipe = with_branches(yaml.safe_load((RECIPES / f"{name}-strongest.yaml").read_text()), name)
     runs_dir.mkdir(parents=True, exist_ok=True)
     path = runs_dir / f"{recipe['name']}.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
@@ -60,18 +57,6 @@ def run(name: str, runs_dir: Path) -> dict[str, Any]:
         sys.exit(f"the run of {name} failed with exit code {code}")
     report: dict[str, Any] = json.loads((runs_dir / recipe["name"] / "report.json").read_text(encoding="utf-8"))
     return report
-
-
-def with_branches(recipe: Mapping[str, Any], branches: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The recipe with a student, an export and a quantization of its own for each branch."""
-    steps = {step["name"]: step for step in recipe["steps"]}
-    added = []
-    for branch, settings in branches.items():
-        before = {"student": branch, "onnx": f"{branch}_onnx", "skipped": f"{branch}_skipped", "int8": f"{branch}_int8"}
-        added.append({**steps["student"], **settings, "name": branch})
-        for step, reads in (("onnx", "student"), ("skipped", "onnx"), ("int8", "skipped")):
-            added.append({**steps[step], "name": before[step], "model": before[reads]})
-    return {**recipe, "name": f"{recipe['name']}-beside", "steps": [*recipe["steps"], *added]}
 
 
 def figures(name: str, report: Mapping[str, Any]) -> dict[str, float]:
@@ -92,7 +77,6 @@ def figures(name: str, report: Mapping[str, Any]) -> dict[str, float]:
 
 def table(summary: Mapping[str, float], reports: Mapping[str, Mapping[str, Any]]) -> str:
     """What the README says."""
-    titles = {"r8": "Reuters R8, 128 tokens", "r52": "Reuters R52, 128 tokens", "news20": "20 Newsgroups, 256 tokens"}
     lines = [
         "| | teacher | student | drop [95%] | without its teacher | times faster | times smaller | p50 | size | CPU |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -101,7 +85,7 @@ def table(summary: Mapping[str, float], reports: Mapping[str, Mapping[str, Any]]
         final = next(row for row in report["rows"] if row["step"] == FINAL)
         drop = final["versus_baseline"]["drop_pp"]
         lines.append(
-            f"| {titles[name]} | {summary[f'{name}_teacher_accuracy']:.2%} | {final['quality']['value']:.2%} "
+            f"| {DATA[name]} | {summary[f'{name}_teacher_accuracy']:.2%} | {final['quality']['value']:.2%} "
             f"| {drop['value']:+.2f} [{drop['low']:+.2f}, {drop['high']:+.2f}] "
             f"| {summary[f'{name}_no_teacher_drop_pp']:+.2f} | {summary[f'{name}_speedup']:.1f}x "
             f"| {summary[f'{name}_size_ratio']:.1f}x | {final['latency_ms']['p50']:.2f} ms "

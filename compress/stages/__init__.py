@@ -50,6 +50,7 @@ class Stage:
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
             Refuses what the shapes forbid, before any work.
         needs_data: whether it reads training rows.
+        changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
     """
 
@@ -60,6 +61,7 @@ class Stage:
     version: int
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
     needs_data: bool = True
+    changes_tokenizer: bool = False
     check: Callable[[Path], None] | None = None
 
     @property

@@ -151,5 +151,6 @@ STAGE = Stage(
     output="torch",
     version=1,
     shape=same_shape,
+    changes_tokenizer=True,
     check=_check,
 )

@@ -61,7 +61,7 @@ def _inside(
     if not config.reads_states:
         return None
     (teacher,) = teachers  # several are refused by the plan
-    check_same_ids(tokenizer, load_tokenizer(teacher.path))
+    check_same_ids(tokenizer.gives_ids_of(load_tokenizer(teacher.path)))
     model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     set_seed(context.seed)  # the projection must not depend on whether the teacher's outputs were there already
     return Inside(config, student, model.to(context.device))
