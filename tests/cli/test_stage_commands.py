@@ -158,3 +158,11 @@ def test_a_result_may_be_put_into_the_empty_current_folder(cli, make_model, tmp_
     said = cli(*line, "--runs-dir", "../runs", "--out", ".")
     assert (said.code, said.out.splitlines()[-1]) == (0, "copied to: .")
     assert (tmp_path / "here" / "model.safetensors").is_file()
+
+
+def test_several_teachers_are_named_one_after_the_other(cli, make_model, reviews):
+    teacher = make_model("bert")
+    said = cli("distill", teacher, teacher, "--layers", "1", "--train", reviews / "train.csv")
+    assert said.code == 2
+    assert "'teacher' is ['" in one_line(said.err)
+    assert "name one step or model, or several once each" in one_line(said.err)
