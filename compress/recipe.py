@@ -6,18 +6,39 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
 
 
 class Model(BaseModel):
-    """A frozen piece of a recipe that refuses unknown keys."""
+    """A frozen piece of a recipe that refuses unknown keys.
+
+    Attributes:
+        ADDED_LATER: fields that a released model lacked. At their defaults they are not written, so that the keys of
+            artifacts hold that were made before.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        idle = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
+        return {name: value for name, value in dump(self).items() if name not in idle}
 
     @field_validator("*", mode="before")
     @classmethod

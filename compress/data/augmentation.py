@@ -1,7 +1,8 @@
-"""New variants of a text: some of its words change places, go, or give way to others.
+"""New variants of a text: some of its words change places, go, or give way to others, or to a part of another text.
 
 Random swap and deletion are those of EDA (Wei and Zou 2019, arXiv:1901.11196), section 2; words that lie near in a
-table of embeddings are put in as by TinyBERT (Jiao et al. 2020, arXiv:1909.10351), section 3.3.
+table of embeddings are put in as by TinyBERT (Jiao et al. 2020, arXiv:1909.10351), section 3.3. Mixed inputs, which
+only a teacher can label, let a student learn its function between the rows too: Beyer et al. 2022 (arXiv:2106.05237).
 """
 
 import re
@@ -70,6 +71,21 @@ def vary(
         else:
             kept[place] = str(random.choice(near[words[place]]))
     return [word for word in kept if word is not None]
+
+
+def mix(words: Sequence[str], other: Sequence[str], random: np.random.Generator) -> list[str]:
+    """A part of a text, and as much of another one as makes up for the rest: 20% to 80% of each, in either order."""
+    share = random.uniform(0.2, 0.8)
+    parts = [_part(words, share, random), _part(other, 1 - share, random)]
+    first = int(random.integers(2))
+    return [*parts[first], *parts[1 - first]]
+
+
+def _part(words: Sequence[str], share: float, random: np.random.Generator) -> Sequence[str]:
+    """Words that stand together: a share of a text, from anywhere in it."""
+    length = round(share * len(words))
+    start = int(random.integers(len(words) - length + 1))
+    return words[start : start + length]
 
 
 def _swappable(differ: np.ndarray[Any, Any], free: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

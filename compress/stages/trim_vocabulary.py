@@ -13,8 +13,9 @@ Abdaoui et al. 2020 (arXiv:2010.05609) take the languages out of multilingual BE
 
 import copy
 from collections import Counter
+from itertools import filterfalse, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -31,8 +32,13 @@ CHECKED_ROWS = 32
 class Config(StageConfig):
     """What to keep."""
 
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"at_least"})
+
     min_count: int = Field(1, ge=1)
     """Keep the tokens that the training rows use at least so often."""
+    at_least: int | None = Field(None, ge=1)
+    """Keep so many tokens: if fewer are used, other words too, from the vocabulary's beginning, where frequent ones
+    stand; texts to come may have them, and so have variants of rows that are made of neighbouring words."""
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
@@ -40,6 +46,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import load_tokenizer
     from compress.models.vocabulary import read_vocabulary, split_differently, trim, write_tokenizer
+    from compress.training.neighbours import whole_words
 
     task = context.task
     network = load_model(model.path, task.hub_task, trust_remote_code=context.trust_remote_code)
@@ -47,6 +54,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("counting tokens", 0, 2)
     counts = Counter(token for row in task.encode(task.train, whole) for token in row["input_ids"])
     used = [token for token, count in counts.items() if count >= config.min_count]
+    missing = max(0, (config.at_least or 0) - len(used))
+    used += islice(filterfalse(set(used).__contains__, whole_words(whole)), missing)
     content, kept = trim(read_vocabulary(model.path), used, _needed_by(network))
     context.progress("counting tokens", 1, 2)
     trimmed = keep_tokens(copy.deepcopy(network), kept)

@@ -1,6 +1,6 @@
 """Settings of a training, as recipes write them. Light to import."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -53,8 +53,14 @@ def trainings_in(settings: Model) -> list[TrainingConfig]:
 class Augmentation(Model):
     """New variants of rows: some of their words are changed, each in one of several ways."""
 
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix"})
+
     copies: int = Field(0, ge=0, le=1000)
     """Variants of each row, training and unlabelled."""
+    per_label: int = Field(0, ge=0)
+    """Rows that each label has at least, variants counted: of rare labels more copies are made, a hundred at most."""
+    mix: float = Field(0.0, ge=0, le=1)
+    """Share of the variants in which a part of the text gives way to a part of another row's."""
     share: float = Field(0.15, gt=0, le=1)
     """Share of a row's words that are changed, at least one."""
     swap: float = Field(1.0, ge=0)
@@ -67,6 +73,11 @@ class Augmentation(Model):
     """Weight of putting a word in its place that a masked language model, the input masked_model, expects there."""
     nearest: int = Field(10, ge=1)
     """From how many of the nearest, or likeliest, words one is drawn."""
+
+    @property
+    def makes_variants(self) -> bool:
+        """Whether any row gets a variant."""
+        return self.copies > 0 or self.per_label > 0
 
     @property
     def weights(self) -> dict[str, float]:

@@ -109,7 +109,7 @@ def check_masked_model(config: Augmentation, model: str | Artifact | None) -> No
     Raises:
         InputError: with what is missing.
     """
-    if not config.copies or not config.masked:
+    if not config.makes_variants or not config.masked:
         if model is not None:
             raise InputError(
                 "masked_model is named, and not used", fix="set augment: {copies: 1, masked: 1}, or leave it out"

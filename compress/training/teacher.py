@@ -82,9 +82,10 @@ def _lesson(
     length = training_length(config.train_length, context)
     asked = teachers if config.soft_weight > 0 else []
     parts = [[teacher_logits(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
-    if config.augment.copies:
+    if config.augment.makes_variants:
         made = variants(rows, config.augment, teachers[0], masked_model, length, context, whole=whole)
-        new, more = read_variants(made, task), whole * config.augment.copies
+        new = read_variants(made, task)
+        more = round(whole * len(new) / len(rows))
         for one, said in zip(asked, parts, strict=True):
             what = f"{_asking(one, teachers)} about variants"
             said.append(teacher_logits(one, new, length, context, what=what, whole=more, made=made))

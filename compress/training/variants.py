@@ -1,6 +1,8 @@
 """New variants of the rows, made once and kept in the store; the teacher says what they are."""
 
 import json
+import math
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from compress.context import Context
-from compress.data.augmentation import Near, vary, words_of
+from compress.data.augmentation import Near, mix, vary, words_of
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
-from compress.tasks import Task
+from compress.tasks import UNKNOWN, Task
 from compress.training.config import Augmentation
 from compress.training.masked import MaskedWords
 from compress.training.neighbours import near_words
@@ -20,6 +22,8 @@ from compress.training.neighbours import near_words
 VARIANTS = "variants.jsonl"
 CHUNK = 256
 """Rows between two reports of progress."""
+MOST_COPIES = 100
+"""Of one row, where its label is rare."""
 
 
 def variants(
@@ -33,6 +37,8 @@ def variants(
     whole: int,
 ) -> Artifact:
     """The variants of all rows, one copy after the other, each in the rows' order.
+
+    Of rows whose label is rare, `config.per_label` makes more copies; these stand at the end.
 
     Args:
         masked_model: with a head for masked words, where these have a weight.
@@ -56,27 +62,63 @@ def variants(
         masked = None
         if "masked_model" in inputs and masked_model is not None:
             masked = MaskedWords(masked_model, length, config.nearest, context)
+        wanted = copies_of(context.task.truth(rows), config.copies, config.per_label)
+        count, done = sum(wanted), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
-            for copy in range(config.copies):
-                for start in range(0, len(rows), CHUNK):
-                    part = [column[start : start + CHUNK] for column in columns]
+            for copy in range(max(wanted)):
+                chosen = [row for row, copies in enumerate(wanted) if copies > copy]
+                for start in range(0, len(chosen), CHUNK):
+                    part = chosen[start : start + CHUNK]
+                    seed = [context.seed, copy, start]
+                    others = partners(len(part), len(rows), config.mix, seed)
                     made = [
-                        _vary(words, config, near, masked, [context.seed, copy, start, n])
-                        for n, words in enumerate(part)
+                        _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
+                        for n, column in enumerate(columns)
                     ]
                     file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
-                    context.progress("making variants", copy * len(rows) + start + len(part[0]), config.copies * whole)
-        return {"rows": config.copies * len(rows), "words_with_neighbours": len(near)}
+                    done += len(part)
+                    context.progress("making variants", done, round(count * whole / len(rows)))
+        return {"rows": count, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
 
 
+def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
+    """How many variants each row gets: `copies`, or more where its label would have fewer rows than `per_label`.
+
+    Args:
+        labels: of each row; `UNKNOWN` for those without.
+    """
+    rows = Counter(labels)
+    return [
+        copies if label == UNKNOWN else max(copies, min(math.ceil(per_label / rows[label]) - 1, MOST_COPIES))
+        for label in labels
+    ]
+
+
+def partners(count: int, rows: int, share: float, seed: Sequence[int]) -> list[int | None]:
+    """For each of `count` variants the row that is mixed into it: for a share of them, drawn from all rows."""
+    random = np.random.default_rng([*seed, 1 << 16])
+    mixed = random.random(count) < share
+    return [int(row) if chosen else None for row, chosen in zip(random.integers(rows, size=count), mixed, strict=True)]
+
+
 def _vary(
-    texts: Sequence[list[str]], config: Augmentation, near: Near, masked: MaskedWords | None, seed: list[int]
+    texts: Sequence[list[str]],
+    chosen: Sequence[tuple[int, int | None]],
+    config: Augmentation,
+    near: Near,
+    masked: MaskedWords | None,
+    seed: list[int],
 ) -> list[str]:
-    """One variant of each text."""
+    """One variant of each of the texts chosen.
+
+    Args:
+        chosen: which, and which text is mixed in, if any.
+    """
     random = np.random.default_rng(seed)
-    varied = [vary(words, config.share, config.weights, near, random) for words in texts]
+    mixed = [texts[row] if other is None else mix(texts[row], texts[other], random) for row, other in chosen]
+    varied = [vary(words, config.share, config.weights, near, random) for words in mixed]
     return [" ".join(words) for words in (masked.fill(varied, random) if masked else varied)]
 
 

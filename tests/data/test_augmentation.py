@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from compress.data.augmentation import MASKED, vary, words_of
+from compress.data.augmentation import MASKED, mix, vary, words_of
 
 WORDS = [f"w{number}" for number in range(40)]
 NEAR = {word: [f"{word}a", f"{word}b"] for word in WORDS}
@@ -79,3 +79,20 @@ def test_words_to_be_masked_are_marked_and_signs_are_not():
     words = ["Rates", "rose", "3", "%", "a", MASKED, "today"]
     made = vary(words, 1.0, {"masked": 1.0}, {}, random())
     assert made == [MASKED + "Rates", MASKED + "rose", "3", "%", "a", MASKED, MASKED + "today"]
+
+
+@pytest.mark.parametrize(("first", "second"), [(40, 20), (3, 100), (1, 1), (0, 5)])
+def test_a_mixed_text_is_a_part_of_each_as_long_as_both_shares(first, second):
+    own, other = WORDS[:first], [f"v{number}" for number in range(second)]
+    seen = set()
+    for seed in range(50):
+        mixed = mix(own, other, random(seed))
+        parts = [[word for word in mixed if word in source] for source in (own, other)]
+        assert mixed in (parts[0] + parts[1], parts[1] + parts[0])
+        for part, source in zip(parts, (own, other), strict=True):  # neighbours in the source
+            assert not part or source[source.index(part[0]) :][: len(part)] == part
+        if first == 40:
+            assert abs(len(parts[0]) / 40 + len(parts[1]) / 20 - 1) < 0.05
+            assert 8 <= len(parts[0]) <= 32
+        seen.add(tuple(mixed))
+    assert len(seen) > 1 or first + second < 3

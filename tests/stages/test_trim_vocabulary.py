@@ -156,3 +156,19 @@ def test_the_report_says_how_the_test_rows_split(chain: Chain) -> None:
         f"trimmed keeps {facts['tokens_after']} of {facts['tokens_before']} tokens; "
         "50.00% of the test rows' tokens split differently"
     ]
+
+
+def test_words_that_no_row_has_are_kept_where_there_is_room(
+    classifier: Callable[[str], Artifact], chain: Chain, tmp_path: Path
+) -> None:
+    kept = []
+    for count in (1, 30, 1000):
+        out = tmp_path / str(count)
+        out.mkdir()
+        config = trim_vocabulary.Config(at_least=count)
+        trim_vocabulary.run(model=classifier("bert"), config=config, context=context_of(chain, tmp_path), out=out)
+        vocabulary = load_tokenizer(out).fast.get_vocab()
+        assert set(FILLER) <= vocabulary.keys()
+        kept.append({word for word in UNUSED if word in vocabulary})
+    assert kept[0] == set()
+    assert kept[2] == set(UNUSED)
