@@ -5,7 +5,8 @@ from typing import Any
 
 from compress import stages
 from compress.errors import InputError
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.recipe import Recipe
 from compress.validation import Origin
 

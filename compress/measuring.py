@@ -22,7 +22,8 @@ from compress.models.architectures import labels_of, positions_of, read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.models.vocabulary import split_differently
-from compress.plan import Plan, format_of
+from compress.outside import format_of
+from compress.plan import Plan
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.files import read_report
 from compress.report.goal import judge

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from compress.context import Context
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.recipe import Recipe
 from compress.runner import run_plan
 from compress.store import Artifact

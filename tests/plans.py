@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe
 
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"

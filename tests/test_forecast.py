@@ -22,7 +22,8 @@ from compress.forecast import (
     write_forecast,
 )
 from compress.models.parameters import count_parameters
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.rehearsal import Cost, Rehearsed
 from compress.runner import run_plan
 from compress.validation import Origin

@@ -12,7 +12,8 @@ from compress.bench.host import host_facts
 from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
 from compress.files import folder_bytes
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.rehearsal import Rehearsed, _Piece, _representative, rehearse
 from compress.store import Store
 from compress.validation import Origin

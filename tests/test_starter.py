@@ -6,7 +6,7 @@ import pytest
 from compress.data.readers import Table
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe
 from compress.starter import guess_columns, write_starter
 

@@ -118,7 +118,7 @@ def chain(
 ) -> None:
     """Run the chain that the segments say."""
     from compress.files import write_text
-    from compress.plan import make_plan
+    from compress.planning import make_plan
     from compress.recipe import Recipe
     from compress.runner import dump_recipe
     from compress.validation import Origin, validate

@@ -32,7 +32,7 @@ def init(
     from compress.cli.console import Terminal
     from compress.data.sources import Sources
     from compress.files import write_text
-    from compress.plan import make_plan
+    from compress.planning import make_plan
     from compress.recipe_yaml import read_recipe
     from compress.starter import write_starter
 

@@ -38,7 +38,7 @@ def plan(
     from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
     from compress.making import whole
-    from compress.plan import make_plan
+    from compress.planning import make_plan
     from compress.recipe_yaml import load_recipe
     from compress.runner import open_store
 

@@ -76,7 +76,7 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.bench.host import host_facts
     from compress.cli.console import Terminal
-    from compress.plan import make_plan
+    from compress.planning import make_plan
     from compress.rehearsal import rehearse
     from compress.runner import open_store
 
@@ -103,7 +103,7 @@ def finish(
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.ablation import ablate as plans_without
     from compress.cli.console import Terminal, print_report
-    from compress.plan import make_plan
+    from compress.planning import make_plan
     from compress.runner import run_plan
 
     with Terminal(quiet=json_output, verbose=verbose) as terminal:

@@ -10,7 +10,7 @@ from compress.cli.chain import Segment, _chain_options, split
 from compress.cli.options import written
 from compress.cli.stages import step_options, verbs
 from compress.errors import InputError
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe
 
 FAST = ("--epochs", "1", "--learning-rate", "5e-3")

@@ -121,7 +121,7 @@ def test_an_error_of_ours_is_called_unexpected_and_ends_with_1(cli, recipe, monk
     def broken(*_: object) -> None:
         raise ZeroDivisionError("a bug\nof two lines")
 
-    monkeypatch.setattr("compress.plan.make_plan", broken)
+    monkeypatch.setattr("compress.planning.make_plan", broken)
     said = cli("plan", recipe)
     assert said.code == 1
     assert said.err == (
@@ -135,7 +135,7 @@ def test_ctrl_c_says_what_is_kept_and_ends_with_130(cli, recipe, monkeypatch):
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("compress.plan.make_plan", interrupted)
+    monkeypatch.setattr("compress.planning.make_plan", interrupted)
     said = cli("run", recipe)
     assert (said.code, said.out) == (130, "")
     assert said.err.endswith("stopped; finished steps and checkpoints are kept: run the same command again to go on\n")

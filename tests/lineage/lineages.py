@@ -5,7 +5,8 @@ from pathlib import Path
 
 from compress.lineage.final import build_lineage
 from compress.lineage.model import Lineage
-from compress.plan import Plan, make_plan
+from compress.plan import Plan
+from compress.planning import make_plan
 from compress.recipe import Recipe
 from compress.report.model import Report
 from compress.runner import dump_recipe

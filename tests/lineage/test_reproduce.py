@@ -9,7 +9,7 @@ from compress.errors import InputError
 from compress.lineage.ancestry import find_lineage
 from compress.lineage.model import Source, read_lineage
 from compress.lineage.reproduce import doubts, pinned_recipe
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe
 from compress.runner import run_plan
 from tests.chain import Silent, chain_recipe

@@ -10,7 +10,7 @@ import pytest
 from compress.errors import InputError
 from compress.models.architectures import labels_of, positions_of, read_config, read_shape
 from compress.models.load import load, load_model
-from compress.plan import format_of
+from compress.outside import format_of
 from tests.plans import TEACHER, model_like
 
 BERT = {

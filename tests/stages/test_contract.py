@@ -15,7 +15,7 @@ import yaml
 from compress import stages
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe import Recipe, Target
 from compress.runtimes import load
 from compress.validation import Origin

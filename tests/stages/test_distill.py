@@ -11,7 +11,7 @@ import yaml
 
 from compress.lineage.model import read_lineage
 from compress.lineage.reproduce import pinned_recipe
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe import Recipe
 from compress.rehearsal import rehearse
 from compress.runner import open_store, run_plan

@@ -20,7 +20,7 @@ from compress.models.load import load_model, save_model
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.recipe import Recipe, Target
 from compress.runner import run_plan
 from compress.runtimes import load, parity

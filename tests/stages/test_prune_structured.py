@@ -16,7 +16,7 @@ from compress.models.cutting import cut, part
 from compress.models.load import load, load_model, save_model
 from compress.models.reshape import layers_of, model_shape
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.plan import make_plan
+from compress.planning import make_plan
 from compress.runtimes.layer_latency import LayerLatency, write_table
 from compress.runtimes.layer_timing import LayerTimer
 from compress.stages import prune_structured

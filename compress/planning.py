@@ -1,0 +1,332 @@
+"""Recipe -> plan. Every check that needs no weights happens here, before any work."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from compress import stages
+from compress.data.sources import Sources
+from compress.errors import InputError, did_you_mean
+from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
+from compress.models.tokenizer import load_tokenizer
+from compress.outside import outside_artifact
+from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
+from compress.recipe import Recipe, Step, Target, role_names
+from compress.stages import Input, Stage, StageConfig
+from compress.store import Artifact, Identity
+from compress.tasks import Task, load_task
+from compress.training.config import DistillationConfig, trainings_in
+from compress.training.matching import check_masked_model, check_same_ids, check_states
+from compress.validation import Origin, validate
+
+
+def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
+    """Check a recipe against its stages, sources, data and targets.
+
+    Args:
+        announce: told in one line before a download.
+
+    Raises:
+        InputError: anything in the recipe or its data is wrong; nothing was changed.
+        CompressError: a source could not be fetched.
+    """
+    sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
+    _check_steps(recipe, origin)
+    task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    _check_targets(recipe, task, origin)
+    planner = _Planner(recipe, origin, task, sources)
+    for index, step in enumerate(recipe.steps):
+        planner.add(index, step)
+    subjects, baselines, baseline = planner.subjects()
+    used = tuple(sources.used.values())
+    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used)
+
+
+def _check_steps(recipe: Recipe, origin: Origin) -> None:
+    """What can be said of the steps before anything is fetched: stages and settings."""
+    for index, step in enumerate(recipe.steps):
+        stage = stages.find(step.stage, origin.where("steps", index, "stage"))
+        _config(step, stage, index, origin)
+
+
+def _check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
+    if recipe.goal is not None and not recipe.targets:
+        raise InputError(
+            "there is a goal, but no target to measure it on",
+            where=origin.where("goal"),
+            fix="add targets: {cpu: {runtime: onnxruntime}}",
+        )
+    if recipe.targets and not task.test:
+        raise InputError(
+            "there are targets, but no test rows to measure on",
+            where=origin.where("task"),
+            fix="add task.test (--test), or task.test_fraction: 0.2 (--test-fraction)",
+        )
+    if recipe.baseline is not None and recipe.baseline not in {step.name for step in recipe.steps}:
+        raise InputError(
+            f"the baseline '{recipe.baseline}' is not a step",
+            where=origin.where("baseline"),
+            fix=did_you_mean(recipe.baseline, [step.name for step in recipe.steps]),
+        )
+
+
+def _split_settings(step: Step, stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A step's (inputs, settings) as written."""
+    inputs = {role: value for role, value in step.settings.items() if role in stage.inputs}
+    return inputs, {key: value for key, value in step.settings.items() if key not in stage.inputs}
+
+
+def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig:
+    _, settings = _split_settings(step, stage)
+    config: StageConfig = validate(
+        stage.config,
+        settings,
+        origin,
+        ("steps", index),
+        f"step '{step.name}'",
+        also_known=tuple(stage.inputs),
+    )
+    return config
+
+
+class _Planner:
+    """Collects planned steps, one recipe step after the other."""
+
+    def __init__(self, recipe: Recipe, origin: Origin, task: Task, sources: Sources) -> None:
+        self.recipe, self.origin, self.task, self.sources = recipe, origin, task, sources
+        self.planned: list[PlannedStep] = []
+
+    def find(self, name: str) -> PlannedStep | None:
+        return next((step for step in self.planned if step.name == name), None)
+
+    def add(self, index: int, step: Step) -> None:
+        """Plan one step of the recipe."""
+        where = self.origin.where("steps", index)
+        stage = stages.find(step.stage, where)
+        config = _config(step, stage, index, self.origin)
+        if stage.needs_data and not self.task.train:
+            raise InputError(
+                f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train (--train)"
+            )
+        inputs = self._inputs(index, step, stage)
+        shapes = {role: self._shape(value) for role, value in inputs.items()}
+        try:
+            if stage.check is not None:
+                stage.check(self._origin(inputs))
+            shape = stage.shape(config, shapes)
+            if stage.has_teacher:
+                self._check_teacher(config, inputs, shape)
+        except InputError as error:
+            raise InputError(f"step '{step.name}': {error.what}", where=where, fix=error.fix) from error
+        self.planned.append(self._planned(step.name, step.stage, stage, config, inputs, shape, where))
+
+    def _inputs(self, index: int, step: Step, stage: Stage) -> "dict[str, str | Artifact]":
+        given, _ = _split_settings(step, stage)
+        inputs: dict[str, str | Artifact] = {}
+        for position, (role, wanted) in enumerate(stage.inputs.items()):
+            where = self.origin.where("steps", index, role)
+            if role in given:
+                values = self._several(given[role], role, where) if wanted.many else [given[role]]
+                for name, value in zip(role_names(role, len(values)), values, strict=True):
+                    inputs[name] = self._resolve(value, role, where)
+            elif position == 0 and self.planned:
+                inputs[role] = self.planned[-1].name
+            elif position == 0:
+                raise InputError(
+                    f"step '{step.name}' has no '{role}': there is no step before it",
+                    where=where,
+                    fix=f"add {role}: a path, hf://org/name@revision or pypi://dist==version/path",
+                )
+            elif not wanted.optional:
+                raise InputError(
+                    f"step '{step.name}' has no '{role}'", where=where, fix=f"add {role}: a step or a model"
+                )
+            else:
+                continue
+            for name, chosen in inputs.items():
+                if name.partition(" ")[0] == role:
+                    self._check_input(step, wanted, chosen, where)
+        return inputs
+
+    def _several(self, value: Any, role: str, where: str) -> list[Any]:
+        """What a role that takes several names."""
+        values = list(value) if isinstance(value, list | tuple) else [value]
+        if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):
+            raise InputError(f"'{role}' is {value!r}", where=where, fix="name one step or model, or several once each")
+        return values
+
+    def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
+        if not isinstance(value, str):
+            raise InputError(f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source")
+        if self.find(value):
+            return value
+        later = [step.name for step in self.recipe.steps]
+        if value in later:
+            raise InputError(
+                f"'{role}' names the step '{value}', which does not stand before it",
+                where=where,
+                fix=f"move '{value}' up",
+            )
+        try:
+            fetched = self.sources.model(value, where)
+        except InputError as error:
+            if "/" not in value and self.planned:
+                raise InputError(
+                    f"'{value}' is neither an earlier step nor a model's folder",
+                    where=where,
+                    fix=did_you_mean(value, [step.name for step in self.planned]),
+                ) from error
+            raise
+        return outside_artifact(fetched)
+
+    def _check_input(self, step: Step, wanted: Input, value: "str | Artifact", where: str) -> None:
+        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
+        if has != wanted.format:
+            giver = value.path.name if isinstance(value, Artifact) else value
+            raise InputError(
+                f"step '{step.name}' reads format '{wanted.format}', but '{giver}' gives '{has}'",
+                where=where,
+                fix=_format_fix(wanted.format, has, step.name, giver),
+            )
+        if isinstance(value, Artifact):
+            self._check_length(value, where)
+            if self.task.labels and not wanted.makes_head:
+                self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
+
+    def _check_length(self, model: Artifact, where: str) -> None:
+        """Refuse texts that are longer than the model has positions for."""
+        positions = positions_of(read_config(model.path))
+        asked = {"task.max_length": self.task.spec.max_length} if self.task.train or self.task.test else {}
+        asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
+        for key, length in asked.items():
+            if positions is not None and length > positions:
+                raise InputError(
+                    f"{key} is {length}, but '{model.path.name}' has positions for {positions} tokens",
+                    where=where,
+                    fix=f"set {key} to at most {positions}",
+                )
+
+    def _check_teacher(
+        self, config: StageConfig, inputs: "Mapping[str, str | Artifact]", student: Shape | None
+    ) -> None:
+        """Refuse what a student cannot learn from its teacher, or from variants of the rows."""
+        teacher = inputs.get("teacher", inputs[next(iter(inputs))])
+        trainings = [training for training in trainings_in(config) if isinstance(training, DistillationConfig)]
+        for training in trainings:
+            check_masked_model(training.augment, inputs.get("masked_model"))
+            if not training.reads_states or training.epochs == 0:
+                continue
+            check_states(training, student, self._shape(teacher))
+            if "teacher 2" in inputs:
+                raise InputError(
+                    "hidden_weight and relation_weight look inside one teacher, and several are named",
+                    fix="set both to 0, or name one teacher",
+                )
+            check_same_ids(_same_ids(self._tokenizer_from(inputs), self._tokenizer_from({"teacher": teacher})))
+
+    def planned_step(self, name: str) -> PlannedStep:
+        found = self.find(name)
+        assert found is not None
+        return found
+
+    def _origin(self, inputs: "Mapping[str, str | Artifact]") -> Path:
+        """The folder of the model from outside that a step's model, and its tokenizer, come from."""
+        read = inputs.get("student") or inputs[next(iter(inputs))]
+        return read.path if isinstance(read, Artifact) else self._origin(self.planned_step(read).inputs)
+
+    def _tokenizer_from(self, inputs: "Mapping[str, str | Artifact]") -> str | Path:
+        """The step that makes the tokenizer of a step's model, or the folder from outside that it comes from."""
+        read = inputs.get("student") or inputs[next(iter(inputs))]
+        if isinstance(read, Artifact):
+            return read.path
+        step = self.planned_step(read)
+        return step.name if step.stage.changes_tokenizer else self._tokenizer_from(step.inputs)
+
+    def _shape(self, value: "str | Artifact") -> Shape | None:
+        if isinstance(value, Artifact):
+            return read_shape(read_config(value.path))
+        return self.planned_step(value).shape
+
+    def _planned(
+        self,
+        name: str,
+        stage_name: str,
+        stage: Stage,
+        config: StageConfig,
+        inputs: "Mapping[str, str | Artifact]",
+        shape: Shape | None,
+        where: str,
+    ) -> PlannedStep:
+        identity = Identity(
+            stage=stage_name,
+            version=stage.version,
+            config=config.model_dump(mode="json"),
+            inputs={role: self._key(value) for role, value in inputs.items()},
+            data=self._data_key(stage),
+            seed=self.recipe.seed if stage.needs_data else 0,
+        )
+        return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
+
+    def _data_key(self, stage: Stage) -> str:
+        """What stands for the data in the key of a stage: no more than it can see."""
+        if not stage.needs_data:
+            return self.task.hub_task
+        return self.task.transfer_key if stage.has_teacher else self.task.train_key
+
+    def _key(self, value: "str | Artifact") -> str:
+        return value.key if isinstance(value, Artifact) else self.planned_step(value).identity.key
+
+    def subjects(self) -> "tuple[tuple[Subject, ...], dict[str, str | Artifact], str]":
+        """Rows to measure, the baseline of each target, and its name; plans the exports that measuring needs."""
+        baseline, baseline_name = self._baseline()
+        own = list(self.planned)
+        subjects: list[Subject] = []
+        baselines: dict[str, str | Artifact] = {}
+        for target_name, target in self.recipe.targets.items():
+            baselines[target_name] = self._measured_as(baseline, target)
+            if isinstance(baseline, Artifact):
+                subjects.append(Subject(baseline_name, SOURCE, target_name, baselines[target_name]))
+            for step in own:
+                subjects.append(Subject(step.name, step.stage_name, target_name, self._measured_as(step.name, target)))
+        return tuple(subjects), baselines, baseline_name
+
+    def _baseline(self) -> "tuple[str | Artifact, str]":
+        """The float model that all is compared with: the named step, the first fine-tuned one, or the chain's input."""
+        if self.recipe.baseline is not None:
+            return self.recipe.baseline, self.recipe.baseline
+        first = self.planned[0]
+        tuned = next((step for step in self.planned if step.stage.tunes), None)
+        if tuned is not None:
+            return tuned.name, tuned.name
+        return first.inputs[next(iter(first.stage.inputs))], "baseline"
+
+    def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
+        """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
+        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
+        if not target.reads_onnx or has != "torch":
+            return value
+        stage = stages.find(EXPORT)
+        config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
+        name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
+        planned = self._planned(name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path)
+        same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
+        if same is not None:
+            return same.name
+        self.planned.append(replace(planned, only_measured=True))
+        return name
+
+
+def _same_ids(own: str | Path, other: str | Path) -> bool:
+    """Whether two tokenizers, of steps or folders, give the same ids; those of two steps are taken to differ."""
+    if own == other or isinstance(own, str) or isinstance(other, str):
+        return own == other
+    return load_tokenizer(own).gives_ids_of(load_tokenizer(other))
+
+
+def _format_fix(wanted: str, has: str, reader: str, giver: str) -> str:
+    if has == "onnx" and wanted == "torch":
+        return f"move '{reader}' before the export that '{giver}' stands for"
+    if has == "torch" and wanted == "onnx":
+        return f"put an export_onnx step between '{giver}' and '{reader}'"
+    return f"let '{reader}' read an earlier step; bitsandbytes weights neither export nor train further"
