@@ -18,7 +18,7 @@ from compress.training.config import TrainingConfig
 from compress.training.loop import train
 from compress.training.order import ByLength
 
-from .test_loop import FAST, context, fresh, weights  # noqa: F401  fixtures
+from .conftest import FAST, weights
 
 Fresh = Callable[[], tuple[Any, Tokenizer]]
 
@@ -38,8 +38,8 @@ def killed_at(step: int) -> Callable[[str, int, int], None]:
 @pytest.mark.parametrize("steps", [[11], [15], [24], [5, 13, 31]], ids=str)
 @pytest.mark.parametrize("accumulation", [1, 2])
 def test_the_weights_after_kills_are_those_without(
-    context: Context,  # noqa: F811
-    fresh: Fresh,  # noqa: F811
+    context: Context,
+    fresh: Fresh,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     steps: list[int],
@@ -65,8 +65,8 @@ def test_the_weights_after_kills_are_those_without(
 
 
 def test_a_training_that_is_asked_to_stop_keeps_a_checkpoint_and_goes_on_to_the_same_weights(
-    context: Context,  # noqa: F811
-    fresh: Fresh,  # noqa: F811
+    context: Context,
+    fresh: Fresh,
     tmp_path: Path,
 ) -> None:
     config = TrainingConfig(epochs=6, **FAST)
@@ -140,8 +140,8 @@ def test_a_checkpoint_whose_best_one_is_damaged_is_none(tmp_path: Path) -> None:
 
 
 def test_the_best_the_newest_and_the_one_before_are_kept_and_all_are_whole(
-    context: Context,  # noqa: F811
-    fresh: Fresh,  # noqa: F811
+    context: Context,
+    fresh: Fresh,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:

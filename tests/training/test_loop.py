@@ -10,46 +10,13 @@ import pytest
 import torch
 
 from compress.context import Context
-from compress.data.sources import Sources
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import TaskSpec
-from compress.store import Artifact
-from compress.tasks import load_task
 from compress.training.config import TrainingConfig
-from compress.training.loop import Lesson, _Collator, set_seed, train
-from compress.validation import Origin
+from compress.training.loop import Lesson, _Collator, train
 
-TASK = "text-classification"
-
-
-@pytest.fixture
-def context(reviews: Path, tmp_path: Path) -> Context:
-    spec = TaskSpec(train=str(reviews / "train.csv"), max_length=16, validation_fraction=0.25)
-    task = load_task(spec, Sources().table, 0, Origin())
-
-    def never(*_: Any) -> Artifact:
-        raise AssertionError
-
-    return Context(task, 0, "cpu", False, tmp_path, lambda *_: None, never)
-
-
-@pytest.fixture
-def fresh(make_model: Callable[..., Path]) -> Callable[[], tuple[Any, Tokenizer]]:
-    def make() -> tuple[Any, Tokenizer]:
-        folder = make_model()
-        set_seed(0)
-        return load_model(folder, TASK, labels=("bad", "good")), load_tokenizer(folder)
-
-    return make
-
-
-def weights(model: Any) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-
-
-FAST = {"learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
+from .conftest import FAST, weights
 
 
 def test_training_learns_and_reports_each_epoch(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:

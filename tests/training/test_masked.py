@@ -18,9 +18,6 @@ from compress.training.masked import MaskedWords
 from compress.training.objective import Objective
 from compress.training.teacher import _lesson
 
-from .test_loop import context  # noqa: F401  fixtures
-from .test_teacher import teacher, with_more  # noqa: F401  fixtures
-
 
 @pytest.fixture
 def masked_model(make_model: Callable[..., Path], tmp_path: Path) -> Artifact:
@@ -35,7 +32,7 @@ def masked_model(make_model: Callable[..., Path], tmp_path: Path) -> Artifact:
 
 
 def test_a_marked_word_gives_way_to_what_the_model_expects_there(
-    context: Context,  # noqa: F811
+    context: Context,
     masked_model: Artifact,
 ) -> None:
     texts = [["the", MASKED + "Film", "was", "good"], ["a", "story"], [MASKED + "people", "said", MASKED + "it"]]
@@ -61,7 +58,7 @@ def test_a_marked_word_gives_way_to_what_the_model_expects_there(
 
 
 def test_what_is_cut_off_keeps_its_words_and_one_is_drawn_from_several(
-    context: Context,  # noqa: F811
+    context: Context,
     masked_model: Artifact,
 ) -> None:
     marked = [MASKED + "film"] * 10
@@ -73,8 +70,8 @@ def test_what_is_cut_off_keeps_its_words_and_one_is_drawn_from_several(
 
 
 def test_variants_hold_no_mark_and_depend_on_the_model(
-    with_more: Context,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    with_more: Context,
+    teacher: Artifact,
     masked_model: Artifact,
 ) -> None:
     config = DistillationConfig.model_validate(
@@ -90,7 +87,7 @@ def test_variants_hold_no_mark_and_depend_on_the_model(
 
 
 def test_a_model_without_the_head_or_the_token_is_refused(
-    context: Context,  # noqa: F811
+    context: Context,
     make_model: Callable[..., Path],
     masked_model: Artifact,
 ) -> None:

@@ -23,14 +23,13 @@ from compress.training.objective import Inside, Objective
 from compress.training.states import States
 from compress.training.teacher import train_under_teacher
 
+from .conftest import FAST, TASK, Kept, weights
 from .test_checkpoints import Killed, killed_at
-from .test_loop import FAST, TASK, context, weights  # noqa: F401  fixtures
-from .test_teacher import Kept, teacher, with_more  # noqa: F401  fixtures
 
 BOTH = {"hidden_weight": 0.5, "relation_weight": 0.3}
 
 
-def student_of(teacher: Artifact, layers: tuple[int, ...] = (0,)) -> Any:  # noqa: F811
+def student_of(teacher: Artifact, layers: tuple[int, ...] = (0,)) -> Any:
     set_seed(0)
     model = load_model(teacher.path, TASK)
     keep_layers(model, layers)
@@ -41,7 +40,7 @@ def settings(**given: Any) -> DistillationConfig:
     return DistillationConfig.model_validate({"soft_weight": 0, "hard_weight": 0, **given})
 
 
-def batch_of(texts: list[str], teacher: Artifact) -> dict[str, torch.Tensor]:  # noqa: F811
+def batch_of(texts: list[str], teacher: Artifact) -> dict[str, torch.Tensor]:
     tokenizer = load_tokenizer(teacher.path)
     return {name: torch.from_numpy(array) for name, array in tokenizer.pad(tokenizer.encode(texts, None, 16)).items()}
 
@@ -86,7 +85,7 @@ def test_the_parts_are_computed_on_what_the_models_give_inside(family: str, make
     assert inside.student_states.related == {}, "the hooks are gone"
 
 
-def test_more_padding_changes_nothing(teacher: Artifact) -> None:  # noqa: F811
+def test_more_padding_changes_nothing(teacher: Artifact) -> None:
     student = student_of(teacher)
     objective = Objective(settings(**BOTH), Inside(settings(**BOTH), student, load_model(teacher.path, TASK)))
     short, long = "good film", "the film was a lovely story about people in town"
@@ -98,7 +97,7 @@ def test_more_padding_changes_nothing(teacher: Artifact) -> None:  # noqa: F811
     assert found > 0
 
 
-def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher: Artifact) -> None:  # noqa: F811
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher: Artifact) -> None:
     student = student_of(teacher, (0, 1))
     for matching in ("fixed", "learned"):
         config = settings(**BOTH, hidden_matching=matching)
@@ -107,15 +106,15 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher: Artifact) -
         objective.close()
 
 
-def run(teacher: Artifact, config: DistillationConfig, where: Context) -> tuple[Any, dict[str, Any]]:  # noqa: F811
+def run(teacher: Artifact, config: DistillationConfig, where: Context) -> tuple[Any, dict[str, Any]]:
     student = student_of(teacher)
     facts = train_under_teacher(student, load_tokenizer(teacher.path), teacher, config, where, what="w")
     return student, facts
 
 
 def test_without_other_weights_the_inside_alone_is_learned_and_the_projection_thrown_away(
-    with_more: Context,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    with_more: Context,
+    teacher: Artifact,
     tmp_path: Path,
 ) -> None:
     student, facts = run(teacher, settings(**BOTH, epochs=8, **FAST), with_more)
@@ -135,8 +134,8 @@ def test_without_other_weights_the_inside_alone_is_learned_and_the_projection_th
 
 
 def test_a_killed_training_with_a_projection_goes_on_to_the_same_weights(
-    with_more: Context,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    with_more: Context,
+    teacher: Artifact,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -152,8 +151,8 @@ def test_a_killed_training_with_a_projection_goes_on_to_the_same_weights(
 
 
 def test_a_teacher_that_reads_other_ids_is_refused_before_it_is_asked(
-    with_more: Context,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    with_more: Context,
+    teacher: Artifact,
     tmp_path: Path,
 ) -> None:
     text = (teacher.path / "tokenizer.json").read_text().replace('"lovely":', '"lively":')

@@ -1,6 +1,5 @@
 """What is learned from a teacher, and of which rows, on the tiny model."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from pydantic import ValidationError
 
 from compress.context import Context
 from compress.models.export import export
-from compress.models.load import load_model, save_model
-from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.store import Artifact, Identity
+from compress.models.load import load_model
+from compress.models.tokenizer import load_tokenizer
+from compress.store import Artifact
 from compress.tasks import UNKNOWN
 from compress.training import asking
 from compress.training.config import DistillationConfig
@@ -25,48 +24,10 @@ from compress.training.objective import Objective
 from compress.training.rows import EncodedRows
 from compress.training.teacher import _lesson, train_under_teacher
 
-from .test_loop import TASK, context, weights  # noqa: F401  fixtures
-
-MORE = ["the film was lovely", "a dull story about the town", "some people said it was great music"]
+from .conftest import MORE, TASK, Kept, weights
 
 
-@pytest.fixture
-def teacher(make_model: Callable[..., Path], tmp_path: Path) -> Artifact:
-    set_seed(1)
-    model = load_model(make_model(), TASK, labels=("bad", "good"))
-    with torch.no_grad():
-        model.classifier.weight.mul_(50)  # so that it says something of each row
-    save_model(model, tmp_path / "teacher")
-    copy_tokenizer(make_model(), tmp_path / "teacher")
-    return Artifact(tmp_path / "teacher", "7" * 64, "torch")
-
-
-class Kept:
-    """Keeps by-products by what they depend on, as the store does."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.made: list[str] = []
-
-    def __call__(
-        self, name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Callable[[Path], Any]
-    ) -> Artifact:
-        key = Identity(name, 1, config, inputs, "", 0).key
-        out = self.folder / key
-        if not out.exists():
-            out.mkdir(parents=True)
-            make(out)
-            self.made.append(name)
-        return Artifact(out, key, "arrays")
-
-
-@pytest.fixture
-def with_more(context: Context, tmp_path: Path) -> Context:  # noqa: F811
-    task = replace(context.task, unlabelled=context.task.without_answers(MORE, None))  # type: ignore[type-var]
-    return replace(context, task=task, cached=Kept(tmp_path / "kept"))
-
-
-def lesson_of(teacher: Artifact, config: DistillationConfig, context: Context) -> Lesson:  # noqa: F811
+def lesson_of(teacher: Artifact, config: DistillationConfig, context: Context) -> Lesson:
     return _lesson([teacher], None, Objective(config), config, context)
 
 

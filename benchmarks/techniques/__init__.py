@@ -1,0 +1,1 @@
+"""What each technique costs and buys by itself; see README.md beside this file."""
