@@ -2,7 +2,7 @@
 
 import torch
 
-DAMPING = 1e-3
+DAMPING = 0.1
 """Pull of the factors towards 1, as a share of the mean square of what a group adds to the output."""
 
 

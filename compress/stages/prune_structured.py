@@ -258,6 +258,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
-    version=6,
+    version=7,
     shape=_shape,
 )

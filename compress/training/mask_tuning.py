@@ -1,7 +1,8 @@
-"""Mask tuning: what is left of each layer is rescaled to give what the whole layer gave. No labels, no gradients."""
+"""Mask tuning: what is left of each layer is rescaled, so that the activations are what they were. No labels, no
+gradients: Kwon et al. 2022 (arXiv:2204.09656), section 4.3, who like here compare after the residual connection."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +21,16 @@ PARTS = ("attention_output", "down")
 def tune_masks(model: Any, whole: Any, head_size: int, rows: ScoreRows, what: str) -> dict[str, Any]:
     """Rescale the kept heads and neurons of `model` in place, layer by layer from the first.
 
-    Each layer is fitted on what the layers before it, fitted already, give. The factors go into the matrices that
-    read the heads and neurons, so nothing is left to do at run time. Costs about five forward passes over the rows,
-    and memory for four times their hidden states.
+    Each layer is fitted on what the layers before it, fitted already, give, and so makes up for their errors too. The
+    factors go into the matrices that read the heads and neurons, so nothing is left to do at run time. Costs about five
+    forward passes over the rows, and memory for four times their hidden states.
 
     Args:
         model: after the cut.
         whole: as before the cut, with the same layers.
 
     Returns:
-        Facts: mean squared error of the layers' parts before and after, as shares of what they give.
+        Facts: mean squared error of what the layers' parts are to add before and after, as shares of its square.
     """
     architecture = ARCHITECTURES[model.config.model_type]
     layers, whole_layers = layers_of(model, architecture), layers_of(whole, architecture)
@@ -41,33 +42,37 @@ def tune_masks(model: Any, whole: Any, head_size: int, rows: ScoreRows, what: st
                 stream.see_whole(index, whole_layer, architecture)
             for name, group in zip(PARTS, (head_size, 1), strict=True):
                 linear = part(layer, architecture, name)
-                found = _fit(layer, linear, group, [(stream, stream.targets[name]) for stream in streams], index)
+                found = Reconstruction(linear.weight, group)
+                for stream in streams:
+                    _, seen = stream.through(index, layer, stream.hidden, architecture)
+                    missing = stream.targets[name] - seen[name].residual[stream.real]
+                    found.collect(
+                        seen[name].hidden[stream.real], missing if linear.bias is None else missing - linear.bias
+                    )
                 scales = found.scales()
                 before.append(found.error(torch.ones_like(scales)))
                 after.append(found.error(scales))
                 linear.weight.mul_(scales.repeat_interleave(group).to(linear.weight.dtype))
             for stream in streams:
-                stream.hidden = stream.through(index, layer, stream.hidden)
+                stream.hidden, _ = stream.through(index, layer, stream.hidden, architecture)
     return {
         "mask_error_before": round(sum(before) / len(before), 5),
         "mask_error_after": round(sum(after) / len(after), 5),
     }
 
 
-def _fit(
-    layer: torch.nn.Module,
-    linear: torch.nn.Linear,
-    group: int,
-    wanted: "list[tuple[_Stream, torch.Tensor]]",
-    index: int,
-) -> Reconstruction:
-    """Factors for what `linear` reads, so that it gives what is wanted: (tokens, outputs) of each stream."""
-    found = Reconstruction(linear.weight, group)
-    for stream, target in wanted:
-        with _seen(linear) as seen:
-            stream.through(index, layer, stream.hidden)
-        found.collect(seen.hidden[stream.real], target if linear.bias is None else target - linear.bias)
-    return found
+@dataclass(frozen=True)
+class _Part:
+    """What a matrix of `PARTS` read and gave, and what that was added to.
+
+    Attributes:
+        hidden: (batch, tokens, channels)
+        output, residual: (batch, tokens, width)
+    """
+
+    hidden: torch.Tensor
+    output: torch.Tensor
+    residual: torch.Tensor
 
 
 @dataclass
@@ -78,7 +83,7 @@ class _Stream:
         arguments: of each layer beside the hidden states; they are the same for both models.
         real: (batch, tokens) where no padding is.
         hidden, whole_hidden: (batch, tokens, width) that the next layer reads.
-        targets: by the name of a part: (tokens, outputs) that it gives in the whole model.
+        targets: by the name of a part: (tokens, width) after it and its residual connection in the whole model.
     """
 
     arguments: list[tuple[tuple[Any, ...], dict[str, Any]]]
@@ -103,25 +108,36 @@ class _Stream:
             hook.remove()
         return cls(calls, batch["attention_mask"].bool(), first[0], first[0], {})
 
-    def through(self, index: int, layer: torch.nn.Module, hidden: torch.Tensor) -> torch.Tensor:
-        """What the layer at `index` makes of the hidden states."""
+    def through(
+        self, index: int, layer: torch.nn.Module, hidden: torch.Tensor, architecture: Architecture
+    ) -> tuple[torch.Tensor, Mapping[str, _Part]]:
+        """What the layer at `index` makes of the hidden states, and its parts."""
         more, named = self.arguments[index]
-        output = layer(hidden, *more, **named)
-        result: torch.Tensor = output[0] if isinstance(output, tuple) else output
-        return result
+        with ExitStack() as stack:
+            heads, neurons, up = (
+                stack.enter_context(_seen(part(layer, architecture, name))) for name in (*PARTS, "up")
+            )
+            output = layer(hidden, *more, **named)
+        # with its norms after the sums, a layer's neurons read what their output is added to
+        added = up.hidden if architecture.attention_norm is None else hidden + heads.output
+        residuals = (hidden, added)
+        parts = {
+            name: _Part(seen.hidden, seen.output, residual)
+            for name, seen, residual in zip(PARTS, (heads, neurons), residuals, strict=True)
+        }
+        return output[0] if isinstance(output, tuple) else output, parts
 
     def see_whole(self, index: int, layer: torch.nn.Module, architecture: Architecture) -> None:
-        """Take the whole model one layer on, and keep what that layer's parts give."""
-        with _seen(part(layer, architecture, PARTS[0])) as heads, _seen(part(layer, architecture, PARTS[1])) as neurons:
-            self.whole_hidden = self.through(index, layer, self.whole_hidden)
-        self.targets = dict(zip(PARTS, (heads.output[self.real], neurons.output[self.real]), strict=True))
+        """Take the whole model one layer on, and keep what stands after each of that layer's parts."""
+        self.whole_hidden, seen = self.through(index, layer, self.whole_hidden, architecture)
+        self.targets = {name: (one.residual + one.output)[self.real] for name, one in seen.items()}
 
 
 class _Seen:
     """What a Linear read and gave in the last forward pass.
 
     Attributes:
-        hidden: (batch, tokens, channels)
+        hidden: (batch, tokens, inputs)
         output: (batch, tokens, outputs)
     """
 

@@ -11,7 +11,8 @@ import torch
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
+from compress.models.architectures import ARCHITECTURES, Shape, read_shape
+from compress.models.config_file import read_config
 from compress.models.cutting import cut, part
 from compress.models.load import load, load_model, save_model
 from compress.models.reshape import layers_of, model_shape
@@ -22,7 +23,7 @@ from compress.runtimes.layer_timing import LayerTimer
 from compress.stages import prune_structured
 from compress.store import Artifact
 from compress.training.config import DistillationConfig
-from compress.training.mask_tuning import tune_masks
+from compress.training.mask_tuning import _Stream, tune_masks
 from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
 from compress.validation import Origin
 from tests.chain import FAST, Chain, Silent, chain_recipe
@@ -187,6 +188,25 @@ def test_a_part_that_nothing_reads_is_removed_first(
     assert scores[1].heads.removed(3) == [1]
     assert scores[0].neurons.removed(62) == [3, 5]
     assert len(scores[0].heads.removed(1)) == 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_masks_are_fitted_to_stands_after_the_residual_connections(
+    family: str, classifier: Callable[[str], Artifact], context: Context
+) -> None:
+    artifact = classifier(family)
+    network = load(artifact.path)
+    architecture = ARCHITECTURES[network.config.model_type]
+    layers = layers_of(network, architecture)
+    after = {"distilbert": "output_layer_norm", "modernbert": None}.get(family, "output.LayerNorm")
+    with torch.no_grad():
+        batch = next(iter(_rows(artifact, context).batches(network, "looking")))
+        stream = _Stream.begin(network, layers, batch)
+        for index, layer in enumerate(layers):
+            stream.see_whole(index, layer, architecture)
+            hidden = stream.targets["down"]
+            given = hidden if after is None else layer.get_submodule(after)(hidden)
+            assert torch.allclose(given, stream.whole_hidden[stream.real], atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
