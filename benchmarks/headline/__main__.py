@@ -16,7 +16,6 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 RECIPES = ROOT / "recipes" / "text-classification"
 RESULTS = HERE / "results"
-README = ROOT / "README.md"
 CHAIN = ("teacher", "trimmed", "student", "onnx", "skipped", "int8")
 FINAL = "int8"
 DATA = {
@@ -41,7 +40,10 @@ def main() -> None:
         (RESULTS / f"{name}.json").write_text(json.dumps(report) + "\n", encoding="utf-8")
         path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     found = {name: json.loads((RESULTS / f"{name}.json").read_text()) for name in DATA if f"{name}_drop_pp" in summary}
-    write_table(table(summary, found))
+    write_table(ROOT / "README.md", table(summary, found))
+    write_table(
+        HERE / "README.md", "".join(f"\n{DATA[name]}:\n\n{front(report)}" for name, report in found.items()) + "\n"
+    )
     print(json.dumps(summary, indent=1))
 
 
@@ -94,13 +96,36 @@ def table(summary: Mapping[str, float], reports: Mapping[str, Mapping[str, Any]]
     return "\n".join([*lines, ""])
 
 
-def write_table(text: str) -> None:
-    """Put the table into its place in the README."""
-    readme = README.read_text(encoding="utf-8")
+def front(report: Mapping[str, Any]) -> str:
+    """Every row of a run: what each step, each student and each chain without a step costs and gives."""
+    lines = [
+        "| row | score | drop [95%] | p50 | times faster | size | CPU | memory |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in report["rows"]:
+        against = row["versus_baseline"] or {}
+        drop, speedup = against.get("drop_pp"), against.get("speedup")
+        memory = row["made_in_bytes"]
+        lines.append(
+            f"| {row['step']} | {row['quality']['value']:.2%} "
+            f"| {_interval(drop, '+.2f')} | {row['latency_ms']['p50']:.2f} ms | {_interval(speedup, '.1f')} "
+            f"| {row['size_bytes'] / 1e6:.2f} MB | {row['cpu_seconds'] / 60:.1f} min "
+            f"| {'' if memory is None else f'{memory / 1e9:.1f} GB'} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _interval(found: Mapping[str, float] | None, form: str) -> str:
+    return "" if found is None else f"{found['value']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
+def write_table(path: Path, text: str) -> None:
+    """Put a text between its marks."""
+    readme = path.read_text(encoding="utf-8")
     begin, end = "<!-- headline -->\n", "<!-- /headline -->"
     before, _, rest = readme.partition(begin)
     _, _, after = rest.partition(end)
-    README.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

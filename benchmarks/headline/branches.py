@@ -16,7 +16,6 @@ STUDENTS: dict[str, dict[str, Step]] = {
         "untrimmed": {"student": None},
         "one_layer": {"layers": 1},
         "narrow": {"hidden": 64, "heads": 2, "ffn": 128},
-        "wide": {"layers": 3, "hidden": 192, "heads": 6, "ffn": 512},
     },
     "r52": {"untaught": {**UNTAUGHT, "epochs": 16}},
     "news20": {"untaught": UNTAUGHT},
