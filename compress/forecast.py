@@ -17,7 +17,8 @@ from compress import __version__
 from compress.bench.host import same_machine
 from compress.errors import CompressError
 from compress.files import fingerprint, write_text
-from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
+from compress.models.architectures import ARCHITECTURES, Shape, read_shape
+from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
 from compress.plan import EXPORT, Plan, PlannedStep
 from compress.recipe import Model

@@ -18,7 +18,8 @@ from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.files import fingerprint, write_text
 from compress.measurement import Conditions, Measured, Measurement
-from compress.models.architectures import labels_of, positions_of, read_config
+from compress.models.architectures import positions_of
+from compress.models.config_file import labels_of, read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.models.vocabulary import split_differently

@@ -6,7 +6,7 @@ from pathlib import Path
 from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
 from compress.files import file_sha256, fingerprint
-from compress.models.architectures import read_config
+from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact

@@ -8,7 +8,8 @@ from typing import Any
 from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
-from compress.models.architectures import Shape, labels_of, positions_of, read_config, read_shape
+from compress.models.architectures import Shape, positions_of, read_shape
+from compress.models.config_file import labels_of, read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.outside import outside_artifact
 from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject

@@ -82,7 +82,8 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     """
     import yaml
 
-    from compress.models.architectures import positions_of, read_config, read_shape
+    from compress.models.architectures import positions_of, read_shape
+    from compress.models.config_file import read_config
 
     table = sources.table(train, "--train")
     text, label = guess_columns(table)

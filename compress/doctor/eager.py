@@ -217,7 +217,8 @@ def _widths(
     linear: Sequence[Product], folder: Path, length: int, threads: int, total_us: float, rates: Rates
 ) -> Finding | None:
     """Widths of the linear layers and of a head that are no multiples of 16, where that costs time."""
-    from compress.models.architectures import read_config, read_shape
+    from compress.models.architectures import read_shape
+    from compress.models.config_file import read_config
 
     spent: dict[tuple[Kernel, Kernel], float] = defaultdict(float)
     for item in linear:

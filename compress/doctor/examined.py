@@ -64,7 +64,8 @@ def length_of(job: Examination, fixed: int | None) -> int:
     Raises:
         InputError: the model does not take the length that was asked for.
     """
-    from compress.models.architectures import positions_of, read_config
+    from compress.models.architectures import positions_of
+    from compress.models.config_file import read_config
 
     folder = Path(job.folder)
     limit = positions_of(read_config(folder)) if (folder / "config.json").is_file() else None

@@ -11,7 +11,7 @@ import yaml
 from compress.files import CARD, LINEAGE, folder_bytes
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
-from compress.models.architectures import labels_of
+from compress.models.config_file import labels_of
 from compress.report.markdown import plain
 from compress.report.words import METRICS, drop, percent, times
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from string import Template
 
 from compress.lineage.model import Data
-from compress.models.architectures import SHAPES_KEY, read_config
+from compress.models.architectures import SHAPES_KEY
+from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
 
 _ONNX = Template("""\

@@ -5,17 +5,12 @@ A family is added by adding a row to `ARCHITECTURES`. What is not in the table i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
-from compress.files import read_object
 
 SHAPES_KEY = "compress_shapes"
 """Key of config.json under which a model keeps layer shapes that its own configuration cannot say."""
-MAX_LAYERS = 10_000
-MAX_SIZE = 100_000_000
-"""Of a width or a table; what is larger is damage, and would only fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +180,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
     architecture = ARCHITECTURES.get(model_type)
     if architecture is None:
         return None
-    fields = _size_fields(architecture)
+    fields = size_fields(architecture)
     lacking = [field for field in fields if field not in config]
     if lacking:
         raise InputError(
@@ -207,7 +202,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
     )
 
 
-def _size_fields(architecture: Architecture) -> tuple[str, str, str, str]:
+def size_fields(architecture: Architecture) -> tuple[str, str, str, str]:
     """Names of the numbers of layers, channels, heads and neurons."""
     return (
         architecture.layers_field,
@@ -232,107 +227,6 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
         config[SHAPES_KEY] |= {name: rank for name, rank in ranks.items() if rank is not None}
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """The content of a model folder's config.json.
-
-    Raises:
-        InputError: it cannot be read, is not an object, says a size that no model has, or asks for foreign code.
-    """
-    path = folder / "config.json"
-    config = read_object(path)
-    problem = _sizes_problem(config) or _names_problem(config) or _code_problem(config)
-    if problem is not None:
-        raise InputError(
-            f"the model's config.json says {problem}",
-            where=str(path),
-            fix="take the config.json that belongs to the weights",
-        )
-    return config
-
-
-def _sizes_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the sizes that this tool reads, or None."""
-    architecture = ARCHITECTURES.get(str(config.get("model_type")))
-    fields = _size_fields(architecture) if architecture else ()
-    layers_field, hidden_field, heads_field, _ = fields or ("",) * 4
-    for field in (*fields, "vocab_size", "max_position_embeddings"):
-        most = MAX_LAYERS if field == layers_field else MAX_SIZE
-        if config.get(field) is not None and not _is_size(config[field], most):
-            return f"{field}: {config[field]!r:.60}, which is no whole number from 1 to {most:,}"
-    hidden, heads = config.get(hidden_field), config.get(heads_field)
-    if hidden and heads and hidden % heads:
-        return f"{hidden_field}: {hidden}, which {heads} heads do not divide"
-    return _shapes_problem(config, architecture) if config.get(SHAPES_KEY) is not None else None
-
-
-def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None) -> str | None:
-    """What is wrong with the shapes that the model keeps beside its own configuration, or None."""
-    shapes = config[SHAPES_KEY]
-    layers = config.get(architecture.layers_field) if architecture else None
-    for name in ("heads", "neurons"):
-        sizes = shapes.get(name, []) if isinstance(shapes, dict) else None
-        if not isinstance(sizes, list) or not all(_is_size(size, MAX_SIZE) for size in sizes):
-            return f"{SHAPES_KEY}: {shapes!r:.60}, which are no lists of sizes"
-        if name in shapes and len(sizes) != layers:
-            return f"{SHAPES_KEY}.{name} of {len(sizes)} layers, where the model has {layers}"
-    for name in ("embedding_rank", "ffn_rank"):
-        if shapes.get(name) is not None and not _is_size(shapes[name], MAX_SIZE):
-            return f"{SHAPES_KEY}.{name}: {shapes[name]!r:.60}, which is no whole number from 1 to {MAX_SIZE:,}"
-    return _norms_problem(shapes, layers, architecture)
-
-
-def _norms_problem(shapes: Mapping[str, Any], layers: Any, architecture: Architecture | None) -> str | None:
-    """What is wrong with the list of layers that have a norm before attention, or None."""
-    norms = shapes.get("attention_norms")
-    if norms is None:
-        return None
-    if architecture is None or architecture.attention_norm is None:
-        return f"{SHAPES_KEY}.attention_norms, which this family does not have"
-    if not isinstance(norms, list) or not all(isinstance(norm, bool) for norm in norms) or len(norms) != layers:
-        return f"{SHAPES_KEY}.attention_norms: {norms!r:.60}, which is not true or false for each of {layers} layers"
-    return None
-
-
-def _is_size(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def _names_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the names of classes and of kinds, or None."""
-    named = config.get("id2label")
-    if named is not None:
-        if not isinstance(named, dict) or not all(key.isascii() and key.isdigit() and len(key) < 10 for key in named):
-            return f"id2label: {named!r:.60}, which is no map of numbers to names"
-        if sorted(map(int, named)) != list(range(len(named))):
-            return f"id2label: {named!r:.60}, whose numbers are not 0, 1, 2 and so on"
-        if not all(isinstance(name, str | int | float) for name in named.values()):
-            return f"id2label: {named!r:.60}, where a name is no text"
-    for key, kind, needed in (
-        ("model_type", str, "text"),
-        ("architectures", list, "a list of names"),
-        ("quantization_config", dict, "an object"),
-    ):
-        value = config.get(key)
-        if value is not None and not isinstance(value, kind):
-            return f"{key}: {value!r:.60}, which is not {needed}"
-    if not all(isinstance(name, str) for name in config.get("architectures") or ()):
-        return f"architectures: {config['architectures']!r:.60}, which is not a list of names"
-    return None
-
-
-def _code_problem(config: Mapping[str, Any]) -> str | None:
-    """What would make transformers fetch code, or unpickle weights, without asking; None if there is nothing."""
-    weights = config.get("transformers_weights")
-    if weights is not None:
-        return f"transformers_weights: {weights!r:.60}, a file that is read instead of model.safetensors"
-    for key, value in config.items():
-        if key.endswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
-            return f"{key}: {value!r:.60}, compiled code that would be fetched from the hub and run"
-        if isinstance(value, dict) and (problem := _code_problem(value)):
-            return f"in {key} {problem}"
-    return None
-
-
 def positions_of(config: Mapping[str, Any]) -> int | None:
     """Most tokens that a model can tell apart by their place, or None where config.json does not say."""
     table = config.get("max_position_embeddings")
@@ -340,9 +234,3 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
         return None
     architecture = ARCHITECTURES.get(str(config.get("model_type")))
     return table - (architecture.position_offset if architecture else 0)
-
-
-def labels_of(folder: Path) -> list[str]:
-    """Names of a model's classes, in the order of its outputs; empty where config.json does not say them."""
-    named = read_config(folder).get("id2label") or {}
-    return [str(named[index]) for index in sorted(named, key=int)]

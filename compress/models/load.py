@@ -15,7 +15,8 @@ import transformers
 from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
-from compress.models.architectures import SHAPES_KEY, read_config, write_shape
+from compress.models.architectures import SHAPES_KEY, write_shape
+from compress.models.config_file import read_config
 from compress.models.folder import check_weights
 from compress.models.reshape import model_shape, reshaped_class
 

@@ -47,7 +47,7 @@ def load_through(
     """The model as `prepare` gives it back, called with the inputs that it knows."""
     import torch
 
-    from compress.models.architectures import read_config
+    from compress.models.config_file import read_config
     from compress.models.load import load_model
 
     if exclusive:

@@ -3,7 +3,8 @@
 import math
 
 from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape, read_config
+from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.config_file import read_config
 from compress.store import Artifact
 from compress.training.config import Augmentation, DistillationConfig
 

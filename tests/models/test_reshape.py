@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, read_config, read_shape
+from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, read_shape
+from compress.models.config_file import read_config
 from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters

@@ -16,7 +16,8 @@ import torch
 from onnx import numpy_helper
 
 from compress.errors import InputError
-from compress.models.architectures import ARCHITECTURES, Shape, read_config, read_shape
+from compress.models.architectures import ARCHITECTURES, Shape, read_shape
+from compress.models.config_file import read_config
 from compress.models.cutting import cut
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters

@@ -15,7 +15,8 @@ from onnx import numpy_helper
 
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.models.architectures import Shape, read_config, read_shape
+from compress.models.architectures import Shape, read_shape
+from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters

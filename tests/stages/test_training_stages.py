@@ -9,7 +9,8 @@ import torch
 
 from compress.context import Context
 from compress.errors import InputError
-from compress.models.architectures import Shape, read_config, read_shape
+from compress.models.architectures import Shape, read_shape
+from compress.models.config_file import read_config
 from compress.models.load import load
 from compress.models.parameters import count_parameters
 from compress.stages import distill, prune_structured
