@@ -58,7 +58,8 @@ class Augmentation(Model):
     copies: int = Field(0, ge=0, le=1000)
     """Variants of each row, training and unlabelled."""
     per_label: int = Field(0, ge=0)
-    """Rows that each label has at least, variants counted: of rare labels more copies are made, a hundred at most."""
+    """Rows that each label has at least, variants counted: of rare labels more copies are made, a hundred at most, and
+    labels are mixed in equally often."""
     mix: float = Field(0.0, ge=0, le=1)
     """Share of the variants in which a part of the text gives way to a part of another row's."""
     share: float = Field(0.15, gt=0, le=1)

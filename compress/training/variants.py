@@ -62,7 +62,8 @@ def variants(
         masked = None
         if "masked_model" in inputs and masked_model is not None:
             masked = MaskedWords(masked_model, length, config.nearest, context)
-        wanted = copies_of(context.task.truth(rows), config.copies, config.per_label)
+        labels = context.task.truth(rows)
+        wanted = copies_of(labels, config.copies, config.per_label)
         count, done = sum(wanted), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
             for copy in range(max(wanted)):
@@ -70,7 +71,7 @@ def variants(
                 for start in range(0, len(chosen), CHUNK):
                     part = chosen[start : start + CHUNK]
                     seed = [context.seed, copy, start]
-                    others = partners(len(part), len(rows), config.mix, seed)
+                    others = partners(labels, len(part), config.mix, seed, balanced=config.per_label > 0)
                     made = [
                         _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
                         for n, column in enumerate(columns)
@@ -96,11 +97,24 @@ def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
     ]
 
 
-def partners(count: int, rows: int, share: float, seed: Sequence[int]) -> list[int | None]:
-    """For each of `count` variants the row that is mixed into it: for a share of them, drawn from all rows."""
+def partners(
+    labels: Sequence[int], count: int, share: float, seed: Sequence[int], *, balanced: bool
+) -> list[int | None]:
+    """For each of `count` variants the row that is mixed into it, if one is: a share of them gets one.
+
+    Args:
+        labels: of the rows that are drawn from.
+        balanced: each label is drawn as often, not each row.
+    """
     random = np.random.default_rng([*seed, 1 << 16])
     mixed = random.random(count) < share
-    return [int(row) if chosen else None for row, chosen in zip(random.integers(rows, size=count), mixed, strict=True)]
+    if balanced:
+        rows = Counter(labels)
+        odds = np.array([1 / rows[label] for label in labels])
+        drawn = random.choice(len(labels), size=count, p=odds / odds.sum())
+    else:
+        drawn = random.integers(len(labels), size=count)
+    return [int(row) if chosen else None for row, chosen in zip(drawn, mixed, strict=True)]
 
 
 def _vary(

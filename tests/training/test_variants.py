@@ -1,5 +1,7 @@
 """How many variants a row gets, and which other row is mixed into them."""
 
+import numpy as np
+
 from compress.tasks import UNKNOWN
 from compress.training.config import Augmentation
 from compress.training.variants import copies_of, partners
@@ -17,13 +19,22 @@ def test_rows_of_rare_labels_get_more_copies_until_the_label_has_enough():
 
 
 def test_a_share_of_the_variants_is_mixed_with_rows_drawn_from_all():
-    found = partners(4000, 50, 0.25, [0, 1])
+    labels = [0] * 50
+    found = partners(labels, 4000, 0.25, [0, 1], balanced=False)
     mixed = [row for row in found if row is not None]
     assert abs(len(mixed) / 4000 - 0.25) < 0.03
     assert set(mixed) == set(range(50))
-    assert partners(4000, 50, 0.25, [0, 1]) == found
-    assert partners(9, 50, 0.0, [0, 1]) == [None] * 9
-    assert None not in partners(9, 50, 1.0, [0, 1])
+    assert partners(labels, 4000, 0.25, [0, 1], balanced=False) == found
+    assert partners(labels, 9, 0.0, [0, 1], balanced=False) == [None] * 9
+    assert None not in partners(labels, 9, 1.0, [0, 1], balanced=True)
+
+
+def test_where_labels_are_balanced_rare_ones_are_mixed_in_as_often():
+    labels = np.array([0] * 90 + [1] * 9 + [2])
+    drawn = labels[partners(labels.tolist(), 3000, 1.0, [0], balanced=True)]
+    assert all(abs(np.mean(drawn == label) - 1 / 3) < 0.04 for label in range(3))
+    drawn = labels[partners(labels.tolist(), 3000, 1.0, [0], balanced=False)]
+    assert abs(np.mean(drawn == 0) - 0.9) < 0.03
 
 
 def test_settings_that_came_later_leave_keys_alone_at_their_defaults():
