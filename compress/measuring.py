@@ -51,6 +51,8 @@ def measure_plan(
 ) -> Measured:
     """Measure all that the plan's report needs; what `folder` keeps is used if nothing that it depends on changed.
 
+    An artifact that was made again counts as the same only if its files are: a step that times things may differ.
+
     Args:
         artifacts: by the name of the planned step.
         folder: of the run; keeps `measurements.json`.
@@ -64,7 +66,7 @@ def measure_plan(
     key = fingerprint(
         {
             "version": BENCH_VERSION,
-            "artifacts": sorted(wanted),
+            "artifacts": {name: one.manifest.files if one.manifest else {} for name, one in wanted.items()},
             "targets": {name: target.model_dump() for name, target in plan.recipe.targets.items()},
             "bench": plan.recipe.bench.model_dump(),
             "test": plan.task.test_key,

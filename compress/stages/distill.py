@@ -7,7 +7,7 @@ by the mean of several. Costs one pass of the teacher, kept for all later steps 
 student's own training.
 
 ```yaml
-- {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3, augment: {copies: 2}}
+- {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3, augment: {copies: 2, mix: 0.5}}
 ```
 
 A student with its teacher's tokenizer can learn the teacher's inside too: `hidden_weight` for hidden states, through a

@@ -17,6 +17,8 @@ import yaml
 
 import compress
 from compress.cli import main
+from compress.files import file_sha256
+from compress.store import Manifest
 
 from .conftest import Said
 
@@ -244,6 +246,21 @@ def test_a_run_that_is_done_needs_no_store_that_can_be_written(run, tmp_path):
     said = compress_in(home, ["run", "tiny.yaml"])
     assert said.code == 0, said.err
     assert said.out.startswith("nothing to do: every step and measurement is done\n")
+
+
+def test_an_artifact_that_was_made_again_and_came_out_otherwise_is_measured_anew(run, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(run.home, home, symlinks=True)
+    (folder,) = (home / "runs/store").glob("quantize_onnx_dynamic-*")
+    config = folder / "config.json"
+    config.write_text(config.read_text() + "\n")
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    manifest = manifest.model_copy(update={"files": {**manifest.files, "config.json": file_sha256(config)}})
+    (folder / "manifest.json").write_text(manifest.sealed().model_dump_json(indent=1))
+    kept = (home / "runs/tiny/measurements.json").read_text()
+    said = compress_in(home, ["run", "tiny.yaml"])
+    assert said.code == 0, said.err
+    assert (home / "runs/tiny/measurements.json").read_text() != kept
 
 
 def test_a_kept_figure_that_is_not_as_it_was_written_is_measured_anew(run, tmp_path):
