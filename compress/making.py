@@ -8,7 +8,7 @@ from typing import Any, Literal
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
 from compress.journal import Observer
-from compress.plan import Plan, PlannedStep
+from compress.plan import Plan, PlannedStep, artifact_of
 from compress.recipe import Recipe
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
 
@@ -92,7 +92,7 @@ class _Maker:
         inputs: dict[str, Artifact | tuple[Artifact, ...] | None] = {}
         for role, wanted in step.stage.inputs.items():
             values = [value for name, value in step.inputs.items() if name.partition(" ")[0] == role]
-            found = tuple(value if isinstance(value, Artifact) else self.artifacts[value] for value in values)
+            found = tuple(artifact_of(value, self.artifacts) for value in values)
             inputs[role] = found if wanted.many else next(iter(found), None)
         return inputs
 

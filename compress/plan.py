@@ -37,6 +37,11 @@ class PlannedStep:
     only_measured: bool = False
 
 
+def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
+    """What a plan names: a model from outside as it is, or the artifact of a planned step."""
+    return value if isinstance(value, Artifact) else artifacts[value]
+
+
 @dataclass(frozen=True)
 class Subject:
     """One row of the report to be: a step, and the planned step or model from outside that stands for it."""

@@ -7,13 +7,8 @@ the units of work that each stage reports, memory and bytes on disk.
 
 import logging
 import multiprocessing
-import os
-import signal
-import sys
 import tempfile
 import time
-import traceback
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -28,16 +23,14 @@ from compress.bench.process import MEANINGS
 from compress.bench.worker import SETTLE_SECONDS
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.files import folder_bytes
 from compress.journal import Observer
-from compress.making import make_steps
 from compress.measurement import Measurement
-from compress.measuring import measure_plan
 from compress.plan import Plan
 from compress.recipe import BenchSpec
-from compress.store import Artifact, Identity, Store
+from compress.rehearsing import SAID, rehearse_here
+from compress.store import Artifact, Store
 from compress.tasks import Task
-from compress.training.config import KEPT, trainings_in
+from compress.training.config import trainings_in
 
 MEASURED_ROWS = 32
 LOOK_SECONDS = 0.05
@@ -105,7 +98,9 @@ def rehearse(
         small = _shorten(plan, size, batches)
         spawn = multiprocessing.get_context("spawn")
         ours, theirs = spawn.Pipe(duplex=False)
-        process = spawn.Process(target=_child, args=(theirs, small, Path(scratch), dict(done), rehearsal, dict(host)))
+        process = spawn.Process(
+            target=rehearse_here, args=(theirs, small, Path(scratch), dict(done), rehearsal, dict(host))
+        )
         process.start()
         theirs.close()
         watch = _Watch(plan, Path(scratch), process.pid or 0, observer)
@@ -238,7 +233,7 @@ class _Watch:
 
     def died(self, code: int) -> CompressError:
         """What it means that the process ended without a last word."""
-        lines = (self.scratch / "said.txt").read_text(errors="replace").split("\n")
+        lines = (self.scratch / SAID).read_text(errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "no message")[:300]
         how = f"killed by signal {-code}{MEANINGS.get(-code, '')}" if code < 0 else f"exit code {code}: {last}"
         where = next((step.where for step in self.plan.steps if step.name == self.now), None)
@@ -279,94 +274,3 @@ class _Watch:
 
     def _ended(self) -> None:
         self.ended = True
-
-
-class _Store(Store):
-    """Knows how large the checkpoints were that the last artifact left behind: of each training, one."""
-
-    checkpoint_bytes = 0
-
-    def _commit(self, identity: Identity, output_format: str, out: Path, *more: Any) -> Artifact:
-        kept = (out.parent / "work").glob("*/checkpoint-*")
-        self.checkpoint_bytes = sum(folder_bytes(checkpoint) for checkpoint in kept)
-        return super()._commit(identity, output_format, out, *more)
-
-
-class _Teller:
-    """An observer that tells its parent."""
-
-    def __init__(self, messages: "Connection[Any, Any]", store: "_Store") -> None:
-        self.messages, self.store = messages, store
-        self._known: set[str] = set()
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        self.messages.send(("progress", what, done, total, time.monotonic()))
-
-    def step_started(self, name: str, stage: str) -> None:
-        self.messages.send(("started", name, stage, time.monotonic()))
-
-    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        del seconds, made
-        at = time.monotonic()
-        new = {path for path in self.store.root.glob("*-*") if path.name not in self._known}
-        self._known |= {path.name for path in new}
-        own = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
-        facts = {
-            "artifact_bytes": own,
-            "byproduct_bytes": sum(folder_bytes(path) for path in new) - own,
-            "scratch_bytes": (KEPT + 1) * self.store.checkpoint_bytes,
-            "gpu_memory_bytes": _gpu_peak(),
-        }
-        self.messages.send(("done", name, stage, facts, at))
-
-    def warned(self, message: str) -> None:
-        pass  # of a store that is thrown away
-
-    def stopping(self) -> bool:
-        return False
-
-
-def _child(
-    messages: "Connection[Any, Any]",
-    plan: Plan,
-    scratch: Path,
-    done: Mapping[str, Artifact],
-    rehearsal: Rehearsal,
-    host: Mapping[str, Any],
-) -> None:
-    """Rehearse, and tell the parent; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
-    with (scratch / "said.txt").open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    logging.getLogger().setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    store = _Store(scratch / "store")
-    teller = _Teller(messages, store)
-    try:
-        artifacts, _ = make_steps(plan, store, host, teller, done=done, rehearsal=rehearsal)
-        if plan.recipe.targets:
-            teller.step_started("bench", "bench")
-            measured = measure_plan(plan, artifacts, scratch, host, teller.progress)
-            failed = next((item for item in measured.measurements if item.status == "failed"), None)
-            if failed is not None:
-                raise CompressError(f"measuring fails: {failed.reason}", where=f"target '{failed.target}'")
-            messages.send(("done", "bench", "bench", {}, time.monotonic()))
-            messages.send(("measured", measured.measurements))
-        messages.send(("ended",))
-    except CompressError as error:
-        trace = traceback.format_exc()
-        messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
-    except Exception as error:  # noqa: BLE001  its parent tells it
-        what = f"unexpected {type(error).__name__}: {error}"
-        fix = "this is probably a bug in compress; run.log holds its traceback"
-        messages.send(("failed", False, what, None, fix, traceback.format_exc()))
-
-
-def _gpu_peak() -> int | None:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
-        return None
-    peak = int(torch.cuda.max_memory_reserved())
-    torch.cuda.reset_peak_memory_stats()
-    return peak

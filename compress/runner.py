@@ -19,11 +19,12 @@ from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
 from compress.lineage.final import write_final
 from compress.making import make_steps
-from compress.measuring import measure_plan, report_plan
-from compress.plan import Plan
+from compress.measuring import measure_plan
+from compress.plan import Plan, artifact_of
 from compress.recipe import TABLES, said_input, say_input
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
+from compress.reporting import report_plan
 from compress.store import NEEDS, Artifact, Store, locked
 
 LOCK = ".lock"
@@ -179,7 +180,7 @@ def _obtain_ablated(
     finals: dict[str, Artifact] = {}
     for subject in ablated.plan.subjects:
         if subject.step == last:
-            final = subject.measured if isinstance(subject.measured, Artifact) else artifacts[subject.measured]
+            final = artifact_of(subject.measured, artifacts)
             finals[final.key] = final
             entries.append(AblationEntry(ablated.step, subject.target, final.key))
     return entries, finals, made

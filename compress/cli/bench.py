@@ -123,8 +123,8 @@ def measure_folders(
     Args:
         limits: a largest drop among them is the margin up to which a model is no worse.
     """
+    from compress.benching import bench_folders, formats_of
     from compress.cli.console import Terminal
-    from compress.measuring import bench_folders, formats_of
     from compress.recipe import BenchSpec, Target, TaskSpec
     from compress.validation import Origin, validate
 

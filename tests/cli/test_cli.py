@@ -145,7 +145,7 @@ def test_ctrl_c_in_a_bench_promises_nothing(cli, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("compress.measuring.bench_folders", interrupted)
+    monkeypatch.setattr("compress.benching.bench_folders", interrupted)
     said = cli("bench", "model", "--data", "test.csv", "--target", "onnxruntime")
     assert (said.code, said.out) == (130, "")
     assert said.err.endswith("stopped\n")

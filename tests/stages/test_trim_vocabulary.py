@@ -146,7 +146,7 @@ def test_pairs_of_texts_are_counted_too(chain: Chain, tmp_path: Path, classifier
 
 
 def test_the_report_says_how_the_test_rows_split(chain: Chain) -> None:
-    from compress.measuring import _trimmed
+    from compress.reporting import _trimmed
 
     task = chain.plan.task
     rows = [replace(task.train[0], text="good zebra"), replace(task.train[0], text="the quorum")]

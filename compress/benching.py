@@ -1,0 +1,155 @@
+"""Measures any model folders against each other."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from compress.bench.host import host_facts
+from compress.bench.measure import Bench, measure
+from compress.context import Progress
+from compress.data.sources import Sources
+from compress.errors import InputError
+from compress.files import fingerprint
+from compress.measurement import Measured, Measurement
+from compress.models.architectures import positions_of
+from compress.models.config_file import labels_of, read_config
+from compress.models.folder import check_folder
+from compress.outside import format_of
+from compress.recipe import BenchSpec, Goal, Target, TaskSpec
+from compress.report.model import Entry, Report
+from compress.reporting import build_report
+from compress.store import Artifact
+from compress.tasks import Task, load_task
+from compress.validation import Origin
+
+
+def bench_folders(
+    folders: Sequence[Path],
+    spec: TaskSpec,
+    targets: Mapping[str, Target],
+    bench: BenchSpec,
+    seed: int,
+    progress: Progress,
+    command: str,
+    goal: Goal | None = None,
+    *,
+    every_pair: bool = True,
+) -> Report:
+    """Measure any model folders; the first is the baseline.
+
+    Args:
+        every_pair: False leaves out of the report what a target does not read, if another one does.
+        command: that asked for it.
+        goal: its largest drop is the margin up to which a model is no worse.
+
+    Raises:
+        InputError: a folder is no model, or one whose files cannot be trusted, or no model has the data's labels.
+    """
+    origin = Origin()
+    sources = Sources()
+    found = [sources.model(str(folder), origin.path) for folder in folders]
+    for item in found:
+        check_folder(item.path)
+    artifacts = [  # a folder that is given twice is measured twice
+        Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
+    ]
+    task, refused = _task_for(artifacts, spec, sources, seed, origin)
+    for artifact in artifacts:
+        if (reason := _too_long(artifact, spec, targets)) is not None:
+            refused.setdefault(artifact.key, reason)
+    runnable = [artifact for artifact in artifacts if artifact.key not in refused]
+    taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
+    failed = [
+        Measurement(artifact=key, target=target, status="failed", reason=reason, size_bytes=0)
+        for key, reason in refused.items()
+        for target in targets
+    ]
+    names = _names(folders)
+    entries = []
+    for target, settings in targets.items():
+        for name, artifact in zip(names, artifacts, strict=True):
+            is_onnx = artifact.format == "onnx"
+            nobody_reads_it = all(other.reads_onnx != is_onnx for other in targets.values())
+            if every_pair or settings.reads_onnx == is_onnx or nobody_reads_it:
+                entries.append(Entry(name, "source", target, artifact.key, artifact.format))
+    measured = Measured([*taken, *failed], conditions, datetime.now(UTC).isoformat(timespec="seconds"), host_facts())
+    baselines = dict.fromkeys(targets, artifacts[0].key)
+    report = build_report("bench", task, targets, names[0], entries, baselines, measured, goal)
+    return report.model_copy(
+        update={"seed": seed, "command": command, "notes": [*report.notes, *_other_runtimes(report)]}
+    )
+
+
+def _other_runtimes(report: Report) -> list[str]:
+    """What a reader must know where a baseline did not run on the same target."""
+    foreign = [
+        row.step for row in report.rows if row.versus_baseline and row.versus_baseline.against not in report.steps
+    ]
+    if not foreign:
+        return []
+    names = ", ".join(dict.fromkeys(foreign))
+    return [f"{names}: held against a baseline on another runtime, which is part of what is won"]
+
+
+def formats_of(folders: Sequence[Path]) -> list[str]:
+    """The format of each model folder.
+
+    Raises:
+        InputError: a folder is no model.
+    """
+    sources = Sources()
+    paths = [sources.model(str(folder), Origin().path).path for folder in folders]
+    for path in paths:
+        check_folder(path)
+    return [format_of(path) for path in paths]
+
+
+def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:
+    """Why a model cannot take the texts that it is to be measured on."""
+    positions = positions_of(read_config(artifact.path))
+    longest = max(spec.max_length, *(target.sequence_length for target in targets.values()))
+    if positions is None or longest <= positions:
+        return None
+    return f"it has positions for {positions} tokens, {longest} are asked for (--sequence-length, --max-length)"
+
+
+def _task_for(
+    artifacts: Sequence[Artifact], spec: TaskSpec, sources: Sources, seed: int, origin: Origin
+) -> tuple[Task, dict[str, str]]:
+    """The test rows, numbered by the first model that knows their labels; and why other models do not fit."""
+    labels = {artifact.key: labels_of(artifact.path) for artifact in artifacts}
+    task: Task | None = None
+    first_error: InputError | None = None
+    for artifact in artifacts:
+        try:
+            task = load_task(spec, sources.table, seed, origin, labels=labels[artifact.key])
+            task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
+            break
+        except InputError as error:
+            first_error, task = first_error or error, None
+    if task is None:
+        assert first_error is not None
+        raise first_error
+    refused: dict[str, str] = {}
+    for artifact in artifacts:
+        try:
+            task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
+        except InputError as error:
+            refused[artifact.key] = error.what
+    return task, refused
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """What the report calls each folder: as much of its path as tells it from the others."""
+    paths = [folder.absolute() for folder in folders]
+    depth = 1
+    while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
+        depth += 1
+    names = ["/".join(path.parts[-depth:]) for path in paths]
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(names):
+        seen[name] += 1
+        if seen[name] > 1:
+            names[index] = f"{name} #{seen[name]}"
+    return names

@@ -1,0 +1,116 @@
+"""The process that rehearses a plan, and tells its parent what each step took."""
+
+import logging
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from compress.context import Rehearsal
+from compress.errors import CompressError, InputError
+from compress.files import folder_bytes
+from compress.making import make_steps
+from compress.measuring import measure_plan
+from compress.plan import Plan
+from compress.store import Artifact, Identity, Store
+from compress.training.config import KEPT
+
+SAID = "said.txt"
+"""What the process and its libraries print, in its scratch folder."""
+
+
+class _Store(Store):
+    """Knows how large the checkpoints were that the last artifact left behind: of each training, one."""
+
+    checkpoint_bytes = 0
+
+    def _commit(self, identity: Identity, output_format: str, out: Path, *more: Any) -> Artifact:
+        kept = (out.parent / "work").glob("*/checkpoint-*")
+        self.checkpoint_bytes = sum(folder_bytes(checkpoint) for checkpoint in kept)
+        return super()._commit(identity, output_format, out, *more)
+
+
+class _Teller:
+    """An observer that tells its parent."""
+
+    def __init__(self, messages: "Connection[Any, Any]", store: "_Store") -> None:
+        self.messages, self.store = messages, store
+        self._known: set[str] = set()
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self.messages.send(("progress", what, done, total, time.monotonic()))
+
+    def step_started(self, name: str, stage: str) -> None:
+        self.messages.send(("started", name, stage, time.monotonic()))
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        del seconds, made
+        at = time.monotonic()
+        new = {path for path in self.store.root.glob("*-*") if path.name not in self._known}
+        self._known |= {path.name for path in new}
+        own = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
+        facts = {
+            "artifact_bytes": own,
+            "byproduct_bytes": sum(folder_bytes(path) for path in new) - own,
+            "scratch_bytes": (KEPT + 1) * self.store.checkpoint_bytes,
+            "gpu_memory_bytes": _gpu_peak(),
+        }
+        self.messages.send(("done", name, stage, facts, at))
+
+    def warned(self, message: str) -> None:
+        pass  # of a store that is thrown away
+
+    def stopping(self) -> bool:
+        return False
+
+
+def rehearse_here(
+    messages: "Connection[Any, Any]",
+    plan: Plan,
+    scratch: Path,
+    done: Mapping[str, Artifact],
+    rehearsal: Rehearsal,
+    host: Mapping[str, Any],
+) -> None:
+    """Rehearse, and tell the parent; runs in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
+    with (scratch / SAID).open("w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    logging.getLogger().setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    store = _Store(scratch / "store")
+    teller = _Teller(messages, store)
+    try:
+        artifacts, _ = make_steps(plan, store, host, teller, done=done, rehearsal=rehearsal)
+        if plan.recipe.targets:
+            teller.step_started("bench", "bench")
+            measured = measure_plan(plan, artifacts, scratch, host, teller.progress)
+            failed = next((item for item in measured.measurements if item.status == "failed"), None)
+            if failed is not None:
+                raise CompressError(f"measuring fails: {failed.reason}", where=f"target '{failed.target}'")
+            messages.send(("done", "bench", "bench", {}, time.monotonic()))
+            messages.send(("measured", measured.measurements))
+        messages.send(("ended",))
+    except CompressError as error:
+        trace = traceback.format_exc()
+        messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
+    except Exception as error:  # noqa: BLE001  its parent tells it
+        what = f"unexpected {type(error).__name__}: {error}"
+        fix = "this is probably a bug in compress; run.log holds its traceback"
+        messages.send(("failed", False, what, None, fix, traceback.format_exc()))
+
+
+def _gpu_peak() -> int | None:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    peak = int(torch.cuda.max_memory_reserved())
+    torch.cuda.reset_peak_memory_stats()
+    return peak

@@ -1,0 +1,177 @@
+"""The report of a plan that has run, or of models that were measured beside each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from compress import __version__
+from compress.files import fingerprint
+from compress.measurement import Measured
+from compress.models.tokenizer import load_tokenizer
+from compress.models.vocabulary import split_differently
+from compress.plan import Plan, artifact_of
+from compress.recipe import Goal, Target
+from compress.report.files import read_report
+from compress.report.goal import judge
+from compress.report.model import AblationEntry, Entry, HeldOut, Made, Report, Row
+from compress.store import Artifact
+from compress.tasks import Task
+
+MARGIN_PP = 1.0
+"""Largest drop that is called no worse, where no goal says another."""
+REPORT_VERSION = 2
+"""Raised when the report's figures change, so that an old report is not taken for a new one."""
+
+
+def report_plan(
+    plan: Plan,
+    artifacts: Mapping[str, Artifact],
+    measured: Measured,
+    folder: Path,
+    recipe_text: str,
+    ablations: Sequence[AblationEntry] = (),
+) -> tuple[Report, bool]:
+    """The report of a plan that has run, and False if it is the one that `folder` holds."""
+    recipe = plan.recipe
+    entries = []
+    for subject in plan.subjects:
+        stands_for = artifact_of(subject.measured, artifacts)
+        own = artifacts.get(subject.step)
+        entries.append(
+            Entry(
+                step=subject.step,
+                stage=subject.stage,
+                target=subject.target,
+                artifact=stands_for.key,
+                measured_as=stands_for.format,
+                seconds=own.manifest.seconds if own and own.manifest else None,
+                cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
+                made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
+                parent=plan.parent(subject.step),
+            )
+        )
+    key = fingerprint(
+        {
+            "version": REPORT_VERSION,
+            "measured": measured.key,
+            "created": measured.created,
+            "entries": [asdict(entry) for entry in entries],
+            "ablations": [asdict(entry) for entry in ablations],
+            "recipe": recipe_text,
+        }
+    )
+    kept = read_report(folder / "report.json", key=key) if not measured.is_new else None
+    if kept is not None:
+        return kept, False
+    baselines = {name: artifact_of(value, artifacts).key for name, value in plan.baselines.items()}
+    goal, last_step = recipe.goal, recipe.steps[-1].name
+    report = build_report(recipe.name, plan.task, recipe.targets, plan.baseline, entries, baselines, measured, goal)
+    last = _last_measured(report.rows, last_step)
+    if ablations:
+        from compress.report.build import build_ablations
+
+        margin = _margin_pp(goal)
+        report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
+    command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
+    update = {
+        "key": key,
+        "seed": recipe.seed,
+        "command": command,
+        "recipe_text": recipe_text,
+        "lineage": _lineage(plan, artifacts),
+        "goal": judge(goal, last, last.versus_baseline if last else None),
+        "notes": [*report.notes, *_trimmed(plan, artifacts)],
+    }
+    return report.model_copy(update=update), True
+
+
+def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """One sentence for each step that took tokens out of the vocabulary: what that does to the test rows."""
+    texts, pairs = plan.task.texts(plan.task.test)
+    notes = []
+    for step in plan.steps:
+        found = artifacts[step.name]
+        if "tokens_after" not in found.facts:
+            continue
+        before = artifact_of(step.inputs[next(iter(step.inputs))], artifacts)
+        share = split_differently(
+            load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
+        )
+        notes.append(
+            f"{step.name} keeps {found.facts['tokens_after']:,} of {found.facts['tokens_before']:,} tokens; "
+            f"{share:.2%} of the test rows' tokens split differently"
+        )
+    return notes
+
+
+def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
+    """A step's row on the first target that it was measured on, or else its first row."""
+    own = [row for row in rows if row.step == step]
+    return next((row for row in own if row.status == "measured"), own[0] if own else None)
+
+
+def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Made]:
+    told = []
+    for step in plan.steps:
+        artifact = artifacts[step.name]
+        inputs = {
+            role: value if isinstance(value, str) else f"{value.path.name} {value.key[:16]}"
+            for role, value in step.inputs.items()
+        }
+        told.append(
+            Made(
+                step=step.name,
+                stage=step.stage_name,
+                key=artifact.key,
+                inputs=inputs,
+                config=step.config.model_dump(mode="json"),
+                created=artifact.manifest.created if artifact.manifest else None,
+            )
+        )
+    return told
+
+
+def build_report(
+    name: str,
+    task: Task,
+    targets: Mapping[str, Target],
+    baseline: str,
+    entries: Sequence[Entry],
+    baselines: Mapping[str, str],
+    measured: Measured,
+    goal: Goal | None,
+) -> Report:
+    """A report without a verdict; see `build_rows` for `entries` and `baselines`."""
+    from compress.report.build import build_rows  # statistics take a second to import
+
+    test = HeldOut(metric=task.spec.metric, labels=list(task.labels), truth=task.truth(task.test), key=task.test_key)
+    texts, pairs = task.texts(task.test)
+    shown = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
+    return Report(
+        recipe=name,
+        seed=0,
+        compress_version=__version__,
+        created=measured.created,
+        command="",
+        host=dict(measured.host),
+        conditions=dict(measured.conditions),
+        task={
+            "type": task.spec.type,
+            "train_rows": len(task.train),
+            "validation_rows": len(task.validation),
+            "test_rows": len(task.test),
+            "unlabelled_rows": len(task.unlabelled),
+            "overlap": task.overlap,
+            "max_length": task.spec.max_length,
+        },
+        test=test,
+        targets={key: target.model_dump() for key, target in targets.items()},
+        baseline=baseline,
+        goal=judge(None, None, None),
+        notes=list(task.notes),
+        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal), targets),
+    )
+
+
+def _margin_pp(goal: Goal | None) -> float:
+    return MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp
