@@ -40,8 +40,8 @@ class Config(StageConfig):
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
+    from compress.models.blockwise import quantize_blockwise
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
@@ -50,16 +50,14 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("quantizing", 0, 2)
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
-    quantizer = MatMulNBitsQuantizer(
+    graph = quantize_blockwise(
         graph,
-        bits=4,
+        ["MatMul", "Gather"] if config.embeddings else ["MatMul"],
         block_size=config.block_size,
-        is_symmetric=config.symmetric,
+        symmetric=config.symmetric,
         accuracy_level=config.accuracy_level,
-        op_types_to_quantize=("MatMul", "Gather") if config.embeddings else ("MatMul",),
     )
-    quantizer.process()
-    onnx.save(quantizer.model.model, str(out / "model.onnx"))
+    onnx.save(graph, str(out / "model.onnx"))
     context.progress("quantizing", 1, 2)
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)

@@ -301,6 +301,22 @@ def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
     assert kinds(model)["GatherBlockQuantized"] == 3
 
 
+def test_int8_takes_embedding_tables_in_4_bits(chain: Chain, tmp_path: Path) -> None:
+    facts = quantize_onnx_dynamic.run(
+        model=chain.artifacts["onnx"],
+        config=quantize_onnx_dynamic.Config(embedding_bits=4),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    found, whole = kinds(graph_of(tmp_path)), kinds(graph_of(chain.artifacts["int8"].path))
+    assert (found["GatherBlockQuantized"], whole["GatherBlockQuantized"]) == (3, 0)
+    assert found["MatMulInteger"] == whole["MatMulInteger"]
+    tables = {tensor.name: tensor for tensor in graph_of(tmp_path).graph.initializer if tensor.name.endswith("_Q4")}
+    assert len(tables) == 3
+    assert facts["parity"]["agreement"] >= 0.8
+    assert parameters_in(tmp_path / "model.onnx") == parameters_in(chain.artifacts["int8"].path / "model.onnx")
+
+
 @pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_4bit])
 def test_a_quantized_graph_is_not_quantized_again(stage: Any, chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="quantized already"):
