@@ -29,11 +29,18 @@ def with_branches(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
     added = [
         *_ending("undistilled", "trimmed", steps),
         {**steps["int8"], "name": "unskipped_int8", "model": "onnx"},
+        _other_tables(steps["int8"]),
     ]
     for branch, settings in STUDENTS[name].items():
         student = {**steps["student"], **settings, "name": branch}
         added += [{key: value for key, value in student.items() if value is not None}, *_ending(branch, branch, steps)]
     return {**recipe, "name": f"{recipe['name']}-beside", "steps": [*recipe["steps"], *added]}
+
+
+def _other_tables(int8: Step) -> Step:
+    """The last step with its tables of embeddings in 4 bits if the recipe has them in 8, and the other way round."""
+    bits = 4 if int8.get("embedding_bits", 8) == 8 else 8
+    return {**int8, "name": f"tables_of_{bits}_bits", "model": "skipped", "embedding_bits": bits}
 
 
 def _ending(branch: str, model: str, steps: Steps) -> list[Step]:
