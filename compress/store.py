@@ -12,7 +12,6 @@ import errno
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from compress.files import (
     sync,
     write_text,
 )
-from compress.process_memory import forget_peak_memory, peak_memory_bytes
+from compress.spending import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
 NEEDS = "needs.json"
 """Name of the file in a run's folder that says, from its beginning on, which folders of the store it needs."""
@@ -211,12 +210,13 @@ class Store:
                 shutil.rmtree(out, ignore_errors=True)
                 out.mkdir(parents=True)
                 work.mkdir(exist_ok=True)
-                start, cpu_start, counted = time.perf_counter(), time.process_time(), forget_peak_memory()
+                meter, counted = Meter(work), forget_peak_memory()
                 try:
                     facts = make(out, work)
-                    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-                    spent = seconds, cpu_seconds, peak_memory_bytes() if counted else None
-                    artifact = self._commit(identity, output_format, out, dict(facts or {}), dict(host), spent)
+                    memory = peak_memory_bytes() if counted else None
+                    artifact = self._commit(
+                        identity, output_format, out, dict(facts or {}), dict(host), meter.spent, memory
+                    )
                 except Exception as error:
                     full = is_disk_full(error, scratch)
                     shutil.rmtree(out, ignore_errors=True)
@@ -235,9 +235,10 @@ class Store:
         out: Path,
         facts: dict[str, Any],
         host: dict[str, Any],
-        spent: tuple[float, float, int | None],
+        spent: Spent,
+        memory: int | None,
     ) -> Artifact:
-        """Complete what stands in `out`, which took `spent`: seconds by the clock, of processors' time, and bytes."""
+        """Complete what stands in `out`, which took `spent` and so many bytes of memory."""
         names = folder_files(out)
         if not names:
             raise CompressError(
@@ -264,9 +265,9 @@ class Store:
             versions=versions,
             host=host,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            seconds=round(spent[0], 3),
-            cpu_seconds=round(spent[1], 3),
-            peak_memory_bytes=spent[2],
+            seconds=round(spent.seconds, 3),
+            cpu_seconds=round(spent.cpu_seconds, 3),
+            peak_memory_bytes=memory,
         )
         write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
         sync(out)

@@ -31,6 +31,8 @@ def with_branches(recipe: Mapping[str, Any], name: str) -> dict[str, Any]:
         {**steps["int8"], "name": "unskipped_int8", "model": "onnx"},
         _other_tables(steps["int8"]),
     ]
+    if "polished" in steps:
+        added += _ending("unpolished", "student", steps)
     for branch, settings in STUDENTS[name].items():
         student = {**steps["student"], **settings, "name": branch}
         added += [{key: value for key, value in student.items() if value is not None}, *_ending(branch, branch, steps)]

@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from compress.errors import Stopped
 from compress.files import file_sha256, sync, write_text
+from compress.spending import Meter
 
 _log = logging.getLogger(__name__)
 
@@ -36,11 +37,12 @@ class KeepCheckpoints(TrainerCallback):
 
     Args:
         stopping: whether the person has asked to stop.
+        meter: counts what the step costs.
     """
 
-    def __init__(self, stopping: Callable[[], bool]) -> None:
+    def __init__(self, stopping: Callable[[], bool], meter: Meter) -> None:
         self.last = time.monotonic()
-        self.stopping = stopping
+        self.stopping, self.meter = stopping, meter
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Ask for a checkpoint if the last is old, or is to be the last."""
@@ -62,6 +64,7 @@ class KeepCheckpoints(TrainerCallback):
         del control
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
         mark_whole(folder)
+        self.meter.note()
         _remove_old(folder, state.best_model_checkpoint)
         self.last = time.monotonic()
         _log.info("checkpoint after step %d of %d", state.global_step, state.max_steps)

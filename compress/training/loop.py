@@ -26,6 +26,7 @@ from compress.errors import CompressError
 from compress.files import fingerprint
 from compress.models.reshape import base_model
 from compress.models.tokenizer import Tokenizer
+from compress.spending import Meter
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.order import ByLength
@@ -88,7 +89,7 @@ def train(
     validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
-    keep = KeepCheckpoints(context.stopping)
+    keep = KeepCheckpoints(context.stopping, Meter(context.work))
     callbacks: list[TrainerCallback] = [_Report(context, config, what, lesson), _StopAtNan(), keep]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))

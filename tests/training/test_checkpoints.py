@@ -12,6 +12,7 @@ import torch
 from compress.context import Context
 from compress.errors import Stopped
 from compress.models.tokenizer import Tokenizer
+from compress.spending import Meter
 from compress.training import checkpoints
 from compress.training.checkpoints import WHOLE, last_checkpoint, mark_whole
 from compress.training.config import TrainingConfig
@@ -83,6 +84,7 @@ def test_a_training_that_is_asked_to_stop_keeps_a_checkpoint_and_goes_on_to_the_
     with pytest.raises(Stopped):
         train(model, tokenizer, config, asked, what="w")
     assert seen == [1, 2, 3]
+    assert Meter(tmp_path / "asked").spent.cpu_seconds > 0, "what it cost so far is not forgotten"
     (kept,) = (tmp_path / "asked").glob("*/checkpoint-*")
     assert kept.name == "checkpoint-6"  # the end of the first epoch comes before the tenth step
     model, tokenizer = fresh()
