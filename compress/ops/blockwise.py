@@ -1,0 +1,77 @@
+"""Weights in few bits, with a scale and a zero point for each block of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
+Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A matrix in few bits: weight = (code - zero point) * scale.
+
+    Attributes:
+        codes: (outputs, blocks, block size), each from 0 to 2 ** bits - 1.
+        scales: (outputs, blocks).
+        zeros: (outputs, blocks), each from 0 to 2 ** bits - 1: codes, or any numbers.
+    """
+
+    codes: Codes
+    scales: Array
+    zeros: Codes | Array
+
+    def weights(self, inputs: int) -> Array:
+        """What the codes stand for: (outputs, inputs)."""
+        codes, zeros = self.codes.astype(np.float32), self.zeros.astype(np.float32)
+        whole = (codes - zeros[..., None]) * self.scales[..., None]
+        found: Array = whole.reshape(len(whole), -1)[:, :inputs]
+        return found
+
+
+def in_blocks(weights: Array, block_size: int) -> Array:
+    """A matrix of (outputs, inputs) as (outputs, blocks, block size), filled up with zeros."""
+    outputs, inputs = weights.shape
+    padded = np.pad(weights.astype(np.float32), ((0, 0), (0, -inputs % block_size)))
+    return padded.reshape(outputs, -1, block_size)
+
+
+def grid(blocks: Array, bits: int, *, symmetric: bool) -> tuple[Array, Codes]:
+    """The scale and the zero point of each block, from its least and largest weight.
+
+    Symmetric, the zero point is the middle code and the weight of the largest magnitude takes code 0, whichever sign it
+    has, so that no code is left unused (the scale is negative where that weight is positive).
+
+    Args:
+        blocks: (..., block size)
+
+    Returns:
+        scales and zero points, each (...).
+    """
+    levels = 2**bits
+    if symmetric:
+        largest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1)[..., None], -1)[..., 0]
+        scales = largest / -(levels / 2)
+        return scales, np.full(scales.shape, levels // 2, dtype=np.uint8)
+    low, high = np.minimum(blocks.min(-1), 0), np.maximum(blocks.max(-1), 0)
+    scales = (high - low) / (levels - 1)
+    safe = np.where(scales == 0, 1, scales)
+    return scales, np.clip(np.rint(-low / safe), 0, levels - 1).astype(np.uint8)
+
+
+def codes_of(values: Array, scales: Array, zeros: Codes | Array, bits: int) -> Codes:
+    """The nearest code of each value; all of one shape, or such that they broadcast."""
+    safe = np.where(scales == 0, 1, scales)
+    return np.clip(np.rint(values / safe + zeros), 0, 2**bits - 1).astype(np.uint8)
+
+
+def round_to_nearest(weights: Array, bits: int, block_size: int, *, symmetric: bool) -> Blocks:
+    """Each weight to the nearest code (ZeroQuant, Yao et al. 2022, arXiv:2206.01861, section 3.1).
+
+    Args:
+        weights: (outputs, inputs)
+    """
+    blocks = in_blocks(weights, block_size)
+    scales, zeros = grid(blocks, bits, symmetric=symmetric)
+    return Blocks(codes_of(blocks, scales[..., None], zeros[..., None], bits), scales, zeros)

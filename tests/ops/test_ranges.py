@@ -1,0 +1,56 @@
+"""Ranges from histograms, against sorted numbers and against what is known of distributions."""
+
+import numpy as np
+import pytest
+
+from compress.ops.ranges import entropy_range, percentile_range
+
+
+def histogram(values: np.ndarray, bins: int = 2048) -> tuple[np.ndarray, float, float]:
+    low, high = float(values.min()), float(values.max())
+    return np.histogram(values, bins=bins, range=(low, high))[0], low, high
+
+
+@pytest.mark.parametrize("share", [0.9, 0.99, 0.999, 1.0])
+def test_percentiles_are_those_of_the_sorted_numbers_to_a_bin(share: float) -> None:
+    values = np.random.default_rng(0).standard_normal(100_000)
+    counts, low, high = histogram(values)
+    left, right = percentile_range(counts, low, high, share)
+    width = (high - low) / 2048
+    assert left == pytest.approx(np.quantile(values, (1 - share) / 2), abs=1.01 * width)
+    assert right == pytest.approx(np.quantile(values, (1 + share) / 2), abs=1.01 * width)
+    assert ((values < left).sum(), (values > right).sum()) <= ((1 - share) / 2 * 1e5, (1 - share) / 2 * 1e5)
+
+
+def squared_error(values: np.ndarray, left: float, right: float) -> float:
+    step = (right - left) / 255
+    return float(((np.clip(np.rint((values - left) / step), 0, 255) * step + left - values) ** 2).mean())
+
+
+def test_entropy_keeps_what_has_no_outliers_whole() -> None:
+    values = np.random.default_rng(1).uniform(-3, 2, 100_000)
+    left, right = entropy_range(*histogram(values))
+    assert left == pytest.approx(-3, abs=0.1)
+    assert right == pytest.approx(2, abs=0.1)
+
+
+def test_entropy_cuts_few_outliers_off() -> None:
+    random = np.random.default_rng(2)
+    values = np.concatenate([random.standard_normal(1_000_000), [60.0, -80.0]])
+    left, right = entropy_range(*histogram(values))
+    assert -20 < left < -3
+    assert 3 < right < 20
+    inside = values[np.abs(values) < 5]
+    assert squared_error(inside, left, right) < 0.2 * squared_error(inside, -80, 60)
+
+
+@pytest.mark.parametrize("find", [entropy_range, lambda *said: percentile_range(*said, 0.999)])
+def test_one_sided_numbers_keep_their_side(find) -> None:
+    values = np.abs(np.random.default_rng(3).standard_normal(10_000))
+    left, right = find(*histogram(values))
+    assert left >= 0
+    assert right > 2
+
+
+def test_nothing_but_zeros_has_no_range() -> None:
+    assert entropy_range(np.zeros(2048, dtype=np.int64), 0.0, 0.0) == (0.0, 0.0)
