@@ -106,7 +106,7 @@ class _Planner:
         where = self.origin.where("steps", index)
         stage = stages.find(step.stage, where)
         config = _config(step, stage, index, self.origin)
-        if stage.needs_data and not self.task.train:
+        if stage.reads_data(config) and not self.task.train:
             raise InputError(
                 f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train (--train)"
             )
@@ -264,14 +264,14 @@ class _Planner:
             version=stage.version,
             config=config.model_dump(mode="json"),
             inputs={role: self._key(value) for role, value in inputs.items()},
-            data=self._data_key(stage),
-            seed=self.recipe.seed if stage.needs_data else 0,
+            data=self._data_key(stage, config),
+            seed=self.recipe.seed if stage.reads_data(config) else 0,
         )
         return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
 
-    def _data_key(self, stage: Stage) -> str:
+    def _data_key(self, stage: Stage, config: StageConfig) -> str:
         """What stands for the data in the key of a stage: no more than it can see."""
-        if not stage.needs_data:
+        if not stage.reads_data(config):
             return self.task.hub_task
         return self.task.transfer_key if stage.has_teacher else self.task.train_key
 

@@ -1,37 +1,93 @@
-"""Weights of an ONNX graph in 4 bits, with a scale for each block of them."""
+"""Weights of an ONNX graph in few bits, with a scale and a zero point for each block of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
+import numpy as np
 import onnx
+from onnx import helper, numpy_helper
+
+from compress.models.matrices import Matrix, add_domain, replace_nodes
+from compress.ops.blockwise import Blocks
+
+DOMAIN = "com.microsoft"
 
 
-def quantize_blockwise(
-    model: onnx.ModelProto,
-    operators: Sequence[str],
-    *,
-    block_size: int,
-    symmetric: bool,
-    accuracy_level: int = 0,
-) -> onnx.ModelProto:
-    """Round to nearest what MatMul and Gather keep: they become MatMulNBits and GatherBlockQuantized of ONNX Runtime.
+def put_blocks(
+    model: onnx.ModelProto, found: Mapping[str, Blocks], products: list[Matrix], bits: int, accuracy_level: int
+) -> None:
+    """Write matrix products as MatMulNBits of ONNX Runtime, in place.
+
+    Args:
+        found: the codes of each matrix by its name.
+        products: those to write.
+        accuracy_level: arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice.
+    """
+    add_domain(model, DOMAIN)
+    made: set[str] = set()
+    by = {}
+    for product in products:
+        blocks, name = found[product.name], product.name
+        node = product.node
+        inputs = [node.input[0], f"{name}_Q{bits}", f"{name}_scales"]
+        tensors = [_packed(blocks.codes, bits), blocks.scales.reshape(-1)]
+        if not _is_the_middle(blocks, bits):
+            inputs.append(f"{name}_zero_points")
+            tensors.append(_packed_zeros(blocks, bits))
+        if name not in made:  # several products may share a matrix
+            made.add(name)
+            model.graph.initializer.extend(
+                numpy_helper.from_array(np.ascontiguousarray(tensor), called)
+                for tensor, called in zip(tensors, inputs[1:], strict=True)
+            )
+        by[node.output[0]] = [
+            helper.make_node(
+                "MatMulNBits",
+                inputs,
+                list(node.output),
+                name=f"{node.name}_Q{bits}",
+                domain=DOMAIN,
+                K=product.weights.shape[0],
+                N=product.weights.shape[1],
+                bits=bits,
+                block_size=blocks.codes.shape[-1],
+                accuracy_level=accuracy_level,
+            )
+        ]
+    replace_nodes(model, by)
+
+
+def _is_the_middle(blocks: Blocks, bits: int) -> bool:
+    """Whether all zero points are the one that MatMulNBits has by itself."""
+    return bool((blocks.zeros == 2 ** (bits - 1)).all())
+
+
+def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Two codes of 4 bits in a byte, the first below: (outputs, blocks, bytes of a block)."""
+    return codes if bits == 8 else codes[..., 0::2] | (codes[..., 1::2] << 4)
+
+
+def _packed_zeros(blocks: Blocks, bits: int) -> np.ndarray:
+    """As they are if they are no codes; otherwise packed row by row, an odd last one alone in its byte."""
+    zeros = blocks.zeros
+    if zeros.dtype != np.uint8:
+        return zeros.astype(np.float32).reshape(-1)
+    even = np.pad(zeros, ((0, 0), (0, zeros.shape[1] % 2))) if bits == 4 else zeros
+    return _packed(even, bits).reshape(-1)
+
+
+def quantize_tables(model: onnx.ModelProto, block_size: int, *, symmetric: bool) -> onnx.ModelProto:
+    """Round the tables that Gather reads to 4 bits: they become GatherBlockQuantized of ONNX Runtime.
 
     Args:
         model: is rewritten in place.
-        operators: of MatMul and Gather those that are quantized; without a constant matrix they stay.
-        block_size: weights that share a scale, along a matrix's inputs or a table's row.
+        block_size: weights of a row that share a scale.
         symmetric: scales only; otherwise a zero point for each block too.
-        accuracy_level: arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice.
     """
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     quantizer = MatMulNBitsQuantizer(
-        model,
-        bits=4,
-        block_size=block_size,
-        is_symmetric=symmetric,
-        accuracy_level=accuracy_level,
-        op_types_to_quantize=tuple(operators),
+        model, bits=4, block_size=block_size, is_symmetric=symmetric, op_types_to_quantize=("Gather",)
     )
     quantizer.process()
-    found: onnx.ModelProto = quantizer.model.model
-    return found
+    written: onnx.ModelProto = quantizer.model.model
+    return written

@@ -49,7 +49,7 @@ class Stage:
         version: raised when the same settings begin to give another result.
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
             Refuses what the shapes forbid, before any work.
-        needs_data: whether it reads training rows.
+        needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
     """
@@ -60,9 +60,13 @@ class Stage:
     output: str
     version: int
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
-    needs_data: bool = True
+    needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
     check: Callable[[Path], None] | None = None
+
+    def reads_data(self, config: StageConfig) -> bool:
+        """Whether it reads training rows, with these settings."""
+        return self.needs_data(config) if callable(self.needs_data) else self.needs_data
 
     @property
     def tunes(self) -> bool:

@@ -4,16 +4,19 @@ Use it last, where the size on disk matters more than the latency: about 7x smal
 CPU it is rarely faster than float for an encoder. Costs seconds.
 
 ```yaml
-- {name: int4, stage: quantize_onnx_4bit, block_size: 32}
+- {name: int4, stage: quantize_onnx_4bit, method: gptq, block_size: 32}
 ```
 
-Round to nearest, one scale for each block (ZeroQuant, Yao et al. 2022, arXiv:2206.01861, section 3.1), as the
-operators MatMulNBits and GatherBlockQuantized of ONNX Runtime.
+Methods: `rtn` rounds each weight to the nearest code, with one scale for each block (ZeroQuant, Yao et al. 2022,
+arXiv:2206.01861, section 3.1). `gptq` lets the weights that are still to be rounded make up for the errors of those
+that are, on the inputs that each matrix gets of training rows (Frantar et al. 2023, arXiv:2210.17323). `hqq` fits zero
+points that are no codes, without any data (Badri and Shaji 2023); ONNX Runtime's CPU kernels take about twice as long
+for those. All are written as MatMulNBits and GatherBlockQuantized of ONNX Runtime.
 """
 
 import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,18 +24,32 @@ from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
 from compress.store import Artifact
 
+if TYPE_CHECKING:
+    import onnx
+
+    from compress.models.matrices import Matrix
+    from compress.ops.blockwise import Blocks
+
+BITS = 4
+
 
 class Config(StageConfig):
     """How to round."""
 
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"method", "calibration_rows"})
+
+    method: Literal["rtn", "hqq", "gptq"] = "rtn"
+    """rtn: to nearest; gptq: errors make up for each other on training rows; hqq: better zero points, without data."""
     block_size: Literal[16, 32, 64, 128, 256] = 32
     """Weights that share a scale."""
     symmetric: bool = True
-    """Scales only; otherwise a zero point for each block too."""
+    """Scales only; otherwise a zero point for each block too. hqq always has zero points."""
     accuracy_level: Literal[0, 1, 4] = 4
     """Arithmetic of the products: 1 float, 4 int8 (faster on most CPUs), 0 the kernel's own choice."""
     embeddings: bool = True
-    """Quantize embedding tables too."""
+    """Quantize embedding tables too, to nearest."""
+    calibration_rows: int = Field(256, ge=1)
+    """Training rows that gptq looks at."""
     min_agreement: float = Field(0.8, ge=0, le=1)
     """Fail if fewer rows than this share keep their best class."""
 
@@ -41,29 +58,77 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
 
-    from compress.models.blockwise import quantize_blockwise
+    from compress.models.blockwise import put_blocks, quantize_tables
+    from compress.models.matrices import matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
     from compress.runtimes.onnxruntime import model_path
 
-    context.progress("quantizing", 0, 2)
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
-    graph = quantize_blockwise(
-        graph,
-        ["MatMul", "Gather"] if config.embeddings else ["MatMul"],
-        block_size=config.block_size,
-        symmetric=config.symmetric,
-        accuracy_level=config.accuracy_level,
-    )
+    products = matrices(graph)
+    found = _blocks(graph, products, model.path, config, context)
+    put_blocks(graph, found, products, BITS, config.accuracy_level)
+    if config.embeddings:
+        graph = quantize_tables(graph, config.block_size, symmetric=config.symmetric)
     onnx.save(graph, str(out / "model.onnx"))
-    context.progress("quantizing", 1, 2)
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
-    found = parity.gate(model.path, out, context, config.min_agreement)
-    context.progress("quantizing", 2, 2)
-    return {"attention_split": split, **found.facts()}
+    agreed = parity.gate(model.path, out, context, config.min_agreement)
+    return {"attention_split": split, **agreed.facts()}
+
+
+def _blocks(
+    graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
+) -> "dict[str, Blocks]":
+    """The codes of each matrix, by its name."""
+    from compress.ops.blockwise import round_to_nearest
+    from compress.ops.gptq import gptq
+    from compress.ops.hqq import half_quadratic
+
+    moments = _moments(graph, products, folder, config, context) if config.method == "gptq" else {}
+    found: dict[str, Blocks] = {}
+    for done, product in enumerate(products):
+        context.progress("quantizing", done, len(products))
+        weights = product.weights.T  # (outputs, inputs)
+        if config.method == "gptq":
+            seen = moments[product.name]
+            found[product.name] = gptq(weights, seen, BITS, config.block_size, symmetric=config.symmetric)
+        elif config.method == "hqq":
+            found[product.name] = half_quadratic(weights, BITS, config.block_size)
+        else:
+            found[product.name] = round_to_nearest(weights, BITS, config.block_size, symmetric=config.symmetric)
+    context.progress("quantizing", len(products), len(products))
+    return found
+
+
+def _moments(
+    graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
+) -> dict[str, Any]:
+    """For each matrix by its name the mean of x xᵀ over its inputs x: (inputs, inputs)."""
+    import numpy as np
+
+    from compress.models.tokenizer import load_tokenizer
+    from compress.runtimes.activations import activations, calibration_batches
+
+    batches = calibration_batches(context, load_tokenizer(folder), config.calibration_rows)
+    names = sorted({product.reads for product in products})
+    sums: dict[str, Any] = dict.fromkeys(names, 0.0)
+    rows: dict[str, int] = dict.fromkeys(names, 0)
+    for done, seen in enumerate(activations(graph, names, batches)):
+        context.progress("calibrating", done, len(batches))
+        for name, values in seen.items():
+            sums[name] = sums[name] + (values.T @ values).astype(np.float64)
+            rows[name] += len(values)
+    context.progress("calibrating", len(batches), len(batches))
+    readers: dict[str, set[str]] = {}
+    for product in products:
+        readers.setdefault(product.name, set()).add(product.reads)
+    return {
+        matrix: sum(sums[name] for name in reads) / sum(rows[name] for name in reads)
+        for matrix, reads in readers.items()
+    }
 
 
 STAGE = Stage(
@@ -71,7 +136,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
-    needs_data=False,
+    needs_data=lambda config: config.method == "gptq",
 )

@@ -317,6 +317,59 @@ def test_int8_takes_embedding_tables_in_4_bits(chain: Chain, tmp_path: Path) -> 
     assert parameters_in(tmp_path / "model.onnx") == parameters_in(chain.artifacts["int8"].path / "model.onnx")
 
 
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("method", ["rtn", "gptq", "hqq"])
+def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
+    method: str, symmetric: bool, chain: Chain, tmp_path: Path
+) -> None:
+    quantize_onnx_4bit.run(
+        model=chain.artifacts["onnx"],
+        config=quantize_onnx_4bit.Config(
+            method=method, symmetric=symmetric, block_size=16, accuracy_level=1, embeddings=False
+        ),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    written = graph_of(tmp_path)
+    packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in written.graph.initializer}
+    floats = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    split_attention(floats)
+    weights = {tensor.name: tensor for tensor in floats.graph.initializer}
+    restored = 0
+    for node in written.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        sizes = {item.name: item.i for item in node.attribute}
+        blob, scales = packed[node.input[1]], packed[node.input[2]].reshape(sizes["N"], -1, 1)
+        codes = np.stack([blob & 15, blob >> 4], axis=-1).reshape(sizes["N"], -1, 16).astype(np.float32)
+        zeros: Any = 8.0
+        if len(node.input) > 3:
+            zeros = packed[node.input[3]]
+            if zeros.dtype == np.uint8:
+                pairs = zeros.reshape(sizes["N"], -1)
+                zeros = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(sizes["N"], -1)[:, : codes.shape[1]]
+            zeros = zeros.reshape(sizes["N"], -1, 1)
+        assert (len(node.input) > 3) == (method == "hqq" or not symmetric)
+        name = node.input[1].removesuffix("_Q4")
+        stood_for = ((codes - zeros) * scales).reshape(sizes["N"], -1)[:, : sizes["K"]]
+        weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(stood_for.T), name))
+        restored += 1
+    assert restored >= 6
+    other = tmp_path / "restored"
+    other.mkdir()
+    onnx.save(floats, str(other / "model.onnx"))
+    ids = np.random.default_rng(2).integers(5, 60, (4, 20))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    ours, expected = (load(folder, Target(), TASK)(batch) for folder in (tmp_path, other))
+    assert np.abs(ours - expected).max() < 1e-4
+
+
+def test_only_gptq_reads_training_rows() -> None:
+    for method in ("rtn", "hqq", "gptq"):
+        config = quantize_onnx_4bit.Config(method=method)
+        assert quantize_onnx_4bit.STAGE.reads_data(config) == (method == "gptq")
+
+
 @pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_4bit])
 def test_a_quantized_graph_is_not_quantized_again(stage: Any, chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="quantized already"):
