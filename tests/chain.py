@@ -67,6 +67,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "onnx", "stage": "export_onnx"},
         {"name": "skipped", "stage": "skip_unread_tokens"},
         {"name": "int8", "stage": "quantize_onnx_dynamic", "model": "onnx"},
+        {"name": "static", "stage": "quantize_onnx_static", "model": "onnx"},
         {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {

@@ -7,13 +7,15 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compress.models.matrices import Matrix, add_domain, replace_nodes
-from compress.ops.blockwise import Blocks
 
 DOMAIN = "com.microsoft"
 
+Coded = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Codes (outputs, blocks, block size), scales (outputs, blocks) and zero points (outputs, blocks) of a matrix."""
+
 
 def put_blocks(
-    model: onnx.ModelProto, found: Mapping[str, Blocks], products: list[Matrix], bits: int, accuracy_level: int
+    model: onnx.ModelProto, found: Mapping[str, Coded], products: list[Matrix], bits: int, accuracy_level: int
 ) -> None:
     """Write matrix products as MatMulNBits of ONNX Runtime, in place.
 
@@ -26,13 +28,13 @@ def put_blocks(
     made: set[str] = set()
     by = {}
     for product in products:
-        blocks, name = found[product.name], product.name
+        (codes, scales, zeros), name = found[product.name], product.name
         node = product.node
         inputs = [node.input[0], f"{name}_Q{bits}", f"{name}_scales"]
-        tensors = [_packed(blocks.codes, bits), blocks.scales.reshape(-1)]
-        if not _is_the_middle(blocks, bits):
+        tensors = [_packed(codes, bits), scales.reshape(-1)]
+        if (zeros != 2 ** (bits - 1)).any():  # what MatMulNBits has by itself
             inputs.append(f"{name}_zero_points")
-            tensors.append(_packed_zeros(blocks, bits))
+            tensors.append(_packed_zeros(zeros, bits))
         if name not in made:  # several products may share a matrix
             made.add(name)
             model.graph.initializer.extend(
@@ -49,16 +51,11 @@ def put_blocks(
                 K=product.weights.shape[0],
                 N=product.weights.shape[1],
                 bits=bits,
-                block_size=blocks.codes.shape[-1],
+                block_size=codes.shape[-1],
                 accuracy_level=accuracy_level,
             )
         ]
     replace_nodes(model, by)
-
-
-def _is_the_middle(blocks: Blocks, bits: int) -> bool:
-    """Whether all zero points are the one that MatMulNBits has by itself."""
-    return bool((blocks.zeros == 2 ** (bits - 1)).all())
 
 
 def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
@@ -66,28 +63,9 @@ def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
     return codes if bits == 8 else codes[..., 0::2] | (codes[..., 1::2] << 4)
 
 
-def _packed_zeros(blocks: Blocks, bits: int) -> np.ndarray:
+def _packed_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
     """As they are if they are no codes; otherwise packed row by row, an odd last one alone in its byte."""
-    zeros = blocks.zeros
     if zeros.dtype != np.uint8:
         return zeros.astype(np.float32).reshape(-1)
     even = np.pad(zeros, ((0, 0), (0, zeros.shape[1] % 2))) if bits == 4 else zeros
     return _packed(even, bits).reshape(-1)
-
-
-def quantize_tables(model: onnx.ModelProto, block_size: int, *, symmetric: bool) -> onnx.ModelProto:
-    """Round the tables that Gather reads to 4 bits: they become GatherBlockQuantized of ONNX Runtime.
-
-    Args:
-        model: is rewritten in place.
-        block_size: weights of a row that share a scale.
-        symmetric: scales only; otherwise a zero point for each block too.
-    """
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
-    quantizer = MatMulNBitsQuantizer(
-        model, bits=4, block_size=block_size, is_symmetric=symmetric, op_types_to_quantize=("Gather",)
-    )
-    quantizer.process()
-    written: onnx.ModelProto = quantizer.model.model
-    return written

@@ -44,6 +44,36 @@ def matrices(model: onnx.ModelProto) -> list[Matrix]:
     ]
 
 
+def gemms_to_matmuls(model: onnx.ModelProto) -> int:
+    """Write each Gemm by a constant matrix as a MatMul and a Sum, in place: the same arithmetic.
+
+    From an Add, onnxruntime would make a Gemm again while it loads the graph, and that multiplies no integers.
+
+    Returns:
+        How many.
+    """
+    graph = model.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    by = {}
+    for node in graph.node:
+        settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        if node.op_type != "Gemm" or node.input[1] not in constants or settings.get("transA", 0):
+            continue
+        if (settings.get("alpha", 1.0), settings.get("beta", 1.0)) != (1.0, 1.0):
+            continue
+        matrix = numpy_helper.to_array(constants[node.input[1]])
+        name = f"{node.input[1]}_of_{node.name or node.output[0]}"
+        turned = matrix.T if settings.get("transB", 0) else matrix
+        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(turned), name))
+        has_bias = len(node.input) > 2 and bool(node.input[2])
+        product = f"{node.output[0]}_product" if has_bias else node.output[0]
+        by[node.output[0]] = [helper.make_node("MatMul", [node.input[0], name], [product], name=node.name)]
+        if has_bias:
+            by[node.output[0]].append(helper.make_node("Sum", [product, node.input[2]], list(node.output)))
+    replace_nodes(model, by)
+    return len(by)
+
+
 def replace_nodes(model: onnx.ModelProto, by: dict[str, list[onnx.NodeProto]]) -> None:
     """Put other nodes in the place of some, in place, and drop the constants that nothing reads any more.
 

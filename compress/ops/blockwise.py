@@ -1,6 +1,6 @@
 """Weights in few bits, with a scale and a zero point for each block of them."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,8 +8,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
-@dataclass(frozen=True)
-class Blocks:
+class Blocks(NamedTuple):
     """A matrix in few bits: weight = (code - zero point) * scale.
 
     Attributes:

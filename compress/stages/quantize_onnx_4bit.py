@@ -58,20 +58,22 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
 
-    from compress.models.blockwise import put_blocks, quantize_tables
-    from compress.models.matrices import matrices
+    from compress.models.blockwise import put_blocks
+    from compress.models.matrices import gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
+    from compress.models.tables import tables_to_4_bits
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
     from compress.runtimes.onnxruntime import model_path
 
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
+    gemms_to_matmuls(graph)
     products = matrices(graph)
     found = _blocks(graph, products, model.path, config, context)
     put_blocks(graph, found, products, BITS, config.accuracy_level)
     if config.embeddings:
-        graph = quantize_tables(graph, config.block_size, symmetric=config.symmetric)
+        graph = tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric)
     onnx.save(graph, str(out / "model.onnx"))
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
@@ -131,6 +133,10 @@ def _moments(
     }
 
 
+def _calibrates(config: Config) -> bool:
+    return config.method == "gptq"
+
+
 STAGE = Stage(
     Config,
     run,
@@ -138,5 +144,5 @@ STAGE = Stage(
     output="onnx",
     version=2,
     shape=same_shape,
-    needs_data=lambda config: config.method == "gptq",
+    needs_data=_calibrates,
 )

@@ -54,8 +54,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from compress.models.blockwise import quantize_tables
     from compress.models.onnx_graph import read_float_graph
+    from compress.models.tables import tables_to_4_bits
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
     from compress.runtimes.onnxruntime import model_path
@@ -64,7 +64,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("quantizing", 0, 2)
     graph = read_float_graph(source)
     if config.embeddings and config.embedding_bits == 4:
-        graph = quantize_tables(graph, EMBEDDING_BLOCK, symmetric=True)
+        graph = tables_to_4_bits(graph, EMBEDDING_BLOCK, symmetric=True)
     try:
         quantize_dynamic(
             graph,

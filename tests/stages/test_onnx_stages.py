@@ -18,6 +18,7 @@ from compress.errors import CompressError, InputError
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
+from compress.models.matrices import gemms_to_matmuls
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
@@ -214,7 +215,7 @@ def test_norms_fuse_with_additions_where_that_is_asked_for(chain: Chain, tmp_pat
 
 def test_parameters_are_counted_alike_in_torch_and_onnx(chain: Chain) -> None:
     torchs = count_parameters(chain.artifacts["pruned"].path, "torch")
-    for step in ("onnx", "int8", "int4"):
+    for step in ("onnx", "int8", "static", "int4"):
         ours = parameters_in(chain.artifacts[step].path / "model.onnx")
         assert ours == pytest.approx(torchs, rel=0.02), step
 
@@ -274,9 +275,23 @@ def test_split_attention_computes_the_same(chain: Chain, tmp_path: Path) -> None
     assert np.abs(before(batch) - after(batch)).max() < 1e-5
 
 
+def test_gemms_become_products_that_compute_the_same(chain: Chain, tmp_path: Path) -> None:
+    source = chain.artifacts["onnx"].path / "model.onnx"
+    model = read_float_graph(source)
+    assert gemms_to_matmuls(model) == 2
+    assert kinds(model)["Gemm"] == 0
+    onnx.checker.check_model(model)
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    ids = np.random.default_rng(1).integers(5, 60, (4, 20))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    before, after = (load(folder, Target(), TASK)(batch) for folder in (source.parent, tmp_path))
+    assert np.abs(before - after).max() < 1e-6
+
+
 def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
     split = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
     split_attention(split)
+    gemms_to_matmuls(split)
     floats = {tensor.name: numpy_helper.to_array(tensor) for tensor in split.graph.initializer}
     model = graph_of(chain.artifacts["int4"].path)
     packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
@@ -334,6 +349,7 @@ def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
     packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in written.graph.initializer}
     floats = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
     split_attention(floats)
+    assert gemms_to_matmuls(floats) == 2
     weights = {tensor.name: tensor for tensor in floats.graph.initializer}
     restored = 0
     for node in written.graph.node:

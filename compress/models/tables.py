@@ -1,0 +1,81 @@
+"""The tables of embeddings of an ONNX graph, in fewer bits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from compress.models.matrices import replace_nodes
+
+
+@dataclass(frozen=True)
+class Table:
+    """A constant matrix of floats from which rows are gathered.
+
+    Attributes:
+        node: the Gather.
+        weights: (rows, channels).
+    """
+
+    node: onnx.NodeProto
+    weights: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+def tables(model: onnx.ModelProto) -> list[Table]:
+    """Every Gather of rows of a constant matrix of floats, in the graph's order."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = []
+    for node in model.graph.node:
+        tensor = constants.get(node.input[0]) if node.op_type == "Gather" else None
+        axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
+        if tensor is not None and len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT and axis == 0:
+            found.append(Table(node, numpy_helper.to_array(tensor)))
+    return found
+
+
+def tables_to_8_bits(model: onnx.ModelProto) -> int:
+    """Keep tables as int8 with one scale for each, in place; only the rows that are gathered are made floats again.
+
+    Returns:
+        How many.
+    """
+    by = {}
+    found = tables(model)
+    known: set[str] = set()
+    for table in found:
+        node, name = table.node, table.node.input[0]
+        if name not in known:
+            known.add(name)
+            scale = np.abs(table.weights).max() / 127 or 1.0
+            model.graph.initializer.extend(
+                [
+                    numpy_helper.from_array(np.rint(table.weights / scale).astype(np.int8), f"{name}_int8"),
+                    numpy_helper.from_array(np.array(scale, dtype=np.float32), f"{name}_scale"),
+                ]
+            )
+        rows = f"{node.output[0]}_int8"
+        by[node.output[0]] = [
+            helper.make_node("Gather", [f"{name}_int8", node.input[1]], [rows], name=node.name, axis=0),
+            helper.make_node("DequantizeLinear", [rows, f"{name}_scale"], list(node.output)),
+        ]
+    replace_nodes(model, by)
+    return len(found)
+
+
+def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool) -> onnx.ModelProto:
+    """Round tables to 4 bits: they become GatherBlockQuantized of ONNX Runtime.
+
+    Args:
+        model: is rewritten in place.
+        block_size: weights of a row that share a scale.
+        symmetric: scales only; otherwise a zero point for each block too.
+    """
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantizer = MatMulNBitsQuantizer(
+        model, bits=4, block_size=block_size, is_symmetric=symmetric, op_types_to_quantize=("Gather",)
+    )
+    quantizer.process()
+    written: onnx.ModelProto = quantizer.model.model
+    return written
