@@ -13,6 +13,7 @@ from compress.models.config_file import labels_of, read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.outside import outside_artifact
 from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
+from compress.processor import instruction_sets
 from compress.recipe import Recipe, Step, Target, role_names
 from compress.stages import Input, Stage, StageConfig
 from compress.store import Artifact, Identity
@@ -88,7 +89,7 @@ def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig
         f"step '{step.name}'",
         also_known=tuple(stage.inputs),
     )
-    return config
+    return config if stage.settle is None else stage.settle(config, instruction_sets())
 
 
 class _Planner:

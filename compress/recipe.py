@@ -6,7 +6,7 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -45,7 +45,7 @@ class Model(BaseModel):
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic takes true for 1; nobody who writes `epochs: true` means that."""
         wanted = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and wanted is not bool and wanted is not Any:
+        if isinstance(value, bool) and not {bool, Any} & {wanted, *get_args(wanted)}:
             raise ValueError("true and false do not fit here")
         return value
 

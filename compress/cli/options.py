@@ -145,7 +145,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     default = field.get_default(call_default_factory=True)
     shown = "" if field.is_required() or default is None else f" [default: {_plain(default)}]"
     help_text = f"{(field.description or '').strip()}{shown}"
-    if field.annotation is bool:
+    if bool in {field.annotation, *get_args(field.annotation)}:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False)
         annotation: Any = Annotated[bool | None, declared]
     else:

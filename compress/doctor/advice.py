@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from compress.bench.machine import Kernel, time_kernels
 from compress.context import Progress
 from compress.doctor.surroundings import BUSY_CORES, Machine, Rate, watched
+from compress.processor import INT8_SETS
 
 SHAPES = ((384, 1536), (768, 3072))
 """(inputs, outputs) of a feed-forward matrix in a small and in a base encoder."""
@@ -20,7 +21,6 @@ TORCH_KINDS = ("bf16",)
 KERNEL_SECONDS = 0.08
 PRODUCT_SHARES = (0.5, 0.8)
 """Between these lies the share of an encoder's time that its matrix products take, as a rule."""
-INT8_SETS = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 FASTER, SLOWER = 1.15, 0.87
 """Ratios between these are told as no difference."""
 

@@ -4,7 +4,7 @@ A stage module is light to import (torch is imported inside `run`), because the 
 stage's settings to make its command.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import Shape
+from compress.processor import saturates
 from compress.recipe import Model
 
 
@@ -51,6 +52,8 @@ class Stage:
             Refuses what the shapes forbid, before any work.
         needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
+        settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
+            was decided stands in the artifact's key.
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
     """
 
@@ -62,6 +65,7 @@ class Stage:
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
     needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
+    settle: Callable[[Any, Sequence[str]], Any] | None = None
     check: Callable[[Path], None] | None = None
 
     def reads_data(self, config: StageConfig) -> bool:
@@ -99,3 +103,8 @@ def find(name: str, where: str | None = None) -> Stage:
 def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
     """The shape rule of a stage that leaves its first input's sizes as they are."""
     return next(iter(shapes.values()), None)
+
+
+def settle_range(config: Any, isa: Sequence[str]) -> Any:
+    """The settle rule of int8 stages: `reduce_range` as this machine needs it, where it was left out."""
+    return config if config.reduce_range is not None else config.model_copy(update={"reduce_range": saturates(isa)})

@@ -11,8 +11,9 @@ Needs no calibration rows. Costs seconds.
 With `embedding_bits: 4` embedding tables take 5 bits a weight instead of 8, scales included: they are most of a small
 encoder, and a wider one with such tables can be better than a narrow one of the same size.
 
-Jacob et al. 2018 (arXiv:1712.05877), section 2. The defaults are safe on every x86 processor: int8 weights in 7 bits
-cannot saturate the 16-bit sums of AVX2's VPMADDUBSW (ONNX Runtime's quantization guide).
+Jacob et al. 2018 (arXiv:1712.05877), section 2. On a processor without VNNI or AMX weights use 7 of their 8
+bits, which cannot saturate the 16-bit sums of AVX2's VPMADDUBSW (ONNX Runtime's quantization guide): force it for a
+model that is made elsewhere than where it will run.
 """
 
 import shutil
@@ -23,7 +24,7 @@ from pydantic import Field
 
 from compress.context import Context
 from compress.errors import CompressError
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 
 EMBEDDING_BLOCK = 32
@@ -39,8 +40,8 @@ class Config(StageConfig):
     """One scale for each output channel, rather than one for each matrix."""
     weight_type: Literal["int8", "uint8"] = "int8"
     """Type of the weights; the activations are uint8."""
-    reduce_range: bool = True
-    """Use 7 of the 8 bits for weights, so that AVX2 without VNNI cannot saturate."""
+    reduce_range: bool | None = None
+    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
     embeddings: bool = True
     """Quantize embedding tables too."""
     embedding_bits: Literal[4, 8] = 8
@@ -71,7 +72,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
             str(out / "model.onnx"),
             op_types_to_quantize=["MatMul", "Attention", *(["Gather"] if config.embeddings else [])],
             per_channel=config.per_channel,
-            reduce_range=config.reduce_range,
+            reduce_range=config.reduce_range is not False,
             weight_type=QuantType.QInt8 if config.weight_type == "int8" else QuantType.QUInt8,
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
         )
@@ -96,5 +97,6 @@ STAGE = Stage(
     output="onnx",
     version=1,
     shape=same_shape,
+    settle=settle_range,
     needs_data=False,
 )

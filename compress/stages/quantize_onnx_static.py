@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Config(StageConfig):
     """Share of the activations, in percent, that lies in the range, where calibration is percentile."""
     smooth: float | None = Field(None, ge=0, le=1)
     """How much of the activations' outliers goes into the matrices before: 0.5 for most models. Left out: nothing."""
-    reduce_range: bool = True
-    """Use 7 of the 8 bits for weights, so that AVX2 without VNNI cannot saturate."""
+    reduce_range: bool | None = None
+    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
     embeddings: bool = True
     """Quantize embedding tables too."""
     min_agreement: float = Field(0.8, ge=0, le=1)
@@ -75,7 +75,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         _smooth(graph, matrices(graph), batches, config.smooth, context)
     products = matrices(graph)
     ranges = _ranges(graph, products, batches, config, context)
-    put_qdq(graph, products, ranges, 64 if config.reduce_range else 127)
+    put_qdq(graph, products, ranges, 127 if config.reduce_range is False else 64)
     tables = tables_to_8_bits(graph) if config.embeddings else 0
     onnx.save(graph, str(out / "model.onnx"))
     shutil.copyfile(model.path / "config.json", out / "config.json")
@@ -145,4 +145,5 @@ STAGE = Stage(
     output="onnx",
     version=1,
     shape=same_shape,
+    settle=settle_range,
 )

@@ -23,10 +23,11 @@ from compress.models.onnx_graph import parameters_in, read_float_graph, split_at
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
 from compress.planning import make_plan
+from compress.processor import instruction_sets, saturates
 from compress.recipe import Recipe, Target
 from compress.runner import run_plan
 from compress.runtimes import load, parity
-from compress.stages import export_onnx, quantize_onnx_4bit, quantize_onnx_dynamic
+from compress.stages import export_onnx, quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from compress.validation import Origin
 from tests.chain import Chain, Silent, chain_recipe, context_of
@@ -246,8 +247,34 @@ def test_int8_weights_are_within_half_a_step(chain: Chain) -> None:
     assert checked >= 6
 
 
-def test_int8_uses_seven_bits_unless_told_otherwise(chain: Chain) -> None:
-    model = graph_of(chain.artifacts["int8"].path)
+@pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_static])
+@pytest.mark.parametrize(
+    ("isa", "seven"),
+    [([], True), (["avx2"], True), (["avx2", "avx512f"], True), (["avx2", "avx_vnni"], False), (["asimddp"], False)],
+)
+def test_int8_uses_seven_bits_where_sums_saturate_unless_told_otherwise(
+    stage: Any, isa: list[str], seven: bool
+) -> None:
+    settle = stage.STAGE.settle
+    assert settle(stage.Config(), isa).reduce_range is seven
+    for forced in (True, False):
+        assert settle(stage.Config(reduce_range=forced), isa).reduce_range is forced
+
+
+def test_what_this_machine_decides_stands_in_the_key(chain: Chain) -> None:
+    for name in ("int8", "static"):
+        expected = saturates(instruction_sets())
+        assert chain.plan.step(name).identity.config["reduce_range"] is expected
+
+
+def test_seven_bits_are_used_where_they_are_asked_for(chain: Chain, tmp_path: Path) -> None:
+    quantize_onnx_dynamic.run(
+        model=chain.artifacts["onnx"],
+        config=quantize_onnx_dynamic.Config(reduce_range=True),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    model = graph_of(tmp_path)
     weights = [
         numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
