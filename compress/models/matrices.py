@@ -44,6 +44,21 @@ def matrices(model: onnx.ModelProto) -> list[Matrix]:
     ]
 
 
+def left_in_float(model: onnx.ModelProto) -> list[str]:
+    """The nodes that multiply by a constant matrix of floats or gather rows of one, by name."""
+    floats = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2
+    }
+    weighs = {"MatMul": 1, "Gemm": 1, "FusedGemm": 1, "Attention": 1, "Gather": 0}
+    return [
+        node.name or node.output[0]
+        for node in model.graph.node
+        if node.op_type in weighs and node.input[weighs[node.op_type]] in floats
+    ]
+
+
 def gemms_to_matmuls(model: onnx.ModelProto) -> int:
     """Write each Gemm by a constant matrix as a MatMul and a Sum, in place: the same arithmetic.
 

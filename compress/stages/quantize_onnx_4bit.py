@@ -59,7 +59,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
 
     from compress.models.blockwise import put_blocks
-    from compress.models.matrices import gemms_to_matmuls, matrices
+    from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tables import tables_to_4_bits
     from compress.models.tokenizer import copy_tokenizer
@@ -78,7 +78,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
     agreed = parity.gate(model.path, out, context, config.min_agreement)
-    return {"attention_split": split, **agreed.facts()}
+    return {"attention_split": split, "left_in_float": left_in_float(graph), **agreed.facts()}
 
 
 def _blocks(

@@ -55,6 +55,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    from compress.models.matrices import left_in_float
     from compress.models.onnx_graph import read_float_graph
     from compress.models.tables import tables_to_4_bits
     from compress.models.tokenizer import copy_tokenizer
@@ -87,7 +88,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     copy_tokenizer(model.path, out)
     found = parity.gate(model.path, out, context, config.min_agreement)
     context.progress("quantizing", 2, 2)
-    return found.facts()
+    return {"left_in_float": left_in_float(onnx.load(str(out / "model.onnx"))), **found.facts()}
 
 
 STAGE = Stage(

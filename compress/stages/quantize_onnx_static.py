@@ -58,7 +58,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Measure ranges, round, and compare the outputs with the float model's on real rows."""
     import onnx
 
-    from compress.models.matrices import gemms_to_matmuls, matrices
+    from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.qdq import put_qdq
     from compress.models.tables import tables_to_8_bits
@@ -81,7 +81,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
     found = parity.gate(model.path, out, context, config.min_agreement)
-    return {"matrices": len(products), "tables": tables, **found.facts()}
+    return {"matrices": len(products), "tables": tables, "left_in_float": left_in_float(graph), **found.facts()}
 
 
 def _smooth(

@@ -18,7 +18,7 @@ from compress.errors import CompressError, InputError
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
-from compress.models.matrices import gemms_to_matmuls
+from compress.models.matrices import gemms_to_matmuls, left_in_float
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
@@ -300,6 +300,27 @@ def test_split_attention_computes_the_same(chain: Chain, tmp_path: Path) -> None
     mask[2, :5] = 0
     batch = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
     assert np.abs(before(batch) - after(batch)).max() < 1e-5
+
+
+@pytest.mark.parametrize("step", ["int8", "static", "int4"])
+def test_nothing_that_can_be_rounded_is_left_in_float_unseen(step: str, chain: Chain) -> None:
+    assert chain.artifacts[step].facts["left_in_float"] == []
+    assert left_in_float(graph_of(chain.artifacts[step].path)) == []
+    assert len(left_in_float(graph_of(chain.artifacts["onnx"].path))) == 3 + 1 + 3 + 2  # tables, attention, layer, head
+
+
+def test_tables_that_are_not_quantized_are_told(chain: Chain, tmp_path: Path) -> None:
+    for stage in (quantize_onnx_dynamic, quantize_onnx_static, quantize_onnx_4bit):
+        out = tmp_path / stage.__name__
+        out.mkdir()
+        facts = stage.run(
+            model=chain.artifacts["onnx"],
+            config=stage.Config(embeddings=False),
+            context=context_of(chain, tmp_path),
+            out=out,
+        )
+        assert len(facts["left_in_float"]) == 3
+        assert all("embeddings" in name for name in facts["left_in_float"])
 
 
 def test_gemms_become_products_that_compute_the_same(chain: Chain, tmp_path: Path) -> None:
