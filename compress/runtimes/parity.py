@@ -123,9 +123,23 @@ def gate(
     )
     found = compare(reference, quantized, context.task, load_tokenizer(after))
     if context.rehearsal is None and not found.agreement >= min_agreement:
+        where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
         raise CompressError(
             f"quantization collapsed: {found.agreement:.0%} of {found.rows} rows keep their best class, "
-            f"at least {min_agreement:.0%} must",
-            fix="try a smaller block or per_channel: true, or lower min_agreement if you can bear it",
+            f"at least {min_agreement:.0%} must{where}",
+            fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",
         )
     return found
+
+
+def _first_to_leave(before: Path, after: Path, context: Context) -> str:
+    """Which nodes are to blame, in words."""
+    import onnx
+
+    from compress.runtimes.blame import first_to_leave
+    from compress.runtimes.onnxruntime import model_path
+
+    batches, _ = sample_batches(context.task, load_tokenizer(after))
+    graphs = (onnx.load(str(model_path(folder))) for folder in (before, after))
+    found = first_to_leave(*graphs, batches)
+    return "; the first to leave the float model: " + ", ".join(f"{name} (off by {error:.0%})" for name, error in found)

@@ -18,15 +18,16 @@ from compress.errors import CompressError, InputError
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
-from compress.models.matrices import gemms_to_matmuls, left_in_float
+from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
 from compress.models.parameters import count_parameters
-from compress.models.tokenizer import copy_tokenizer
+from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.planning import make_plan
 from compress.processor import instruction_sets, saturates
 from compress.recipe import Recipe, Target
 from compress.runner import run_plan
 from compress.runtimes import load, parity
+from compress.runtimes.blame import first_to_leave
 from compress.stages import export_onnx, quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from compress.validation import Origin
@@ -451,10 +452,25 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     bias.CopyFrom(numpy_helper.from_array(np.array([100, 0], dtype=np.float32), bias.name))
     onnx.save(model, str(tmp_path / "model.onnx"))
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
-    with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows"):
+    with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 17 rows.*float model: \S*classifier"):
         parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
     rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 0, 1))
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
+
+
+def test_the_node_whose_matrix_was_spoilt_is_the_first_to_blame(chain: Chain, tmp_path: Path) -> None:
+    before = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    split_attention(before)
+    after = onnx.ModelProto()
+    after.CopyFrom(before)
+    spoilt = matrices(after)[4]
+    tensor = next(item for item in after.graph.initializer if item.name == spoilt.name)
+    tensor.CopyFrom(numpy_helper.from_array(spoilt.weights[::-1].copy(), spoilt.name))
+    batches, _ = parity.sample_batches(chain.plan.task, load_tokenizer(chain.artifacts["onnx"].path))
+    assert first_to_leave(before, before, batches) == []
+    name, error = first_to_leave(before, after, batches)[0]
+    assert name == spoilt.node.name
+    assert 0.5 < error < 3
 
 
 def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
