@@ -140,6 +140,6 @@ def _first_to_leave(before: Path, after: Path, context: Context) -> str:
     from compress.runtimes.onnxruntime import model_path
 
     batches, _ = sample_batches(context.task, load_tokenizer(after))
-    graphs = (onnx.load(str(model_path(folder))) for folder in (before, after))
-    found = first_to_leave(*graphs, batches)
+    first, second = (onnx.load(str(model_path(folder))) for folder in (before, after))
+    found = first_to_leave(first, second, batches)
     return "; the first to leave the float model: " + ", ".join(f"{name} (off by {error:.0%})" for name, error in found)
