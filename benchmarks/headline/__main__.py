@@ -71,7 +71,10 @@ def figures(name: str, report: Mapping[str, Any]) -> dict[str, float]:
     rows = {row["step"]: row for row in report["rows"]}
     final, teacher = rows[FINAL], rows["teacher"]
     against = final["versus_baseline"]
-    spent = sum(rows[step["name"]]["cpu_seconds"] for step in recipe_of(name)["steps"])
+    before_cut = json.loads((RESULTS / "before_cut.json").read_text(encoding="utf-8")).get(name, {})
+    spent = sum(
+        rows[step["name"]]["cpu_seconds"] + before_cut.get(step["name"], 0.0) for step in recipe_of(name)["steps"]
+    )
     return {
         f"{name}_teacher_accuracy": round(teacher["quality"]["value"], 5),
         f"{name}_drop_pp": round(against["drop_pp"]["value"], 3),

@@ -47,7 +47,7 @@ class Config(StageConfig):
     accuracy_level: Literal[0, 1, 4] = 4
     """Arithmetic of the products: 1 float, 4 int8 (faster on most CPUs), 0 the kernel's own choice."""
     embeddings: bool = True
-    """Quantize embedding tables too, to nearest."""
+    """Quantize embedding tables too, to nearest; those of less than 1,024 rows to 8 bits."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows that gptq looks at."""
     min_agreement: float = Field(0.8, ge=0, le=1)
@@ -61,7 +61,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.models.blockwise import put_blocks
     from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
-    from compress.models.tables import tables_to_4_bits
+    from compress.models.tables import tables_to_4_bits, tables_to_8_bits
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
     from compress.runtimes.onnxruntime import model_path
@@ -74,6 +74,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     put_blocks(graph, found, products, BITS, config.accuracy_level)
     if config.embeddings:
         graph = tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric)
+        tables_to_8_bits(graph)
     onnx.save(graph, str(out / "model.onnx"))
     shutil.copyfile(model.path / "config.json", out / "config.json")
     copy_tokenizer(model.path, out)
@@ -142,7 +143,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=2,
+    version=3,
     shape=same_shape,
     needs_data=_calibrates,
 )
