@@ -46,8 +46,8 @@ class Config(StageConfig):
     embeddings: bool = True
     """Quantize embedding tables too."""
     embedding_bits: Literal[4, 8] = 8
-    """Of embedding tables: 8 with one scale for a table, or 4 with one scale for each 32 weights of a row. Those of less
-    than 1,024 rows always have 8."""
+    """Of embedding tables: 8 with one scale for a table, or 4 with one scale for each 32 weights of a row; those of
+    less than 1,024 rows always have 8."""
     min_agreement: float = Field(0.8, ge=0, le=1)
     """Fail if fewer rows than this share keep their best class."""
 
