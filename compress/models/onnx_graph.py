@@ -114,16 +114,22 @@ def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
     return None
 
 
-def read_float_graph(path: Path) -> onnx.ModelProto:
-    """An ONNX model that is not quantized yet.
+def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
+    """An ONNX model that is not quantized yet, with its weights.
 
     Raises:
-        InputError: the file is not ONNX, or its graph is quantized already.
+        InputError: the file is not ONNX, a file of its weights is missing or cut off, its operators are too old, or
+            its graph is quantized already.
     """
-    try:
-        model = onnx.load(str(path))
-    except Exception as error:  # protobuf and onnx raise classes without a common base
-        raise InputError(f"not a readable ONNX file: {error}", where=str(path), fix="export it again") from error
+    check_external_data(path)
+    model = onnx.load(str(path))
+    opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
+    if opset < least_opset:
+        raise InputError(
+            f"the graph has the operators of opset {opset}; at least {least_opset} is needed",
+            where=str(path),
+            fix=f"export it again with opset: {least_opset} or later, or convert it with onnx.version_converter",
+        )
     found = sorted({node.op_type for node in model.graph.node} & set(QUANTIZED))
     if found:
         raise InputError(

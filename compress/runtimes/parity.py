@@ -8,13 +8,15 @@ from typing import Any, Literal
 import numpy as np
 
 from compress.context import Context
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import Predictor, load
 from compress.tasks import Task
 
 ROWS = 64
+CONSTANT = 1e-6
+"""Share of the largest logit; outputs that differ by less than that are the same."""
 BATCH = 8
 
 BUILT_IN_TEXTS = (
@@ -39,6 +41,7 @@ class Parity:
         max_abs_difference: largest difference of any two logits.
         scale: largest absolute logit of the reference.
         agreement: share of rows with the same best class.
+        spread: largest difference of a logit between two rows, as the reference has them.
         built_in_texts: True if no data was at hand.
     """
 
@@ -46,6 +49,7 @@ class Parity:
     max_abs_difference: float
     scale: float
     agreement: float
+    spread: float
     built_in_texts: bool
 
     def facts(self) -> dict[str, Any]:
@@ -96,6 +100,7 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
         max_abs_difference=float(np.abs(expected - actual).max()),
         scale=float(np.abs(expected).max()),
         agreement=float((expected.argmax(-1) == actual.argmax(-1)).mean()),
+        spread=float(np.ptp(expected, axis=0).max()),
         built_in_texts=built_in,
     )
 
@@ -116,12 +121,19 @@ def gate(
 
     Raises:
         CompressError: fewer rows than `min_agreement` keep their best class.
+        InputError: the float model's output is the same for all rows.
     """
     target = Target(runtime=runtime, device=device)
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
     found = compare(reference, quantized, context.task, load_tokenizer(after))
+    if found.rows > 1 and found.spread <= CONSTANT * max(found.scale, 1.0):
+        raise InputError(
+            f"the float model says the same of all {found.rows} rows, so no quantized one can be compared with it",
+            where=str(before),
+            fix="check its training and its export: its output does not depend on the text",
+        )
     if context.rehearsal is None and not found.agreement >= min_agreement:
         where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
         raise CompressError(

@@ -60,14 +60,14 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
 
     from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
-    from compress.models.qdq import put_qdq
+    from compress.models.qdq import OPSET, put_qdq
     from compress.models.tables import tables_to_8_bits
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.runtimes import parity
     from compress.runtimes.activations import calibration_batches
     from compress.runtimes.onnxruntime import model_path
 
-    graph = read_float_graph(model_path(model.path))
+    graph = read_float_graph(model_path(model.path), OPSET)
     split_attention(graph)
     gemms_to_matmuls(graph)
     batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)

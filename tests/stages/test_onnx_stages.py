@@ -460,6 +460,48 @@ def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
 
 
+def test_a_model_that_says_the_same_of_all_rows_is_no_measure(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    head = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.weight"))
+    head.CopyFrom(numpy_helper.from_array(np.zeros(tuple(head.dims), dtype=np.float32), head.name))
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    (tmp_path / "config.json").write_bytes((chain.artifacts["onnx"].path / "config.json").read_bytes())
+    copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
+    out = tmp_path / "out"
+    out.mkdir()
+    with pytest.raises(InputError, match="the float model says the same of all 17 rows"):
+        quantize_onnx_4bit.run(
+            model=Artifact(tmp_path, "8" * 64, "onnx"),
+            config=quantize_onnx_4bit.Config(),
+            context=context_of(chain, tmp_path),
+            out=out,
+        )
+
+
+def test_weights_that_stand_in_a_file_are_read_and_missed(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    assert {tensor.name for tensor in read_float_graph(path).graph.initializer if tensor.raw_data}
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"weights stand in 'weights.bin', which is not there"):
+        read_float_graph(path)
+
+
+def test_operators_that_are_too_old_are_refused_with_what_is_needed(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    next(item for item in model.opset_import if item.domain == "").version = 12
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    with pytest.raises(InputError, match="operators of opset 12; at least 13 is needed") as caught:
+        quantize_onnx_static.run(
+            model=Artifact(tmp_path, "9" * 64, "onnx"),
+            config=quantize_onnx_static.Config(),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+    assert "opset: 13" in str(caught.value.fix)
+
+
 def test_the_node_whose_matrix_was_spoilt_is_the_first_to_blame(chain: Chain, tmp_path: Path) -> None:
     before = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
     split_attention(before)
