@@ -12,6 +12,9 @@ With `embedding_bits: 4` large embedding tables take 5 bits a weight instead of 
 small encoder, and a wider one with such tables can be better than a narrow one of the same size. Unpacking costs about
 a microsecond a token on a CPU.
 
+Where a few channels are many times larger than the rest, as some models' are by nature, `smooth: 0.5` moves a part of
+them into the matrices (SmoothQuant, Xiao et al. 2023, arXiv:2211.10438).
+
 Jacob et al. 2018 (arXiv:1712.05877), section 2. On a processor without VNNI or AMX weights use 7 of their 8
 bits, which cannot saturate the 16-bit sums of AVX2's VPMADDUBSW (ONNX Runtime's quantization guide): force it for a
 model that is made elsewhere than where it will run.
@@ -35,7 +38,7 @@ EMBEDDING_BLOCK = 32
 class Config(StageConfig):
     """How to round."""
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"embedding_bits"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"embedding_bits", "smooth", "calibration_rows"})
 
     per_channel: bool = True
     """One scale for each output channel, rather than one for each matrix."""
@@ -48,6 +51,10 @@ class Config(StageConfig):
     embedding_bits: Literal[4, 8] = 8
     """Of embedding tables: 8 with one scale for a table, or 4 with one scale for each 32 weights of a row; those of
     less than 1,024 rows always have 8."""
+    smooth: float | None = Field(None, ge=0, le=1)
+    """How much of the activations' outliers goes into the matrices before: 0.5 for most models. Left out: nothing."""
+    calibration_rows: int = Field(256, ge=1)
+    """Training rows in which outliers are looked for, where smooth is given."""
     min_agreement: float = Field(0.8, ge=0, le=1)
     """Fail if fewer rows than this share keep their best class."""
 
@@ -57,16 +64,23 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    from compress.models.matrices import left_in_float
-    from compress.models.onnx_graph import read_float_graph
+    from compress.models.matrices import gemms_to_matmuls, left_in_float
+    from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tables import tables_to_4_bits
-    from compress.models.tokenizer import copy_tokenizer
+    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.runtimes import parity
+    from compress.runtimes.activations import calibration_batches
     from compress.runtimes.onnxruntime import model_path
+    from compress.runtimes.smoothing import smooth
 
     source = model_path(model.path)
     context.progress("quantizing", 0, 2)
     graph = read_float_graph(source)
+    if config.smooth is not None:
+        split_attention(graph)
+        gemms_to_matmuls(graph)
+        batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)
+        smooth(graph, batches, config.smooth, context)
     if config.embeddings and config.embedding_bits == 4:
         graph = tables_to_4_bits(graph, EMBEDDING_BLOCK, symmetric=True)
     try:
@@ -93,6 +107,10 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     return {"left_in_float": left_in_float(onnx.load(str(out / "model.onnx"))), **found.facts()}
 
 
+def _smooths(config: Config) -> bool:
+    return config.smooth is not None
+
+
 STAGE = Stage(
     Config,
     run,
@@ -101,5 +119,5 @@ STAGE = Stage(
     version=2,
     shape=same_shape,
     settle=settle_range,
-    needs_data=False,
+    needs_data=_smooths,
 )

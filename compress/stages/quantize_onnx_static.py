@@ -66,13 +66,14 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.runtimes import parity
     from compress.runtimes.activations import calibration_batches
     from compress.runtimes.onnxruntime import model_path
+    from compress.runtimes.smoothing import smooth
 
     graph = read_float_graph(model_path(model.path), OPSET)
     split_attention(graph)
     gemms_to_matmuls(graph)
     batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)
     if config.smooth is not None:
-        _smooth(graph, matrices(graph), batches, config.smooth, context)
+        smooth(graph, batches, config.smooth, context)
     products = matrices(graph)
     ranges = _ranges(graph, products, batches, config, context)
     put_qdq(graph, products, ranges, 127 if config.reduce_range is False else 64)
@@ -82,27 +83,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     copy_tokenizer(model.path, out)
     found = parity.gate(model.path, out, context, config.min_agreement)
     return {"matrices": len(products), "tables": tables, "left_in_float": left_in_float(graph), **found.facts()}
-
-
-def _smooth(
-    graph: "onnx.ModelProto", products: "Sequence[Matrix]", batches: "Sequence[Batch]", alpha: float, context: Context
-) -> None:
-    """Measure each channel's largest magnitude, and smooth by it."""
-    import numpy as np
-
-    from compress.models.smoothing import divide, readers
-    from compress.ops.smoothing import smoothing_scales
-    from compress.runtimes.activations import activations
-
-    groups = readers(products)
-    names = sorted(groups)
-    largest: dict[str, Any] = dict.fromkeys(names, 0.0)
-    for done, seen in enumerate(activations(graph, names, batches)):
-        context.progress("looking for outliers", done, len(batches))
-        largest = {name: np.maximum(largest[name], np.abs(values).max(0)) for name, values in seen.items()}
-    context.progress("looking for outliers", len(batches), len(batches))
-    rows = {name: np.max([np.abs(product.weights).max(1) for product in group], 0) for name, group in groups.items()}
-    divide(graph, products, {name: smoothing_scales(largest[name], rows[name], alpha) for name in names})
 
 
 def _ranges(

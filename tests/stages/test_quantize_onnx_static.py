@@ -19,7 +19,7 @@ from compress.processor import instruction_sets, saturates
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.runtimes.activations import activations, calibration_batches
-from compress.stages import quantize_onnx_static
+from compress.stages import quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from tests.chain import Chain, context_of
 
@@ -143,13 +143,16 @@ def with_outliers(chain: Chain, folder: Path, factor: float) -> Artifact:
     return Artifact(folder, "7" * 64, "onnx")
 
 
-def test_smoothing_computes_the_same_and_makes_up_for_outliers(chain: Chain, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", [quantize_onnx_static, quantize_onnx_dynamic])
+def test_smoothing_computes_the_same_and_makes_up_for_outliers(stage: Any, chain: Chain, tmp_path: Path) -> None:
     spiky = with_outliers(chain, tmp_path / "spiky", 300.0)
     assert error(spiky.path, chain.artifacts["onnx"]) < 1e-4
     errors = {}
     for smooth in (None, 0.5):
         out = tmp_path / f"smooth-{smooth}"
-        quantized(spiky, chain, out, smooth=smooth, calibration="minmax", min_agreement=0)
+        out.mkdir()
+        settings = {"smooth": smooth, "min_agreement": 0, "embeddings": False}
+        stage.run(model=spiky, config=stage.Config(**settings), context=context_of(chain, out), out=out)
         errors[smooth] = error(out, spiky)
     assert errors[0.5] < 0.2 * errors[None]
 
