@@ -64,5 +64,6 @@ def _rows(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -
             f"the float model computes numbers that are not finite, in '{name}'",
             fix="check the model that was exported: it cannot be calibrated",
         )
-    kept = values[mask] if values.shape[: mask.ndim] == mask.shape else values
+    by_token = values.ndim == mask.ndim + 1 and values.shape[:-1] == mask.shape
+    kept = values[mask] if by_token else values
     return kept.reshape(-1, kept.shape[-1])

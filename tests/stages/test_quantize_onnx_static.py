@@ -123,6 +123,18 @@ def test_padding_is_not_calibrated_on(chain: Chain, tmp_path: Path) -> None:
     assert np.allclose(seen[name], np.concatenate(rows), atol=1e-5)
 
 
+def test_what_stands_for_a_whole_row_is_kept_where_there_are_as_many_tokens_as_channels(chain: Chain) -> None:
+    graph = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    gemms_to_matmuls(graph)
+    pooled = matrices(graph)[-1].reads
+    ids = np.random.default_rng(2).integers(5, 60, (3, 32))
+    mask = np.ones_like(ids)
+    mask[0, 20:] = 0
+    full = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+    (seen,) = activations(graph, [pooled], [full])
+    assert seen[pooled].shape == (3, 32)
+
+
 def with_outliers(chain: Chain, folder: Path, factor: float) -> Artifact:
     """A model that computes the same, but in whose norms some channels are many times larger.
 
