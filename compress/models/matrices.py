@@ -13,7 +13,7 @@ class Matrix:
     """A product of activations and a constant matrix.
 
     Attributes:
-        node: the MatMul.
+        node: the MatMul, or a fused Attention: its queries, keys and values are one product.
         weights: (inputs, outputs).
     """
 
@@ -30,18 +30,46 @@ class Matrix:
         """Name of the activations, (..., inputs)."""
         return str(self.node.input[0])
 
+    @property
+    def is_attention(self) -> bool:
+        """Whether attention is fused with it."""
+        return bool(self.node.op_type == "Attention")
 
-def matrices(model: onnx.ModelProto) -> list[Matrix]:
-    """Every MatMul by a constant matrix of floats, in the graph's order."""
+
+def matrices(model: onnx.ModelProto, *, attention: bool = False) -> list[Matrix]:
+    """Every MatMul by a constant matrix of floats, in the graph's order.
+
+    Args:
+        attention: every fused Attention too.
+    """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    wanted = {"MatMul", "Attention"} if attention else {"MatMul"}
     return [
         Matrix(node, numpy_helper.to_array(constants[node.input[1]]))
         for node in model.graph.node
-        if node.op_type == "MatMul"
+        if node.op_type in wanted
         and node.input[1] in constants
         and len(constants[node.input[1]].dims) == 2
         and constants[node.input[1]].data_type == onnx.TensorProto.FLOAT
     ]
+
+
+def constant_bias(model: onnx.ModelProto, product: Matrix) -> tuple[str, str]:
+    """The constant that is added to a MatMul's result and to nothing else, and what the sum is called.
+
+    Returns:
+        The name of the (outputs,) bias and of the sum; "" and the name of the product itself where there is none.
+    """
+    result, graph = product.node.output[0], model.graph
+    readers = [node for node in graph.node if result in node.input]
+    is_output = result in {output.name for output in graph.output}
+    if len(readers) != 1 or readers[0].op_type not in {"Add", "Sum"} or len(readers[0].input) != 2 or is_output:
+        return "", str(result)
+    other = next((name for name in readers[0].input if name != result), "")
+    shapes = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    if shapes.get(other) != [product.weights.shape[1]]:
+        return "", str(result)
+    return str(other), str(readers[0].output[0])
 
 
 def left_in_float(model: onnx.ModelProto) -> list[str]:

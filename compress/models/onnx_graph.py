@@ -1,6 +1,6 @@
 """What an ONNX graph holds, and the rewriting that stages share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,8 @@ QUANTIZED = (
     "QAttention",
     "QuantizeLinear",
     "QLinearMatMul",
+    "MatMulIntegerToFloat",
+    "DynamicQuantizeMatMul",
     "MatMulNBits",
     "GatherBlockQuantized",
 )
@@ -181,6 +183,8 @@ def _scales_of(node: onnx.NodeProto) -> list[str]:
         "GatherBlockQuantized": range(2, 4),
         "DequantizeLinear": range(1, 3),
         "MatMulInteger": range(2, 4),
+        "DynamicQuantizeMatMul": range(2, 4),
+        "MatMulIntegerToFloat": range(2, 6),
         "QAttention": (3, 4, 6, 7),
     }.get(node.op_type, ())
     return [node.input[position] for position in positions if position < len(node.input)]
@@ -203,11 +207,14 @@ def keep_norms_apart(model: onnx.ModelProto) -> int:
     return len(sums)
 
 
-def split_attention(model: onnx.ModelProto) -> int:
+def split_attention(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bool] = lambda _: False) -> int:
     """Turn each fused Attention into three MatMul and a MultiHeadAttention, in place.
 
     Attention holds its projection weights inside, where weight-only quantization does not reach them. The result
-    computes the same.
+    computes the same. One that keeps earlier keys and values, as decoders do, stays as it is.
+
+    Args:
+        stays: tells those that are to stay whole.
 
     Returns:
         Number of nodes turned.
@@ -217,7 +224,8 @@ def split_attention(model: onnx.ModelProto) -> int:
     nodes: list[onnx.NodeProto] = []
     count = 0
     for node in graph.node:
-        if node.op_type != "Attention" or not set(node.input[1:2]) <= set(weights):
+        keeps_past = any(node.input[4:5]) or any(node.input[6:])
+        if node.op_type != "Attention" or not set(node.input[1:2]) <= set(weights) or keeps_past or stays(node):
             nodes.append(node)
             continue
         count += 1
@@ -241,12 +249,13 @@ def _split(graph: Any, node: onnx.NodeProto, weights: dict[str, onnx.TensorProto
         outputs.append(f"{node.output[0]}_{role}")
         made.append(helper.make_node("MatMul", [hidden, name], [outputs[-1]], name=f"{node.name}_{role}"))
     graph.initializer.remove(weights[weight_name])
-    kept = {key: attributes[key] for key in ("num_heads", "mask_filter_value", "scale") if key in attributes}
-    mask = rest[0] if rest else ""
+    settings = ("num_heads", "mask_filter_value", "scale", "unidirectional")
+    kept = {key: attributes[key] for key in settings if key in attributes}
+    mask, _, scores_bias = [*rest, "", "", ""][:3]
     made.append(
         helper.make_node(
             "MultiHeadAttention",
-            [*outputs, bias_name, mask],
+            [*outputs, bias_name, mask, *([scores_bias] if scores_bias else [])],
             list(node.output),
             name=f"{node.name}_heads",
             domain="com.microsoft",

@@ -6,73 +6,56 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compress.models.int8 import Range, activation_constants, activation_names, matrix_names
 from compress.models.matrices import Matrix, replace_nodes
-
-Range = tuple[float, float]
-OPSET = 13
-"""The first that has a scale for each channel."""
+from compress.ops.int8 import Rounded
 
 
-def put_qdq(model: onnx.ModelProto, products: Sequence[Matrix], ranges: Mapping[str, Range], largest: int) -> None:
-    """Round what matrix products read to 8 bits, in place: ONNX Runtime then multiplies integers.
+def put_qdq(
+    model: onnx.ModelProto, products: Sequence[Matrix], rounded: Mapping[str, Rounded], ranges: Mapping[str, Range]
+) -> None:
+    """Round what matrix products read to 8 bits, in place: runtimes that know the form then multiply integers.
 
     Activations become uint8 with one scale for a tensor, matrices int8 with one for each output. Nothing else is
     touched: results stay floats, so that additions, norms and activation functions lose nothing.
 
     Args:
-        products: those to write.
+        products: those to write; no Attention is among them.
+        rounded: each matrix by its name.
         ranges: least and largest activation by the name of what a product reads.
-        largest: magnitude of a weight's code: 127, or 64 where sums of 16 bits could saturate.
     """
     graph = model.graph
     by: dict[str, list[onnx.NodeProto]] = {}
-    read: dict[str, list[onnx.NodeProto]] = {}
+    read: set[str] = set()
     known: set[str] = set()
     for product in products:
-        source, name, node = product.reads, product.name, product.node
+        source, node = product.reads, product.node
         begin = []
         if source not in read:
-            graph.initializer.extend(_activation_constants(source, *ranges[source]))
-            read[source] = begin = _round_trip(source)
-        if name not in known:
-            known.add(name)
-            graph.initializer.extend(_matrix_constants(product, largest))
+            read.add(source)
+            graph.initializer.extend(activation_constants(source, *ranges[source]))
+            begin = _round_trip(source)
+        names = matrix_names(product.name)
+        if product.name not in known:
+            known.add(product.name)
+            codes, scales = rounded[product.name]
+            tensors = (codes, scales, np.zeros(len(scales), dtype=np.int8))
+            graph.initializer.extend(
+                numpy_helper.from_array(np.ascontiguousarray(tensor), called)
+                for tensor, called in zip(tensors, names, strict=True)
+            )
         widened = f"{node.name or node.output[0]}_weights"
         by[node.output[0]] = [
             *begin,
-            helper.make_node(
-                "DequantizeLinear", [f"{name}_int8", f"{name}_scale", f"{name}_zero_point"], [widened], axis=1
-            ),
+            helper.make_node("DequantizeLinear", list(names), [widened], axis=1),
             helper.make_node("MatMul", [f"{source}_rounded", widened], list(node.output), name=node.name),
         ]
     replace_nodes(model, by)
 
 
 def _round_trip(source: str) -> list[onnx.NodeProto]:
-    constants = [f"{source}_scale", f"{source}_zero_point"]
+    codes, *constants = activation_names(source)
     return [
-        helper.make_node("QuantizeLinear", [source, *constants], [f"{source}_uint8"]),
-        helper.make_node("DequantizeLinear", [f"{source}_uint8", *constants], [f"{source}_rounded"]),
-    ]
-
-
-def _activation_constants(source: str, low: float, high: float) -> list[onnx.TensorProto]:
-    """Scale and zero point of uint8 numbers from `low` to `high`, 0 among them."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    scale = (high - low) / 255 or 1.0
-    zero = np.clip(np.rint(-low / scale), 0, 255)
-    return [
-        numpy_helper.from_array(np.array(scale, dtype=np.float32), f"{source}_scale"),
-        numpy_helper.from_array(np.array(zero, dtype=np.uint8), f"{source}_zero_point"),
-    ]
-
-
-def _matrix_constants(product: Matrix, largest: int) -> list[onnx.TensorProto]:
-    """Codes, scales and zero points of a matrix, one scale for each output."""
-    scales = np.abs(product.weights).max(0) / largest  # (outputs,)
-    codes = np.rint(product.weights / np.where(scales == 0, 1, scales)).astype(np.int8)
-    return [
-        numpy_helper.from_array(codes, f"{product.name}_int8"),
-        numpy_helper.from_array(scales.astype(np.float32), f"{product.name}_scale"),
-        numpy_helper.from_array(np.zeros(len(scales), dtype=np.int8), f"{product.name}_zero_point"),
+        helper.make_node("QuantizeLinear", [source, *constants], [codes]),
+        helper.make_node("DequantizeLinear", [codes, *constants], [f"{source}_rounded"]),
     ]

@@ -1,5 +1,6 @@
 """The tables of embeddings of an ONNX graph, in fewer bits."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,14 +38,17 @@ def tables(model: onnx.ModelProto) -> list[Table]:
     return found
 
 
-def tables_to_8_bits(model: onnx.ModelProto) -> int:
+def tables_to_8_bits(model: onnx.ModelProto, kept: Collection[str] = ()) -> int:
     """Keep tables as int8 with one scale for each, in place; only the rows that are gathered are made floats again.
+
+    Args:
+        kept: names of nodes whose tables stay in float.
 
     Returns:
         How many.
     """
     by = {}
-    found = tables(model)
+    found = [table for table in tables(model) if table.node.name not in kept]
     known: set[str] = set()
     for table in found:
         node, name = table.node, table.node.input[0]
@@ -66,7 +70,9 @@ def tables_to_8_bits(model: onnx.ModelProto) -> int:
     return len(found)
 
 
-def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool) -> onnx.ModelProto:
+def tables_to_4_bits(
+    model: onnx.ModelProto, block_size: int, *, symmetric: bool, kept: Collection[str] = ()
+) -> onnx.ModelProto:
     """Round large tables to 4 bits: they become GatherBlockQuantized of ONNX Runtime.
 
     Each row that this gathers takes about a microsecond on a CPU (onnxruntime 1.31, 160 channels), so small tables stay
@@ -76,12 +82,13 @@ def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool
         model: is rewritten in place.
         block_size: weights of a row that share a scale.
         symmetric: scales only; otherwise a zero point for each block too.
+        kept: names of nodes whose tables stay as they are.
     """
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     for number, table in enumerate(tables(model)):
         table.node.name = table.node.name or f"table_{number}"
-    small = [table.node.name for table in tables(model) if len(table.weights) < LARGE]
+    small = [table.node.name for table in tables(model) if len(table.weights) < LARGE or table.node.name in kept]
     quantizer = MatMulNBitsQuantizer(
         model,
         bits=4,

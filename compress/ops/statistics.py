@@ -14,6 +14,7 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
 from compress.measurement import Estimate
+from compress.ops.scores import SCORES
 
 CONFIDENCE = 0.95
 RESAMPLES = 4999
@@ -163,6 +164,20 @@ def score_drop(base: Array, other: Array, truth: Array, score: Callable[[Array, 
     value = score(base, truth) - score(other, truth)
     low, high = _bootstrap((np.arange(len(right)),), drop, CONFIDENCE, vectorized=False)
     return Estimate(value=value, low=min(low, value), high=max(high, value))
+
+
+def metric_drop(metric: str, base: Array, other: Array, truth: Array) -> Estimate:
+    """Loss of a recipe's metric against the baseline on the same rows, as a share; negative is a gain.
+
+    Args:
+        metric: name of one of `compress.ops.scores.SCORES`.
+        base: (rows,) predicted class indices of the baseline.
+        other: (rows,) likewise.
+        truth: (rows,) class indices.
+    """
+    if metric == "accuracy":
+        return accuracy_drop(base == truth, other == truth)
+    return score_drop(base, other, truth, SCORES[metric])
 
 
 def _with_pseudo_rows(differences: Array) -> Any:

@@ -197,9 +197,7 @@ def _quality(predictions: Sequence[int], test: HeldOut) -> Estimate:
 
 def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:
     """Quality lost, as a share."""
-    if test.metric == "accuracy":
-        return statistics.accuracy_drop(_right(base, test), _right(other, test))
-    return statistics.score_drop(np.array(base), np.array(other), np.array(test.truth), SCORES[test.metric])
+    return statistics.metric_drop(test.metric, np.array(base), np.array(other), np.array(test.truth))
 
 
 def _slice(name: str, chosen: statistics.Array, row: Row, base: Row | None, test: HeldOut) -> Slice:

@@ -7,7 +7,7 @@ import onnx
 
 from compress.runtimes.activations import Batch, activations
 
-WEIGHING = ("MatMul", "Gemm", "Attention", "MultiHeadAttention", "Gather")
+WEIGHING = ("MatMul", "Gemm", "Attention", "MultiHeadAttention", "Gather", "Add", "Sum")
 SHARE = 0.5
 """Of the largest error: nodes from there on are to blame."""
 
@@ -17,7 +17,8 @@ def first_to_leave(
 ) -> list[tuple[str, float]]:
     """The first nodes, in the graph's order, whose results are off by half of the largest error of any.
 
-    Only results that both graphs have under the same name are compared: those of products, attention and tables.
+    Only results that both graphs have under the same name are compared: those of products and the sums with their
+    biases, of attention and of tables.
 
     Returns:
         At most `count` names of nodes, each with its relative error, ‖quantized - float‖ / ‖float‖ over all batches.

@@ -1,9 +1,10 @@
 """ONNX Runtime, on CPU and CUDA."""
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -12,8 +13,13 @@ from compress.errors import CompressError, InputError
 from compress.recipe import Target
 from compress.runtimes import Predictor, cores_for
 
+if TYPE_CHECKING:
+    import onnx
+
 FORMATS = ("onnx",)
 MODEL_FILE = "model.onnx"
+LARGEST_MESSAGE = 1_900_000_000
+"""Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 
 
 def unavailable(target: Target) -> str | None:
@@ -64,6 +70,37 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
         )
     if cores:
         os.sched_setaffinity(0, cores[:1])
+    return _predictor(session)
+
+
+def open_graph(model: "onnx.ModelProto") -> Predictor:
+    """A graph in memory on the CPU, with as many threads as the runtime likes.
+
+    Raises:
+        CompressError: it cannot be loaded.
+    """
+    import onnx
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LARGEST_MESSAGE:
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        else:
+            with tempfile.TemporaryDirectory() as scratch:
+                path = Path(scratch) / MODEL_FILE
+                onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
+                session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the library raises classes of its own, without a common base but Exception
+        first = str(error).strip().splitlines()[0]
+        raise CompressError(f"onnxruntime cannot load the graph: {first[:300]}", fix="export it again") from error
+    return _predictor(session)
+
+
+def _predictor(session: "onnxruntime.InferenceSession") -> Predictor:
+    """What computes the first output of a session."""
     names = [item.name for item in session.get_inputs()]
     output = session.get_outputs()[0].name
 

@@ -9,27 +9,17 @@ import numpy as np
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import Predictor, load
+from compress.runtimes.held_back import BATCH, BUILT_IN_TEXTS, agreement, held_back
 from compress.tasks import Task
 
-ROWS = 64
+ROWS, GATE_ROWS = 64, 256
+"""Rows that are compared: of models that must compute the same, and of a quantized one with its parent."""
 CONSTANT = 1e-6
 """Share of the largest logit; outputs that differ by less than that are the same."""
-BATCH = 8
-
-BUILT_IN_TEXTS = (
-    "The quick brown fox jumps over the lazy dog.",
-    "Shares of the company rose 3.5% after it reported higher quarterly earnings than analysts had expected.",
-    "I did not like this film at all; two hours of my life that nobody will give back to me.",
-    "Yes.",
-    "The ministry said on Tuesday that wheat exports would fall by a tenth, because rain delayed the harvest.",
-    "How do I reset my password if I no longer have the phone number that I signed up with?",
-    "Great value for the money, fast delivery, and the battery lasts for days! Would buy again.",
-    "In 1969, after eight years of work by some 400,000 people, two of them walked on the Moon.",
-)
-"""What is compared where no data is at hand."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +33,8 @@ class Parity:
         agreement: share of rows with the same best class.
         spread: largest difference of a logit between two rows, as the reference has them.
         built_in_texts: True if no data was at hand.
+        drop_pp, drop_low_pp, drop_high_pp: loss of the task's metric in percentage points, with its 95% interval; None
+            where the rows have no answers, or were not asked for them.
     """
 
     rows: int
@@ -51,6 +43,9 @@ class Parity:
     agreement: float
     spread: float
     built_in_texts: bool
+    drop_pp: float | None = None
+    drop_low_pp: float | None = None
+    drop_high_pp: float | None = None
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""
@@ -95,13 +90,23 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
     outputs = [(reference(batch), other(batch)) for batch in (*batches, single)]
     expected = np.concatenate([first for first, _ in outputs])  # (rows, classes)
     actual = np.concatenate([second for _, second in outputs])
+    return _parity(expected, actual, built_in)
+
+
+def _parity(
+    expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any], built_in: bool, drop: Estimate | None = None
+) -> Parity:
+    points = {} if drop is None else {name: value and 100 * value for name, value in drop.model_dump().items()}
     return Parity(
         rows=len(expected),
         max_abs_difference=float(np.abs(expected - actual).max()),
         scale=float(np.abs(expected).max()),
-        agreement=float((expected.argmax(-1) == actual.argmax(-1)).mean()),
+        agreement=agreement(expected, actual),
         spread=float(np.ptp(expected, axis=0).max()),
         built_in_texts=built_in,
+        drop_pp=points.get("value"),
+        drop_low_pp=points.get("low"),
+        drop_high_pp=points.get("high"),
     )
 
 
@@ -115,7 +120,7 @@ def gate(
     *,
     trust_remote_code: bool = False,
 ) -> Parity:
-    """Compare a quantized folder with the float one that it was made from.
+    """Compare a quantized folder with the float one that it was made from, on rows that are held back from training.
 
     A model that was trained for a rehearsal agrees with nothing, so there the outcome is not held against it.
 
@@ -127,7 +132,9 @@ def gate(
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
-    found = compare(reference, quantized, context.task, load_tokenizer(after))
+    held = held_back(context.task, load_tokenizer(after), GATE_ROWS)
+    outputs = held.outputs(reference), held.outputs(quantized)
+    found = _parity(*outputs, held.truth is None, held.drop(*outputs))
     if found.rows > 1 and found.spread <= CONSTANT * max(found.scale, 1.0):
         raise InputError(
             f"the float model says the same of all {found.rows} rows, so no quantized one can be compared with it",

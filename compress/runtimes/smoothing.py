@@ -21,7 +21,7 @@ def smooth(graph: onnx.ModelProto, batches: Sequence[Batch], alpha: float, conte
         batches: of training rows.
         alpha: how much of the difficulty goes into the matrices, 0 to 1.
     """
-    products = matrices(graph)
+    products = matrices(graph, attention=True)
     groups = readers(products)
     names = sorted(groups)
     largest = {name: np.zeros(groups[name][0].weights.shape[0]) for name in names}

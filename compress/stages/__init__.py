@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import Shape
 from compress.processor import saturates
@@ -18,6 +20,18 @@ from compress.recipe import Model
 
 class StageConfig(Model):
     """A stage's settings: frozen, unknown keys refused, the fields' docstrings are the help text."""
+
+
+class RoundingConfig(StageConfig):
+    """What all quantizers of ONNX graphs are told of accuracy."""
+
+    keep_float: tuple[str, ...] = ()
+    """Names of nodes whose weights are not rounded."""
+    max_drop_pp: float | None = Field(None, ge=0, le=100)
+    """Largest loss, in percentage points, on training rows that are held back: the layers that need it stay in float,
+    as few as possible. Left out: all are rounded."""
+    min_agreement: float = Field(0.8, ge=0, le=1)
+    """Fail if fewer rows than this share keep their best class."""
 
 
 @dataclass(frozen=True)

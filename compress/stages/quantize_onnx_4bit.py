@@ -14,14 +14,13 @@ points that are no codes, without any data (Badri and Shaji 2023); ONNX Runtime'
 for those. All are written as MatMulNBits and GatherBlockQuantized of ONNX Runtime.
 """
 
-import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, RoundingConfig, Stage, same_shape
 from compress.store import Artifact
 
 if TYPE_CHECKING:
@@ -33,10 +32,8 @@ if TYPE_CHECKING:
 BITS = 4
 
 
-class Config(StageConfig):
+class Config(RoundingConfig):
     """How to round."""
-
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"method", "calibration_rows"})
 
     method: Literal["rtn", "hqq", "gptq"] = "rtn"
     """rtn: to nearest; gptq: errors make up for each other on training rows; hqq: better zero points, without data."""
@@ -50,8 +47,6 @@ class Config(StageConfig):
     """Quantize embedding tables too, to nearest; those of less than 1,024 rows to 8 bits."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows that gptq looks at."""
-    min_agreement: float = Field(0.8, ge=0, le=1)
-    """Fail if fewer rows than this share keep their best class."""
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
@@ -59,27 +54,30 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
 
     from compress.models.blockwise import put_blocks
-    from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
+    from compress.models.matrices import gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tables import tables_to_4_bits, tables_to_8_bits
-    from compress.models.tokenizer import copy_tokenizer
-    from compress.runtimes import parity
+    from compress.runtimes.mixed_precision import layers_in
     from compress.runtimes.onnxruntime import model_path
+    from compress.runtimes.rounding import write_rounded
 
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
     gemms_to_matmuls(graph)
-    products = matrices(graph)
-    found = _blocks(graph, products, model.path, config, context)
-    put_blocks(graph, found, products, BITS, config.accuracy_level)
-    if config.embeddings:
-        graph = tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric)
-        tables_to_8_bits(graph)
-    onnx.save(graph, str(out / "model.onnx"))
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
-    agreed = parity.gate(model.path, out, context, config.min_agreement)
-    return {"attention_split": split, "left_in_float": left_in_float(graph), **agreed.facts()}
+    found = _blocks(graph, matrices(graph), model.path, config, context)
+
+    def write(kept: frozenset[str]) -> onnx.ModelProto:
+        made = onnx.ModelProto()
+        made.CopyFrom(graph)
+        products = [product for product in matrices(made) if product.node.name not in kept]
+        put_blocks(made, found, products, BITS, config.accuracy_level)
+        if config.embeddings:
+            made = tables_to_4_bits(made, config.block_size, symmetric=config.symmetric, kept=kept)
+            tables_to_8_bits(made, kept)
+        return made
+
+    layers = layers_in(graph, embeddings=config.embeddings)
+    return {"attention_split": split, **write_rounded(write, layers, graph, model.path, config, context, out)}
 
 
 def _blocks(
@@ -134,8 +132,8 @@ def _moments(
     }
 
 
-def _calibrates(config: Config) -> bool:
-    return config.method == "gptq"
+def _reads_rows(config: Config) -> bool:
+    return config.method == "gptq" or config.max_drop_pp is not None
 
 
 STAGE = Stage(
@@ -143,7 +141,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=3,
+    version=4,
     shape=same_shape,
-    needs_data=_calibrates,
+    needs_data=_reads_rows,
 )

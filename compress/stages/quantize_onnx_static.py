@@ -14,14 +14,13 @@ number (minmax), where few lie beyond (percentile), or where the least informati
 al. 2023, arXiv:2211.10438).
 """
 
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, RoundingConfig, Stage, same_shape, settle_range
 from compress.store import Artifact
 
 if TYPE_CHECKING:
@@ -33,9 +32,11 @@ if TYPE_CHECKING:
     from compress.runtimes.activations import Batch
 
 BINS = 2048
+OPSET = 13
+"""The first that has a scale for each channel."""
 
 
-class Config(StageConfig):
+class Config(RoundingConfig):
     """How to round."""
 
     calibration: Literal["minmax", "percentile", "entropy"] = "percentile"
@@ -50,39 +51,54 @@ class Config(StageConfig):
     """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
     embeddings: bool = True
     """Quantize embedding tables too."""
-    min_agreement: float = Field(0.8, ge=0, le=1)
-    """Fail if fewer rows than this share keep their best class."""
+    form: Literal["operators", "qdq"] = "operators"
+    """operators: ONNX Runtime's own, with attention in one piece, the fastest on CPUs. qdq: pairs of QuantizeLinear and
+    DequantizeLinear, which TensorRT, OpenVINO and others read too."""
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Measure ranges, round, and compare the outputs with the float model's on real rows."""
     import onnx
 
-    from compress.models.matrices import gemms_to_matmuls, left_in_float, matrices
+    from compress.models.int8 import fits_8_bits, put_int8
+    from compress.models.matrices import gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
-    from compress.models.qdq import OPSET, put_qdq
+    from compress.models.qdq import put_qdq
     from compress.models.tables import tables_to_8_bits
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.runtimes import parity
+    from compress.models.tokenizer import load_tokenizer
+    from compress.ops.int8 import largest_code, round_columns
     from compress.runtimes.activations import calibration_batches
+    from compress.runtimes.mixed_precision import layers_in
     from compress.runtimes.onnxruntime import model_path
+    from compress.runtimes.rounding import write_rounded
     from compress.runtimes.smoothing import smooth
 
     graph = read_float_graph(model_path(model.path), OPSET)
-    split_attention(graph)
+    if config.form == "qdq":
+        split_attention(graph)
+    else:
+        split_attention(graph, fits_8_bits)
     gemms_to_matmuls(graph)
     batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)
     if config.smooth is not None:
         smooth(graph, batches, config.smooth, context)
-    products = matrices(graph)
-    ranges = _ranges(graph, products, batches, config, context)
-    put_qdq(graph, products, ranges, 127 if config.reduce_range is False else 64)
-    tables = tables_to_8_bits(graph) if config.embeddings else 0
-    onnx.save(graph, str(out / "model.onnx"))
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
-    found = parity.gate(model.path, out, context, config.min_agreement)
-    return {"matrices": len(products), "tables": tables, "left_in_float": left_in_float(graph), **found.facts()}
+    every = matrices(graph, attention=True)
+    ranges = _ranges(graph, every, batches, config, context)
+    largest = largest_code(reduce_range=config.reduce_range is not False)
+    rounded = {product.name: round_columns(product.weights, largest) for product in every}
+    put = put_qdq if config.form == "qdq" else put_int8
+
+    def write(kept: frozenset[str]) -> onnx.ModelProto:
+        made = onnx.ModelProto()
+        made.CopyFrom(graph)
+        products = [product for product in matrices(made, attention=True) if product.node.name not in kept]
+        put(made, products, rounded, ranges)
+        if config.embeddings:
+            tables_to_8_bits(made, kept)
+        return made
+
+    layers = layers_in(graph, embeddings=config.embeddings)
+    return write_rounded(write, layers, graph, model.path, config, context, out)
 
 
 def _ranges(
@@ -123,7 +139,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
     settle=settle_range,
 )

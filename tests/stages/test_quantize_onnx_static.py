@@ -66,19 +66,29 @@ def test_every_constant_matrix_and_table_becomes_int8_and_a_session_multiplies_i
     )
     loaded = Counter(node.op_type for node in onnx.load(options.optimized_model_filepath).graph.node)
     assert loaded["MatMul"] == 0, loaded
-    assert loaded["MatMulIntegerToFloat"] == chain.artifacts["static"].facts["matrices"], loaded
+    assert (loaded["MatMulIntegerToFloat"], loaded["QAttention"]) == (3 + 2, 1), loaded
+    assert loaded["Add"] == 1, "the embeddings': biases are added by the products"
 
 
 def test_codes_are_within_half_a_step_of_the_weights(chain: Chain) -> None:
     written = onnx.load(str(chain.artifacts["static"].path / "model.onnx"))
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in written.graph.initializer}
     source = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
-    split_attention(source)
     gemms_to_matmuls(source)
-    for product in matrices(source):
+    for product in matrices(source, attention=True):
         codes, scale = constants[f"{product.name}_int8"].astype(np.float32), constants[f"{product.name}_scale"]
         assert np.abs(codes).max() == (64 if saturates(instruction_sets()) else 127), "each column uses all of its bits"
         assert (np.abs(codes * scale - product.weights) <= 0.5001 * scale).all()
+
+
+def test_both_forms_compute_the_same(chain: Chain, tmp_path: Path) -> None:
+    source = chain.artifacts["onnx"]
+    written = {form: quantized(source, chain, tmp_path / form, form=form) for form in ("operators", "qdq")}
+    kinds = {form: Counter(node.op_type for node in graph.graph.node) for form, graph in written.items()}
+    assert (kinds["operators"]["MatMulIntegerToFloat"], kinds["operators"]["QAttention"]) == (5, 1)
+    assert (kinds["qdq"]["MatMul"], kinds["qdq"]["QAttention"], kinds["qdq"]["MultiHeadAttention"]) == (3 + 5, 0, 1)
+    ours, others = (load(tmp_path / form, Target(), TASK)(batch()) for form in written)
+    assert np.abs(ours - others).max() < 1e-4
 
 
 @pytest.mark.parametrize("calibration", ["minmax", "percentile", "entropy"])
