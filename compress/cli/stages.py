@@ -17,6 +17,8 @@ from compress.errors import InputError, did_you_mean
 
 DEFAULT_HOW = {"quantize": "onnx_dynamic"}
 """The technique of a verb that has several, where `--how` is left out."""
+AUTO_HOW = {"quantize": "onnx_auto"}
+"""The technique of a verb that tries the others: `--auto` is short for it."""
 
 
 def verb_of(stage: str) -> str:
@@ -50,6 +52,10 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
         default = DEFAULT_HOW.get(verb)
         help_text = f"Technique. [default: {default}]" if default else "Technique."
         parameters["how"] = options.option("how", help_text, "|".join(hows))
+    if verb in AUTO_HOW:
+        flag = typer.Option("--auto", help=f"Try the techniques, and take the best: --how {AUTO_HOW[verb]}.")
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        parameters["auto"] = inspect.Parameter("auto", keyword, default=False, annotation=Annotated[bool, flag])
     for name in names:
         stage = stages.find(name)
         for role, wanted in list(stage.inputs.items())[1:]:
@@ -66,12 +72,19 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
     """A recipe's step from a command's options.
 
     Raises:
-        InputError: `--how` names no technique of this verb.
+        InputError: `--how` names no technique of this verb, or stands beside `--auto`.
     """
     from compress import stages
 
     chosen = dict(given)
-    how = chosen.pop("how", None) or DEFAULT_HOW.get(verb)
+    how = chosen.pop("how", None)
+    if chosen.pop("auto", False):
+        if how not in {None, AUTO_HOW[verb]}:
+            raise InputError(
+                f"--auto chooses the technique itself, and --how names '{how}'", fix="leave one of them out"
+            )
+        how = AUTO_HOW[verb]
+    how = how or DEFAULT_HOW.get(verb)
     by_how = {_how(verb, name): name for name in names}
     if len(names) > 1 and how not in by_how:
         what = f"{verb} has no technique '{how}'" if how else f"{verb} has several techniques"

@@ -31,10 +31,10 @@ def put_blocks(
         (codes, scales, zeros), name = found[product.name], product.name
         node = product.node
         inputs = [node.input[0], f"{name}_Q{bits}", f"{name}_scales"]
-        tensors = [_packed(codes, bits), scales.reshape(-1)]
+        tensors = [packed(codes, bits), scales.reshape(-1)]
         if (zeros != 2 ** (bits - 1)).any():  # what MatMulNBits has by itself
             inputs.append(f"{name}_zero_points")
-            tensors.append(_packed_zeros(zeros, bits))
+            tensors.append(packed_zeros(zeros, bits))
         if name not in made:  # several products may share a matrix
             made.add(name)
             model.graph.initializer.extend(
@@ -58,14 +58,14 @@ def put_blocks(
     replace_nodes(model, by)
 
 
-def _packed(codes: np.ndarray, bits: int) -> np.ndarray:
+def packed(codes: np.ndarray, bits: int) -> np.ndarray:
     """Two codes of 4 bits in a byte, the first below: (outputs, blocks, bytes of a block)."""
     return codes if bits == 8 else codes[..., 0::2] | (codes[..., 1::2] << 4)
 
 
-def _packed_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
+def packed_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
     """As they are if they are no codes; otherwise packed row by row, an odd last one alone in its byte."""
     if zeros.dtype != np.uint8:
         return zeros.astype(np.float32).reshape(-1)
     even = np.pad(zeros, ((0, 0), (0, zeros.shape[1] % 2))) if bits == 4 else zeros
-    return _packed(even, bits).reshape(-1)
+    return packed(even, bits).reshape(-1)

@@ -148,11 +148,10 @@ def parameters_in(path: Path) -> int:
     Scales, zero points and constants of less than two axes are counted only as biases and norms are: as they stand.
     """
     model = onnx.load(str(path), load_external_data=False)
-    packed = {
-        node.input[position]: _unpacked(node)
+    in_a_byte = {
+        node.input[1 if node.op_type == "MatMulNBits" else 0]: 8 // _bits(node)
         for node in model.graph.node
         if node.op_type in ("MatMulNBits", "GatherBlockQuantized")
-        for position in ((1,) if node.op_type == "MatMulNBits" else (0,))
     }
     beside = {
         name
@@ -165,15 +164,13 @@ def parameters_in(path: Path) -> int:
         if tensor.name in beside or tensor.data_type == onnx.TensorProto.INT64:
             continue
         count = int(np.prod(tensor.dims)) if tensor.dims else 1
-        total += packed.get(tensor.name) or count
+        total += count * (in_a_byte.get(tensor.name, 1) if tensor.data_type == onnx.TensorProto.UINT8 else 1)
     return total
 
 
-def _unpacked(node: onnx.NodeProto) -> int | None:
-    attributes = {item.name: item.i for item in node.attribute}
-    if node.op_type == "MatMulNBits":
-        return int(attributes["K"]) * int(attributes["N"])
-    return None
+def _bits(node: onnx.NodeProto) -> int:
+    """Of each weight of a node that packs them."""
+    return next((int(item.i) for item in node.attribute if item.name == "bits"), 4)
 
 
 def _scales_of(node: onnx.NodeProto) -> list[str]:

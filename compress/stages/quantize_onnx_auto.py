@@ -1,0 +1,296 @@
+"""Try the ways of quantizing an ONNX model, measure each on the target, and take the best; or the float model.
+
+Use it where the best way is not known, which is nearly always: whether int8 is faster, and what it costs in quality,
+depends on the model and on the processor. int8 with dynamic and with static ranges and 4 bits are made; one that
+loses more than `max_drop_pp` is made again with SmoothQuant, and at last with the layers that need it in float. All
+that keep within the budget are timed beside the float model, each in a process of its own, in turns; quality is
+measured on training rows that are held back, as it will be on the target. If nothing pays, the float model is taken,
+and the step says so. Costs two to five minutes for a MiniLM-L6.
+
+```yaml
+- {name: small, stage: quantize_onnx_auto, max_drop_pp: 0.5, prefer: latency}
+```
+
+On a CUDA device the ways are fp16 and 4 bits. The methods are those of the stages `quantize_onnx_dynamic`,
+`quantize_onnx_static`, `quantize_onnx_4bit` and `quantize_onnx_fp16`.
+"""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from compress import stages
+from compress.context import Context
+from compress.errors import CompressError
+from compress.recipe import BenchSpec, Target
+from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.store import Artifact
+
+FLOAT = "float"
+ROWS = 512
+"""Held-back rows that quality is measured on, at most."""
+SAME = 1.03
+"""Among those as fast as the fastest but for this factor, the smallest is taken."""
+
+
+class Config(StageConfig):
+    """What is good enough, and what is better."""
+
+    max_drop_pp: float = Field(0.5, ge=0, le=100)
+    """Largest loss, in percentage points, on training rows that are held back."""
+    prefer: Literal["latency", "size"] = "latency"
+    """latency: the fastest that keeps within the loss, if it is faster than float. size: the smallest."""
+    target: Target = Target()
+    """Where the model will run: it is timed there."""
+    reduce_range: bool | None = None
+    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
+    calibration_rows: int = Field(256, ge=1)
+    """Training rows that static ranges, GPTQ and SmoothQuant look at."""
+    rounds: int = Field(10, ge=1)
+    """Turns of each model while they are timed."""
+
+
+class Way(NamedTuple):
+    """A way of quantizing: the stage and its settings, and what is tried where it loses too much, in that order."""
+
+    name: str
+    stage: str
+    settings: dict[str, Any]
+    instead: tuple["Way", ...] = ()
+
+
+@dataclass
+class Candidate:
+    """A model that may be taken; figures are None where they were not measured.
+
+    Attributes:
+        smaller: size of the float model by this one's.
+        drop_pp: loss against the float model on held-back rows, in percentage points, with its 95% interval.
+        latency_ms: median at the target's length.
+        speedup: median latency of the float model by this one's, with its 95% interval.
+        reason: why it is not taken.
+    """
+
+    name: str
+    size_bytes: int | None = None
+    smaller: float | None = None
+    drop_pp: float | None = None
+    drop_low_pp: float | None = None
+    drop_high_pp: float | None = None
+    agreement: float | None = None
+    latency_ms: float | None = None
+    speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+    chosen: bool = False
+    reason: str = ""
+
+
+class Made(NamedTuple):
+    """A candidate's folder and what its stage told."""
+
+    path: Path
+    facts: dict[str, Any]
+
+
+def ways(config: Config) -> list[Way]:
+    """What is tried on the target."""
+    rows = {"calibration_rows": config.calibration_rows, "min_agreement": 0.0}
+    budget = {"max_drop_pp": config.max_drop_pp}
+    found = []
+    if config.target.device == "cuda":
+        found.append(Way("fp16", "quantize_onnx_fp16", {"min_agreement": 0.0}))
+    else:
+        for name, stage in (("int8 dynamic", "quantize_onnx_dynamic"), ("int8 static", "quantize_onnx_static")):
+            settings = rows | {"reduce_range": config.reduce_range}
+            smoothed = settings | {"smooth": 0.5}
+            instead = (
+                Way(f"{name}, smoothed", stage, smoothed),
+                Way(f"{name}, mixed", stage, smoothed | budget),
+            )
+            found.append(Way(name, stage, settings, instead))
+    four = rows | {"method": "gptq"}
+    mixed = Way("4 bits, mixed", "quantize_onnx_4bit", four | budget)
+    return [*found, Way("4 bits", "quantize_onnx_4bit", four, (mixed,))]
+
+
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+    """Make all, refuse what loses too much, time the rest, and copy the best."""
+    scratch = context.work / "candidates"
+    shutil.rmtree(scratch, ignore_errors=True)
+    made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), {})}
+    refused: list[Candidate] = []
+    for way in ways(config):
+        for attempt in (way, *way.instead):
+            candidate, found = _make(attempt, model, made[FLOAT].path, scratch, config, context)
+            if found is not None:
+                made[attempt.name] = found
+                break
+            refused.append(candidate)
+            if candidate.drop_pp is None:
+                break  # it cannot be made in any way
+    measured = _measure(made, config, context)
+    best = choose(measured, config.max_drop_pp, config.prefer)
+    shutil.copytree(made[best.name].path, out, dirs_exist_ok=True)
+    candidates = sorted([*measured, *refused], key=lambda item: item.name != FLOAT)
+    choice = {
+        "rows": len(_rows(context)),
+        "target": config.target.model_dump(mode="json"),
+        "goal": {"max_drop_pp": config.max_drop_pp, "prefer": config.prefer},
+        "candidates": [asdict(item) for item in candidates],
+        "verdict": verdict(best, candidates, config, len(_rows(context))),
+    }
+    return {**made[best.name].facts, "choice": choice}
+
+
+def _rows(context: Context) -> list[Any]:
+    return list(context.task.validation or context.task.train)[:ROWS]
+
+
+def _float_copy(model: Artifact, folder: Path) -> Path:
+    """The float model alone, whatever else lies beside it."""
+    from compress.models.onnx_graph import check_external_data
+    from compress.models.tokenizer import copy_tokenizer
+    from compress.runtimes.onnxruntime import MODEL_FILE, model_path
+
+    folder.mkdir(parents=True)
+    source = model_path(model.path)
+    for name in check_external_data(source):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source.parent / name, folder / name)
+    shutil.copyfile(source, folder / MODEL_FILE)
+    shutil.copyfile(model.path / "config.json", folder / "config.json")
+    copy_tokenizer(model.path, folder)
+    return folder
+
+
+def _make(
+    way: Way, model: Artifact, reference: Path, scratch: Path, config: Config, context: Context
+) -> tuple[Candidate, Made | None]:
+    """A candidate, and what was made if it may be taken."""
+    from compress.files import folder_bytes
+
+    stage = stages.find(way.stage)
+    folder = scratch / way.name.replace(" ", "-").replace(",", "")
+    folder.mkdir(parents=True)
+    candidate = Candidate(way.name)
+    try:
+        facts = stage.run(model=model, config=stage.config(**way.settings), context=context, out=folder)
+    except CompressError as error:
+        candidate.reason = error.what
+        return candidate, None
+    assert facts is not None
+    parity = facts["parity"]
+    candidate.size_bytes, candidate.agreement = folder_bytes(folder), parity["agreement"]
+    candidate.smaller = folder_bytes(reference) / candidate.size_bytes
+    candidate.drop_pp, candidate.drop_low_pp = parity["drop_pp"], parity["drop_low_pp"]
+    candidate.drop_high_pp = parity["drop_high_pp"]
+    if context.rehearsal is None and parity["drop_pp"] > config.max_drop_pp:
+        candidate.reason = f"loses {parity['drop_pp']:.1f} points, {config.max_drop_pp:g} are allowed"
+        return candidate, None
+    return candidate, Made(folder, dict(facts))
+
+
+def _measure(made: dict[str, Made], config: Config, context: Context) -> list[Candidate]:
+    """Quality on held-back rows and latency of each, in processes of their own, the float model first."""
+    import numpy as np
+
+    from compress.bench.measure import Bench, measure
+    from compress.ops import statistics
+
+    rows = _rows(context)
+    task: Any = replace(context.task, test=rows)  # type: ignore[type-var]  # tasks are dataclasses
+    spec = BenchSpec(rounds=1 if context.rehearsal else config.rounds)
+    bench = Bench(task, spec, context.seed, context.trust_remote_code, context.progress)
+    artifacts = [Artifact(item.path, f"{index:064x}", "onnx") for index, item in enumerate(made.values())]
+    taken, _ = measure(artifacts, {"target": config.target}, bench)
+    float_one = taken[0]
+    if float_one.status != "measured":
+        raise CompressError(
+            f"the float model was not measured on the target: {float_one.reason}",
+            fix="check the step's target",
+        )
+    truth = np.array(task.truth(rows))
+    found = []
+    for name, one in zip(made, taken, strict=True):
+        candidate = Candidate(name, one.size_bytes, float_one.size_bytes / one.size_bytes)
+        found.append(candidate)
+        if one.status != "measured":
+            candidate.reason = f"not measured: {one.reason}"
+            continue
+        before, after = np.array(float_one.predictions), np.array(one.predictions)
+        drop = statistics.metric_drop(task.spec.metric, before, after, truth)
+        speedup = statistics.speedup(float_one.samples_ms, one.samples_ms)
+        candidate.agreement, candidate.latency_ms = float((before == after).mean()), float(np.median(one.samples_ms))
+        candidate.drop_pp, candidate.speedup = 100 * drop.value, speedup.value
+        if name != FLOAT:
+            candidate.speedup_low, candidate.speedup_high = speedup.low, speedup.high
+            candidate.drop_low_pp, candidate.drop_high_pp = (end and 100 * end for end in (drop.low, drop.high))
+    return found
+
+
+def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Literal["latency", "size"]) -> Candidate:
+    """The one to take, marked as chosen; the others get the reason why not.
+
+    Args:
+        candidates: the float model first.
+    """
+    from compress.ops.statistics import SPEED_GUARD
+
+    float_one, *others = candidates
+    fitting = []
+    for one in others:
+        if one.drop_pp is None or one.speedup is None or one.size_bytes is None:
+            continue
+        if one.drop_pp > max_drop_pp:
+            one.reason = f"loses {one.drop_pp:.1f} points, {max_drop_pp:g} are allowed"
+        elif prefer == "latency" and (one.speedup_low or one.speedup) <= SPEED_GUARD:
+            one.reason = "not surely faster than float" if one.speedup > 1 else "slower than float"
+        else:
+            fitting.append(one)
+    if prefer == "size":
+        best = min(fitting, key=lambda one: one.size_bytes or 0, default=float_one)
+        why = "larger"
+    else:
+        fastest = max((one.speedup or 0.0 for one in fitting), default=1.0)
+        near = [one for one in fitting if (one.speedup or 0.0) * SAME >= fastest]
+        best = min(near, key=lambda one: one.size_bytes or 0, default=float_one)
+        why = "slower"
+    best.chosen = True
+    for one in fitting:
+        if one is not best:
+            one.reason = f"{why} than {best.name}" if one not in ([] if prefer == "size" else near) else "larger"
+    if best is not float_one:
+        float_one.reason = "the model before"
+    return best
+
+
+def verdict(best: Candidate, candidates: Sequence[Candidate], config: Config, rows: int) -> str:
+    """What was found, in a sentence."""
+    budget = f"within {config.max_drop_pp:g} points"
+    if best.name == FLOAT:
+        better = "faster here" if config.prefer == "latency" else "smaller"
+        tried = ", ".join(one.name for one in candidates if one.name != FLOAT)
+        return f"float wins: nothing that keeps {budget} is {better} (tried: {tried})"
+    assert best.speedup is not None
+    assert best.drop_pp is not None
+    ends = "" if best.speedup_low is None else f" [{best.speedup_low:.2f}, {best.speedup_high:.2f}]"
+    return (
+        f"{best.name}: {best.speedup:.2f}x{ends} as fast as float and {best.smaller:.1f}x smaller, "
+        f"at a drop of {best.drop_pp:.2f} points on {rows} held-back rows"
+    )
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("onnx")},
+    output="onnx",
+    version=1,
+    shape=same_shape,
+    settle=settle_range,
+)
