@@ -69,6 +69,14 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "int8", "stage": "quantize_onnx_dynamic", "model": "onnx"},
         {"name": "static", "stage": "quantize_onnx_static", "model": "onnx"},
         {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
+        {
+            "name": "auto",
+            "stage": "quantize_onnx_auto",
+            "model": "onnx",
+            "max_drop_pp": 10,
+            "prefer": "size",
+            "rounds": 1,
+        },
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {
             "name": "factorized",

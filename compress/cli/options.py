@@ -143,7 +143,7 @@ def take_data(given: dict[str, Any]) -> dict[str, Any]:
 def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = name.replace("__", "-").replace("_", "-")
     default = field.get_default(call_default_factory=True)
-    shown = "" if field.is_required() or default is None else f" [default: {_plain(default)}]"
+    shown = "" if field.is_required() or default in {None, ()} else f" [default: {_plain(default)}]"
     help_text = f"{(field.description or '').strip()}{shown}"
     if bool in {field.annotation, *get_args(field.annotation)}:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False)
@@ -167,7 +167,8 @@ def _metavar(annotation: Any) -> str:
     if get_origin(annotation) is Annotated:
         return _metavar(get_args(annotation)[0])
     if get_origin(annotation) is tuple:
-        return "[N,N,…]"
+        item = _metavar(get_args(annotation)[0])
+        return f"[{item},{item},…]"
     inner = [part for part in get_args(annotation) if part is not type(None)]
     if get_origin(annotation) is Union or inner:
         return " or ".join(dict.fromkeys(_metavar(part) for part in inner)) or "TEXT"

@@ -7,6 +7,8 @@ Counts = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
 
 LEVELS = 128
 """Steps of a signed 8-bit number on one side of zero."""
+STEPS, TURNS = 100, 2
+"""Ends that are tried on a side, and how often both sides are looked at."""
 
 
 def percentile_range(counts: Counts, low: float, high: float, share: float) -> tuple[float, float]:
@@ -22,6 +24,32 @@ def percentile_range(counts: Counts, low: float, high: float, share: float) -> t
     first = int(np.searchsorted(below, left, side="right")) - 1
     last = int(np.searchsorted(below, below[-1] - left, side="left"))
     return float(edges[first]), float(edges[last])
+
+
+def least_error_range(counts: Counts, low: float, high: float) -> tuple[float, float]:
+    """The range whose rounding to 256 levels leaves the least squared error.
+
+    What lies inside is off by a step / √12, what lies outside by its distance from the end: the choice that OMSE makes
+    (Choukroun et al. 2019, arXiv:1902.06822), with an end of its own on each side. The ends are looked for in turn.
+
+    Args:
+        counts: (bins,), of equal width from `low` to `high`.
+    """
+    edges = np.linspace(low, high, len(counts) + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
+
+    def error(left: float, right: float) -> float:
+        step = (max(right, 0.0) - min(left, 0.0)) / (2 * LEVELS - 1)
+        beyond = np.maximum(middles - right, 0) + np.maximum(left - middles, 0)
+        inside = beyond == 0
+        return float((counts[inside] * step**2 / 12).sum() + (counts[~inside] * beyond[~inside] ** 2).sum())
+
+    shares = np.linspace(1, 1 / STEPS, STEPS)
+    left, right = low, high
+    for _ in range(TURNS):
+        right = min((high * share for share in shares), key=lambda end: error(left, end)) if high > 0 else high
+        left = min((low * share for share in shares), key=lambda end: error(end, right)) if low < 0 else low
+    return left, right
 
 
 def entropy_range(counts: Counts, low: float, high: float) -> tuple[float, float]:

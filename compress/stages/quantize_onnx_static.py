@@ -5,12 +5,13 @@ matrix products read, and tables of embeddings; all else stays in float. About 4
 calibration rows, in memory that does not grow with them.
 
 ```yaml
-- {name: int8, stage: quantize_onnx_static, calibration: percentile, calibration_rows: 512, smooth: 0.5}
+- {name: int8, stage: quantize_onnx_static, calibration: mse, calibration_rows: 512, smooth: 0.5}
 ```
 
-Jacob et al. 2018 (arXiv:1712.05877), section 2. `calibration` says where a range ends: at the least and largest
-number (minmax), where few lie beyond (percentile), or where the least information is lost (entropy: Migacz 2017,
-"8-bit inference with TensorRT"). `smooth` first moves outliers of activations into the matrices (SmoothQuant, Xiao et
+Jacob et al. 2018 (arXiv:1712.05877), section 2. `calibration` says where a range ends: where rounding leaves the
+least squared error (mse: Choukroun et al. 2019, arXiv:1902.06822), at the least and largest number (minmax), where few
+lie beyond (percentile), or where the least information is lost (entropy: Migacz 2017, "8-bit inference with
+TensorRT"). `smooth` first moves outliers of activations into the matrices (SmoothQuant, Xiao et
 al. 2023, arXiv:2211.10438).
 """
 
@@ -39,7 +40,7 @@ OPSET = 13
 class Config(RoundingConfig):
     """How to round."""
 
-    calibration: Literal["minmax", "percentile", "entropy"] = "percentile"
+    calibration: Literal["mse", "minmax", "percentile", "entropy"] = "mse"
     """Where the range of activations ends."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows that are looked at."""
@@ -111,7 +112,7 @@ def _ranges(
     """Where the activations that products read lie, by name: a pass for the ends, and one for what is between."""
     import numpy as np
 
-    from compress.ops.ranges import entropy_range, percentile_range
+    from compress.ops.ranges import entropy_range, least_error_range, percentile_range
     from compress.runtimes.activations import activations
 
     names = sorted({product.reads for product in products})
@@ -129,8 +130,9 @@ def _ranges(
         for name, values in seen.items():
             counts[name] += np.histogram(values, bins=BINS, range=(low[name], high[name]))[0]
     context.progress("counting activations", len(batches), len(batches))
-    if config.calibration == "entropy":
-        return {name: entropy_range(counts[name], low[name], high[name]) for name in names}
+    if config.calibration != "percentile":
+        choose = least_error_range if config.calibration == "mse" else entropy_range
+        return {name: choose(counts[name], low[name], high[name]) for name in names}
     return {name: percentile_range(counts[name], low[name], high[name], config.percentile / 100) for name in names}
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compress.ops.ranges import entropy_range, percentile_range
+from compress.ops.ranges import entropy_range, least_error_range, percentile_range
 
 
 def histogram(values: np.ndarray, bins: int = 2048) -> tuple[np.ndarray, float, float]:
@@ -25,6 +25,17 @@ def test_percentiles_are_those_of_the_sorted_numbers_to_a_bin(share: float) -> N
 def squared_error(values: np.ndarray, left: float, right: float) -> float:
     step = (right - left) / 255
     return float(((np.clip(np.rint((values - left) / step), 0, 255) * step + left - values) ** 2).mean())
+
+
+@pytest.mark.parametrize("outlier", [3.0, 30.0, 3000.0])
+def test_the_least_error_is_that_of_trying_all_ends_on_the_numbers_themselves(outlier: float) -> None:
+    random = np.random.default_rng(4)
+    values = np.concatenate([random.standard_normal(20_000), [outlier, -1.5 * outlier]])
+    left, right = least_error_range(*histogram(values))
+    ends = np.geomspace(0.5, 1.5 * outlier, 40)
+    best = min(squared_error(values, -a, b) for a in ends for b in ends)
+    assert squared_error(values, left, right) < 1.2 * best
+    assert squared_error(values, left, right) <= 1.001 * squared_error(values, values.min(), values.max())
 
 
 def test_entropy_keeps_what_has_no_outliers_whole() -> None:

@@ -21,7 +21,20 @@ from compress.runtimes import load
 from compress.validation import Origin
 from tests.chain import Chain, chain_recipe
 
-STEPS = ["teacher", "student", "pruned", "onnx", "skipped", "int8", "static", "int4", "trimmed", "factorized", "nf4"]
+STEPS = [
+    "teacher",
+    "student",
+    "pruned",
+    "onnx",
+    "skipped",
+    "int8",
+    "static",
+    "int4",
+    "auto",
+    "trimmed",
+    "factorized",
+    "nf4",
+]
 
 
 def test_every_stage_is_in_the_chain(chain: Chain) -> None:

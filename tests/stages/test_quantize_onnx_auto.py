@@ -1,0 +1,98 @@
+"""The choice among ways of quantizing: by its rules, and on a real model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.recipe import Target
+from compress.runtimes import load
+from compress.stages import quantize_onnx_auto
+from compress.stages.quantize_onnx_auto import Candidate, Config, choose, ways
+from tests.chain import Chain, context_of
+
+
+def candidates(**figures: tuple[float, float, int]) -> list[Candidate]:
+    """By name: drop in points, speed-up, size; the float model first."""
+    float_one = Candidate("float", 100, 1.0, 0.0, None, None, 1.0, 10.0, 1.0)
+    return [float_one] + [
+        Candidate(name, size, 100 / size, drop, None, None, 0.99, 10 / speed, speed, speed * 0.97, speed * 1.03)
+        for name, (drop, speed, size) in figures.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("figures", "prefer", "expected"),
+    [
+        ({"a": (0.1, 1.5, 25), "b": (0.1, 1.2, 14)}, "latency", "a"),
+        ({"a": (0.1, 1.5, 25), "b": (0.1, 1.2, 14)}, "size", "b"),
+        ({"a": (0.6, 1.5, 25), "b": (0.1, 1.2, 14)}, "latency", "b"),
+        ({"a": (0.1, 1.50, 25), "b": (0.1, 1.49, 14)}, "latency", "b"),  # as fast, and smaller
+        ({"a": (0.1, 1.02, 25), "b": (0.1, 0.7, 14)}, "latency", "float"),  # not surely faster
+        ({"a": (0.6, 1.5, 25), "b": (0.7, 0.7, 14)}, "size", "float"),
+        ({}, "latency", "float"),
+    ],
+)
+def test_the_best_that_keeps_the_budget_is_taken(figures: Any, prefer: Any, expected: str) -> None:
+    found = candidates(**figures)
+    best = choose(found, 0.5, prefer)
+    assert best.name == expected
+    assert [one.name for one in found if one.chosen] == [expected]
+    assert all(one.reason for one in found if not one.chosen), "each of the others is told why not"
+
+
+def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> None:
+    names = {way.name: [other.name for other in way.instead] for way in ways(Config())}
+    assert names["int8 dynamic"] == ["int8 dynamic, smoothed", "int8 dynamic, mixed"]
+    assert names["4 bits"] == ["4 bits, mixed"]
+    cuda = {way.name for way in ways(Config(target=Target(device="cuda")))}
+    assert cuda == {"fp16", "4 bits"}
+
+
+def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
+    out.mkdir()
+    config = Config(rounds=3, target=Target(threads=1, sequence_length=16), **settings)
+    return quantize_onnx_auto.run(
+        model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out / "model"
+    )
+
+
+def logits(folder: Path) -> np.ndarray:
+    ids = np.random.default_rng(1).integers(5, 60, (4, 20))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    return load(folder, Target(), "text-classification")(batch)
+
+
+def chosen(facts: dict[str, Any]) -> Sequence[Any]:
+    (found,) = (item for item in facts["choice"]["candidates"] if item["chosen"])
+    return found["name"]
+
+
+def test_the_smallest_is_made_measured_and_taken(chain: Chain, tmp_path: Path) -> None:
+    facts = run(chain, tmp_path / "out", prefer="size", max_drop_pp=10.0)
+    choice = facts["choice"]
+    assert [item["name"] for item in choice["candidates"]] == ["float", "int8 dynamic", "int8 static", "4 bits"]
+    sizes = {item["name"]: item["size_bytes"] for item in choice["candidates"]}
+    assert chosen(facts) == min(sizes, key=lambda name: sizes[name])
+    assert choice["verdict"].startswith(f"{chosen(facts)}: ")
+    assert all(item["latency_ms"] > 0 and item["speedup"] > 0 for item in choice["candidates"])
+    assert choice["rows"] == 16
+    assert facts["parity"]["agreement"] >= 0.8
+    assert (tmp_path / "out" / "model" / "tokenizer.json").is_file()
+    assert 0 < np.abs(logits(tmp_path / "out" / "model") - logits(chain.artifacts["onnx"].path)).max() < 1
+
+
+def test_float_wins_where_nothing_keeps_the_budget(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_fits(one: Candidate, *_: Any) -> tuple[Candidate, None]:
+        return Candidate(one.name, drop_pp=3.0, reason="loses 3.0 points, 0.5 are allowed"), None
+
+    monkeypatch.setattr(quantize_onnx_auto, "_make", none_fits)
+    facts = run(chain, tmp_path / "out")
+    assert chosen(facts) == "float"
+    assert facts["choice"]["verdict"].startswith("float wins: nothing that keeps within 0.5 points is faster here")
+    assert "int8 dynamic, mixed" in facts["choice"]["verdict"]
+    assert (logits(tmp_path / "out" / "model") == logits(chain.artifacts["onnx"].path)).all()
