@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from compress.models.matrices import Matrix
     from compress.runtimes.activations import Batch
 
-BINS = 2048
+BINS = 8192
+"""Of a histogram; outliers leave few of them for the rest."""
 OPSET = 13
 """The first that has a scale for each channel."""
 
