@@ -51,14 +51,14 @@ class Effort:
         calibration_rows: of the memory's measuring.
     """
 
-    bench: BenchSpec = BenchSpec(rounds=20, samples=10)
+    bench: BenchSpec
     test_rows: int | None = None
     validation_rows: int | None = None
     candidates: int | None = None
     calibration_rows: int = calibration.ROWS
 
 
-FULL = Effort()
+FULL = Effort(BenchSpec(rounds=20, samples=10))
 TRIAL = Effort(BenchSpec(rounds=3, samples=3), 100, 50, 2, 64)
 
 
