@@ -116,6 +116,8 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
             "" if beside is None or is_float else f"{beside['lengths']['128']['speedup']['value']:.2f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
+    if "auto" in models:
+        lines += ["", f"`quantize_onnx_auto` says: {models['auto']['made']['facts']['choice']['verdict']}."]
     return lines
 
 
