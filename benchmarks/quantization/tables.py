@@ -94,7 +94,7 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
     models = parts[f"{name}-avx2"]["models"]
     native = parts.get(f"{name}-native", {}).get("models", {})
     lines = [
-        "| | accuracy | drop [95%] | MB | smaller | 128 tokens | times faster [95%] | 32 tokens | times faster "
+        "| | accuracy | drop [95%] | MB (model.onnx) | smaller | 128 tokens | times faster [95%] | 32 tokens | times faster "
         "| native: drop | times faster |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
@@ -106,7 +106,7 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
             WORDS.get(model, f"`{model}`"),
             f"{item['accuracy']:.2%}",
             "" if is_float else _interval(item["drop_pp"], "+.2f"),
-            f"{item['size_bytes'] / 1e6:.2f}",
+            f"{item['size_bytes'] / 1e6:.2f} ({item['model_bytes'] / 1e6:.2f})",
             f"{models[FLOAT]['size_bytes'] / item['size_bytes']:.1f}x",
             f"{long['p50_ms']:.2f} ms",
             "" if is_float else _interval(long["speedup"], ".2f"),
