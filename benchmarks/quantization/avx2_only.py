@@ -1,0 +1,155 @@
+"""Runs processes as on a processor with AVX2 and without AVX-512, VNNI and AMX, and proves it.
+
+`python -m benchmarks.quantization.avx2_only` prints what its own process sees.
+"""
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.errors import CompressError
+from compress.processor import instruction_sets
+
+SOURCE = Path(__file__).with_name("avx2_only.c")
+ROOT = Path(__file__).parents[2]
+BEYOND = {"avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"}
+"""Instruction sets with which ONNX Runtime leaves its AVX2 kernels."""
+DEPTH = 64
+"""Products summed by the check; an even number, since VPMADDUBSW adds two."""
+EXACT = DEPTH * 255 * 127
+CUT = DEPTH // 2 * 32767
+"""What the sum is where each pair of products is cut off at 16 bits."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How processes are started.
+
+    Attributes:
+        environment: variables that they need beside the usual ones.
+        how: in words, what was done to have AVX2 kernels.
+        proof: what a process that is started so sees and computes.
+    """
+
+    environment: Mapping[str, str]
+    how: str
+    proof: Mapping[str, Any]
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """A command that starts another one so."""
+        said = [f"{name}={value}" for name, value in self.environment.items()]
+        return ["/usr/bin/env", *said, *command] if said else list(command)
+
+
+@contextmanager
+def avx2_only() -> Iterator[Processes]:
+    """Processes that see AVX2 and nothing beyond; where the processor has no more than that, ordinary ones.
+
+    Raises:
+        CompressError: this machine has no AVX2 or no C compiler, or its kernel cannot let CPUID fault.
+    """
+    found = set(instruction_sets())
+    if platform.machine() != "x86_64" or "avx2" not in found:
+        raise CompressError(f"this processor ({platform.machine()}) has no AVX2", fix="measure on an x86-64 machine")
+    if not found & BEYOND:
+        yield Processes({}, "the processor itself has AVX2 and neither AVX-512, VNNI nor AMX", proof({}))
+        return
+    hidden = ", ".join(sorted(found & BEYOND))
+    with tempfile.TemporaryDirectory(prefix="compress-avx2-") as scratch:
+        environment = {"LD_PRELOAD": str(_compiled(Path(scratch)))}
+        yield Processes(
+            environment,
+            f"the processor has {hidden}; the measured processes did not see them: "
+            "CPUID faults in them, and benchmarks/quantization/avx2_only.c answers without those",
+            proof(environment),
+        )
+
+
+def _compiled(folder: Path) -> Path:
+    """The library, made by the system's own compiler."""
+    if sys.platform != "linux":
+        raise CompressError("only Linux lets CPUID fault", fix="measure on Linux, or on a processor without VNNI")
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise CompressError(
+            "there is no C compiler called cc", fix="install one, as apt-get install gcc libc6-dev does"
+        )
+    library = folder / "avx2_only.so"
+    command = [compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(SOURCE), "-ldl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise CompressError(
+            f"cc cannot compile it: {done.stderr.strip()[:300]}", where=str(SOURCE), fix="install libc6-dev"
+        )
+    return library
+
+
+def proof(environment: Mapping[str, str]) -> dict[str, Any]:
+    """What a process sees and computes that is started with these variables.
+
+    Raises:
+        CompressError: it does not start, sees more than AVX2, or its int8 products are not AVX2's.
+    """
+    command = [sys.executable, "-m", "benchmarks.quantization.avx2_only"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise CompressError(
+            f"a process that should see AVX2 alone does not start: {done.stderr.strip()[-300:]}",
+            fix="take a processor and a kernel with CPUID faulting (cpuid_fault among the flags of /proc/cpuinfo), "
+            "or a processor without VNNI",
+        )
+    found: dict[str, Any] = json.loads(done.stdout)
+    if found != {"flags": ["avx2"], "capability": "AVX2", "product": CUT, "exact": EXACT}:
+        raise CompressError(
+            f"a process that should see AVX2 alone sees {found}; a product cut off as AVX2 does it would be {CUT}",
+            fix="measure on a processor without VNNI",
+        )
+    return found
+
+
+def seen() -> dict[str, Any]:
+    """What this process sees of its processor, and how ONNX Runtime multiplies 8-bit numbers in it.
+
+    AVX2 has no instruction that sums products of 8 bits in 32: its VPMADDUBSW cuts off at 16, which VNNI does not. So
+    a sum of large products tells which kernel ran.
+
+    Returns:
+        `flags` out of /proc/cpuinfo; `capability`, which torch finds by the CPUID instruction; `product`: the sum of 64
+        products of 255 and 127, `exact` as it should be.
+    """
+    import numpy as np
+    import onnxruntime
+    import torch
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [helper.make_node("MatMulInteger", ["rows", "matrix"], ["sums"])],
+        "product",
+        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [1, DEPTH])],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, [1, 16])],
+        [numpy_helper.from_array(np.full((DEPTH, 16), 127, dtype=np.int8), "matrix")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (sums,) = session.run(None, {"rows": np.full((1, DEPTH), 255, dtype=np.uint8)})
+    return {
+        "flags": instruction_sets(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "product": int(sums[0, 0]),
+        "exact": EXACT,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(seen()))

@@ -1,0 +1,78 @@
+"""Which settings of 4 bits are the best at a seventh of the size, by rows held back from train."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import rel_entr, softmax
+
+from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantized, task_of
+from compress.errors import CompressError
+from compress.files import folder_bytes
+from compress.models.tokenizer import load_tokenizer
+from compress.recipe import Target
+from compress.runtimes import load
+from compress.runtimes.held_back import held_back
+
+MIN_RATIO = 7.0
+CHOOSE_ON = ("r8", "r52")
+RULE = (
+    f"of those at least {MIN_RATIO:g} times smaller on both data sets, the one with the smallest Kullback-Leibler "
+    "divergence from the float model's probabilities, averaged over the validation rows and then over the data sets"
+)
+
+
+def candidates() -> dict[str, Step]:
+    """Settings that are tried, by a name; embeddings are in 4 bits in all."""
+    found: dict[str, Step] = {}
+    for block_size in (128, 256, 64):
+        size = {"stage": "quantize_onnx_4bit", "block_size": block_size}
+        found[f"hqq_{block_size}"] = {**size, "method": "hqq"}
+        for symmetric, word in ((True, "symmetric"), (False, "asymmetric")):
+            found[f"gptq_{block_size}_{word}"] = {**size, "method": "gptq", "symmetric": symmetric}
+    return found
+
+
+def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[str, Any]:
+    """Make every candidate of every data set, and compare it with the float model.
+
+    Args:
+        rows: look at so many validation rows only.
+
+    Returns:
+        `chosen`: the name, and `settings` of it; `candidates`: what was found of each.
+    """
+    found: dict[str, Any] = {name: {"settings": settings} for name, settings in tried.items()}
+    for data in CHOOSE_ON:
+        subject = SUBJECTS[data]
+        task = task_of(subject.recipe)
+        base = float_model(subject, runs_dir)
+        held = held_back(task, load_tokenizer(base.path), rows or len(task.validation))
+        expected = held.outputs(load(base.path, Target(), task.hub_task))
+        for name, artifact in quantized(data, tried, runs_dir).items():
+            drop = held.drop(expected, actual := held.outputs(load(artifact.path, Target(), task.hub_task)))
+            assert drop is not None
+            found[name][data] = {
+                "size_ratio": round(folder_bytes(base.path) / folder_bytes(artifact.path), 3),
+                "divergence": round(divergence(expected, actual), 6),
+                "drop_pp": round(100 * drop.value, 3),
+                "rows": held.rows,
+            }
+            print(f"  {data} {name}: {found[name][data]}", flush=True)
+    small = [name for name, item in found.items() if min(item[data]["size_ratio"] for data in CHOOSE_ON) >= MIN_RATIO]
+    if not small:
+        raise CompressError(f"no candidate is {MIN_RATIO:g} times smaller on all data sets")
+    best = min(small, key=lambda name: np.mean([found[name][data]["divergence"] for data in CHOOSE_ON]))
+    return {"rule": RULE, "chosen": best, "settings": tried[best], "candidates": found}
+
+
+def divergence(expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any]) -> float:
+    """Kullback-Leibler divergence of what two models say, in nats, averaged over the rows.
+
+    Args:
+        expected: (rows, classes) logits of the float model.
+        actual: likewise of the other.
+    """
+    first, second = (softmax(logits.astype(np.float64), axis=-1) for logits in (expected, actual))
+    return float(rel_entr(first, second).sum(-1).mean())
