@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from compress.models.feeds import feeds
+
 INT8_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
 TRANSPOSING = {"FusedMatMul", "Gemm", "FusedGemm", "QGemm"}
 PRODUCTS = {"MatMul", "MatMulNBits", *TRANSPOSING, *INT8_PRODUCTS}
@@ -55,9 +57,9 @@ def profile(path: Path, batch: Batch, threads: int = 1, runs: int = 1) -> list[d
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        names = [item.name for item in session.get_inputs()]
+        fed = feeds(session, str(path))(batch)
         for _ in range(runs):
-            session.run(None, {name: batch[name] for name in names})
+            session.run(None, fed)
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     kernels = [item for item in events if item.get("cat") == "Node" and item["name"].endswith("_kernel_time")]
     return kernels[len(kernels) - len(kernels) // runs :]

@@ -1,11 +1,37 @@
 """The matrix products of an ONNX graph whose matrix is a constant: what quantization rounds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+WEIGHS: Mapping[str, tuple[int, ...]] = {
+    "MatMul": (0, 1),
+    "FusedMatMul": (0, 1),
+    "Gemm": (0, 1),
+    "FusedGemm": (0, 1),
+    "Einsum": (0, 1),
+    "Attention": (1,),
+    "Conv": (1,),
+    "FusedConv": (1,),
+    "ConvTranspose": (1,),
+    "RNN": (1, 2),
+    "GRU": (1, 2),
+    "LSTM": (1, 2),
+    "Gather": (0,),
+    "GatherND": (0,),
+    "GatherElements": (0,),
+    "EmbedLayerNormalization": (2, 3, 4),
+}
+"""Operators that multiply by weights, or gather rows of them -> the inputs that these may be."""
+FLOATS = (
+    onnx.TensorProto.FLOAT,
+    onnx.TensorProto.FLOAT16,
+    onnx.TensorProto.BFLOAT16,
+    onnx.TensorProto.DOUBLE,
+)
 
 
 @dataclass(frozen=True)
@@ -74,17 +100,43 @@ def constant_bias(model: onnx.ModelProto, product: Matrix) -> tuple[str, str]:
 
 def left_in_float(model: onnx.ModelProto) -> list[str]:
     """The nodes that multiply by a constant matrix of floats or gather rows of one, by name."""
+    return _left_in(model.graph, frozenset())
+
+
+def _left_in(graph: onnx.GraphProto, outer: frozenset[str]) -> list[str]:
+    """See `left_in_float`; `outer` are the matrices of the graphs around this one."""
+    own = [*graph.initializer, *_constants(graph.node)]
+    known = outer | {tensor.name for tensor in own if tensor.data_type in FLOATS and len(tensor.dims) > 1}
+    found = []
+    for node in graph.node:
+        weighed = (node.input[position] for position in WEIGHS.get(node.op_type, ()) if position < len(node.input))
+        if any(name in known for name in weighed):
+            found.append(node.name or node.output[0])
+        for inner in _subgraphs(node):
+            found += _left_in(inner, known)
+    return found
+
+
+def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
+    """What Constant nodes hold, named as they give it."""
+    for node in nodes:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            held = node.attribute[0].t
+            yield onnx.TensorProto(name=node.output[0], dims=held.dims, data_type=held.data_type)
+
+
+def has_products(model: onnx.ModelProto) -> bool:
+    """Whether a node multiplies by a constant matrix of floats, in a way that quantizers know."""
     floats = {
         tensor.name
         for tensor in model.graph.initializer
         if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2
     }
-    weighs = {"MatMul": 1, "Gemm": 1, "FusedGemm": 1, "Attention": 1, "Gather": 0}
-    return [
-        node.name or node.output[0]
+    return any(
+        len(node.input) > 1 and node.input[1] in floats
         for node in model.graph.node
-        if node.op_type in weighs and node.input[weighs[node.op_type]] in floats
-    ]
+        if node.op_type in ("MatMul", "Gemm", "Attention")
+    )
 
 
 def gemms_to_matmuls(model: onnx.ModelProto) -> int:
@@ -144,10 +196,18 @@ def _read_names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     found: set[str] = set()
     for node in nodes:
         found.update(node.input)
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                found |= _read_names(graph.node)
+        for graph in _subgraphs(node):
+            found |= _read_names(graph.node)
+            found.update(output.name for output in graph.output)
     return found
+
+
+def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The branches and bodies of an If, a Loop or a Scan."""
+    for attribute in node.attribute:
+        if attribute.type == onnx.AttributeProto.GRAPH:
+            yield attribute.g
+        yield from attribute.graphs
 
 
 def add_domain(model: onnx.ModelProto, domain: str, version: int = 1) -> None:

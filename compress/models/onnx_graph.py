@@ -6,22 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.version_converter
 from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 from compress.files import stays_home
-
-QUANTIZED = (
-    "MatMulInteger",
-    "DynamicQuantizeLinear",
-    "QAttention",
-    "QuantizeLinear",
-    "QLinearMatMul",
-    "MatMulIntegerToFloat",
-    "DynamicQuantizeMatMul",
-    "MatMulNBits",
-    "GatherBlockQuantized",
-)
+from compress.models.normal_form import in_normal_form
+from compress.models.quantizable import QUANTIZED, check_quantizable, check_runs
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -117,29 +108,33 @@ def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
 
 
 def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
-    """An ONNX model that is not quantized yet, with its weights.
+    """An ONNX model that is not quantized yet, with its weights, in the form that `in_normal_form` gives.
+
+    Args:
+        least_opset: a graph whose operators are older is converted to these.
 
     Raises:
-        InputError: the file is not ONNX, a file of its weights is missing or cut off, its operators are too old, or
-            its graph is quantized already.
+        InputError: the file is not ONNX, a file of its weights is missing or cut off, onnxruntime does not load it, it
+            asks for other inputs than texts give, its operators are too old, or there is nothing in it to quantize.
     """
     check_external_data(path)
-    model = onnx.load(str(path))
+    check_runs(path)
+    model = in_normal_form(onnx.load(str(path)))
+    check_quantizable(model, path)
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
-    if opset < least_opset:
+    return model if opset >= least_opset else _converted(model, opset, least_opset, path)
+
+
+def _converted(model: onnx.ModelProto, opset: int, wanted: int, path: Path) -> onnx.ModelProto:
+    """The same computation in the operators of a later opset."""
+    try:
+        return in_normal_form(onnx.version_converter.convert_version(model, wanted))
+    except Exception as error:  # the converter raises classes without a common base
         raise InputError(
-            f"the graph has the operators of opset {opset}; at least {least_opset} is needed",
+            f"the graph has the operators of opset {opset}; at least {wanted} is needed",
             where=str(path),
-            fix=f"export it again with opset: {least_opset} or later, or convert it with onnx.version_converter",
-        )
-    found = sorted({node.op_type for node in model.graph.node} & set(QUANTIZED))
-    if found:
-        raise InputError(
-            f"the graph is quantized already ({', '.join(found)})",
-            where=str(path),
-            fix="start from the float export",
-        )
-    return model
+            fix=f"export it again with opset: {wanted} or later",
+        ) from error
 
 
 def parameters_in(path: Path) -> int:

@@ -1,6 +1,6 @@
 """What flows through an ONNX graph on training rows, seen batch by batch and never kept."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,26 +8,52 @@ import onnx
 from onnx import helper
 
 from compress.context import Context
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
+from compress.models.feeds import Batch, feeds
 from compress.models.tokenizer import Tokenizer
+from compress.runtimes.onnxruntime import graph_session
+from compress.tasks import Task
 
 BATCH = 8
-
-Batch = Mapping[str, np.ndarray[Any, Any]]
 
 
 def calibration_batches(context: Context, tokenizer: Tokenizer, count: int) -> list[Batch]:
     """Padded batches of training rows, drawn at random and ordered by length, so that little is padding.
 
+    Rows whose texts also stand in test are left out, where a recipe allows them.
+
     Args:
         count: of rows, or all if there are fewer.
+
+    Raises:
+        InputError: every training row also stands in test.
     """
-    rows = context.task.train
+    rows = _apart_from_test(context.task)
     drawn = np.random.default_rng(context.seed).permutation(len(rows))[:count]
     encoded = sorted(
         context.task.encode([rows[int(row)] for row in drawn], tokenizer), key=lambda row: len(row["input_ids"])
     )
     return [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
+
+
+def _apart_from_test(task: Task) -> Sequence[Any]:
+    """The training rows whose texts do not stand in test."""
+    if not task.overlap:
+        return task.train
+    tested = set(_contents(task, task.test))
+    apart = [row for row, said in zip(task.train, _contents(task, task.train), strict=True) if said not in tested]
+    if not apart:
+        raise InputError(
+            f"all {len(task.train):,} training rows also stand in test, so none is left to calibrate on",
+            fix="give test rows of their own, or a technique that needs no calibration",
+        )
+    return apart
+
+
+def _contents(task: Task, rows: Sequence[Any]) -> list[tuple[str, str]]:
+    """Both texts of each row, without white space around them."""
+    texts, pairs = task.texts(rows)
+    return [(text.strip(), pair.strip()) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
 
 
 def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
@@ -40,21 +66,17 @@ def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[
     Raises:
         CompressError: one is no number.
     """
-    import onnxruntime
-
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     own = {output.name for output in model.graph.output}
     watched.graph.output.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names if name not in own
     )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    inputs = [item.name for item in session.get_inputs()]
+    session = graph_session(watched)
+    feed = feeds(session)
     for batch in batches:
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
-        found = session.run(list(names), {name: batch[name] for name in inputs})
+        found = session.run(list(names), feed(batch))
         yield {name: _rows(name, values, mask) for name, values in zip(names, found, strict=True)}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from compress.errors import CompressError, InputError
+from compress.models.feeds import feeds
 from compress.recipe import Target
 from compress.runtimes import Predictor, cores_for
 
@@ -20,6 +21,8 @@ FORMATS = ("onnx",)
 MODEL_FILE = "model.onnx"
 LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
+LOGITS = "logits"
+"""The output that is read where a graph has several; otherwise the first."""
 
 
 def unavailable(target: Target) -> str | None:
@@ -70,7 +73,7 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
         )
     if cores:
         os.sched_setaffinity(0, cores[:1])
-    return _predictor(session)
+    return _predictor(session, path)
 
 
 def open_graph(model: "onnx.ModelProto") -> Predictor:
@@ -79,37 +82,53 @@ def open_graph(model: "onnx.ModelProto") -> Predictor:
     Raises:
         CompressError: it cannot be loaded.
     """
+    return _predictor(graph_session(model), None)
+
+
+def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
+    """A session on a graph in memory; one that is larger than a message may be goes through files.
+
+    Raises:
+        CompressError: it cannot be loaded.
+    """
     import onnx
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    providers = ["CPUExecutionProvider"]
     try:
         if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LARGEST_MESSAGE:
-            session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        else:
-            with tempfile.TemporaryDirectory() as scratch:
-                path = Path(scratch) / MODEL_FILE
-                onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
-                session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / MODEL_FILE
+            onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
+            return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
         first = str(error).strip().splitlines()[0]
         raise CompressError(f"onnxruntime cannot load the graph: {first[:300]}", fix="export it again") from error
-    return _predictor(session)
 
 
-def _predictor(session: "onnxruntime.InferenceSession") -> Predictor:
-    """What computes the first output of a session."""
-    names = [item.name for item in session.get_inputs()]
-    output = session.get_outputs()[0].name
+def _predictor(session: "onnxruntime.InferenceSession", path: Path | None) -> Predictor:
+    """What computes the logits of a session: the output of that name, or else the first."""
+    feed = feeds(session, path and str(path))
+    outputs = [item.name for item in session.get_outputs()]
+    output = LOGITS if LOGITS in outputs else outputs[0]
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        (logits,) = session.run([output], {name: batch[name] for name in names})
-        result: np.ndarray[Any, Any] = logits
+        result: np.ndarray[Any, Any] = session.run([output], feed(batch))[0]
+        if result.ndim != 2:
+            raise _no_logits(output, result.shape, path)
         return result
 
     return predict
+
+
+def _no_logits(output: str, shape: tuple[int, ...], path: Path | None) -> InputError:
+    return InputError(
+        f"the graph's output '{output}' has the shape {shape}; logits of (batch, classes) are needed",
+        where=path and str(path),
+        fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
+    )
 
 
 def model_path(folder: Path) -> Path:
