@@ -14,12 +14,13 @@ from compress.recipe import Goal, Target
 from compress.report.files import read_report
 from compress.report.goal import judge
 from compress.report.model import AblationEntry, Entry, HeldOut, Made, Report, Row
+from compress.report.rounding import Rounded, read_rounding
 from compress.store import Artifact
 from compress.tasks import Task
 
 MARGIN_PP = 1.0
 """Largest drop that is called no worse, where no goal says another."""
-REPORT_VERSION = 2
+REPORT_VERSION = 3
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
 
@@ -50,6 +51,7 @@ def report_plan(
                 parent=plan.parent(subject.step),
             )
         )
+    rounded = _rounded(plan, artifacts)
     key = fingerprint(
         {
             "version": REPORT_VERSION,
@@ -57,6 +59,7 @@ def report_plan(
             "created": measured.created,
             "entries": [asdict(entry) for entry in entries],
             "ablations": [asdict(entry) for entry in ablations],
+            "rounded": [item.model_dump() for item in rounded],
             "recipe": recipe_text,
         }
     )
@@ -79,10 +82,17 @@ def report_plan(
         "command": command,
         "recipe_text": recipe_text,
         "lineage": _lineage(plan, artifacts),
+        "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
         "notes": [*report.notes, *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
+
+
+def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
+    """What the manifests of the steps that quantized tell."""
+    told = (read_rounding(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
+    return [found for found in told if found is not None]
 
 
 def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:

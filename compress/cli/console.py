@@ -171,17 +171,22 @@ class _Details(logging.Handler):
             self._console.print(f"  {record.getMessage()}", style="dim", markup=False)
 
 
-def print_report(report: Report) -> None:
-    """The tables and the verdict, on stdout."""
+def stdout() -> Any:
+    """A console for results: as wide as the terminal, 120 columns where there is none."""
     from rich.console import Console
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
+    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
+
+
+def print_report(report: Report) -> None:
+    """The tables and the verdict, on stdout."""
+    console = stdout()
     for target in report.targets:
         console.print(_table(report, target, wide=console.width >= WIDE))
         for reason in reasons(report.on(target)):
             console.print(f"  {reason}", style="yellow", markup=False)
-    for found in report.ablations:
-        console.print(_ablation_line(found), markup=False)
+    for ablation in report.ablations:
+        console.print(_ablation_line(ablation), markup=False)
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
         f"[dim]* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
@@ -191,6 +196,9 @@ def print_report(report: Report) -> None:
         console.print(f"note: {note}", style="dim", markup=False)
     for warning in warnings(report):
         console.print(f"warning: {warning}", style="yellow", markup=False)
+    for found in report.rounded:
+        if found.choice is not None:
+            console.print(f"{found.step}: {found.choice.verdict}", markup=False)
     for sentence in headline(report):
         console.print(sentence, markup=False)
     if report.goal.met is not None:
@@ -217,10 +225,10 @@ def _table(report: Report, target: str, *, wide: bool) -> Any:
         if row.quality is None or row.latency_ms is None:
             table.add_row(name, row.status, "", *([""] if wide else []), size)
             continue
-        cells = [name, f"{100 * row.quality.value:.2f}%", _bracketed(found.drop_pp if found else None, "{:+.2f}")]
+        cells = [name, f"{100 * row.quality.value:.2f}%", bracketed(found.drop_pp if found else None, "{:+.2f}")]
         cells += [found.quality_verdict if found else ""] if wide else []
         cells += [size, f"{row.latency_ms.p50:.2f}", *([f"{row.latency_ms.p90:.2f}"] if wide else [])]
-        cells += [_bracketed(found.speedup if found else None, "{:.2f}", "x")]
+        cells += [bracketed(found.speedup if found else None, "{:.2f}", "x")]
         cells += [found.speed_verdict if found else ""] if wide else []
         table.add_row(*cells)
     return table
@@ -232,7 +240,8 @@ def _no_worse(report: Report) -> str:
     return f"no worse: by less than {margin(margins.pop())}; " if len(margins) == 1 else ""
 
 
-def _bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
+def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
+    """A figure with its interval, as a cell of a table."""
     if estimate is None:
         return ""
     shown = f"{form.format(estimate.value)}{unit}"

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -115,8 +115,7 @@ def finish(
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
     if json_output:
-        places = {step.name: str(result.folder / "steps" / step.name) for step in recipe.steps}
-        print(result.report.model_dump_json(indent=1) if result.report else json.dumps({"artifacts": places}))
+        print(result.report.model_dump_json(indent=1) if result.report else json.dumps(_told(recipe, result)))
     else:
         if result.did_nothing:
             measured = " and measurement" if result.report else ""
@@ -124,6 +123,8 @@ def finish(
         if result.report:
             print_report(result.report)
             print(f"report: {result.folder / 'report.html'}, .md and .json")
+        else:
+            _print_rounding(recipe, result)
         print(f"artifacts: {result.folder / 'steps'}")
         print(f"final: {result.folder / 'final'}")
     for failure in result.failures:
@@ -136,3 +137,23 @@ def finish(
     if result.report and result.report.goal.met is False:
         raise typer.Exit(gate.MISSED)
     return result
+
+
+def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
+    """Of a run without a report: where the artifacts are, and what quantizing did."""
+    from compress.report.rounding import facts_of_rounding
+
+    names = [step.name for step in recipe.steps]
+    facts = {name: facts_of_rounding(result.artifacts[name].facts) for name in names}
+    return {
+        "artifacts": {name: str(result.folder / "steps" / name) for name in names},
+        "facts": {name: found for name, found in facts.items() if found},
+    }
+
+
+def _print_rounding(recipe: "Recipe", result: "Result") -> None:
+    from compress.cli.rounding import print_rounding
+    from compress.report.rounding import read_rounding
+
+    read = (read_rounding(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
+    print_rounding([found for found in read if found is not None])

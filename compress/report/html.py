@@ -10,6 +10,7 @@ from compress.report import words
 from compress.report.charts import make_charts
 from compress.report.figure import Chart, number, unique
 from compress.report.model import Flip, GoalVerdict, Report, Row
+from compress.report.rounding_page import choice_parts, layers_parts
 from compress.report.tables import (
     Cell,
     Table,
@@ -79,6 +80,9 @@ def render_html(report: Report) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     targets = [_target_part(report, target, number) for number, target in enumerate(report.targets, 1)]
+    layers = layers_parts(report)
+    charts = [(part.anchor, chart) for part in targets for chart in part.charts]
+    charts += [(part.anchor, part.chart) for part in layers if part.chart is not None]
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
@@ -86,8 +90,10 @@ def render_html(report: Report) -> str:
         state=goal_state(report.goal),
         goal=goal_words(report.goal),
         targets=targets,
-        figures={f"{part.anchor}-{chart.name}": chart.figure for part in targets for chart in part.charts},
+        figures={f"{anchor}-{chart.name}": chart.figure for anchor, chart in charts},
         ablations=_ablations(report),
+        choices=choice_parts(report),
+        layers=layers,
         margin=next((row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline), None),
         conditions=_conditions(report),
         host=_host(report.host),

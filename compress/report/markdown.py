@@ -1,6 +1,8 @@
 """The report as Markdown, for a pull request."""
 
+from compress.report import rounding_words
 from compress.report.model import Report, Row
+from compress.report.rounding import Candidate, Choice, Sensitivity
 from compress.report.words import (
     METRICS,
     describe_target,
@@ -63,7 +65,7 @@ def render_markdown(report: Report) -> str:
         lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
         lines += ["", *[f"- {plain(reason)}" for reason in reasons(report.on(target))]]
         lines += _attribution(report, target)
-    lines += _ablations(report)
+    lines += [*_ablations(report), *_choices(report), *_layers(report)]
     host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
     lines += [
         "",
@@ -116,3 +118,62 @@ def _ablations(report: Report) -> list[str]:
                 f"| {drop(found.worth)} | {found.worth.quality_verdict} |"
             )
     return lines
+
+
+def _choices(report: Report) -> list[str]:
+    """What each step that chose took, out of what."""
+    found = [item for item in report.rounded if item.choice is not None]
+    lines = ["", "## What was chosen, and why"] if found else []
+    for item in found:
+        assert item.choice is not None
+        lines += ["", f"**{plain(item.step)}:** {plain(item.choice.verdict)}.", "", *_candidates(item.choice)]
+        lines += ["", f"Measured on {rounding_words.chosen_on(item.choice)}."]
+    return lines
+
+
+def _candidates(found: Choice) -> list[str]:
+    heads = ("size MB", "smaller", "drop, points", "agreement", "p50 ms", "times faster")
+    lines = ["| candidate | " + " | ".join(heads) + " | why not |", "| --- |" + " ---: |" * len(heads) + " --- |"]
+    return lines + ["| " + " | ".join(_candidate(item)) + " |" for item in found.candidates]
+
+
+def _candidate(item: Candidate) -> list[str]:
+    return [
+        f"{plain(item.name)} (chosen)" if item.chosen else plain(item.name),
+        "" if item.size_bytes is None else f"{item.size_bytes / 1e6:.2f}",
+        "" if item.smaller is None else f"{item.smaller:.1f}x",
+        rounding_words.interval(item.drop, "+.2f"),
+        "" if item.agreement is None else f"{item.agreement:.1%}",
+        "" if item.latency_ms is None else f"{item.latency_ms:.2f}",
+        rounding_words.interval(item.faster, ".2f", "x"),
+        plain(item.reason),
+    ]
+
+
+def _layers(report: Report) -> list[str]:
+    """What rounding each layer costs, and what stays in float."""
+    found = [item for item in report.rounded if item.sensitivity or item.left_in_float]
+    lines = ["", "## Layers and what rounding them costs"] if found else []
+    for item in found:
+        told = [plain(rounding_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
+        if item.sensitivity is not None:
+            kept = rounding_words.kept_words(item.sensitivity, 0)
+            told = [
+                f"{kept}; {rounding_words.drop_words(item.sensitivity)}",
+                rounding_words.search_words(item.sensitivity),
+                *told,
+            ]
+        lines += ["", *[f"- {plain(item.step)}: {sentence}" for sentence in told]]
+        lines += _layer_table(item.sensitivity) if item.sensitivity else []
+    return lines
+
+
+def _layer_table(found: Sensitivity) -> list[str]:
+    """Folded, since there may be 150 of them."""
+    lines = ["", f"<details><summary>{len(found.layers)} layers, in the graph's order</summary>", ""]
+    lines += ["| layer | size MB | divergence, nats | written |", "| --- | ---: | ---: | --- |"]
+    for layer in found.layers:
+        where = "**in float**" if layer.kept_in_float else "rounded"
+        size = rounding_words.megabytes(layer.bytes)
+        lines.append(f"| {plain(layer.name)} | {size} | {rounding_words.nats(layer.divergence)} | {where} |")
+    return [*lines, "", "</details>"]

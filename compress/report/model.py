@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from compress.errors import printable
 from compress.measurement import Conditions, Estimate
+from compress.report.rounding import Rounded
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,8 @@ class Report(_Part):
     rows: list[Row]
     ablations: list[Ablation] = []
     lineage: list[Made] = []
+    rounded: list[Rounded] = []
+    """One for each step that quantized."""
 
     @property
     def steps(self) -> set[str]:

@@ -15,6 +15,7 @@ class Cell(NamedTuple):
     Attributes:
         tone: the verdict's colour.
         hint: the verdict in a sentence.
+        is_text: words, on as many lines as they need.
     """
 
     text: str = ""
@@ -22,6 +23,7 @@ class Cell(NamedTuple):
     verdict: str = ""
     tone: str = ""
     hint: str = ""
+    is_text: bool = False
 
 
 class Column(NamedTuple):
@@ -34,10 +36,11 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A step's line of a table.
+    """A line of a table, of a step as a rule.
 
     Attributes:
         about: small, below the step's name.
+        badge: stands out beside the name.
         cells: empty where nothing was measured; `reason` says why.
     """
 
@@ -47,15 +50,17 @@ class Line:
     is_baseline: bool = False
     is_last: bool = False
     reason: str = ""
+    badge: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table; its heads are pairs of a name and what it means."""
+    """A table; its heads are pairs of a name and what it means, but for that of the lines' names, `first`."""
 
     caption: str
     heads: Sequence[tuple[str, str]]
     lines: Sequence[Line]
+    first: str = "step"
 
 
 def main_table(report: Report, target: str) -> Table:
@@ -254,6 +259,7 @@ def _table(caption: str, columns: Sequence[Column], report: Report, target: str)
                 row.is_baseline,
                 row.step == last,
                 "" if row in measured else f"{row.status}: {row.reason or 'no reason is known'}",
+                "baseline" if row.is_baseline else "",
             )
         )
     return Table(caption, [(column.head, column.hint) for column in kept], lines)

@@ -1,6 +1,7 @@
 """The report's sentences, the same on the terminal, in Markdown and on the page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from compress.measurement import Estimate
 from compress.report.model import Comparison, Report, Row
@@ -116,11 +117,16 @@ def verdict(report: Report) -> str:
 def describe_target(report: Report, target: str) -> str:
     """What was measured where, in one line."""
     spec = report.targets[target]
+    name = "" if target == spec["runtime"] else f"{target}: "
+    return name + describe(spec)
+
+
+def describe(spec: Mapping[str, Any]) -> str:
+    """A target's settings in words."""
     threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
     precision = "" if spec.get("precision", "fp32") == "fp32" else f" in {spec['precision']}"
-    name = "" if target == spec["runtime"] else f"{target}: "
     return (
-        f"{name}{spec['runtime']} on {spec['device']}{precision}, {threads}, "
+        f"{spec['runtime']} on {spec['device']}{precision}, {threads}, "
         f"batch {spec['batch_size']}, {spec['sequence_length']} tokens"
     )
 

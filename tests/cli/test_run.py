@@ -129,6 +129,17 @@ def test_there_is_a_row_for_each_step(run):
     assert run.row("pruned")["artifact"] == run.row("onnx")["artifact"]  # a torch model is measured by its export
 
 
+def test_the_report_tells_what_quantizing_did(run):
+    (told,) = run.report["rounded"]
+    assert (told["step"], told["stage"]) == ("int8", "quantize_onnx_dynamic")
+    content = (run.home / "runs/tiny/steps/int8/manifest.json").read_bytes()
+    facts = Manifest.model_validate_json(content).facts
+    assert told["parity"] == {name: facts["parity"][name] for name in told["parity"]}
+    assert told["parity"]["rows"] == 16
+    assert told["left_in_float"] == facts["left_in_float"]
+    assert told["choice"] is told["sensitivity"] is None
+
+
 def test_latencies_are_all_samples_and_their_quantiles(run):
     base = run.row("teacher")["latency_ms"]
     for row in run.report["rows"]:

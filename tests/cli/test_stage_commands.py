@@ -135,7 +135,7 @@ def test_a_stage_command_makes_an_artifact_and_copies_it_out(cli, refused, make_
     line = ("finetune", make_model(), "--train", reviews / "train.csv", "--max-length", "32", "--epochs", "1")
     said = cli(*line, "--json", "--out", "new/teacher")
     assert said.code == 0, said.err
-    assert json.loads(said.out) == {"artifacts": {"finetune": "runs/finetune/steps/finetune"}}
+    assert json.loads(said.out) == {"artifacts": {"finetune": "runs/finetune/steps/finetune"}, "facts": {}}
     assert said.err.endswith("copied to: new/teacher\n")
     made, copied = Path("runs/finetune/steps/finetune"), Path("new/teacher")
     assert set(folder_files(copied)) == {*folder_files(made), "lineage.json", "README.md"}

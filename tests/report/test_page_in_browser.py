@@ -3,6 +3,7 @@
 import base64
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playw
 
 from compress.report.html import render_html
 from compress.report.model import Report
-from tests.report.reports import sample_report
+from tests.report.reports import rounding_facts, rounding_report, sample_report
 from tests.report.test_html import HOSTILE
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -277,3 +278,28 @@ def test_screenshots_are_not_blank(open_page: Open, browser: Browser, tmp_path: 
     blank = browser.new_page()
     assert blank.evaluate(COLOURS, base64.b64encode(picture).decode()) > 100
     blank.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(DESKTOP, "light"), (PHONE, "dark")])
+def test_the_layers_of_a_deep_model_stay_within_the_page(open_page: Open, size, scheme):
+    report = rounding_report(rounding_facts(encoder_layers=36, kept=range(0, 90, 9)))
+    page = open_page(size, scheme, name="deep", report=report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    found = page.eval_on_selector(
+        "[data-figure=layers-1-divergence]",
+        """(chart) => ({
+             bars: chart.querySelectorAll(".trace .point path").length,
+             frame: chart.getBoundingClientRect().toJSON(),
+             names: [...chart.querySelectorAll(".ytick text")].map((text) => text.getBoundingClientRect().toJSON()),
+           })""",
+    )
+    assert found["bars"] == 149
+    names = sorted((name for name in found["names"] if name["left"] < size["width"] / 2), key=lambda name: name["top"])
+    assert len(names) == 149
+    assert min(name["left"] for name in names) >= found["frame"]["left"] - 1
+    assert all(below["top"] - above["top"] > 12 for above, below in pairwise(names))
+    page.click("#layers details.tall summary")
+    table = page.locator("#layers .tall .scroll")
+    assert 200 < table.bounding_box()["height"] < 600
+    assert table.locator("tbody tr").count() == 149
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]

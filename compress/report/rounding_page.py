@@ -1,0 +1,222 @@
+"""The page's parts on quantizing: what each layer costs as a picture and a table, and what was chosen out of what."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from compress.report import rounding_words as words
+from compress.report.figure import NOTES, Chart, Figure, axis, named_rows, number, plain
+from compress.report.model import Report
+from compress.report.rounding import Candidate, Choice, Layer, Rounded, Sensitivity, estimate
+from compress.report.tables import Cell, Line, Table, with_interval
+
+FEW = 60
+"""Up to so many layers have the taller rows."""
+TALL, SHORT = 19, 14
+"""Height of a row of the picture, in pixels."""
+NAME = 25
+"""Characters of a layer's name beside its bar."""
+COMMON = 0.5
+"""Share of the paths from which on a part that they have in common tells nothing."""
+DECADES = 1e6
+"""How far the axis reaches below the largest divergence."""
+LABELS = 3
+"""Powers of ten for whose names there is room on a phone; of more, every second is named."""
+SUMMED_UP = 5
+"""Layers that are told to those who do not see the picture."""
+COLOURS = {True: "var(--accent)", False: "var(--baseline)"}
+"""Of the layers that stay in float, and of those that are rounded."""
+WHERE = {True: "in float", False: "rounded"}
+
+
+@dataclass(frozen=True)
+class LayersPart:
+    """What the page tells of a step's layers.
+
+    Attributes:
+        sentences: what stays in float, and how that was found.
+        chart: None where layers were not rounded one by one.
+        left: nodes that could be rounded and were not.
+    """
+
+    step: str
+    anchor: str
+    sentences: list[str]
+    chart: Chart | None
+    table: Table | None
+    left: list[str]
+
+
+@dataclass(frozen=True)
+class ChoicePart:
+    """What the page tells of a choice."""
+
+    step: str
+    verdict: str
+    about: str
+    table: Table
+
+
+def layers_parts(report: Report) -> list[LayersPart]:
+    """A part for each step that rounded layers one by one, or left some in float."""
+    told = [found for found in report.rounded if found.sensitivity or found.left_in_float]
+    return [_layers_part(found, number) for number, found in enumerate(told, 1)]
+
+
+def choice_parts(report: Report) -> list[ChoicePart]:
+    """A part for each step that chose."""
+    return [
+        ChoicePart(found.step, found.choice.verdict, words.chosen_on(found.choice), candidate_table(found.choice))
+        for found in report.rounded
+        if found.choice is not None
+    ]
+
+
+def _layers_part(found: Rounded, number: int) -> LayersPart:
+    sensitivity = found.sensitivity
+    sentences = [f"as written, {words.agreed_words(found.parity)}"] if found.parity else []
+    if sensitivity is not None:
+        kept = f"{words.kept_words(sensitivity, 0)}; {words.drop_words(sensitivity)}"
+        sentences = [kept, words.search_words(sensitivity), *sentences]
+    return LayersPart(
+        step=found.step,
+        anchor=f"layers-{number}",
+        sentences=[f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences],
+        chart=layer_chart(sensitivity) if sensitivity and sensitivity.layers else None,
+        table=layer_table(sensitivity) if sensitivity and sensitivity.layers else None,
+        left=found.left_in_float,
+    )
+
+
+def layer_chart(found: Sensitivity) -> Chart:
+    """What rounding each layer alone does, in the graph's order."""
+    layers = found.layers
+    worst = sorted(layers, key=lambda layer: -layer.divergence)[:SUMMED_UP]
+    summary = f"{len(layers)} layers, the most sensitive: " + ", ".join(
+        f"{layer.name} {words.nats(layer.divergence)} nats" for layer in worst
+    )
+    return Chart(
+        "divergence",
+        "What rounding each layer alone does",
+        f"{summary}.",
+        "How far the outputs move from the float model's when this layer alone is rounded: mean Kullback-Leibler "
+        "divergence in nats, on a logarithmic axis. Layers stand in the graph's order.",
+        _layer_figure(layers),
+        is_wide=True,
+    )
+
+
+def _layer_figure(layers: Sequence[Layer]) -> Figure:
+    few = len(layers) <= FEW
+    names = [plain(name, NAME) for name in short_names([layer.name for layer in layers])]
+    shown = [f"<b>{name}</b>" if layer.kept_in_float else name for layer, name in zip(layers, names, strict=True)]
+    notes = [f"<span style='color:var(--muted)'>{words.nats(layer.divergence)}</span>" for layer in layers]
+    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "itemclick": False}
+    look = {"legend": legend, "barmode": "overlay", "showlegend": True}
+    shape = named_rows(shown, notes, _divergences(layers), TALL if few else SHORT, **look)
+    for side in ("yaxis", "yaxis2"):
+        shape[side]["tickfont"] = {"size": 11 if few else 10}
+    shape["height"] += 24
+    return {"data": [*(_bars(layers, kept) for kept in COLOURS), {**NOTES, "showlegend": False}], "layout": shape}
+
+
+def _divergences(layers: Sequence[Layer]) -> Figure:
+    """A logarithmic axis that leaves out what is too small to matter beside the largest."""
+    seen = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
+    low = max(min(seen), max(seen) / DECADES) / 2
+    ends = [math.log10(low), math.log10(1.3 * max(seen))]
+    powers = range(math.ceil(ends[0]), math.floor(ends[1]) + 1)
+    every = 1 if len(powers) <= LABELS else 2
+    told = [f"10<sup>{power}</sup>" if power % every == 0 else "" for power in powers]
+    font = {"size": 11, "color": "var(--muted)"}
+    ticks = {"tickvals": [10.0**power for power in powers], "ticktext": told, "tickangle": 0, "tickfont": font}
+    return axis("divergence, nats", type="log", range=ends) | ticks
+
+
+def _bars(layers: Sequence[Layer], kept: bool) -> Figure:
+    """Those that stay in float, or those that are rounded."""
+    own = [(place, layer) for place, layer in enumerate(layers) if layer.kept_in_float is kept]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": WHERE[kept],
+        "x": [layer.divergence for _, layer in own],
+        "y": [place for place, _ in own],
+        "width": 0.7,
+        "marker": {"color": COLOURS[kept]},
+        "hoverinfo": "text",
+        "hovertext": [
+            f"{plain(layer.name, 3 * NAME)}<br>{words.nats(layer.divergence)} nats, {WHERE[kept]}" for _, layer in own
+        ],
+        "textposition": "none",
+    }
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Paths without the parts that most of them share, as long as none then looks like another, or a part of it."""
+    paths = [tuple(name.strip("/").split("/")) for name in names]
+    counts = Counter(part for path in paths if len(path) > 1 for part in set(path))
+    often = COMMON * sum(len(path) > 1 for path in paths)
+    for part in [part for part, count in counts.most_common() if count >= often]:
+        shorter = [tuple(other for other in path if other != part) for path in paths]
+        if _lie_apart(shorter):
+            paths = shorter
+    return ["/".join(path) for path in paths]
+
+
+def _lie_apart(paths: Sequence[tuple[str, ...]]) -> bool:
+    """True if all differ, and none is the beginning of another."""
+    ordered = sorted(paths)
+    return all(ordered) and all(one != other[: len(one)] for one, other in pairwise(ordered))
+
+
+def layer_table(found: Sensitivity) -> Table:
+    """Every layer in numbers."""
+    heads = [
+        ("size, MB", "Of its weights in float; 1 MB is a million bytes"),
+        ("divergence, nats", "Of the outputs from the float model's, when this layer alone is rounded"),
+        ("written", "In float, or rounded"),
+    ]
+    lines = [
+        Line(
+            layer.name,
+            "",
+            [Cell(words.megabytes(layer.bytes)), Cell(words.nats(layer.divergence)), Cell(WHERE[layer.kept_in_float])],
+            is_last=layer.kept_in_float,
+        )
+        for layer in found.layers
+    ]
+    return Table(f"All {len(lines)} layers, in the graph's order", heads, lines, first="layer")
+
+
+def candidate_table(found: Choice) -> Table:
+    """What was compared."""
+    heads = [
+        ("size, MB", "All files that ship; 1 MB is a million bytes"),
+        ("smaller", "Size of the float model over this one's"),
+        ("drop, points", "Lost against the float model on the held-back rows, with the paired 95% interval"),
+        ("agreement", "Share of the held-back rows on which it says what the float model says"),
+        ("p50, ms", "Median latency of a call on the target"),
+        ("times faster", "Latency of the float model over this one's, with its 95% interval"),
+        ("why not", "What speaks against it"),
+    ]
+    lines = [_candidate_line(item) for item in found.candidates]
+    return Table(f"Candidates on {found.rows:,} held-back rows", heads, lines, first="candidate")
+
+
+def _candidate_line(item: Candidate) -> Line:
+    chosen = "chosen" if item.chosen else ""
+    if item.size_bytes is None:
+        return Line(item.name, "", (), reason=item.reason or "it was not made", badge=chosen)
+    cells = [
+        Cell(words.megabytes(item.size_bytes)),
+        Cell(words.interval(estimate(item.smaller, None, None), ".1f", "x")),
+        with_interval(words.interval(item.drop, "+.2f")),
+        Cell("" if item.agreement is None else f"{item.agreement:.1%}"),
+        Cell("" if item.latency_ms is None else number(item.latency_ms)),
+        with_interval(words.interval(item.faster, ".2f", "x")),
+        Cell(item.reason, is_text=True),
+    ]
+    return Line(item.name, "", cells, is_last=item.chosen, badge=chosen)
