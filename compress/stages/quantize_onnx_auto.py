@@ -263,9 +263,10 @@ def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Literal[
     best.chosen = True
     for one in fitting:
         if one is not best:
-            one.reason = f"{why} than {best.name}" if one not in ([] if prefer == "size" else near) else "larger"
+            same_speed = prefer == "latency" and one in near
+            one.reason = f"{'larger' if same_speed else why} than {best.name}"
     if best is not float_one:
-        float_one.reason = "the model before"
+        float_one.reason = f"{why} than {best.name}"
     return best
 
 

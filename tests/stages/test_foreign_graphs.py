@@ -1,6 +1,5 @@
 """The quantizers on ONNX graphs as other tools write them: each is rounded as well as one of ours."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
