@@ -8,7 +8,7 @@ from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
 from compress.bench.machine import Kernel
 from compress.doctor.advice import Finding, times
 from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
-from compress.models.onnx_graph import QUANTIZED
+from compress.models.quantizable import QUANTIZED
 
 MULTIPLE = 16
 MATTERS = 0.02

@@ -42,9 +42,7 @@ def feeds(session: Any, where: str | None = None) -> Callable[[Batch], dict[str,
         for name, axis, size in fixed:
             if batch[name].shape[axis : axis + 1] != (size,):
                 raise bound(name, axis, size, where)
-        return {
-            name: batch[name] if kind is None else batch[name].astype(kind, copy=False) for name, kind, _ in inputs
-        }
+        return {name: batch[name] if kind is None else batch[name].astype(kind, copy=False) for name, kind, _ in inputs}
 
     return feed
 

@@ -1,7 +1,6 @@
 """The form of an ONNX graph that quantizers read, whichever tool exported it."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
@@ -16,6 +15,9 @@ FOLDED = frozenset(
     "Add Sub Mul Div Neg Sqrt Reciprocal".split()
 )
 """Operators that exporters put between a weight and what reads it; none of them makes much out of little."""
+SMALL = 65536
+"""Bytes of a result that is folded whatever it is made of; a larger one may take twice as many as that, as floats made
+of halves do."""
 LEAST_IR = 4
 """The first version of the format in which a constant need not be an input too."""
 
@@ -31,8 +33,7 @@ def in_normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
     Args:
         model: is changed in place where that is possible; use what is returned.
     """
-    if model.functions:
-        model = inline_local_functions(model)
+    model = without_functions(model)
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
     inputs = [item for item in graph.input if item.name not in constants]
@@ -46,6 +47,11 @@ def in_normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same computation, with the bodies of local functions in the place of their calls."""
+    return inline_local_functions(model) if model.functions else model
+
+
 def _fold(graph: onnx.GraphProto, opsets: Sequence[onnx.OperatorSetIdProto]) -> None:
     """Put constants in the place of nodes that read nothing else."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -55,12 +61,21 @@ def _fold(graph: onnx.GraphProto, opsets: Sequence[onnx.OperatorSetIdProto]) -> 
         if not _folds(node, constants, outputs):
             kept.append(node)
             continue
-        for tensor in _values(node, constants, opsets):
+        values = _values(node, constants, opsets)
+        read = [constants[name] for name in node.input if name]
+        if read and _bytes(values) > max(SMALL, 2 * _bytes(read)):
+            kept.append(node)
+            continue
+        for tensor in values:
             graph.initializer.append(tensor)
             constants[tensor.name] = graph.initializer[-1]
     if len(kept) < len(graph.node):
         del graph.node[:]
         graph.node.extend(kept)
+
+
+def _bytes(tensors: Iterable[onnx.TensorProto]) -> int:
+    return sum(tensor.ByteSize() for tensor in tensors)
 
 
 def _folds(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], outputs: set[str]) -> bool:
@@ -98,19 +113,17 @@ def _make_gemms_plain(graph: onnx.GraphProto) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
-        if node.op_type == "Gemm" and len(node.input) > 1 and node.input[1] in constants:
-            settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-            _scale(graph, node, 1, constants, settings.pop("alpha", 1.0))
-            biased = len(node.input) > 2 and bool(node.input[2])
-            if biased and node.input[2] in constants:
-                _scale(graph, node, 2, constants, settings.pop("beta", 1.0))
-            elif not biased:
-                settings.pop("beta", None)
-            if settings.pop("transA", 0):
+        settings = {item.name: item for item in node.attribute}
+        if node.op_type == "Gemm" and node.input[1] in constants:
+            biased = any(node.input[2:])
+            if "alpha" in settings:
+                _scale(graph, node, 1, constants, settings["alpha"])
+            if "beta" in settings and (not biased or node.input[2] in constants):
+                _scale(graph, node, 2, constants, settings["beta"])
+            if "transA" in settings and settings["transA"].i:
                 turned = f"{node.output[0]}_turned"
                 nodes.append(helper.make_node("Transpose", [node.input[0]], [turned], name=turned, perm=[1, 0]))
-                node.input[0] = turned
-            _keep_attributes(node, settings)
+                node.input[0], settings["transA"].i = turned, 0
         nodes.append(node)
     if len(nodes) > len(graph.node):
         del graph.node[:]
@@ -122,24 +135,16 @@ def _scale(
     node: onnx.NodeProto,
     position: int,
     constants: dict[str, onnx.TensorProto],
-    factor: float,
+    factor: onnx.AttributeProto,
 ) -> None:
-    """Let a node read a constant times a factor."""
-    if factor == 1:
-        return
-    old = numpy_helper.to_array(constants[node.input[position]])
-    name = f"{node.input[position]}_scaled_for_{node.output[0]}"
-    graph.initializer.append(numpy_helper.from_array((old * factor).astype(old.dtype), name))
-    constants[name] = graph.initializer[-1]
-    node.input[position] = name
-
-
-def _keep_attributes(node: onnx.NodeProto, settings: dict[str, Any]) -> None:
-    """Take from a node the attributes that are not among `settings`."""
-    kept = [item for item in node.attribute if item.name in settings]
-    if len(kept) < len(node.attribute):
-        del node.attribute[:]
-        node.attribute.extend(kept)
+    """Let a node read a constant times a factor, which becomes 1."""
+    if factor.f != 1 and any(node.input[position:]):
+        old = numpy_helper.to_array(constants[node.input[position]])
+        name = f"{node.input[position]}_scaled_for_{node.output[0]}"
+        graph.initializer.append(numpy_helper.from_array((old * factor.f).astype(old.dtype), name))
+        constants[name] = graph.initializer[-1]
+        node.input[position] = name
+    factor.f = 1.0
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

@@ -11,7 +11,7 @@ from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 from compress.files import stays_home
-from compress.models.normal_form import in_normal_form
+from compress.models.normal_form import in_normal_form, without_functions
 from compress.models.quantizable import QUANTIZED, check_quantizable, check_runs
 
 
@@ -119,7 +119,9 @@ def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
     """
     check_external_data(path)
     check_runs(path)
-    model = in_normal_form(onnx.load(str(path)))
+    model = without_functions(read_graph(path))  # before the weights come in: it is copied as one message
+    onnx.load_external_data_for_model(model, str(path.parent))
+    model = in_normal_form(model)
     check_quantizable(model, path)
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
     return model if opset >= least_opset else _converted(model, opset, least_opset, path)

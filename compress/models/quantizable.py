@@ -66,7 +66,11 @@ def check_quantizable(model: onnx.ModelProto, path: Path) -> None:
         InputError: with what was found.
     """
     found = sorted(
-        {node.op_type for node in _nodes(model.graph) if node.op_type in QUANTIZED or node.op_type.startswith("QLinear")}
+        {
+            node.op_type
+            for node in _nodes(model.graph)
+            if node.op_type in QUANTIZED or node.op_type.startswith("QLinear")
+        }
     )
     if found:
         raise InputError(

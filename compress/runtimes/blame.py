@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
-from compress.runtimes.activations import Batch, activations
+from compress.models.feeds import Batch
+from compress.runtimes.activations import activations
 
 WEIGHING = ("MatMul", "Gemm", "Attention", "MultiHeadAttention", "Gather", "Add", "Sum")
 SHARE = 0.5

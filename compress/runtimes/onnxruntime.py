@@ -110,7 +110,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
 
 def _predictor(session: "onnxruntime.InferenceSession", path: Path | None) -> Predictor:
     """What computes the logits of a session: the output of that name, or else the first."""
-    feed = feeds(session, path and str(path))
+    feed = feeds(session, str(path) if path else None)
     outputs = [item.name for item in session.get_outputs()]
     output = LOGITS if LOGITS in outputs else outputs[0]
 
@@ -126,7 +126,7 @@ def _predictor(session: "onnxruntime.InferenceSession", path: Path | None) -> Pr
 def _no_logits(output: str, shape: tuple[int, ...], path: Path | None) -> InputError:
     return InputError(
         f"the graph's output '{output}' has the shape {shape}; logits of (batch, classes) are needed",
-        where=path and str(path),
+        where=str(path) if path else None,
         fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
     )
 

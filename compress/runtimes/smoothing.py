@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 
 from compress.context import Context
+from compress.models.feeds import Batch
 from compress.models.matrices import matrices
 from compress.models.smoothing import divide, readers
 from compress.ops.smoothing import smoothing_scales
-from compress.runtimes.activations import Batch, activations
+from compress.runtimes.activations import activations
 
 
 def smooth(graph: onnx.ModelProto, batches: Sequence[Batch], alpha: float, context: Context) -> None:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import onnx
 
+    from compress.models.feeds import Batch
     from compress.models.matrices import Matrix
-    from compress.runtimes.activations import Batch
 
 BINS = 8192
 """Of a histogram; outliers leave few of them for the rest."""
