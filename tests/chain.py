@@ -77,6 +77,15 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "prefer": "size",
             "rounds": 1,
         },
+        {
+            "name": "trained",
+            "stage": "quantize_onnx_trained",
+            "model": "pruned",
+            "teacher": "teacher",
+            "scheme": "int4",
+            "block_size": 16,
+            "recover": {"epochs": 1, "batch_size": 8},
+        },
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {
             "name": "factorized",

@@ -1,6 +1,6 @@
 """The tables of embeddings of an ONNX graph, in fewer bits."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,8 @@ from onnx import helper, numpy_helper
 
 from compress.models.blockwise import DOMAIN, packed, packed_zeros
 from compress.models.matrices import add_domain, replace_nodes
-from compress.ops.blockwise import round_to_nearest
+from compress.ops.blockwise import Blocks, round_to_nearest
+from compress.ops.int8 import Rounded, round_table
 
 LARGE = 1024
 """Rows of a table that is worth 4 bits."""
@@ -40,11 +41,19 @@ def tables(model: onnx.ModelProto) -> list[Table]:
     return found
 
 
-def tables_to_8_bits(model: onnx.ModelProto, kept: Collection[str] = ()) -> int:
+def worth_4_bits(rows: int, channels: int) -> bool:
+    """Whether a table of that size is rounded to 4 bits, where others have 8."""
+    return rows >= LARGE and channels % 2 == 0
+
+
+def tables_to_8_bits(
+    model: onnx.ModelProto, kept: Collection[str] = (), rounded: Mapping[str, Rounded] | None = None
+) -> int:
     """Keep tables as int8 with one scale for each, in place; only the rows that are gathered are made floats again.
 
     Args:
         kept: names of nodes whose tables stay in float.
+        rounded: each table by its name. Left out: each weight to the nearest code.
 
     Returns:
         How many.
@@ -56,12 +65,9 @@ def tables_to_8_bits(model: onnx.ModelProto, kept: Collection[str] = ()) -> int:
         node, name = table.node, table.node.input[0]
         if name not in known:
             known.add(name)
-            scale = np.abs(table.weights).max() / 127 or 1.0
+            codes, scale = round_table(table.weights) if rounded is None else rounded[name]
             model.graph.initializer.extend(
-                [
-                    numpy_helper.from_array(np.rint(table.weights / scale).astype(np.int8), f"{name}_int8"),
-                    numpy_helper.from_array(np.array(scale, dtype=np.float32), f"{name}_scale"),
-                ]
+                [numpy_helper.from_array(codes, f"{name}_int8"), numpy_helper.from_array(scale, f"{name}_scale")]
             )
         rows = f"{node.output[0]}_int8"
         by[node.output[0]] = [
@@ -72,8 +78,15 @@ def tables_to_8_bits(model: onnx.ModelProto, kept: Collection[str] = ()) -> int:
     return len(found)
 
 
-def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool, kept: Collection[str] = ()) -> int:
-    """Round large tables to 4 bits, each weight to the nearest code, in place: GatherBlockQuantized of ONNX Runtime.
+def tables_to_4_bits(
+    model: onnx.ModelProto,
+    block_size: int,
+    *,
+    symmetric: bool,
+    kept: Collection[str] = (),
+    rounded: Mapping[str, Blocks] | None = None,
+) -> int:
+    """Round large tables to 4 bits, in place: GatherBlockQuantized of ONNX Runtime.
 
     Each row that this gathers takes about a microsecond on a CPU (onnxruntime 1.31, 160 channels), so small tables stay
     as they are: positions and segments are gathered as often as tokens, and there is little to save.
@@ -82,6 +95,7 @@ def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool
         block_size: weights of a row that share a scale.
         symmetric: scales only; otherwise a zero point for each block too.
         kept: names of nodes whose tables stay as they are.
+        rounded: each large table by its name. Left out: each weight to the nearest code.
 
     Returns:
         How many.
@@ -91,9 +105,12 @@ def tables_to_4_bits(model: onnx.ModelProto, block_size: int, *, symmetric: bool
     for table in tables(model):
         node, name = table.node, table.node.input[0]
         rows, channels = table.weights.shape
-        if node.name in kept or rows < LARGE or channels % 2:
+        if node.name in kept or not worth_4_bits(rows, channels):
             continue
-        codes, scales, zeros = round_to_nearest(table.weights, 4, block_size, symmetric=symmetric)
+        if rounded is None:
+            codes, scales, zeros = round_to_nearest(table.weights, 4, block_size, symmetric=symmetric)
+        else:
+            codes, scales, zeros = rounded[name]
         tensors = [packed(codes, 4).reshape(rows, -1)[:, : channels // 2], scales]
         names = [f"{name}_Q4", f"{name}_scales", f"{name}_zero_points"]
         if not symmetric:

@@ -15,7 +15,7 @@ class Rounded(NamedTuple):
 
     Attributes:
         codes: (inputs, outputs) of int8.
-        scales: (outputs,) of float32, above 0.
+        scales: (outputs,) of float32, above 0; () where all weights share one.
     """
 
     codes: np.ndarray[tuple[int, ...], np.dtype[np.int8]]
@@ -43,3 +43,9 @@ def round_columns(weights: Array, largest: int, *, per_channel: bool = True) -> 
     ends = np.abs(weights).max(0 if per_channel else None) / largest
     scales = np.broadcast_to(np.where(ends == 0, 1, ends), weights.shape[1:]).astype(np.float32)
     return Rounded(np.rint(weights / scales).astype(np.int8), scales)
+
+
+def round_table(weights: Array) -> Rounded:
+    """Each weight of a table (rows, channels) to the nearest code, with one scale for all."""
+    scale = np.array(np.abs(weights).max() / LARGEST or 1.0, dtype=np.float32)
+    return Rounded(np.rint(weights / scale).astype(np.int8), scale)

@@ -73,12 +73,25 @@ def write_rounded(
             lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context
         )
         kept = forced | found
-    graph = write(kept)
+    return facts | gate_rounded(write(kept), folder, limits.min_agreement, context, out)
+
+
+def gate_rounded(
+    graph: onnx.ModelProto, folder: Path, min_agreement: float, context: Context, out: Path
+) -> dict[str, Any]:
+    """Write a rounded graph with what belongs to it, and hold it against the float model in `folder`.
+
+    Returns:
+        Facts for the manifest.
+
+    Raises:
+        CompressError: fewer rows than `min_agreement` keep their best class.
+    """
     save_graph(graph, out)
     shutil.copyfile(folder / "config.json", out / "config.json")
     copy_tokenizer(folder, out)
-    agreed = parity.gate(folder, out, context, limits.min_agreement)
-    return facts | {"left_in_float": left_in_float(graph), **agreed.facts()}
+    agreed = parity.gate(folder, out, context, min_agreement)
+    return {"left_in_float": left_in_float(graph), **agreed.facts()}
 
 
 def save_graph(graph: onnx.ModelProto, folder: Path) -> None:

@@ -16,7 +16,7 @@ al. 2023, arXiv:2211.10438).
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -24,16 +24,6 @@ from compress.context import Context
 from compress.stages import Input, RoundingConfig, Stage, same_shape, settle_range
 from compress.store import Artifact
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import onnx
-
-    from compress.models.feeds import Batch
-    from compress.models.matrices import Matrix
-
-BINS = 8192
-"""Of a histogram; outliers leave few of them for the rest."""
 OPSET = 13
 """The first that has a scale for each channel."""
 
@@ -70,6 +60,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.models.tokenizer import load_tokenizer
     from compress.ops.int8 import largest_code, round_columns
     from compress.runtimes.activations import calibration_batches
+    from compress.runtimes.calibration import ranges_of
     from compress.runtimes.mixed_precision import layers_in
     from compress.runtimes.onnxruntime import model_path
     from compress.runtimes.rounding import write_rounded
@@ -85,7 +76,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     if config.smooth is not None:
         smooth(graph, batches, config.smooth, context)
     every = matrices(graph, attention=True)
-    ranges = _ranges(graph, every, batches, config, context)
+    read = sorted({product.reads for product in every})
+    ranges = ranges_of(graph, read, batches, context, config.calibration, config.percentile / 100)
     largest = largest_code(reduce_range=config.reduce_range is not False)
     rounded = {product.name: round_columns(product.weights, largest) for product in every}
     put = put_qdq if config.form == "qdq" else put_int8
@@ -101,40 +93,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
 
     layers = layers_in(graph, embeddings=config.embeddings)
     return write_rounded(write, layers, graph, model.path, config, context, out)
-
-
-def _ranges(
-    graph: "onnx.ModelProto",
-    products: "Sequence[Matrix]",
-    batches: "Sequence[Batch]",
-    config: Config,
-    context: Context,
-) -> dict[str, tuple[float, float]]:
-    """Where the activations that products read lie, by name: a pass for the ends, and one for what is between."""
-    import numpy as np
-
-    from compress.ops.ranges import entropy_range, least_error_range, percentile_range
-    from compress.runtimes.activations import activations
-
-    names = sorted({product.reads for product in products})
-    low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for done, seen in enumerate(activations(graph, names, batches)):
-        context.progress("measuring ranges", done, len(batches))
-        for name, values in seen.items():
-            low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
-    context.progress("measuring ranges", len(batches), len(batches))
-    if config.calibration == "minmax":
-        return {name: (low[name], high[name]) for name in names}
-    counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
-    for done, seen in enumerate(activations(graph, names, batches)):
-        context.progress("counting activations", done, len(batches))
-        for name, values in seen.items():
-            counts[name] += np.histogram(values, bins=BINS, range=(low[name], high[name]))[0]
-    context.progress("counting activations", len(batches), len(batches))
-    if config.calibration != "percentile":
-        choose = least_error_range if config.calibration == "mse" else entropy_range
-        return {name: choose(counts[name], low[name], high[name]) for name in names}
-    return {name: percentile_range(counts[name], low[name], high[name], config.percentile / 100) for name in names}
 
 
 STAGE = Stage(

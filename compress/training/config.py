@@ -142,3 +142,15 @@ class Recover(DistillationConfig):
 
     epochs: float = Field(1.0, ge=0, le=10_000)
     """Passes over the training rows; 0 leaves the model as that made it."""
+
+
+class RecoverRounded(Recover):
+    """A training with the rounding of the graph that the model will become."""
+
+    learning_rate: float = Field(5e-5, gt=0, lt=10)
+    """Peak rate of the encoder."""
+    scale_learning_rate: float = Field(1e-3, gt=0, lt=10)
+    """Peak rate of the scales: of their logarithms, so that a step changes each by about this share."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    """Number format of the training's matrix products: in half precision they round a second time, elsewhere than the
+    graph."""

@@ -24,11 +24,11 @@ from transformers import (
 from compress.context import Context
 from compress.errors import CompressError
 from compress.files import fingerprint
-from compress.models.reshape import base_model
 from compress.models.tokenizer import Tokenizer
 from compress.spending import Meter
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
+from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
 from compress.training.rows import EncodedRows
 
@@ -176,25 +176,9 @@ class _Trainer(Trainer):
         return (loss, outputs) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """AdamW with a rate of its own for what stands on top of the encoder, and no decay of biases and norms."""
+        """See `make_optimizer`."""
         if self.optimizer is None:  # type: ignore[has-type]
-            encoder = base_model(self.model)
-            inside = {id(parameter) for name, parameter in encoder.named_parameters() if "pooler" not in name}
-            decayed = set(self.get_decay_parameter_names(self.model))
-            head_rate = self.settings.head_learning_rate or 10 * self.settings.learning_rate
-            groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-            for name, parameter in self.model.named_parameters():
-                if parameter.requires_grad:
-                    rate = self.settings.learning_rate if id(parameter) in inside else head_rate
-                    decay = self.settings.weight_decay if name in decayed else 0.0
-                    groups.setdefault((rate, decay), []).append(parameter)
-            self.optimizer = torch.optim.AdamW(
-                [
-                    {"params": parameters, "lr": rate, "weight_decay": decay}
-                    for (rate, decay), parameters in groups.items()
-                ],
-                fused=True,
-            )
+            self.optimizer = make_optimizer(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
         return self.optimizer
 
 

@@ -31,6 +31,7 @@ STEPS = [
     "static",
     "int4",
     "auto",
+    "trained",
     "trimmed",
     "factorized",
     "nf4",

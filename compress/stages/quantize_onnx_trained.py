@@ -1,0 +1,259 @@
+"""Train a model with the rounding of the ONNX graph that it becomes, then write that graph with the scales it learned.
+
+Use it where rounding alone loses too much: 4 bits of a small student, or static int8 of a model with outliers. It reads
+a torch model, trains it shortly under the teacher while weights and activations are rounded as ONNX Runtime will round
+them, and gives the quantized ONNX graph, as large and as fast as those of `quantize_onnx_dynamic`,
+`quantize_onnx_static` or `quantize_onnx_4bit`. Costs a training: two to three times as long for each epoch as one in
+float.
+
+```yaml
+- {name: int4, stage: quantize_onnx_trained, model: student, teacher: teacher, scheme: int4, recover: {epochs: 2}}
+```
+
+Schemes: `int8_dynamic`, where the range of activations is found in each call (in training for each text alone, without
+padding, as a deployed graph that answers one text at a time finds it); `int8_static`, where ranges are learned, from
+those of least squared error on training rows; `int4`, weights in blocks. Weights keep their float values beneath, and
+get the gradient as if they were not rounded (straight-through, Bengio et al. 2013, arXiv:1308.3432). Scales are learned
+as in LSQ (Esser et al. 2020, arXiv:1902.08153), the zero points of ranges as in LSQ+ (Bhalgat et al. 2020,
+arXiv:2004.09576), both by their logarithm or share, which suits AdamW (Jain et al. 2020, arXiv:1903.08066). With
+`recover: {epochs: 0}` the graph is the one that rounding to nearest gives.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from compress.context import Context
+from compress.errors import InputError, did_you_mean
+from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.store import Artifact
+from compress.training.config import RecoverRounded
+
+if TYPE_CHECKING:
+    import onnx
+
+    from compress.training.fake_quantization import ActivationRange, FakeQuantization, WeightGrid
+
+BITS = 4
+"""Of the scheme that has blocks."""
+
+
+class Config(StageConfig):
+    """How to round, and how to train with it."""
+
+    scheme: Literal["int8_dynamic", "int8_static", "int4"] = "int8_static"
+    """Which graph it becomes: that of quantize_onnx_dynamic, quantize_onnx_static or quantize_onnx_4bit."""
+    recover: RecoverRounded = RecoverRounded()
+    """The training."""
+    calibration_rows: int = Field(256, ge=1)
+    """Training rows from which ranges start, for int8_static."""
+    block_size: Literal[16, 32, 64, 128, 256] = 32
+    """Weights that share a scale, for int4."""
+    symmetric: bool = True
+    """Scales only; otherwise a zero point for each block too, for int4."""
+    accuracy_level: Literal[0, 1, 4] = 4
+    """Arithmetic of the products, for int4: 1 float, 4 int8 (faster on most CPUs), 0 the kernel's own choice."""
+    reduce_range: bool | None = None
+    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
+    embeddings: bool = True
+    """Round tables of embeddings too; for int4 those of less than 1,024 rows to 8 bits."""
+    keep_float: tuple[str, ...] = ()
+    """Names of the torch model's layers that are not rounded."""
+    min_agreement: float = Field(0.8, ge=0, le=1)
+    """Fail if fewer rows than this share keep the best class that the model gave them before."""
+
+    @model_validator(mode="after")
+    def _fits_the_scheme(self) -> "Config":
+        own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
+        for scheme, names in own.items():
+            for name in names:
+                if scheme != self.scheme and getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} does nothing with scheme: {self.scheme}; leave it out, or take {scheme}")
+        return self
+
+
+def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
+    """Export, train with the graph's rounding, export again, and write that in few bits."""
+    from compress.models.load import load_model, save_model
+    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.runtimes.rounding import gate_rounded
+    from compress.training.loop import set_seed
+    from compress.training.teacher import train_under_teacher
+
+    set_seed(context.seed)
+    network = load_model(model.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
+    tokenizer = load_tokenizer(model.path)
+    with tempfile.TemporaryDirectory(dir=context.work) as scratch:
+        before, trained = Path(scratch) / "before", Path(scratch) / "trained"
+        fake = _fake_quantization(network, _export(model.path, before, config, context), before, config, context)
+        fake.attach(network)
+        facts: dict[str, Any] = {}
+        if config.recover.epochs > 0:
+            what = "training with rounding"
+            facts = train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what=what)
+        fake.detach(network)
+        save_model(network.cpu(), trained)
+        copy_tokenizer(model.path, trained)
+        graph = _export(trained, Path(scratch) / "after", config, context)
+        facts["scales"] = fake.facts()
+        _write(graph, network, fake, config)
+        return facts | gate_rounded(graph, before, config.min_agreement, context, out)
+
+
+def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":
+    """The float graph of a torch model, in the form that is rounded; it stands in `folder` as an artifact would."""
+    from compress.models.export import export
+    from compress.models.int8 import fits_8_bits
+    from compress.models.load import load_model
+    from compress.models.matrices import gemms_to_matmuls
+    from compress.models.onnx_graph import read_float_graph, split_attention
+    from compress.models.tokenizer import copy_tokenizer
+
+    folder.mkdir()
+    eager = load_model(
+        source, context.task.hub_task, attention="eager", trust_remote_code=context.trust_remote_code
+    )  # which onnxruntime fuses
+    export(eager, folder / "model.onnx")
+    shutil.copyfile(source / "config.json", folder / "config.json")
+    copy_tokenizer(source, folder)
+    graph = read_float_graph(folder / "model.onnx")
+    if config.scheme == "int4":
+        split_attention(graph)
+    else:
+        split_attention(graph, fits_8_bits)
+    gemms_to_matmuls(graph)
+    return graph
+
+
+def _fake_quantization(
+    network: Any, graph: "onnx.ModelProto", folder: Path, config: Config, context: Context
+) -> "FakeQuantization":
+    """What rounds in the network as the graph will."""
+    from compress.models.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.training.fake_quantization import FakeQuantization
+
+    products = layers_of_products(graph, network)
+    linears = {name for names in products.values() for name in names}
+    found = linears | (set(layers_of_tables(graph, network).values()) if config.embeddings else set())
+    for name in sorted(set(config.keep_float) - found):
+        raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(found)))
+    for names in products.values():
+        if len(set(names) - set(config.keep_float)) not in (0, len(names)):
+            raise InputError(
+                f"keep_float names some of {', '.join(names)}, which are one matrix in the graph",
+                fix="name all of them, or none",
+            )
+    rounded = [name for name, _ in network.named_modules() if name in found - set(config.keep_float)]
+    ranges = _ranges(graph, products, folder, config, context) if config.scheme == "int8_static" else {}
+    return FakeQuantization(
+        {name: _grid(network.get_submodule(name), config) for name in rounded},
+        {name: found for name, found in ranges.items() if name in rounded},
+        block_size=config.block_size if config.scheme == "int4" and config.accuracy_level == 4 else None,
+        dynamic=config.scheme == "int8_dynamic",
+        learning_rate=config.recover.scale_learning_rate,
+    )
+
+
+def _grid(layer: Any, config: Config) -> "WeightGrid":
+    """The codes that a layer's weights get."""
+    import torch
+
+    from compress.models.tables import worth_4_bits
+    from compress.ops.int8 import largest_code
+    from compress.training.fake_quantization import WeightGrid
+
+    weights = layer.weight.detach().numpy()
+    is_table = isinstance(layer, torch.nn.Embedding)
+    if config.scheme == "int4" and (not is_table or worth_4_bits(*weights.shape)):
+        return WeightGrid.of_blocks(weights, BITS, config.block_size, symmetric=config.symmetric)
+    if is_table:
+        return WeightGrid.of_table(weights)
+    return WeightGrid.of_columns(weights, largest_code(reduce_range=config.reduce_range is not False))
+
+
+def _ranges(
+    graph: "onnx.ModelProto", products: dict[str, tuple[str, ...]], folder: Path, config: Config, context: Context
+) -> "dict[str, ActivationRange]":
+    """By the name of each Linear: the range of what it reads, one for all that read the same."""
+    from scipy.cluster.hierarchy import DisjointSet
+
+    from compress.models.matrices import matrices
+    from compress.models.tokenizer import load_tokenizer
+    from compress.runtimes.activations import calibration_batches
+    from compress.runtimes.calibration import ranges_of
+    from compress.training.fake_quantization import ActivationRange
+
+    every = matrices(graph, attention=True)
+    batches = calibration_batches(context, load_tokenizer(folder), config.calibration_rows)
+    seen = ranges_of(graph, sorted({product.reads for product in every}), batches, context, "mse")
+    together = DisjointSet([("reads", name) for name in seen])
+    for product in every:
+        for name in products[product.name]:
+            together.add(("linear", name))
+            together.merge(("reads", product.reads), ("linear", name))
+    found = {}
+    for group in together.subsets():
+        lows, highs = zip(*(seen[name] for kind, name in group if kind == "reads"), strict=True)
+        one = ActivationRange(min(lows), max(highs))
+        found.update({name: one for kind, name in group if kind == "linear"})
+    return found
+
+
+def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", config: Config) -> None:
+    """Round the graph of the trained network, in place, with what was learned."""
+    import numpy as np
+
+    from compress.models.blockwise import put_blocks
+    from compress.models.int8 import put_int8
+    from compress.models.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.models.matrices import matrices
+    from compress.models.tables import tables, tables_to_4_bits, tables_to_8_bits
+    from compress.ops.int8 import Rounded
+
+    grids = fake.weights()
+    weights = {name: network.get_submodule(name).weight.detach() for name in grids}
+    of_products = layers_of_products(graph, network)
+    products = [product for product in matrices(graph, attention=True) if of_products[product.name][0] in grids]
+    if config.scheme == "int4":
+        blocks = {product.name: of_products[product.name][0] for product in products}
+        found = {name: grids[layer].blocks(weights[layer]) for name, layer in blocks.items()}
+        put_blocks(graph, found, products, BITS, config.accuracy_level)
+    else:
+        eights = {}
+        for name in {product.name for product in products}:
+            parts = [grids[layer].rounded(weights[layer]) for layer in of_products[name]]
+            codes, scales = zip(*parts, strict=True)
+            eights[name] = Rounded(np.concatenate(codes, 1), np.concatenate(scales))
+        ranges = None
+        if config.scheme == "int8_static":
+            ranges = {product.reads: fake.input_range(of_products[product.name][0]).ends() for product in products}
+        put_int8(graph, products, eights, ranges)
+    if not config.embeddings:
+        return
+    of_tables = layers_of_tables(graph, network)
+    kept = [table.node.name for table in tables(graph) if of_tables[table.node.input[0]] not in grids]
+    mine = {name: layer for name, layer in of_tables.items() if layer in grids}
+    large = {name: grids[layer].blocks(weights[layer]) for name, layer in mine.items() if grids[layer].block_size}
+    small = {name: grids[layer].rounded(weights[layer]) for name, layer in mine.items() if name not in large}
+    if large:
+        tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, kept=kept, rounded=large)
+    tables_to_8_bits(graph, kept, small)
+
+
+def _settle(config: Config, isa: Any) -> Config:
+    settled: Config = config if config.scheme == "int4" else settle_range(config, isa)
+    return settled
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
+    output="onnx",
+    version=1,
+    shape=same_shape,
+    settle=_settle,
+)
