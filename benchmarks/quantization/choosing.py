@@ -25,13 +25,13 @@ RULE = (
 
 def candidates() -> dict[str, Step]:
     """Settings that are tried, by a name; embeddings are in 4 bits in all."""
-    found: dict[str, Step] = {}
-    for block_size in (128, 256, 64):
-        size = {"stage": "quantize_onnx_4bit", "block_size": block_size}
-        found[f"hqq_{block_size}"] = {**size, "method": "hqq"}
-        for symmetric, word in ((True, "symmetric"), (False, "asymmetric")):
-            found[f"gptq_{block_size}_{word}"] = {**size, "method": "gptq", "symmetric": symmetric}
-    return found
+    four = {"stage": "quantize_onnx_4bit", "block_size": 128}
+    return {
+        "gptq_128_symmetric": {**four, "method": "gptq"},
+        "gptq_128_asymmetric": {**four, "method": "gptq", "symmetric": False},
+        "hqq_128": {**four, "method": "hqq"},
+        "gptq_256_symmetric": {**four, "method": "gptq", "block_size": 256},
+    }
 
 
 def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[str, Any]:
