@@ -19,7 +19,7 @@ from compress.errors import CompressError
 Device = Literal["cpu", "cuda"]
 PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))
 """(rows, inputs, outputs) among which the peak is looked for."""
-ONNX_KINDS = ("fp32", "int8", "int8_dynamic", "4bit", "4bit_float", "onnx_fp16")
+ONNX_KINDS = ("fp32", "int8", "int8_dynamic", "int8_static", "4bit", "4bit_float", "onnx_fp16")
 SECONDS = 0.2
 PASSES = 2
 """Every kernel gets its time in so many turns, apart from each other: other work that comes and goes meets one."""
@@ -33,9 +33,9 @@ class Kernel(NamedTuple):
 
     Attributes:
         kind: `fp32`; `int8` (unsigned activations, signed weights); `int8_dynamic` (the same with its activations
-            rounded and its results scaled, as dynamic quantization runs it); `4bit` (MatMulNBits, accuracy_level 4,
-            blocks of 32); `4bit_float` (accuracy_level left out); `onnx_fp16`; through torch: `fp16`, `bf16`, and
-            any on CUDA.
+            rounded and its results scaled, as dynamic quantization runs it); `int8_static` (the same in a range that
+            is known before); `4bit` (MatMulNBits, accuracy_level 4, blocks of 32); `4bit_float` (accuracy_level left
+            out); `onnx_fp16`; through torch: `fp16`, `bf16`, and any on CUDA.
         threads: inside the product.
     """
 
@@ -158,16 +158,30 @@ def onnx_session(graph: Any, threads: int, *, as_written: bool = False) -> Any:
 
 
 class _Written(NamedTuple):
-    """How a kind of product stands in an ONNX graph: its operator, the types around it, its constant inputs."""
+    """How a kind of product stands in an ONNX graph: its operator, the types around it, its constant inputs.
+
+    Attributes:
+        range: scale and zero point of uint8 activations that the product reads through QuantizeLinear and
+            DequantizeLinear, its weights through DequantizeLinear: onnxruntime makes MatMulIntegerToFloat of them.
+    """
 
     operator: str
     taken: Any
     given: Any
     constants: dict[str, Any]
     attributes: Mapping[str, Any] = MappingProxyType({})
+    range: tuple[float, int] | None = None
 
 
 def _onnx_call(kernel: Kernel, products: int) -> Callable[[], Any]:
+    import numpy as np
+
+    session = onnx_session(_graph(kernel, products), kernel.threads)
+    rows = np.ones((kernel.rows, kernel.inputs), _written(kernel).taken)
+    return lambda: session.run(None, {"x": rows})
+
+
+def _graph(kernel: Kernel, products: int) -> Any:
     import numpy as np
     from onnx import helper, numpy_helper
 
@@ -176,21 +190,46 @@ def _onnx_call(kernel: Kernel, products: int) -> Callable[[], Any]:
     for index in range(products):
         names = [f"{name}{index}" for name in written.constants]
         outputs.append(f"y{index}")
-        nodes.append(helper.make_node(written.operator, ["x", *names], outputs[-1:], **written.attributes))
         constants += [
             numpy_helper.from_array(array, name) for name, array in zip(names, written.constants.values(), strict=True)
         ]
+        inputs = ["x", *names]
+        if written.range is not None:
+            inputs = [f"rounded{index}", f"weights{index}"]
+            around, tensors = _in_range(written.range, names, index)
+            nodes += around
+            constants += tensors
+        nodes.append(helper.make_node(written.operator, inputs, outputs[-1:], **written.attributes))
     taken, given = (helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in (written.taken, written.given))
-    graph = helper.make_graph(
+    return helper.make_graph(
         nodes,
         kernel.kind,
         [helper.make_tensor_value_info("x", taken, ["rows", kernel.inputs])],
         [helper.make_tensor_value_info(name, given, ["rows", kernel.outputs]) for name in outputs],
         constants,
     )
-    session = onnx_session(graph, kernel.threads)
-    rows = np.ones((kernel.rows, kernel.inputs), written.taken)
-    return lambda: session.run(None, {"x": rows})
+
+
+def _in_range(span: tuple[float, int], weights: Sequence[str], index: int) -> tuple[list[Any], list[Any]]:
+    """Nodes and constants before a product in a known range.
+
+    The scales differ a little, so that each product of a call rounds its own activations, as in a model.
+
+    Args:
+        weights: names of its codes, scales and zero points.
+    """
+    import numpy as np
+    from onnx import helper, numpy_helper
+
+    scale, zero = span
+    names = [f"x_scale{index}", f"x_zero{index}"]
+    values = [np.float32(scale * (1 + index / 1000)), np.uint8(zero)]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", *names], [f"codes{index}"]),
+        helper.make_node("DequantizeLinear", [f"codes{index}", *names], [f"rounded{index}"]),
+        helper.make_node("DequantizeLinear", list(weights), [f"weights{index}"], axis=1),
+    ]
+    return nodes, [numpy_helper.from_array(np.array(value), name) for name, value in zip(names, values, strict=True)]
 
 
 def _written(kernel: Kernel) -> _Written:
@@ -201,12 +240,14 @@ def _written(kernel: Kernel) -> _Written:
     if kernel.kind in {"fp32", "onnx_fp16"}:
         kind = np.float32 if kernel.kind == "fp32" else np.float16
         return _Written("MatMul", kind, kind, {"w": drawn.standard_normal(shape, np.float32).astype(kind)})
-    if kernel.kind in {"int8", "int8_dynamic"}:
+    if kernel.kind in {"int8", "int8_dynamic", "int8_static"}:
         weights = drawn.integers(-64, 64, shape, np.int8)
         if kernel.kind == "int8":
             return _Written("MatMulInteger", np.uint8, np.int32, {"w": weights})
         scales = np.full(kernel.outputs, 0.01, np.float32)
         constants = {"w": weights, "scales": scales, "zeros": np.zeros(kernel.outputs, np.int8)}
+        if kernel.kind == "int8_static":
+            return _Written("MatMul", np.float32, np.float32, constants, range=(2 / 255, 128))
         return _Written("DynamicQuantizeMatMul", np.float32, np.float32, constants, {"domain": "com.microsoft"})
     blocks = -(-kernel.inputs // BLOCK)
     return _Written(

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from compress.doctor.advice import Advice, Finding
     from compress.doctor.surroundings import Machine
 
-COLUMNS = {"int8_dynamic": "int8", "4bit": "4-bit", "onnx_fp16": "fp16", "bf16": "bf16"}
+COLUMNS = {
+    "int8_dynamic": "int8\ndyn.",
+    "int8_static": "int8\nstatic",
+    "4bit_float": "4-bit\n/0",
+    "4bit": "4-bit\n/4",
+    "onnx_fp16": "\nfp16",
+    "bf16": "\nbf16",
+}
 OPERATORS_SHOWN = 4
 WIDTH = 80
 
@@ -150,8 +157,8 @@ class _Screen:
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False)
-        for name in ("threads", "tokens", "product", "fp32 GFLOP/s", *COLUMNS.values()):
+        table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+        for name in ("\nthreads", "\ntokens", "\nproduct", "fp32\nGFLOP/s", *COLUMNS.values()):
             table.add_column(name, justify="right", no_wrap=True)
         found = {rate[:5]: rate for rate in machine.rates}
         for kind, tokens, inputs, outputs, threads in [key for key in found if key[0] == "fp32"]:
@@ -164,10 +171,12 @@ class _Screen:
                 f"{found[kind, *shape].gflops:.0f}",
                 *(f"{rate.ratio:.1f}x" if rate else "" for rate in others),
             )
+        self.print("")
         self.console.print(table)
         self.print(
-            "x: times fp32's speed at the same threads. int8 rounds its activations as it goes; bf16 runs through "
-            "torch, the others through onnxruntime.",
+            "\nx: times fp32's speed at the same threads. int8 rounds its activations as it goes (dyn.) or in ranges "
+            "that are known (static); 4-bit products have accuracy_level 0 (/0: in float) or 4 (/4: in int8). bf16 "
+            "runs through torch, the others through onnxruntime.",
             "dim",
         )
 

@@ -4,7 +4,7 @@
 from them, and promises nothing: a model gains less than its products do.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,13 +16,20 @@ from compress.processor import INT8_SETS
 SHAPES = ((384, 1536), (768, 3072))
 """(inputs, outputs) of a feed-forward matrix in a small and in a base encoder."""
 TOKENS = (128, 32, 1)
-ONNX_KINDS = ("fp32", "int8_dynamic", "4bit", "onnx_fp16")
+INT8_KINDS = ("int8_dynamic", "int8_static")
+ARITHMETIC = {"4bit_float": (0, "float"), "4bit": (4, "int8")}
+"""What products of 4-bit weights are computed in, and the accuracy_level that asks for it."""
+ONNX_KINDS = ("fp32", *INT8_KINDS, *ARITHMETIC, "onnx_fp16")
 TORCH_KINDS = ("bf16",)
+HALVES = ("onnx_fp16", "bf16")
+"""Timed at the first of TOKENS alone, which is where they are judged."""
 KERNEL_SECONDS = 0.08
 PRODUCT_SHARES = (0.5, 0.8)
 """Between these lies the share of an encoder's time that its matrix products take, as a rule."""
 FASTER, SLOWER = 1.15, 0.87
 """Ratios between these are told as no difference."""
+CLEARLY = 1.05
+"""One kernel is called faster than another of its kind from this ratio on."""
 
 
 class Finding(NamedTuple):
@@ -59,7 +66,14 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
     both = sorted({1, threads})
     between = [count for count in (2**power for power in range(1, 11)) if count < threads]
     jobs = [
-        [(kind, tokens, *shape, count) for count in both for tokens in TOKENS for shape in SHAPES for kind in kinds]
+        [
+            (kind, tokens, *shape, count)
+            for count in both
+            for tokens in TOKENS
+            for shape in SHAPES
+            for kind in kinds
+            if tokens == TOKENS[0] or kind not in HALVES
+        ]
         for kinds in (ONNX_KINDS, TORCH_KINDS)  # torch in a process of its own: its threads wait busily
     ]
     jobs[0] += [(kind, TOKENS[0], *SHAPES[-1], count) for count in between for kind in ("fp32", "int8_dynamic")]
@@ -116,32 +130,60 @@ def end_to_end(ratio: float, share: float) -> float:
 
 
 def _int8(machine: Machine) -> Advice:
-    ratios = _ratios(machine, "int8_dynamic", TOKENS[0])
+    """Of the two ways to round activations, what the faster one wins."""
+    dynamic, static = (_ratios(machine, kind, TOKENS[0]) for kind in INT8_KINDS)
     sets = ", ".join(name for name in machine.isa if name in INT8_SETS) or "no VNNI, no AMX"
     threads = f"{_most(machine)} thread{'' if _most(machine) == 1 else 's'}"
-    measured = f"{times(ratios)} fp32's speed at {TOKENS[0]} tokens on {threads} ({sets})"
-    ratio = _mean(ratios)
-    if ratio >= FASTER:
-        expected = times(end_to_end(ratio, share) for share in PRODUCT_SHARES)
+    measured = (
+        f"dynamic {times(dynamic)}, static {times(static)} fp32's speed at {TOKENS[0]} tokens on {threads} ({sets})"
+    )
+    best = max(_mean(dynamic), _mean(static))
+    if best >= FASTER:
+        expected = times(end_to_end(best, share) for share in PRODUCT_SHARES)
         low, high = (f"{share:.0%}" for share in PRODUCT_SHARES)
-        text = f"{measured}. Where products take {low} to {high} of a model's time, the model gets {expected} as fast."
-    elif ratio > SLOWER:
-        text = f"saves size, hardly time, on this machine: {measured}."
-    else:
-        text = f"saves size and costs time on this machine: {measured}."
-    return Advice("int8", text)
+        return Advice(
+            "int8",
+            f"{measured}. Where products take {low} to {high} of a model's time, the model gets {expected} as fast."
+            + _which_int8(_mean(dynamic), _mean(static)),
+        )
+    if best >= 1:
+        return Advice("int8", f"saves size, hardly time, on this machine: {measured}.")
+    cost = "hardly costs time" if best > SLOWER else "costs time"
+    return Advice("int8", f"neither pays here, dynamic nor static: it saves size and {cost}. {measured}.")
+
+
+def _which_int8(dynamic: float, static: float) -> str:
+    """A sentence where one of them is clearly the faster."""
+    if static > CLEARLY * dynamic:
+        return " Static is the faster: compress quantize --how onnx_static."
+    return " Dynamic is the faster." if dynamic > CLEARLY * static else ""
 
 
 def _four_bits(machine: Machine) -> Advice:
-    many, one = (_ratios(machine, "4bit", tokens) for tokens in (TOKENS[0], TOKENS[-1]))
-    measured = f"{times(many)} fp32's speed at {TOKENS[0]} tokens, {times(one)} at {TOKENS[-1]}"
-    if _mean(many) >= FASTER:
-        return Advice("4-bit", f"{measured}: it saves size and some time.")
-    encoder = (
-        "for an encoder it saves size only" if _mean(many) > SLOWER else "for an encoder it saves size, costs time"
+    """Both kernels at each number of tokens, and which accuracy_level is the faster for what."""
+    ratios = {level: [_ratios(machine, kind, tokens) for tokens in TOKENS] for kind, (level, _) in ARITHMETIC.items()}
+    told = [
+        f"accuracy_level {level} ({name}) "
+        + ", ".join(f"{times(found)} at {tokens}" for tokens, found in zip(TOKENS, ratios[level], strict=True))
+        for level, name in ARITHMETIC.values()
+    ]
+    encoder = {level: _mean([ratio for length in found[:-1] for ratio in length]) for level, found in ratios.items()}
+    decoder = {level: _mean(found[-1]) for level, found in ratios.items()}
+    best = max(encoder.values())
+    won = "it saves size and some time" if best >= FASTER else "it saves size only"
+    lost = "" if best > SLOWER else ", and costs time"
+    gain = "it gains" if max(decoder.values()) >= FASTER else "it gains nothing"
+    return Advice(
+        "4-bit",
+        f"fp32's speed by tokens: {'; '.join(told)}. For an encoder take {_faster_level(encoder)}: {won}{lost}. "
+        f"For decoding token by token take {_faster_level(decoder)}: {gain}.",
     )
-    decoder = "; decoding token by token gains" if _mean(one) >= FASTER else ""
-    return Advice("4-bit", f"{measured}: {encoder}{decoder}.")
+
+
+def _faster_level(ratios: Mapping[int, float]) -> str:
+    """The accuracy_level that is clearly the faster, or both."""
+    slower, faster = sorted(ratios, key=lambda level: ratios[level])
+    return str(faster) if ratios[faster] > CLEARLY * ratios[slower] else " or ".join(map(str, sorted(ratios)))
 
 
 def _fp16(machine: Machine) -> Advice:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
 from compress.bench.machine import Kernel
-from compress.doctor.advice import Finding, times
+from compress.doctor.advice import ARITHMETIC, Finding, times
 from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
 from compress.models.quantizable import QUANTIZED
 
@@ -60,21 +60,26 @@ def number_format(subject: Subject) -> Finding | None:
 
 
 def accuracy_level(subject: Subject) -> Finding | None:
-    """4-bit products that do not ask for int8 arithmetic."""
-    low = accuracy_levels(subject.model) - {4}
-    spent = [item for item in products(subject) if item.kind == "4bit_float"]
-    if not low or not spent:
+    """4-bit products whose arithmetic is the slower one on this machine, be it float or int8."""
+    levels = accuracy_levels(subject.model)
+    spent = [item for item in products(subject) if item.kind in ARITHMETIC]
+    if not spent:
         return None
+    own = spent[0].kind
+    (other,) = ARITHMETIC.keys() - {own}
     longest = max(spent, key=lambda item: item.us)
     shape = (longest.rows, longest.inputs, longest.outputs, subject.threads)
-    as_it_is, as_int8 = subject.rates([Kernel("4bit_float", *shape), Kernel("4bit", *shape)])
-    share, faster = subject.share(spent), as_int8 / as_it_is
-    helps = "" if faster > 1 + SAME_WITHIN else ", so it would not help"
+    as_it_is, as_other = subject.rates([Kernel(own, *shape), Kernel(other, *shape)])
+    share, faster = subject.share(spent), as_other / as_it_is
+    if faster <= 1 + SAME_WITHIN:
+        return None
+    (_, own_name), (level, name) = ARITHMETIC[own], ARITHMETIC[other]
     return Finding(
-        f"4-bit products have accuracy_level {', '.join(map(str, sorted(low)))}: they are computed in fp32",
-        f"they take {share:.0%} of the time; with accuracy_level 4 (int8) they run {times([faster])} as fast{helps}",
-        f"compress quantize FLOAT --how onnx_4bit --accuracy-level 4, {COMPARE}",
-        max(0.0, share * (1 - 1 / faster)),
+        f"4-bit products have accuracy_level {', '.join(map(str, sorted(levels)))}: they are computed in "
+        f"{own_name}, and {name} is faster here",
+        f"they take {share:.0%} of the time; with accuracy_level {level} ({name}) they run {times([faster])} as fast",
+        f"compress quantize FLOAT --how onnx_4bit --accuracy-level {level}, {COMPARE}",
+        share * (1 - 1 / faster),
     )
 
 

@@ -1,9 +1,13 @@
 """Kernels timed alone: what they compute, what their rates are made of, and what is told when they die."""
 
 import time
+from collections import Counter
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
+from onnx import helper
 
 from compress.bench import machine
 from compress.bench.machine import ONNX_KINDS, PASSES, PEAK_SHAPES, Kernel, best_seconds, peak_gflops, time_kernels
@@ -74,11 +78,17 @@ def test_the_best_of_many_calls_is_not_shorter_than_a_call():
 
 def test_kernels_compute_the_product_of_their_weights():
     """Each product of a call, against numpy: rows of ones give the sums of the weights' columns."""
-    for kind, tolerance in (("fp32", 1e-4), ("onnx_fp16", 0.5), ("int8", 0), ("int8_dynamic", 0.5)):
+    for kind, tolerance in (
+        ("fp32", 1e-4),
+        ("onnx_fp16", 0.5),
+        ("int8", 0),
+        ("int8_dynamic", 0.5),
+        ("int8_static", 0.5),
+    ):
         kernel = Kernel(kind, 2, 64, 48, 1)
         written = machine._written(kernel)
         weights = written.constants["w"].astype(np.float64)
-        if kind == "int8_dynamic":
+        if kind in {"int8_dynamic", "int8_static"}:
             weights *= 0.01
         outputs = machine._onnx_call(kernel, 3)()
         assert len(outputs) == 3
@@ -92,6 +102,7 @@ def test_kernels_compute_the_product_of_their_weights():
         ("fp32", "MatMul", None),
         ("int8", "MatMulInteger", None),
         ("int8_dynamic", "DynamicQuantizeMatMul", None),
+        ("int8_static", "MatMul", None),
         ("4bit", "MatMulNBits", 4),
         ("4bit_float", "MatMulNBits", None),
     ],
@@ -101,3 +112,16 @@ def test_kinds_are_the_operators_that_graphs_run(kind, operator, level):
     assert (written.operator, written.attributes.get("accuracy_level")) == (operator, level)
     if operator == "MatMulNBits":
         assert written.constants["w"].shape == (48, 3, 16), "70 inputs fill three blocks of 32, two to a byte"
+
+
+def test_onnxruntime_multiplies_integers_in_a_range_that_is_known(tmp_path):
+    """Each product of a call rounds its own activations; nothing of the quantize-dequantize form is left."""
+    graph = machine._graph(Kernel("int8_static", *SMALL), 3)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    options.log_severity_level = 3
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
+    onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    ran = Counter(node.op_type for node in onnx.load(tmp_path / "run.onnx").graph.node)
+    assert ran == {"QuantizeLinear": 3, "MatMulIntegerToFloat": 3}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from compress.doctor import advice, surroundings
-from compress.doctor.advice import SHAPES, TOKENS, advise, end_to_end, time_machine, times
+from compress.doctor.advice import HALVES, ONNX_KINDS, SHAPES, TOKENS, advise, end_to_end, time_machine, times
 from compress.doctor.surroundings import Machine, Rate, look_around, quota_cores, threads_per_core, watched
 
 QUIET = Machine(
@@ -22,9 +22,9 @@ QUIET = Machine(
 
 
 def rated(threads: int = 4, scaling: float = 1.0, **ratios: float) -> Machine:
-    """A machine whose rates are these ratios over fp32; `fewer` is the ratio of 4-bit products at one token."""
+    """A machine whose rates are these ratios over fp32; `one_token` is the ratio of 4-bit products in int8 there."""
     fewer = ratios.pop("one_token", 1.0)
-    kinds = {"fp32": 1.0, "int8_dynamic": 1.0, "4bit": 1.0, "onnx_fp16": 1.0, "bf16": 1.0, **ratios}
+    kinds = {**dict.fromkeys((*ONNX_KINDS, "bf16"), 1.0), **ratios}
     rates = []
     for count in sorted({1, threads}):
         for tokens in TOKENS:
@@ -41,15 +41,28 @@ def said(machine: Machine) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "start", "end"),
+    ("dynamic", "static", "start", "end"),
     [
-        (3.7, "3.7x fp32's speed at 128 tokens on 4 threads (avx512_vnni).", "the model gets 1.6x to 2.4x as fast."),
-        (1.1, "saves size, hardly time, on this machine: 1.1x fp32's speed", "(avx512_vnni)."),
-        (0.6, "saves size and costs time on this machine: 0.6x fp32's speed", "(avx512_vnni)."),
+        (
+            3.7,
+            3.7,
+            "dynamic 3.7x, static 3.7x fp32's speed at 128 tokens on 4 threads (avx512_vnni).",
+            "the model gets 1.6x to 2.4x as fast.",
+        ),
+        (
+            0.9,
+            2.0,
+            "dynamic 0.9x, static 2.0x fp32's speed",
+            "1.3x to 1.7x as fast. Static is the faster: compress quantize --how onnx_static.",
+        ),
+        (3.0, 1.0, "dynamic 3.0x, static 1.0x fp32's speed", "Dynamic is the faster."),
+        (1.1, 1.0, "saves size, hardly time, on this machine: dynamic 1.1x, static 1.0x", "(avx512_vnni)."),
+        (0.6, 0.94, "neither pays here, dynamic nor static: it saves size and hardly costs time. dynamic 0.6x", "."),
+        (0.6, 0.7, "neither pays here, dynamic nor static: it saves size and costs time. dynamic 0.6x, static", "."),
     ],
 )
-def test_int8_is_judged_by_its_ratio(ratio, start, end):
-    text = said(rated(int8_dynamic=ratio))["int8"]
+def test_int8_is_judged_by_the_better_of_its_ratios(dynamic, static, start, end):
+    text = said(rated(int8_dynamic=dynamic, int8_static=static))["int8"]
     assert text.startswith(start)
     assert text.endswith(end)
 
@@ -64,19 +77,25 @@ def test_two_shapes_that_differ_are_told_as_a_range():
         rate._replace(ratio=4.0) if rate.kind == "int8_dynamic" and rate.inputs == 768 else rate
         for rate in machine.rates
     )
-    assert said(replace(machine, rates=wide))["int8"].startswith("3.0x to 4.0x fp32's speed")
+    assert said(replace(machine, rates=wide))["int8"].startswith("dynamic 3.0x to 4.0x, static 1.0x fp32's speed")
 
 
 @pytest.mark.parametrize(
-    ("many", "one", "end"),
+    ("as_float", "as_int8", "one", "encoder", "decoder"),
     [
-        (0.95, 2.0, "0.9x fp32's speed at 128 tokens, 2.0x at 1: for an encoder it saves size only; decoding"),
-        (0.5, 1.0, "0.5x fp32's speed at 128 tokens, 1.0x at 1: for an encoder it saves size, costs time."),
-        (1.5, 3.0, "1.5x fp32's speed at 128 tokens, 3.0x at 1: it saves size and some time."),
+        (0.94, 0.6, 2.0, "0: it saves size only", "4: it gains"),
+        (0.94, 1.3, 2.0, "4: it saves size and some time", "4: it gains"),
+        (0.5, 0.49, 0.5, "0 or 4: it saves size only, and costs time", "0 or 4: it gains nothing"),
     ],
 )
-def test_4_bits_are_judged_by_many_tokens_and_by_one(many, one, end):
-    assert said(rated(**{"4bit": many - 0.001, "one_token": one}))["4-bit"].startswith(end)
+def test_4_bits_are_told_in_both_arithmetics_with_the_level_that_is_faster(as_float, as_int8, one, encoder, decoder):
+    text = said(rated(**{"4bit_float": as_float, "4bit": as_int8, "one_token": one}))["4-bit"]
+    assert text.startswith(
+        f"fp32's speed by tokens: accuracy_level 0 (float) {times([as_float])} at 128, {times([as_float])} at 32, "
+        f"{times([as_float])} at 1; accuracy_level 4 (int8) {times([as_int8])} at 128, {times([as_int8])} at 32, "
+        f"{times([one])} at 1. "
+    )
+    assert text.endswith(f"For an encoder take {encoder}. For decoding token by token take {decoder}.")
 
 
 @pytest.mark.parametrize(
@@ -224,7 +243,9 @@ def test_all_kinds_are_timed_on_one_and_on_all_threads(monkeypatch, threads, bet
     found = time_machine(QUIET, threads, lambda *step: told.append(step))
     assert {item.kind for item in asked[1]} == {"bf16"}, "torch has a process of its own"
     rates = {rate[:5]: rate for rate in found.rates}
-    assert len(rates) == len(found.rates) == len({1, threads}) * len(TOKENS) * len(SHAPES) * 5 + 2 * len(between)
+    per_shape = len(TOKENS) * (len(ONNX_KINDS) - 1) + len(HALVES)
+    assert len(rates) == len(found.rates) == len({1, threads}) * len(SHAPES) * per_shape + 2 * len(between)
+    assert {rate.tokens for rate in found.rates if rate.kind in HALVES} == {TOKENS[0]}
     assert {rate.threads for rate in found.rates} == {1, threads} | between
     assert {rate.ratio for rate in found.rates if rate.kind == "int8_dynamic"} == {3.0}
     assert {rate.ratio for rate in found.rates if rate.kind == "bf16"} == {0.5}

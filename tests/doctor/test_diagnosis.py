@@ -198,19 +198,30 @@ def four_bit_graph(level: int | None) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize(("level", "written"), [(None, 0), (0, 0), (1, 1)])
-def test_4_bit_products_in_float_are_found_and_measured_both_ways(subject, level, written):
+def test_4_bit_products_in_float_are_found_where_int8_is_faster(subject, level, written):
     found = products.accuracy_level(subject(four_bit_graph(level), rates=rates_of(k4bit=300.0, k4bit_float=100.0)))
     assert found is not None
-    assert found.what == f"4-bit products have accuracy_level {written}: they are computed in fp32"
+    assert found.what == (
+        f"4-bit products have accuracy_level {written}: they are computed in float, and int8 is faster here"
+    )
     assert found.evidence == "they take 100% of the time; with accuracy_level 4 (int8) they run 3.0x as fast"
+    assert found.fix.startswith("compress quantize FLOAT --how onnx_4bit --accuracy-level 4")
     assert found.cost == pytest.approx(2 / 3)
-    same = products.accuracy_level(subject(four_bit_graph(level)))
-    assert same is not None
-    assert same.evidence.endswith("1.0x as fast, so it would not help")
+    assert products.accuracy_level(subject(four_bit_graph(level))) is None
 
 
-def test_4_bit_products_in_int8_are_no_finding_but_their_speed_may_be(subject):
+def test_4_bit_products_in_int8_are_found_where_float_is_faster(subject):
+    found = products.accuracy_level(subject(four_bit_graph(4), rates=rates_of(k4bit=100.0, k4bit_float=150.0)))
+    assert found is not None
+    assert found.what == "4-bit products have accuracy_level 4: they are computed in int8, and float is faster here"
+    assert found.evidence == "they take 100% of the time; with accuracy_level 0 (float) they run 1.5x as fast"
+    assert found.fix.startswith("compress quantize FLOAT --how onnx_4bit --accuracy-level 0")
+    assert found.cost == pytest.approx(1 / 3)
     assert products.accuracy_level(subject(four_bit_graph(4))) is None
+    assert products.accuracy_level(subject(int8_graph())) is None
+
+
+def test_4_bit_products_that_another_format_beats_are_found(subject):
     found = products.number_format(subject(four_bit_graph(4), rates=rates_of(k4bit=100.0, fp32=200.0)))
     assert found is not None
     assert found.what == "the matrix products run in 4 bits, and fp32 is faster here"
