@@ -50,12 +50,12 @@ class Config(StageConfig):
     """The training."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows from which ranges start, for int8_static."""
-    block_size: Literal[16, 32, 64, 128, 256] = 32
+    block_size: Literal[16, 32, 64, 128, 256] = 128
     """Weights that share a scale, for int4."""
     symmetric: bool = True
     """Scales only; otherwise a zero point for each block too, for int4."""
-    accuracy_level: Literal[0, 1, 4] = 4
-    """Arithmetic of the products, for int4: 1 float, 4 int8 (faster on most CPUs), 0 the kernel's own choice."""
+    accuracy_level: Literal[0, 1, 4] = 0
+    """Arithmetic of the products, for int4: 1 float, 4 int8, 0 the kernel's own choice; see quantize_onnx_4bit."""
     reduce_range: bool | None = None
     """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
     embeddings: bool = True
