@@ -62,6 +62,7 @@ class Plan:
         baselines: target -> name of the planned step, or the model, that it is compared with.
         baseline: how the report calls it.
         sources: what was read from outside.
+        remarks: what a person should know of some steps on these targets, one sentence each.
     """
 
     recipe: Recipe
@@ -72,6 +73,7 @@ class Plan:
     baselines: Mapping[str, "str | Artifact"]
     baseline: str
     sources: tuple[Used, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of that name."""

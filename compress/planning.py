@@ -41,8 +41,8 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
-    used = tuple(sources.used.values())
-    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used)
+    used, remarks = tuple(sources.used.values()), tuple(planner.remarks())
+    return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used, remarks)
 
 
 def _check_steps(recipe: Recipe, origin: Origin) -> None:
@@ -292,6 +292,15 @@ class _Planner:
             for step in own:
                 subjects.append(Subject(step.name, step.stage_name, target_name, self._measured_as(step.name, target)))
         return tuple(subjects), baselines, baseline_name
+
+    def remarks(self) -> list[str]:
+        """What stages say of the recipe's steps on its targets."""
+        told = [
+            (step.name, step.stage.remark(step.config, self.recipe.targets))
+            for step in self.planned
+            if step.stage.remark is not None
+        ]
+        return [f"step '{name}': {said}" for name, said in told if said]
 
     def _baseline(self) -> "tuple[str | Artifact, str]":
         """The float model that all is compared with: the named step, the first fine-tuned one, or the chain's input."""

@@ -84,7 +84,7 @@ def report_plan(
         "lineage": _lineage(plan, artifacts),
         "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
-        "notes": [*report.notes, *_trimmed(plan, artifacts)],
+        "notes": [*report.notes, *plan.remarks, *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
 

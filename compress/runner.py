@@ -105,6 +105,8 @@ def _run(
     ablated: Sequence[Ablated],
 ) -> Result:
     """Make, measure and report; see `run_plan`."""
+    for remark in plan.remarks:
+        observer.warned(remark)
     artifacts, made_any = make_steps(plan, store, host, observer)
     without: list[AblationEntry] = []
     beside: dict[str, Artifact] = {}

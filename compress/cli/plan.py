@@ -46,6 +46,8 @@ def plan(
     forecast = None
     with Terminal(quiet=json_output) as terminal:
         planned = make_plan(loaded, origin, terminal.announce)
+        for remark in planned.remarks:
+            terminal.warned(remark)
         store = open_store(runs_dir)
         done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
         if not no_forecast and len(done) < len(planned.steps):
@@ -83,7 +85,13 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
         memory = max(step.memory_bytes for step in forecast.steps)
         whole = {"seconds": forecast.seconds, "memory_bytes": memory, "disk_bytes": forecast.disk_bytes}
     bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
-    return {"recipe": planned.recipe.name, "steps": steps, "measuring": bench, "forecast": whole}
+    return {
+        "recipe": planned.recipe.name,
+        "steps": steps,
+        "measuring": bench,
+        "forecast": whole,
+        "remarks": list(planned.remarks),
+    }
 
 
 def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:

@@ -75,6 +75,11 @@ def held_back(task: Task, tokenizer: Tokenizer, most: int) -> HeldBack:
     return HeldBack(task, batches, [truth[index] for index in order] if rows else None)
 
 
+def built_in_batches(tokenizer: Tokenizer, max_length: int) -> list[dict[str, Array]]:
+    """The built-in texts, padded."""
+    return [tokenizer.pad(tokenizer.encode(BUILT_IN_TEXTS, None, max_length))]
+
+
 def agreement(before: Array, after: Array) -> float:
     """Share of rows with the same best class, of outputs that are numbers; both (rows, classes)."""
     same = (before.argmax(-1) == after.argmax(-1)) & np.isfinite(after).all(-1)

@@ -15,7 +15,7 @@ from pydantic import Field
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import Shape
 from compress.processor import saturates
-from compress.recipe import Model
+from compress.recipe import Model, Target
 
 
 class StageConfig(Model):
@@ -69,6 +69,7 @@ class Stage:
         settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
             was decided stands in the artifact's key.
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
+        remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
     """
 
     config: type[StageConfig]
@@ -81,6 +82,7 @@ class Stage:
     changes_tokenizer: bool = False
     settle: Callable[[Any, Sequence[str]], Any] | None = None
     check: Callable[[Path], None] | None = None
+    remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
 
     def reads_data(self, config: StageConfig) -> bool:
         """Whether it reads training rows, with these settings."""

@@ -165,7 +165,8 @@ def load(
         "max_length": spec.max_length,
         "metric": spec.metric,
     }
-    train_key = fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out)})
+    leaves_out = _also_in_test(kept, numbered["test"])  # a stage that calibrates does not look at these
+    train_key = fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out), **leaves_out})
     return TextClassification(
         spec=spec,
         labels=labels,
@@ -248,6 +249,12 @@ def _check_overlap(spec: TaskSpec, parts: dict[str, list[Row]], origin: Origin) 
                 fix="give test rows of their own, or task.test_fraction instead of a test file",
             )
     return len(leaked)
+
+
+def _also_in_test(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[int]]:
+    """The places of training rows that also stand in test, for a fingerprint: nothing if there are none."""
+    found = overlap([row.content for row in train], [row.content for row in test])
+    return {"also in test": found} if found else {}
 
 
 def _only_new(unlabelled: Sequence[Row], others: Sequence[Row]) -> tuple[list[Row], int]:

@@ -30,6 +30,7 @@ STEPS = [
     "int8",
     "static",
     "int4",
+    "half",
     "auto",
     "trained",
     "trimmed",

@@ -496,7 +496,7 @@ def test_a_model_that_says_the_same_of_all_rows_is_no_measure(chain: Chain, tmp_
 def test_weights_that_stand_in_a_file_are_read_and_missed(chain: Chain, tmp_path: Path) -> None:
     model = graph_of(chain.artifacts["onnx"].path)
     path = tmp_path / "model.onnx"
-    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
     assert {tensor.name for tensor in read_float_graph(path).graph.initializer if tensor.raw_data}
     (tmp_path / "weights.bin").unlink()
     with pytest.raises(InputError, match=r"weights stand in 'weights.bin', which is not there"):

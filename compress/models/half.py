@@ -1,0 +1,98 @@
+"""ONNX graphs in half precision (IEEE 754 binary16), but for what it cannot hold."""
+
+from collections.abc import Collection
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+LARGEST = 65504 / 4
+"""What stays in half: a quarter of its largest number, since other rows may go beyond those that were seen."""
+CLIPPED = 1e4
+"""Largest magnitude of a constant. Larger ones are there to mask, and do so at this size too."""
+
+
+def clip_constants(model: onnx.ModelProto) -> int:
+    """Bring constants of floats that mask to a size that a half holds, in place; infinities stay.
+
+    Returns:
+        How many tensors were changed.
+    """
+    count = 0
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        beyond = np.isfinite(values) & (np.abs(values) > CLIPPED)
+        if beyond.any():
+            count += 1
+            clipped = np.where(beyond, np.copysign(np.float32(CLIPPED), values), values)
+            tensor.CopyFrom(numpy_helper.from_array(clipped, tensor.name))
+    return count
+
+
+def in_half(
+    model: onnx.ModelProto, floats: Collection[str], large: Collection[str], float_operators: Collection[str]
+) -> tuple[onnx.ModelProto, list[str]]:
+    """The graph with weights and arithmetic in half; its inputs and outputs keep their types.
+
+    Args:
+        model: in normal form; is changed.
+        floats: names of all tensors of floats that nodes make.
+        large: those of them that a half cannot hold; what makes or reads them stays in float.
+        float_operators: kinds of nodes that stay in float too.
+
+    Returns:
+        The graph, and the names of the nodes that stay in float.
+    """
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
+
+    graph = model.graph
+    taken = {node.name for node in graph.node}
+    for number, node in enumerate(graph.node):
+        if not node.name:  # the converter knows nodes by their names
+            node.name = next(name for name in (node.output[0], f"node_{number}_of_half") if name not in taken)
+            taken.add(node.name)
+    blocked = {*DEFAULT_OP_BLOCK_LIST, *float_operators}
+    kept = [
+        node.name
+        for node in graph.node
+        if (node.op_type in blocked and set(floats) & set(node.output)) or set(large) & {*node.input, *node.output}
+    ]
+    known = {item.name for item in (*graph.output, *graph.value_info)}
+    graph.value_info.extend(
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in floats if name not in known
+    )
+    made = convert_float_to_float16(
+        model,
+        keep_io_types=True,
+        disable_shape_infer=True,  # the types are given, those of onnxruntime's own operators among them
+        op_block_list=sorted(blocked),
+        node_block_list=kept,
+    )
+    _join_floats(made.graph)
+    OnnxModel(made).topological_sort(is_deterministic=True)  # the converter puts its casts at the end
+    return made, kept
+
+
+def _join_floats(graph: onnx.GraphProto) -> None:
+    """Let nodes in float read floats, where the converter brings them through a half that cannot hold them."""
+    makers = {output: node for node in graph.node for output in node.output}
+    floats = {}
+    for node in graph.node:
+        before = makers.get(node.input[0]) if _casts(node, onnx.TensorProto.FLOAT) else None
+        if before is not None and _casts(before, onnx.TensorProto.FLOAT16):
+            floats[node.output[0]] = before.input[0]
+    read = {item.name for item in graph.output}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = floats.get(name, name)
+    read.update(name for node in graph.node for name in node.input)
+    kept = [node for node in graph.node if node.op_type != "Cast" or node.output[0] in read]
+    del graph.node[:]
+    graph.node.extend(kept)
+
+
+def _casts(node: onnx.NodeProto, to: int) -> bool:
+    return bool(node.op_type == "Cast" and node.attribute[0].i == to)
