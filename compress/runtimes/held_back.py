@@ -47,6 +47,14 @@ class HeldBack:
         """How many."""
         return sum(len(batch["input_ids"]) for batch in self.batches)
 
+    def single_rows(self) -> list[dict[str, Array]]:
+        """The rows one by one, without padding."""
+        found = []
+        for batch in self.batches:
+            for index, length in enumerate(batch["attention_mask"].sum(1)):
+                found.append({name: array[index : index + 1, :length] for name, array in batch.items()})
+        return found
+
     def outputs(self, predict: Predictor) -> Array:
         """(rows, classes) of a model."""
         return np.concatenate([predict(batch) for batch in self.batches])

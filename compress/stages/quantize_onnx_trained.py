@@ -28,17 +28,24 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
+from compress.recipe import Target
 from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 from compress.training.config import RecoverRounded
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
     import onnx
 
+    from compress.runtimes.activations import Batch
     from compress.training.fake_quantization import ActivationRange, FakeQuantization, WeightGrid
 
 BITS = 4
 """Of the scheme that has blocks."""
+COMPARED_ROWS = 16
+"""Held-back rows on which the graph is compared with the network as it was trained."""
 
 
 class Config(StageConfig):
@@ -77,8 +84,12 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Export, train with the graph's rounding, export again, and write that in few bits."""
+    import numpy as np
+
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.runtimes import load
+    from compress.runtimes.held_back import held_back
     from compress.runtimes.rounding import gate_rounded
     from compress.training.loop import set_seed
     from compress.training.teacher import train_under_teacher
@@ -94,13 +105,32 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
         if config.recover.epochs > 0:
             what = "training with rounding"
             facts = train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what=what)
+        rows = held_back(context.task, tokenizer, COMPARED_ROWS).single_rows()
+        expected = _outputs(network.cpu().eval(), rows)
         fake.detach(network)
-        save_model(network.cpu(), trained)
+        save_model(network, trained)
         copy_tokenizer(model.path, trained)
         graph = _export(trained, Path(scratch) / "after", config, context)
         facts["scales"] = fake.facts()
         _write(graph, network, fake, config)
-        return facts | gate_rounded(graph, before, config.min_agreement, context, out)
+        facts |= gate_rounded(graph, before, config.min_agreement, context, out)
+        written = load(out, Target(runtime="onnxruntime"), context.task.hub_task)
+        differences = [np.abs(written(row) - logits).max() for row, logits in zip(rows, expected, strict=True)]
+        return facts | {"as_trained": {"rows": len(rows), "max_abs_difference": float(max(differences))}}
+
+
+def _outputs(network: Any, rows: "Sequence[Batch]") -> "list[np.ndarray[Any, Any]]":
+    """The logits of each row, (1, classes)."""
+    import inspect
+
+    import torch
+
+    accepted = set(inspect.signature(network.forward).parameters)
+    with torch.no_grad():
+        return [
+            network(**{name: torch.from_numpy(row[name]) for name in row if name in accepted}).logits.numpy()
+            for row in rows
+        ]
 
 
 def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":

@@ -114,6 +114,8 @@ def test_the_graph_computes_what_the_network_computed_in_training(
         floats = trained.network(**{name: torch.from_numpy(array) for name, array in rows.items()}).logits.numpy()
     assert np.abs(floats - expected).max() > 1e-3, "rounding is seen in these outputs"
     assert trained.facts["left_in_float"] == []
+    assert trained.facts["as_trained"]["rows"] == 16
+    assert trained.facts["as_trained"]["max_abs_difference"] < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -138,8 +140,9 @@ def test_without_training_it_is_rounding_to_nearest(
     plain = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph_of(out).graph.initializer}
     assert plain.keys() == trained.constants.keys()
     for name, array in plain.items():
-        assert array.dtype == trained.constants[name].dtype
-        assert np.array_equal(array, trained.constants[name]), name
+        ours = trained.constants[name]
+        assert array.dtype == ours.dtype
+        assert np.array_equal(array, np.where(array == 0, 0, ours) if name.endswith("_scales") else ours), name
     assert trained.facts["scales"]["largest_change"] == 0
 
 
@@ -168,52 +171,36 @@ def test_the_scales_that_are_written_are_those_that_were_learned(scheme: dict[st
         assert any(float(one.shift.detach()) != 0 for one in ranges)
 
 
-def with_outliers(chain: Chain, folder: Path, factor: float) -> Artifact:
-    """The teacher, computing the same, with weights in each block that are many times larger than the others."""
+def with_outliers(chain: Chain, folder: Path) -> Artifact:
+    """The teacher, but for some channels that are always 0 and whose weights are many times larger than the others."""
     network = load_model(chain.artifacts["teacher"].path, TASK)
     encoder = network.bert
     with torch.no_grad():
         for layer in encoder.encoder.layer:
-            value, output = layer.attention.self.value, layer.attention.output.dense
-            value.weight[::8] /= factor
-            value.bias[::8] /= factor
-            output.weight[:, ::8] *= factor
-        norm = encoder.encoder.layer[-1].output.LayerNorm  # of the last layer: nothing but the pooler reads it
-        norm.weight[::8] /= factor
-        norm.bias[::8] /= factor
-        encoder.pooler.dense.weight[:, ::8] *= factor
+            value, norm = layer.attention.self.value, layer.output.LayerNorm
+            for silent in (value.weight, value.bias, norm.weight, norm.bias):
+                silent[::8] = 0
+            layer.attention.output.dense.weight[:, ::8] = 4
+        encoder.pooler.dense.weight[:, ::8] = 4
     save_model(network, folder)
     copy_tokenizer(chain.artifacts["teacher"].path, folder)
     return Artifact(folder, "6" * 64, "torch")
 
 
 def test_a_model_that_collapses_in_4_bits_recovers(train: Any, chain: Chain, tmp_path: Path) -> None:
-    model = with_outliers(chain, tmp_path / "spiky", 60.0)
+    model = with_outliers(chain, tmp_path / "spiky")
     task = chain.plan.task
-    truth = [row.label for row in task.validation]
 
     def score(logits: np.ndarray) -> float:
         return task.score(task.predict(logits)[0], task.truth(task.validation))
 
-    assert len(truth) == 16
     settings = {"scheme": "int4", "embeddings": False}
-    with torch.no_grad():
-        tokenizer = load_tokenizer(model.path)
-        rows = tokenizer.pad(task.encode(task.validation, tokenizer))
-        network = load_model(model.path, TASK)
-        before = network(**{name: torch.from_numpy(array) for name, array in rows.items()}).logits.numpy()
     plain = train(model=model, recover=NONE, **settings)
-    recovered = train(model=model, recover={**FAST, "epochs": 4}, **settings)
-    assert score(before) >= 0.9
-    print(
-        score(before),
-        score(logits_of(chain, plain.facts["folder"])),
-        score(logits_of(chain, recovered.facts["folder"])),
-        plain.facts["parity"],
-        recovered.facts["parity"],
-    )
-    assert score(logits_of(chain, plain.facts["folder"])) <= 0.7
+    recovered = train(model=model, recover={**FAST, "epochs": 12, "scale_learning_rate": 0.1}, **settings)
+    assert score(logits_of(chain, plain.facts["folder"])) <= 0.6
     assert score(logits_of(chain, recovered.facts["folder"])) >= 0.9
+    assert plain.facts["parity"]["agreement"] <= 0.6
+    assert recovered.facts["parity"]["agreement"] >= 0.9, "the float model gets them right"
     with pytest.raises(CompressError, match="quantization collapsed"):
         train(model=model, recover=NONE, min_agreement=0.8, **settings)
 
@@ -296,8 +283,16 @@ def test_what_the_machine_decides_is_left_out_where_it_does_not_matter() -> None
     assert settle(quantize_onnx_trained.Config(scheme="int4"), ["avx2"]).reduce_range is None
 
 
-@pytest.mark.parametrize("scheme", ["int8_dynamic", "int8_static", "int4"])
-@pytest.mark.parametrize("family", ["distilbert", "roberta", "electra", "modernbert"])
+@pytest.mark.parametrize(
+    ("family", "scheme"),
+    [
+        ("distilbert", "int8_static"),
+        ("roberta", "int8_dynamic"),
+        ("electra", "int4"),
+        ("modernbert", "int8_static"),
+        ("modernbert", "int4"),
+    ],
+)
 def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_graph(
     family: str, scheme: str, uneven: Callable[[str], Artifact], train: Any, chain: Chain
 ) -> None:
@@ -307,12 +302,17 @@ def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_gr
     assert trained.facts["left_in_float"] == []
 
 
-@pytest.mark.parametrize("family", ["albert", "deberta-v2"])
-def test_families_that_are_not_known_round_alike_too(
-    family: str, make_model: Callable[..., Path], train: Any, chain: Chain, tmp_path: Path
+def test_a_family_that_is_not_known_rounds_alike_too(
+    make_model: Callable[..., Path], train: Any, chain: Chain, tmp_path: Path
 ) -> None:
+    family = "deberta-v2"
     torch.manual_seed(3)
-    save_model(load_model(make_model(family), TASK, labels=("bad", "good")), tmp_path / family)
+    network = load_model(make_model(family), TASK, labels=("bad", "good"))
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(5)  # so that every part has a visible effect on the logits
+    save_model(network, tmp_path / family)
     copy_tokenizer(make_model(family), tmp_path / family)
     trained = train(model=Artifact(tmp_path / family, "3" * 64, "torch"), recover=NONE)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
