@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
 
-    from compress.runtimes.activations import Batch
+    from compress.models.feeds import Batch
     from compress.training.fake_quantization import ActivationRange, FakeQuantization, WeightGrid
 
 BITS = 4
