@@ -105,8 +105,12 @@ def ways(config: Config) -> list[Way]:
     if config.target.device == "cuda":
         found.append(Way("fp16", "quantize_onnx_fp16", {"min_agreement": 0.0}))
     else:
-        for name, stage in (("int8 dynamic", "quantize_onnx_dynamic"), ("int8 static", "quantize_onnx_static")):
-            settings = rows | {"reduce_range": config.reduce_range}
+        form = {"form": "operators" if config.target.runtime == "onnxruntime" else "qdq"}
+        for name, stage, more in (
+            ("int8 dynamic", "quantize_onnx_dynamic", {}),
+            ("int8 static", "quantize_onnx_static", form),
+        ):
+            settings = rows | {"reduce_range": config.reduce_range} | more
             smoothed = settings | {"smooth": 0.5}
             instead = (
                 Way(f"{name}, smoothed", stage, smoothed),

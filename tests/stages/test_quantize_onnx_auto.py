@@ -49,6 +49,13 @@ def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> N
     assert names["4 bits"] == ["4 bits, mixed"]
     cuda = {way.name for way in ways(Config(target=Target(device="cuda")))}
     assert cuda == {"fp16", "4 bits"}
+    forms = {
+        runtime: next(
+            way.settings["form"] for way in ways(Config(target=Target(runtime=runtime))) if "form" in way.settings
+        )
+        for runtime in ("onnxruntime", "openvino")
+    }
+    assert forms == {"onnxruntime": "operators", "openvino": "qdq"}
 
 
 def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
