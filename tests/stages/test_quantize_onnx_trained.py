@@ -255,7 +255,7 @@ def test_names_that_are_no_layers_or_a_part_of_one_matrix_are_refused(train: Any
         train(keep_float=("clasifier",), recover=NONE)
     assert "classifier" in str(caught.value.fix)
     query = "bert.encoder.layer.0.attention.self.query"
-    with pytest.raises(InputError, match="keep_float names some of .*query, .*key, .*value, which are one matrix"):
+    with pytest.raises(InputError, match=r"keep_float names some of .*query, .*key, .*value, which are one matrix"):
         train(keep_float=(query,), recover=NONE)
     trained = train(keep_float=(query,), recover=NONE, scheme="int4")
     assert len(trained.facts["left_in_float"]) == 1
