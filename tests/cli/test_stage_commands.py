@@ -56,7 +56,8 @@ def test_the_help_says_the_default_and_the_choices(cli):
     assert "--multiple-of N Neurons kept are a multiple of this, which matrix kernels like. [default: 8]" in text
     assert "--importance taylor|fisher|activation|magnitude " in text
     text = one_line(cli("quantize", "--help").out)
-    assert "--how bnb|onnx_4bit|onnx_auto|onnx_dynamic|onnx_fp16|onnx_static Technique. [default: onnx_dynamic]" in text
+    hows = "bnb|onnx_4bit|onnx_auto|onnx_dynamic|onnx_fp16|onnx_static|onnx_trained"
+    assert f"--how {hows} Technique. [default: onnx_dynamic]" in text
     assert "--per-channel / --no-per-channel " in text
     assert text.index("Quantize an ONNX model to 8 bits") < text.index("--how bnb: Quantize a torch model's")
 
