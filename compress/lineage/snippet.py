@@ -29,7 +29,8 @@ arrays = {
     "attention_mask": [row.attention_mask for row in rows],
     "token_type_ids": [row.type_ids for row in rows],
 }
-inputs = {item.name: np.array(arrays[item.name], dtype=np.int64) for item in session.get_inputs()}
+types = {item.name: item.type[7:-1] for item in session.get_inputs()}  # "int64" of "tensor(int64)"
+inputs = {name: np.array(arrays[name], dtype=kind) for name, kind in types.items()}
 logits = session.run(None, inputs)[0]
 print([labels.get(str(best), int(best)) for best in logits.argmax(axis=-1)])
 """)

@@ -15,7 +15,7 @@ import transformers
 from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
-from compress.models.architectures import SHAPES_KEY, write_shape
+from compress.models.architectures import SHAPES_KEY, Shape, write_shape
 from compress.models.config_file import read_config
 from compress.models.folder import check_weights
 from compress.models.reshape import model_shape, reshaped_class
@@ -142,10 +142,14 @@ def _first_line(error: Exception) -> str:
     return lines[0][:300] if lines else type(error).__name__
 
 
-def save_model(model: Any, folder: Path) -> None:
-    """Write config.json and model.safetensors; shapes that differ from the configuration are written too."""
+def save_model(model: Any, folder: Path, shape: Shape | None = None) -> None:
+    """Write config.json and model.safetensors; shapes that differ from the configuration are written too.
+
+    Args:
+        shape: the model's sizes, where its weights are packed and do not show them.
+    """
     model.save_pretrained(folder)
-    shape = model_shape(model)
+    shape = shape or model_shape(model)
     if shape is not None:
         path = folder / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))

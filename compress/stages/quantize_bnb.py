@@ -38,12 +38,14 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from transformers import BitsAndBytesConfig
 
     from compress.models.load import load_model, save_model
+    from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
     from compress.runtimes import parity
 
     context.progress("quantizing", 0, 2)
     trust = context.trust_remote_code
-    kept = _kept_in_float(load_model(model.path, context.task.hub_task, trust_remote_code=trust))
+    floats = load_model(model.path, context.task.hub_task, trust_remote_code=trust)
+    kept, shape = _kept_in_float(floats), model_shape(floats)
     # both kinds of scheme read this list, in spite of its name
     scheme = (
         BitsAndBytesConfig(
@@ -63,7 +65,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         quantization_config=scheme,
         device_map=context.device,
     )
-    save_model(network, out)
+    save_model(network, out, shape)
     copy_tokenizer(model.path, out)
     context.progress("quantizing", 1, 2)
     found = parity.gate(

@@ -1,0 +1,90 @@
+"""Weights that bitsandbytes rounded come back the same in another process."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from compress.models.architectures import read_shape
+from compress.recipe import Target
+from compress.runtimes import load
+from compress.stages import quantize_bnb
+from compress.store import Artifact
+from tests.chain import Chain, context_of
+
+TASK = "text-classification"
+PROGRAM = """
+import json, sys
+import numpy as np
+from pathlib import Path
+from compress.recipe import Target
+from compress.runtimes import load
+batch = {name: np.array(values) for name, values in json.loads(sys.stdin.read()).items()}
+model = load(Path(sys.argv[1]), Target(runtime="torch"), "text-classification")
+print(json.dumps(model(batch).tolist()))
+"""
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory, chain: Chain) -> Artifact:
+    """A classifier whose matrices are wide enough for the kernels of 4 bits."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    from compress.models.tokenizer import copy_tokenizer
+
+    source = chain.artifacts["teacher"].path
+    folder = tmp_path_factory.mktemp("wide")
+    torch.manual_seed(0)
+    config = BertConfig.from_pretrained(
+        source, hidden_size=64, num_attention_heads=4, intermediate_size=128, num_hidden_layers=2
+    )
+    model = BertForSequenceClassification(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 2:
+                parameter.mul_(8)  # so that rounding has a visible effect on the logits
+    model.save_pretrained(folder)
+    copy_tokenizer(source, folder)
+    return Artifact(folder, "3" * 64, "torch")
+
+
+@pytest.mark.parametrize("bits", [4, pytest.param(8, marks=pytest.mark.slow)])
+def test_a_fresh_process_computes_the_same_of_what_was_saved(
+    bits: int, wide: Artifact, chain: Chain, tmp_path: Path
+) -> None:
+    facts = quantize_bnb.run(
+        model=wide,
+        config=quantize_bnb.Config(bits=bits, min_agreement=0.0),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    assert facts["kept_in_float"] == ["classifier"]
+    said = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
+    assert (said["quant_method"], said[f"load_in_{bits}bit"]) == ("bitsandbytes", True)
+    shapes = [read_shape(json.loads((folder / "config.json").read_text())) for folder in (wide.path, tmp_path)]
+    assert shapes[0] == shapes[1]
+    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
+        codes = file.get_slice("bert.encoder.layer.0.attention.self.query.weight")
+        assert codes.get_dtype() == {4: "U8", 8: "I8"}[bits]
+        assert int(np.prod(codes.get_shape())) == 64 * 64 * bits // 8
+
+    ids = np.random.default_rng(0).integers(5, 60, (4, 12))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        input=json.dumps({name: array.tolist() for name, array in batch.items()}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    fresh = np.array(json.loads(done.stdout.splitlines()[-1]))
+    here = load(tmp_path, Target(runtime="torch"), TASK)(batch)
+    floats = load(wide.path, Target(runtime="torch"), TASK)(batch)
+    assert np.abs(fresh - here).max() < 1e-6
+    error = np.abs(fresh - floats).max() / np.abs(floats).max()
+    assert 0 < error < {4: 0.6, 8: 0.1}[bits]
