@@ -91,7 +91,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.runtimes import load
     from compress.runtimes.held_back import held_back
     from compress.runtimes.rounding import gate_rounded
-    from compress.training.loop import set_seed
+    from compress.training.loop import set_dropout, set_seed
     from compress.training.teacher import train_under_teacher
 
     set_seed(context.seed)
@@ -103,6 +103,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
         fake.attach(network)
         facts: dict[str, Any] = {}
         if config.recover.epochs > 0:
+            set_dropout(network, config.recover.dropout)
             what = "training with rounding"
             facts = train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what=what)
         rows = held_back(context.task, tokenizer, COMPARED_ROWS).single_rows()

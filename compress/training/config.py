@@ -151,6 +151,10 @@ class RecoverRounded(Recover):
     """Peak rate of the encoder."""
     scale_learning_rate: float = Field(1e-3, gt=0, lt=10)
     """Peak rate of the scales: of their logarithms, so that a step changes each by about this share."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the hidden states dropped while training: none, so that only the rounding is to be made up for."""
+    attention_dropout: float | None = Field(0.0, ge=0, lt=1)
+    """Share of attention weights dropped while training. null: that of the hidden states."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     """Number format of the training's matrix products: in half precision they round a second time, elsewhere than the
     graph."""

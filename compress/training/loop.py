@@ -142,6 +142,13 @@ def set_seed(seed: int) -> None:
     seed_all(seed)
 
 
+def set_dropout(model: Any, share: float) -> None:
+    """Let all of a model's Dropout modules drop that share."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = share
+
+
 def _set_attention_dropout(model: Any, share: float) -> None:
     """Set it in every attention module: a Dropout called `dropout`, or a number called `attention_dropout`."""
     for module in model.modules():

@@ -31,6 +31,7 @@ SCHEMES: list[dict[str, Any]] = [
     {"scheme": "int8_dynamic"},
     {"scheme": "int8_static"},
     {"scheme": "int4", "block_size": 16},
+    {"scheme": "int4", "block_size": 32, "accuracy_level": 4},
     {"scheme": "int4", "symmetric": False, "accuracy_level": 1},
 ]
 FAST = {"epochs": 2, "learning_rate": 2e-3, "scale_learning_rate": 2e-2, "batch_size": 8}
@@ -205,6 +206,16 @@ def test_a_model_that_collapses_in_4_bits_recovers(train: Any, chain: Chain, tmp
         train(model=model, recover=NONE, min_agreement=0.8, **settings)
 
 
+@pytest.mark.parametrize(("settings", "shares"), [({}, {0.0}), ({"dropout": 0.3}, {0.3, 0.0})])
+def test_nothing_is_dropped_in_training_unless_it_is_asked_for(
+    settings: dict[str, float], shares: set[float], train: Any
+) -> None:
+    trained = train(recover={**FAST, "epochs": 0.2, **settings})
+    dropouts = [module.p for module in trained.network.modules() if isinstance(module, torch.nn.Dropout)]
+    assert len(dropouts) == 5
+    assert set(dropouts) == shares, "attention has a share of its own"
+
+
 class Killed(BaseException):
     """What ends a training in the middle."""
 
@@ -302,10 +313,10 @@ def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_gr
     assert trained.facts["left_in_float"] == []
 
 
-def test_a_family_that_is_not_known_rounds_alike_too(
-    make_model: Callable[..., Path], train: Any, chain: Chain, tmp_path: Path
+@pytest.mark.parametrize("family", ["albert", "deberta-v2"])
+def test_families_that_are_not_known_round_alike_too(
+    family: str, make_model: Callable[..., Path], train: Any, chain: Chain, tmp_path: Path
 ) -> None:
-    family = "deberta-v2"
     torch.manual_seed(3)
     network = load_model(make_model(family), TASK, labels=("bad", "good"))
     with torch.no_grad():
