@@ -34,23 +34,7 @@ def report_plan(
 ) -> tuple[Report, bool]:
     """The report of a plan that has run, and False if it is the one that `folder` holds."""
     recipe = plan.recipe
-    entries = []
-    for subject in plan.subjects:
-        stands_for = artifact_of(subject.measured, artifacts)
-        own = artifacts.get(subject.step)
-        entries.append(
-            Entry(
-                step=subject.step,
-                stage=subject.stage,
-                target=subject.target,
-                artifact=stands_for.key,
-                measured_as=stands_for.format,
-                seconds=own.manifest.seconds if own and own.manifest else None,
-                cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
-                made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
-                parent=plan.parent(subject.step),
-            )
-        )
+    entries = _entries(plan, artifacts)
     rounded = _rounded(plan, artifacts)
     key = fingerprint(
         {
@@ -87,6 +71,28 @@ def report_plan(
         "notes": [*report.notes, *plan.remarks, *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
+
+
+def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
+    """What each row is to be about."""
+    entries = []
+    for subject in plan.subjects:
+        stands_for = artifact_of(subject.measured, artifacts)
+        own = artifacts.get(subject.step)
+        entries.append(
+            Entry(
+                step=subject.step,
+                stage=subject.stage,
+                target=subject.target,
+                artifact=stands_for.key,
+                measured_as=stands_for.format,
+                seconds=own.manifest.seconds if own and own.manifest else None,
+                cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
+                made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
+                parent=plan.parent(subject.step),
+            )
+        )
+    return entries
 
 
 def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
