@@ -27,6 +27,7 @@ def candidates() -> dict[str, Step]:
     """Settings that are tried, by a name; embeddings are in 4 bits in all."""
     four = {"stage": "quantize_onnx_4bit", "block_size": 128}
     return {
+        "rtn_128": {**four, "method": "rtn"},
         "gptq_128_symmetric": {**four, "method": "gptq"},
         "gptq_128_asymmetric": {**four, "method": "gptq", "symmetric": False},
         "hqq_128": {**four, "method": "hqq"},

@@ -38,6 +38,8 @@ def summary(parts: Mapping[str, Part]) -> dict[str, float]:
     if "calibration" in parts:
         taken = parts["calibration"]["methods"].values()
         found["calibration_extra_mb"] = round(max(item["peak_bytes"] - item["loaded_bytes"] for item in taken) / 1e6, 1)
+    for name, item in parts.get("choice", {}).get("candidates", {}).items():
+        found |= {f"{data}_{name}_divergence": item[data]["divergence"] for data in item if data != "settings"}
     if "student-avx2" in parts:
         found |= _of_schemes("student", parts["student-avx2"], DEFAULT_OF)
     for name in SUBJECTS:
