@@ -60,19 +60,21 @@ def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[
     """The named tensors of each batch, as (rows, channels); what stands at padding is left out.
 
     Args:
-        model: is not changed.
+        model: is not changed, but for a moment.
         names: of tensors of floats inside the graph, whose last axis is the channels.
 
     Raises:
         CompressError: one is no number.
     """
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
-    own = {output.name for output in model.graph.output}
-    watched.graph.output.extend(
-        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names if name not in own
-    )
-    session = graph_session(watched)
+    outputs = model.graph.output
+    own = [output.name for output in outputs]
+    try:  # a copy with more outputs would double the weights
+        outputs.extend(
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names if name not in own
+        )
+        session = graph_session(model)
+    finally:
+        del outputs[len(own) :]
     feed = feeds(session)
     for batch in batches:
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
