@@ -68,7 +68,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "skipped", "stage": "skip_unread_tokens"},
         {"name": "int8", "stage": "quantize_onnx_dynamic", "model": "onnx"},
         {"name": "static", "stage": "quantize_onnx_static", "model": "onnx"},
-        {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16},
+        {"name": "int4", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16, "accuracy_level": 4},
         {"name": "half", "stage": "quantize_onnx_fp16", "model": "onnx"},
         {
             "name": "auto",

@@ -145,7 +145,7 @@ def test_it_exports_fused_and_quantizes(
     tables = [tensor for tensor in graph.initializer if list(tensor.dims) == [tokens, 4]]
     assert [numpy_helper.to_array(table).dtype.itemsize for table in tables] == [1]
     assert [node.op_type for node in graph.node].count("MatMul") == 0
-    assert [node.op_type for node in graph.node].count("MatMulInteger") >= 1 + 2 * 4
+    assert [node.op_type for node in graph.node].count("DynamicQuantizeMatMul") >= 1 + 2 * 4
 
 
 @pytest.mark.parametrize("family", FAMILIES)
