@@ -71,6 +71,8 @@ def _beside(name: str, models: Mapping[str, Any], kind: str) -> dict[str, float]
         found[f"{name}_{model}_speedup_32{end}"] = round(item["lengths"]["32"]["speedup"]["value"], 3)
         found[f"{name}_{model}_speedup{end}"] = round(item["lengths"]["128"]["speedup"]["value"], 3)
         found[f"{name}_{model}_drop_pp{end}"] = round(item["drop_pp"]["value"], 3)
+        same = [one == other for one, other in zip(models[FLOAT]["predictions"], item["predictions"], strict=True)]
+        found[f"{name}_{model}_agreement{end}"] = round(sum(same) / len(same), 5)
     return found
 
 
