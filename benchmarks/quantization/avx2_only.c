@@ -1,11 +1,10 @@
-/* Makes a process see a processor with AVX2 and without AVX-512, VNNI, AMX and AVX10: for LD_PRELOAD, on x86-64 Linux.
+/* Makes onnxruntime see a processor with AVX2 and without AVX-512, VNNI, AMX and AVX10: for LD_PRELOAD, on x86-64 Linux.
 
-   The kernel can make the CPUID instruction fault (arch_prctl(2), ARCH_SET_CPUID; inherited by threads, forgotten by
-   execve). The fault comes as SIGSEGV; the handler asks the processor, clears the bits, and goes on after the
-   instruction. Any other SIGSEGV does what it does without this library, a handler that the program sets included.
-   /proc/cpuinfo is read with the same flags left out. What does not ask what the processor can is not held back. */
+   In a copy of onnxruntime each CPUID is replaced by LOCK NOP, which is as long, no compiler emits and every processor
+   refuses (Intel's manual, volume 2A, LOCK). The refusal comes as SIGILL; the handler asks the processor, clears the
+   bits, and goes on after the instruction. Any other SIGILL ends the process, as without this library.
+   /proc/cpuinfo is read with the same flags left out. */
 #define _GNU_SOURCE
-#include <asm/prctl.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -19,9 +18,6 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#ifndef ARCH_SET_CPUID
-#define ARCH_SET_CPUID 0x1012
-#endif
 #define BIT(number) (1u << (number))
 
 /* Intel's manual, volume 2A, CPUID, leaf 7. */
@@ -33,23 +29,16 @@
 
 static const char *const HIDDEN[] = {"avx512", "avx_vnni", "avx_ifma", "avx_ne_convert", "avx10", "amx_"};
 
-static int (*real_sigaction)(int, const struct sigaction *, struct sigaction *);
-static struct sigaction theirs; /* what the program wants to be done on SIGSEGV; at first the default */
-static volatile sig_atomic_t is_theirs; /* a true fault has come: from then on SIGSEGV is the program's own */
-
-static void on_fault(int number, siginfo_t *info, void *context) {
+static void on_refusal(int number, siginfo_t *info, void *context) {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     const uint8_t *code = (const uint8_t *)registers[REG_RIP];
-    /* The kernel tells a fault on CPUID as SI_KERNEL; at other faults the code itself may not be readable. */
-    if (info->si_code != SI_KERNEL || code[0] != 0x0f || code[1] != 0xa2) {
-        is_theirs = 1;
-        real_sigaction(number, &theirs, NULL); /* and the same instruction faults again */
+    (void)info;
+    if (code[0] != 0xf0 || code[1] != 0x90) {
+        signal(number, SIG_DFL); /* and the same instruction is refused again */
         return;
     }
     uint32_t leaf = registers[REG_RAX], part = registers[REG_RCX], a = leaf, b = 0, c = part, d = 0;
-    syscall(SYS_arch_prctl, ARCH_SET_CPUID, 1);
     __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
-    syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
     if (leaf == 7 && part == 0) {
         b &= ~AVX512_B;
         c &= ~AVX512_C;
@@ -66,24 +55,11 @@ static void on_fault(int number, siginfo_t *info, void *context) {
 }
 
 __attribute__((constructor)) static void start(void) {
-    struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    real_sigaction = (int (*)(int, const struct sigaction *, struct sigaction *))dlsym(RTLD_NEXT, "sigaction");
-    real_sigaction(SIGSEGV, &action, NULL);
-    if (syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0)) {
-        perror("avx2_only: CPUID cannot be made to fault here");
+    struct sigaction action = {.sa_sigaction = on_refusal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    if (sigaction(SIGILL, &action, NULL)) {
+        perror("avx2_only");
         _exit(1);
     }
-}
-
-int sigaction(int number, const struct sigaction *wanted, struct sigaction *before) {
-    if (number != SIGSEGV || is_theirs)
-        return real_sigaction(number, wanted, before);
-    struct sigaction old = theirs;
-    if (wanted != NULL)
-        theirs = *wanted;
-    if (before != NULL)
-        *before = old;
-    return 0;
 }
 
 static int is_hidden(const char *flag) {

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters
 from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
+from tests.fresh import fresh_logits
 
 TASK = "text-classification"
 FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
@@ -30,19 +29,6 @@ def logits(model: Any) -> torch.Tensor:
     with torch.no_grad():
         result: torch.Tensor = model(input_ids=IDS, attention_mask=MASK).logits
     return result
-
-
-def fresh_logits(folder: Path) -> list[float]:
-    """What a model folder's outputs are in a process that has nothing else."""
-    program = (
-        "import sys, json, torch, compress\n"
-        "model = compress.load(sys.argv[1])\n"
-        f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
-        "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(folder)], capture_output=True, text=True, check=True)
-    found: list[float] = json.loads(done.stdout)
-    return found
 
 
 @pytest.fixture
@@ -107,7 +93,7 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     full = sum(parameter.numel() for parameter in model.parameters())
     cut(model, before, removed(before, replace(before, heads=(1, 3), neurons=(24, 40))))
     save_model(model, tmp_path)
-    assert fresh_logits(tmp_path) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
+    assert fresh_logits(tmp_path, IDS, MASK) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
     # 3 + 1 of 8 heads (4 matrices of 8 x 32 with 3 biases) and 40 + 24 neurons (2 x 32 + 1 bias each) are gone
     gone = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
     if family == "modernbert":  # no biases, and a gate for each neuron
@@ -201,11 +187,12 @@ def test_kept_layers_of_modernbert_keep_their_own_attention_and_norms(kept: tupl
     kinds = ["full_attention", "sliding_attention", "sliding_attention", "full_attention"]
     assert saved["layer_types"] == [kinds[index] for index in kept]
     assert ("compress_shapes" in saved) == (kept != (0, 2))
-    assert fresh_logits(tmp_path) == pytest.approx(logits(expected).flatten().tolist(), abs=1e-6)
+    found = fresh_logits(tmp_path, IDS, MASK)
+    assert found == pytest.approx(logits(expected).flatten().tolist(), abs=1e-6)
     expected.config.layer_types = kinds[1:2] * len(kept)
     for layer in expected.model.layers:
         layer.attention_type = "sliding_attention"
-    assert (fresh_logits(tmp_path) == pytest.approx(logits(expected).flatten().tolist(), abs=1e-3)) == (kept == (1,))
+    assert (found == pytest.approx(logits(expected).flatten().tolist(), abs=1e-3)) == (kept == (1,))
 
 
 def test_evenly_spaced_layers_hold_the_first_and_the_last() -> None:

@@ -1,9 +1,6 @@
 """factorize_low_rank on tiny models of each family, against numpy's singular value decomposition."""
 
 import copy
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +25,7 @@ from compress.stages.factorize_low_rank import STAGE, Config, factorize_embeddin
 from compress.stages.trim_vocabulary import keep_tokens
 from compress.store import Artifact
 from tests.chain import Chain, context_of
+from tests.fresh import fresh_logits
 
 TASK = "text-classification"
 FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
@@ -80,14 +78,7 @@ def test_a_factorized_model_is_one_of_the_nearest_matrices_and_reloads(
     whole = classifier(family)
     model = factorized(whole)
     save_model(model, tmp_path)
-    program = (
-        "import sys, json, torch, compress\n"
-        "model = compress.load(sys.argv[1])\n"
-        f"ids, mask = torch.tensor({IDS.tolist()}), torch.tensor({MASK.tolist()})\n"
-        "print(json.dumps(model(input_ids=ids, attention_mask=mask).logits.flatten().tolist()))"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
+    assert fresh_logits(tmp_path, IDS, MASK) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
 
     oracle = copy.deepcopy(whole)
     architecture = ARCHITECTURES[whole.config.model_type]

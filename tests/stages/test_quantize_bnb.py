@@ -1,9 +1,8 @@
 """Weights that bitsandbytes rounded come back the same in another process."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,18 +14,13 @@ from compress.runtimes import load
 from compress.stages import quantize_bnb
 from compress.store import Artifact
 from tests.chain import Chain, context_of
+from tests.fresh import in_a_fresh_process
 
 TASK = "text-classification"
-PROGRAM = """
-import json, sys
-import numpy as np
-from pathlib import Path
-from compress.recipe import Target
-from compress.runtimes import load
-batch = {name: np.array(values) for name, values in json.loads(sys.stdin.read()).items()}
-model = load(Path(sys.argv[1]), Target(runtime="torch"), "text-classification")
-print(json.dumps(model(batch).tolist()))
-"""
+
+
+def predicted(folder: Path, batch: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    return load(folder, Target(runtime="torch"), TASK)(batch)
 
 
 @pytest.fixture(scope="module")
@@ -75,16 +69,8 @@ def test_a_fresh_process_computes_the_same_of_what_was_saved(
 
     ids = np.random.default_rng(0).integers(5, 60, (4, 12))
     batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
-        input=json.dumps({name: array.tolist() for name, array in batch.items()}),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    fresh = np.array(json.loads(done.stdout.splitlines()[-1]))
-    here = load(tmp_path, Target(runtime="torch"), TASK)(batch)
-    floats = load(wide.path, Target(runtime="torch"), TASK)(batch)
+    fresh = in_a_fresh_process(predicted, tmp_path, batch)
+    here, floats = predicted(tmp_path, batch), predicted(wide.path, batch)
     assert np.abs(fresh - here).max() < 1e-6
     error = np.abs(fresh - floats).max() / np.abs(floats).max()
     assert 0 < error < {4: 0.6, 8: 0.1}[bits]

@@ -36,8 +36,7 @@ def killed_at(step: int) -> Callable[[str, int, int], None]:
     return progress
 
 
-@pytest.mark.parametrize("steps", [[11], [15], [24], [5, 13, 31]], ids=str)
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize(("steps", "accumulation"), [([11], 1), ([15], 1), ([24], 1), ([5, 13, 31], 2)], ids=str)
 def test_the_weights_after_kills_are_those_without(
     context: Context,
     fresh: Fresh,
