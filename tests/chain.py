@@ -125,22 +125,19 @@ def context_of(chain: Chain, work: Path) -> Context:
 
 
 @pytest.fixture
-def uneven(make_model: Callable[..., Path], tmp_path: Path) -> Callable[[str], Artifact]:
+def uneven(
+    make_classifier: Callable[..., Any], make_model: Callable[..., Path], tmp_path: Path
+) -> Callable[[str], Artifact]:
     """A classifier of a family whose two layers have 1 and 3 heads, 24 and 40 neurons."""
     import torch
 
     from compress.models.cutting import cut
-    from compress.models.load import load_model, save_model
+    from compress.models.load import save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
 
     def make(family: str) -> Artifact:
-        torch.manual_seed(3)
-        model = load_model(make_model(family), "text-classification", labels=("bad", "good"))
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() == 2:
-                    parameter.mul_(5)  # so that every part has a visible effect on the logits
+        model = make_classifier(family, seed=3)
         shape = model_shape(model)
         assert shape is not None
         gone = [torch.randperm(64).tolist() for _ in range(2)]

@@ -5,6 +5,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,5 +118,25 @@ def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         transformers.AutoModel.from_config(config).save_pretrained(folder)
         made[family] = folder
         return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_classifier(make_model: Callable[..., Path]) -> Callable[..., Any]:
+    """Makes an untrained classifier whose weights are so large that each part shows: `make_classifier("bert")`."""
+
+    def make(family: str, seed: int = 1) -> Any:
+        import torch
+
+        from compress.models.load import load_model
+
+        torch.manual_seed(seed)
+        model = load_model(make_model(family), "text-classification", labels=LABELS)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() == 2:
+                    parameter.mul_(5)
+        return model
 
     return make

@@ -31,20 +31,6 @@ def logits(model: Any) -> torch.Tensor:
     return result
 
 
-@pytest.fixture
-def classifier(make_model: Callable[..., Path]) -> Callable[[str], Any]:
-    def make(family: str) -> Any:
-        torch.manual_seed(1)
-        model = load_model(make_model(family), TASK, labels=("no", "yes"))
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() == 2:
-                    parameter.mul_(5)  # so that every part has a visible effect on the logits
-        return model
-
-    return make
-
-
 def removed(before: Shape, after: Shape) -> list[Removed]:
     """Heads and neurons to remove, at random, the same for each call."""
     torch.manual_seed(5)
@@ -61,9 +47,9 @@ def removed(before: Shape, after: Shape) -> list[Removed]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
-    family: str, classifier: Callable[[str], Any]
+    family: str, make_classifier: Callable[..., Any]
 ) -> None:
-    model = classifier(family)
+    model = make_classifier(family)
     masked = copy.deepcopy(model)
     before = model_shape(model)
     assert before is not None
@@ -79,15 +65,15 @@ def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
                 output.weight[:, head * 8 : (head + 1) * 8] = 0
             layer.get_submodule(architecture.down).weight[:, lost_neurons] = 0
     assert torch.allclose(logits(model), logits(masked), atol=1e-5)
-    assert not torch.allclose(logits(model), logits(classifier(family)), atol=1e-2)
+    assert not torch.allclose(logits(model), logits(make_classifier(family)), atol=1e-2)
     assert model_shape(model) == after
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
-    family: str, classifier: Callable[[str], Any], tmp_path: Path
+    family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
-    model = classifier(family)
+    model = make_classifier(family)
     before = model_shape(model)
     assert before is not None
     full = sum(parameter.numel() for parameter in model.parameters())
@@ -101,10 +87,10 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     assert count_parameters(tmp_path, "torch") == full - gone
 
 
-def test_uniform_neurons_load_with_plain_transformers(classifier: Callable[[str], Any], tmp_path: Path) -> None:
+def test_uniform_neurons_load_with_plain_transformers(make_classifier: Callable[..., Any], tmp_path: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    model = classifier("bert")
+    model = make_classifier("bert")
     before = model_shape(model)
     assert before is not None
     cut(model, before, removed(before, replace(before, neurons=(32, 32))))
@@ -116,8 +102,8 @@ def test_uniform_neurons_load_with_plain_transformers(classifier: Callable[[str]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_skipped_layers_are_as_if_they_were_removed(family: str, classifier: Callable[[str], Any]) -> None:
-    model, shorter = classifier(family), classifier(family)
+def test_skipped_layers_are_as_if_they_were_removed(family: str, make_classifier: Callable[..., Any]) -> None:
+    model, shorter = make_classifier(family), make_classifier(family)
     keep_layers(shorter, (1,))
     with skipping(model, [0]):
         assert torch.allclose(logits(model), logits(shorter), atol=1e-6)
@@ -126,9 +112,9 @@ def test_skipped_layers_are_as_if_they_were_removed(family: str, classifier: Cal
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
-    family: str, classifier: Callable[[str], Any], tmp_path: Path
+    family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
-    teacher = classifier(family)
+    teacher = make_classifier(family)
     student = copy.deepcopy(teacher)
     keep_layers(student, (1,))
     save_model(student, tmp_path)
@@ -144,9 +130,9 @@ def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
     assert torch.allclose(logits(reloaded), logits(teacher), atol=1e-6)
 
 
-def test_parts_of_a_shared_matrix_are_its_rows(classifier: Callable[[str], Any]) -> None:
+def test_parts_of_a_shared_matrix_are_its_rows(make_classifier: Callable[..., Any]) -> None:
     architecture = ARCHITECTURES["modernbert"]
-    layer = layers_of(classifier("modernbert"), architecture)[0]
+    layer = layers_of(make_classifier("modernbert"), architecture)[0]
     hidden = torch.randn(1, 5, 32)
     query, key, value = layer.attn.Wqkv(hidden).view(1, 5, 3, 4, 8).unbind(2)  # as transformers does
     for name, expected in (("query", query), ("key", key), ("value", value)):
@@ -225,13 +211,13 @@ def test_an_encoder_without_its_weights_is_refused_even_where_a_head_is_made(
     save_file(kept, tmp_path / "model.safetensors", metadata={"format": "pt"})
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     with pytest.raises(InputError, match=r"lack bert\.encoder\.layer\.1\.output"):
-        load_model(tmp_path, TASK, labels=("no", "yes"))
+        load_model(tmp_path, TASK, labels=("bad", "good"))
 
 
 def test_weights_that_do_not_fit_the_configuration_are_refused(
-    classifier: Callable[[str], Any], tmp_path: Path
+    make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
-    save_model(classifier("bert"), tmp_path)
+    save_model(make_classifier("bert"), tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     config["intermediate_size"] = 48
     (tmp_path / "config.json").write_text(json.dumps(config))

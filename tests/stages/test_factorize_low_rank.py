@@ -41,20 +41,6 @@ def logits(model: Any, ids: torch.Tensor = IDS) -> torch.Tensor:
     return result
 
 
-@pytest.fixture
-def classifier(make_model: Callable[..., Path]) -> Callable[[str], Any]:
-    def make(family: str) -> Any:
-        torch.manual_seed(1)
-        model = load_model(make_model(family), TASK, labels=("bad", "good"))
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.dim() == 2:
-                    parameter.mul_(5)  # so that every part has a visible effect on the logits
-        return model
-
-    return make
-
-
 def factorized(model: Any) -> Any:
     """A copy with a table of width 4 and factors of 6 channels."""
     model = copy.deepcopy(model)
@@ -73,9 +59,9 @@ def nearest(matrix: torch.Tensor, rank: int, weights: np.ndarray[Any, Any]) -> t
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_factorized_model_is_one_of_the_nearest_matrices_and_reloads(
-    family: str, classifier: Callable[[str], Any], tmp_path: Path
+    family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
-    whole = classifier(family)
+    whole = make_classifier(family)
     model = factorized(whole)
     save_model(model, tmp_path)
     assert fresh_logits(tmp_path, IDS, MASK) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
@@ -101,8 +87,8 @@ def test_a_factorized_model_is_one_of_the_nearest_matrices_and_reloads(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_at_full_rank_nothing_changes(family: str, classifier: Callable[[str], Any]) -> None:
-    whole = classifier(family)
+def test_at_full_rank_nothing_changes(family: str, make_classifier: Callable[..., Any]) -> None:
+    whole = make_classifier(family)
     model = copy.deepcopy(whole)
     assert factorize_feed_forward(model, 32) == [1.0, 1.0]
     assert torch.allclose(logits(model), logits(whole), atol=1e-4)
@@ -110,12 +96,12 @@ def test_at_full_rank_nothing_changes(family: str, classifier: Callable[[str], A
 
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_it_exports_fused_and_quantizes(
-    family: str, classifier: Callable[[str], Any], make_model: Callable[..., Path], chain: Chain, tmp_path: Path
+    family: str, make_classifier: Callable[..., Any], make_model: Callable[..., Path], chain: Chain, tmp_path: Path
 ) -> None:
     folders = [tmp_path / name for name in ("torch", "onnx", "int8")]
     for folder in folders:
         folder.mkdir()
-    model = factorized(classifier(family))
+    model = factorized(make_classifier(family))
     save_model(model, folders[0])
     copy_tokenizer(make_model(family), folders[0])
     facts = export_onnx.run(
@@ -140,8 +126,8 @@ def test_it_exports_fused_and_quantizes(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_layers_and_tokens_can_be_taken_out_afterwards(family: str, classifier: Callable[[str], Any]) -> None:
-    model = factorized(classifier(family))
+def test_layers_and_tokens_can_be_taken_out_afterwards(family: str, make_classifier: Callable[..., Any]) -> None:
+    model = factorized(make_classifier(family))
     kept = [0, 1, 2, 3, 6, 7, 8, 9, 10, 11]
     new = torch.zeros(12, dtype=torch.long)
     new[kept] = torch.arange(len(kept))
@@ -155,9 +141,9 @@ def test_layers_and_tokens_can_be_taken_out_afterwards(family: str, classifier: 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_heads_and_neurons_can_be_taken_out_below_a_factorized_table(
-    family: str, classifier: Callable[[str], Any], tmp_path: Path
+    family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
-    whole = classifier(family)
+    whole = make_classifier(family)
     shape = model_shape(whole)
     assert shape is not None
     removed = [([0, 2, 3], list(range(40))), ([1], list(range(9, 33)))]
@@ -177,7 +163,7 @@ def refused(settings: dict[str, Any], shape: Shape | None = BERT) -> str:
     return f"{caught.value.what}; {caught.value.fix}"
 
 
-def test_what_does_not_pay_is_refused_with_the_largest_rank_that_does(classifier: Callable[[str], Any]) -> None:
+def test_what_does_not_pay_is_refused_with_the_largest_rank_that_does(make_classifier: Callable[..., Any]) -> None:
     said = refused({"ffn_rank": 22})
     assert said.startswith("ffn_rank: 22 does not pay for a feed-forward matrix of 64 x 32")
     assert said.endswith("take at most 21")
@@ -186,10 +172,10 @@ def test_what_does_not_pay_is_refused_with_the_largest_rank_that_does(classifier
     glu = replace(BERT, model_type="modernbert")
     assert STAGE.shape(Config(ffn_rank=21), {"model": glu}) == replace(glu, ffn_rank=21)
     assert "embedding_rank: 32 does not pay for embeddings of width 32" in refused({"embedding_rank": 32})
-    tokens = classifier("bert").get_input_embeddings().num_embeddings
+    tokens = make_classifier("bert").get_input_embeddings().num_embeddings
     most = (tokens * 32 - 1) // (tokens + 32)
     with pytest.raises(InputError, match=f"the table of embeddings of {tokens} x 32") as caught:
-        factorize_embeddings(classifier("bert"), most + 1, COUNTS)
+        factorize_embeddings(make_classifier("bert"), most + 1, COUNTS)
     assert caught.value.fix == f"take at most {most}"
 
 
