@@ -11,6 +11,8 @@ from compress.models.tokenizer import Tokenizer
 from compress.runtimes import Predictor
 from compress.tasks import Task
 
+ROWS = 512
+"""Looked at, at most."""
 BATCH = 8
 
 BUILT_IN_TEXTS = (
@@ -69,9 +71,14 @@ class HeldBack:
         return metric_drop(self.task.spec.metric, said, says, np.array(self.truth))
 
 
-def held_back(task: Task, tokenizer: Tokenizer, most: int) -> HeldBack:
-    """At most so many rows."""
-    rows = list(task.validation or task.train)[:most]
+def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
+    """At most so many, as they are read."""
+    return list(task.validation or task.train)[:most]
+
+
+def held_back(task: Task, tokenizer: Tokenizer, most: int = ROWS) -> HeldBack:
+    """At most so many, encoded."""
+    rows = held_back_rows(task, most)
     if rows:
         encoded: Sequence[dict[str, Any]] = task.encode(rows, tokenizer)
         truth = task.truth(rows)

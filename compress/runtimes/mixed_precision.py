@@ -21,8 +21,8 @@ from compress.models.tables import tables
 from compress.runtimes.held_back import Array, HeldBack, agreement
 from compress.runtimes.onnxruntime import open_graph
 
-SEARCH_ROWS, SCORE_ROWS = 512, 128
-"""Held-back rows on which sets of layers are measured, and single layers are scored."""
+SCORE_ROWS = 128
+"""Held-back rows on which single layers are scored; sets of layers are measured on all."""
 
 Write = Callable[[frozenset[str]], onnx.ModelProto]
 """The names of layers that stay in float -> the graph in which all others are rounded."""

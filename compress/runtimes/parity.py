@@ -16,8 +16,8 @@ from compress.runtimes import Predictor, load
 from compress.runtimes.held_back import BATCH, BUILT_IN_TEXTS, agreement, held_back
 from compress.tasks import Task
 
-ROWS, GATE_ROWS = 64, 256
-"""Rows that are compared: of models that must compute the same, and of a quantized one with its parent."""
+ROWS = 64
+"""Rows on which models are compared that must compute the same."""
 CONSTANT = 1e-6
 """Share of the largest logit; outputs that differ by less than that are the same."""
 
@@ -132,7 +132,7 @@ def gate(
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
-    held = held_back(context.task, load_tokenizer(after), GATE_ROWS)
+    held = held_back(context.task, load_tokenizer(after))
     outputs = held.outputs(reference), held.outputs(quantized)
     found = _parity(*outputs, held.truth is None, held.drop(*outputs))
     if found.rows > 1 and found.spread <= CONSTANT * max(found.scale, 1.0):

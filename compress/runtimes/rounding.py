@@ -13,7 +13,7 @@ from compress.models.matrices import left_in_float
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.runtimes import parity
 from compress.runtimes.held_back import held_back
-from compress.runtimes.mixed_precision import SEARCH_ROWS, Layer, Write, keep_what_matters
+from compress.runtimes.mixed_precision import Layer, Write, keep_what_matters
 from compress.runtimes.onnxruntime import LARGEST_MESSAGE, MODEL_FILE
 
 
@@ -67,7 +67,7 @@ def write_rounded(
     facts: dict[str, Any] = {}
     kept = forced
     if limits.max_drop_pp is not None:
-        held = held_back(context.task, load_tokenizer(folder), SEARCH_ROWS)
+        held = held_back(context.task, load_tokenizer(folder))
         free = [layer for layer in layers if layer.name not in forced]
         found, facts["sensitivity"] = keep_what_matters(
             lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context

@@ -31,8 +31,6 @@ from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 
 FLOAT = "float"
-ROWS = 512
-"""Held-back rows that quality is measured on, at most."""
 SAME = 1.03
 """Among those as fast as the fastest but for this factor, the smallest is taken."""
 
@@ -124,6 +122,9 @@ def ways(config: Config) -> list[Way]:
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Make all, refuse what loses too much, time the rest, and copy the best."""
+    from compress.runtimes.held_back import held_back_rows
+
+    rows = held_back_rows(context.task)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)
     made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), {})}
@@ -137,22 +138,18 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
             refused.append(candidate)
             if candidate.drop_pp is None:
                 break  # it cannot be made in any way
-    measured = _measure(made, config, context)
+    measured = _measure(made, rows, config, context)
     best = choose(measured, config.max_drop_pp, config.prefer)
     shutil.copytree(made[best.name].path, out, dirs_exist_ok=True)
     candidates = sorted([*measured, *refused], key=lambda item: item.name != FLOAT)
     choice = {
-        "rows": len(_rows(context)),
+        "rows": len(rows),
         "target": config.target.model_dump(mode="json"),
         "goal": {"max_drop_pp": config.max_drop_pp, "prefer": config.prefer},
         "candidates": [asdict(item) for item in candidates],
-        "verdict": verdict(best, candidates, config, len(_rows(context))),
+        "verdict": verdict(best, candidates, config, len(rows)),
     }
     return {**made[best.name].facts, "choice": choice}
-
-
-def _rows(context: Context) -> list[Any]:
-    return list(context.task.validation or context.task.train)[:ROWS]
 
 
 def _float_copy(model: Artifact, folder: Path) -> Path:
@@ -199,14 +196,13 @@ def _make(
     return candidate, Made(folder, dict(facts))
 
 
-def _measure(made: dict[str, Made], config: Config, context: Context) -> list[Candidate]:
+def _measure(made: dict[str, Made], rows: list[Any], config: Config, context: Context) -> list[Candidate]:
     """Quality on held-back rows and latency of each, in processes of their own, the float model first."""
     import numpy as np
 
     from compress.bench.measure import Bench, measure
     from compress.ops import statistics
 
-    rows = _rows(context)
     task: Any = replace(context.task, test=rows)  # type: ignore[type-var]  # tasks are dataclasses
     spec = BenchSpec(rounds=1 if context.rehearsal else config.rounds)
     bench = Bench(task, spec, context.seed, context.trust_remote_code, context.progress)
