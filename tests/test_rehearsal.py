@@ -20,7 +20,7 @@ from compress.validation import Origin
 
 from .chain import Chain, Silent, chain_recipe
 
-TRAININGS = ("teacher", "student", "pruned", "factorized")
+TRAININGS = ("teacher", "student", "pruned", "factorized", "adapted")
 
 
 class Told(Silent):

@@ -15,7 +15,9 @@ from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.errors import InputError, did_you_mean
 
-DEFAULT_HOW = {"quantize": "onnx_dynamic"}
+WHOLE = "full"
+"""The technique of a stage that is called as its verb is."""
+DEFAULT_HOW = {"finetune": WHOLE, "quantize": "onnx_dynamic"}
 """The technique of a verb that has several, where `--how` is left out."""
 AUTO_HOW = {"quantize": "onnx_auto"}
 """The technique of a verb that tries the others: `--auto` is short for it."""
@@ -100,17 +102,17 @@ def summary(names: list[str]) -> str:
 
     from compress import stages
 
-    default = f"{verb_of(names[0])}_{DEFAULT_HOW.get(verb_of(names[0]))}"
+    verb = verb_of(names[0])
     texts: list[str] = []
-    for name in sorted(names, key=lambda name: name != default):
+    for name in sorted(names, key=lambda name: _how(verb, name) != DEFAULT_HOW.get(verb)):
         module = sys.modules[stages.find(name).config.__module__]
         text = (module.__doc__ or "").split("```yaml")[0].strip()
-        texts.append(text if not texts else f"--how {_how(verb_of(name), name)}: {text}")
+        texts.append(text if not texts else f"--how {_how(verb, name)}: {text}")
     return "\n\n".join(texts)
 
 
 def _how(verb: str, name: str) -> str:
-    return name.removeprefix(f"{verb}_")
+    return name.removeprefix(verb).removeprefix("_") or WHOLE
 
 
 def _command(verb: str, names: list[str]) -> Any:

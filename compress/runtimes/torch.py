@@ -58,14 +58,18 @@ def load_through(
         raise CannotRunError("bitsandbytes weights bring their own precision", where=str(folder))
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[target.precision]
     model = load_model(folder, hub_task, trust_remote_code=trust_remote_code, device_map=target.device, dtype=kind)
+    return predictor(model, prepare(model), target.device)
+
+
+def predictor(model: Any, call: Callable[..., Any], device: str = "cpu") -> Predictor:
+    """Calls a loaded model, or what was made of it, with those inputs that the model knows."""
+    import torch
+
     accepted = set(inspect.signature(model.forward).parameters)
-    call = prepare(model)
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         with torch.inference_mode():
-            inputs = {
-                name: torch.from_numpy(array).to(target.device) for name, array in batch.items() if name in accepted
-            }
+            inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items() if name in accepted}
             logits: np.ndarray[Any, Any] = call(**inputs).logits.float().cpu().numpy()
             return logits
 

@@ -19,9 +19,6 @@ from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
 from compress.store import Artifact
 
-INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 32
-"""Sizes that bitsandbytes' 4-bit kernels for CPU can pack."""
-
 
 class Config(StageConfig):
     """How to round."""
@@ -34,9 +31,7 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Load with quantized weights, save, and compare the reloaded outputs with the float model's on real rows."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
+    from compress.models import bnb
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
@@ -45,24 +40,12 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("quantizing", 0, 2)
     trust = context.trust_remote_code
     floats = load_model(model.path, context.task.hub_task, trust_remote_code=trust)
-    kept, shape = _kept_in_float(floats), model_shape(floats)
-    # both kinds of scheme read this list, in spite of its name
-    scheme = (
-        BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=torch.float32,
-            llm_int8_skip_modules=kept,
-        )
-        if config.bits == 4
-        else BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
-    )
+    kept, shape = bnb.kept_in_float(floats), model_shape(floats)
     network = load_model(
         model.path,
         context.task.hub_task,
         trust_remote_code=trust,
-        quantization_config=scheme,
+        quantization_config=bnb.scheme(config.bits, kept),
         device_map=context.device,
     )
     save_model(network, out, shape)
@@ -79,23 +62,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     )
     context.progress("quantizing", 2, 2)
     return {"kept_in_float": kept, **found.facts()}
-
-
-def _kept_in_float(network: Any) -> list[str]:
-    """Matrices that stay as they are: the head's, and those whose sizes the 4-bit kernels cannot pack."""
-    import torch
-
-    prefix = f"{network.base_model_prefix}."
-    return [
-        name
-        for name, module in network.named_modules()
-        if isinstance(module, torch.nn.Linear)
-        and (
-            not name.startswith(prefix)
-            or module.in_features % INPUTS_MULTIPLE
-            or module.out_features % OUTPUTS_MULTIPLE
-        )
-    ]
 
 
 STAGE = Stage(

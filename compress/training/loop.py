@@ -206,7 +206,8 @@ class _Collator:
 
 
 def _accepted_inputs(model: Any) -> set[str]:
-    return set(inspect.signature(model.forward).parameters)
+    inside = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's own takes anything
+    return set(inspect.signature(inside.forward).parameters)
 
 
 class _Report(TrainerCallback):

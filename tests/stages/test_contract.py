@@ -35,6 +35,7 @@ STEPS = [
     "trained",
     "trimmed",
     "factorized",
+    "adapted",
     "nf4",
 ]
 
