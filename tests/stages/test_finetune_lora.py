@@ -10,6 +10,8 @@ import torch
 
 from compress.context import Context
 from compress.models import bnb
+from compress.models.architectures import read_shape
+from compress.models.config_file import read_config
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
 from compress.stages import finetune_lora
@@ -38,11 +40,13 @@ def pretrained(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPat
 
 @pytest.fixture
 def tuned(pretrained: Artifact, chain: Chain, tmp_path: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
-    def tune(context: Context | None = None, **settings: Any) -> tuple[Path, dict[str, Any]]:
+    def tune(
+        model: Artifact = pretrained, context: Context | None = None, **settings: Any
+    ) -> tuple[Path, dict[str, Any]]:
         out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
         out.mkdir()
         facts = finetune_lora.run(
-            model=pretrained,
+            model=model,
             config=finetune_lora.Config(**{**SETTINGS, **settings}),
             context=context or context_of(chain, tmp_path / "work"),
             out=out,
@@ -106,6 +110,24 @@ def test_the_folder_is_a_plain_model(tuned: Any) -> None:
     assert fresh_logits(folder, ids, mask) == pytest.approx(expected.flatten().tolist(), abs=1e-6)
 
 
+@pytest.mark.parametrize("family", ["distilbert", "roberta", "electra", "modernbert", "albert", "deberta-v2"])
+def test_each_family_is_written_as_it_was_trained(
+    family: str, make_model: Callable[..., Path], tuned: Any, tmp_path: Path
+) -> None:
+    folder, facts = tuned(model=Artifact(make_model(family), "6" * 64, "torch"), epochs=1)
+    assert facts["parity"]["max_abs_difference"] < 0.02 * max(1, facts["parity"]["scale"])
+    network = load_model(folder, TASK)
+    whole = sum(item.numel() for item in network.parameters())
+    assert 0 < facts["trained_parameters"] < whole
+
+
+def test_unevenly_pruned_models_keep_their_shapes(uneven: Callable[[str], Artifact], tuned: Any) -> None:
+    model = uneven("bert")
+    folder, facts = tuned(model=model, epochs=1, base_bits=4)
+    assert read_shape(read_config(folder)) == read_shape(read_config(model.path))
+    assert facts["parity"]["max_abs_difference"] < 0.03 * max(1, facts["parity"]["scale"])
+
+
 class Killed(BaseException):
     """What ends a training in the middle, as no handler of its own would."""
 
@@ -133,3 +155,13 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     assert begun[0] > 1, "it went on, and did not start anew"
     assert again == facts
     assert (found / "model.safetensors").read_bytes() == (expected / "model.safetensors").read_bytes()
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("bits", [4, 8])
+def test_on_cuda_too(bits: int, tuned: Any, chain: Chain, tmp_path: Path) -> None:
+    context = replace(context_of(chain, tmp_path / "cuda"), device="cuda")
+    folder, facts = tuned(context=context, base_bits=bits)
+    assert facts["best_validation_score"] >= 0.9
+    assert facts["parity"]["max_abs_difference"] < 0.05 * facts["parity"]["scale"]
+    assert not (set(bnb.float_weights(load_model(folder, TASK))))
