@@ -2,9 +2,9 @@
 
 Use it for a model whose whole training does not fit into a GPU's memory: gradients and the optimizer's two numbers are
 kept for a few hundredths of the weights alone, and with `base_bits: 4` the frozen ones take an eighth. It reaches about
-what `finetune` does, with a higher rate and some more passes. It saves no time: on a CPU each pass takes a fifth to a
-third longer. The result is an ordinary float model: the adapters are added to the weights that they were trained
-beside, as these were rounded.
+what `finetune` does, with a higher rate and some more passes. Costs a fifth to a third more time for each pass on a
+CPU: what it saves is memory. The result is an ordinary float model: the adapters are added to the weights that they
+were trained beside, as these were rounded.
 
 ```yaml
 - {name: teacher, stage: finetune_lora, model: "hf://org/name@main", rank: 16, base_bits: 4, epochs: 4}
