@@ -17,6 +17,7 @@ PACKAGES = (
     "onnxruntime",
     "torch-pruning",
     "bitsandbytes",
+    "peft",
     "tokenizers",
     "numpy",
 )

@@ -7,14 +7,12 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 
 from compress.models.bnb import float_weights
 
-POOLER = "pooler"
-
 
 def trained_whole(network: Any) -> list[str]:
     """Names of the modules that have no adapter and are trained themselves: all but the encoder, and its pooler."""
     prefix = network.base_model_prefix
     names = [name for name, part in network.named_children() if name != prefix and list(part.parameters())]
-    return [*names, f"{prefix}.{POOLER}"] if hasattr(network.get_submodule(prefix), POOLER) else names
+    return [*names, f"{prefix}.pooler"] if hasattr(network.get_submodule(prefix), "pooler") else names
 
 
 def add_adapters(network: Any, rank: int, alpha: float, dropout: float) -> PeftModel:
@@ -26,11 +24,11 @@ def add_adapters(network: Any, rank: int, alpha: float, dropout: float) -> PeftM
         dropout: share of an adapter's inputs dropped while training.
     """
     whole = trained_whole(network)
-    encoder = network.get_submodule(network.base_model_prefix)
+    outside = tuple(f"{name}." for name in whole)
     adapted = [
-        f"{network.base_model_prefix}.{name}"
-        for name, module in encoder.named_modules()
-        if isinstance(module, torch.nn.Linear) and not name.startswith(POOLER)
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Linear) and not f"{name}.".startswith(outside)
     ]
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=adapted, modules_to_save=whole)
     return get_peft_model(network, config)
