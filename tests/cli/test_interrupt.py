@@ -1,4 +1,4 @@
-"""Ctrl-C while a real run is at work, once and twice, and what the same command does then."""
+"""Ctrl-C while a real run is at work: once, twice, and what the same command does then."""
 
 import json
 import os
@@ -56,7 +56,7 @@ def events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines[:-1]]
 
 
-def test_once_stops_where_it_can_go_on(recipe: Path) -> None:
+def test_once_stops_where_it_can_go_on_and_twice_at_once(recipe: Path) -> None:
     with start(recipe) as run:
         wait_for(recipe, "fine-tuning")
         run.send_signal(signal.SIGINT)
@@ -76,12 +76,8 @@ def test_once_stops_where_it_can_go_on(recipe: Path) -> None:
     found = events(recipe.parent / "runs/slow/events.jsonl")
     assert any(entry["message"] == f"fine-tuning goes on from {checkpoint.name}" for entry in found)
     assert not worker.is_running()
-
-
-@pytest.mark.slow
-def test_twice_stops_at_once(recipe: Path) -> None:
     with start(recipe) as run:
-        wait_for(recipe, "fine-tuning")
+        wait_for(recipe, "measuring", runs=3)
         run.send_signal(signal.SIGSTOP)  # so that both arrive before it looks
         os.kill(run.pid, signal.SIGINT)
         run.send_signal(signal.SIGCONT)
@@ -89,10 +85,8 @@ def test_twice_stops_at_once(recipe: Path) -> None:
         _, said = run.communicate(timeout=START)
     assert run.returncode == 130
     assert "Traceback" not in said
-    (end,) = [
-        entry for entry in events(recipe.parent / "runs/slow/events.jsonl") if entry.get("event") == "run_stopped"
-    ]
-    assert end
+    ends = [entry for entry in events(recipe.parent / "runs/slow/events.jsonl") if entry.get("event") == "run_stopped"]
+    assert len(ends) == 3
 
 
 def wait_for_worker(pid: int) -> list[psutil.Process]:
