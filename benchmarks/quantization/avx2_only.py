@@ -72,7 +72,10 @@ def avx2_only() -> Iterator[Processes]:
     hidden = ", ".join(sorted(found & BEYOND))
     with tempfile.TemporaryDirectory(prefix="compress-avx2-") as scratch:
         _plant(Path(scratch))
-        environment = {"LD_PRELOAD": str(_compiled(Path(scratch))), "PYTHONPATH": scratch}
+        environment = {
+            "LD_PRELOAD": str(_compiled(Path(scratch))),
+            "PYTHONPATH": os.pathsep.join([scratch, *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
         yield Processes(
             environment,
             f"the processor has {hidden}; the measured processes did not see them: "
@@ -99,7 +102,10 @@ def _plant(folder: Path) -> None:
         code = bytearray(library.read_bytes())
         for place in _asks(library):
             if code[place : place + 2] != CPUID:
-                raise CompressError(f"objdump sees CPUID at byte {place} of {library.name}, where it is not")
+                raise CompressError(
+                    f"objdump sees CPUID at byte {place} of {library.name}, where it is not",
+                    fix="measure on a processor without VNNI",
+                )
             code[place : place + 2] = LOCK_NOP
         library.write_bytes(code)
 
