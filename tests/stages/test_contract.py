@@ -1,4 +1,4 @@
-"""What every stage promises. That two runs give equal bytes is shown of all at once in tests/lineage/test_reproduce.py."""
+"""What every stage promises; tests/lineage/test_reproduce.py shows that two runs of them all give equal bytes."""
 
 import re
 import subprocess
