@@ -125,6 +125,13 @@ def context_of(chain: Chain, work: Path) -> Context:
     return Context(chain.plan.task, 0, "cpu", False, work, lambda *_: None, never)
 
 
+def graph_of(folder: Path) -> Any:
+    """The graph of an ONNX artifact."""
+    import onnx
+
+    return onnx.load(str(folder / "model.onnx"))
+
+
 @pytest.fixture
 def uneven(
     make_classifier: Callable[..., Any], make_model: Callable[..., Path], tmp_path: Path

@@ -1,6 +1,7 @@
 """What a target can run here, and on which cores."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from compress import runtimes
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
+from compress.models.onnx_graph import read_float_graph
 from compress.recipe import Target
 from compress.runtimes import cores_for, load, why_not
 from tests.chain import Chain
@@ -173,3 +175,27 @@ def test_loading_for_a_shared_process_changes_nothing_in_it(runtime: str, chain:
     ones = np.ones((1, 4), np.int64)
     predict({"input_ids": ones, "attention_mask": ones, "token_type_ids": ones * 0})
     assert (os.sched_getaffinity(0), torch.get_num_threads()) == before
+
+
+TASK = "text-classification"
+
+
+def test_a_file_that_is_not_onnx_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"not a model")
+    with pytest.raises(InputError, match="not a readable ONNX file"):
+        read_float_graph(tmp_path / "model.onnx")
+    with pytest.raises(CompressError, match="onnxruntime cannot load the model"):
+        load(tmp_path, Target(), TASK)
+
+
+def test_the_session_uses_the_threads_of_the_target(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = onnxruntime.InferenceSession
+
+    def watch(path: str, options: onnxruntime.SessionOptions, **rest: Any) -> onnxruntime.InferenceSession:
+        seen.append(options.intra_op_num_threads)
+        return original(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watch)
+    load(chain.artifacts["onnx"].path, Target(threads=1), TASK)
+    assert seen == [1]

@@ -19,6 +19,7 @@ from compress.store import Artifact
 from compress.training import checkpoints
 from tests.chain import FAST, Chain, context_of
 from tests.fresh import fresh_logits
+from tests.training.test_checkpoints import Killed, killed_at
 
 TASK = "text-classification"
 RANK = 4
@@ -128,10 +129,6 @@ def test_unevenly_pruned_models_keep_their_shapes(uneven: Callable[[str], Artifa
     assert facts["parity"]["max_abs_difference"] < 0.03 * max(1, facts["parity"]["scale"])
 
 
-class Killed(BaseException):
-    """What ends a training in the middle, as no handler of its own would."""
-
-
 @pytest.mark.parametrize("bits", [None, 4])
 def test_a_killed_training_goes_on_to_the_same_weights(
     bits: int | None, tuned: Any, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,16 +138,12 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     expected, facts = tuned(**settings)
     begun: list[int] = []
 
-    def kill(what: str, done: int, total: int) -> None:
-        if what == "fine-tuning adapters" and done == 25:
-            raise Killed
-
     def note(what: str, done: int, total: int) -> None:
         begun.append(done)
 
     context = context_of(chain, tmp_path / "killed")
     with pytest.raises(Killed):
-        tuned(context=replace(context, progress=kill), **settings)
+        tuned(context=replace(context, progress=killed_at(25)), **settings)
     found, again = tuned(context=replace(context, progress=note), **settings)
     assert begun[0] > 1, "it went on, and did not start anew"
     assert again == facts

@@ -13,17 +13,16 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.cli import main
 from compress.errors import InputError
+from compress.models.onnx_graph import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.runtimes.activations import calibration_batches
+from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
+from compress.store import Artifact
 from compress.tasks import load_task
-from tests.chain import Chain, context_of
+from tests.chain import Chain, context_of, graph_of
 from tests.conftest import write_reviews
 
 WAYS = ("onnx_dynamic", "onnx_static", "onnx_4bit", "onnx_fp16")
-
-
-def graph_of(folder: Path) -> onnx.ModelProto:
-    return onnx.load(str(folder / "model.onnx"))
 
 
 def opset_of(model: onnx.ModelProto) -> Any:
@@ -300,3 +299,38 @@ def test_all_errors_of_a_graph_are_input_errors() -> None:
 
     with pytest.raises(InputError, match="nothing to quantize"):
         check_quantizable(onnx.ModelProto(), Path("model.onnx"))
+
+
+@pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_4bit])
+def test_a_quantized_graph_is_not_quantized_again(stage: Any, chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="quantized already"):
+        stage.run(
+            model=chain.artifacts["int8"],
+            config=stage.Config(),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+
+
+def test_weights_that_stand_in_a_file_are_read_and_missed(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    path = tmp_path / "model.onnx"
+    onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
+    assert {tensor.name for tensor in read_float_graph(path).graph.initializer if tensor.raw_data}
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"weights stand in 'weights.bin', which is not there"):
+        read_float_graph(path)
+
+
+def test_operators_that_are_too_old_are_refused_with_what_is_needed(chain: Chain, tmp_path: Path) -> None:
+    model = graph_of(chain.artifacts["onnx"].path)
+    next(item for item in model.opset_import if item.domain == "").version = 12
+    onnx.save(model, str(tmp_path / "model.onnx"))
+    with pytest.raises(InputError, match=r"cannot load the graph: .*invalid model") as caught:  # its nodes are newer
+        quantize_onnx_static.run(
+            model=Artifact(tmp_path, "9" * 64, "onnx"),
+            config=quantize_onnx_static.Config(),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+    assert "export it again, with operators and an opset" in str(caught.value.fix)

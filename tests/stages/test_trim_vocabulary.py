@@ -18,11 +18,10 @@ from compress.recipe import Target
 from compress.runtimes import load
 from compress.stages import export_onnx, trim_vocabulary
 from compress.store import Artifact
-from tests.chain import Chain
+from tests.chain import Chain, context_of
 from tests.conftest import FILLER, UNUSED
 
-from .test_onnx_stages import TASK, context_of
-
+TASK = "text-classification"
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "modernbert", "deberta-v2")
 
 

@@ -1,0 +1,107 @@
+"""quantize_onnx_4bit, against the weights that it rounds."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from compress.models import tables
+from compress.models.matrices import gemms_to_matmuls
+from compress.models.onnx_graph import read_float_graph, split_attention
+from compress.recipe import Target
+from compress.runtimes import load
+from compress.stages import quantize_onnx_4bit
+from tests.chain import Chain, context_of, graph_of
+
+TASK = "text-classification"
+
+
+def kinds(model: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph.node)
+
+
+def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
+    split = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    split_attention(split)
+    gemms_to_matmuls(split)
+    floats = {tensor.name: numpy_helper.to_array(tensor) for tensor in split.graph.initializer}
+    model = graph_of(chain.artifacts["int4"].path)
+    packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    checked = 0
+    for node in model.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        sizes = {item.name: item.i for item in node.attribute}
+        name = next(name for name in floats if node.input[1].startswith(f"{name}_Q"))
+        blob = packed[node.input[1]]  # (outputs, blocks, block / 2)
+        codes = np.stack([blob & 15, blob >> 4], axis=-1).reshape(sizes["N"], -1, sizes["block_size"])
+        scale = np.abs(packed[node.input[2]].reshape(sizes["N"], -1, 1))
+        signed = packed[node.input[2]].reshape(sizes["N"], -1, 1)
+        restored = ((codes.astype(int) - 8) * signed).reshape(sizes["N"], -1)[:, : sizes["K"]]
+        error = np.abs(restored - floats[name].T).reshape(sizes["N"], -1, sizes["block_size"])
+        clipped = codes == 15  # the range is -8 to 7: what lies above 7.5 steps is cut to 7
+        assert (error[~clipped] <= np.broadcast_to(0.5001 * scale, error.shape)[~clipped] + 1e-9).all(), name
+        assert (error <= 1.0001 * scale).all(), name
+        checked += 1
+    assert checked >= 6
+    assert kinds(model)["MatMul"] == 0
+    assert kinds(model)["GatherBlockQuantized"] == 0, "its tables are too small to be worth it"
+    assert len(tables.tables(model)) == 0
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("method", ["rtn", "gptq", "hqq"])
+def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
+    method: str, symmetric: bool, chain: Chain, tmp_path: Path
+) -> None:
+    quantize_onnx_4bit.run(
+        model=chain.artifacts["onnx"],
+        config=quantize_onnx_4bit.Config(
+            method=method, symmetric=symmetric, block_size=16, accuracy_level=1, embeddings=False
+        ),
+        context=context_of(chain, tmp_path),
+        out=tmp_path,
+    )
+    written = graph_of(tmp_path)
+    packed = {tensor.name: numpy_helper.to_array(tensor) for tensor in written.graph.initializer}
+    floats = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
+    split_attention(floats)
+    assert gemms_to_matmuls(floats) == 2
+    weights = {tensor.name: tensor for tensor in floats.graph.initializer}
+    restored = 0
+    for node in written.graph.node:
+        if node.op_type != "MatMulNBits":
+            continue
+        sizes = {item.name: item.i for item in node.attribute}
+        blob, scales = packed[node.input[1]], packed[node.input[2]].reshape(sizes["N"], -1, 1)
+        codes = np.stack([blob & 15, blob >> 4], axis=-1).reshape(sizes["N"], -1, 16).astype(np.float32)
+        zeros: Any = 8.0
+        if len(node.input) > 3:
+            zeros = packed[node.input[3]]
+            if zeros.dtype == np.uint8:
+                pairs = zeros.reshape(sizes["N"], -1)
+                zeros = np.stack([pairs & 15, pairs >> 4], axis=-1).reshape(sizes["N"], -1)[:, : codes.shape[1]]
+            zeros = zeros.reshape(sizes["N"], -1, 1)
+        assert (len(node.input) > 3) == (method == "hqq" or not symmetric)
+        name = node.input[1].removesuffix("_Q4")
+        stood_for = ((codes - zeros) * scales).reshape(sizes["N"], -1)[:, : sizes["K"]]
+        weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(stood_for.T), name))
+        restored += 1
+    assert restored >= 6
+    other = tmp_path / "restored"
+    other.mkdir()
+    onnx.save(floats, str(other / "model.onnx"))
+    ids = np.random.default_rng(2).integers(5, 60, (4, 20))
+    batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    ours, expected = (load(folder, Target(), TASK)(batch) for folder in (tmp_path, other))
+    assert np.abs(ours - expected).max() < 1e-4
+
+
+def test_only_gptq_reads_training_rows() -> None:
+    for method in ("rtn", "hqq", "gptq"):
+        config = quantize_onnx_4bit.Config(method=method)
+        assert quantize_onnx_4bit.STAGE.reads_data(config) == (method == "gptq")
