@@ -41,8 +41,8 @@ def sentences(found: Rounded) -> list[str]:
     if found.sensitivity is not None:
         told.append(f"{kept_words(found.sensitivity)}; {drop_words(found.sensitivity)}")
         searched = {layer.name for layer in found.sensitivity.layers}
-    elif found.choice is None and found.parity is not None:
-        told.append(agreed_words(found.parity))
+    if found.choice is None and found.parity is not None:
+        told.append(agreed_words(found.parity, searched=found.sensitivity is not None))
     beside = [name for name in found.left_in_float if name not in searched]
     if beside:
         told.append(left_words(found.model_copy(update={"left_in_float": beside})))

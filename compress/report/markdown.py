@@ -161,6 +161,7 @@ def _layers(report: Report) -> list[str]:
             told = [
                 f"{kept}; {rounding_words.drop_words(item.sensitivity)}",
                 rounding_words.search_words(item.sensitivity),
+                *([rounding_words.agreed_words(item.parity, searched=True)] if item.parity else []),
                 *told,
             ]
         lines += ["", *[f"- {plain(item.step)}: {sentence}" for sentence in told]]

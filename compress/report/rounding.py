@@ -107,7 +107,9 @@ class Choice(_Told):
     """Which of several ways to quantize was taken, and why."""
 
     rows: int
-    """Held-back rows."""
+    """Held-back rows of which drops are told."""
+    choice_rows: int | None = None
+    """Others, by which the choice was made; None: these."""
     target: dict[str, Any]
     """What the latency was taken on."""
     goal: Wanted

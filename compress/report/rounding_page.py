@@ -76,7 +76,8 @@ def choice_parts(report: Report) -> list[ChoicePart]:
 
 def _layers_part(found: Rounded, number: int) -> LayersPart:
     sensitivity = found.sensitivity
-    sentences = [f"as written, {words.agreed_words(found.parity)}"] if found.parity else []
+    searched = sensitivity is not None
+    sentences = [f"as written, {words.agreed_words(found.parity, searched=searched)}"] if found.parity else []
     if sensitivity is not None:
         kept = f"{words.kept_words(sensitivity, 0)}; {words.drop_words(sensitivity)}"
         sentences = [kept, words.search_words(sensitivity), *sentences]

@@ -42,9 +42,14 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def agreed_words(found: Agreed) -> str:
-    """What became of the held-back rows."""
-    told = f"{found.agreement:.1%} of {found.rows:,} held-back rows keep their class"
+def agreed_words(found: Agreed, *, searched: bool = False) -> str:
+    """What became of the held-back rows.
+
+    Args:
+        searched: whether layers were chosen on others.
+    """
+    which = "other held-back rows" if searched else "held-back rows"
+    told = f"{found.agreement:.1%} of {found.rows:,} {which} keep their class"
     return told if found.drop is None else f"{told}; drop {interval(found.drop, '+.2f')} points"
 
 
@@ -59,9 +64,9 @@ def kept_words(found: Sensitivity, most: int = NAMED) -> str:
 
 
 def drop_words(found: Sensitivity) -> str:
-    """The drop of what was written, held against the budget."""
+    """The drop of what was written on the rows that layers were chosen by, held against the budget."""
     allowed = f"{margin(found.max_drop_pp)} {'is' if found.max_drop_pp == 1 else 'are'} allowed"
-    return f"drop {found.tried[-1].drop_pp:.2f} points on {found.rows:,} held-back rows, {allowed}"
+    return f"drop {found.tried[-1].drop_pp:.2f} points on the {found.rows:,} held-back rows searched on, {allowed}"
 
 
 def search_words(found: Sensitivity) -> str:
@@ -88,4 +93,5 @@ def chosen_on(found: Choice) -> str:
     """What the candidates were measured on, and what was asked of them."""
     asked = [] if found.goal.max_drop_pp is None else [f"a drop of at most {margin(found.goal.max_drop_pp)}"]
     asked.append("then the smallest" if found.goal.prefer == "size" else "then the fastest")
-    return f"{found.rows:,} held-back rows, {describe(found.target)}; asked for: {', '.join(asked)}"
+    by = "" if found.choice_rows is None else f", chosen by {found.choice_rows:,} others"
+    return f"{found.rows:,} held-back rows{by}, {describe(found.target)}; asked for: {', '.join(asked)}"

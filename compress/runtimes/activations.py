@@ -11,8 +11,8 @@ from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.models.feeds import Batch, feeds
 from compress.models.tokenizer import Tokenizer
+from compress.runtimes.drawn import drawn
 from compress.runtimes.onnxruntime import graph_session
-from compress.tasks import Task
 
 BATCH = 8
 
@@ -28,32 +28,14 @@ def calibration_batches(context: Context, tokenizer: Tokenizer, count: int) -> l
     Raises:
         InputError: every training row also stands in test.
     """
-    rows = _apart_from_test(context.task)
-    drawn = np.random.default_rng(context.seed).permutation(len(rows))[:count]
-    encoded = sorted(
-        context.task.encode([rows[int(row)] for row in drawn], tokenizer), key=lambda row: len(row["input_ids"])
-    )
-    return [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
-
-
-def _apart_from_test(task: Task) -> Sequence[Any]:
-    """The training rows whose texts do not stand in test."""
-    if not task.overlap:
-        return task.train
-    tested = set(_contents(task, task.test))
-    apart = [row for row, said in zip(task.train, _contents(task, task.train), strict=True) if said not in tested]
-    if not apart:
+    rows = drawn(context.task, context.task.train, count, context.seed)
+    if not rows:
         raise InputError(
-            f"all {len(task.train):,} training rows also stand in test, so none is left to calibrate on",
+            f"all {len(context.task.train):,} training rows also stand in test, so none is left to calibrate on",
             fix="give test rows of their own, or a technique that needs no calibration",
         )
-    return apart
-
-
-def _contents(task: Task, rows: Sequence[Any]) -> list[tuple[str, str]]:
-    """Both texts of each row, without white space around them."""
-    texts, pairs = task.texts(rows)
-    return [(text.strip(), pair.strip()) for text, pair in zip(texts, pairs or [""] * len(texts), strict=True)]
+    encoded = sorted(context.task.encode(rows, tokenizer), key=lambda row: len(row["input_ids"]))
+    return [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
 
 
 def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:

@@ -1,19 +1,22 @@
 """Rows that no training has seen, on which a changed model is held against the one before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from compress.errors import InputError
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer
 from compress.runtimes import Predictor
+from compress.runtimes.drawn import drawn
 from compress.tasks import Task
 
 ROWS = 512
 """Looked at, at most."""
-BATCH = 8
+FEW = 10
+"""Rows."""
 
 BUILT_IN_TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
@@ -32,34 +35,26 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Validation rows (training rows, where there are none) in batches of like length.
+    """Validation rows (training rows, where there are none), one by one, as a deployed model is asked.
 
     Attributes:
         task: scores what is said of them.
-        batches: padded, together all rows.
-        truth: (rows,) right answers, in the order of the batches; None for built-in texts.
+        inputs: of each row, (1, tokens), without padding.
+        truth: (rows,) right answers; None for built-in texts.
     """
 
     task: Task
-    batches: list[dict[str, Array]]
+    inputs: list[dict[str, Array]]
     truth: list[int] | None
 
     @property
     def rows(self) -> int:
         """How many."""
-        return sum(len(batch["input_ids"]) for batch in self.batches)
-
-    def single_rows(self) -> list[dict[str, Array]]:
-        """The rows one by one, without padding."""
-        found = []
-        for batch in self.batches:
-            for index, length in enumerate(batch["attention_mask"].sum(1)):
-                found.append({name: array[index : index + 1, :length] for name, array in batch.items()})
-        return found
+        return len(self.inputs)
 
     def outputs(self, predict: Predictor) -> Array:
         """(rows, classes) of a model."""
-        return np.concatenate([predict(batch) for batch in self.batches])
+        return np.concatenate([predict(row) for row in self.inputs])
 
     def drop(self, before: Array, after: Array) -> Estimate | None:
         """What the second outputs lose of the task's metric against the first, as a share; None without answers."""
@@ -72,22 +67,42 @@ class HeldBack:
 
 
 def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
-    """At most so many, as they are read."""
-    return list(task.validation or task.train)[:most]
+    """At most so many, drawn at random, and the same ones each time; none of them stands in test.
+
+    Training rows where no validation row is left.
+    """
+    return drawn(task, task.validation, most) or drawn(task, task.train, most)
 
 
 def held_back(task: Task, tokenizer: Tokenizer, most: int = ROWS) -> HeldBack:
     """At most so many, encoded."""
     rows = held_back_rows(task, most)
-    if rows:
-        encoded: Sequence[dict[str, Any]] = task.encode(rows, tokenizer)
-        truth = task.truth(rows)
-    else:
-        encoded, truth = tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length), []
-    order = sorted(range(len(encoded)), key=lambda index: len(encoded[index]["input_ids"]))
-    parts = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
-    batches = [tokenizer.pad([encoded[index] for index in part]) for part in parts]
-    return HeldBack(task, batches, [truth[index] for index in order] if rows else None)
+    encoded: Sequence[dict[str, Any]] = (
+        task.encode(rows, tokenizer) if rows else tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
+    )
+    return HeldBack(task, [tokenizer.pad([row]) for row in encoded], task.truth(rows) if rows else None)
+
+
+def parted(task: Task) -> tuple[Task, Task]:
+    """The task with one half of its held-back rows, to choose by, and with the other half, to say what was chosen.
+
+    A choice out of many is flattered by the rows that it was made on. The second half has `ROWS` rows at the most, the
+    first has all others. Of one row both have it.
+
+    Raises:
+        InputError: there is none.
+    """
+    rows = held_back_rows(task, len(task.validation) + len(task.train))
+    if not rows:
+        raise InputError(
+            "there are no rows to choose by that do not stand in test",
+            fix="give validation rows, or test rows of their own",
+        )
+    half = min(len(rows) // 2, ROWS)
+    if not half:
+        return task, task
+    first, second = (replace(task, validation=part) for part in (rows[half:], rows[:half]))  # type: ignore[type-var]
+    return first, second
 
 
 def built_in_batches(tokenizer: Tokenizer, max_length: int) -> list[dict[str, Array]]:
@@ -99,3 +114,21 @@ def agreement(before: Array, after: Array) -> float:
     """Share of rows with the same best class, of outputs that are numbers; both (rows, classes)."""
     same = (before.argmax(-1) == after.argmax(-1)) & np.isfinite(after).all(-1)
     return float(same.mean())
+
+
+def beyond_chance(before: Array, after: Array) -> float | None:
+    """Agreement of the best classes beyond what chance would give: Cohen's kappa (Cohen 1960), at most 1.
+
+    Where most rows have one class, a model that always says so agrees on most rows, and has a kappa of 0.
+
+    Args:
+        before, after: (rows, classes) logits.
+
+    Returns:
+        None where less than `FEW` rows have another class than the commonest, before: so few cannot tell.
+    """
+    from sklearn.metrics import cohen_kappa_score  # takes a second to import
+
+    said, says = before.argmax(-1), after.argmax(-1)
+    others = len(said) - np.bincount(said).max()
+    return float(cohen_kappa_score(said, says)) if others >= FEW else None

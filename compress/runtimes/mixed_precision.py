@@ -1,15 +1,15 @@
 """Which layers of a graph stay in float so that rounding the others loses no more than a budget allows.
 
 Each layer is rounded alone, which tells how far that moves the outputs. The most sensitive ones are kept, as few as
-the budget needs: every set of layers that the search looks at is measured as a whole on held-back rows, so that what
-is claimed of the last one was measured of it.
+the budget needs: every set of layers that the search looks at is measured as a whole on held-back rows. What the last
+one loses is then said of other rows, since a search through many sets fits them to the rows at hand.
 
 The score of a layer is that of HAWQ's successors, who rank layers by what rounding them does to the outputs (Dong et
 al. 2020, arXiv:1911.03852); here it is measured instead of estimated from curvature.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,11 +106,8 @@ def _divergences(
     write: Write, layers: Sequence[Layer], expected: Array, held: HeldBack, context: Context
 ) -> dict[str, float]:
     """By the name of each layer: how far the outputs move when it alone is rounded, on some of the rows."""
-    parts = held.batches[:: max(1, held.rows // SCORE_ROWS)]  # of every length
-    some = HeldBack(held.task, parts, None)
-    places = np.cumsum([0, *(len(batch["input_ids"]) for batch in held.batches)])
-    chosen = [index for index, batch in enumerate(held.batches) if any(batch is part for part in parts)]
-    own = np.concatenate([expected[places[index] : places[index + 1]] for index in chosen])
+    every = max(1, held.rows // SCORE_ROWS)
+    some, own = replace(held, inputs=held.inputs[::every], truth=None), expected[::every]
     names = frozenset(layer.name for layer in layers)
     found = {}
     for done, layer in enumerate(layers):

@@ -13,11 +13,12 @@ from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import Predictor, load
-from compress.runtimes.held_back import BATCH, BUILT_IN_TEXTS, agreement, held_back
+from compress.runtimes.held_back import BUILT_IN_TEXTS, agreement, beyond_chance, held_back, held_back_rows
 from compress.tasks import Task
 
 ROWS = 64
 """Rows on which models are compared that must compute the same."""
+BATCH = 8
 CONSTANT = 1e-6
 """Share of the largest logit; outputs that differ by less than that are the same."""
 
@@ -73,12 +74,11 @@ class Parity:
 
 
 def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.ndarray[Any, Any]]], bool]:
-    """Padded batches of validation or training rows of mixed lengths (built-in texts where there are none)."""
-    rows = list(task.validation or task.train)[:ROWS]
-    if rows:
-        encoded: Sequence[dict[str, Any]] = task.encode(rows, tokenizer)
-    else:
-        encoded = tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
+    """Padded batches of held-back rows of mixed lengths, and whether these are built-in texts for want of rows."""
+    rows = held_back_rows(task, ROWS)
+    encoded: Sequence[dict[str, Any]] = (
+        task.encode(rows, tokenizer) if rows else tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
+    )
     batches = [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
     return batches, not rows
 
@@ -125,7 +125,8 @@ def gate(
     A model that was trained for a rehearsal agrees with nothing, so there the outcome is not held against it.
 
     Raises:
-        CompressError: fewer rows than `min_agreement` keep their best class.
+        CompressError: fewer rows than `min_agreement` keep their best class, or less than half of it is left of the
+            agreement beyond chance.
         InputError: the float model's output is the same for all rows.
     """
     target = Target(runtime=runtime, device=device)
@@ -141,14 +142,26 @@ def gate(
             where=str(before),
             fix="check its training and its export: its output does not depend on the text",
         )
-    if context.rehearsal is None and not found.agreement >= min_agreement:
+    why = _collapse(found, beyond_chance(*outputs), min_agreement)
+    if why and context.rehearsal is None:
         where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
         raise CompressError(
-            f"quantization collapsed: {found.agreement:.0%} of {found.rows} rows keep their best class, "
-            f"at least {min_agreement:.0%} must{where}",
+            f"quantization collapsed: {why}{where}",
             fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",
         )
     return found
+
+
+def _collapse(found: Parity, kappa: float | None, min_agreement: float) -> str:
+    """Why two models do not say the same, in words; nothing if they do."""
+    kept = f"{found.agreement:.0%} of {found.rows} rows keep their best class"
+    if not found.agreement >= min_agreement:
+        return f"{kept}, at least {min_agreement:.0%} must"
+    if kappa is not None and not kappa >= min_agreement / 2:
+        return (
+            f"{kept}, hardly more than by chance (Cohen's kappa {kappa:.2f}, at least {min_agreement / 2:.2f} must be)"
+        )
+    return ""
 
 
 def _first_to_leave(before: Path, after: Path, context: Context) -> str:

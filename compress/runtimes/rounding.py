@@ -1,18 +1,19 @@
 """From a float graph to a folder with a quantized one: what stays in float, what is written, and the gate."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import onnx
 
 from compress.context import Context
-from compress.errors import InputError, did_you_mean
+from compress.errors import CompressError, InputError, did_you_mean
 from compress.models.matrices import left_in_float
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.runtimes import parity
-from compress.runtimes.held_back import held_back
+from compress.runtimes.held_back import held_back, parted
 from compress.runtimes.mixed_precision import Layer, Write, keep_what_matters
 from compress.runtimes.onnxruntime import LARGEST_MESSAGE, MODEL_FILE
 
@@ -32,7 +33,7 @@ class Limits(Protocol):
 
     @property
     def min_agreement(self) -> float:
-        """With less, the step fails."""
+        """With less, the step fails, and with less than half of it beyond chance."""
         ...
 
 
@@ -58,22 +59,41 @@ def write_rounded(
 
     Raises:
         InputError: a node that is to stay in float is not there, or there are no rows for a budget.
-        CompressError: the result does not pass the gate.
+        CompressError: the result does not pass the gate, or surely not the budget.
     """
     forced = frozenset(limits.keep_float)
     known = {layer.name for layer in layers}
     for name in sorted(forced - known):
         raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(known)))
     facts: dict[str, Any] = {}
-    kept = forced
+    kept, judged = forced, context
     if limits.max_drop_pp is not None:
-        held = held_back(context.task, load_tokenizer(folder))
+        searched, others = parted(context.task)
+        held, judged = held_back(searched, load_tokenizer(folder)), replace(context, task=others)
         free = [layer for layer in layers if layer.name not in forced]
         found, facts["sensitivity"] = keep_what_matters(
             lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context
         )
         kept = forced | found
-    return facts | gate_rounded(write(kept), folder, limits.min_agreement, context, out)
+    facts |= gate_rounded(write(kept), folder, limits.min_agreement, judged, out)
+    _hold_to(limits.max_drop_pp, facts["parity"], context)
+    return facts
+
+
+def _hold_to(max_drop_pp: float | None, parity: Mapping[str, Any], context: Context) -> None:
+    """Fail if a budget is surely not kept on the rows that no layers were chosen on.
+
+    Raises:
+        CompressError: the whole interval of the drop lies above it.
+    """
+    low = parity["drop_low_pp"]
+    if max_drop_pp is None or low is None or low <= max_drop_pp or context.rehearsal is not None:
+        return
+    raise CompressError(
+        f"max_drop_pp {max_drop_pp:g} is not kept: layers were left in float until the rows searched on lost no more, "
+        f"but {parity['rows']} others lose {parity['drop_pp']:.2f} points, at least {low:.2f}",
+        fix="give more validation rows, allow a larger drop, or take a gentler method",
+    )
 
 
 def gate_rounded(
@@ -85,7 +105,7 @@ def gate_rounded(
         Facts for the manifest.
 
     Raises:
-        CompressError: fewer rows than `min_agreement` keep their best class.
+        CompressError: the outputs agree less than `min_agreement` asks.
     """
     save_graph(graph, out)
     shutil.copyfile(folder / "config.json", out / "config.json")

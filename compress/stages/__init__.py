@@ -31,7 +31,8 @@ class RoundingConfig(StageConfig):
     """Largest loss, in percentage points, on training rows that are held back: the layers that need it stay in float,
     as few as possible. Left out: all are rounded."""
     min_agreement: float = Field(0.8, ge=0, le=1)
-    """Fail if fewer rows than this share keep their best class."""
+    """Fail if fewer rows than this share keep their best class, or if Cohen's kappa, the agreement beyond chance, is
+    less than half of it."""
 
 
 @dataclass(frozen=True)

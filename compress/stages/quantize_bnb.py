@@ -26,7 +26,8 @@ class Config(StageConfig):
     bits: Literal[4, 8] = 4
     """4: NormalFloat with double quantization; 8: LLM.int8."""
     min_agreement: float = Field(0.8, ge=0, le=1)
-    """Fail if fewer rows than this share keep their best class."""
+    """Fail if fewer rows than this share keep their best class, or if Cohen's kappa, the agreement beyond chance, is
+    less than half of it."""
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:

@@ -38,7 +38,8 @@ class Config(StageConfig):
     calibration_rows: int = Field(0, ge=0)
     """Training rows on which numbers are looked for that are too large for 16 bits; 0: a few built-in texts."""
     min_agreement: float = Field(0.95, ge=0, le=1)
-    """Fail if fewer rows than this share keep their best class."""
+    """Fail if fewer rows than this share keep their best class, or if Cohen's kappa, the agreement beyond chance, is
+    less than half of it."""
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:

@@ -72,7 +72,8 @@ class Config(StageConfig):
     keep_float: tuple[str, ...] = ()
     """Names of the torch model's layers that are not rounded."""
     min_agreement: float = Field(0.8, ge=0, le=1)
-    """Fail if fewer rows than this share keep the best class that the model gave them before."""
+    """Fail if fewer rows than this share keep the best class that the model gave them before, or if Cohen's kappa, the
+    agreement beyond chance, is less than half of it."""
 
     @model_validator(mode="after")
     def _fits_the_scheme(self) -> "Config":
@@ -108,7 +109,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
             set_dropout(network, config.recover.dropout)
             what = "training with rounding"
             facts = train_under_teacher(network, tokenizer, teacher or model, config.recover, context, what=what)
-        rows = held_back(context.task, tokenizer, COMPARED_ROWS).single_rows()
+        rows = held_back(context.task, tokenizer, COMPARED_ROWS).inputs
         expected = _outputs(network.cpu().eval(), rows)
         fake.detach(network)
         save_model(network, trained)

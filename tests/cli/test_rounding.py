@@ -44,7 +44,7 @@ def test_a_search_is_told_with_what_it_kept(monkeypatch, capsys):
     assert text.startswith(
         "quantize: kept 3 of 29 layers in float: /network/bert/encoder/layer.0/attention/output/dense/MatMul (0.012"
     )
-    assert "drop 0.40 points on 256 held-back rows, 0.5 points are allowed" in text
+    assert "drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed" in text
     assert text.endswith("quantize: left in float: tied_head"), "the layers that were searched are named once"
 
 
@@ -91,4 +91,4 @@ def test_a_budget_says_which_layers_it_kept(cli, exported, reviews):
     assert said.code == 0, said.err
     text = " ".join(said.out.split())
     assert text.startswith("quantize: kept none of 13 layers in float; drop ")
-    assert "points on 6 held-back rows, 100 points are allowed" in text
+    assert "points on the 3 held-back rows searched on, 100 points are allowed" in text

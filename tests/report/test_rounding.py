@@ -97,7 +97,7 @@ def test_what_stays_in_float_is_told_the_most_sensitive_first():
         found, 2
     ) == "kept 5 of 29 layers in float: Attention_0 (0.012 nats), Attention_1 (0.0062 nats)" + (" and 3 more")
     assert kept_words(Sensitivity.model_validate(sensitivity(kept=()))) == "kept none of 29 layers in float"
-    assert drop_words(found) == "drop 0.40 points on 256 held-back rows, 0.5 points are allowed"
+    assert drop_words(found) == "drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed"
     assert drop_words(searched([(0, 0.2)], max_drop_pp=1.0)).endswith("1 point is allowed")
     assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
 
@@ -166,9 +166,9 @@ def test_the_page_shows_the_layers_and_the_choice(page):
         "int8 dynamic chosen",
         "drops 0.9 points, 0.5 are allowed",
         "there are no rows with labels to search on",
-        "Kept 3 of 29 layers in float; drop 0.40 points on 256 held-back rows, 0.5 points are allowed.",
+        "Kept 3 of 29 layers in float; drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed.",
         "With 0 layers in float the drop is 1.20 points, with 1 it is 0.90",
-        "As written, 99.2% of 256 held-back rows keep their class; drop +0.39 (-0.40 to +1.20) points.",
+        "As written, 99.2% of 256 other held-back rows keep their class; drop +0.39 (-0.40 to +1.20) points.",
         "/network/bert/encoder/layer.5/output/dense/MatMul",
         "Left in float: 4 nodes that could be rounded",
         "tied_head",

@@ -10,12 +10,13 @@ import pytest
 from onnx import numpy_helper
 from scipy import stats
 
-from compress.errors import InputError
+from compress.errors import CompressError, InputError
 from compress.models.matrices import gemms_to_matmuls, matrices
 from compress.models.onnx_graph import read_float_graph
 from compress.models.tokenizer import load_tokenizer
 from compress.runtimes.held_back import held_back
 from compress.runtimes.mixed_precision import Write, divergence, keep_what_matters, layers_in
+from compress.runtimes.rounding import write_rounded
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of
 
@@ -107,6 +108,21 @@ def test_named_nodes_stay_in_float_and_are_told(stage: Any, chain: Chain, tmp_pa
         stage.run(
             model=source, config=stage.Config(keep_float=("dense",)), context=context_of(chain, tmp_path), out=tmp_path
         )
+
+
+def test_a_budget_is_held_to_on_rows_that_the_search_did_not_see(
+    graph: onnx.ModelProto, spoiling: Any, chain: Chain, tmp_path: Path
+) -> None:
+    """Nothing is spoilt while layers are searched for, and the head is in what is written."""
+    source, head = chain.artifacts["onnx"].path, layers_in(graph, embeddings=False)[-1]
+    limits = quantize_onnx_dynamic.Config(max_drop_pp=1.0, min_agreement=0.0)
+    searching = iter([False] * 2 + [True])  # the head rounded alone, all rounded, and what is written
+
+    def write(kept: frozenset[str]) -> onnx.ModelProto:
+        return spoiling({head.name} if next(searching) else set())(kept)  # type: ignore[no-any-return]
+
+    with pytest.raises(CompressError, match=r"max_drop_pp 1 is not kept: .* but 8 others lose \d+.* at least \d"):
+        write_rounded(write, [head], graph, source, limits, context_of(chain, tmp_path), tmp_path)
 
 
 def test_a_budget_that_rounding_keeps_leaves_nothing_in_float(chain: Chain, tmp_path: Path) -> None:

@@ -13,23 +13,53 @@ from compress.errors import CompressError, InputError
 from compress.models.matrices import matrices
 from compress.models.onnx_graph import read_float_graph, split_attention
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.runtimes import parity
+from compress.recipe import Target
+from compress.runtimes import Predictor, load, parity
 from compress.runtimes.blame import first_to_leave
+from compress.runtimes.held_back import held_back, held_back_rows
 from compress.stages import quantize_onnx_4bit
 from compress.store import Artifact
 from tests.chain import Chain, context_of, graph_of
 
 
 def test_a_collapse_fails_the_gate(chain: Chain, tmp_path: Path) -> None:
-    model = graph_of(chain.artifacts["onnx"].path)
-    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.bias"))
-    bias.CopyFrom(numpy_helper.from_array(np.array([100, 0], dtype=np.float32), bias.name))
-    onnx.save(model, str(tmp_path / "model.onnx"))
+    onnx.save(_always_0(chain.artifacts["onnx"].path), str(tmp_path / "model.onnx"))
     copy_tokenizer(chain.artifacts["onnx"].path, tmp_path)
     with pytest.raises(CompressError, match=r"quantization collapsed: \d+% of 16 rows.*float model: \S*classifier"):
         parity.gate(chain.artifacts["onnx"].path, tmp_path, context_of(chain, tmp_path), 0.8)
     rehearsed = replace(context_of(chain, tmp_path), rehearsal=Rehearsal(64, 16, 0, 1))
     assert parity.gate(chain.artifacts["onnx"].path, tmp_path, rehearsed, 0.8).agreement < 0.8
+
+
+def test_a_model_that_says_what_most_rows_are_has_collapsed(chain: Chain, tmp_path: Path) -> None:
+    """It agrees on nearly all rows, as any model does that always says the commonest class."""
+    source, task = chain.artifacts["onnx"].path, chain.plan.task
+    rows = [*task.train, *task.validation]
+    said, _ = task.predict(held_back(replace(task, validation=rows), load_tokenizer(source)).outputs(_open(source)))
+    rows = held_back_rows(replace(task, validation=rows))
+    zero, one = ([row for row, label in zip(rows, said, strict=True) if label == wanted] for wanted in (0, 1))
+    mostly = replace(task, validation=[*zero[:1] * 90, *one[:1] * 12])
+    onnx.save(_always_0(source), str(tmp_path / "model.onnx"))
+    copy_tokenizer(source, tmp_path)
+    context = replace(context_of(chain, tmp_path), task=mostly)
+    with pytest.raises(
+        CompressError, match=r"88% of 102 rows .* hardly more than by chance .*kappa 0.00, at least 0.40"
+    ):
+        parity.gate(source, tmp_path, context, 0.8)
+    assert parity.gate(source, source, context, 0.8).agreement == 1.0
+    assert parity.gate(source, tmp_path, context, 0.0).agreement == pytest.approx(90 / 102)
+
+
+def _open(folder: Path) -> Predictor:
+    return load(folder, Target(), "text-classification")
+
+
+def _always_0(folder: Path) -> onnx.ModelProto:
+    """The model of two classes, with a head that says the first of everything."""
+    model = graph_of(folder)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.bias"))
+    bias.CopyFrom(numpy_helper.from_array(np.array([100, 0], dtype=np.float32), bias.name))
+    return model
 
 
 def test_a_model_that_says_the_same_of_all_rows_is_no_measure(chain: Chain, tmp_path: Path) -> None:

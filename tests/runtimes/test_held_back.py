@@ -1,0 +1,75 @@
+"""Which rows models are held against each other on, and what agreement beyond chance is."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compress.errors import InputError
+from compress.models.tokenizer import load_tokenizer
+from compress.runtimes.held_back import ROWS, beyond_chance, held_back, held_back_rows, parted
+from compress.tasks.text_classification import Row
+from tests.chain import Chain
+
+
+def rows_of(count: int, label: int, what: str = "row") -> list[Row]:
+    return [Row(f"{what} {label} {number}", None, label) for number in range(count)]
+
+
+def with_rows(chain: Chain, **parts: Any) -> Any:
+    return replace(chain.plan.task, **parts)
+
+
+def test_of_rows_sorted_by_label_all_labels_are_drawn(chain: Chain) -> None:
+    task = with_rows(chain, validation=[*rows_of(2000, 0), *rows_of(2000, 1)])
+    found = held_back_rows(task)
+    labels = Counter(row.label for row in found)
+    assert len(set(found)) == ROWS
+    assert abs(labels[0] - ROWS / 2) < 4 * np.sqrt(ROWS / 4), "a fair draw is within four standard deviations"
+    assert found == held_back_rows(task), "the same ones for every model"
+
+
+def test_no_row_of_the_test_is_held_back(chain: Chain) -> None:
+    test = rows_of(30, 0)
+    task = with_rows(chain, validation=[*rows_of(50, 0), *rows_of(50, 1)], test=test, overlap=30)
+    found = held_back_rows(task)
+    assert len(found) == 70
+    assert not set(found) & set(test)
+    only = with_rows(chain, validation=test, train=test, test=test, overlap=30)
+    assert held_back_rows(only) == []
+    with pytest.raises(InputError, match="no rows to choose by that do not stand in test"):
+        parted(only)
+
+
+def test_rows_are_looked_at_one_by_one_without_padding(chain: Chain) -> None:
+    held = held_back(chain.plan.task, load_tokenizer(chain.artifacts["onnx"].path), 5)
+    assert held.rows == len(held.inputs) == 5
+    assert held.truth == chain.plan.task.truth(held_back_rows(chain.plan.task, 5))
+    assert all(row["input_ids"].shape[0] == 1 and row["attention_mask"].all() for row in held.inputs)
+    lengths = held.outputs(lambda row: row["attention_mask"].sum(1, keepdims=True))
+    assert lengths.shape == (5, 1)
+
+
+@pytest.mark.parametrize(("count", "halves"), [(2, (1, 1)), (9, (5, 4)), (3000, (2488, 512)), (1, (1, 1))])
+def test_what_is_chosen_by_is_not_what_is_told_of(count: int, halves: tuple[int, int], chain: Chain) -> None:
+    first, second = parted(with_rows(chain, validation=rows_of(count, 0)))
+    assert (len(first.validation), len(second.validation)) == halves
+    together = {*first.validation, *second.validation}
+    assert len(together) == count
+    assert (first.train, first.test) == (chain.plan.task.train, chain.plan.task.test)
+
+
+def test_agreement_beyond_chance_is_cohens_kappa() -> None:
+    """Cohen's own example, of two diagnosticians."""
+    pairs = [(0, 0)] * 44 + [(0, 1)] * 5 + [(0, 2)] * 1 + [(1, 0)] * 7 + [(1, 1)] * 20 + [(1, 2)] * 3
+    pairs += [(2, 0)] * 9 + [(2, 1)] * 5 + [(2, 2)] * 6
+    before, after = (np.eye(3)[[pair[side] for pair in pairs]] for side in (0, 1))
+    chance = 0.5 * 0.6 + 0.3 * 0.3 + 0.2 * 0.1
+    assert beyond_chance(before, after) == pytest.approx((0.7 - chance) / (1 - chance))
+    assert beyond_chance(before, after) == pytest.approx(0.492, abs=5e-4)
+    always = np.eye(3)[[0] * len(pairs)]
+    assert beyond_chance(before, always) == 0
+    assert beyond_chance(before, before) == 1
+    assert beyond_chance(np.eye(3)[[0] * 90 + [1] * 9], always[:99]) is None, "nine rows cannot tell"
