@@ -183,6 +183,12 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def can_write_below(path: Path) -> bool:
+    """Whether a file or folder could be made there, with the folders above it that are not there yet."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: to a neighbour first, synced, then renamed."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")

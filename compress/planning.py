@@ -189,7 +189,7 @@ class _Planner:
             raise InputError(
                 f"step '{step.name}' reads format '{wanted.format}', but '{giver}' gives '{has}'",
                 where=where,
-                fix=_format_fix(wanted.format, has, step.name, giver),
+                fix=_format_fix(wanted.format, has, step.name, giver, is_step=not isinstance(value, Artifact)),
             )
         if isinstance(value, Artifact):
             self._check_length(value, where)
@@ -335,7 +335,9 @@ def _same_ids(own: str | Path, other: str | Path) -> bool:
     return load_tokenizer(own).gives_ids_of(load_tokenizer(other))
 
 
-def _format_fix(wanted: str, has: str, reader: str, giver: str) -> str:
+def _format_fix(wanted: str, has: str, reader: str, giver: str, *, is_step: bool) -> str:
+    if has == "onnx" and wanted == "torch" and not is_step:
+        return f"give the torch folder that '{giver}' was exported from"
     if has == "onnx" and wanted == "torch":
         return f"move '{reader}' before the export that '{giver}' stands for"
     if has == "torch" and wanted == "onnx":

@@ -77,7 +77,8 @@ def _node_flops(node: Mapping[str, Any], *, int8_blocks: bool) -> Sequence[tuple
             summed = math.prod(inputs[0][-2:]) // outputs[0][-2]
         return [("int8" if is_int8 else "fp32", 2.0 * math.prod(outputs[0]) * summed)]
     if kind in ("Attention", "QAttention"):
-        projected = next(shape[0] for shape in inputs[1:] if len(shape) == 1)  # the bias: query + key + value
+        biases = (shape[0] for shape in inputs[1:] if len(shape) == 1)  # of query + key + value
+        projected = next(biases, 3 * outputs[0][-1])
         projection = 2.0 * math.prod(inputs[0]) * projected
         return [("int8" if kind == "QAttention" else "fp32", projection), ("fp32", _attention(outputs[0]))]
     if kind == "MultiHeadAttention":

@@ -14,6 +14,7 @@ from compress.cli import options
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.errors import InputError, did_you_mean
+from compress.files import can_write_below
 
 WHOLE = "full"
 """The technique of a stage that is called as its verb is."""
@@ -154,6 +155,8 @@ def _command(verb: str, names: list[str]) -> Any:
 
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")
+        if out is not None and not can_write_below(out):
+            raise InputError(f"'{out}' cannot be written", where="--out", fix="name a folder that you may write to")
         task = options.take_data(given)
         step = step_from(verb, names, given)
         reads = next(iter(stages.find(step["stage"]).inputs))

@@ -124,6 +124,8 @@ class Agreed(_Told):
     rows: int
     agreement: float
     """Share of rows with the same best class."""
+    built_in_texts: bool = False
+    """Whether the rows were a few texts that come with compress, for want of any."""
     drop_pp: float | None = None
     """With its 95% interval; None where the rows have no labels."""
     drop_low_pp: float | None = None

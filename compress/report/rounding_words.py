@@ -49,6 +49,8 @@ def agreed_words(found: Agreed, *, searched: bool = False) -> str:
         searched: whether layers were chosen on others.
     """
     which = "other held-back rows" if searched else "held-back rows"
+    if found.built_in_texts:
+        which = "built-in English texts (no rows were given)"
     told = f"{found.agreement:.1%} of {found.rows:,} {which} keep their class"
     return told if found.drop is None else f"{told}; drop {interval(found.drop, '+.2f')} points"
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
@@ -48,28 +47,39 @@ def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[
     Raises:
         CompressError: one is no number.
     """
+    for found in results(model, names, batches):
+        for name, values in found.items():
+            if not np.isfinite(values).all():
+                raise CompressError(
+                    f"the float model computes numbers that are not finite, in '{name}'",
+                    fix="check the model that was exported: it cannot be calibrated",
+                )
+        yield found
+
+
+def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
+    """As `activations`, numbers that are not finite among them, and of the named tensors those alone that are floats."""
+    session = _watched(model, names)
+    floats = {item.name for item in session.get_outputs() if item.type == "tensor(float)"}
+    wanted, feed = [name for name in names if name in floats], feeds(session)
+    for batch in batches:
+        mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
+        found = session.run(wanted, feed(batch))
+        yield {name: _rows(values, mask) for name, values in zip(wanted, found, strict=True)}
+
+
+def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
+    """A session that gives the named tensors too."""
     outputs = model.graph.output
     own = [output.name for output in outputs]
     try:  # a copy with more outputs would double the weights
-        outputs.extend(
-            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in names if name not in own
-        )
-        session = graph_session(model)
+        outputs.extend(onnx.ValueInfoProto(name=name) for name in names if name not in own)  # onnxruntime finds types
+        return graph_session(model)
     finally:
         del outputs[len(own) :]
-    feed = feeds(session)
-    for batch in batches:
-        mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
-        found = session.run(list(names), feed(batch))
-        yield {name: _rows(name, values, mask) for name, values in zip(names, found, strict=True)}
 
 
-def _rows(name: str, values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    if not np.isfinite(values).all():
-        raise CompressError(
-            f"the float model computes numbers that are not finite, in '{name}'",
-            fix="check the model that was exported: it cannot be calibrated",
-        )
+def _rows(values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     by_token = values.ndim == mask.ndim + 1 and values.shape[:-1] == mask.shape
     kept = values[mask] if by_token else values
     return kept.reshape(-1, kept.shape[-1])

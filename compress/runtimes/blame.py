@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 
 from compress.models.feeds import Batch
-from compress.runtimes.activations import activations
+from compress.runtimes.activations import results
 
 WEIGHING = ("MatMul", "Gemm", "Attention", "MultiHeadAttention", "Gather", "Add", "Sum")
 SHARE = 0.5
@@ -33,13 +33,14 @@ def first_to_leave(
         and node.output[0] in known
         and (node.op_type != "Gather" or node.input[0] in floats)
     }
-    wanted = list(names)
-    off, size = np.zeros(len(wanted)), np.zeros(len(wanted))
-    for ours, theirs in zip(activations(before, wanted, batches), activations(after, wanted, batches), strict=True):
-        for place, name in enumerate(wanted):
-            off[place] += float(np.square(theirs[name] - ours[name], dtype=np.float64).sum())
-            size[place] += float(np.square(ours[name], dtype=np.float64).sum())
-    errors = np.sqrt(off / np.maximum(size, np.finfo(np.float64).tiny))
-    worst = errors.max(initial=0.0)
-    found = [(names[name], float(error)) for name, error in zip(wanted, errors, strict=True) if error >= SHARE * worst]
+    off, size = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+    for ours, theirs in zip(results(before, list(names), batches), results(after, list(names), batches), strict=True):
+        for name in ours.keys() & theirs.keys():
+            known_numbers = np.isfinite(ours[name])  # a mask may add minus infinity
+            first, second = (side[name][known_numbers].astype(np.float64) for side in (ours, theirs))
+            off[name] += float(np.square(second - first).sum()) if np.isfinite(second).all() else np.inf
+            size[name] += float(np.square(first).sum())
+    errors = {name: np.sqrt(off[name] / max(size[name], np.finfo(np.float64).tiny)) for name in names}
+    worst = max(errors.values(), default=0.0)
+    found = [(names[name], float(error)) for name, error in errors.items() if error >= SHARE * worst]
     return found[:count] if worst > 0 else []

@@ -136,12 +136,7 @@ def gate(
     held = held_back(context.task, load_tokenizer(after))
     outputs = held.outputs(reference), held.outputs(quantized)
     found = _parity(*outputs, held.truth is None, held.drop(*outputs))
-    if found.rows > 1 and found.spread <= CONSTANT * max(found.scale, 1.0):
-        raise InputError(
-            f"the float model says the same of all {found.rows} rows, so no quantized one can be compared with it",
-            where=str(before),
-            fix="check its training and its export: its output does not depend on the text",
-        )
+    _refuse_constant(outputs[0], before)
     why = _collapse(found, beyond_chance(*outputs), min_agreement)
     if why and context.rehearsal is None:
         where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
@@ -152,9 +147,30 @@ def gate(
     return found
 
 
+def refuse_constant(folder: Path, target: Target, context: Context) -> None:
+    """Refuse a float model that nothing can be held against.
+
+    Raises:
+        InputError: its output is the same for all rows.
+    """
+    held = held_back(context.task, load_tokenizer(folder))
+    _refuse_constant(held.outputs(load(folder, target, context.task.hub_task)), folder)
+
+
+def _refuse_constant(logits: np.ndarray[Any, Any], folder: Path) -> None:
+    spread, scale = float(np.ptp(logits, axis=0).max()), float(np.abs(logits).max())
+    if len(logits) > 1 and spread <= CONSTANT * max(scale, 1.0):
+        raise InputError(
+            f"the float model says the same of all {len(logits)} rows, so no quantized one can be compared with it",
+            where=str(folder),
+            fix="check its training and its export: its output does not depend on the text",
+        )
+
+
 def _collapse(found: Parity, kappa: float | None, min_agreement: float) -> str:
     """Why two models do not say the same, in words; nothing if they do."""
-    kept = f"{found.agreement:.0%} of {found.rows} rows keep their best class"
+    rows = "built-in English texts" if found.built_in_texts else "rows"
+    kept = f"{found.agreement:.0%} of {found.rows} {rows} keep their best class"
     if not found.agreement >= min_agreement:
         return f"{kept}, at least {min_agreement:.0%} must"
     if kappa is not None and not kappa >= min_agreement / 2:

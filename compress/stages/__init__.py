@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import Shape
@@ -22,10 +22,19 @@ class StageConfig(Model):
     """A stage's settings: frozen, unknown keys refused, the fields' docstrings are the help text."""
 
 
+def _named(value: Any) -> Any:
+    """A text of names as a list of them."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
+"""Names, given as a list or as a text with commas between them."""
+
+
 class RoundingConfig(StageConfig):
     """What all quantizers of ONNX graphs are told of accuracy."""
 
-    keep_float: tuple[str, ...] = ()
+    keep_float: Names = ()
     """Names of nodes whose weights are not rounded."""
     max_drop_pp: float | None = Field(None, ge=0, le=100)
     """Largest loss, in percentage points, on training rows that are held back: the layers that need it stay in float,

@@ -26,7 +26,7 @@ from pydantic import Field
 
 from compress import stages
 from compress.context import Context
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 from compress.recipe import BenchSpec, Target
 from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
@@ -127,12 +127,15 @@ def ways(config: Config) -> list[Way]:
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Make all, refuse what loses too much, time the rest, and copy the best."""
     from compress.runtimes.held_back import held_back_rows, parted
+    from compress.runtimes.parity import refuse_constant
 
+    _check_target(config.target, model.path)
     to_choose, others = parted(context.task)
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)
     made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), {})}
+    refuse_constant(made[FLOAT].path, Target(), making)
     refused: list[Candidate] = []
     for way in ways(config):
         for attempt in (way, *way.instead):
@@ -157,6 +160,27 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         "verdict": verdict(best, candidates, config, len(rows)),
     }
     return {**made[best.name].facts, "choice": choice}
+
+
+def _check_target(target: Target, folder: Path) -> None:
+    """Refuse, before any work, a target on which nothing can be timed.
+
+    Raises:
+        InputError: it is not to be had here, or asks for more tokens than the model has positions for.
+    """
+    from compress.models.architectures import positions_of
+    from compress.models.config_file import read_config
+    from compress.runtimes import why_not
+
+    reason = why_not("onnx", target)
+    if reason is not None:
+        raise InputError(f"nothing can be timed on the target: {reason}", fix="give a target of this machine")
+    positions = positions_of(read_config(folder))
+    if positions is not None and target.sequence_length > positions:
+        raise InputError(
+            f"target.sequence_length is {target.sequence_length}, but the model has positions for {positions} tokens",
+            fix=f"set target.sequence_length to at most {positions}",
+        )
 
 
 def _float_copy(model: Artifact, folder: Path) -> Path:

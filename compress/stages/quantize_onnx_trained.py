@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
 from compress.recipe import Target
-from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 from compress.training.config import RecoverRounded
 
@@ -69,7 +69,7 @@ class Config(StageConfig):
     """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
     embeddings: bool = True
     """Round tables of embeddings too; for int4 those of less than 1,024 rows to 8 bits."""
-    keep_float: tuple[str, ...] = ()
+    keep_float: Names = ()
     """Names of the torch model's layers that are not rounded."""
     min_agreement: float = Field(0.8, ge=0, le=1)
     """Fail if fewer rows than this share keep the best class that the model gave them before, or if Cohen's kappa, the

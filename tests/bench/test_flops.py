@@ -117,6 +117,8 @@ def test_fused_attention_counts_its_projection_and_its_two_products(count: Calla
     constants = {"w": floats(8, 24), "b": floats(24), "mask": np.ones((2, 5), np.int32)}
     found = count("Attention", {"x": floats(2, 5, 8)}, constants, MS, num_heads=2)
     assert found == {"fp32": 2 * 2 * 5 * 8 * 24 + 2 * (2 * 2 * 5 * 5 * 8)}
+    without_bias = count("Attention", {"x": floats(2, 5, 8)}, {"w": floats(8, 24)}, MS, num_heads=2)
+    assert without_bias == found
 
 
 def test_what_is_no_product_does_not_count(count: Callable[..., dict[str, float]]) -> None:

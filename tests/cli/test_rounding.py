@@ -57,6 +57,9 @@ def test_without_a_search_agreement_drop_and_what_is_left_are_told(monkeypatch, 
     ]
     unlabelled = read_rounding("quantize", "quantize_onnx_static", {"parity": PARITY | {"drop_pp": None}})
     assert sentences(unlabelled) == ["99.2% of 256 held-back rows keep their class"]
+    built_in = {"parity": PARITY | {"drop_pp": None, "rows": 8, "built_in_texts": True}}
+    found = read_rounding("quantize", "quantize_onnx_static", built_in)
+    assert sentences(found) == ["99.2% of 8 built-in English texts (no rows were given) keep their class"]
     assert printed(monkeypatch, capsys) == []
 
 

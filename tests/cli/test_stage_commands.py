@@ -62,6 +62,17 @@ def test_the_help_says_the_default_and_the_choices(cli):
     assert text.index("Quantize an ONNX model to 8 bits") < text.index("--how bnb: Quantize a torch model's")
 
 
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(refused, tmp_path):
+    (tmp_path / "file").write_text("taken")
+    error = refused("export", "some/model", "--out", tmp_path / "file" / "inside")
+    assert (error.what, error.where) == (f"'{tmp_path}/file/inside' cannot be written", "--out")
+
+
+def test_names_are_a_list_or_stand_between_commas():
+    for given in ("a,b", "a, b", ["a", "b"], ("a", "b")):
+        assert stages.find("quantize_onnx_dynamic").config(keep_float=given).keep_float == ("a", "b")
+
+
 def test_flags_take_no_value_and_all_other_options_do():
     found = flags(step_options("quantize", verbs()["quantize"]))
     assert {"--per-channel", "--no-per-channel", "--embeddings", "--no-embeddings"} <= found

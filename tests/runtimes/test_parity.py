@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
@@ -90,6 +90,13 @@ def test_the_node_whose_matrix_was_spoilt_is_the_first_to_blame(chain: Chain, tm
     tensor.CopyFrom(numpy_helper.from_array(spoilt.weights[::-1].copy(), spoilt.name))
     batches, _ = parity.sample_batches(chain.plan.task, load_tokenizer(chain.artifacts["onnx"].path))
     assert first_to_leave(before, before, batches) == []
+    for graph in (before, after):  # whole numbers of places, and a mask with minus infinity, are nobody's fault
+        nodes, below = graph.graph.node, numpy_helper.from_array(np.array(-np.inf, dtype=np.float32), "below")
+        graph.graph.initializer.append(below)
+        nodes.insert(0, helper.make_node("Add", ["input_ids", "input_ids"], ["twice"]))
+        nodes.append(helper.make_node("Sum", [graph.graph.output[0].name, "below"], ["masked"]))
     name, error = first_to_leave(before, after, batches)[0]
     assert name == spoilt.node.name
     assert 0.5 < error < 3
+    tensor.CopyFrom(numpy_helper.from_array(np.inf * spoilt.weights, spoilt.name))
+    assert first_to_leave(before, after, batches)[0] == (spoilt.node.name, np.inf)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compress.errors import InputError
 from compress.recipe import Target
-from compress.runtimes import load
+from compress.runtimes import load, parity
 from compress.stages import quantize_onnx_auto
 from compress.stages.quantize_onnx_auto import Candidate, Config, choose, verdict, ways
 from tests.chain import Chain, context_of
@@ -121,6 +122,37 @@ def test_the_smallest_is_made_measured_and_taken(chain: Chain, tmp_path: Path) -
     assert facts["parity"]["agreement"] >= 0.8
     assert (tmp_path / "out" / "model" / "tokenizer.json").is_file()
     assert 0 < np.abs(logits(tmp_path / "out" / "model") - logits(chain.artifacts["onnx"].path)).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("target", "what"),
+    [
+        (Target(device="cuda"), "nothing can be timed on the target: this onnxruntime has no CUDAExecutionProvider"),
+        (Target(sequence_length=4000), "target.sequence_length is 4000, but the model has positions for 256 tokens"),
+    ],
+)
+def test_a_target_that_cannot_be_is_refused_before_any_work(
+    target: Target, what: str, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize_onnx_auto, "_float_copy", None)
+    with pytest.raises(InputError, match=what):
+        quantize_onnx_auto.run(
+            model=chain.artifacts["onnx"],
+            config=Config(target=target),
+            context=context_of(chain, tmp_path),
+            out=tmp_path / "model",
+        )
+
+
+def test_a_model_that_says_the_same_of_all_rows_is_refused(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def same(*_: Any, **__: Any) -> Any:
+        return lambda row: np.zeros((len(row["input_ids"]), 2))
+
+    monkeypatch.setattr(parity, "load", same)
+    with pytest.raises(InputError, match="the float model says the same of all 8 rows"):
+        run(chain, tmp_path / "out")
 
 
 def test_float_wins_where_nothing_keeps_the_budget(
