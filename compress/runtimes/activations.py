@@ -58,7 +58,7 @@ def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[
 
 
 def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
-    """As `activations`, numbers that are not finite among them, and of the named tensors those alone that are floats."""
+    """As `activations`, of those named tensors that are floats; numbers that are not finite may be among them."""
     session = _watched(model, names)
     floats = {item.name for item in session.get_outputs() if item.type == "tensor(float)"}
     wanted, feed = [name for name in names if name in floats], feeds(session)
