@@ -110,7 +110,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=3,
+    version=4,
     shape=same_shape,
     settle=settle_range,
     needs_data=_reads_rows,

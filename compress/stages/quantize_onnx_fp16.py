@@ -10,9 +10,9 @@ processor with AVX512) and as much memory. Costs seconds.
 ```
 
 Inputs and outputs stay as they are. A half reaches to 65,504: operators that make or read numbers larger than a quarter
-of that, on the rows looked at, stay in float, and so do those of `float_operators`: left out, the parts of a norm that
-is written out. Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that of
-onnxruntime.transformers.float16.
+of that, on the rows looked at, stay in float, and so do those that read larger constants, unless these do nothing but
+mask, which 10,000 does as well. So do those of `float_operators`: left out, the parts of a norm that is written out.
+Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that of onnxruntime.transformers.float16.
 """
 
 import shutil

@@ -285,7 +285,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
     settle=_settle,
 )
