@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compress.errors import InputError
 from compress.models.subgraphs import all_nodes, read_in, reads
 
 LARGEST = 65504
@@ -28,6 +29,9 @@ def in_half(
 
     Returns:
         The graph, and the names of the nodes that stay in float.
+
+    Raises:
+        InputError: what a branch of the graph reads cannot be held by a half.
     """
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
@@ -44,6 +48,7 @@ def in_half(
         for node in graph.node
         if (node.op_type in blocked and set(floats) & set(node.output)) or unfit & {*node.input, *node.output}
     ]
+    _check_branches(graph, unfit)
     known = {item.name for item in (*graph.output, *graph.value_info)}
     graph.value_info.extend(
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in floats if name not in known
@@ -58,6 +63,16 @@ def in_half(
     _join_floats(made.graph)
     _sort(made.graph)  # the converter puts its casts at the end
     return made, kept
+
+
+def _check_branches(graph: onnx.GraphProto, unfit: set[str]) -> None:
+    """Refuse what the converter would bring into a branch through a half."""
+    for node in graph.node:
+        for name in sorted(unfit & (reads(node) - set(node.input))):
+            raise InputError(
+                f"a branch of the node '{node.name}' reads '{name}', whose numbers are too large for 16 bits",
+                fix="leave this step out for this model",
+            )
 
 
 def _beyond(graph: onnx.GraphProto) -> list[str]:

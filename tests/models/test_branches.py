@@ -70,6 +70,21 @@ def test_a_cast_that_only_a_branch_reads_stays_and_stands_before_it(truth: bool)
     assert np.abs(run(made, feeds)[0] - expected).max() < 0.005 * np.abs(expected).max()
 
 
+def test_a_branch_that_reads_what_a_half_cannot_hold_is_refused() -> None:
+    feeds = {"x": X, "c": np.array(True)}
+    nodes = [
+        branches(
+            "c",
+            "y",
+            then=[helper.make_node("Mul", ["x", "k"], ["t"])],
+            other=[helper.make_node("Neg", ["x"], ["e"])],
+        )
+    ]
+    graph = graph_of(nodes, feeds, {"k": np.float32(1e5)})
+    with pytest.raises(InputError, match="a branch of the node 'y_if' reads 'k'"):
+        in_half(graph, ["y"], [], [])
+
+
 @pytest.mark.parametrize("reader", ["branch", "output"])
 def test_hidden_states_that_something_else_reads_are_computed_for_all_tokens(reader: str, chain: Chain) -> None:
     graph = onnx.load(str(chain.artifacts["onnx"].path / "model.onnx"))
