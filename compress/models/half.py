@@ -10,7 +10,7 @@ from compress.errors import InputError
 from compress.models.subgraphs import all_nodes, read_in, reads
 
 LARGEST = 65504
-"""Finite number of a half."""
+"""The largest finite number of a half."""
 LARGEST_SEEN = LARGEST / 4
 """What stays in half of what is computed: other rows may go beyond those that were seen."""
 
