@@ -6,23 +6,14 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from compress.models.matrices import Matrix, add_domain, constant_bias, replace_nodes
+from compress.models.matrices import ATTENTION_SETTINGS, Matrix, add_domain, constant_bias, replace_nodes
 from compress.ops.int8 import Rounded
 
 DOMAIN = "com.microsoft"
-ATTENTION_SETTINGS = ("num_heads", "unidirectional", "mask_filter_value")
-"""What QAttention takes over from Attention."""
 UNSIGNED = 128
 """Zero point of codes that are written as uint8."""
 
 Range = tuple[float, float]
-
-
-def fits_8_bits(node: onnx.NodeProto) -> bool:
-    """Whether QAttention can stand for an Attention: it knows neither other scales nor queries of another width."""
-    settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    sizes = settings.get("qkv_hidden_sizes") or [0]
-    return len(set(sizes)) == 1 and not settings.get("scale") and not any(node.input[4:])
 
 
 def put_int8(
@@ -39,7 +30,7 @@ def put_int8(
     additions, norms and activation functions lose nothing.
 
     Args:
-        products: those to write; an Attention must be one that `fits_8_bits`.
+        products: those to write; as `matrices` gives them.
         rounded: each matrix by its name.
         ranges: least and largest activation by the name of what a product reads. None: each call finds its own.
         unsigned: write the codes as uint8, 128 for 0.

@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from compress.models.subgraphs import read_in, reads, subgraphs
+
 WEIGHS: Mapping[str, tuple[int, ...]] = {
     "MatMul": (0, 1),
     "FusedMatMul": (0, 1),
@@ -26,6 +28,8 @@ WEIGHS: Mapping[str, tuple[int, ...]] = {
     "EmbedLayerNormalization": (2, 3, 4),
 }
 """Operators that multiply by weights, or gather rows of them -> the inputs that these may be."""
+ATTENTION_SETTINGS = ("num_heads", "unidirectional", "mask_filter_value")
+"""What QAttention takes over from Attention."""
 FLOATS = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.FLOAT16,
@@ -62,18 +66,29 @@ class Matrix:
         return bool(self.node.op_type == "Attention")
 
 
+def fits_8_bits(node: onnx.NodeProto) -> bool:
+    """Whether QAttention can stand for a fused Attention.
+
+    It needs a bias, and knows neither other scales nor queries of another width, earlier keys nor rotary positions.
+    """
+    settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+    sizes = settings.pop("qkv_hidden_sizes", None) or [0]
+    has_bias = len(node.input) > 2 and bool(node.input[2])
+    more = any(settings[name] for name in settings if name not in ATTENTION_SETTINGS)
+    return has_bias and len(set(sizes)) == 1 and not more and not any(node.input[4:]) and not any(node.output[1:])
+
+
 def matrices(model: onnx.ModelProto, *, attention: bool = False) -> list[Matrix]:
     """Every MatMul by a constant matrix of floats, in the graph's order.
 
     Args:
-        attention: every fused Attention too.
+        attention: every fused Attention that `fits_8_bits` too.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    wanted = {"MatMul", "Attention"} if attention else {"MatMul"}
     return [
         Matrix(node, numpy_helper.to_array(constants[node.input[1]]))
         for node in model.graph.node
-        if node.op_type in wanted
+        if (node.op_type == "MatMul" or (attention and node.op_type == "Attention" and fits_8_bits(node)))
         and node.input[1] in constants
         and len(constants[node.input[1]].dims) == 2
         and constants[node.input[1]].data_type == onnx.TensorProto.FLOAT
@@ -87,7 +102,7 @@ def constant_bias(model: onnx.ModelProto, product: Matrix) -> tuple[str, str]:
         The name of the (outputs,) bias and of the sum; "" and the name of the product itself where there is none.
     """
     result, graph = product.node.output[0], model.graph
-    readers = [node for node in graph.node if result in node.input]
+    readers = [node for node in graph.node if result in reads(node)]
     is_output = result in {output.name for output in graph.output}
     if len(readers) != 1 or readers[0].op_type not in {"Add", "Sum"} or len(readers[0].input) != 2 or is_output:
         return "", str(result)
@@ -112,7 +127,7 @@ def _left_in(graph: onnx.GraphProto, outer: frozenset[str]) -> list[str]:
         weighed = (node.input[position] for position in WEIGHS.get(node.op_type, ()) if position < len(node.input))
         if any(name in known for name in weighed):
             found.append(node.name or node.output[0])
-        for inner in _subgraphs(node):
+        for inner in subgraphs(node):
             found += _left_in(inner, known)
     return found
 
@@ -142,7 +157,8 @@ def has_products(model: onnx.ModelProto) -> bool:
 def gemms_to_matmuls(model: onnx.ModelProto) -> int:
     """Write each Gemm by a constant matrix as a MatMul and a Sum, in place: the same arithmetic.
 
-    From an Add, onnxruntime would make a Gemm again while it loads the graph, and that multiplies no integers.
+    From an Add, onnxruntime would make a Gemm again while it loads the graph, and that multiplies no integers. A matrix
+    that several nodes read turned is turned once.
 
     Returns:
         How many.
@@ -150,16 +166,20 @@ def gemms_to_matmuls(model: onnx.ModelProto) -> int:
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
     by = {}
+    turned: dict[str, str] = {}
     for node in graph.node:
         settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         if node.op_type != "Gemm" or node.input[1] not in constants or settings.get("transA", 0):
             continue
         if (settings.get("alpha", 1.0), settings.get("beta", 1.0)) != (1.0, 1.0):
             continue
-        matrix = numpy_helper.to_array(constants[node.input[1]])
-        name = f"{node.input[1]}_of_{node.name or node.output[0]}"
-        turned = matrix.T if settings.get("transB", 0) else matrix
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(turned), name))
+        name = node.input[1]
+        if settings.get("transB", 0):
+            if name not in turned:
+                turned[name] = f"{name}_of_{node.name or node.output[0]}"
+                matrix = np.ascontiguousarray(numpy_helper.to_array(constants[name]).T)
+                graph.initializer.append(numpy_helper.from_array(matrix, turned[name]))
+            name = turned[name]
         has_bias = len(node.input) > 2 and bool(node.input[2])
         product = f"{node.output[0]}_product" if has_bias else node.output[0]
         by[node.output[0]] = [helper.make_node("MatMul", [node.input[0], name], [product], name=node.name)]
@@ -185,29 +205,10 @@ def replace_nodes(model: onnx.ModelProto, by: dict[str, list[onnx.NodeProto]]) -
 def drop_unread(model: onnx.ModelProto) -> None:
     """Remove the constants that no node and no output reads, in place."""
     graph = model.graph
-    read = _read_names(graph.node) | {output.name for output in graph.output}
+    read = read_in(graph)
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
-
-
-def _read_names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    """What nodes read, those of their subgraphs too."""
-    found: set[str] = set()
-    for node in nodes:
-        found.update(node.input)
-        for graph in _subgraphs(node):
-            found |= _read_names(graph.node)
-            found.update(output.name for output in graph.output)
-    return found
-
-
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """The branches and bodies of an If, a Loop or a Scan."""
-    for attribute in node.attribute:
-        if attribute.type == onnx.AttributeProto.GRAPH:
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def add_domain(model: onnx.ModelProto, domain: str, version: int = 1) -> None:

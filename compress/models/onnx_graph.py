@@ -11,8 +11,13 @@ from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 from compress.files import stays_home
+from compress.models.matrices import replace_nodes
 from compress.models.normal_form import in_normal_form, without_functions
 from compress.models.quantizable import QUANTIZED, check_quantizable, check_runs
+
+ROLES = ("query", "key", "value")
+HEADS_SETTINGS = ("num_heads", "mask_filter_value", "scale", "unidirectional")
+"""What MultiHeadAttention takes over from Attention."""
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
@@ -205,7 +210,8 @@ def split_attention(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bo
     """Turn each fused Attention into three MatMul and a MultiHeadAttention, in place.
 
     Attention holds its projection weights inside, where weight-only quantization does not reach them. The result
-    computes the same. One that keeps earlier keys and values, as decoders do, stays as it is.
+    computes the same. One that reads or gives earlier keys and values, as decoders do, or turns queries and keys by
+    their place stays as it is.
 
     Args:
         stays: tells those that are to stay whole.
@@ -215,42 +221,52 @@ def split_attention(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bo
     """
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    nodes: list[onnx.NodeProto] = []
-    count = 0
+    parts: dict[tuple[str, ...], list[str]] = {}
+    by = {}
     for node in graph.node:
-        keeps_past = any(node.input[4:5]) or any(node.input[6:])
-        if node.op_type != "Attention" or not set(node.input[1:2]) <= set(weights) or keeps_past or stays(node):
-            nodes.append(node)
+        if node.op_type != "Attention" or node.input[1] not in weights or not _splits(node) or stays(node):
             continue
-        count += 1
-        nodes.extend(_split(graph, node, weights))
-    del graph.node[:]
-    graph.node.extend(nodes)
-    return count
+        weight = numpy_helper.to_array(weights[node.input[1]])  # (hidden, query + key + value)
+        sizes = _settings(node).get("qkv_hidden_sizes") or [weight.shape[1] // 3] * 3
+        key = (node.input[1], *map(str, sizes))
+        if key not in parts:  # several may share their weights
+            again = f"_{len(parts)}" if any(name == node.input[1] for name, *_ in parts) else ""  # in other widths
+            parts[key] = [f"{node.input[1]}_{role}{again}" for role in ROLES]
+            split = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
+            graph.initializer.extend(
+                numpy_helper.from_array(np.ascontiguousarray(part), name)
+                for part, name in zip(split, parts[key], strict=True)
+            )
+        by[node.output[0]] = _split(node, parts[key])
+    replace_nodes(model, by)
+    return len(by)
 
 
-def _split(graph: Any, node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> list[onnx.NodeProto]:
-    hidden, weight_name, bias_name, *rest = node.input
-    attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
-    weight = numpy_helper.to_array(weights[weight_name])  # (hidden, query + key + value)
-    sizes = attributes.get("qkv_hidden_sizes") or [weight.shape[1] // 3] * 3
-    parts = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
-    made = []
-    outputs = []
-    for role, part in zip(("query", "key", "value"), parts, strict=True):
-        name = f"{weight_name}_{role}"
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(part), name))
-        outputs.append(f"{node.output[0]}_{role}")
-        made.append(helper.make_node("MatMul", [hidden, name], [outputs[-1]], name=f"{node.name}_{role}"))
-    graph.initializer.remove(weights[weight_name])
-    settings = ("num_heads", "mask_filter_value", "scale", "unidirectional")
-    kept = {key: attributes[key] for key in settings if key in attributes}
-    mask, _, scores_bias = [*rest, "", "", ""][:3]
+def _settings(node: onnx.NodeProto) -> dict[str, Any]:
+    return {item.name: helper.get_attribute_value(item) for item in node.attribute}
+
+
+def _splits(node: onnx.NodeProto) -> bool:
+    """Whether a MultiHeadAttention of three products computes what an Attention does."""
+    keeps_past = any(node.input[4:5]) or any(node.input[6:]) or any(node.output[1:])
+    return not keeps_past and not _settings(node).get("do_rotary")
+
+
+def _split(node: onnx.NodeProto, parts: list[str]) -> list[onnx.NodeProto]:
+    """An Attention as products by the `parts` of its weights and what attends to them."""
+    hidden, _, *rest = node.input
+    bias, mask, _, scores_bias = [*rest, "", "", "", ""][:4]
+    outputs = [f"{node.output[0]}_{role}" for role in ROLES]
+    made = [
+        helper.make_node("MatMul", [hidden, part], [output], name=f"{node.name}_{role}")
+        for role, part, output in zip(ROLES, parts, outputs, strict=True)
+    ]
+    kept = {key: value for key, value in _settings(node).items() if key in HEADS_SETTINGS}
     made.append(
         helper.make_node(
             "MultiHeadAttention",
-            [*outputs, bias_name, mask, *([scores_bias] if scores_bias else [])],
-            list(node.output),
+            [*outputs, bias, mask, *([scores_bias] if scores_bias else [])],
+            [node.output[0]],
             name=f"{node.name}_heads",
             domain="com.microsoft",
             **kept,

@@ -1,14 +1,13 @@
 """Refuses ONNX graphs that no quantizer can take, in one sentence each."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import onnx
 
 from compress.errors import InputError
 from compress.models.feeds import check_inputs
 from compress.models.matrices import has_products
+from compress.models.subgraphs import all_nodes
 
 QUANTIZED = (
     "QuantizeLinear",
@@ -68,7 +67,7 @@ def check_quantizable(model: onnx.ModelProto, path: Path) -> None:
     found = sorted(
         {
             node.op_type
-            for node in _nodes(model.graph)
+            for node in all_nodes(model.graph)
             if node.op_type in QUANTIZED or node.op_type.startswith("QLinear")
         }
     )
@@ -92,12 +91,3 @@ def check_quantizable(model: onnx.ModelProto, path: Path) -> None:
             where=str(path),
             fix="check that it is a model's float32 export, with its weights inside",
         )
-
-
-def _nodes(graph: Any) -> Iterator[onnx.NodeProto]:
-    """All nodes, those of branches and loops too."""
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _nodes(inner)

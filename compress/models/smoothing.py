@@ -7,18 +7,29 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compress.models.matrices import Matrix
+from compress.models.subgraphs import reads
 
 
-def readers(products: Sequence[Matrix]) -> dict[str, list[Matrix]]:
-    """By the name of what is read, the products that read it; without those whose matrix reads something else too."""
+def readers(model: onnx.ModelProto, products: Sequence[Matrix]) -> dict[str, list[Matrix]]:
+    """By the name of what is read, the products that read it and whose matrices can be scaled for it.
+
+    Those whose matrix reads something else too are left out with all that read the same, and so are those whose matrix
+    is read by something else, as a table that is tied to it is.
+    """
     sources: dict[str, set[str]] = {}
     for product in products:
         sources.setdefault(product.name, set()).add(product.reads)
+    ours = {product.node.output[0] for product in products}
+    elsewhere = {name for product in products for name in product.node.input if name != product.name}
+    elsewhere |= {item.name for item in model.graph.output}
+    elsewhere = elsewhere.union(*(reads(node) for node in model.graph.node if node.output[0] not in ours))
     found: dict[str, list[Matrix]] = {}
     for product in products:
         found.setdefault(product.reads, []).append(product)
     return {
-        source: group for source, group in found.items() if all(len(sources[product.name]) == 1 for product in group)
+        source: group
+        for source, group in found.items()
+        if all(len(sources[product.name]) == 1 and product.name not in elsewhere for product in group)
     }
 
 
@@ -33,7 +44,7 @@ def divide(model: onnx.ModelProto, products: Sequence[Matrix], scales: Mapping[s
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
-    groups = readers(products)
+    groups = readers(model, products)
     before: dict[str, onnx.NodeProto] = {}
     for source, by in scales.items():
         smoothed, wide = f"{source}_smoothed", by.astype(np.float32)

@@ -67,15 +67,22 @@ def tables_to_8_bits(
             known.add(name)
             codes, scale = round_table(table.weights) if rounded is None else rounded[name]
             model.graph.initializer.extend(
-                [numpy_helper.from_array(codes, f"{name}_int8"), numpy_helper.from_array(scale, f"{name}_scale")]
+                numpy_helper.from_array(tensor, called)
+                for tensor, called in zip((codes, scale), int8_names(name), strict=True)
             )
+        codes_name, scale_name = int8_names(name)
         rows = f"{node.output[0]}_int8"
         by[node.output[0]] = [
-            helper.make_node("Gather", [f"{name}_int8", node.input[1]], [rows], name=node.name, axis=0),
-            helper.make_node("DequantizeLinear", [rows, f"{name}_scale"], list(node.output)),
+            helper.make_node("Gather", [codes_name, node.input[1]], [rows], name=node.name, axis=0),
+            helper.make_node("DequantizeLinear", [rows, scale_name], list(node.output)),
         ]
     replace_nodes(model, by)
     return len(found)
+
+
+def int8_names(name: str) -> tuple[str, str]:
+    """Names of an int8 table's codes and scale: others than those of a matrix, which the same tensor may be too."""
+    return f"{name}_rows_int8", f"{name}_rows_scale"
 
 
 def tables_to_4_bits(
@@ -112,7 +119,7 @@ def tables_to_4_bits(
         else:
             codes, scales, zeros = rounded[name]
         tensors = [packed(codes, 4).reshape(rows, -1)[:, : channels // 2], scales]
-        names = [f"{name}_Q4", f"{name}_scales", f"{name}_zero_points"]
+        names = [f"{name}_rows_Q4", f"{name}_rows_scales", f"{name}_rows_zero_points"]  # others than a matrix's
         if not symmetric:
             tensors.append(packed_zeros(zeros, 4).reshape(rows, -1))
         if name not in known:

@@ -17,6 +17,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compress.errors import InputError
+from compress.models.subgraphs import reads
 
 ELEMENTWISE = ("Add", "Sum", "Mul", "Sub", "Div", "Pow", "Sqrt", "Erf", "Tanh", "Relu", "Sigmoid", "Cast", "Identity")
 ACTIVATIONS = ("Gelu", "BiasGelu", "FastGelu", "QuickGelu")
@@ -59,8 +60,10 @@ class _Surgery:
         self.maker = {name: node for node in self.graph.node for name in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = {}
         for node in self.graph.node:
-            for name in node.input:
+            for name in reads(node):
                 self.readers.setdefault(name, []).append(node)
+        for item in self.graph.output:  # who reads what the graph gives is none of its nodes
+            self.readers.setdefault(item.name, []).append(onnx.NodeProto())
         self.sliced: dict[str, str] = {}
 
     def varies(self, name: str) -> bool:
@@ -120,6 +123,7 @@ class _Surgery:
             weights = found[0].input[1:3]
             given = [name for name in found[0].input[4:] if name]
             attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in found[0].attribute}
+            given += [name for name in found[0].output[1:] if name]
             if set(weights) <= set(self.constants) and not given and not attributes.get("unidirectional"):
                 return found[0]
         raise InputError(

@@ -23,7 +23,7 @@ def smooth(graph: onnx.ModelProto, batches: Sequence[Batch], alpha: float, conte
         alpha: how much of the difficulty goes into the matrices, 0 to 1.
     """
     products = matrices(graph, attention=True)
-    groups = readers(products)
+    groups = readers(graph, products)
     names = sorted(groups)
     largest = {name: np.zeros(groups[name][0].weights.shape[0]) for name in names}
     for done, seen in enumerate(activations(graph, names, batches)):

@@ -10,9 +10,9 @@ processor with AVX512) and as much memory. Costs seconds.
 ```
 
 Inputs and outputs stay as they are. A half reaches to 65,504: operators that make or read numbers larger than a quarter
-of that, on the rows looked at, stay in float, and so do those of `float_operators`: left out, the parts of a norm that
-is written out. Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that of
-onnxruntime.transformers.float16.
+of that, on the rows looked at, stay in float, and so do those that read larger constants, unless these do nothing but
+mask, which 10,000 does as well. So do those of `float_operators`: left out, the parts of a norm that is written out.
+Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that of onnxruntime.transformers.float16.
 """
 
 import shutil
@@ -44,7 +44,8 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Look for large numbers, convert, and compare the outputs with the float model's on real rows."""
-    from compress.models.half import LARGEST, clip_constants, in_half
+    from compress.models.half import LARGEST_SEEN, in_half
+    from compress.models.masks import clip_masks
     from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.runtimes import parity
@@ -55,7 +56,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.runtimes.rounding import save_graph
 
     graph = read_float_graph(model_path(model.path))
-    clip_constants(graph)
+    clip_masks(graph)
     tokenizer = load_tokenizer(model.path)
     rows = config.calibration_rows
     batches = (
@@ -64,7 +65,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         else built_in_batches(tokenizer, context.task.spec.max_length)
     )
     found = magnitudes(graph, batches, context.progress)
-    large = {name for name, magnitude in found.items() if magnitude > LARGEST}
+    large = {name for name, magnitude in found.items() if magnitude > LARGEST_SEEN}
     made, kept = in_half(graph, found, large, config.float_operators)
     save_graph(made, out)
     shutil.copyfile(model.path / "config.json", out / "config.json")
@@ -98,7 +99,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
     needs_data=_reads_rows,
     remark=_remark,

@@ -52,8 +52,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Measure ranges, round, and compare the outputs with the float model's on real rows."""
     import onnx
 
-    from compress.models.int8 import fits_8_bits, put_int8
-    from compress.models.matrices import gemms_to_matmuls, matrices
+    from compress.models.int8 import put_int8
+    from compress.models.matrices import fits_8_bits, gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.qdq import put_qdq
     from compress.models.tables import tables_to_8_bits
@@ -100,7 +100,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=2,
+    version=3,
     shape=same_shape,
     settle=settle_range,
 )

@@ -140,9 +140,8 @@ def _outputs(network: Any, rows: "Sequence[Batch]") -> "list[np.ndarray[Any, Any
 def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":
     """The float graph of a torch model, in the form that is rounded; it stands in `folder` as an artifact would."""
     from compress.models.export import export
-    from compress.models.int8 import fits_8_bits
     from compress.models.load import load_model
-    from compress.models.matrices import gemms_to_matmuls
+    from compress.models.matrices import fits_8_bits, gemms_to_matmuls
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tokenizer import copy_tokenizer
 
@@ -287,7 +286,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
     settle=_settle,
 )

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
+from compress.models import tables
 from compress.models.export import export
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
@@ -107,3 +108,69 @@ def test_a_graph_of_any_form_is_rounded_whole_and_agrees(
         assert weight_bytes(tmp_path / name) < 0.4 * weight_bytes(exports(opset)), name
         error = np.abs(logits(tmp_path / name) - logits(source.path)).max() / np.abs(expected).max()
         assert 0 < error < (0.25 if name == "4bit" else 0.1), (name, error)
+
+
+def attentions_share_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """As a model whose layers are one layer again and again."""
+    first, *rest = (node for node in model.graph.node if node.op_type == "Attention")
+    for node in rest:
+        node.input[1], node.input[2] = first.input[1], first.input[2]
+    return model
+
+
+def attentions_have_no_bias(model: onnx.ModelProto) -> onnx.ModelProto:
+    """As models whose projections have none."""
+    for node in model.graph.node:
+        if node.op_type == "Attention":
+            node.input[2] = ""
+    return model
+
+
+def table_is_multiplied_by(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Half of each token's row is gathered; the other half is a product of a row of one 1 and the same tensor."""
+    gather = next(node for node in model.graph.node if node.op_type == "Gather" and "word" in node.input[0])
+    table, tokens = gather.input
+    rows = next(tensor.dims[0] for tensor in model.graph.initializer if tensor.name == table)
+    output, gather.output[0] = gather.output[0], "gathered"
+    model.graph.initializer.extend(
+        [
+            numpy_helper.from_array(np.array(rows, dtype=np.int64), "rows"),
+            numpy_helper.from_array(np.array([0, 1], dtype=np.float32), "no_yes"),
+            numpy_helper.from_array(np.array(0.5, dtype=np.float32), "half"),
+        ]
+    )
+    made = [
+        helper.make_node("OneHot", [tokens, "rows", "no_yes"], ["chosen"]),
+        helper.make_node("MatMul", ["chosen", table], ["multiplied"], name="soft_embedding"),
+        helper.make_node("Add", ["gathered", "multiplied"], ["both"]),
+        helper.make_node("Mul", ["both", "half"], [output]),
+    ]
+    place = next(index for index, node in enumerate(model.graph.node) if node.output[0] == "gathered")
+    nodes = [*model.graph.node[: place + 1], *made, *model.graph.node[place + 1 :]]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return model
+
+
+@pytest.mark.parametrize(
+    "form", [attentions_share_weights, attentions_have_no_bias, table_is_multiplied_by], ids=called
+)
+def test_fused_graphs_of_others_are_rounded_by_every_writer(
+    form: Callable[[onnx.ModelProto], onnx.ModelProto], chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "LARGE", 17)  # so that tables of this small model are worth 4 bits
+    source = rewritten(chain.artifacts["onnx"].path, tmp_path / "source", form)
+    expected = logits(source.path)
+    ways: list[tuple[str, dict[str, Any]]] = [
+        ("dynamic", {"smooth": 0.5}),
+        ("dynamic", {"embedding_bits": 4}),
+        ("static", {}),
+        ("static", {"form": "qdq"}),
+        ("4bit", {"method": "rtn"}),
+    ]
+    for number, (name, settings) in enumerate(ways):
+        out = tmp_path / str(number)
+        facts = quantize(name, source, chain, out, min_agreement=0.0, **settings)
+        assert facts["left_in_float"] == [], settings
+        error = np.abs(logits(out) - expected).max() / np.abs(expected).max()
+        assert 0 < error < (0.4 if name == "4bit" or "embedding_bits" in settings else 0.1), (name, settings, error)

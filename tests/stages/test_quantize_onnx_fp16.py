@@ -10,8 +10,8 @@ from onnx import TensorProto, numpy_helper
 
 from compress.cli import main
 from compress.models.export import export
-from compress.models.half import CLIPPED, clip_constants
 from compress.models.load import load_model
+from compress.models.masks import MASKING, clip_masks
 from compress.models.onnx_graph import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.planning import make_plan
@@ -98,9 +98,9 @@ def test_a_graph_that_is_written_out_keeps_the_parts_of_its_norms(
 
 def test_masks_come_into_reach_and_mask_as_before(unfused: Artifact) -> None:
     graph = read_float_graph(unfused.path / "model.onnx")
-    assert clip_constants(graph) == 1
+    assert clip_masks(graph) == 1
     finite = [numpy_helper.to_array(tensor) for tensor in graph.graph.initializer if tensor.data_type == 1]
-    assert max(np.abs(values[np.isfinite(values)]).max(initial=0) for values in finite) == CLIPPED
+    assert max(np.abs(values[np.isfinite(values)]).max(initial=0) for values in finite) == MASKING
     padded = batch()
     alone = {name: array[1:2, :9] for name, array in padded.items()}
     from compress.runtimes.onnxruntime import open_graph

@@ -153,7 +153,7 @@ def with_outliers(chain: Chain, folder: Path, factor: float) -> Artifact:
     graph = read_float_graph(chain.artifacts["onnx"].path / "model.onnx")
     split_attention(graph)
     products = matrices(graph)
-    scales = {name: np.ones(group[0].weights.shape[0]) for name, group in readers(products).items()}
+    scales = {name: np.ones(group[0].weights.shape[0]) for name, group in readers(graph, products).items()}
     for by in scales.values():
         by[::11] = 1 / factor
     divide(graph, products, scales)
