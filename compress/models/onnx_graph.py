@@ -12,6 +12,7 @@ from onnx import helper, numpy_helper
 from compress.errors import InputError
 from compress.files import stays_home
 from compress.models.matrices import replace_nodes
+from compress.models.fused_embeddings import split_embeddings
 from compress.models.normal_form import in_normal_form, without_functions
 from compress.models.quantizable import QUANTIZED, check_quantizable, check_runs
 
@@ -115,6 +116,8 @@ def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
 def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
     """An ONNX model that is not quantized yet, with its weights, in the form that `in_normal_form` gives.
 
+    Embeddings that were fused into one operator are operators of their own again.
+
     Args:
         least_opset: a graph whose operators are older is converted to these.
 
@@ -129,7 +132,9 @@ def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
     model = in_normal_form(model)
     check_quantizable(model, path)
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
-    return model if opset >= least_opset else _converted(model, opset, least_opset, path)
+    model = model if opset >= least_opset else _converted(model, opset, least_opset, path)
+    split_embeddings(model)
+    return model
 
 
 def _converted(model: onnx.ModelProto, opset: int, wanted: int, path: Path) -> onnx.ModelProto:

@@ -321,13 +321,15 @@ def verdict(best: Candidate, candidates: Sequence[Candidate], config: Config, ro
         return f"float wins: nothing that keeps {budget} is {better} (tried: {tried})"
     assert best.speedup is not None
     assert best.drop_pp is not None
+    assert best.smaller is not None
+    size = f"{best.smaller:.1f}x smaller" if best.smaller >= 1 else f"{1 / best.smaller:.1f}x larger"
     ends = "" if best.speedup_low is None else f" [{best.speedup_low:.2f}, {best.speedup_high:.2f}]"
     lost = "" if best.drop_low_pp is None else f" [{best.drop_low_pp:+.2f}, {best.drop_high_pp:+.2f}]"
     doubt = ""
     if best.drop_pp > config.max_drop_pp:
         doubt = f": more than {config.max_drop_pp:g}, though not on the rows that it was chosen by"
     return (
-        f"{best.name}: {best.speedup:.2f}x{ends} as fast as float and {best.smaller:.1f}x smaller, "
+        f"{best.name}: {best.speedup:.2f}x{ends} as fast as float and {size}, "
         f"at a drop of {best.drop_pp:+.2f} points{lost} on {rows} rows that it was not chosen by{doubt}"
     )
 
