@@ -100,7 +100,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=2,
+    version=3,
     shape=same_shape,
     settle=settle_range,
 )
