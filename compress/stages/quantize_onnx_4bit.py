@@ -142,7 +142,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=4,
+    version=5,
     shape=same_shape,
     needs_data=_reads_rows,
 )

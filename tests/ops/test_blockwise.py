@@ -122,3 +122,17 @@ def test_half_quadratic_never_errs_more_in_its_norm_and_less_in_sum() -> None:
     before, after = ((np.abs(in_blocks(found.weights(250) - weights, 64)) ** NORM).sum(-1) for found in (nearest, ours))
     assert (after <= before + 1e-4).all()
     assert after.sum() < 0.97 * before.sum()
+
+
+def test_half_quadratic_does_not_look_at_what_fills_the_last_block_up() -> None:
+    weights = matrix(64, 160)
+    whole, tail = half_quadratic(weights, 4, 128), half_quadratic(np.ascontiguousarray(weights[:, 128:]), 4, 32)
+    assert np.array_equal(whole.codes[:, 1, :32], tail.codes[:, 0])
+    assert np.array_equal(whole.scales[:, 1], tail.scales[:, 0])
+    assert np.allclose(whole.zeros[:, 1], tail.zeros[:, 0], atol=1e-5)
+    nearest = round_to_nearest(weights, 4, 128, symmetric=False)
+    ours, theirs = (
+        (np.abs(found.weights(160) - weights)[:, 128:] ** NORM).sum(1).astype(np.float64) for found in (whole, nearest)
+    )
+    assert (ours <= theirs * 1.0001).all()
+    assert ours.sum() < 0.97 * theirs.sum()
