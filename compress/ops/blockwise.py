@@ -7,6 +7,9 @@ import numpy as np
 Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
+SHARES = np.linspace(1, 0.7, 16, dtype=np.float32)
+"""Of a block's range, that are tried as its range."""
+
 
 class Blocks(NamedTuple):
     """A matrix in few bits: weight = (code - zero point) * scale.
@@ -57,6 +60,31 @@ def grid(blocks: Array, bits: int, *, symmetric: bool) -> tuple[Array, Codes]:
     scales = (high - low) / (levels - 1)
     safe = np.where(scales == 0, 1, scales)
     return scales, np.clip(np.rint(-low / safe), 0, levels - 1).astype(np.uint8)
+
+
+def least_error_grid(
+    blocks: Array, bits: int, *, symmetric: bool, importance: Array | None = None
+) -> tuple[Array, Codes]:
+    """As `grid`, but for a range that may be narrower: the one whose rounding leaves the least squared error.
+
+    Args:
+        blocks: (outputs, blocks, block size)
+        importance: (blocks, block size), by which the squares are weighted.
+
+    Returns:
+        scales and zero points, each (outputs, blocks).
+    """
+    scales, zeros = grid(blocks, bits, symmetric=symmetric)
+    least = np.full(scales.shape, np.inf)
+    for share in SHARES:
+        some, points = grid(blocks * share, bits, symmetric=symmetric)
+        wide, middle = some[..., None], points[..., None].astype(np.float32)
+        squares = ((codes_of(blocks, wide, middle, bits) - middle) * wide - blocks) ** 2
+        error = (squares if importance is None else squares * importance).sum(-1)
+        better = error < least
+        least = np.where(better, error, least)
+        scales, zeros = np.where(better, some, scales), np.where(better, points, zeros)
+    return scales, zeros
 
 
 def codes_of(values: Array, scales: Array, zeros: Codes | Array, bits: int) -> Codes:

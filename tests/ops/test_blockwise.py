@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compress.ops.blockwise import Blocks, in_blocks, round_to_nearest
+from compress.ops.blockwise import SHARES, Blocks, codes_of, grid, in_blocks, least_error_grid, round_to_nearest
 from compress.ops.gptq import gptq
 from compress.ops.hqq import NORM, half_quadratic
 
@@ -63,14 +63,43 @@ def test_a_block_of_zeros_stays_one() -> None:
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_without_correlation_gptq_rounds_to_nearest(symmetric: bool) -> None:
+def test_without_correlation_gptq_rounds_to_the_nearest_code_of_its_grid(symmetric: bool) -> None:
+    weights = matrix()
+    found = gptq(weights, np.eye(80), 4, 32, symmetric=symmetric)
+    nearest = codes_of(in_blocks(weights, 32), found.scales[..., None], found.zeros[..., None], 4)
+    assert np.array_equal(found.codes, nearest)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_without_correlation_and_search_gptq_rounds_to_nearest(
+    symmetric: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.ops.blockwise.SHARES", [1.0])
     weights = matrix()
     ours, nearest = (
         gptq(weights, np.eye(80), 4, 16, symmetric=symmetric),
         round_to_nearest(weights, 4, 16, symmetric=symmetric),
     )
-    assert np.array_equal(ours.codes[..., :5], nearest.codes[..., :5])
-    assert np.allclose(ours.scales, nearest.scales)
+    assert np.array_equal(ours.codes, nearest.codes)
+    assert np.array_equal(ours.scales, nearest.scales)
+    assert np.array_equal(ours.zeros, nearest.zeros)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_grid_of_least_error_is_that_of_the_best_narrower_range(symmetric: bool) -> None:
+    blocks = in_blocks(np.random.default_rng(8).standard_t(4, (16, 128)).astype(np.float32), 64)
+    importance = np.random.default_rng(9).uniform(0.1, 10, (2, 64))
+
+    def errors(scales: np.ndarray, zeros: np.ndarray) -> np.ndarray:
+        codes = codes_of(blocks, scales[..., None], zeros[..., None], 4)
+        return (importance * (blocks - Blocks(codes, scales, zeros).weights(128).reshape(blocks.shape)) ** 2).sum(-1)
+
+    found = errors(*least_error_grid(blocks, 4, symmetric=symmetric, importance=importance))
+    tried = [errors(*grid(blocks * share, 4, symmetric=symmetric)) for share in SHARES.tolist()]
+    assert np.allclose(found, np.min(tried, axis=0))
+    assert found.sum() < 0.95 * tried[0].sum()
+    plain = errors(*least_error_grid(blocks, 4, symmetric=symmetric))
+    assert found.sum() < plain.sum()
 
 
 def error_on(inputs: np.ndarray, weights: np.ndarray, found: Blocks) -> float:
@@ -88,22 +117,59 @@ def test_gptq_errs_less_on_inputs_to_come_than_rounding_to_nearest(seed: int) ->
     )
 
 
-def test_gptq_is_the_greedy_solution_of_its_least_squares_problem() -> None:
-    """After a column is rounded, the rest must be what least squares says (equations 2 and 3 of OBQ)."""
-    weights, seen = matrix(1, 4), correlated(50, 8)[:, :4]
-    moments = moments_of(seen) + 0.01 * np.diag(moments_of(seen)).mean() * np.eye(4)
-    found = gptq(weights, moments_of(seen), 4, 16, symmetric=True)
-    left, scale = weights[0].astype(np.float64), float(found.scales[0, 0])
-    for column in range(4):
-        code = float(np.clip(np.rint(left[column] / scale + 8), 0, 15))
-        assert code == found.codes[0, 0, column]
-        rounded = (code - 8) * scale
-        rest = slice(column + 1, 4)
-        if column < 3:
-            # min over d of (r; d)ᵀ M (r; d), r the error made: d = -M_rest⁻¹ M_rest,column r
-            made = rounded - left[column]
-            left[rest] -= np.linalg.solve(moments[rest, rest], moments[rest, column]) * made
-        left[column] = rounded
+def damped(seen: np.ndarray) -> np.ndarray:
+    moments = moments_of(seen)
+    return moments + 0.01 * np.diag(moments).mean() * np.eye(len(moments))
+
+
+def greedy(weights: np.ndarray, moments: np.ndarray, order: np.ndarray, like: Blocks) -> Blocks:
+    """After a column is rounded, the rest becomes what least squares says (equations 2 and 3 of OBQ)."""
+    left, codes = weights.astype(np.float64), np.repeat(like.zeros[..., None], like.codes.shape[-1], -1)
+    for place, column in enumerate(order):
+        block, within = divmod(int(column), like.codes.shape[-1])
+        scale, zero = like.scales[:, block].astype(np.float64), like.zeros[:, block].astype(np.float64)
+        code = np.clip(np.rint(left[:, column] / np.where(scale == 0, 1, scale) + zero), 0, 15)
+        codes[:, block, within] = code
+        # min over d of (r; d)ᵀ M (r; d), r the error made: d = -M_rest⁻¹ M_rest,column r
+        made, rest = (code - zero) * scale - left[:, column], order[place + 1 :]
+        left[:, rest] -= np.outer(made, np.linalg.solve(moments[np.ix_(rest, rest)], moments[rest, column]))
+    return Blocks(codes, like.scales, like.zeros)
+
+
+def uneven(rows: int, width: int, seed: int) -> np.ndarray:
+    """Inputs of which some are many times larger than others, as those of a network are."""
+    random = np.random.default_rng(seed)
+    return correlated(rows, width, seed) * np.exp(random.standard_normal(width)) + random.standard_normal((rows, width))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_gptq_is_the_greedy_solution_of_its_least_squares_problem(symmetric: bool) -> None:
+    weights, seen = matrix(6, 150), uneven(2000, 150, 3)
+    found = gptq(weights, moments_of(seen), 4, 32, symmetric=symmetric)
+    largest_first = np.argsort(-np.diag(moments_of(seen)))
+    expected = greedy(weights, damped(seen), largest_first, found)
+    assert (found.codes == expected.codes).mean() > 0.999, "but for ties"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gptq_errs_less_with_the_largest_inputs_first_and_than_rounding_to_nearest(seed: int) -> None:
+    weights, seen = matrix(48, 80, seed), uneven(1200, 80, seed)
+    found = gptq(weights, moments_of(seen), 4, 32, symmetric=True)
+    natural = greedy(weights, damped(seen), np.arange(80), found)
+    nearest = round_to_nearest(weights, 4, 32, symmetric=True)
+    ours = error_on(seen, weights, found)
+    assert ours < 0.95 * error_on(seen, weights, natural)
+    assert ours < 0.5 * error_on(seen, weights, nearest)
+
+
+def test_the_order_in_which_inputs_stand_changes_nothing() -> None:
+    """Within a block, and of whole blocks."""
+    weights, moments = matrix(12, 96), moments_of(uneven(800, 96, 5))
+    random = np.random.default_rng(6)
+    places = (random.permutation(3)[:, None] * 32 + random.permuted(np.tile(np.arange(32), (3, 1)), axis=1)).ravel()
+    found = gptq(weights, moments, 4, 32, symmetric=False)
+    other = gptq(weights[:, places], moments[np.ix_(places, places)], 4, 32, symmetric=False)
+    assert np.array_equal(other.codes.reshape(12, -1), found.codes.reshape(12, -1)[:, places])
 
 
 def test_inputs_that_are_never_there_do_no_harm() -> None:
