@@ -17,10 +17,10 @@ for those. All are written as MatMulNBits and GatherBlockQuantized of ONNX Runti
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, same_shape
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape
 from compress.store import Artifact
 
 if TYPE_CHECKING:
@@ -40,14 +40,24 @@ class Config(RoundingConfig):
     block_size: Literal[16, 32, 64, 128, 256] = 128
     """Weights that share a scale: 128 take 4.25 bits each, 32 take 5, and are rounded more finely."""
     symmetric: bool = True
-    """Scales only; otherwise a zero point for each block too. hqq always has zero points."""
+    """Scales only; otherwise a zero point for each block too. Matrices of hqq always have zero points."""
     accuracy_level: Literal[0, 1, 4] = 0
     """Arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice, on CPUs float. int8 is the slower one
-    where many tokens are read at once, as encoders do, and the faster where tokens come one by one."""
+    where many tokens are read at once, as encoders do, and the faster where tokens come one by one. hqq has float
+    only."""
     embeddings: bool = True
     """Quantize embedding tables too, to nearest; those of less than 1,024 rows to 8 bits."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows that gptq looks at."""
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> "Config":
+        idle = {} if self.method == "gptq" else {"calibration_rows": "gptq"}
+        if self.method == "hqq":  # whose zero points are no codes: ONNX Runtime's int8 kernels have none for those
+            idle |= {"accuracy_level": "rtn or gptq"} if self.accuracy_level == 4 else {}
+            idle |= {} if self.embeddings else {"symmetric": "rtn or gptq"}
+        refuse_idle_settings(self, "method", idle)
+        return self
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
