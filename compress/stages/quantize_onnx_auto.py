@@ -291,7 +291,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("onnx")},
     output="onnx",
-    version=1,
+    version=2,
     shape=same_shape,
     settle=settle_range,
 )
