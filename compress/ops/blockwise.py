@@ -10,6 +10,10 @@ Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 SHARES = np.linspace(1, 0.7, 16, dtype=np.float32)
 """Of a block's range, that are tried as its range."""
 
+SIZES = (16, 32, 64, 128, 256)
+"""Of blocks, that ONNX Runtime's operators take."""
+SCALE_BITS = 32
+
 
 class Blocks(NamedTuple):
     """A matrix in few bits: weight = (code - zero point) * scale.
@@ -30,6 +34,25 @@ class Blocks(NamedTuple):
         whole = (codes - zeros[..., None]) * self.scales[..., None]
         found: Array = whole.reshape(len(whole), -1)[:, :inputs]
         return found
+
+
+def fitting_size(inputs: int, bits: int, at_most: int, zero_bits: int) -> int:
+    """The block size in which a matrix takes the fewest bytes, the larger of equals.
+
+    Blocks are stored whole: where a size does not divide the inputs, smaller ones may waste less than their additional
+    scales cost, and are rounded more finely too.
+
+    Args:
+        inputs: of the matrix, which are those of a row.
+        at_most: of `SIZES`.
+        zero_bits: of a zero point; 0 where blocks have none.
+    """
+
+    def row_bytes(size: int) -> int:
+        count = -(-inputs // size)
+        return count * (size * bits + SCALE_BITS) // 8 + -(-count * zero_bits // 8)
+
+    return min((size for size in reversed(SIZES) if size <= at_most), key=row_bytes)
 
 
 def in_blocks(weights: Array, block_size: int) -> Array:

@@ -9,9 +9,10 @@ CPU it is rarely faster than float for an encoder. Costs seconds, with gptq half
 
 Methods: `rtn` rounds each weight to the nearest code, with one scale for each block (ZeroQuant, Yao et al. 2022,
 arXiv:2206.01861, section 3.1). `gptq` lets the weights that are still to be rounded make up for the errors of those
-that are, on the inputs that each matrix gets of training rows (Frantar et al. 2023, arXiv:2210.17323). `hqq` fits zero
-points that are no codes, without any data (Badri and Shaji 2023); ONNX Runtime's CPU kernels take about twice as long
-for those. All are written as MatMulNBits and GatherBlockQuantized of ONNX Runtime.
+that are, on the inputs that each matrix gets of training rows (Frantar et al. 2023, arXiv:2210.17323), the largest
+inputs first; a block's range is the one that costs least then. `hqq` fits zero points that are no codes, without any
+data (Badri and Shaji 2023); ONNX Runtime's CPU kernels take about twice as long for those. All are written as
+MatMulNBits and GatherBlockQuantized of ONNX Runtime.
 """
 
 from pathlib import Path
@@ -38,7 +39,8 @@ class Config(RoundingConfig):
     method: Literal["rtn", "hqq", "gptq"] = "rtn"
     """rtn: to nearest; gptq: errors make up for each other on training rows; hqq: better zero points, without data."""
     block_size: Literal[16, 32, 64, 128, 256] = 128
-    """Weights that share a scale: 128 take 4.25 bits each, 32 take 5, and are rounded more finely."""
+    """At most so many weights share a scale: 128 take 4.25 bits each, 32 take 5, and are rounded more finely. Where a
+    matrix's inputs are no multiple of it, they share it in the smaller blocks that take the fewest bytes."""
     symmetric: bool = True
     """Scales only; otherwise a zero point for each block too. Matrices of hqq always have zero points."""
     accuracy_level: Literal[0, 1, 4] = 0
@@ -95,22 +97,23 @@ def _blocks(
     graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
 ) -> "dict[str, Blocks]":
     """The codes of each matrix, by its name."""
-    from compress.ops.blockwise import round_to_nearest
+    from compress.ops.blockwise import fitting_size, round_to_nearest
     from compress.ops.gptq import gptq
     from compress.ops.hqq import half_quadratic
 
     moments = _moments(graph, products, folder, config, context) if config.method == "gptq" else {}
+    zero_bits = 32 if config.method == "hqq" else 0 if config.symmetric else BITS
     found: dict[str, Blocks] = {}
     for done, product in enumerate(products):
         context.progress("quantizing", done, len(products))
         weights = product.weights.T  # (outputs, inputs)
+        size = fitting_size(weights.shape[1], BITS, config.block_size, zero_bits)
         if config.method == "gptq":
-            seen = moments[product.name]
-            found[product.name] = gptq(weights, seen, BITS, config.block_size, symmetric=config.symmetric)
+            found[product.name] = gptq(weights, moments[product.name], BITS, size, symmetric=config.symmetric)
         elif config.method == "hqq":
-            found[product.name] = half_quadratic(weights, BITS, config.block_size)
+            found[product.name] = half_quadratic(weights, BITS, size)
         else:
-            found[product.name] = round_to_nearest(weights, BITS, config.block_size, symmetric=config.symmetric)
+            found[product.name] = round_to_nearest(weights, BITS, size, symmetric=config.symmetric)
     context.progress("quantizing", len(products), len(products))
     return found
 

@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from compress.ops.blockwise import SHARES, Blocks, codes_of, grid, in_blocks, least_error_grid, round_to_nearest
+from compress.models.blockwise import packed, packed_zeros
+from compress.ops.blockwise import (
+    SHARES,
+    SIZES,
+    Blocks,
+    codes_of,
+    fitting_size,
+    grid,
+    in_blocks,
+    least_error_grid,
+    round_to_nearest,
+)
 from compress.ops.gptq import gptq
 from compress.ops.hqq import NORM, half_quadratic
 
@@ -19,6 +30,29 @@ def moments_of(inputs: np.ndarray) -> np.ndarray:
 def correlated(rows: int, width: int, seed: int = 1) -> np.ndarray:
     random = np.random.default_rng(seed)
     return random.standard_normal((rows, width // 4)) @ random.standard_normal((width // 4, width))
+
+
+@pytest.mark.parametrize("zero_bits", [0, 4, 32])
+@pytest.mark.parametrize("at_most", [16, 64, 128, 256])
+@pytest.mark.parametrize("inputs", [32, 96, 128, 160, 312, 320, 384])
+def test_a_fitting_size_takes_the_fewest_bytes_as_they_are_written(inputs: int, at_most: int, zero_bits: int) -> None:
+    def written(size: int) -> int:
+        found = round_to_nearest(matrix(6, inputs), 4, size, symmetric=zero_bits == 0)
+        zeros = {0: found.zeros[:, :0], 4: found.zeros, 32: found.zeros.astype(np.float32)}[zero_bits]
+        return packed(found.codes, 4).nbytes + found.scales.nbytes + packed_zeros(zeros, 4).nbytes
+
+    size = fitting_size(inputs, 4, at_most, zero_bits)
+    least = min(written(other) for other in SIZES if other <= at_most)
+    assert size == max(other for other in SIZES if other <= at_most and written(other) == least)
+
+
+def test_blocks_that_divide_the_inputs_cost_less_and_are_finer_than_those_that_do_not() -> None:
+    assert [fitting_size(inputs, 4, 128, 0) for inputs in (96, 160, 320, 384)] == [32, 32, 64, 128]
+    weights = matrix(640, 160)
+    fitting, larger = (round_to_nearest(weights, 4, size, symmetric=True) for size in (32, 128))
+    bits = [8 * (packed(found.codes, 4).nbytes + found.scales.nbytes) / weights.size for found in (fitting, larger)]
+    assert bits == [5.0, 6.8]
+    assert ((fitting.weights(160) - weights) ** 2).mean() < 0.8 * ((larger.weights(160) - weights) ** 2).mean()
 
 
 @pytest.mark.parametrize("bits", [4, 8])

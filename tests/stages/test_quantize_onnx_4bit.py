@@ -14,7 +14,7 @@ from compress.models import tables
 from compress.models.blockwise import put_blocks
 from compress.models.matrices import gemms_to_matmuls, matrices
 from compress.models.onnx_graph import read_float_graph, split_attention
-from compress.ops.blockwise import round_to_nearest
+from compress.ops.blockwise import fitting_size, round_to_nearest
 from compress.ops.hqq import half_quadratic
 from compress.recipe import Target
 from compress.runtimes import load
@@ -105,6 +105,22 @@ def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
     batch = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
     ours, expected = (load(folder, Target(), TASK)(batch) for folder in (tmp_path, other))
     assert np.abs(ours - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("method", ["rtn", "hqq"])
+def test_each_matrix_has_blocks_of_the_fewest_bytes(method: str, chain: Chain, tmp_path: Path) -> None:
+    config = quantize_onnx_4bit.Config(method=method, min_agreement=0)
+    quantize_onnx_4bit.run(
+        model=chain.artifacts["onnx"], config=config, context=context_of(chain, tmp_path), out=tmp_path
+    )
+    found = set()
+    for node in graph_of(tmp_path).graph.node:
+        if node.op_type == "MatMulNBits":
+            sizes = {item.name: item.i for item in node.attribute}
+            found.add(sizes["block_size"])
+            assert sizes["block_size"] == fitting_size(sizes["K"], 4, 128, 32 if method == "hqq" else 0)
+    assert found
+    assert max(found) < 128, "its matrices are too small"
 
 
 def test_only_gptq_reads_training_rows() -> None:
