@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import rel_entr, softmax
 
 from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantized, task_of
 from compress.errors import CompressError
 from compress.files import folder_bytes
 from compress.models.tokenizer import load_tokenizer
+from compress.ops.divergence import divergence
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.runtimes.held_back import held_back
@@ -66,14 +66,3 @@ def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[
         raise CompressError(f"no candidate is {MIN_RATIO:g} times smaller on all data sets")
     best = min(small, key=lambda name: np.mean([found[name][data]["divergence"] for data in CHOOSE_ON]))
     return {"rule": RULE, "chosen": best, "settings": tried[best], "candidates": found}
-
-
-def divergence(expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any]) -> float:
-    """Kullback-Leibler divergence of what two models say, in nats, averaged over the rows.
-
-    Args:
-        expected: (rows, classes) logits of the float model.
-        actual: likewise of the other.
-    """
-    first, second = (softmax(logits.astype(np.float64), axis=-1) for logits in (expected, actual))
-    return float(rel_entr(first, second).sum(-1).mean())

@@ -7,20 +7,18 @@ import onnx
 from onnx import helper, numpy_helper
 
 from compress.models.matrices import Matrix, add_domain, replace_nodes
+from compress.ops.blockwise import Blocks
 
 DOMAIN = "com.microsoft"
 
-Coded = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Codes (outputs, blocks, block size), scales (outputs, blocks) and zero points (outputs, blocks) of a matrix."""
-
 
 def put_blocks(
-    model: onnx.ModelProto, found: Mapping[str, Coded], products: list[Matrix], bits: int, accuracy_level: int
+    model: onnx.ModelProto, found: Mapping[str, Blocks], products: list[Matrix], bits: int, accuracy_level: int
 ) -> None:
     """Write matrix products as MatMulNBits of ONNX Runtime, in place.
 
     Args:
-        found: the codes of each matrix by its name.
+        found: each matrix by its name, in few bits: (outputs, inputs).
         products: those to write.
         accuracy_level: arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice.
     """

@@ -11,8 +11,8 @@ from onnx import helper, numpy_helper
 
 from compress.errors import InputError
 from compress.files import stays_home
-from compress.models.matrices import replace_nodes
 from compress.models.fused_embeddings import split_embeddings
+from compress.models.matrices import replace_nodes
 from compress.models.normal_form import in_normal_form, without_functions
 from compress.models.quantizable import QUANTIZED, check_quantizable, check_runs
 

@@ -7,6 +7,13 @@ import numpy as np
 Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
+SHARES = np.linspace(1, 0.7, 16, dtype=np.float32)
+"""Of a block's range, that are tried as its range."""
+
+SIZES = (16, 32, 64, 128, 256)
+"""Of blocks, that ONNX Runtime's operators take."""
+SCALE_BITS = 32
+
 
 class Blocks(NamedTuple):
     """A matrix in few bits: weight = (code - zero point) * scale.
@@ -27,6 +34,25 @@ class Blocks(NamedTuple):
         whole = (codes - zeros[..., None]) * self.scales[..., None]
         found: Array = whole.reshape(len(whole), -1)[:, :inputs]
         return found
+
+
+def fitting_size(inputs: int, bits: int, at_most: int, zero_bits: int) -> int:
+    """The block size in which a matrix takes the fewest bytes, the larger of equals.
+
+    Blocks are stored whole: where a size does not divide the inputs, smaller ones may waste less than their additional
+    scales cost, and are rounded more finely too.
+
+    Args:
+        inputs: of the matrix, which are those of a row.
+        at_most: of `SIZES`.
+        zero_bits: of a zero point; 0 where blocks have none.
+    """
+
+    def row_bytes(size: int) -> int:
+        count = -(-inputs // size)
+        return count * (size * bits + SCALE_BITS) // 8 + -(-count * zero_bits // 8)
+
+    return min((size for size in reversed(SIZES) if size <= at_most), key=row_bytes)
 
 
 def in_blocks(weights: Array, block_size: int) -> Array:
@@ -57,6 +83,31 @@ def grid(blocks: Array, bits: int, *, symmetric: bool) -> tuple[Array, Codes]:
     scales = (high - low) / (levels - 1)
     safe = np.where(scales == 0, 1, scales)
     return scales, np.clip(np.rint(-low / safe), 0, levels - 1).astype(np.uint8)
+
+
+def least_error_grid(
+    blocks: Array, bits: int, *, symmetric: bool, importance: Array | None = None
+) -> tuple[Array, Codes]:
+    """As `grid`, but for a range that may be narrower: the one whose rounding leaves the least squared error.
+
+    Args:
+        blocks: (outputs, blocks, block size)
+        importance: (blocks, block size), by which the squares are weighted.
+
+    Returns:
+        scales and zero points, each (outputs, blocks).
+    """
+    scales, zeros = grid(blocks, bits, symmetric=symmetric)
+    least = np.full(scales.shape, np.inf)
+    for share in SHARES:
+        some, points = grid(blocks * share, bits, symmetric=symmetric)
+        wide, middle = some[..., None], points[..., None].astype(np.float32)
+        squares = ((codes_of(blocks, wide, middle, bits) - middle) * wide - blocks) ** 2
+        error = (squares if importance is None else squares * importance).sum(-1)
+        better = error < least
+        least = np.where(better, error, least)
+        scales, zeros = np.where(better, some, scales), np.where(better, points, zeros)
+    return scales, zeros
 
 
 def codes_of(values: Array, scales: Array, zeros: Codes | Array, bits: int) -> Codes:

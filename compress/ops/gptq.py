@@ -2,16 +2,20 @@
 
 import numpy as np
 
-from compress.ops.blockwise import Array, Blocks, codes_of, grid, in_blocks
+from compress.ops.blockwise import Array, Blocks, codes_of, in_blocks, least_error_grid
 
 DAMPING = 0.01
 """Of the mean of the moments' diagonal, added to it: no direction counts for nothing."""
+COLUMNS = 128
+"""Looked at before what comes after them is told of their errors."""
 
 
 def gptq(weights: Array, moments: Array, bits: int, block_size: int, *, symmetric: bool) -> Blocks:
     """Frantar et al. 2023 (arXiv:2210.17323), algorithm 1: column by column, the rest makes up for what was rounded.
 
-    The scales of a block of columns are those of its weights as they are when it begins.
+    The columns of inputs that are largest come first, as in the authors' code (`--act-order` with `--static-groups`):
+    while there is most left to make up for them. So the scales of all blocks are found before: those of the least
+    squared error, an error counting by what is left of it when all that come after have made up for it.
 
     Args:
         weights: (outputs, inputs)
@@ -21,27 +25,28 @@ def gptq(weights: Array, moments: Array, bits: int, block_size: int, *, symmetri
         ValueError: the moments are no numbers.
     """
     outputs, inputs = weights.shape
-    left = weights.astype(np.float64)
-    factor = _inverse_factor(moments)  # (inputs, inputs), upper triangular
-    count = -(-inputs // block_size)
-    codes = np.zeros((outputs, count, block_size), dtype=np.uint8)
-    scales = np.zeros((outputs, count), dtype=np.float32)
-    zeros = np.zeros((outputs, count), dtype=np.uint8)
-    for block in range(count):
-        begin, end = block * block_size, min((block + 1) * block_size, inputs)
-        padded = in_blocks(left[:, begin:end], block_size)[:, 0]
-        scale, zero = grid(padded, bits, symmetric=symmetric)
-        scales[:, block], zeros[:, block] = scale, zero
-        codes[:, block] = zero[:, None]  # what fills up the last block stands for nothing
-        errors = np.zeros((outputs, end - begin))
-        for place, column in enumerate(range(begin, end)):
-            code = codes_of(left[:, column], scale, zero, bits)
-            codes[:, block, place] = code
-            restored = (code.astype(np.float64) - zero) * scale
-            error = (left[:, column] - restored) / factor[column, column]
-            left[:, column:end] -= np.outer(error, factor[column, column:end])
-            errors[:, place] = error
-        left[:, end:] -= errors @ factor[begin:end, end:]
+    order = np.argsort(-np.diag(moments), kind="stable")
+    factor = _inverse_factor(moments[np.ix_(order, order)])  # (inputs, inputs), upper triangular
+    importance = np.empty((1, inputs))
+    importance[0, order] = np.diag(factor) ** -2.0  # equation 2: an error e of a column costs e² of these in the end
+    scales, zeros = least_error_grid(
+        in_blocks(weights, block_size), bits, symmetric=symmetric, importance=in_blocks(importance, block_size)[0]
+    )
+    codes = np.repeat(zeros[..., None], block_size, axis=-1)  # what fills up the last block stands for nothing
+    columns = codes.reshape(outputs, -1)  # the same memory
+    left = weights.T[order].astype(np.float64)  # (inputs, outputs)
+    for begin in range(0, inputs, COLUMNS):
+        end = min(begin + COLUMNS, inputs)
+        errors = np.zeros((end - begin, outputs))
+        for place in range(begin, end):
+            block = order[place] // block_size
+            scale, zero = scales[:, block], zeros[:, block]
+            code = codes_of(left[place], scale, zero, bits)
+            columns[:, order[place]] = code
+            error = (left[place] - (code.astype(np.float64) - zero) * scale) / factor[place, place]
+            left[place:end] -= np.outer(factor[place, place:end], error)
+            errors[place - begin] = error
+        left[end:] -= factor[begin:end, end:].T @ errors
     return Blocks(codes, scales, zeros)
 
 

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
 import onnx
 
 from compress.context import Context
 from compress.models.matrices import matrices
 from compress.models.tables import tables
+from compress.ops.divergence import divergence
 from compress.runtimes.held_back import Array, HeldBack, agreement
 from compress.runtimes.onnxruntime import open_graph
 
@@ -115,20 +115,6 @@ def _divergences(
         found[layer.name] = divergence(own, some.outputs(open_graph(write(names - {layer.name}))))
     context.progress("rounding layers one by one", len(layers), len(layers))
     return found
-
-
-def divergence(before: Array, after: Array) -> float:
-    """Mean Kullback-Leibler divergence of the second outputs' distribution from the first's, in nats.
-
-    Args:
-        before, after: (rows, classes) logits.
-    """
-    logs = []
-    for logits in (before, after):
-        shifted = logits.astype(np.float64) - logits.max(-1, keepdims=True)
-        logs.append(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)))
-    first, second = logs
-    return max(0.0, float((np.exp(first) * (first - second)).sum(-1).mean()))
 
 
 class _Search:

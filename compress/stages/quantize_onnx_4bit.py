@@ -9,18 +9,19 @@ CPU it is rarely faster than float for an encoder. Costs seconds, with gptq half
 
 Methods: `rtn` rounds each weight to the nearest code, with one scale for each block (ZeroQuant, Yao et al. 2022,
 arXiv:2206.01861, section 3.1). `gptq` lets the weights that are still to be rounded make up for the errors of those
-that are, on the inputs that each matrix gets of training rows (Frantar et al. 2023, arXiv:2210.17323). `hqq` fits zero
-points that are no codes, without any data (Badri and Shaji 2023); ONNX Runtime's CPU kernels take about twice as long
-for those. All are written as MatMulNBits and GatherBlockQuantized of ONNX Runtime.
+that are, on the inputs that each matrix gets of training rows (Frantar et al. 2023, arXiv:2210.17323), the largest
+inputs first; a block's range is the one that costs least then. `hqq` fits zero points that are no codes, without any
+data (Badri and Shaji 2023); ONNX Runtime's CPU kernels take about twice as long for those. All are written as
+MatMulNBits and GatherBlockQuantized of ONNX Runtime.
 """
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, same_shape
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape
 from compress.store import Artifact
 
 if TYPE_CHECKING:
@@ -38,16 +39,27 @@ class Config(RoundingConfig):
     method: Literal["rtn", "hqq", "gptq"] = "rtn"
     """rtn: to nearest; gptq: errors make up for each other on training rows; hqq: better zero points, without data."""
     block_size: Literal[16, 32, 64, 128, 256] = 128
-    """Weights that share a scale: 128 take 4.25 bits each, 32 take 5, and are rounded more finely."""
+    """At most so many weights share a scale: 128 take 4.25 bits each, 32 take 5, and are rounded more finely. Where a
+    matrix's inputs are no multiple of it, they share it in the smaller blocks that take the fewest bytes."""
     symmetric: bool = True
-    """Scales only; otherwise a zero point for each block too. hqq always has zero points."""
+    """Scales only; otherwise a zero point for each block too. Matrices of hqq always have zero points."""
     accuracy_level: Literal[0, 1, 4] = 0
     """Arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice, on CPUs float. int8 is the slower one
-    where many tokens are read at once, as encoders do, and the faster where tokens come one by one."""
+    where many tokens are read at once, as encoders do, and the faster where tokens come one by one. hqq has float
+    only."""
     embeddings: bool = True
     """Quantize embedding tables too, to nearest; those of less than 1,024 rows to 8 bits."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows that gptq looks at."""
+
+    @model_validator(mode="after")
+    def _fits_the_method(self) -> "Config":
+        idle = {} if self.method == "gptq" else {"calibration_rows": "gptq"}
+        if self.method == "hqq":  # whose zero points are no codes: ONNX Runtime's int8 kernels have none for those
+            idle |= {"accuracy_level": "rtn or gptq"} if self.accuracy_level == 4 else {}
+            idle |= {} if self.embeddings else {"symmetric": "rtn or gptq"}
+        refuse_idle_settings(self, "method", idle)
+        return self
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
@@ -85,22 +97,23 @@ def _blocks(
     graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
 ) -> "dict[str, Blocks]":
     """The codes of each matrix, by its name."""
-    from compress.ops.blockwise import round_to_nearest
+    from compress.ops.blockwise import fitting_size, round_to_nearest
     from compress.ops.gptq import gptq
     from compress.ops.hqq import half_quadratic
 
     moments = _moments(graph, products, folder, config, context) if config.method == "gptq" else {}
+    zero_bits = 32 if config.method == "hqq" else 0 if config.symmetric else BITS
     found: dict[str, Blocks] = {}
     for done, product in enumerate(products):
         context.progress("quantizing", done, len(products))
         weights = product.weights.T  # (outputs, inputs)
+        size = fitting_size(weights.shape[1], BITS, config.block_size, zero_bits)
         if config.method == "gptq":
-            seen = moments[product.name]
-            found[product.name] = gptq(weights, seen, BITS, config.block_size, symmetric=config.symmetric)
+            found[product.name] = gptq(weights, moments[product.name], BITS, size, symmetric=config.symmetric)
         elif config.method == "hqq":
-            found[product.name] = half_quadratic(weights, BITS, config.block_size)
+            found[product.name] = half_quadratic(weights, BITS, size)
         else:
-            found[product.name] = round_to_nearest(weights, BITS, config.block_size, symmetric=config.symmetric)
+            found[product.name] = round_to_nearest(weights, BITS, size, symmetric=config.symmetric)
     context.progress("quantizing", len(products), len(products))
     return found
 

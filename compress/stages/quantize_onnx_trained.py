@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
 from compress.recipe import Target
-from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
 from compress.training.config import RecoverRounded
 
@@ -60,7 +60,7 @@ class Config(StageConfig):
     calibration_rows: int = Field(256, ge=1)
     """Training rows from which ranges start, for int8_static."""
     block_size: Literal[16, 32, 64, 128, 256] = 128
-    """Weights that share a scale, for int4."""
+    """At most so many weights share a scale, for int4; see quantize_onnx_4bit."""
     symmetric: bool = True
     """Scales only; otherwise a zero point for each block too, for int4."""
     accuracy_level: Literal[0, 1, 4] = 0
@@ -79,9 +79,7 @@ class Config(StageConfig):
     def _fits_the_scheme(self) -> "Config":
         own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
         for scheme, names in own.items():
-            for name in names:
-                if scheme != self.scheme and getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} does nothing with scheme: {self.scheme}; leave it out, or take {scheme}")
+            refuse_idle_settings(self, "scheme", {} if scheme == self.scheme else dict.fromkeys(names, scheme))
         return self
 
 
@@ -184,7 +182,7 @@ def _fake_quantization(
     return FakeQuantization(
         {name: _grid(network.get_submodule(name), config) for name in rounded},
         {name: found for name, found in ranges.items() if name in rounded},
-        block_size=config.block_size if config.scheme == "int4" and config.accuracy_level == 4 else None,
+        blocks=config.scheme == "int4" and config.accuracy_level == 4,
         dynamic=config.scheme == "int8_dynamic",
         learning_rate=config.recover.scale_learning_rate,
     )
@@ -195,13 +193,16 @@ def _grid(layer: Any, config: Config) -> "WeightGrid":
     import torch
 
     from compress.models.tables import worth_4_bits
+    from compress.ops.blockwise import fitting_size
     from compress.ops.int8 import largest_code
     from compress.training.fake_quantization import WeightGrid
 
     weights = layer.weight.detach().numpy()
     is_table = isinstance(layer, torch.nn.Embedding)
     if config.scheme == "int4" and (not is_table or worth_4_bits(*weights.shape)):
-        return WeightGrid.of_blocks(weights, BITS, config.block_size, symmetric=config.symmetric)
+        fitting = fitting_size(weights.shape[1], BITS, config.block_size, 0 if config.symmetric else BITS)
+        size = config.block_size if is_table else fitting
+        return WeightGrid.of_blocks(weights, BITS, size, symmetric=config.symmetric)
     if is_table:
         return WeightGrid.of_table(weights)
     return WeightGrid.of_columns(weights, largest_code(reduce_range=config.reduce_range is not False))

@@ -169,7 +169,7 @@ class FakeQuantization(torch.nn.Module):
     Args:
         weights: by the name of the layer, a Linear or an Embedding.
         inputs: what a Linear reads, in ranges that are learned, by its name; layers that read the same share a range.
-        block_size: of inputs that are rounded to 8 bits in blocks.
+        blocks: whether inputs are rounded to 8 bits in blocks, those of the weights that they meet.
         dynamic: whether the range of inputs is found in each call.
         learning_rate: peak rate of what is learned here.
     """
@@ -179,7 +179,7 @@ class FakeQuantization(torch.nn.Module):
         weights: Mapping[str, WeightGrid],
         inputs: Mapping[str, ActivationRange],
         *,
-        block_size: int | None,
+        blocks: bool,
         dynamic: bool,
         learning_rate: float,
     ) -> None:
@@ -188,7 +188,7 @@ class FakeQuantization(torch.nn.Module):
         self.grids = torch.nn.ModuleList(weights.values())
         self.ranges = torch.nn.ModuleList(dict.fromkeys(inputs.values()))  # each once, as checkpoints want it
         self.learning_rate = learning_rate
-        self._inputs, self._block_size, self._dynamic = dict(inputs), block_size, dynamic
+        self._inputs, self._blocks, self._dynamic = dict(inputs), blocks, dynamic
         self._mask: torch.Tensor | None = None
         self._hook: Any = None
 
@@ -228,7 +228,7 @@ class FakeQuantization(torch.nn.Module):
         self._mask = named.get("attention_mask")
 
     def _multiplying(self, layer: torch.nn.Linear, grid: WeightGrid, name: str) -> Round:
-        round_input = self._round_input(name)
+        round_input = self._round_input(name, grid)
 
         def forward(values: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.linear(round_input(values), grid(layer.weight), layer.bias)
@@ -243,12 +243,12 @@ class FakeQuantization(torch.nn.Module):
 
         return forward
 
-    def _round_input(self, name: str) -> Round:
+    def _round_input(self, name: str, grid: WeightGrid) -> Round:
         if name in self._inputs:
             return self._inputs[name]
         if self._dynamic:
             return lambda values: round_rows(values.float(), self._mask_of(values))
-        size = self._block_size
+        size = grid.block_size if self._blocks else None
         return (lambda values: values) if size is None else (lambda values: round_blocks(values.float(), size))
 
     def _mask_of(self, values: torch.Tensor) -> torch.Tensor | None:

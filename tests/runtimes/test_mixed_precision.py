@@ -8,14 +8,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from scipy import stats
 
 from compress.errors import CompressError, InputError
 from compress.models.matrices import gemms_to_matmuls, matrices
 from compress.models.onnx_graph import read_float_graph
 from compress.models.tokenizer import load_tokenizer
 from compress.runtimes.held_back import held_back
-from compress.runtimes.mixed_precision import Write, divergence, keep_what_matters, layers_in
+from compress.runtimes.mixed_precision import Write, keep_what_matters, layers_in
 from compress.runtimes.rounding import write_rounded
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of
@@ -45,13 +44,6 @@ def spoiling(graph: onnx.ModelProto) -> Callable[[set[str]], Write]:
         return write
 
     return make
-
-
-def test_divergence_is_that_of_the_softmaxes() -> None:
-    before, after = np.random.default_rng(0).standard_normal((2, 5, 3))
-    first, second = (np.exp(logits) / np.exp(logits).sum(-1, keepdims=True) for logits in (before, after))
-    assert divergence(before, after) == pytest.approx(stats.entropy(first, second, axis=-1).mean())
-    assert divergence(before, before) == 0
 
 
 def test_all_that_can_be_rounded_is_a_layer(graph: onnx.ModelProto) -> None:

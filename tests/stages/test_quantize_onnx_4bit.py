@@ -8,12 +8,17 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from pydantic import ValidationError
 
 from compress.models import tables
-from compress.models.matrices import gemms_to_matmuls
+from compress.models.blockwise import put_blocks
+from compress.models.matrices import gemms_to_matmuls, matrices
 from compress.models.onnx_graph import read_float_graph, split_attention
+from compress.ops.blockwise import fitting_size, round_to_nearest
+from compress.ops.hqq import half_quadratic
 from compress.recipe import Target
 from compress.runtimes import load
+from compress.runtimes.onnxruntime import graph_session
 from compress.stages import quantize_onnx_4bit
 from tests.chain import Chain, context_of, graph_of
 
@@ -53,8 +58,9 @@ def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
     assert len(tables.tables(model)) == 0
 
 
-@pytest.mark.parametrize("symmetric", [True, False])
-@pytest.mark.parametrize("method", ["rtn", "gptq", "hqq"])
+@pytest.mark.parametrize(
+    ("method", "symmetric"), [("rtn", True), ("rtn", False), ("gptq", True), ("gptq", False), ("hqq", True)]
+)
 def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
     method: str, symmetric: bool, chain: Chain, tmp_path: Path
 ) -> None:
@@ -101,7 +107,73 @@ def test_4_bit_products_are_those_of_the_weights_that_the_codes_stand_for(
     assert np.abs(ours - expected).max() < 1e-4
 
 
+@pytest.mark.parametrize("method", ["rtn", "hqq"])
+def test_each_matrix_has_blocks_of_the_fewest_bytes(method: str, chain: Chain, tmp_path: Path) -> None:
+    config = quantize_onnx_4bit.Config(method=method, min_agreement=0)
+    quantize_onnx_4bit.run(
+        model=chain.artifacts["onnx"], config=config, context=context_of(chain, tmp_path), out=tmp_path
+    )
+    found = set()
+    for node in graph_of(tmp_path).graph.node:
+        if node.op_type == "MatMulNBits":
+            sizes = {item.name: item.i for item in node.attribute}
+            found.add(sizes["block_size"])
+            assert sizes["block_size"] == fitting_size(sizes["K"], 4, 128, 32 if method == "hqq" else 0)
+    assert found
+    assert max(found) < 128, "its matrices are too small"
+
+
 def test_only_gptq_reads_training_rows() -> None:
     for method in ("rtn", "hqq", "gptq"):
         config = quantize_onnx_4bit.Config(method=method)
         assert quantize_onnx_4bit.STAGE.reads_data(config) == (method == "gptq")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"calibration_rows": 8}, "calibration_rows does nothing with method: rtn; leave it out, or take gptq"),
+        ({"method": "hqq", "calibration_rows": 8}, "calibration_rows does nothing with method: hqq"),
+        ({"method": "hqq", "accuracy_level": 4}, "accuracy_level does nothing with method: hqq; .* take rtn or gptq"),
+        ({"method": "hqq", "symmetric": False, "embeddings": False}, "symmetric does nothing with method: hqq"),
+    ],
+)
+def test_settings_that_do_nothing_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        quantize_onnx_4bit.Config(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "gptq", "calibration_rows": 8, "accuracy_level": 4},
+        {"method": "hqq", "accuracy_level": 1},
+        {"method": "hqq", "symmetric": False},  # of tables
+        {"accuracy_level": 4, "symmetric": False, "embeddings": False},
+    ],
+)
+def test_settings_that_do_something_are_taken(settings: dict[str, Any]) -> None:
+    assert quantize_onnx_4bit.Config(**settings).model_dump(include=set(settings)) == settings
+
+
+@pytest.mark.parametrize("method", ["rtn", "hqq"])
+def test_int8_arithmetic_changes_what_has_codes_for_zero_points_and_nothing_else(method: str) -> None:
+    random = np.random.default_rng(0)
+    weights, rows = random.standard_normal((64, 16)).astype(np.float32), random.standard_normal((3, 64))
+    blocks = half_quadratic(weights.T, 4, 32) if method == "hqq" else round_to_nearest(weights.T, 4, 32, symmetric=True)
+    outputs = []
+    for level in (0, 4):
+        made = onnx.helper.make_model(
+            onnx.helper.make_graph(
+                [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+                "product",
+                [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [3, 64])],
+                [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [3, 16])],
+                [numpy_helper.from_array(weights, "w")],
+            ),
+            opset_imports=[onnx.helper.make_opsetid("", 17)],
+            ir_version=8,
+        )
+        put_blocks(made, {"w": blocks}, matrices(made), 4, level)
+        outputs.append(graph_session(made).run(None, {"x": rows.astype(np.float32)})[0])
+    assert np.array_equal(*outputs) == (method == "hqq")

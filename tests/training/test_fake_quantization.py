@@ -23,7 +23,7 @@ def fake_of(network: Any, *, learning_rate: float = 0.5) -> FakeQuantization:
         QUERY: WeightGrid.of_columns(matrix, 127),
     }
     inputs = {QUERY: ActivationRange(-3.0, 5.0)}
-    return FakeQuantization(weights, inputs, block_size=None, dynamic=False, learning_rate=learning_rate)
+    return FakeQuantization(weights, inputs, blocks=False, dynamic=False, learning_rate=learning_rate)
 
 
 def batch() -> dict[str, torch.Tensor]:
