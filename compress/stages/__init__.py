@@ -124,3 +124,20 @@ def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
 def settle_range(config: Any, isa: Sequence[str]) -> Any:
     """The settle rule of int8 stages: `reduce_range` as this machine needs it, where it was left out."""
     return config if config.reduce_range is not None else config.model_copy(update={"reduce_range": saturates(isa)})
+
+
+def refuse_idle_settings(config: StageConfig, deciding: str, idle: Mapping[str, str]) -> None:
+    """Refuse settings that were given although another one lets them do nothing.
+
+    Args:
+        config: of which `deciding` names the setting that decides.
+        idle: each setting that does nothing beside the value of `deciding` -> what to take so that it does something.
+
+    Raises:
+        ValueError: one of them is not as it is when it is left out.
+    """
+    chosen = getattr(config, deciding)
+    beside = f"without {deciding}" if chosen is None else f"with {deciding}: {str(chosen).lower()}"
+    for name, instead in idle.items():
+        if getattr(config, name) != type(config).model_fields[name].default:
+            raise ValueError(f"{name} does nothing {beside}; leave it out, or take {instead}")

@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
 from compress.recipe import Target
-from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
 from compress.training.config import RecoverRounded
 
@@ -78,9 +78,7 @@ class Config(StageConfig):
     def _fits_the_scheme(self) -> "Config":
         own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
         for scheme, names in own.items():
-            for name in names:
-                if scheme != self.scheme and getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} does nothing with scheme: {self.scheme}; leave it out, or take {scheme}")
+            refuse_idle_settings(self, "scheme", {} if scheme == self.scheme else dict.fromkeys(names, scheme))
         return self
 
 
