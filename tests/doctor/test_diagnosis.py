@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.bench.flops import profile
 from compress.bench.machine import Kernel
-from compress.doctor import diagnosis, eager, products
+from compress.doctor import diagnosis, eager, executed, products
 from compress.doctor.advice import Finding
 from compress.doctor.diagnosis import by_cost, diagnose, padding_waste, slow_threads
 from compress.doctor.examined import interleaved
@@ -163,9 +163,10 @@ def test_int8_is_advised_where_it_is_faster_here_by_the_products_own_share(subje
     fast = subject(two_layers(), us={"MatMul": 40.0, "Relu": 20.0}, rates=rates_of(fp32=100.0, int8_dynamic=400.0))
     found = products.number_format(fast)
     assert found is not None
-    assert found.what == "the matrix products run in fp32, and int8 is faster here"
+    assert found.what == "the matrix products run in fp32, and dynamic int8 is faster here"
     assert found.cost == pytest.approx(0.8 * 0.75)
-    assert found.evidence == "they take 80% of the time; at their shapes int8 runs 4.0x as fast"
+    assert found.evidence == "they take 80% of the time; at their shapes dynamic int8 runs 4.0x as fast"
+    assert found.fix.startswith("compress quantize FLOAT, then compare")
     assert products.number_format(subject(two_layers(), rates=rates_of(int8_dynamic=101.0))) is None
     assert products.number_format(subject(two_layers(), rates=rates_of(int8_dynamic=50.0))) is None
 
@@ -180,8 +181,93 @@ def int8_graph() -> onnx.ModelProto:
 def test_int8_that_does_not_pay_here_is_found(subject):
     found = products.number_format(subject(int8_graph(), rates=rates_of(fp32=200.0, int8_dynamic=100.0)))
     assert found is not None
-    assert (found.what, found.cost) == ("the matrix products run in int8, and fp32 is faster here", 0.5)
+    assert (found.what, found.cost) == ("the matrix products run in dynamic int8, and fp32 is faster here", 0.5)
+    assert found.fix == "ship the float export; int8 saves size only on this machine"
     assert products.number_format(subject(int8_graph(), rates=rates_of(fp32=50.0))) is None
+
+
+def static_graph(form: str) -> onnx.ModelProto:
+    """A product of activations in a known range: in onnxruntime's own operator, or in pairs that it makes one of."""
+    constants = weights(
+        w=np.ones((64, 96), np.int8),
+        scale=np.full(96, 0.1, np.float32),
+        zero=np.zeros(96, np.int8),
+        x_scale=np.float32(0.02),
+        x_zero=np.uint8(128),
+    )
+    rounded = node("QuantizeLinear", ["x", "x_scale", "x_zero"], ["q"])
+    if form == "operators":
+        inputs = ["q", "w", "x_scale", "scale", "x_zero", "zero"]
+        return graph([rounded, node("MatMulIntegerToFloat", inputs, ["y"], domain="com.microsoft")], constants)
+    pairs = [
+        node("DequantizeLinear", ["q", "x_scale", "x_zero"], ["read"]),
+        node("DequantizeLinear", ["w", "scale", "zero"], ["weights"], axis=1),
+        node("MatMul", ["read", "weights"], ["y"]),
+    ]
+    return graph([rounded, *pairs], constants)
+
+
+def attention_in_int8(rounds: str) -> onnx.ModelProto:
+    """QAttention, which never rounds itself, behind what rounds in a known range or in that of each call."""
+    constants = weights(
+        w=np.ones((64, 192), np.int8),
+        bias=np.zeros(192, np.float32),
+        scale=np.full(192, 0.1, np.float32),
+        zero=np.zeros(192, np.int8),
+        **({"s": np.float32(0.02), "z": np.uint8(128)} if rounds == "QuantizeLinear" else {}),
+    )
+    first = node(rounds, ["x", "s", "z"], ["q"]) if rounds == "QuantizeLinear" else node(rounds, ["x"], ["q", "s", "z"])
+    inputs = ["q", "w", "bias", "s", "scale", "", "z", "zero"]
+    return graph([first, node("QAttention", inputs, ["y"], domain="com.microsoft", num_heads=4)], constants)
+
+
+def dynamic_for_two() -> onnx.ModelProto:
+    """Rounds once for two products, which onnxruntime writes with the operator of known ranges."""
+    nodes = [node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"])]
+    for name in "ab":
+        nodes += [
+            node("MatMulInteger", ["q", f"w{name}", "z"], [f"sums{name}"]),
+            node("Cast", [f"sums{name}"], [f"floats{name}"], to=FLOAT),
+            node("Mul", ["s", f"scale{name}"], [f"scales{name}"]),
+            node("Mul", [f"floats{name}", f"scales{name}"], [f"h{name}"]),
+        ]
+    constants = {f"w{name}": np.ones((64, 96), np.int8) for name in "ab"}
+    scales = {"scalea": np.float32(0.1), "scaleb": np.float32(0.2)}
+    return graph([*nodes, node("Add", ["ha", "hb"], ["y"])], weights(**constants, **scales))
+
+
+@pytest.mark.parametrize(
+    ("model", "operator", "kind"),
+    [
+        (int8_graph(), "DynamicQuantizeMatMul", "int8_dynamic"),
+        (static_graph("operators"), "MatMulIntegerToFloat", "int8_static"),
+        (static_graph("pairs"), "MatMulIntegerToFloat", "int8_static"),
+        (dynamic_for_two(), "MatMulIntegerToFloat", "int8_dynamic"),
+        (attention_in_int8("QuantizeLinear"), "QAttention", "int8_static"),
+        (attention_in_int8("DynamicQuantizeLinear"), "QAttention", "int8_dynamic"),
+    ],
+)
+def test_int8_is_told_by_where_ranges_come_from(subject, model, operator, kind):
+    made = subject(model)
+    assert operator in {item.op for item in made.nodes}
+    assert {item.kind for item in executed.products(made)} == {kind}
+
+
+def test_static_int8_is_judged_by_its_own_rate(subject):
+    rates = rates_of(fp32=100.0, int8_dynamic=80.0, int8_static=160.0)
+    assert products.number_format(subject(static_graph("operators"), rates=rates)) is None
+    found = products.number_format(subject(two_layers(), us={"MatMul": 1.0}, rates=rates))
+    assert found is not None
+    assert found.what == "the matrix products run in fp32, and static int8 is faster here"
+    assert found.fix.startswith("compress quantize FLOAT --how onnx_static")
+    assert found.cost == pytest.approx(1 - 100 / 160)
+    found = products.number_format(subject(int8_graph(), rates=rates))
+    assert found is not None
+    assert found.what == "the matrix products run in dynamic int8, and static int8 is faster here"
+    slow = subject(static_graph("operators"), rates=rates_of(fp32=100.0, int8_dynamic=80.0, int8_static=50.0))
+    found = products.number_format(slow)
+    assert found is not None
+    assert found.what == "the matrix products run in static int8, and fp32 is faster here"
 
 
 def four_bit_graph(level: int | None) -> onnx.ModelProto:
