@@ -9,7 +9,8 @@ from typing import Any
 from compress.bench.machine import Kernel, peak_gflops, time_kernels
 from compress.context import Progress
 from compress.doctor.advice import Finding, times
-from compress.doctor.diagnosis import by_cost, padding_waste, slow_threads
+from compress.doctor.calling import padding_waste, slow_threads
+from compress.doctor.diagnosis import by_cost
 from compress.doctor.examined import (
     STEPS,
     WHAT,
