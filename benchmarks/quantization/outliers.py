@@ -10,11 +10,15 @@ import onnx
 from onnx import helper, numpy_helper
 
 from benchmarks.quantization.making import recipe_of, run_recipe
+from compress.errors import CompressError
 from compress.files import file_sha256, fingerprint, new_folder
 from compress.models.onnx_graph import read_float_graph
-from compress.models.tokenizer import copy_tokenizer
+from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe import Target
+from compress.runtimes import load
+from compress.runtimes.parity import compare
 from compress.store import Artifact
+from compress.tasks import Task
 
 CHANNELS = 6
 """So many channels of each norm are made larger."""
@@ -23,11 +27,21 @@ FACTOR = 150.0
 arXiv:2208.07339, section 4). This small one bears more: plain int8 costs it about a point at 60 times."""
 
 
-def with_outliers(source: Artifact, folder: Path) -> Artifact:
+SAME = 1e-5
+"""Logits that differ by less are those of the same model."""
+
+
+def with_outliers(source: Artifact, folder: Path, task: Task) -> Artifact:
     """A float model of the same function whose norms write some channels many times larger.
 
     Scale and shift of each norm that a matrix reads are multiplied by the factor in the channels, the matrices' rows
     divided by it, and so is what else reads the norm: the residual stream.
+
+    Args:
+        task: of whose rows both models must say the same.
+
+    Raises:
+        CompressError: they do not.
     """
     key = fingerprint(["outliers", file_sha256(source.path / "model.onnx"), CHANNELS, FACTOR])
     out = folder / f"float-{key[:16]}"
@@ -39,7 +53,25 @@ def with_outliers(source: Artifact, folder: Path) -> Artifact:
             onnx.save(graph, str(part / "model.onnx"))
             shutil.copyfile(source.path / "config.json", part / "config.json")
             copy_tokenizer(source.path, part)
+    check_same(source.path, out, task)
     return Artifact(out, key, "onnx")
+
+
+def check_same(before: Path, after: Path, task: Task) -> None:
+    """Refuse a model with outliers that computes something else than the one without.
+
+    Raises:
+        CompressError: a logit of real rows differs by `SAME` or more.
+    """
+    first, second = (load(folder, Target(), task.hub_task) for folder in (before, after))
+    found = compare(first, second, task, load_tokenizer(before))
+    if not found.max_abs_difference < SAME:
+        raise CompressError(
+            f"the model with outliers is another one: logits of {found.rows} rows differ by up to "
+            f"{found.max_abs_difference:.2g}, allowed is less than {SAME:.0e}",
+            where=str(before),
+            fix="lower FACTOR, or see which reader of a norm is not scaled back",
+        )
 
 
 def _scale_norms(model: onnx.ModelProto) -> None:

@@ -133,7 +133,7 @@ class Work:
     def outliers(self, task: Task) -> dict[str, Artifact]:
         """The model with outliers, what plain int8 makes of it, and what our automatic choice does."""
         folder = self.runs_dir / "quantization-outliers"
-        base = with_outliers(float_model(SUBJECTS["r8"], self.runs_dir), folder)
+        base = with_outliers(float_model(SUBJECTS["r8"], self.runs_dir), folder, task)
         plain = by_defaults(base, task, folder, ("int8_dynamic",))
         auto = picked_by_auto(base, self.runs_dir, self.avx2.environment)
         return {FLOAT: base, "default_int8_dynamic": plain["int8_dynamic"], "auto": auto}

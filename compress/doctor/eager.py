@@ -9,7 +9,8 @@ from typing import Any
 from compress.bench.machine import Kernel, peak_gflops, time_kernels
 from compress.context import Progress
 from compress.doctor.advice import Finding, times
-from compress.doctor.diagnosis import by_cost, padding_waste, slow_threads
+from compress.doctor.calling import padding_waste, slow_threads
+from compress.doctor.diagnosis import by_cost
 from compress.doctor.examined import (
     STEPS,
     WHAT,
@@ -19,6 +20,7 @@ from compress.doctor.examined import (
     interleaved,
     length_of,
     median_ms,
+    shares,
 )
 from compress.doctor.executed import Product, Rates
 from compress.doctor.products import COMPARE, slow_widths, with_even_head, with_even_widths
@@ -48,20 +50,12 @@ def examine_torch(job: Examination, progress: Progress) -> Examined:
     batch = _made_inputs(model, folder, length)
     progress(WHAT, 1, STEPS)
     rates = partial(time_kernels, seconds=job.kernel_seconds)
-    short = job.typical_length(length)
-    calls_of = [(count, batch) for count in job.thread_counts]
-    if short is not None:
-        calls_of.append((job.threads, _made_inputs(model, folder, short)))
     with torch.inference_mode():
-        model(**batch)
-        with watched() as others:
-            timed = interleaved([partial(_call_ms, model, rows, count, job.call_seconds) for count, rows in calls_of])
+        latency_ms, typical, busy_cores = _timed(job, model, batch, length)
         torch.set_num_threads(job.threads)
         progress(WHAT, 2, STEPS)
         spent, calls = _profiled(model, batch)
         operations = _operations(model, batch)
-    latency_ms = dict(zip(job.thread_counts, timed, strict=False))
-    typical = None if short is None else (short, timed[-1])
     progress(WHAT, 3, STEPS)
     peaks = peak_gflops(operations, job.threads, "cpu")
     progress(WHAT, 4, STEPS)
@@ -72,19 +66,33 @@ def examine_torch(job: Examination, progress: Progress) -> Examined:
         eager(linear, calls, latency_ms[job.threads], job.threads, total, rates, is_packed=is_packed),
         number_format(_saved_formats(folder), job.threads, rates),
         _widths(linear, folder, length, job.threads, total, rates),
-        slow_threads(latency_ms, job.threads, others.busy_cores),
+        slow_threads(latency_ms, job.threads, busy_cores),
         padding_waste(job.row_tokens, length, None, typical, latency_ms[job.threads]) if job.row_tokens else None,
     ]
     progress(WHAT, STEPS, STEPS)
-    shares = sorted(((name, us / total) for name, us in spent.items()), key=lambda item: item[1], reverse=True)
     facts = facts_of(job, length, latency_ms, operations, peaks) | {
-        "busy_cores": others.busy_cores,
+        "busy_cores": busy_cores,
         "format": "torch_bnb" if is_packed else "torch",
         "file": "model.safetensors",
         "nodes": calls,
-        "time_by_operator": {name.removeprefix("aten::"): share for name, share in shares},
+        "time_by_operator": shares((name.removeprefix("aten::"), us) for name, us in spent.items()),
     }
     return Examined(facts, by_cost(findings))
+
+
+def _timed(
+    job: Examination, model: Any, batch: Mapping[str, Any], length: int
+) -> tuple[dict[int, float], tuple[int, float] | None, float]:
+    """Milliseconds by threads, (tokens, milliseconds) of a row of median length, and cores busy with other work."""
+    short = job.typical_length(length)
+    calls_of = [(count, batch) for count in job.thread_counts]
+    if short is not None:
+        calls_of.append((job.threads, _made_inputs(model, Path(job.folder), short)))
+    model(**batch)
+    with watched() as others:
+        timed = interleaved([partial(_call_ms, model, rows, count, job.call_seconds) for count, rows in calls_of])
+    latency_ms = dict(zip(job.thread_counts, timed, strict=False))
+    return latency_ms, None if short is None else (short, timed[-1]), others.busy_cores
 
 
 def _made_inputs(model: Any, folder: Path, length: int) -> dict[str, Any]:

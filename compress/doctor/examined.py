@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,19 @@ def facts_of(
         "share_of_peak": floor_ms / latency_ms[job.threads],
         "rows": {"count": len(rows), "median_tokens": rows[len(rows) // 2], "max_tokens": rows[-1]} if rows else None,
     }
+
+
+def shares(spent: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Of the time of all, what each operator takes, the most first.
+
+    Args:
+        spent: (operator, time), an operator once or more.
+    """
+    total: dict[str, float] = {}
+    for op, us in spent:
+        total[op] = total.get(op, 0.0) + us
+    every = sum(total.values()) or 1.0
+    return {op: us / every for op, us in sorted(total.items(), key=lambda item: item[1], reverse=True)}
 
 
 def median_ms(call: Callable[[], Any], seconds: float) -> float:

@@ -44,7 +44,8 @@ class Product(NamedTuple):
     """A matrix product with weights: its number format, (rows, inputs) times (inputs, outputs), microseconds.
 
     Attributes:
-        kind: `fp32`, `int8`, `4bit`, or `4bit_float` for 4-bit weights that are computed in fp32.
+        kind: as `Kernel` has it: `fp32`, `int8_dynamic`, `int8_static`, `4bit`, or `4bit_float` for 4-bit weights that
+            are computed in fp32.
     """
 
     kind: str
@@ -129,19 +130,31 @@ def read_events(passes: Sequence[Sequence[Mapping[str, Any]]]) -> list[Node]:
 def products(subject: Subject) -> list[Product]:
     """The products with weights; of a fused attention the part that projects, by its share of the arithmetic."""
     four_bits = "4bit" if accuracy_levels(subject.model) == {4} else "4bit_float"
+    eight_bits = int8_kinds(subject.nodes)
     found = []
     for node in subject.nodes:
         if is_weight_product(node):
-            kind = "int8" if node.op in INT8_PRODUCTS else four_bits if node.op == "MatMulNBits" else "fp32"
+            kind = four_bits if node.op == "MatMulNBits" else eight_bits.get(node.op, "fp32")
             rows, inputs, outputs = math.prod(node.shape[:-1]), node.inputs[0][1][-1], node.shape[-1]
             found.append(Product(kind, rows, inputs, outputs, node.us))
         elif node.op in {"Attention", "QAttention"}:
             (_, (batch, length, width)), *rest = node.inputs
             projected = next((shape[0] for _, shape in rest if len(shape) == 1), 3 * node.shape[-1])
             own, heads = 2 * width * projected, 4 * length * node.shape[-1]
-            kind = "int8" if node.op == "QAttention" else "fp32"
+            kind = eight_bits.get(node.op, "fp32")
             found.append(Product(kind, batch * length, width, projected, node.us * own / (own + heads)))
     return found
+
+
+def int8_kinds(nodes: Iterable[Node]) -> dict[str, str]:
+    """The kind of each int8 operator: whether the range of what it reads is found in each call, or known before.
+
+    Some only multiply what another node rounded. They run in known ranges where no node of the call finds one: it is
+    told of the graph as a whole, because a profile does not say which node's output another reads.
+    """
+    found = any(node.op == "DynamicQuantizeLinear" for node in nodes)
+    kinds = dict.fromkeys((*INT8_PRODUCTS, "QAttention"), "int8_dynamic" if found else "int8_static")
+    return kinds | {"DynamicQuantizeMatMul": "int8_dynamic", "QLinearMatMul": "int8_static", "QGemm": "int8_static"}
 
 
 def is_weight_product(node: Node) -> bool:

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -24,6 +24,7 @@ from compress.doctor.examined import (
     interleaved,
     length_of,
     median_ms,
+    shares,
 )
 from compress.doctor.executed import Node, Subject, read_events
 from compress.doctor.surroundings import watched
@@ -47,6 +48,54 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
     external = check_external_data(path)
     model = read_graph(path)
     progress(WHAT, 1, STEPS)
+    calls = _timed(job, path)
+    progress(WHAT, 2, STEPS)
+    runs = max(2, min(20, int(PROFILE_SECONDS * 1e3 / calls.latency_ms[job.threads])))
+    nodes = read_events([flops.profile(path, calls.batch, job.threads, runs) for _ in range(PROFILES)])
+    operations = flops.onnx_flops(path, calls.batch)
+    progress(WHAT, 3, STEPS)
+    peaks = peak_gflops(operations, job.threads, "cpu")
+    progress(WHAT, 4, STEPS)
+    subject = Subject(
+        model=model,
+        nodes=nodes,
+        threads=job.threads,
+        length=calls.length,
+        latency_ms=calls.latency_ms,
+        busy_cores=calls.busy_cores,
+        rates=partial(time_kernels, seconds=job.kernel_seconds),
+        operator=partial(time_operator, job.threads),
+        fixed_length=calls.fixed_length,
+        row_tokens=job.row_tokens,
+        typical=calls.typical,
+        cuda=_on_cuda(path, calls.batch),
+        external={name: (path.parent / name).stat().st_size for name in external},
+    )
+    findings = diagnose(subject)
+    progress(WHAT, STEPS, STEPS)
+    facts = facts_of(job, calls.length, calls.latency_ms, operations, peaks) | {
+        "busy_cores": calls.busy_cores,
+        "format": "onnx",
+        "file": path.name,
+        "nodes": len(nodes),
+        "time_by_operator": shares((node.op, node.us) for node in nodes),
+    }
+    return Examined(facts, findings)
+
+
+class _Calls(NamedTuple):
+    """How calls of a graph went, and with what; each as `Subject` has it."""
+
+    batch: dict[str, Any]
+    length: int
+    fixed_length: int | None
+    latency_ms: dict[int, float]
+    typical: tuple[int, float] | None
+    busy_cores: float
+
+
+def _timed(job: Examination, path: Path) -> _Calls:
+    """Call a graph on every number of threads, and with a row of median length."""
     session = partial(_session, path)
     fixed = fixed_length(session(1))
     length = length_of(job, fixed)
@@ -59,43 +108,8 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
     with watched() as others:
         timed = interleaved(timers)
     latency_ms = dict(zip(job.thread_counts, timed, strict=False))
-    progress(WHAT, 2, STEPS)
-    runs = max(2, min(20, int(PROFILE_SECONDS * 1e3 / latency_ms[job.threads])))
-    nodes = read_events([flops.profile(path, batch, job.threads, runs) for _ in range(PROFILES)])
-    operations = flops.onnx_flops(path, batch)
-    progress(WHAT, 3, STEPS)
-    peaks = peak_gflops(operations, job.threads, "cpu")
-    progress(WHAT, 4, STEPS)
-    subject = Subject(
-        model=model,
-        nodes=nodes,
-        threads=job.threads,
-        length=length,
-        latency_ms=latency_ms,
-        busy_cores=others.busy_cores,
-        rates=partial(time_kernels, seconds=job.kernel_seconds),
-        operator=partial(time_operator, job.threads),
-        fixed_length=fixed,
-        row_tokens=job.row_tokens,
-        typical=None if short is None else (short, timed[-1]),
-        cuda=_on_cuda(path, batch),
-        external={name: (path.parent / name).stat().st_size for name in external},
-    )
-    findings = diagnose(subject)
-    progress(WHAT, STEPS, STEPS)
-    spent: dict[str, float] = {}
-    for node in nodes:
-        spent[node.op] = spent.get(node.op, 0.0) + node.us
-    facts = facts_of(job, length, latency_ms, operations, peaks) | {
-        "busy_cores": others.busy_cores,
-        "format": "onnx",
-        "file": path.name,
-        "nodes": len(nodes),
-        "time_by_operator": {
-            op: us / subject.total_us for op, us in sorted(spent.items(), key=lambda item: item[1], reverse=True)
-        },
-    }
-    return Examined(facts, findings)
+    typical = None if short is None else (short, timed[-1])
+    return _Calls(batch, length, fixed, latency_ms, typical, others.busy_cores)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

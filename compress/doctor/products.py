@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
 from compress.bench.machine import Kernel
-from compress.doctor.advice import ARITHMETIC, Finding, times
+from compress.doctor.advice import ARITHMETIC, INT8_KINDS, Finding, times
 from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
 from compress.models.quantizable import QUANTIZED
 
@@ -15,18 +15,29 @@ MATTERS = 0.02
 """Share of a call's time under which nothing is said."""
 SAME_WITHIN = 0.05
 """Rates and times that differ by less are told as the same."""
-KERNEL_OF = {"fp32": "fp32", "int8": "int8_dynamic", "4bit": "4bit", "4bit_float": "4bit_float"}
-ALTERNATIVES = {"fp32": ("int8",), "int8": ("fp32",), "4bit": ("int8", "fp32"), "4bit_float": ("int8", "fp32")}
-NAMES = {"fp32": "fp32", "int8": "int8", "4bit": "4 bits", "4bit_float": "4 bits"}
+ALTERNATIVES = {
+    "fp32": INT8_KINDS,
+    "int8_dynamic": ("fp32", "int8_static"),
+    "int8_static": ("fp32", "int8_dynamic"),
+    "4bit": ("fp32", *INT8_KINDS),
+    "4bit_float": ("fp32", *INT8_KINDS),
+}
+NAMES = {
+    "fp32": "fp32",
+    "int8_dynamic": "dynamic int8",
+    "int8_static": "static int8",
+    "4bit": "4 bits",
+    "4bit_float": "4 bits",
+}
 Key = TypeVar("Key")
 
 COMPARE = "then compare both with compress bench"
 FIX = {
-    ("fp32", "int8"): f"compress quantize FOLDER, {COMPARE}: it may cost quality",
-    ("int8", "fp32"): "ship the float export; int8 saves size only on this machine",
-    ("4bit", "fp32"): "keep 4 bits where size counts; for speed ship the float export",
-    ("4bit", "int8"): "keep 4 bits where size counts; for speed compress quantize (int8)",
+    "fp32": "ship the float export",
+    "int8_dynamic": f"compress quantize FLOAT, {COMPARE}: it may cost quality",
+    "int8_static": f"compress quantize FLOAT --how onnx_static, {COMPARE}: it may cost quality",
 }
+"""By the faster format."""
 
 
 def number_format(subject: Subject) -> Finding | None:
@@ -39,7 +50,7 @@ def number_format(subject: Subject) -> Finding | None:
     own = max(by_kind, key=lambda kind: sum(by_kind[kind].values()))
     shapes = _longest(by_kind[own], 3)
     asked = [(kind, shape) for kind in (own, *ALTERNATIVES[own]) for shape in shapes]
-    measured = subject.rates([Kernel(KERNEL_OF[kind], *shape, subject.threads) for kind, shape in asked])
+    measured = subject.rates([Kernel(kind, *shape, subject.threads) for kind, shape in asked])
     rates = dict(zip(asked, measured, strict=True))
     needs = {
         kind: sum(us * rates[own, shape] / rates[kind, shape] for shape, us in shapes.items())
@@ -54,9 +65,15 @@ def number_format(subject: Subject) -> Finding | None:
         f"the matrix products run in {NAMES[own]}, and {NAMES[best]} is faster here",
         f"they take {share:.0%} of the time; at their shapes {NAMES[best]} runs "
         f"{times([needs[own] / needs[best]])} as fast",
-        FIX[own.removesuffix("_float"), best],
+        _fix(own, best),
         cost,
     )
+
+
+def _fix(own: str, best: str) -> str:
+    if own in ARITHMETIC:
+        return f"keep 4 bits where size counts; for speed {FIX[best]}"
+    return FIX[best] + ("; int8 saves size only on this machine" if best == "fp32" else "")
 
 
 def accuracy_level(subject: Subject) -> Finding | None:
@@ -113,7 +130,7 @@ def awkward_widths(subject: Subject) -> Finding | None:
 
 def with_even_widths(item: Product, threads: int) -> tuple[Kernel, Kernel]:
     """A product as a kernel, and the same with its widths brought up to multiples of 16."""
-    own = Kernel(KERNEL_OF[item.kind], item.rows, item.inputs, item.outputs, threads)
+    own = Kernel(item.kind, item.rows, item.inputs, item.outputs, threads)
     return own, own._replace(inputs=_even(own.inputs), outputs=_even(own.outputs))
 
 

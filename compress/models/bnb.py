@@ -5,8 +5,10 @@ from typing import Any
 
 import torch
 
+from compress.errors import InputError
+
 INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 32
-"""Sizes that bitsandbytes' 4-bit kernels for CPU can pack."""
+"""Sizes that bitsandbytes' 4-bit kernels for CPU can pack; 8 bits have any."""
 
 
 def scheme(bits: int, kept: list[str]) -> Any:
@@ -30,24 +32,40 @@ def scheme(bits: int, kept: list[str]) -> Any:
     )
 
 
-def kept_in_float(network: Any, others: Sequence[str] = ()) -> list[str]:
-    """Matrices that stay as they are: the head's, and those whose sizes the 4-bit kernels cannot pack.
+def kept_in_float(network: Any, bits: int, others: Sequence[str] = ()) -> list[str]:
+    """Matrices that stay as they are: the head's, and in 4 bits those whose sizes the kernels cannot pack.
 
     Args:
+        bits: 4 or 8.
         others: names of modules whose matrices stay, too.
+
+    Raises:
+        InputError: all of them would.
     """
     inside, outside = f"{network.base_model_prefix}.", tuple(f"{name}." for name in others)
-    return [
-        name
+    sizes = {
+        name: (module.in_features, module.out_features)
         for name, module in network.named_modules()
         if isinstance(module, torch.nn.Linear)
-        and (
-            not name.startswith(inside)
-            or f"{name}.".startswith(outside)
-            or module.in_features % INPUTS_MULTIPLE
-            or module.out_features % OUTPUTS_MULTIPLE
+    }
+    within = [name for name in sizes if name.startswith(inside) and not f"{name}.".startswith(outside)]
+    packed = {name for name in within if bits == 8 or _fits_4_bits(*sizes[name])}
+    if not packed:
+        found = ", ".join(f"{inputs}x{outputs}" for inputs, outputs in sorted({sizes[name] for name in within}))
+        raise InputError(
+            f"nothing to quantize to {bits} bits: none of the encoder's {len(within)} matrices is of a size that "
+            f"bitsandbytes packs ({found or 'it has no linear layer'})",
+            where=network.name_or_path or None,
+            fix=f"take 8 bits, which have any size; 4 need inputs in multiples of {INPUTS_MULTIPLE} and outputs in "
+            f"multiples of {OUTPUTS_MULTIPLE}"
+            if within
+            else "take a model whose encoder has linear layers",
         )
-    ]
+    return [name for name in sizes if name not in packed]
+
+
+def _fits_4_bits(inputs: int, outputs: int) -> bool:
+    return inputs % INPUTS_MULTIPLE == 0 and outputs % OUTPUTS_MULTIPLE == 0
 
 
 def freeze_layout(network: Any) -> None:

@@ -132,8 +132,14 @@ def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def settle_range(config: Any, isa: Sequence[str]) -> Any:
-    """The settle rule of int8 stages: `reduce_range` as this machine needs it, where it was left out."""
-    return config if config.reduce_range is not None else config.model_copy(update={"reduce_range": saturates(isa)})
+    """The settle rule of int8 stages: `reduce_range` as this machine needs it, where it was left out.
+
+    Weights that are written as uint8 need none: ONNX Runtime's kernels for them sum in 32 bits everywhere.
+    """
+    if config.reduce_range is not None:
+        return config
+    reduces = saturates(isa) and getattr(config, "weight_type", "int8") != "uint8"
+    return config.model_copy(update={"reduce_range": reduces})
 
 
 def refuse_idle_settings(config: StageConfig, deciding: str, idle: Mapping[str, str]) -> None:

@@ -62,7 +62,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     tokenizer = load_tokenizer(model.path)
     network, kept = load(), []
     if config.base_bits is not None:
-        kept = bnb.kept_in_float(network, trained_whole(network))
+        kept = bnb.kept_in_float(network, config.base_bits, trained_whole(network))
         network = load(quantization_config=bnb.scheme(config.base_bits, kept), device_map=context.device)
         bnb.freeze_layout(network)
     adapted = add_adapters(network, config.rank, config.alpha, config.dropout)
@@ -87,6 +87,6 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch", makes_head=True)},
     output="torch",
-    version=1,
+    version=2,
     shape=same_shape,
 )

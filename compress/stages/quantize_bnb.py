@@ -1,7 +1,8 @@
 """Quantize a torch model's weights to 8 bits or to 4-bit NormalFloat with bitsandbytes.
 
 Use it for torch targets, on a GPU first of all: it saves memory. On a CPU it is slower than fp32, unless the
-processor has AVX512-BF16. Its weights do not export to ONNX. Costs seconds.
+processor has AVX512-BF16. Its weights do not export to ONNX. The head stays in float, and in 4 bits what has not
+inputs in multiples of 64 and outputs in multiples of 32. Costs seconds.
 
 ```yaml
 - {name: nf4, stage: quantize_bnb, bits: 4}
@@ -41,7 +42,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     context.progress("quantizing", 0, 2)
     trust = context.trust_remote_code
     floats = load_model(model.path, context.task.hub_task, trust_remote_code=trust)
-    kept, shape = bnb.kept_in_float(floats), model_shape(floats)
+    kept, shape = bnb.kept_in_float(floats, config.bits), model_shape(floats)
     network = load_model(
         model.path,
         context.task.hub_task,
@@ -70,7 +71,7 @@ STAGE = Stage(
     run,
     inputs={"model": Input("torch")},
     output="torch_bnb",
-    version=1,
+    version=2,
     shape=same_shape,
     needs_data=False,
 )

@@ -101,19 +101,20 @@ class Made(NamedTuple):
 
 def ways(config: Config) -> list[Way]:
     """What is tried on the target."""
-    rows = {"calibration_rows": config.calibration_rows, "min_agreement": 0.0}
+    ungated = {"min_agreement": 0.0}
+    rows = ungated | {"calibration_rows": config.calibration_rows}
     budget = {"max_drop_pp": config.max_drop_pp}
     found = []
     if config.target.device == "cuda":
         found.append(Way("fp16", "quantize_onnx_fp16", rows))
     else:
         form = {"form": "operators" if config.target.runtime == "onnxruntime" else "qdq"}
-        for name, stage, more in (
-            ("int8 dynamic", "quantize_onnx_dynamic", {}),
-            ("int8 static", "quantize_onnx_static", form),
+        for name, stage, own in (
+            ("int8 dynamic", "quantize_onnx_dynamic", ungated),
+            ("int8 static", "quantize_onnx_static", rows | form),
         ):
-            settings = rows | {"reduce_range": config.reduce_range} | more
-            smoothed = settings | {"smooth": 0.5}
+            settings = own | {"reduce_range": config.reduce_range}
+            smoothed = settings | rows | {"smooth": 0.5}
             instead = (
                 Way(f"{name}, smoothed", stage, smoothed),
                 Way(f"{name}, mixed", stage, smoothed | budget),

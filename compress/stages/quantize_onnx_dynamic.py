@@ -26,10 +26,10 @@ model that is made elsewhere than where it will run.
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, same_shape, settle_range
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
 
 OPSET = 11
@@ -46,7 +46,8 @@ class Config(RoundingConfig):
     weight_type: Literal["int8", "uint8"] = "int8"
     """Type of the weights; the activations are uint8. uint8 never saturates, and is the slower one on x86."""
     reduce_range: bool | None = None
-    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
+    """Use 7 of the 8 bits for weights, so that AVX2 cannot saturate. Left out: as this processor needs it, and never
+    for uint8."""
     embeddings: bool = True
     """Quantize embedding tables too."""
     embedding_bits: Literal[4, 8] = 8
@@ -56,6 +57,14 @@ class Config(RoundingConfig):
     """How much of the activations' outliers goes into the matrices before: 0.5 for most models. Left out: nothing."""
     calibration_rows: int = Field(256, ge=1)
     """Training rows in which outliers are looked for, where smooth is given."""
+
+    @model_validator(mode="after")
+    def _does_all_it_says(self) -> "Config":
+        if self.smooth is None:
+            refuse_idle_settings(self, "smooth", {"calibration_rows": "smooth: 0.5"})
+        if not self.embeddings:
+            refuse_idle_settings(self, "embeddings", {"embedding_bits": "embeddings: true"})
+        return self
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:

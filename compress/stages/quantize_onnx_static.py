@@ -18,10 +18,10 @@ al. 2023, arXiv:2211.10438).
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, same_shape, settle_range
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
 
 OPSET = 13
@@ -46,6 +46,12 @@ class Config(RoundingConfig):
     form: Literal["operators", "qdq"] = "operators"
     """operators: ONNX Runtime's own, with attention in one piece, the fastest on CPUs. qdq: pairs of QuantizeLinear and
     DequantizeLinear, which TensorRT, OpenVINO and others read too."""
+
+    @model_validator(mode="after")
+    def _fits_the_calibration(self) -> "Config":
+        if self.calibration != "percentile":
+            refuse_idle_settings(self, "calibration", {"percentile": "calibration: percentile"})
+        return self
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:

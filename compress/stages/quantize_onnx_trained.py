@@ -80,6 +80,8 @@ class Config(StageConfig):
         own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
         for scheme, names in own.items():
             refuse_idle_settings(self, "scheme", {} if scheme == self.scheme else dict.fromkeys(names, scheme))
+        if self.scheme == "int4":
+            refuse_idle_settings(self, "scheme", {"reduce_range": "int8_static"})
         return self
 
 

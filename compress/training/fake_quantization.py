@@ -95,7 +95,8 @@ class WeightGrid(torch.nn.Module):
         """
         if self.block_size is None:
             return learned_step(weights.float(), self.scales, self.zeros, *self.ends, self.gradient_scale)
-        start, growth, zeros = self.start, self.growth.view_as(self.growth), self.zeros
+        growth: torch.Tensor = self.growth
+        start, zeros = self.start, self.zeros
         if rows is not None:
             start, growth, zeros = (torch.nn.functional.embedding(rows, part) for part in (start, growth, zeros))
         scales = (start * torch.exp(growth)).unsqueeze(-1)

@@ -32,14 +32,9 @@ def fused(optional: Sequence[str], outputs: Sequence[str], opset: int = 17) -> t
     """One whose graph gives these outputs; the operator counts tokens whether they are read or not."""
     inputs = ["ids", "segments", "words", "places", "kinds", "gamma", "beta", "mask", "place_ids"]
     inputs = [name if name in optional or name not in (*KINDS, "mask", "place_ids") else "" for name in inputs]
-    node = helper.make_node(
-        "EmbedLayerNormalization",
-        inputs,
-        ["y", "count", "total"][: 3 if "total" in outputs else 2],
-        name="all",
-        domain="com.microsoft",
-        epsilon=1e-3,
-    )
+    gives = ["y", "count", "total"] if "total" in outputs else ["y", "count"]
+    settings = {"name": "all", "domain": "com.microsoft", "epsilon": 1e-3}
+    node = helper.make_node("EmbedLayerNormalization", inputs, gives, **settings)
     feeds = {name: array for name, array in FEEDS.items() if name in inputs}
     constants = {name: array for name, array in CONSTANTS.items() if name in inputs}
     model = graph_of([node], feeds, constants, outputs)

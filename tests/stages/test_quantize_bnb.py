@@ -1,13 +1,15 @@
 """Weights that bitsandbytes rounded come back the same in another process."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
+from compress.errors import InputError
 from compress.models.architectures import read_shape
 from compress.recipe import Target
 from compress.runtimes import load
@@ -47,16 +49,41 @@ def wide(tmp_path_factory: pytest.TempPathFactory, chain: Chain) -> Artifact:
     return Artifact(folder, "3" * 64, "torch")
 
 
+@pytest.fixture
+def narrow(uneven: Callable[[str], Artifact]) -> Artifact:
+    """A classifier of which no matrix has a size that 4 bits can have."""
+    return uneven("bert")
+
+
+def quantized(model: Artifact, bits: Literal[4, 8], chain: Chain, out: Path) -> dict[str, Any]:
+    out.mkdir(exist_ok=True)
+    config = quantize_bnb.Config(bits=bits, min_agreement=0.0)
+    return quantize_bnb.run(model=model, config=config, context=context_of(chain, out), out=out)
+
+
+def test_8_bits_have_any_size(narrow: Artifact, chain: Chain, tmp_path: Path) -> None:
+    facts = quantized(narrow, 8, chain, tmp_path / "eight")
+    assert facts["kept_in_float"] == ["classifier"]
+    with safe_open(tmp_path / "eight" / "model.safetensors", framework="numpy") as file:
+        eights = [name for name in file.keys() if file.get_slice(name).get_dtype() == "I8"]  # noqa: SIM118  no dict
+    assert len(eights) == 2 * 6 + 1
+    assert 0 < facts["parity"]["max_abs_difference"] < 0.05 * max(1, facts["parity"]["scale"])
+
+
+def test_4_bits_of_nothing_are_refused(narrow: Artifact, chain: Chain, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to quantize to 4 bits: none of the encoder's 13 matrices") as caught:
+        quantized(narrow, 4, chain, tmp_path / "four")
+    assert caught.value.where == str(narrow.path)
+    assert caught.value.fix is not None
+    assert caught.value.fix.startswith("take 8 bits")
+    assert not list((tmp_path / "four").iterdir())
+
+
 @pytest.mark.parametrize("bits", [4, pytest.param(8, marks=pytest.mark.slow)])
 def test_a_fresh_process_computes_the_same_of_what_was_saved(
-    bits: int, wide: Artifact, chain: Chain, tmp_path: Path
+    bits: Literal[4, 8], wide: Artifact, chain: Chain, tmp_path: Path
 ) -> None:
-    facts = quantize_bnb.run(
-        model=wide,
-        config=quantize_bnb.Config(bits=bits, min_agreement=0.0),
-        context=context_of(chain, tmp_path),
-        out=tmp_path,
-    )
+    facts = quantized(wide, bits, chain, tmp_path)
     assert facts["kept_in_float"] == ["classifier"]
     said = json.loads((tmp_path / "config.json").read_text())["quantization_config"]
     assert (said["quant_method"], said[f"load_in_{bits}bit"]) == ("bitsandbytes", True)

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from pydantic import ValidationError
 
 from compress.models import tables
 from compress.models.matrices import gemms_to_matmuls, left_in_float
@@ -63,6 +64,40 @@ def test_int8_uses_seven_bits_where_sums_saturate_unless_told_otherwise(
     assert settle(stage.Config(), isa).reduce_range is seven
     for forced in (True, False):
         assert settle(stage.Config(reduce_range=forced), isa).reduce_range is forced
+
+
+def test_uint8_keeps_its_eighth_bit_unless_told_otherwise() -> None:
+    settle = quantize_onnx_dynamic.STAGE.settle
+    assert settle is not None
+    for isa in (["avx2"], ["avx2", "avx512_vnni"]):
+        assert settle(quantize_onnx_dynamic.Config(weight_type="uint8"), isa).reduce_range is False
+    assert settle(quantize_onnx_dynamic.Config(weight_type="uint8", reduce_range=True), ["avx2"]).reduce_range is True
+
+
+@pytest.mark.parametrize(
+    ("stage", "settings", "said"),
+    [
+        (quantize_onnx_dynamic, {"calibration_rows": 8}, "calibration_rows does nothing without smooth"),
+        (
+            quantize_onnx_dynamic,
+            {"embedding_bits": 4, "embeddings": False},
+            "embedding_bits does nothing with embeddings: false; leave it out, or take embeddings: true",
+        ),
+        (
+            quantize_onnx_static,
+            {"percentile": 99.0},
+            "percentile does nothing with calibration: mse; leave it out, or take calibration: percentile",
+        ),
+    ],
+)
+def test_settings_that_do_nothing_are_refused(stage: Any, settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        stage.Config(**settings)
+
+
+def test_settings_that_do_something_are_taken() -> None:
+    assert quantize_onnx_dynamic.Config(calibration_rows=8, smooth=0.5).calibration_rows == 8
+    assert quantize_onnx_static.Config(calibration="percentile", percentile=99.0).percentile == 99
 
 
 def test_what_this_machine_decides_stands_in_the_key(chain: Chain) -> None:

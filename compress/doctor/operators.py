@@ -1,0 +1,184 @@
+"""Findings on single operators: what is not fused, number formats that change, and what is worked out in every call."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from compress.bench.flops import PRODUCTS
+from compress.doctor.advice import Finding
+from compress.doctor.executed import FUSED_ATTENTION, Node, Subject, in_attention, unfused_attention
+from compress.doctor.products import COMPARE, MATTERS, SAME_WITHIN
+
+TABLE_ELEMENTS = 100_000
+OTHER_MATTERS = 0.3
+NORMS = ("SkipLayerNormalization", "Add+LayerNormalization")
+"""A fused operator, and the two that it stands for."""
+
+
+def attention(subject: Subject) -> Finding | None:
+    """Softmaxes between two products that no fused operator took in."""
+    ran = [node for node in subject.nodes if node.op == "Softmax"]
+    unfused = min(len(unfused_attention(subject.model.graph)), len(ran))
+    if not unfused:
+        return None
+    fused = sum(node.op in FUSED_ATTENTION for node in subject.nodes)
+    inside = [node for node in subject.nodes if in_attention(node)]
+    told = f"its nodes take {_taken(subject, inside)}"
+    cost = None
+    shape = ran[0].shape
+    sizes = [node.inputs[0][1][-1] for node in inside if node.op in PRODUCTS and node.shape == shape]
+    if len(shape) == 4 and sizes:
+        batch, heads, length, _ = shape
+        together = unfused * subject.operator("MultiHeadAttention", (batch, length, heads * sizes[0]), heads)
+        spent = sum(node.us for node in inside)
+        cost = max(0.0, (spent - together) / subject.total_us)
+        told += f"; fused into one operator, {together / 1e3:.2f} ms here"
+        if cost < SAME_WITHIN:
+            told += ": fusing would win little"
+    return Finding(
+        f"attention is not fused in {unfused} of {unfused + fused} layers",
+        told,
+        f"compress export MODEL --fuse always, {COMPARE}: fusing is not always faster",
+        cost,
+    )
+
+
+def casts(subject: Subject) -> Finding | None:
+    """fp16 weights on a processor that computes them as fp32, or other changes of the number format."""
+    ran = [node for node in subject.nodes if node.op == "Cast"]
+    if any("float16" in {kind for kind, _ in (*node.inputs, *node.outputs)} for node in ran):
+        what = "the graph is fp16, and onnxruntime computes it as fp32 here"
+        fix = "ship fp32 or int8 for this machine (compress export, compress quantize); fp16 is for GPUs"
+    elif subject.share(ran) >= SAME_WITHIN:
+        what, fix = "number formats change back and forth", "export it again: compress export"
+    else:
+        return None
+    return Finding(what, f"{len(ran)} Cast nodes take {_taken(subject, ran)}", fix, subject.share(ran))
+
+
+def dequantized_tables(subject: Subject) -> Finding | None:
+    """Large constants that are turned into floats as a whole in every call."""
+    weights = {item.name: tuple(item.dims) for item in subject.model.graph.initializer}
+    tables = {
+        weights[node.input[0]]
+        for node in subject.model.graph.node
+        if node.op_type == "DequantizeLinear" and math.prod(weights.get(node.input[0], (0,))) >= TABLE_ELEMENTS
+    }
+    ran = [node for node in subject.nodes if node.op == "DequantizeLinear" and node.shape in tables]
+    if subject.share(ran) < MATTERS:
+        return None
+    largest = max((node.shape for node in ran), key=math.prod)
+    return Finding(
+        f"large weights are dequantized in every call, the largest {' x '.join(map(str, largest))}",
+        f"{len(ran)} DequantizeLinear nodes take {_taken(subject, ran)}",
+        "look rows up first and dequantize those alone (compress quantize does), or keep the table in float",
+        subject.share(ran),
+    )
+
+
+def packed_tables(subject: Subject) -> Finding | None:
+    """Lookups in 4-bit tables that take long."""
+    ran = [node for node in subject.nodes if node.op == "GatherBlockQuantized"]
+    if subject.share(ran) < SAME_WITHIN:
+        return None
+    return Finding(
+        "looking rows up in 4-bit embedding tables is slow",
+        f"{len(ran)} GatherBlockQuantized nodes take {_taken(subject, ran)}",
+        f"compress quantize FLOAT --how onnx_4bit --no-embeddings, {COMPARE}: the file grows by the tables",
+        subject.share(ran),
+    )
+
+
+def rounding(subject: Subject) -> Finding | None:
+    """Dynamic quantization's own work, where it is not folded into the products."""
+    names = {"DynamicQuantizeLinear"}
+    if any(node.op == "MatMulInteger" for node in subject.nodes):
+        names |= {"Cast", "Mul"}  # which scale its results
+    ran = [node for node in subject.nodes if node.op in names]
+    kinds = sorted({node.op for node in ran})
+    if "DynamicQuantizeLinear" not in kinds or subject.share(ran) < SAME_WITHIN:
+        return None
+    return Finding(
+        "rounding activations to int8 in every call takes time of its own",
+        f"{len(ran)} nodes ({', '.join(kinds)}) take {_taken(subject, ran)}",
+        f"fuse before quantizing: compress export --fuse always, compress quantize, {COMPARE}",
+        subject.share(ran),
+    )
+
+
+def skip_norm(subject: Subject) -> Finding | None:
+    """A fused norm that onnxruntime runs slower than its parts."""
+    ran = [node for node in subject.nodes if node.op == NORMS[0] and len(node.shape) == 3]
+    if subject.share(ran) < MATTERS:
+        return None
+    batch, length, width = ran[0].shape
+    fused, apart = (subject.operator(name, (batch, length, width)) for name in NORMS)
+    if apart > 0.8 * fused:
+        return None
+    written = any(node.op_type == NORMS[0] for node in subject.model.graph.node)
+    fix = (
+        f"compress export MODEL, which keeps the two apart (and quantize again), {COMPARE}"
+        if written
+        else "onnxruntime fuses it while loading: compress export MODEL (and quantize again) writes a graph that it "
+        'leaves alone, or InferenceSession(…, disabled_optimizers=["SkipLayerNormFusion"])'
+    )
+    return Finding(
+        "SkipLayerNormalization is slower here than the two operators that it stands for",
+        f"{len(ran)} nodes take {_taken(subject, ran)}; alone one takes {fused:.0f} us, "
+        f"Add with LayerNormalization {apart:.0f} us",
+        fix,
+        subject.share(ran) * (1 - apart / fused),
+    )
+
+
+def shape_arithmetic(subject: Subject) -> Finding | None:
+    """Nodes that make nothing but whole numbers and truth values."""
+    ran = [node for node in subject.nodes if node.outputs and {kind for kind, _ in node.outputs} <= {"int64", "bool"}]
+    if subject.share(ran) < SAME_WITHIN:
+        return None
+    return Finding(
+        "the graph works out shapes and masks in every call",
+        f"{len(ran)} of {len(subject.nodes)} nodes do so, and take {_taken(subject, ran)}",
+        f"compress export MODEL --fuse always drops most of them, {COMPARE}",
+        subject.share(ran),
+    )
+
+
+def other_work(subject: Subject) -> Finding | None:
+    """A large share outside of products and attention."""
+    spent: dict[str, float] = defaultdict(float)
+    for node in subject.nodes:
+        if node.op not in PRODUCTS and node.op not in FUSED_ATTENTION and not in_attention(node):
+            spent[node.op] += node.us / subject.total_us
+    share = sum(spent.values())
+    if share < OTHER_MATTERS:
+        return None
+    most = sorted(spent.items(), key=lambda item: item[1], reverse=True)[:4]
+    return Finding(
+        f"{share:.0%} of the time goes to other than matrix products and attention",
+        ", ".join(f"{op} {part:.0%}" for op, part in most),
+        "compress export MODEL --fuse always makes one operator each of Gelu and of LayerNormalization"
+        if {"Erf", "ReduceMean"} & set(spent)
+        else "neither number formats nor pruned neurons shrink this; fewer layers do (compress distill)",
+    )
+
+
+def not_on_cuda(subject: Subject) -> Finding | None:
+    """Nodes that the CUDA provider left to the processor, and the copies that this makes."""
+    if subject.cuda is None:
+        return None
+    copies = [node for node in subject.cuda if node.op.startswith("Memcpy")]
+    left = [node for node in subject.cuda if node.provider == "CPUExecutionProvider" and node not in copies]
+    if not copies and not left:
+        return None
+    share = sum(node.us for node in (*copies, *left)) / (sum(node.us for node in subject.cuda) or 1.0)
+    listed = ", ".join(f"{count} {op}" for op, count in Counter(node.op for node in left).most_common(5))
+    return Finding(
+        f"on CUDA, {len(left)} of {len(subject.cuda)} nodes run on the processor, with {len(copies)} copies between",
+        f"{listed or 'copies alone'}: {share:.0%} of the time there",
+        f"compress export MODEL --fuse always drops most of them, {COMPARE}",
+    )
+
+
+def _taken(subject: Subject, nodes: Sequence[Node]) -> str:
+    return f"{sum(node.us for node in nodes) / 1e3:.2f} ms, {subject.share(nodes):.0%} of the time"
