@@ -24,22 +24,23 @@ def split_embeddings(model: onnx.ModelProto) -> int:
     Returns:
         How many.
     """
-    graph, nodes = model.graph, []
+    graph = model.graph
+    nodes: list[onnx.NodeProto] = []
     opset = next((item.version for item in model.opset_import if item.domain in ("", "ai.onnx")), 0)
     read = read_in(graph)
     for node in graph.node:
         nodes += _parts(graph, node, read, opset) if node.op_type == KIND else [node]
-    count = sum(node.op_type == KIND for node in graph.node) - sum(node.op_type == KIND for node in nodes)
-    if count:
+    fused, left = ([node for node in some if node.op_type == KIND] for some in (graph.node, nodes))
+    if len(left) < len(fused):
         del graph.node[:]
         graph.node.extend(nodes)
-    return count
+    return len(fused) - len(left)
 
 
 def _parts(graph: onnx.GraphProto, node: onnx.NodeProto, read: set[str], opset: int) -> list[onnx.NodeProto]:
     """What a node stands for; the node itself where it counts tokens without a mask, or operators are too old."""
-    ids, segments, words, places, kinds, gamma, beta, mask, place_ids = (*node.input, *[""] * (9 - len(node.input)))
-    result, count, total = (*node.output, *[""] * (3 - len(node.output)))
+    ids, segments, words, places, kinds, gamma, beta, mask, place_ids = [*node.input, *[""] * 9][:9]
+    result, count, total = [*node.output, *[""] * 3][:3]
     counts = count in read
     if (counts and not mask) or (not place_ids and opset < HAS_RANGES):
         return [node]
