@@ -58,7 +58,7 @@ class Effort:
     calibration_rows: int = calibration.ROWS
 
 
-FULL = Effort(BenchSpec(rounds=12, samples=10))
+FULL = Effort(BenchSpec(rounds=30, samples=10))
 TRIAL = Effort(BenchSpec(rounds=3, samples=3), 100, 50, 2, 64)
 
 
