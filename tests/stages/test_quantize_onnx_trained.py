@@ -124,6 +124,28 @@ def test_the_graph_computes_what_the_network_computed_in_training(
     assert trained.facts["as_trained"]["max_abs_difference"] < 1e-4
 
 
+@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+def test_a_graph_whose_scales_are_mixed_up_is_refused(
+    scheme: dict[str, Any], train: Any, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = chain.artifacts["teacher"]
+    write = quantize_onnx_trained._write
+
+    def mix_up(graph: onnx.ModelProto, *rest: Any) -> None:
+        write(graph, *rest)
+        for tensor in graph.graph.initializer:
+            scales = numpy_helper.to_array(tensor)
+            if tensor.name.endswith(("_scale", "_scales")) and scales.size > 1:  # of a matrix
+                ordered = np.sort(scales, axis=None)[::-1].reshape(scales.shape)
+                tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(ordered), tensor.name))
+
+    monkeypatch.setattr(quantize_onnx_trained, "_write", mix_up)
+    with pytest.raises(CompressError, match=r"the graph differs from the network as it was trained: .* of 16 rows"):
+        train(model=model, **scheme, recover=NONE)
+    facts = train(model=model, **scheme, recover=NONE, tolerance=100.0).facts["as_trained"]
+    assert facts["median_abs_difference"] <= facts["max_abs_difference"]
+
+
 @pytest.mark.parametrize(
     ("stage", "scheme"),
     [
