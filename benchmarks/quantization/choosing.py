@@ -10,7 +10,7 @@ from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantize
 from compress.errors import CompressError
 from compress.files import folder_bytes
 from compress.models.tokenizer import load_tokenizer
-from compress.ops.divergence import divergence
+from compress.ops.divergence import divergence, logit_error
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.runtimes.held_back import held_back
@@ -18,8 +18,8 @@ from compress.runtimes.held_back import held_back
 MIN_RATIO = 7.0
 CHOOSE_ON = ("r8", "r52")
 RULE = (
-    f"of those at least {MIN_RATIO:g} times smaller on both data sets, the one with the smallest Kullback-Leibler "
-    "divergence from the float model's probabilities, averaged over the validation rows and then over the data sets"
+    f"of those at least {MIN_RATIO:g} times smaller on both data sets, the one whose logits are nearest to the float "
+    "model's on the validation rows: root mean square, as a share of the float model's, averaged over the data sets"
 )
 
 
@@ -56,6 +56,7 @@ def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[
             assert drop is not None
             found[name][data] = {
                 "size_ratio": round(folder_bytes(base.path) / folder_bytes(artifact.path), 3),
+                "logit_error": round(logit_error(expected, actual), 6),
                 "divergence": round(divergence(expected, actual), 6),
                 "drop_pp": round(100 * drop.value, 3),
                 "rows": held.rows,
@@ -64,5 +65,5 @@ def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[
     small = [name for name, item in found.items() if min(item[data]["size_ratio"] for data in CHOOSE_ON) >= MIN_RATIO]
     if not small:
         raise CompressError(f"no candidate is {MIN_RATIO:g} times smaller on all data sets")
-    best = min(small, key=lambda name: np.mean([found[name][data]["divergence"] for data in CHOOSE_ON]))
+    best = min(small, key=lambda name: np.mean([found[name][data]["logit_error"] for data in CHOOSE_ON]))
     return {"rule": RULE, "chosen": best, "settings": tried[best], "candidates": found}

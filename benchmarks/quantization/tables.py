@@ -39,7 +39,8 @@ def summary(parts: Mapping[str, Part]) -> dict[str, float]:
         taken = parts["calibration"]["methods"].values()
         found["calibration_extra_mb"] = round(max(item["peak_bytes"] - item["loaded_bytes"] for item in taken) / 1e6, 1)
     for name, item in parts.get("choice", {}).get("candidates", {}).items():
-        found |= {f"{data}_{name}_divergence": item[data]["divergence"] for data in item if data != "settings"}
+        for figure in ("logit_error", "divergence"):
+            found |= {f"{data}_{name}_{figure}": item[data][figure] for data in item if data != "settings"}
     if "student-avx2" in parts:
         found |= _of_schemes("student", parts["student-avx2"], DEFAULT_OF)
     for name in SUBJECTS:
@@ -137,12 +138,13 @@ def _choice(part: Part) -> list[str]:
     lines = [
         "Tried for `int4_best`, on rows held back from train:",
         "",
-        f"| | {' | '.join(f'{name}: smaller | divergence | drop' for name in data)} |",
-        f"| --- | {' | '.join(['---: | ---: | ---:'] * len(data))} |",
+        f"| | {' | '.join(f'{name}: smaller | error of logits | divergence | drop' for name in data)} |",
+        f"| --- | {' | '.join(['---: | ---: | ---: | ---:'] * len(data))} |",
     ]
     for name, item in part["candidates"].items():
         cells = [
-            f"{item[one]['size_ratio']:.2f}x | {item[one]['divergence']:.5f} | {item[one]['drop_pp']:+.2f}"
+            f"{item[one]['size_ratio']:.2f}x | {item[one]['logit_error']:.2%} | {item[one]['divergence']:.5f} "
+            f"| {item[one]['drop_pp']:+.2f}"
             for one in data
         ]
         shown = f"**`{name}`**" if name == part["chosen"] else f"`{name}`"
