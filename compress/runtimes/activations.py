@@ -47,14 +47,7 @@ def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[
     Raises:
         CompressError: one is no number.
     """
-    for found in results(model, names, batches):
-        for name, values in found.items():
-            if not np.isfinite(values).all():
-                raise CompressError(
-                    f"the float model computes numbers that are not finite, in '{name}'",
-                    fix="check the model that was exported: it cannot be calibrated",
-                )
-        yield found
+    yield from map(_finite, results(model, names, batches))
 
 
 def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
@@ -62,10 +55,9 @@ def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batc
     session = _watched(model, names)
     floats = {item.name for item in session.get_outputs() if item.type == "tensor(float)"}
     wanted, feed = [name for name in names if name in floats], feeds(session)
-    for batch in batches:
+    for batch in batches:  # no name holds what the last one gave while the next one runs
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
-        found = session.run(wanted, feed(batch))
-        yield {name: _rows(values, mask) for name, values in zip(wanted, found, strict=True)}
+        yield {name: _rows(values, mask) for name, values in zip(wanted, session.run(wanted, feed(batch)), strict=True)}
 
 
 def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
@@ -77,6 +69,21 @@ def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
         return graph_session(model)
     finally:
         del outputs[len(own) :]
+
+
+def _finite(found: Batch) -> Batch:
+    """The same tensors.
+
+    Raises:
+        CompressError: one holds what is no number.
+    """
+    for name, values in found.items():
+        if not np.isfinite(values).all():
+            raise CompressError(
+                f"the float model computes numbers that are not finite, in '{name}'",
+                fix="check the model that was exported: it cannot be calibrated",
+            )
+    return found
 
 
 def _rows(values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

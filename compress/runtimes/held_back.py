@@ -127,8 +127,9 @@ def beyond_chance(before: Array, after: Array) -> float | None:
     Returns:
         None where less than `FEW` rows have another class than the commonest, before: so few cannot tell.
     """
-    from sklearn.metrics import cohen_kappa_score  # takes a second to import
-
-    said, says = before.argmax(-1), after.argmax(-1)
-    others = len(said) - np.bincount(said).max()
-    return float(cohen_kappa_score(said, says)) if others >= FEW else None
+    said, says = (np.bincount(logits.argmax(-1), minlength=logits.shape[-1]) for logits in (before, after))
+    if len(before) - said.max() < FEW:
+        return None
+    chance = float(said @ says) / len(before) ** 2
+    same = float((before.argmax(-1) == after.argmax(-1)).mean())
+    return (same - chance) / (1 - chance)

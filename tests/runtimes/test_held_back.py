@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
@@ -69,6 +70,8 @@ def test_agreement_beyond_chance_is_cohens_kappa() -> None:
     chance = 0.5 * 0.6 + 0.3 * 0.3 + 0.2 * 0.1
     assert beyond_chance(before, after) == pytest.approx((0.7 - chance) / (1 - chance))
     assert beyond_chance(before, after) == pytest.approx(0.492, abs=5e-4)
+    random = np.random.default_rng(0).standard_normal((2, 200, 4))
+    assert beyond_chance(*random) == pytest.approx(cohen_kappa_score(*random.argmax(-1)))
     always = np.eye(3)[[0] * len(pairs)]
     assert beyond_chance(before, always) == 0
     assert beyond_chance(before, before) == 1
