@@ -17,8 +17,7 @@ On a CUDA device the ways are fp16 and 4 bits. The methods are those of the stag
 """
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,13 +26,10 @@ from pydantic import Field
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.ops.choice import FLOAT, Candidate, choose, verdict
 from compress.recipe import BenchSpec, Target
 from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
-
-FLOAT = "float"
-SAME = 1.03
-"""Among those as fast as the fastest but for this factor, the smallest is taken."""
 
 
 class Config(StageConfig):
@@ -60,36 +56,6 @@ class Way(NamedTuple):
     stage: str
     settings: dict[str, Any]
     instead: tuple["Way", ...] = ()
-
-
-@dataclass
-class Candidate:
-    """A model that may be taken; figures are None where they were not measured.
-
-    Attributes:
-        smaller: size of the float model by this one's.
-        choice_drop_pp: loss against the float model on the rows that the choice is made by, in percentage points.
-        drop_pp: the same on the other held-back rows, with its 95% interval; of one that was refused before it was
-            timed, on the rows that the choice is made by.
-        latency_ms: median at the target's length.
-        speedup: median latency of the float model by this one's, with its 95% interval.
-        reason: why it is not taken.
-    """
-
-    name: str
-    size_bytes: int | None = None
-    smaller: float | None = None
-    choice_drop_pp: float | None = None
-    drop_pp: float | None = None
-    drop_low_pp: float | None = None
-    drop_high_pp: float | None = None
-    agreement: float | None = None
-    latency_ms: float | None = None
-    speedup: float | None = None
-    speedup_low: float | None = None
-    speedup_high: float | None = None
-    chosen: bool = False
-    reason: str = ""
 
 
 class Made(NamedTuple):
@@ -158,7 +124,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         "target": config.target.model_dump(mode="json"),
         "goal": {"max_drop_pp": config.max_drop_pp, "prefer": config.prefer},
         "candidates": [asdict(item) for item in candidates],
-        "verdict": verdict(best, candidates, config, len(rows)),
+        "verdict": verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
     }
     return {**made[best.name].facts, "choice": choice}
 
@@ -268,71 +234,6 @@ def _measure(
             candidate.speedup_low, candidate.speedup_high = speedup.low, speedup.high
             candidate.drop_low_pp, candidate.drop_high_pp = (end and 100 * end for end in (drop.low, drop.high))
     return found
-
-
-def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Literal["latency", "size"]) -> Candidate:
-    """The one to take, marked as chosen; the others get the reason why not.
-
-    Args:
-        candidates: the float model first.
-    """
-    from compress.ops.statistics import SPEED_GUARD
-
-    float_one, *others = candidates
-    fitting = []
-    for one in others:
-        if one.choice_drop_pp is None or one.speedup is None or one.size_bytes is None:
-            continue
-        if one.choice_drop_pp > max_drop_pp:
-            one.reason = f"loses {one.choice_drop_pp:.1f} points, {max_drop_pp:g} are allowed"
-        elif one.drop_low_pp is not None and one.drop_low_pp > max_drop_pp:
-            one.reason = f"surely loses more than {max_drop_pp:g} points of other rows"
-        elif prefer == "latency" and (one.speedup_low or one.speedup) <= SPEED_GUARD:
-            one.reason = "not surely faster than float" if one.speedup > 1 else "slower than float"
-        else:
-            fitting.append(one)
-    if prefer == "size":
-        best = min(fitting, key=lambda one: one.size_bytes or 0, default=float_one)
-        why = "larger"
-    else:
-        fastest = max((one.speedup or 0.0 for one in fitting), default=1.0)
-        near = [one for one in fitting if (one.speedup or 0.0) * SAME >= fastest]
-        best = min(near, key=lambda one: one.size_bytes or 0, default=float_one)
-        why = "slower"
-    best.chosen = True
-    for one in fitting:
-        if one is not best:
-            same_speed = prefer == "latency" and one in near
-            one.reason = f"{'larger' if same_speed else why} than {best.name}"
-    if best is not float_one:
-        float_one.reason = f"{why} than {best.name}"
-    return best
-
-
-def verdict(best: Candidate, candidates: Sequence[Candidate], config: Config, rows: int) -> str:
-    """What was found, in a sentence.
-
-    Args:
-        rows: those that nothing was chosen by.
-    """
-    budget = f"within {config.max_drop_pp:g} points"
-    if best.name == FLOAT:
-        better = "faster here" if config.prefer == "latency" else "smaller"
-        tried = ", ".join(one.name for one in candidates if one.name != FLOAT)
-        return f"float wins: nothing that keeps {budget} is {better} (tried: {tried})"
-    assert best.speedup is not None
-    assert best.drop_pp is not None
-    assert best.smaller is not None
-    size = f"{best.smaller:.1f}x smaller" if best.smaller >= 1 else f"{1 / best.smaller:.1f}x larger"
-    ends = "" if best.speedup_low is None else f" [{best.speedup_low:.2f}, {best.speedup_high:.2f}]"
-    lost = "" if best.drop_low_pp is None else f" [{best.drop_low_pp:+.2f}, {best.drop_high_pp:+.2f}]"
-    doubt = ""
-    if best.drop_pp > config.max_drop_pp:
-        doubt = f": more than {config.max_drop_pp:g}, though not on the rows that it was chosen by"
-    return (
-        f"{best.name}: {best.speedup:.2f}x{ends} as fast as float and {size}, "
-        f"at a drop of {best.drop_pp:+.2f} points{lost} on {rows} rows that it was not chosen by{doubt}"
-    )
 
 
 STAGE = Stage(
