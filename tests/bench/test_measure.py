@@ -219,7 +219,6 @@ def test_openvino_says_what_onnxruntime_says(done: Finished) -> None:
     assert skipped.reason.startswith("OpenVINO cannot run it: No conversion rule found for operations:")
 
 
-@pytest.mark.slow
 def test_torch_models_are_measured_with_bitsandbytes_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
     found, conditions = measure(

@@ -53,7 +53,7 @@ def test_calls_are_timed_in_turns_and_a_slow_one_does_not_count(monkeypatch: pyt
 ALIKE = [pytest.param(family, marks=pytest.mark.slow) for family in ("distilbert", "roberta", "electra")]
 
 
-@pytest.mark.parametrize("family", ["bert", pytest.param("modernbert", marks=pytest.mark.slow), *ALIKE])
+@pytest.mark.parametrize("family", ["bert", "modernbert", *ALIKE])
 def test_encoders_of_each_size_are_timed(family: str, make_model: Callable[..., Path]) -> None:
     model = load_model(make_model(family), "text-classification", labels=("no", "yes"))
     before = model_shape(model)

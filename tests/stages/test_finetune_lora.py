@@ -79,7 +79,7 @@ def rounded(pretrained: Artifact, bits: int | None) -> dict[str, torch.Tensor]:
     return {name: found[name] for name in inside}
 
 
-@pytest.mark.parametrize("bits", [None, 4, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("bits", [None, 4, 8])
 def test_frozen_weights_and_products_of_that_rank_are_written(
     bits: int | None, pretrained: Artifact, tuned: Any, chain: Chain
 ) -> None:
