@@ -29,7 +29,7 @@ from compress.plan import Plan
 from compress.recipe import BenchSpec
 from compress.rehearsing import SAID, rehearse_here
 from compress.store import Artifact, Store
-from compress.tasks import Task
+from compress.tasks import Task, with_rows
 from compress.training.config import trainings_in
 
 MEASURED_ROWS = 32
@@ -130,8 +130,8 @@ def _rows(task: Task) -> int:
 def _shorten(plan: Plan, size: int, batches: int) -> Plan:
     """The plan on few rows, measured with few samples."""
     task = plan.task
-    short: Any = replace(  # every task is a dataclass
-        task,  # type: ignore[type-var]
+    short = with_rows(
+        task,
         train=_representative(task, task.train, size, batches),
         validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
         unlabelled=_representative(task, task.unlabelled, size, batches),

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,7 +22,7 @@ from compress.runtimes import load
 from compress.spending import forget_peak_memory, peak_memory_bytes
 from compress.stages import quantize_onnx_static
 from compress.store import Artifact
-from compress.tasks import Task
+from compress.tasks import Task, with_rows
 
 ROWS = 512
 TOKENS = 128
@@ -74,7 +73,7 @@ def _long_rows(task: Task, folder: Path, count: int) -> Task:
     encoded = task.encode(task.train, load_tokenizer(folder))
     long = [row for row, inputs in zip(task.train, encoded, strict=True) if len(inputs["input_ids"]) == TOKENS]
     assert len(long) >= count, f"{len(long)} rows of {TOKENS} tokens"
-    return replace(task, train=long[:count])  # type: ignore[type-var]
+    return with_rows(task, train=long[:count])
 
 
 if __name__ == "__main__":

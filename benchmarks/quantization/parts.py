@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from compress.bench.host import host_facts
 from compress.errors import CompressError
 from compress.recipe import BenchSpec
 from compress.store import Artifact
-from compress.tasks import Task
+from compress.tasks import Task, with_rows
 
 CHOICE, CALIBRATION, OUTLIER = "choice", "calibration", "outlier"
 AVX2, NATIVE = "avx2", "native"
@@ -108,7 +108,7 @@ class Work:
         recipe = SUBJECTS[name].recipe if name in SUBJECTS else "r8"
         task = task_of(recipe)
         made = self.outliers(task) if name == OUTLIER else self.subject(name, task)
-        rows = replace(task, test=task.test[: self.effort.test_rows])  # type: ignore[type-var]
+        rows = with_rows(task, test=task.test[: self.effort.test_rows])
         found = measured(made, rows, self.effort.bench, self.avx2 if kernels == AVX2 else None)
         for model, item in found["models"].items():
             manifest = made[model].path / "manifest.json"

@@ -1,7 +1,7 @@
 """Rows that no training has seen, on which a changed model is held against the one before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,12 @@ from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer
 from compress.runtimes import Predictor
 from compress.runtimes.drawn import drawn
-from compress.tasks import Task
+from compress.tasks import Task, with_rows
 
 ROWS = 512
 """Looked at, at most."""
 FEW = 10
-"""Rows."""
+"""Rows of other classes than the commonest; of fewer, agreement beyond chance is not told."""
 
 BUILT_IN_TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
@@ -77,10 +77,15 @@ def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
 def held_back(task: Task, tokenizer: Tokenizer, most: int = ROWS) -> HeldBack:
     """At most so many, encoded."""
     rows = held_back_rows(task, most)
-    encoded: Sequence[dict[str, Any]] = (
-        task.encode(rows, tokenizer) if rows else tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
-    )
-    return HeldBack(task, [tokenizer.pad([row]) for row in encoded], task.truth(rows) if rows else None)
+    inputs = [tokenizer.pad([row]) for row in encoded(task, rows, tokenizer)]
+    return HeldBack(task, inputs, task.truth(rows) if rows else None)
+
+
+def encoded(task: Task, rows: Sequence[Any], tokenizer: Tokenizer) -> Sequence[dict[str, Any]]:
+    """The rows as a model reads them; the built-in texts where there are none."""
+    if rows:
+        return task.encode(rows, tokenizer)
+    return tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
 
 
 def parted(task: Task) -> tuple[Task, Task]:
@@ -101,8 +106,7 @@ def parted(task: Task) -> tuple[Task, Task]:
     half = min(len(rows) // 2, ROWS)
     if not half:
         return task, task
-    first, second = (replace(task, validation=part) for part in (rows[half:], rows[:half]))  # type: ignore[type-var]
-    return first, second
+    return with_rows(task, validation=rows[half:]), with_rows(task, validation=rows[:half])
 
 
 def built_in_batches(tokenizer: Tokenizer, max_length: int) -> list[dict[str, Array]]:

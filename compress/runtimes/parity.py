@@ -1,6 +1,5 @@
 """How far two models' outputs are apart on the same real rows."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import Predictor, load
-from compress.runtimes.held_back import BUILT_IN_TEXTS, agreement, beyond_chance, held_back, held_back_rows
+from compress.runtimes.held_back import agreement, beyond_chance, encoded, held_back, held_back_rows
 from compress.tasks import Task
 
 ROWS = 64
@@ -76,10 +75,8 @@ class Parity:
 def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.ndarray[Any, Any]]], bool]:
     """Padded batches of held-back rows of mixed lengths, and whether these are built-in texts for want of rows."""
     rows = held_back_rows(task, ROWS)
-    encoded: Sequence[dict[str, Any]] = (
-        task.encode(rows, tokenizer) if rows else tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
-    )
-    batches = [tokenizer.pad(encoded[start : start + BATCH]) for start in range(0, len(encoded), BATCH)]
+    read = encoded(task, rows, tokenizer)
+    batches = [tokenizer.pad(read[start : start + BATCH]) for start in range(0, len(read), BATCH)]
     return batches, not rows
 
 

@@ -202,9 +202,10 @@ def _measure(
 
     from compress.bench.measure import Bench, measure
     from compress.ops import statistics
+    from compress.tasks import with_rows
 
     both = [*choice_rows, *rows]
-    task: Any = replace(context.task, test=both)  # type: ignore[type-var]  # tasks are dataclasses
+    task = with_rows(context.task, test=both)
     spec = BenchSpec(rounds=1 if context.rehearsal else config.rounds)
     bench = Bench(task, spec, context.seed, context.trust_remote_code, context.progress)
     artifacts = [Artifact(item.path, f"{index:064x}", "onnx") for index, item in enumerate(made.values())]

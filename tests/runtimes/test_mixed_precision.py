@@ -19,6 +19,8 @@ from compress.runtimes.rounding import write_rounded
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of
 
+Spoiling = Callable[[set[str]], Write]
+
 
 @pytest.fixture
 def graph(chain: Chain) -> onnx.ModelProto:
@@ -28,7 +30,7 @@ def graph(chain: Chain) -> onnx.ModelProto:
 
 
 @pytest.fixture
-def spoiling(graph: onnx.ModelProto) -> Callable[[set[str]], Write]:
+def spoiling(graph: onnx.ModelProto) -> Spoiling:
     """Makes a way of writing that ruins the named layers unless they are kept, and nothing else."""
 
     def make(spoilt: set[str]) -> Write:
@@ -59,7 +61,7 @@ def test_all_that_can_be_rounded_is_a_layer(graph: onnx.ModelProto) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_just_the_layers_that_must_stay_in_float_do(
-    count: int, graph: onnx.ModelProto, spoiling: Any, chain: Chain, tmp_path: Path
+    count: int, graph: onnx.ModelProto, spoiling: Spoiling, chain: Chain, tmp_path: Path
 ) -> None:
     layers = layers_in(graph, embeddings=False)
     spoilt = {layers[-1].name, layers[0].name} if count == 2 else {layers[-1].name} if count else set()
@@ -103,7 +105,7 @@ def test_named_nodes_stay_in_float_and_are_told(stage: Any, chain: Chain, tmp_pa
 
 
 def test_a_budget_is_held_to_on_rows_that_the_search_did_not_see(
-    graph: onnx.ModelProto, spoiling: Any, chain: Chain, tmp_path: Path
+    graph: onnx.ModelProto, spoiling: Spoiling, chain: Chain, tmp_path: Path
 ) -> None:
     """Nothing is spoilt while layers are searched for, and the head is in what is written."""
     source, head = chain.artifacts["onnx"].path, layers_in(graph, embeddings=False)[-1]
@@ -111,7 +113,7 @@ def test_a_budget_is_held_to_on_rows_that_the_search_did_not_see(
     searching = iter([False] * 2 + [True])  # the head rounded alone, all rounded, and what is written
 
     def write(kept: frozenset[str]) -> onnx.ModelProto:
-        return spoiling({head.name} if next(searching) else set())(kept)  # type: ignore[no-any-return]
+        return spoiling({head.name} if next(searching) else set())(kept)
 
     with pytest.raises(CompressError, match=r"max_drop_pp 1 is not kept: .* but 8 others lose \d+.* at least \d"):
         write_rounded(write, [head], graph, source, limits, context_of(chain, tmp_path), tmp_path)
