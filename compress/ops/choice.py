@@ -1,8 +1,9 @@
 """Which of several quantized models to take, or none."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
 
 FLOAT = "float"
 """Name of the model that is not quantized."""
@@ -12,34 +13,33 @@ SAME = 1.03
 Preference = Literal["latency", "size"]
 
 
-@dataclass
-class Candidate:
-    """A model that may be taken; figures are None where they were not measured.
+class Candidate(BaseModel):
+    """A model that may be taken, measured on held-back rows and on the target; None where it could not be."""
 
-    Attributes:
-        smaller: size of the float model by this one's.
-        choice_drop_pp: loss against the float model on the rows that the choice is made by, in percentage points.
-        drop_pp: the same on the other held-back rows, with its 95% interval; of one that was refused before it was
-            timed, on the rows that the choice is made by.
-        latency_ms: median at the target's length.
-        speedup: median latency of the float model by this one's, with its 95% interval.
-        reason: why it is not taken.
-    """
+    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
 
     name: str
     size_bytes: int | None = None
     smaller: float | None = None
+    """Size of the float model over this one's."""
     choice_drop_pp: float | None = None
+    """Quality lost against the float model on the rows that the choice is made by, in percentage points."""
     drop_pp: float | None = None
+    """The same on the other held-back rows, with its 95% interval; of one that was refused before it was timed, on the
+    rows that the choice is made by."""
     drop_low_pp: float | None = None
     drop_high_pp: float | None = None
     agreement: float | None = None
+    """Share of the other rows with the same best class as the float model's."""
     latency_ms: float | None = None
+    """Median at the target's length."""
     speedup: float | None = None
+    """Latency of the float model over this one's, with its 95% interval."""
     speedup_low: float | None = None
     speedup_high: float | None = None
     chosen: bool = False
     reason: str = ""
+    """Why it was not made, or not chosen."""
 
 
 def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Preference) -> Candidate:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from compress.errors import printable
 from compress.measurement import Estimate
+from compress.ops import choice
 
 FACTS = ("choice", "sensitivity", "parity", "left_in_float")
 """The facts of a manifest that are told."""
@@ -63,27 +64,11 @@ class Sensitivity(_Told):
         return sorted((layer for layer in self.layers if layer.kept_in_float), key=lambda layer: -layer.divergence)
 
 
-class Candidate(_Told):
-    """One way to quantize, or none, measured on held-back rows and on the target; None where it could not be made."""
+class Candidate(choice.Candidate):
+    """As `compress.ops.choice` has it, read from a manifest."""
 
     name: Said
-    size_bytes: int | None = None
-    smaller: float | None = None
-    """Size of the float model over this one's."""
-    drop_pp: float | None = None
-    """Quality lost against the float model, in percentage points, with its 95% interval."""
-    drop_low_pp: float | None = None
-    drop_high_pp: float | None = None
-    agreement: float | None = None
-    latency_ms: float | None = None
-    """Median."""
-    speedup: float | None = None
-    """Latency of the float model over this one's, with its 95% interval."""
-    speedup_low: float | None = None
-    speedup_high: float | None = None
-    chosen: bool = False
     reason: Said = ""
-    """Why it was not made, or not chosen."""
 
     @property
     def drop(self) -> Estimate | None:

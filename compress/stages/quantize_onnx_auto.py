@@ -17,7 +17,7 @@ On a CUDA device the ways are fp16 and 4 bits. The methods are those of the stag
 """
 
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -123,7 +123,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         "choice_rows": len(held_back_rows(to_choose)),
         "target": config.target.model_dump(mode="json"),
         "goal": {"max_drop_pp": config.max_drop_pp, "prefer": config.prefer},
-        "candidates": [asdict(item) for item in candidates],
+        "candidates": [item.model_dump() for item in candidates],
         "verdict": verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
     }
     return {**made[best.name].facts, "choice": choice}
@@ -176,7 +176,7 @@ def _make(
     stage = stages.find(way.stage)
     folder = scratch / way.name.replace(" ", "-").replace(",", "")
     folder.mkdir(parents=True)
-    candidate = Candidate(way.name)
+    candidate = Candidate(name=way.name)
     try:
         facts = stage.run(model=model, config=stage.config(**way.settings), context=context, out=folder)
     except CompressError as error:
@@ -219,7 +219,7 @@ def _measure(
     truth = np.array(task.truth(both))
     found = []
     for name, one in zip(made, taken, strict=True):
-        candidate = Candidate(name, one.size_bytes, float_one.size_bytes / one.size_bytes)
+        candidate = Candidate(name=name, size_bytes=one.size_bytes, smaller=float_one.size_bytes / one.size_bytes)
         found.append(candidate)
         if one.status != "measured":
             candidate.reason = f"not measured: {one.reason}"

@@ -12,7 +12,7 @@ def candidates(**figures: tuple[float, float, int]) -> list[Candidate]:
     told: dict[str, tuple[float, float, int]] = {"float": (0.0, 1.0, 100), **figures}
     return [
         Candidate(
-            name,
+            name=name,
             size_bytes=size,
             smaller=100 / size,
             choice_drop_pp=drop,

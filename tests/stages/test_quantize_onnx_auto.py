@@ -99,7 +99,7 @@ def test_float_wins_where_nothing_keeps_the_budget(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none_fits(one: Candidate, *_: Any) -> tuple[Candidate, None]:
-        return Candidate(one.name, drop_pp=3.0, reason="loses 3.0 points, 0.5 are allowed"), None
+        return Candidate(name=one.name, drop_pp=3.0, reason="loses 3.0 points, 0.5 are allowed"), None
 
     monkeypatch.setattr(quantize_onnx_auto, "_make", none_fits)
     facts = run(chain, tmp_path / "out")
