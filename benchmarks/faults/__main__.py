@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.cached import cached_run
+from benchmarks.faults.cases import case_trials
 from benchmarks.faults.damage import HARMS, damage_trials
 from benchmarks.faults.disks import full_disk_trials, read_only_trials
 from benchmarks.faults.kills import KILLS, kill_trials
@@ -22,29 +23,37 @@ from compress.bench.host import host_facts
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 README = ROOT / "README.md"
-PARTS = ("kills", "faults", "mutants", "cached")
+PARTS = ("kills", "faults", "mutants", "hostile", "odd", "cached")
 KINDS = 5
 FAULTS = 20
 """Of each kind."""
-FAST = {"kills": 2, "faults": 1, "mutants": 70}
+FAST = {"kills": 2, "faults": 1, "mutants": 70, "hostile": 6, "odd": 6}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 if anything was lost, differs, is bad or lies."""
     asked = _parser().parse_args(arguments)
-    parts = asked.only or (PARTS[:3] if asked.fast else PARTS)
+    parts = asked.only or (PARTS[:-1] if asked.fast else PARTS)
     with tempfile.TemporaryDirectory(prefix="compress-faults-") as scratch:
         folder = asked.scratch or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        found = _disturb(parts, folder, asked.count, fast=asked.fast)
+        found = _disturb(parts, folder, asked.count, asked.case, fast=asked.fast)
         if asked.scratch is not None:
             (folder / "found.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     summary = summarise(found)
     print(json.dumps(summary, indent=1))
-    whole = not asked.fast and asked.only is None and asked.count is None
+    whole = not asked.fast and asked.only is None and asked.count is None and not asked.case
     if whole or asked.write:
         write_results(found, summary, folder)
-    wrong = ("kills_lost", "kills_differing", "faults_bad", "mutant_tracebacks", "mutant_false_success")
+    wrong = (
+        "kills_lost",
+        "kills_differing",
+        "faults_bad",
+        "mutant_tracebacks",
+        "mutant_false_success",
+        "hostile_through",
+        "odd_wrong",
+    )
     return int(any(summary.get(name) for name in wrong))
 
 
@@ -53,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fast", action="store_true", help="few of each, under two minutes; writes no results")
     parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; may be repeated")
     parser.add_argument("--count", type=int, help="so many kills, faults of each kind, or mutants")
+    parser.add_argument("--case", default="", help="of hostile and odd inputs, those with this word in kind or name")
     parser.add_argument("--write", action="store_true", help="write results/ although not everything was run")
     parser.add_argument(
         "--scratch", type=Path, help="work there; the trials that trials.jsonl in it holds are not rerun"
@@ -60,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _disturb(parts: Sequence[str], folder: Path, count: int | None, *, fast: bool) -> dict[str, Any]:
+def _disturb(parts: Sequence[str], folder: Path, count: int | None, only: str, *, fast: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": host_facts()}
     many = {"kills": KILLS, "faults": FAULTS, "mutants": RECIPES + FILES} | (FAST if fast else {})
     many = many if count is None else dict.fromkeys(many, count)
@@ -68,6 +78,9 @@ def _disturb(parts: Sequence[str], folder: Path, count: int | None, *, fast: boo
         files = many["mutants"] * FILES // (RECIPES + FILES)
         mutated = Path(tempfile.mkdtemp(dir=folder))
         found["mutants"] = mutant_trials(many["mutants"] - files, files, mutated)
+    for part in ("hostile", "odd"):
+        if part in parts:
+            found[part] = case_trials(part, many.get(part), Path(tempfile.mkdtemp(dir=folder)), only)
     if {"kills", "faults"} & set(parts):
         kept = Kept(folder / "trials.jsonl")
         place = prepare(Path(tempfile.mkdtemp(dir=folder)))
@@ -105,6 +118,10 @@ def summarise(found: dict[str, Any]) -> dict[str, int | float]:
         summary["mutants"] = len(outcomes)
         summary["mutant_tracebacks"] = sum(outcome.startswith("unclear") for outcome in outcomes)
         summary["mutant_false_success"] = sum(outcome.startswith("false success") for outcome in outcomes)
+    for part, cases, bad in (("hostile", "hostile", "hostile_through"), ("odd", "odd_inputs", "odd_wrong")):
+        if part in found:
+            summary[cases] = len(found[part])
+            summary[bad] = sum(record["bad"] for record in found[part])
     if "cached" in found:
         summary |= {name: found["cached"][name] for name in ("cached_run_s", "cached_hash_s")}
     return summary
@@ -141,6 +158,12 @@ def table(summary: dict[str, Any]) -> str:
             f"| a recipe or a data file is mutated, and planned | {summary['mutants']} | traceback or unclear error in "
             f"{summary['mutant_tracebacks']}; planned although wrong in {summary['mutant_false_success']} |"
         )
+    for cases, bad, told in (
+        ("hostile", "hostile_through", "a hostile archive, model, graph, tokenizer, recipe or run folder is given"),
+        ("odd_inputs", "odd_wrong", "an odd but real model, tokenizer or data file is given"),
+    ):
+        if cases in summary:
+            lines.append(f"| {told} | {summary[cases]} | neither a right result nor a clear error in {summary[bad]} |")
     if "cached_run_s" in summary:
         lines += [
             "",

@@ -99,17 +99,7 @@ class Watched:
 
     def orphans_after(self, seconds: float) -> list[str]:
         """Command lines of this trial's processes that are still there so long after its end; they are ended."""
-        deadline = time.monotonic() + seconds
-        while (left := _marked(self.trial)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        told = []
-        for process in left:
-            try:
-                told.append(" ".join(process.cmdline()))
-                process.kill()
-            except psutil.NoSuchProcess:
-                pass  # it ended between two looks
-        return told
+        return ended_orphans(self.trial, seconds)
 
 
 def at_work(lines: Sequence[str]) -> str:
@@ -147,6 +137,21 @@ def first_progress(lines: Sequence[str], step: str, work: Sequence[str]) -> tupl
         elif inside and (told := _PROGRESS.match(line)) is not None and told[1] in work:
             return int(told[2]), int(told[3])
     return None
+
+
+def ended_orphans(trial: str, seconds: float) -> list[str]:
+    """Command lines of a trial's processes that are still there after so many seconds; they are ended."""
+    deadline = time.monotonic() + seconds
+    while (left := _marked(trial)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    told = []
+    for process in left:
+        try:
+            told.append(" ".join(process.cmdline()))
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass  # it ended between two looks
+    return told
 
 
 def _marked(trial: str) -> list[psutil.Process]:
