@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-
 from transformers.pytorch_utils import Conv1D
 
 from compress.models.bnb import float_weights
