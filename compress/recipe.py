@@ -176,6 +176,9 @@ class BenchSpec(Model):
     """How often each artifact's turn comes, one artifact at a time. Intervals come from how rounds differ."""
     samples: int = Field(10, ge=1)
     """Timed calls in one turn: at the fixed length, at the rows' own lengths, and of the tokenizer."""
+    max_call_s: float = Field(120, gt=0)
+    """Seconds that one call may take, and loading a model five times as many: past that, its row fails."""
+    ADDED_LATER = frozenset({"max_call_s"})
 
 
 class Recipe(Model):

@@ -1,8 +1,9 @@
-"""The process that rehearses a plan, and tells its parent what each step took."""
+"""The process that rehearses a plan, and tells its parent what each step took.
+
+`python -P -m compress.rehearsing N`, where N is the number of an open connection. The first message is the job.
+"""
 
 import logging
-import os
-import signal
 import sys
 import time
 import traceback
@@ -79,10 +80,6 @@ def rehearse_here(
     host: Mapping[str, Any],
 ) -> None:
     """Rehearse, and tell the parent; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
-    with (scratch / SAID).open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     store = _Store(scratch / "store")
@@ -114,3 +111,13 @@ def _gpu_peak() -> int | None:
     peak = int(torch.cuda.max_memory_reserved())
     torch.cuda.reset_peak_memory_stats()
     return peak
+
+
+def main() -> None:
+    """Rehearse what the parent asks for."""
+    with Connection(int(sys.argv[1])) as messages:
+        rehearse_here(messages, *messages.recv())
+
+
+if __name__ == "__main__":
+    main()

@@ -153,7 +153,8 @@ class _Measuring:
         """Start a worker, let it load and warm up, and take its outputs on all rows."""
         rows = self._rows(artifact)
         stem = f"{artifact.key[:16]}-{name}"
-        pair = _Pair(artifact, name, target, WorkerProcess(self.bench.worker, self.scratch / f"{stem}.log"))
+        worker = WorkerProcess(self.bench.worker, self.scratch / f"{stem}.log", self.bench.spec.max_call_s)
+        pair = _Pair(artifact, name, target, worker)
         job = {
             "folder": str(artifact.path.resolve()),
             "target": target.model_dump(),

@@ -4,18 +4,16 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong, 3 done but the goal i
 """
 
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
+from compress.cli.interrupt import ended_by_signals
 from compress.errors import CompressError, InputError, printable
 
 INTERRUPTED = 130
@@ -63,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
-        with _ended_by_terminate():
+        with ended_by_signals():
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
@@ -87,24 +85,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         )
         code = 1
     sys.exit(code)
-
-
-@contextmanager
-def _ended_by_terminate() -> Iterator[None]:
-    """SIGTERM ends the command as an exception would: worker processes are stopped, scratch files removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> NoReturn:
-        sys.stderr.write("stopped by SIGTERM\n")
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _usage_error(error: Any, command: str) -> InputError:

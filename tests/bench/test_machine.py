@@ -32,7 +32,7 @@ def test_no_kernels_start_no_process(monkeypatch):
 
 
 def test_an_unknown_kind_fails_with_what_the_process_said():
-    with pytest.raises(CompressError, match="timing this machine's kernels failed: KeyError: 'int3'"):
+    with pytest.raises(CompressError, match="timing this machine's kernels failed: exit code 1: KeyError: 'int3'"):
         time_kernels([Kernel("int3", *SMALL)], 0.01)
 
 

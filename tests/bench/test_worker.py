@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from compress.bench import worker
+from compress.child import ALIVE
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
@@ -96,6 +97,10 @@ def job(folder: Path) -> Callable[..., dict[str, Any]]:
     return make
 
 
+def without_signs(answers: str) -> list[dict[str, Any]]:
+    return [answer for line in answers.splitlines() if (answer := json.loads(line)) != ALIVE]
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
     """The answers of a worker whose model is the given one, or that fails to load with the given error."""
@@ -112,7 +117,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]
         monkeypatch.setattr(worker, "SETTLE_SECONDS", 0.0)  # nothing here spins
         answers = io.StringIO()
         worker.serve(io.StringIO("".join(json.dumps(line) + "\n" for line in (job, *commands))), answers)
-        return [json.loads(line) for line in answers.getvalue().splitlines()]
+        return without_signs(answers.getvalue())
 
     return serve
 
@@ -271,7 +276,7 @@ def test_what_a_library_prints_does_not_mix_with_the_answers(job: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", program], input=lines, capture_output=True, text=True, check=True
     )
-    started, found = map(json.loads, done.stdout.splitlines())
+    started, found = without_signs(done.stdout)
     assert started["load_ms"] >= 0
     assert len(found["samples_ms"]) == 3
     assert done.stderr.count("from python\n") == done.stderr.count("from C\n") == 3 + 3 + 6
@@ -282,7 +287,7 @@ def test_a_worker_answers_each_command_on_a_real_model(chain: Chain, job: Any, t
     commands = [{"do": "quality", "out": str(tmp_path / "o.npy")}, *rounds(0), {"do": "memory"}, {"do": "flops"}, STOP]
     answers = io.StringIO()
     worker.serve(io.StringIO("".join(json.dumps(line) + "\n" for line in (given, *commands))), answers)
-    started, quality, found, memory, flops = map(json.loads, answers.getvalue().splitlines())
+    started, quality, found, memory, flops = without_signs(answers.getvalue())
     assert quality == {}
     assert np.load(tmp_path / "o.npy").shape == (12, 2)
     assert all(0 < sample < 1000 for name in found for sample in found[name])
