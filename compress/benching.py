@@ -21,6 +21,7 @@ from compress.report.model import Entry, Report
 from compress.reporting import build_report
 from compress.store import Artifact
 from compress.tasks import Task, load_task
+from compress.trial import task_texts, try_tokenizer
 from compress.validation import Origin
 
 
@@ -56,7 +57,7 @@ def bench_folders(
     ]
     task, refused = _task_for(artifacts, spec, sources, seed, origin)
     for artifact in artifacts:
-        if (reason := _too_long(artifact, spec, targets)) is not None:
+        if (reason := _too_long(artifact, spec, targets) or _unbearable(artifact, task)) is not None:
             refused.setdefault(artifact.key, reason)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
@@ -112,6 +113,15 @@ def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target])
     if positions is None or longest <= positions:
         return None
     return f"it has positions for {positions} tokens, {longest} are asked for (--sequence-length, --max-length)"
+
+
+def _unbearable(artifact: Artifact, task: Task) -> str | None:
+    """Why the model's tokenizer cannot be used on the rows within limits."""
+    try:
+        try_tokenizer(artifact.path, lambda: task_texts(task))
+    except InputError as error:
+        return error.what
+    return None
 
 
 def _task_for(

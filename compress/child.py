@@ -91,7 +91,8 @@ class Child:
         except BaseException:
             self._errors.close()
             raise
-        self._stdout: Any = self._process.stdout
+        assert self._process.stdout is not None
+        self._stdout = self._process.stdout
         self._ready = select.poll()
         self._ready.register(self._stdout, select.POLLIN)
 

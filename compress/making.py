@@ -11,6 +11,7 @@ from compress.journal import Observer
 from compress.plan import Plan, PlannedStep, artifact_of
 from compress.recipe import Recipe
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
+from compress.trial import try_graph
 
 
 def whole(step: PlannedStep, store: Store) -> Artifact | None:
@@ -66,6 +67,7 @@ class _Maker:
             if self.observer.stopping():
                 raise Stopped
             self.observer.step_started(step.name, step.stage_name)
+            self._try_graphs(step)
             return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
 
         try:
@@ -86,6 +88,14 @@ class _Maker:
         seconds = artifact.manifest.seconds if artifact.manifest else 0.0
         self.observer.step_done(step.name, step.stage_name, seconds, made)
         return made
+
+    def _try_graphs(self, step: PlannedStep) -> None:
+        """Graphs from outside, before a stage runs them in this process."""
+        for value in step.inputs.values():
+            if isinstance(value, Artifact) and value.format == "onnx":
+                from compress.runtimes.onnxruntime import model_path
+
+                try_graph(model_path(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
 
     def _inputs(self, step: PlannedStep) -> dict[str, Artifact | tuple[Artifact, ...] | None]:
         """What a stage is given for each of its roles."""

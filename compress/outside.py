@@ -1,5 +1,6 @@
 """Models that come from outside: their files are checked before they count as artifacts."""
 
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -10,15 +11,20 @@ from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
+from compress.trial import try_tokenizer
 
 
-def outside_artifact(fetched: Fetched) -> Artifact:
+def outside_artifact(fetched: Fetched, texts: Callable[[], Sequence[str]] = list) -> Artifact:
     """A model from outside, once its files are checked; all that is read of it counts in the key.
+
+    Args:
+        texts: gives those that its tokenizer will be used on.
 
     Raises:
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
+    try_tokenizer(fetched.path, texts)
     load_tokenizer(fetched.path).encode(["a"], None, 8)  # some files are found to be damaged only when used
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}

@@ -20,6 +20,7 @@ from compress.store import Artifact, Identity
 from compress.tasks import Task, load_task
 from compress.training.config import DistillationConfig, trainings_in
 from compress.training.matching import check_masked_model, check_same_ids, check_states
+from compress.trial import task_texts
 from compress.validation import Origin, validate
 
 
@@ -180,7 +181,7 @@ class _Planner:
                     fix=did_you_mean(value, [step.name for step in self.planned]),
                 ) from error
             raise
-        return outside_artifact(fetched)
+        return outside_artifact(fetched, lambda: task_texts(self.task))
 
     def _check_input(self, step: Step, wanted: Input, value: "str | Artifact", where: str) -> None:
         has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output

@@ -17,6 +17,7 @@ from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
+from compress.trial import try_tokenizer
 
 ROWS = 2000
 """Rows that are tokenized, spread over all of them."""
@@ -71,6 +72,7 @@ def row_tokens(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) 
 
     beside = next((place for place in (folder, folder.parent) if (place / "tokenizer.json").is_file()), folder)
     step = max(1, -(-len(texts) // ROWS))
+    try_tokenizer(beside, lambda: [*texts[::step], *(pairs or ())[::step]])
     encoded = load_tokenizer(beside).encode(texts[::step], pairs and pairs[::step], UNBOUNDED)
     return [len(row["input_ids"]) for row in encoded]
 
