@@ -7,6 +7,7 @@ from pathlib import Path
 from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
 from compress.files import file_sha256, fingerprint
+from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
@@ -24,6 +25,7 @@ def outside_artifact(fetched: Fetched, texts: Callable[[], Sequence[str]] = list
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
+    check_config_fits(fetched.path)
     try_tokenizer(fetched.path, texts)
     load_tokenizer(fetched.path).encode(["a"], None, 8)  # some files are found to be damaged only when used
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]

@@ -15,6 +15,7 @@ from benchmarks.faults.damage import HARMS, damage_trials
 from benchmarks.faults.disks import full_disk_trials, read_only_trials
 from benchmarks.faults.kills import KILLS, kill_trials
 from benchmarks.faults.mutants import FILES, RECIPES, mutant_trials
+from benchmarks.faults.orphans import SIGNALS, orphan_trials
 from benchmarks.faults.small_run import ROOT
 from benchmarks.faults.together import together_trials
 from benchmarks.faults.trials import Kept, Record, Workplace, prepare
@@ -23,11 +24,11 @@ from compress.bench.host import host_facts
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 README = ROOT / "README.md"
-PARTS = ("kills", "faults", "mutants", "hostile", "odd", "cached")
+PARTS = ("kills", "faults", "mutants", "hostile", "odd", "orphans", "cached")
 KINDS = 5
 FAULTS = 20
 """Of each kind."""
-FAST = {"kills": 2, "faults": 1, "mutants": 70, "hostile": 6, "odd": 6}
+FAST = {"kills": 2, "faults": 1, "mutants": 70, "hostile": 6, "odd": 6, "orphans": 4}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "mutant_false_success",
         "hostile_through",
         "odd_wrong",
+        "orphans",
     )
     return int(any(summary.get(name) for name in wrong))
 
@@ -72,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _disturb(parts: Sequence[str], folder: Path, count: int | None, only: str, *, fast: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": host_facts()}
-    many = {"kills": KILLS, "faults": FAULTS, "mutants": RECIPES + FILES} | (FAST if fast else {})
+    many = {"kills": KILLS, "faults": FAULTS, "mutants": RECIPES + FILES, "orphans": SIGNALS} | (FAST if fast else {})
     many = many if count is None else dict.fromkeys(many, count)
     if "mutants" in parts:
         files = many["mutants"] * FILES // (RECIPES + FILES)
@@ -81,8 +83,10 @@ def _disturb(parts: Sequence[str], folder: Path, count: int | None, only: str, *
     for part in ("hostile", "odd"):
         if part in parts:
             found[part] = case_trials(part, many.get(part), Path(tempfile.mkdtemp(dir=folder)), only)
+    kept = Kept(folder / "trials.jsonl")
+    if "orphans" in parts:
+        found["orphans"] = orphan_trials(many["orphans"], Path(tempfile.mkdtemp(dir=folder)), kept)
     if {"kills", "faults"} & set(parts):
-        kept = Kept(folder / "trials.jsonl")
         place = prepare(Path(tempfile.mkdtemp(dir=folder)))
         found["undisturbed"] = place.facts()
         if "kills" in parts:
@@ -122,6 +126,9 @@ def summarise(found: dict[str, Any]) -> dict[str, int | float]:
         if part in found:
             summary[cases] = len(found[part])
             summary[bad] = sum(record["bad"] for record in found[part])
+    if "orphans" in found:
+        summary["orphan_signals"] = len(found["orphans"])
+        summary["orphans"] = sum(len(record["left"]) for record in found["orphans"])
     if "cached" in found:
         summary |= {name: found["cached"][name] for name in ("cached_run_s", "cached_hash_s")}
     return summary
@@ -164,6 +171,11 @@ def table(summary: dict[str, Any]) -> str:
     ):
         if cases in summary:
             lines.append(f"| {told} | {summary[cases]} | neither a right result nor a clear error in {summary[bad]} |")
+    if "orphans" in summary:
+        lines.append(
+            "| `bench`, `run`, `plan` or `doctor` gets SIGINT, SIGTERM, SIGHUP or SIGKILL | "
+            f"{summary['orphan_signals']} | processes left: {summary['orphans']} |"
+        )
     if "cached_run_s" in summary:
         lines += [
             "",

@@ -15,7 +15,7 @@ from compress.bench.conditions import Watch
 from compress.bench.machine import peak_gflops
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 from compress.files import folder_bytes
 from compress.measurement import Conditions, Measurement
 from compress.models.parameters import count_parameters
@@ -188,11 +188,17 @@ class _Measuring:
         task, status, reason = self.bench.task, pair.process.status, pair.process.reason
         if status == "measured" and not np.isfinite(pair.logits).all():
             status, reason = "failed", "the model's outputs are not finite numbers"
+        predictions: list[Any] = []
+        confidences: list[float] = []
+        if status == "measured":
+            try:
+                predictions, confidences = task.predict(pair.logits)
+            except InputError as error:  # it has other classes than the data
+                status, reason = "failed", error.what
         empty = _empty(pair.artifact, pair.name, status, reason)
         if status != "measured":
             return empty
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
-        predictions, confidences = task.predict(pair.logits)
         return empty.model_copy(
             update={
                 "metric": task.spec.metric,

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
 RUNTIMES = (("onnxruntime", True), ("torch", False))
 """What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
+FIXES = {
+    "failed": "check that model's files, or leave it out",
+    "skipped": "name a --target that runs it; `compress bench --help` lists them",
+}
+"""What to do about a row that was not measured."""
 GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 
@@ -189,5 +194,7 @@ def fail_if_unmeasured(report: "Report") -> None:
     lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
     for row in lost:
         typer.echo(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
+    if lost:
+        typer.echo(f"  fix:   {FIXES[lost[0].status]}", err=True)
     if lost:
         raise typer.Exit(1)

@@ -72,7 +72,7 @@ def bounded_call(
         raise CompressError(
             f"a call of the graph did not end in {seconds:.0f} s",
             where=where,
-            fix="check the graph: a loop in it may have no end",
+            fix="check the graph: something in it may repeat or grow without end",
         )
     if errors:
         raise errors[0]

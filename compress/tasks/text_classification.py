@@ -86,7 +86,15 @@ class TextClassification:
 
         Args:
             logits: (rows, classes).
+
+        Raises:
+            InputError: the model has more or fewer classes than the data.
         """
+        if self.labels and logits.shape[-1] != len(self.labels):
+            raise InputError(
+                f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
+                fix="give the model that knows these labels",
+            )
         shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
         best = 1 / np.exp(shifted).sum(axis=-1)  # (rows,)
         return logits.argmax(axis=-1).tolist(), best.round(6).tolist()

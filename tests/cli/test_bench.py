@@ -51,7 +51,8 @@ def test_a_model_of_other_labels_fails_and_the_others_are_measured(cli, chain, r
         "bench", stars, onnx, "--data", reviews / "test.csv", "--sequence-length", "16", "--rounds", "1", "--json"
     )
     reason = "the model 'stars' knows the labels '1 star', '5 stars', the data has 'bad', 'good'"
-    assert (said.code, said.err) == (1, f"error: 'stars' on onnxruntime failed: {reason}\n")
+    fix = "  fix:   check that model's files, or leave it out\n"
+    assert (said.code, said.err) == (1, f"error: 'stars' on onnxruntime failed: {reason}\n{fix}")
     rows = json.loads(said.out)["rows"]
     assert [(row["status"], row["reason"]) for row in rows] == [("failed", reason), ("measured", None)]
 
@@ -88,7 +89,9 @@ def test_no_rows_tell_nothing(refused, labelled):
 def test_a_bench_that_measured_nothing_fails_and_says_why(cli, labelled, reviews):
     said = cli("bench", labelled, "--test", reviews / "test.csv", "--runtime", "onnxruntime")
     assert said.code == 1
-    assert said.err == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'\n"
+    first, fix = said.err.splitlines()
+    assert first == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'"
+    assert fix.startswith("  fix:   name a --target that runs it")
     assert "labelled on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'" in said.out
 
 
