@@ -54,7 +54,9 @@ def try_tokenizer(folder: Path, texts: Callable[[], Sequence[str]] = list) -> No
     order = sorted(texts(), key=len)
     rest, longest = order[: -TEXTS // 2], order[-TEXTS // 2 :]
     chosen = [*rest[:: max(1, len(rest) * 2 // TEXTS)], *longest] or ["a"]
-    _try({"tokenizer": str(folder), "texts": chosen}, path, "tokenizer", min(TOKENIZER_BYTES, _share()), SECONDS)
+    _try(
+        {"tokenizer": str(folder), "texts": chosen}, path, "tokenizer", min(TOKENIZER_BYTES, _share()), SECONDS, SECONDS
+    )
 
 
 def task_texts(task: Task) -> list[str]:
@@ -86,7 +88,7 @@ def try_graph(path: Path, task: Task, seconds: float) -> None:
         encoded(task, held_back_rows(task), load_tokenizer(path.parent)), key=lambda row: len(row["input_ids"])
     )
     job = {"graph": str(path), "batches": [rows[:1], rows[-BATCH:]], "seconds": seconds}
-    _try(job, path, "graph", _share(), seconds + MORE_SECONDS)
+    _try(job, path, "graph", _share(), seconds + MORE_SECONDS, STARTING * seconds + MORE_SECONDS)
     _borne.add(found)
 
 
@@ -94,10 +96,10 @@ def _share() -> int:
     return int(MEMORY_SHARE * free_memory())
 
 
-def _try(job: Mapping[str, Any], path: Path, what: str, memory_bytes: int, seconds: float) -> None:
+def _try(job: Mapping[str, Any], path: Path, what: str, memory_bytes: int, seconds: float, first: float) -> None:
     with Child(COMMAND, memory_bytes=memory_bytes) as child:
         try:
-            answer = child.ask(job, seconds, STARTING * seconds)
+            answer = child.ask(job, seconds, first)
         except ChildError as error:
             raise InputError(
                 f"the {what} was tried in a process of its own, which did not bear it ({error.what})",

@@ -52,22 +52,23 @@ def bounded_call(
     options = onnxruntime.RunOptions()
     results: list[Arrays] = []
     errors: list[BaseException] = []
+    done = threading.Event()
 
     def run() -> None:
         try:
             results.append(_run(session, outputs, feed, where, options))
         except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
             errors.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=run, daemon=True, name="call of a graph")
-    thread.start()
+    threading.Thread(target=run, daemon=True, name="call of a graph").start()
     try:
-        thread.join(seconds)
-        in_time = not thread.is_alive()
+        in_time = done.wait(seconds)  # an interrupted Thread.join takes the thread for ended
     finally:
-        if thread.is_alive():
+        if not done.is_set():
             options.terminate = True
-            thread.join(LAST_SECONDS)
+            done.wait(LAST_SECONDS)
     if not in_time:
         raise CompressError(
             f"a call of the graph did not end in {seconds:.0f} s",

@@ -15,12 +15,14 @@ from typing import Any
 from compress.errors import InputError
 from compress.files import read_object
 
-MOST_GROWTH = 10_000
-"""Letters that one letter may become, at the most. Unicode's own forms make up to 18 of one."""
+MOST_GROWTH = 1000
+"""Letters that one letter may become, at the most, beside Unicode's own forms, which make up to 18 of one."""
 PLAIN_GROWTH = 16
 """Up to so many, beside Unicode's own forms, nobody needs to try."""
 MOST_ADDED = 256
 """Tokens that a template may add to a text."""
+MOST_ADDED_LETTERS = 10_000_000
+"""Of all added tokens together, which are normalised while the file is loaded."""
 LONGEST_PREFIX = 64
 """Letters that a model may put before each letter or part of a word."""
 LONGEST_WORD = 10_000
@@ -79,6 +81,8 @@ def tokenizer_bounds(path: Path) -> Bounds:
     if (added := _added_by_template(said.get("post_processor"), found)) > MOST_ADDED:
         raise _refused(path, f"adds up to {_times(added)} tokens to each text; at most {MOST_ADDED} may be")
     _model(said.get("model"), path, found)
+    if (letters := found.growth * _added_letters(said.get("added_tokens"))) > MOST_ADDED_LETTERS:
+        raise _refused(path, f"normalises its added tokens to {_times(letters)} letters")
     return found
 
 
@@ -208,6 +212,11 @@ def _of_pieces(pieces: Any, ids: Mapping[str, int]) -> float:
         special = piece.get("SpecialToken") if isinstance(piece, dict) else None
         total += ids.get(str(special.get("id")), 1) if isinstance(special, dict) else 1
     return total
+
+
+def _added_letters(given: Any) -> int:
+    items = given if isinstance(given, list) else []
+    return sum(_letters(item.get("content")) for item in items if isinstance(item, dict))
 
 
 def _model(given: Any, path: Path, found: Bounds) -> None:
