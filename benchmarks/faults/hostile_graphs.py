@@ -18,7 +18,7 @@ from benchmarks.faults.cases import Case, Check, recipe, refused, small_run
 IDS, FLOAT, BOOL, INT = "input_ids", TensorProto.FLOAT, TensorProto.BOOL, TensorProto.INT64
 LIMIT = ["--max-call-s", "4"]
 QUICK = ["--rounds", "1", "--samples", "1", "--warmup", "1", "--sequence-length", "16"]
-QUANTIZERS = {
+QUANTIZERS: dict[str, dict[str, Any]] = {
     "dynamic": {"stage": "quantize_onnx_dynamic"},
     "static": {"stage": "quantize_onnx_static", "calibration_rows": 8},
     "4bit": {"stage": "quantize_onnx_4bit"},

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 
 from benchmarks.faults.cases import Case, refused, small_run
 
-Change = Callable[[Path], None]
+Change = Callable[[Path], object]
 WEIGHTS = "model.safetensors"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -131,7 +132,8 @@ def test_data_that_is_a_folder_is_said_to_be_one(refused, labelled, tmp_path):
     assert refused("bench", labelled, "--data", tmp_path / "folder").what == "cannot read 'folder': it is a folder"
 
 
-def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_worker_and_no_scratch_behind(sent, chain, reviews, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     line = [sys.executable, "-m", "compress", "bench", chain.artifacts["onnx"].path, "--data", reviews / "test.csv"]
@@ -143,11 +145,11 @@ def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path
         deadline = time.monotonic() + 60
         while not (workers := command.children()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        process.terminate()
+        process.send_signal(sent)
         assert process.stderr is not None
         said = process.stderr.read()
-    assert process.returncode == 143
-    assert said.endswith("stopped by SIGTERM\n")
+    assert process.returncode == 128 + sent
+    assert said.endswith(f"stopped by {sent.name}\n")
     assert len(workers) == 1
     psutil.wait_procs(workers, timeout=10)
     assert not workers[0].is_running()

@@ -14,7 +14,10 @@ import psutil
 import pytest
 import yaml
 
+from compress.cli.interrupt import ended_by_signals
+
 START = 60
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,3 +97,43 @@ def wait_for_worker(pid: int) -> list[psutil.Process]:
     while not (workers := psutil.Process(pid).children()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return workers
+
+
+IN_A_LIBRARY = """
+import os, signal, sys, threading, time
+import numpy as np
+from compress.cli import interrupt
+from tests.models.test_calls import IDS, endless_graph, session_of
+
+interrupt.LAST_SECONDS = 0.5
+terminal = interrupt.Interrupt()
+session = session_of(endless_graph())
+
+def press():
+    for number in map(int, sys.argv[1:]):
+        time.sleep(0.5)
+        os.kill(os.getpid(), number)
+
+with interrupt.ended_by_signals(), terminal.caught():
+    threading.Thread(target=press, daemon=True).start()
+    session.run(None, IDS)  # which hears nothing
+"""
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143), ((signal.SIGHUP,), 129)]
+)
+def test_a_call_into_a_library_that_never_ends_is_ended_with_its_process(sent: tuple[int, ...], code: int) -> None:
+    line = [sys.executable, "-c", IN_A_LIBRARY, *(str(int(number)) for number in sent)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=START, check=False)
+    assert done.returncode == code, done.stderr
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ended_by_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -57,7 +57,7 @@ def nothing_runs_on() -> bool:
 
 def test_a_call_without_an_end_is_ended() -> None:
     session = session_of(endless_graph())
-    with pytest.raises(CompressError, match="^a call of the graph did not end in 0 s"):
+    with pytest.raises(CompressError, match=r"^a call of the graph did not end in 0 s"):
         bounded_call(session, None, IDS, seconds=0.3)
     assert nothing_runs_on()
 
