@@ -30,13 +30,14 @@ BEYOND = {"avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_
 """Instruction sets with which ONNX Runtime leaves its AVX2 kernels."""
 CPUID, LOCK_NOP = bytes([0x0F, 0xA2]), bytes([0xF0, 0x90])
 DEPTH = 64
-"""Products summed by the check; an even number, since VPMADDUBSW adds two."""
-EXACT = DEPTH * 255 * 127
+"""Products in a sum; an even number, since VPMADDUBSW adds two."""
+LARGEST = 127
+EXACT = DEPTH * 255 * LARGEST
 CUT = DEPTH // 2 * 32767
 """What the sum is where each pair of products is cut off at 16 bits."""
 
 
-class NotHere(CompressError):
+class NotHereError(CompressError):
     """This machine cannot show AVX2 alone: another kind of processor or system, or no C compiler."""
 
 
@@ -65,12 +66,12 @@ def avx2_only() -> Iterator[Processes]:
     """Processes that see AVX2 and nothing beyond; where the processor has no more than that, ordinary ones.
 
     Raises:
-        NotHere: this machine has no AVX2, is no Linux, or lacks a C compiler's tools.
+        NotHereError: this machine has no AVX2, is no Linux, or lacks a C compiler's tools.
         CompressError: the processes do not see, or do not compute, what they should.
     """
     found = set(instruction_sets())
     if sys.platform != "linux" or "avx2" not in found:
-        raise NotHere(
+        raise NotHereError(
             f"this machine ({sys.platform}, {platform.machine()}) is no Linux with AVX2",
             fix="take an x86-64 Linux",
         )
@@ -130,7 +131,7 @@ def _asks(library: Path) -> Iterator[int]:
 def _run(command: Sequence[str]) -> str:
     """What a tool of the compiler's prints."""
     if shutil.which(command[0]) is None:
-        raise NotHere(f"there is no {command[0]}", fix="apt-get install gcc libc6-dev")
+        raise NotHereError(f"there is no {command[0]}", fix="apt-get install gcc libc6-dev")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CompressError(f"{command[0]} fails: {done.stderr.strip()[:300]}", fix="apt-get install gcc libc6-dev")
@@ -170,6 +171,16 @@ def seen() -> dict[str, Any]:
     Returns:
         `flags` out of /proc/cpuinfo; `product`: the sum of 64 products of 255 and 127, `exact` as it should be.
     """
+    (product,) = set(sums(LARGEST).flatten().tolist())
+    return {"flags": instruction_sets(), "product": product, "exact": EXACT}
+
+
+def sums(code: int, rows: int = 1, *, unsigned: bool = False) -> Any:
+    """Sums of 64 products of 255 and a weight's code, as ONNX Runtime computes them here: (rows, 16).
+
+    Args:
+        unsigned: write the code as uint8, not as int8.
+    """
     import numpy as np
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -177,15 +188,11 @@ def seen() -> dict[str, Any]:
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["rows", "matrix"], ["sums"])],
         "product",
-        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [1, DEPTH])],
-        [helper.make_tensor_value_info("sums", TensorProto.INT32, [1, 16])],
-        [numpy_helper.from_array(np.full((DEPTH, 16), 127, dtype=np.int8), "matrix")],
+        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [rows, DEPTH])],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, [rows, 16])],
+        [numpy_helper.from_array(np.full((DEPTH, 16), code, dtype=np.uint8 if unsigned else np.int8), "matrix")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (sums,) = session.run(None, {"rows": np.full((1, DEPTH), 255, dtype=np.uint8)})
-    return {
-        "flags": instruction_sets(),
-        "product": int(sums[0, 0]),
-        "exact": EXACT,
-    }
+    (found,) = session.run(None, {"rows": np.full((rows, DEPTH), 255, dtype=np.uint8)})
+    return found

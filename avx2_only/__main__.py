@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from avx2_only import NotHere, Processes, avx2_only, seen
+from avx2_only import NotHereError, Processes, avx2_only, seen
 from compress.errors import CompressError
 
 USAGE = """usage: python -m avx2_only [--again] ARGUMENTS OF PYTHON
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with avx2_only() as processes:
             return _run(command, processes, again=again)
-    except NotHere as error:
+    except NotHereError as error:
         print(f"AVX2 alone cannot be shown here: {error}", file=sys.stderr)
         return 0 if again else 1
     except CompressError as error:
