@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from compress.data.readers import Table
 from compress.data.sources import Sources
+from compress.data.tables import Table
 from compress.errors import InputError
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "body", "question", "title", "message", "document")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from compress.data.readers import Table
 from compress.data.sources import Sources
+from compress.data.tables import Table
 from compress.errors import InputError
 from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe

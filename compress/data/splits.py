@@ -8,14 +8,22 @@ import numpy as np
 Row = TypeVar("Row")
 
 
-def split(rows: Sequence[Row], fraction: float, seed: int) -> tuple[list[Row], list[Row]]:
+def split(
+    rows: Sequence[Row], fraction: float, seed: int, kinds: Sequence[Hashable] | None = None
+) -> tuple[list[Row], list[Row]]:
     """Part `rows` at random into (kept, held out), both in their old order.
 
     Args:
         fraction: share held out, between 0 and 1; at least one row stays on each side where there are two.
+        kinds: of each row, its class. One that would be held out whole keeps its first row, unless there are so few
+            rows that none would be held out.
     """
     count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)
     held = set(np.random.default_rng(seed).permutation(len(rows))[:count].tolist())
+    if kinds is not None:
+        kept_kinds = {kind for index, kind in enumerate(kinds) if index not in held}
+        first = {kind: index for index, kind in reversed(list(enumerate(kinds)))}
+        held = held - {first[kind] for kind in first.keys() - kept_kinds} or held
     kept_rows = [row for index, row in enumerate(rows) if index not in held]
     return kept_rows, [rows[index] for index in sorted(held)]
 
@@ -30,3 +38,11 @@ def overlap(test: Sequence[Hashable], train: Sequence[Hashable]) -> list[int]:
     """Indices of the test rows that also stand in train."""
     seen = set(train)
     return [index for index, row in enumerate(test) if row in seen]
+
+
+def conflicting(rows: Sequence[tuple[Hashable, Hashable]]) -> int:
+    """How many rows, of (content, label), stand there with another label too."""
+    labels: dict[Hashable, set[Hashable]] = {}
+    for content, label in rows:
+        labels.setdefault(content, set()).add(label)
+    return sum(len(labels[content]) > 1 for content, _ in rows)
