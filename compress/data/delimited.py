@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
+from compress.data.cells import trimmed
 from compress.data.contents import numbered_lines, open_text
 from compress.data.tables import Table
 from compress.errors import InputError
@@ -50,16 +51,13 @@ def read_orange(path: Path) -> Table:
 def _read(path: Path, delimiter: str) -> Table:
     with open_text(path) as file:
         lines = numbered_lines(file, path.name)
-        first = [next(lines, "")]
-        while first[-1] and not first[-1].strip():
-            first.append(next(lines, ""))
-        _check_no_json(first[-1], path.name)
-        said = _SAID.fullmatch(first[-1].rstrip("\r\n"))
+        number, first = next(((number, line) for number, line in enumerate(lines, start=1) if line.strip()), (0, ""))
+        _check_no_json(first, path.name)
+        said = _SAID.fullmatch(first.rstrip("\r\n"))
         if said:
-            delimiter, skipped = said[1], len(first)
-            records = _Records(path.name, lines, delimiter, skipped)
+            records = _Records(path.name, lines, said[1], skipped=number)
         else:
-            records = _Records(path.name, chain(first, lines), _delimiter(first[-1], delimiter))
+            records = _Records(path.name, chain([first], lines), _delimiter(first, delimiter), skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
 
@@ -146,6 +144,8 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
     rows: list[tuple[str, ...]] = []
     name = records.name
     for number, record in records:
+        if len(record) == 1 < len(columns) and not trimmed(record[0]):
+            continue
         if len(record) != len(columns):
             raise InputError(
                 f"a row of '{name}' has {len(record)} columns, the header has {len(columns)}",
