@@ -1,5 +1,6 @@
 """Splits by seed, and the check that no test row stands in train."""
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
@@ -15,17 +16,24 @@ def split(
 
     Args:
         fraction: share held out, between 0 and 1; at least one row stays on each side where there are two.
-        kinds: of each row, its class. One that would be held out whole keeps its first row, unless there are so few
-            rows that none would be held out.
+        kinds: of each row, its class; the last row of one is not held out, unless there are none but such rows.
     """
     count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)
-    held = set(np.random.default_rng(seed).permutation(len(rows))[:count].tolist())
-    if kinds is not None:
-        kept_kinds = {kind for index, kind in enumerate(kinds) if index not in held}
-        first = {kind: index for index, kind in reversed(list(enumerate(kinds)))}
-        held = held - {first[kind] for kind in first.keys() - kept_kinds} or held
+    order = np.random.default_rng(seed).permutation(len(rows)).tolist()
+    held = set(order[:count]) if kinds is None else _of_several(order, kinds, count) or set(order[:count])
     kept_rows = [row for index, row in enumerate(rows) if index not in held]
     return kept_rows, [rows[index] for index in sorted(held)]
+
+
+def _of_several(order: Sequence[int], kinds: Sequence[Hashable], count: int) -> set[int]:
+    """The first `count` rows in `order` that leave another one of their kind."""
+    left = Counter(kinds)
+    chosen: set[int] = set()
+    for index in order:
+        if len(chosen) < count and left[kinds[index]] > 1:
+            left[kinds[index]] -= 1
+            chosen.add(index)
+    return chosen
 
 
 def sample(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
