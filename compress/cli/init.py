@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from compress.cli.options import Json
-from compress.errors import InputError
+from compress.errors import InputError, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +50,6 @@ def init(
         return
     print(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
-        print(f"note: {note}")
+        print(f"note: {printable(note)}")
     name = shlex.quote(str(out))
     print(f"check it:  compress plan {name}\nrun it:    compress run {name}")

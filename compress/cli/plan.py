@@ -1,6 +1,7 @@
 """`compress plan`: what a run would do, and what it would take."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from compress.errors import printable
 if TYPE_CHECKING:
     from compress.forecast import Forecast
     from compress.plan import Plan
+    from compress.tasks import Task
 
 BATCHES = 5
 """Optimizer steps of each training that a forecast is measured on; the first pays for what is done once."""
@@ -87,11 +89,23 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
     bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
     return {
         "recipe": planned.recipe.name,
+        "data": _data(planned.task),
         "steps": steps,
         "measuring": bench,
         "forecast": whole,
         "remarks": list(planned.remarks),
     }
+
+
+def _data(task: "Task") -> dict[str, Any]:
+    """Rows of each part, and of each label in it; labels in the order of the classes."""
+    parts: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
+        rows = getattr(task, part)
+        counts = Counter(task.truth(rows))
+        labels = {label: counts[number] for number, label in enumerate(task.labels)}
+        parts[part] = {"rows": len(rows), "labels": labels}
+    return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
 
 
 def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:

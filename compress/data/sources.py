@@ -9,7 +9,9 @@ from urllib.parse import parse_qs
 
 from platformdirs import user_cache_path
 
-from compress.data.readers import Table, read_hub_dataset, read_table
+from compress.data.hub_dataset import read_hub_dataset
+from compress.data.readers import read_table
+from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
