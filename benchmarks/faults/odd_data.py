@@ -28,7 +28,13 @@ TEXTS = [text for text, _ in ROWS]
 ARGUMENTS = ["plan", "odd.yaml", "--no-forecast", "--json"]
 
 
-def plain(rows: Rows, header: Sequence[str] = ("text", "label"), delimiter: str = ",", end: str = "\n") -> str:
+HELD_OUT: dict[str, Any] = {"test": None, "test_fraction": 0.25}
+"""Of the task, where the labels are not those of the small run's test rows."""
+
+
+def plain(
+    rows: Sequence[Sequence[str]], header: Sequence[str] = ("text", "label"), delimiter: str = ",", end: str = "\n"
+) -> str:
     """The rows as CSV in which each cell is quoted."""
     text = io.StringIO(newline="")
     csv.writer(text, quoting=csv.QUOTE_ALL, delimiter=delimiter, lineterminator=end).writerows([header, *rows])
@@ -88,7 +94,8 @@ def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), **changed: 
         del folder
         planned = json.loads(ended.stdout)
         data = planned["data"]
-        trained = Counter(data["train"]["labels"]) + Counter(data["validation"]["labels"])
+        parts = ("train", "validation", "test") if "test_fraction" in changed else ("train", "validation")
+        trained = sum((Counter(data[part]["labels"]) for part in parts), Counter())
         if trained != Counter(label for _, label in rows):
             return f"the labels are {trained}"
         if test and Counter(data["test"]["labels"]) != Counter(label for _, label in test):
@@ -103,7 +110,9 @@ def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), **changed: 
 
 def _right(name: str, file: str, content: bytes | str, rows: Rows = ROWS, **more: Any) -> Case:
     """A file in place of train.csv that holds `rows`."""
-    return Case(name, "data", _given({file: content}, **more.pop("task", {})), _planned(rows, **more))
+    task = more.pop("task", {})
+    alike = {key: task[key] for key in ("test", "test_fraction") if key in task}
+    return Case(name, "data", _given({file: content}, **task), _planned(rows, **more, **alike))
 
 
 def _refused(name: str, file: str, content: bytes | str, *words: str, **task: Any) -> Case:
@@ -146,12 +155,12 @@ READ = [
     _right("an index column", "a.csv", plain([(str(n), *row) for n, row in enumerate(ROWS)], ("", "text", "label"))),
     _right("unused columns twice", "a.csv", plain([("1", *row, "2") for row in ROWS], ("id", "text", "label", "id"))),
     _right("columns without names", "a.csv", plain([(*row, "", "") for row in ROWS], ("text", "label", "", ""))),
-    _right("column called on", "a.csv", plain(ROWS, ("text", "on")), task={"columns": {"label": "on"}, "test": None}),
+    _right("column called on", "a.csv", plain(ROWS, ("text", "on")), task={"columns": {"label": "on"}, **HELD_OUT}),
     _right(
         "column called 1",
         "a.csv",
         plain(ROWS, ("1", "null")),
-        task={"columns": {"text": "1", "label": "null"}, "test": None},
+        task={"columns": {"text": "1", "label": "null"}, **HELD_OUT},
     ),
     _right("parquet with categories", "a.parquet", parquet(*zip(*ROWS, strict=True), kind="dictionary")),
     _right("parquet of large strings", "a.parquet", parquet(*zip(*ROWS, strict=True), kind="large_string")),
@@ -178,19 +187,19 @@ LABELS = [
     _tested("composed in two ways", plain(_labelled("é", "b")), "b.csv",
             plain([("x", "e\u0301"), ("y", "b")]), _labelled("é", "b"), [("x", "é"), ("y", "b")], "as 'é'"),
     _right("NA as a label", "a.csv", plain(_labelled("NA", "DE")), _labelled("NA", "DE"), notes=["the label 'NA' is"],
-           task={"test": None, "test_fraction": None}),
+           task=HELD_OUT),
     _right("labels with spaces", "a.csv", plain(_labelled("a", "a ", " b", "\u200bb")), _labelled("a", "a", "b", "b"),
-           notes=["white space around"], task={"test": None}),
-    _right("leading zeros", "a.csv", plain(_labelled("01", "1")), _labelled("01", "1"), task={"test": None}),
+           notes=["white space around"], task=HELD_OUT),
+    _right("leading zeros", "a.csv", plain(_labelled("01", "1")), _labelled("01", "1"), task=HELD_OUT),
     _right("labels that differ in case", "a.csv", plain(_labelled("Pos", "pos")), _labelled("Pos", "pos"),
-           notes=["differ in case alone"], task={"test": None}),
+           notes=["differ in case alone"], task=HELD_OUT),
     _right("5,000 classes", "a.csv", plain([(f"row {n}", f"class {n % 5000}") for n in range(10_000)]),
-           [(f"row {n}", f"class {n % 5000}") for n in range(10_000)], task={"test": None}),
+           [(f"row {n}", f"class {n % 5000}") for n in range(10_000)], task=HELD_OUT),
     _right("one row of a class", "a.csv", plain([*ROWS, ("odd one", "once")]), [*ROWS, ("odd one", "once")],
            notes=["the label 'once' has one training row"]),
-    _right("missing labels dropped", "a.parquet", parquet(["a", "b", "c", "d", "e", "f"], [1, None, 2, 1, 2, None]),
-           [("a", "1.0"), ("c", "2.0"), ("d", "1.0"), ("e", "2.0")], notes=["2 rows without"],
-           task={"test": None, "incomplete": "drop"}),
+    _right("missing labels dropped", "a.parquet", parquet(*zip(*_labelled(1, None, 2), strict=True)),
+           [(text, f"{label}.0") for text, label in _labelled(1, None, 2) if label], notes=["8 rows without"],
+           task={"incomplete": "drop", **HELD_OUT}),
     _right("two labels of one text", "a.csv", plain([*ROWS, (TEXTS[5], "good"), (TEXTS[5], "bad")]),
            [*ROWS, (TEXTS[5], "good"), (TEXTS[5], "bad")], notes=["with another label"]),
 ]  # fmt: skip
