@@ -101,6 +101,27 @@ def test_a_key_that_is_not_written_is_placed_at_its_parent(load):
         ("threads: 1", "threads: 0", "'targets.cpu.threads' is 0", 12, "correct"),
         ("stage: finetune", "extra: 1", "the key 'steps.0.stage' is missing", 7, "add 'stage:'"),
         ("1.5", ".nan", "'goal.max_drop_pp' is nan: a finite number is needed", 13, "correct"),
+        (
+            "label: stars",
+            "label: on",
+            "'task.columns.label' is True: text is needed",
+            5,
+            'in quotes if it is a name: "1"',
+        ),
+        (
+            "text: review",
+            "text: 1",
+            "'task.columns.text' is 1: text is needed",
+            5,
+            'put it in quotes if it is a name: "1"',
+        ),
+        (
+            "label: stars",
+            "label: null",
+            "'task.columns.label' is empty: text is needed",
+            5,
+            "there, or put",
+        ),
         ("1.5", "-.inf", "'goal.max_drop_pp' is -inf: a finite number is needed", 13, "correct"),
     ],
 )

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
-from compress.data.tables import MAX_RATIO, most_unpacked
+from compress.data.tables import MAX_RATIO
 from compress.errors import InputError
 
 GZIP = b"\x1f\x8b"
+SMALL_BYTES = 2**26
+"""Up to here a gzip file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
 _PEEKED = 2**16
 _UNPACK = "unpack it, or pack it with gzip: .csv.gz"
 _ENCODINGS = (
@@ -117,7 +119,7 @@ class _Unpacked(io.RawIOBase):
     """What a gzip file unpacks to, as far as is reasonable for its size."""
 
     def __init__(self, packed: BinaryIO, path: Path) -> None:
-        self.path, self.left = path, most_unpacked(path.stat().st_size)
+        self.path, self.left = path, max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
         self.file = gzip.GzipFile(fileobj=packed)
 
     def readable(self) -> bool:

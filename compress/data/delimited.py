@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compress.data.cells import trimmed
 from compress.data.contents import numbered_lines, open_text
-from compress.data.tables import Table
+from compress.data.tables import Table, check_cells
 from compress.errors import InputError
 
 csv.field_size_limit(2**31 - 1)
@@ -18,6 +18,7 @@ DELIMITERS = (",", ";", "\t", "|")
 _SAID = re.compile(r'"?sep=(.)"?')
 """The line by which Excel says what separates the cells."""
 _ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time", ""}
+_ROWS_AT_ONCE = 4096
 _LINES_OF_ROWS = 3
 """From so many lines on, a quoted cell whose every line is as wide as a row is told."""
 
@@ -157,6 +158,8 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )
         rows.append(tuple(record))
+        if len(rows) % _ROWS_AT_ONCE == 0:
+            check_cells(len(rows), len(columns), name)
     return Table(name, tuple(columns), rows, notes=tuple(records.notes), headed=True)
 
 

@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from compress.data.cells import text_of
-from compress.data.tables import MAX_RATIO, Table, check_cells, most_unpacked
+from compress.data.tables import MAX_RATIO, Table, check_cells
 from compress.errors import InputError
 
+SMALL_BYTES = 2**30
+"""Up to here a file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
 _ROWS_AT_ONCE = 4096
 _BYTES_OF_A_NUMBER = 8
 
@@ -51,7 +53,7 @@ def _read(file: Any, path: Path) -> Table:
     flat = list(dict.fromkeys(name for name in columns if name not in unfit))
     if len(set(columns)) != len(columns):
         raise _repeated(columns, path)
-    left = most_unpacked(path.stat().st_size)
+    left = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
     rows: list[tuple[str, ...]] = []
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=flat):
         left -= sum(map(_unpacked_bytes, batch.columns))

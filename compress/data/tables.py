@@ -9,8 +9,7 @@ from compress.errors import InputError, nearest
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
 MAX_RATIO = 200
-"""Most bytes unpacked for one byte of a packed file, from `SMALL_BYTES` on."""
-SMALL_BYTES = 2**30
+"""Most bytes unpacked for one byte of a packed file that is not small."""
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,3 @@ def check_cells(rows: int, columns: int, name: str) -> None:
             where=name,
             fix="keep the columns of the text and the label",
         )
-
-
-def most_unpacked(size: int) -> int:
-    """Most bytes that a packed file of `size` bytes may unpack to."""
-    return max(SMALL_BYTES, MAX_RATIO * size)

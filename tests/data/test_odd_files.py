@@ -266,9 +266,16 @@ def test_a_gzip_bomb_is_refused_on_the_way(tmp_path, monkeypatch):
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"text,label\n" + b"a" * 3_000_000 + b",1\n"))
     assert len(read_table(path).rows[0][0]) == 3_000_000
-    monkeypatch.setattr("compress.data.tables.SMALL_BYTES", 2**20)
+    monkeypatch.setattr("compress.data.contents.SMALL_BYTES", 2**20)
     with pytest.raises(InputError, match=r"'a\.csv\.gz' unpacks to more than 200 times its size"):
         read_table(path)
+
+
+def test_a_file_of_more_rows_than_memory_holds_is_refused_on_the_way(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("a,b\n" + "x,y\n" * 5000)
+    monkeypatch.setattr("compress.data.tables.MAX_CELLS", 8000)
+    with pytest.raises(InputError, match="has 4,096 rows of 2 columns; at most 8,000 values are read"):
+        read_table(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -279,7 +286,7 @@ def test_a_parquet_whose_one_text_stands_in_every_row_is_refused_before_it_is_un
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), texts.dictionary)
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": column if dictionary else column.cast(pa.string())}), path, compression="zstd")
-    monkeypatch.setattr("compress.data.tables.SMALL_BYTES", 2**26)
+    monkeypatch.setattr("compress.data.parquet.SMALL_BYTES", 2**26)
     monkeypatch.setattr("compress.data.parquet.text_of", lambda _: pytest.fail("it was unpacked"))
     with pytest.raises(InputError, match=r"'a\.parquet' unpacks to more than 200 times its size"):
         read_table(path)

@@ -250,7 +250,7 @@ def test_a_parquet_that_unpacks_without_end_is_refused_on_the_way(tmp_path, monk
     pq.write_table(pa.table({"text": ["a" * 1000] * 100_000, "label": ["x"] * 100_000}), path, compression="zstd")
     assert path.stat().st_size < 50_000
     assert len(read_table(path).rows) == 100_000
-    monkeypatch.setattr("compress.data.tables.SMALL_BYTES", 2**20)
+    monkeypatch.setattr("compress.data.parquet.SMALL_BYTES", 2**20)
     with pytest.raises(InputError, match=r"'a\.parquet' unpacks to more than 200 times its size"):
         read_table(path)
     monkeypatch.setattr("compress.data.tables.MAX_CELLS", 199_999)
