@@ -1,7 +1,6 @@
 """Runs a plan against the store: takes what is done, makes what is not, measures, reports."""
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,10 +13,14 @@ import yaml
 from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
-from compress.files import disk_error, write_text
+from compress.disks import disk_error
+from compress.errors import InputError
+from compress.files import own_folder, write_text
 from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
+from compress.json_files import read_json
 from compress.lineage.final import write_final
+from compress.locks import locked
 from compress.making import make_steps
 from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
@@ -25,7 +28,7 @@ from compress.recipe import TABLES, said_input, say_input
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.reporting import report_plan
-from compress.store import NEEDS, Artifact, Store, locked
+from compress.store import NEEDS, Artifact, Store
 
 LOCK = ".lock"
 """Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""
@@ -59,6 +62,20 @@ def open_store(runs_dir: Path) -> Store:
     return Store(runs_dir / "store")
 
 
+def check_own(folder: Path) -> None:
+    """Refuse a run's folder that is a link: what stands where it leads to would be changed, and its links break.
+
+    Raises:
+        InputError: it is one, or a file.
+    """
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(
+            f"the run's folder is a {'link' if folder.is_symlink() else 'file'}",
+            where=str(folder),
+            fix="remove it, or give the recipe another name; --runs-dir, or a link of that folder, moves all runs",
+        )
+
+
 def run_plan(
     plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = (), *, force: bool = False
 ) -> Result:
@@ -74,6 +91,7 @@ def run_plan(
     """
     store = open_store(runs_dir)
     folder = runs_dir / plan.recipe.name
+    check_own(folder)
     host = host_facts()
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     if not force and len(done) < len(plan.steps):
@@ -159,9 +177,9 @@ def _claim(folder: Path, needs: Mapping[str, str]) -> None:
     So none is cleaned away while the run is at work, or after it was killed.
     """
     try:
-        before = json.loads((folder / NEEDS).read_text(encoding="utf-8"))
+        before = read_json(folder / NEEDS)
     except (OSError, ValueError):
-        before = {}  # the first run of that name
+        before = {}  # the first run of that name, or damaged
     try:
         folder.mkdir(parents=True, exist_ok=True)
         merged = {**(before if isinstance(before, dict) else {}), **needs}
@@ -224,12 +242,13 @@ def dump_recipe(plan: Plan) -> str:
 
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """`steps/NAME` of the run points to each artifact in the store."""
+    """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
     links = folder / "steps"
-    if links.exists():
-        shutil.rmtree(links)
-    links.mkdir()
+    own_folder(links)
+    for link in links.iterdir():
+        if link.is_symlink():  # what else stands there is not ours
+            link.unlink()
     for step in plan.steps:
         if not step.only_measured:
-            path = artifacts[step.name].path.resolve()
-            (links / step.name).symlink_to(Path("..") / ".." / path.relative_to(folder.parent.resolve()))
+            path = artifacts[step.name].path
+            (links / step.name).symlink_to(Path("..", "..", path.parent.name, path.name))

@@ -133,7 +133,8 @@ def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", 
 
 
 def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
-    from compress.forecast import free_disk, free_memory
+    from compress.disks import free_disk
+    from compress.forecast import free_memory
 
     most = forecast.hungriest
     assert most is not None  # there is a step to do
