@@ -6,6 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from compress.errors import CompressError
 
 FULL_BYTES = 65536
@@ -19,13 +21,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 def free_disk(folder: Path) -> int:
     """Bytes free on the disk where `folder` is, or is to be."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.exists(place))
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
     return shutil.disk_usage(there).free
 
 
 def can_write_below(path: Path) -> bool:
     """Whether a file or folder could be made there, with the folders above it that are not there yet."""
-    there = next(place for place in (path, *path.absolute().parents) if os.path.exists(place))
+    there = next(place for place in (path, *path.absolute().parents) if os.access(place, os.F_OK))
     return there.is_dir() and os.access(there, os.W_OK)
 
 
@@ -97,15 +99,16 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
     return min(free_disk(place) for place in (folder, Path(tempfile.gettempdir()))) < FULL_BYTES
 
 
-def tight_places(cache: Path) -> list[str]:
-    """One sentence for each place where hardly any space is left: it may be why a library failed.
+def cache_folder() -> Path:
+    """Where downloads are kept; the environment variable COMPRESS_CACHE moves it."""
+    return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
 
-    Args:
-        cache: folder of downloads.
-    """
+
+def tight_places() -> list[str]:
+    """One sentence for each place where hardly any space is left: it may be why a library failed."""
     places = {
         MOVE_TEMPORARY: Path(tempfile.gettempdir()),
-        MOVE_CACHE: cache,
+        MOVE_CACHE: cache_folder(),
         MOVE_RUNS: Path(),
     }
     free = {move: free_disk(place) for move, place in places.items()}

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
@@ -25,6 +23,7 @@ from compress.making import make_steps
 from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
 from compress.recipe import TABLES, said_input, say_input
+from compress.recipe_yaml import dump_yaml
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.reporting import report_plan
@@ -62,18 +61,21 @@ def open_store(runs_dir: Path) -> Store:
     return Store(runs_dir / "store")
 
 
-def check_own(folder: Path) -> None:
-    """Refuse a run's folder that is a link: what stands where it leads to would be changed, and its links break.
+def run_folder(runs_dir: Path, name: str) -> Path:
+    """The folder of a run.
 
     Raises:
-        InputError: it is one, or a file.
+        InputError: it is a link, so that what stands where it leads to would be changed, and its own links break; or a
+            file.
     """
+    folder = runs_dir / name
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise InputError(
             f"the run's folder is a {'link' if folder.is_symlink() else 'file'}",
             where=str(folder),
             fix="remove it, or give the recipe another name; --runs-dir, or a link of that folder, moves all runs",
         )
+    return folder
 
 
 def run_plan(
@@ -90,8 +92,7 @@ def run_plan(
         Stopped: the person asked to stop.
     """
     store = open_store(runs_dir)
-    folder = runs_dir / plan.recipe.name
-    check_own(folder)
+    folder = run_folder(runs_dir, plan.recipe.name)
     host = host_facts()
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     if not force and len(done) < len(plan.steps):
@@ -238,7 +239,7 @@ def dump_recipe(plan: Plan) -> str:
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
                 absolute(raw, role)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+    return dump_yaml(data)
 
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:

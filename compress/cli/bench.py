@@ -12,6 +12,7 @@ import typer
 from compress.cli import gate, options
 from compress.cli.chain import Invocation
 from compress.cli.options import Json
+from compress.cli.saying import say, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,11 +95,11 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     if out is not None:
         write_report(report, out)
     if json_output:
-        print(report.model_dump_json(indent=1))
+        say_model(report)
     else:
         print_report(report)
         if out is not None:
-            print(f"report: {out / 'report.html'}, .md and .json")
+            say(f"report: {out / 'report.html'}, .md and .json")
     fail_if_unmeasured(report)
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
@@ -188,6 +189,6 @@ def fail_if_unmeasured(report: "Report") -> None:
     measured = [row for row in report.rows if row.status == "measured"]
     lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
     for row in lost:
-        typer.echo(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
+        say(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
     if lost:
         raise typer.Exit(1)

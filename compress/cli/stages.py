@@ -13,6 +13,7 @@ import typer
 from compress.cli import options
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
+from compress.cli.saying import say
 from compress.disks import can_write_below
 from compress.errors import InputError, did_you_mean
 
@@ -168,7 +169,7 @@ def _command(verb: str, names: list[str]) -> Any:
         result = finish(recipe, origin, runs_dir, force=force, json_output=json_output)
         if out is not None:
             copy_final(result.folder, out)
-            typer.echo(f"copied to: {out}", err=json_output)
+            say(f"copied to: {out}", err=json_output)
 
     return options.with_signature(run_step, parameters, summary(names))
 
