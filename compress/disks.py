@@ -8,7 +8,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from compress.errors import CompressError
+from compress.errors import CompressError, InputError
 
 FULL_BYTES = 65536
 """A disk with less space than that left is full: a library's last block did not fit."""
@@ -56,11 +56,11 @@ def disk_error(error: OSError, path: Path, move: str = MOVE_RUNS) -> CompressErr
     )
 
 
-def too_long(path: Path | str) -> CompressError:
+def too_long(path: Path | str) -> InputError:
     """The error of a path that no file system takes."""
     text = str(path)
     shown = text if len(text) <= 200 else f"{text[:100]}…{text[-90:]}"
-    return CompressError(
+    return InputError(
         f"the path is too long: {len(text):,} characters, {max(map(len, text.split('/'))):,} in its longest name",
         where=shown,
         fix="use shorter names, or a folder nearer to the root; most systems take 255 bytes a name and 4,095 in all",

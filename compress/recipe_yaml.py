@@ -32,8 +32,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Orig
         overrides: `a.b=value` each; the first part is a step's name or a key of the recipe.
 
     Raises:
-        InputError: the file is missing, too large, not YAML, or not a recipe.
+        InputError: the file is missing, no plain file nor a shell's pipe, too large, not YAML, or not a recipe.
     """
+    if path.exists() and not path.is_file() and not path.is_dir() and path.parent != Path("/dev/fd"):
+        raise InputError(  # it may never end, or never begin
+            "the recipe is no plain file", where=str(path), fix="give the file itself, or <(COMMAND) in a shell"
+        )
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -88,12 +92,16 @@ def parse_value(text: str, where: str) -> Any:
     return None if node is None else _construct(node, {}, "the value", where)
 
 
-def dump_yaml(data: Any) -> str:
+def dump_yaml(data: Any, *, flow: bool = False) -> str:
     """YAML that `parse_yaml` reads as the same, and in which every line that is seen is a line.
 
     PyYAML writes line ends of Unicode, and characters that turn text around, as they are; here they are escaped.
+
+    Args:
+        flow: all on one line: `{a: 1, b: [2, 3]}`.
     """
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    width = 10_000_000 if flow else 110
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=flow)
     return "\n".join(_UNSEEN.sub(_escape, line) for line in text.split("\n"))
 
 

@@ -159,7 +159,8 @@ def _measure_and_report(
         measured = measure_plan(plan, artifacts, folder, host, observer.progress, list(beside.values()))
         measured_anew = measured.is_new
         observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
-        report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
+        shown = dump_recipe(plan, to_show=True)
+        report, is_new = report_plan(plan, artifacts, measured, folder, shown, without)
         if is_new or not all((folder / name).is_file() for name in FILES):
             write_report(report, folder)
     write_final(plan, artifacts, folder, report, recipe_text)
@@ -222,23 +223,30 @@ class _Without:
             self._observer.step_done(f"{name} without {self._step}", stage, seconds, made)
 
 
-def dump_recipe(plan: Plan) -> str:
-    """The recipe as it ran, overrides included, as YAML that runs again from any folder."""
+def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
+    """The recipe as it ran, overrides included, as YAML that runs again from any folder.
+
+    Args:
+        to_show: local files are named as the recipe says them, and without the folders above where it says all of
+            them: for a report, which others read.
+    """
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
-    def absolute(place: dict[str, Any], name: str) -> None:
+    def say_local(place: dict[str, Any], name: str) -> None:
         said = said_input(place, name)
         path = plan.origin.folder / said
         if "://" not in said and path.exists():
-            say_input(place, name, str(path.resolve()))
+            is_whole = said.startswith("~") or Path(said).is_absolute()
+            shown = path.name if is_whole else said
+            say_input(place, name, shown if to_show else str(path.resolve()))
 
     for part in TABLES:
         if data["task"].get(part):
-            absolute(data["task"], part)
+            say_local(data["task"], part)
     for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                absolute(raw, role)
+                say_local(raw, role)
     return dump_yaml(data)
 
 

@@ -91,7 +91,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
         _make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, given, shlex.join(["compress", *line]), limits, quiet=json_output)
+    report = measure_folders(artifacts, given, shown_line(line), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
@@ -104,6 +104,15 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
         limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
+
+
+def shown_line(arguments: Sequence[str]) -> str:
+    """The command line for a report, which others read: full paths are shown without the folders above."""
+    shown = []
+    for argument in arguments:
+        option, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+        shown.append(f"{option}{equals}{Path(value).name if Path(value).is_absolute() else value}")
+    return shlex.join(["compress", *shown])
 
 
 def _make_folder(out: Path) -> None:

@@ -174,7 +174,7 @@ class _Screen:
                 f"{found[kind, *shape].gflops:.0f}",
                 *(f"{rate.ratio:.1f}x" if rate else "" for rate in others),
             )
-        self.say("")
+        self.print("")
         self.console.print(table)
         self.print(
             "\nx: times fp32's speed at the same threads. int8 rounds its activations as it goes (dyn.) or in ranges "
@@ -220,7 +220,7 @@ class _Screen:
                 f"\nNothing found that makes it slow. {_peak(facts)}" if facts["operations"] else "\nNothing found."
             )
             return
-        self.say(f"\n{_count(len(findings), 'finding')}, by the share of the time that its fix could save at most:")
+        self.print(f"\n{_count(len(findings), 'finding')}, by the share of the time that its fix could save at most:")
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(justify="right", no_wrap=True)
         table.add_column(overflow="fold")
@@ -235,10 +235,10 @@ class _Screen:
         """A line or two a topic; warnings first."""
         for item in advice:
             if item.warns:
-                self.say(f"warning: {item.text}", "yellow")
+                self.print(f"warning: {item.text}", "yellow")
         calm = [(item.topic, item.text) for item in advice if not item.warns]
         if calm:
-            self.say("")
+            self.print("")
             self.pairs(calm)
         if calm:
             self.print(

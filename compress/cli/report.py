@@ -1,14 +1,13 @@
 """`compress report RUN` and `compress compare A B`."""
 
 import inspect
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options
+from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options, shown_line
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
@@ -91,7 +90,7 @@ def compare(
     if _is_report(first):
         compared, row, whole, note = _from_reports(first, second)
     else:
-        line = shlex.join(["compress", "compare", str(first), str(second), "--data", str(given.get("test"))])
+        line = shown_line(["compare", str(first), str(second), "--data", str(given.get("test"))])
         whole = measure_folders([first, second], given, line, limits, quiet=json_output)
         fail_if_unmeasured(whole)
         row, compared = _measured_pair(whole)

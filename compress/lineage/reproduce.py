@@ -13,8 +13,6 @@ from compress.lineage.model import Lineage, Source
 from compress.recipe import say_input
 from compress.recipe_yaml import dump_yaml, read_recipe
 
-WHOLE_WORDS = {"break_long_words": False, "break_on_hyphens": False}
-
 
 def pinned_recipe(lineage: Lineage, where: str) -> str:
     """The recipe as it ran, in YAML, with commits for branches and the SHA-256 of every wheel.
@@ -51,8 +49,12 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
         f"on {final.host.get('cpu')}, {final.host.get('system')}.",
         "The same packages on such a CPU give the same files, bit by bit; others give the same chain.",
     ]
-    lines = [line for part in map(printable, head) for line in wrap(part, 108, **WHOLE_WORDS)]
+    lines = [line for part in map(printable, head) for line in _wrapped(part)]
     return "".join(f"# {line}\n" for line in lines) + dump_yaml(data)
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, 108, break_long_words=False, break_on_hyphens=False)
 
 
 def doubts(lineage: Lineage) -> list[str]:
