@@ -55,7 +55,7 @@ class Terminal:
 
         if self.console.is_terminal:
             self._bars = Progress(
-                TextColumn("  {task.description}"),
+                TextColumn("  {task.description}", markup=False),
                 BarColumn(bar_width=30),
                 TaskProgressColumn(),
                 TimeRemainingColumn(),

@@ -78,6 +78,13 @@ def _changes(source: Source) -> Iterator[str]:
         return
     path = Path(source.pinned)
     what = "model" if source.kind == "model" else "data file"
+    try:
+        yield from _local_changes(source, path, what)
+    except OSError as error:
+        yield f"the {what} '{source.pinned[:200]}' cannot be looked at: {error.strerror}"
+
+
+def _local_changes(source: Source, path: Path, what: str) -> Iterator[str]:
     if not path.exists():
         yield f"the {what} '{path}' is gone; its SHA-256 was {_hashes(source)}"
         return
