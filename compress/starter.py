@@ -10,6 +10,7 @@ from compress.data.cells import trimmed
 from compress.data.sources import Sources
 from compress.data.tables import Table, listed
 from compress.errors import InputError, printable
+from compress.recipe_yaml import dump_yaml
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "body", "question", "title", "message", "document")
 LABEL_NAMES = (
@@ -84,8 +85,6 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     Raises:
         InputError: the data cannot be read, or its columns cannot be told apart.
     """
-    import yaml
-
     from compress.models.architectures import positions_of, read_shape
     from compress.models.config_file import read_config
 
@@ -100,7 +99,7 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     epochs = min(10, max(2, round(8_000 / len(table.rows))))
 
     def quoted(value: str) -> str:
-        return yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]
+        return dump_yaml([value], flow=True).strip()[1:-1]
 
     def source(value: str) -> str:
         path = Path(value).expanduser()
@@ -117,9 +116,7 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     smaller = (SMALLER if shape else UNKNOWN).format(layers=layers, student_epochs=2 * epochs, recover_epochs=epochs)
     return TEMPLATE.format(
         incomplete=incomplete,
-        title=printable(
-            f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize."
-        ),
+        title=printable(f"{Path(model.rstrip('/')).name} on {Path(train).name}"),
         path=printable(str(out)),
         name=quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
         train=source(train),

