@@ -220,6 +220,18 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
     """
     if not path.is_dir():
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
+    if (path / "adapter_config.json").is_file():
+        raise InputError(
+            f"the model '{source}' holds an adapter, which is no model of its own",
+            where=where,
+            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
+        )
+    if not (path / "config.json").is_file() and (inner := sorted(path.glob("*/model.safetensors"))):
+        raise InputError(
+            f"the model '{source}' has no config.json, and a folder '{inner[0].parent.name}' that holds weights",
+            where=where,
+            fix=f"give '{source}/{inner[0].parent.name}'",
+        )
     if not (path / "config.json").is_file():
         raise InputError(
             f"the model '{source}' has no config.json",
@@ -235,8 +247,9 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
             where=where,
             fix="convert them where you trust them: model.save_pretrained(folder) writes safetensors",
         )
+    others = next((file.name for file in sorted(path.glob("*.gguf"))), None)
     raise InputError(
-        f"the model '{source}' has no weights",
+        f"the model '{source}' has no weights" + (f" but '{others}', which is not read here" if others else ""),
         where=where,
         fix="give a folder that holds model.safetensors",
     )

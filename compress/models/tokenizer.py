@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.models.padding import name_padding, padding_id, padding_side
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -28,11 +28,13 @@ class Tokenizer:
         fast: the library's tokenizer, without padding.
         pad_id: the id that fills rows up to the batch's length.
         path: the file that it was read from.
+        pad_side: where rows are filled up.
     """
 
     fast: FastTokenizer
     pad_id: int
     path: Path
+    pad_side: Literal["left", "right"] = "right"
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str | None] | None, max_length: int
@@ -73,7 +75,7 @@ class Tokenizer:
         return says(self) == says(other)
 
     def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
-        """Rows to a batch, filled up on the right.
+        """Rows to a batch, filled up to one length.
 
         Args:
             length: tokens a row; longer rows are cut. Left out: the longest row's.
@@ -88,7 +90,8 @@ class Tokenizer:
             batch[name] = np.full((len(rows), width), value, dtype=np.int64)
             for index, row in enumerate(rows):
                 kept = row[name][:width]
-                batch[name][index, : len(kept)] = kept
+                start = width - len(kept) if self.pad_side == "left" else 0
+                batch[name][index, start : start + len(kept)] = kept
         return batch
 
 
@@ -107,12 +110,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         )
     try:
         fast = FastTokenizer.from_file(str(path))
+        fast.no_padding()
+        pad_id = padding_id(folder, fast)
+    except InputError:
+        raise
     except BaseException as error:
         if not _is_the_librarys(error):
             raise
         raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
-    fast.no_padding()
-    return Tokenizer(fast, _pad_id(folder, fast), path)
+    return Tokenizer(fast, pad_id, path, padding_side(folder))
 
 
 def _is_the_librarys(error: BaseException) -> bool:
@@ -125,11 +131,5 @@ def copy_tokenizer(source: Path, target: Path) -> None:
     for name in FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-
-
-def _pad_id(folder: Path, fast: FastTokenizer) -> int:
-    config = folder / "tokenizer_config.json"
-    token = read_object(config).get("pad_token") if config.is_file() else None
-    name = token.get("content") if isinstance(token, dict) else token
-    known = [fast.token_to_id(candidate) for candidate in (name, "[PAD]", "<pad>") if isinstance(candidate, str)]
-    return next((number for number in known if number is not None), 0)
+    if (target / "tokenizer.json").is_file():
+        name_padding(target, load_tokenizer(target).fast)

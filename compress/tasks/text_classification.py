@@ -115,6 +115,13 @@ class TextClassification:
                 where=where,
                 fix="fine-tune it on this data first",
             )
+        if theirs != self.labels and sorted(theirs) == sorted(self.labels):
+            raise InputError(
+                f"the model '{source}' has the data's labels in another order: {_shorten(theirs)}, where the data has "
+                f"{_shorten(self.labels)}",
+                where=where,
+                fix="fine-tune it on this data first, which puts its head in order",
+            )
         if theirs != self.labels:
             raise InputError(
                 f"the model '{source}' knows the labels {shortened(theirs)}, the data has {shortened(self.labels)}",
