@@ -15,7 +15,7 @@ from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
 from compress.models.config_file import labels_of, read_config
 from compress.models.folder import check_folder
-from compress.outside import format_of
+from compress.outside import check_tokenizer, format_of
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.model import Entry, Report
 from compress.reporting import build_report
@@ -51,6 +51,7 @@ def bench_folders(
     found = [sources.model(str(folder), origin.path) for folder in folders]
     for item in found:
         check_folder(item.path)
+        check_tokenizer(item.path)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]

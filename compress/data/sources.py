@@ -66,8 +66,8 @@ class Sources:
 
     @property
     def cache(self) -> Path:
-        """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
-        return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
+        """Folder of downloaded wheels."""
+        return cache_folder()
 
     def model(self, source: str, where: str | None = None) -> Fetched:
         """A folder with a model in Hugging Face's or ONNX's layout.
@@ -153,6 +153,11 @@ class Sources:
         patterns = [*MODEL_FILES, "*.py"] if self.trust_remote_code else [*MODEL_FILES]
         path = _snapshot(name, revision, "model", patterns, where, self.announce)
         return path, f"hf:{name}@{path.name}"
+
+
+def cache_folder() -> Path:
+    """Folder of what is fetched, or found out, once for all runs; the environment variable COMPRESS_CACHE moves it."""
+    return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
 
 
 def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]]:
