@@ -11,6 +11,8 @@ from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architectur
 MAX_LAYERS = 10_000
 MAX_SIZE = 100_000_000
 """Of a width or a table; what is larger is damage, and would only fill the memory."""
+SINGLE_LABEL = "single_label_classification"
+"""What `problem_type` is of a model that gives each text one of its labels."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:

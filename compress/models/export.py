@@ -1,6 +1,5 @@
 """A torch model as an ONNX graph, its attention fused for onnxruntime."""
 
-import inspect
 import tempfile
 import warnings
 from collections import Counter
@@ -15,6 +14,7 @@ from onnxruntime.transformers.fusion_options import FusionOptions
 from compress.errors import CompressError
 from compress.models.architectures import ARCHITECTURES, Architecture, Shape
 from compress.models.fused_attention import fuse_attention
+from compress.models.inputs import input_names
 from compress.models.onnx_graph import keep_norms_apart
 from compress.models.reshape import model_shape
 
@@ -54,10 +54,7 @@ def export(
 
 def _trace(network: Any, path: Path, opset: int) -> None:
     """Write the unfused graph."""
-    accepted = set(inspect.signature(network.forward).parameters)
-    if getattr(network.config, "type_vocab_size", 2) < 2:
-        accepted.discard("token_type_ids")  # RoBERTa takes them, but has no second segment
-    names = [name for name in ("input_ids", "attention_mask", "token_type_ids") if name in accepted]
+    names = input_names(network)
 
     class Logits(torch.nn.Module):
         """The model as a function of tensors, returning the logits alone."""
@@ -82,7 +79,7 @@ def _trace(network: Any, path: Path, opset: int) -> None:
             Logits().eval(),
             tuple(examples[name] for name in names),
             str(path),
-            input_names=names,
+            input_names=list(names),
             output_names=["logits"],
             dynamic_axes=axes,
             opset_version=opset,

@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.models.padding import name_padding, padding_id, padding_side
 from compress.models.tokenizer_settings import Settings, read_settings
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
@@ -33,12 +33,14 @@ class Tokenizer:
         fast: the library's tokenizer, without padding.
         pad_id: the id that fills rows up to the batch's length.
         path: the file that it was read from.
-        settings: what stands beside that file.
+        pad_side: where rows are filled up.
+        settings: what tokenizer_config.json says beside that file.
     """
 
     fast: FastTokenizer
     pad_id: int
     path: Path
+    pad_side: Literal["left", "right"] = "right"
     settings: Settings = field(default_factory=Settings)
 
     def encode(
@@ -89,7 +91,7 @@ class Tokenizer:
         return says(self) == says(other)
 
     def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
-        """Rows to a batch, filled up on the right.
+        """Rows to a batch, filled up to one length.
 
         Args:
             length: tokens a row; longer rows are cut. Left out: the longest row's.
@@ -104,7 +106,8 @@ class Tokenizer:
             batch[name] = np.full((len(rows), width), value, dtype=np.int64)
             for index, row in enumerate(rows):
                 kept = row[name][:width]
-                batch[name][index, : len(kept)] = kept
+                start = width - len(kept) if self.pad_side == "left" else 0
+                batch[name][index, start : start + len(kept)] = kept
         return batch
 
 
@@ -119,14 +122,17 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise _without_file(folder)
     try:
         fast = FastTokenizer.from_file(str(path))
+        fast.no_padding()
+        pad_id = padding_id(folder, fast)
+    except InputError:
+        raise
     except BaseException as error:
         if not _is_the_librarys(error):
             raise
         raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
     settings = read_settings(folder, fast)
-    fast.no_padding()
     fast.encode_special_tokens = settings.splits_special_tokens
-    return Tokenizer(fast, _pad_id(folder, fast), path, settings)
+    return Tokenizer(fast, pad_id, path, padding_side(folder), settings)
 
 
 def _without_file(folder: Path) -> InputError:
@@ -156,11 +162,5 @@ def copy_tokenizer(source: Path, target: Path) -> None:
     for name in FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-
-
-def _pad_id(folder: Path, fast: FastTokenizer) -> int:
-    config = folder / "tokenizer_config.json"
-    token = read_object(config).get("pad_token") if config.is_file() else None
-    name = token.get("content") if isinstance(token, dict) else token
-    known = [fast.token_to_id(candidate) for candidate in (name, "[PAD]", "<pad>") if isinstance(candidate, str)]
-    return next((number for number in known if number is not None), 0)
+    if (target / "tokenizer.json").is_file():
+        name_padding(target, load_tokenizer(target).fast)

@@ -1,6 +1,5 @@
 """How far a graph is from the network that was trained with its rounding, on the same rows."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -63,7 +62,9 @@ def logits_of(network: Any, rows: Sequence[Batch]) -> list[np.ndarray[Any, Any]]
     """The logits of each row, (1, classes), of a network on the CPU."""
     import torch
 
-    accepted = set(inspect.signature(network.forward).parameters)
+    from compress.models.inputs import input_names
+
+    accepted = input_names(network)
     with torch.no_grad():
         return [
             network(**{name: torch.from_numpy(row[name]) for name in row if name in accepted}).logits.numpy()
