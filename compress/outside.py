@@ -21,25 +21,36 @@ TRIAL_SECONDS = 300.0
 """What a tokenizer takes longer for is no tokenizer; a busy machine imports transformers in twenty."""
 COMPARISON = 1
 """Raised when the comparison asks for more."""
-DECIDING = ("model_type", "tokenizer_class", "auto_map", "model_name", "_name_or_path", "pad_token_id")
+DECIDING = (
+    "model_type",
+    "tokenizer_class",
+    "auto_map",
+    "model_name",
+    "_name_or_path",
+    "pad_token_id",
+    "type_vocab_size",
+)
 """Keys of config.json by which AutoTokenizer chooses a class, or rows are padded."""
 
 
-def outside_artifact(fetched: Fetched) -> Artifact:
+def outside_artifact(fetched: Fetched, *, pairs: bool) -> Artifact:
     """A model from outside, once its files are checked; all that is read of it counts in the key.
+
+    Args:
+        pairs: whether the task's rows have two texts.
 
     Raises:
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
-    check_tokenizer(fetched.path)
+    check_tokenizer(fetched.path, pairs=pairs)
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
     return Artifact(fetched.path, key, format_of(fetched.path))
 
 
-def check_tokenizer(folder: Path) -> None:
+def check_tokenizer(folder: Path, *, pairs: bool) -> None:
     """Refuse a tokenizer that does not work, or that gives other ids than transformers' AutoTokenizer.
 
     It is tried in a process of its own, once for each content: what was found right is remembered in the cache.
@@ -47,10 +58,10 @@ def check_tokenizer(folder: Path) -> None:
     Raises:
         InputError: with the first text that differs, and how to convert the tokenizer.
     """
-    remembered = cache_folder() / "tokenizers" / f"{_tokenizer_key(folder)}.json"
+    remembered = cache_folder() / "tokenizers" / f"{_tokenizer_key(folder, pairs)}.json"
     if remembered.is_file():
         return
-    wrong = ask_auto_tokenizer(folder)
+    wrong = ask_auto_tokenizer(folder, pairs)
     if wrong is not None:
         raise InputError(wrong.what, where=wrong.where, fix=wrong.fix)
     with suppress(OSError):  # a cache that cannot be written costs the next plan seconds
@@ -58,9 +69,10 @@ def check_tokenizer(folder: Path) -> None:
         write_text(remembered, "{}\n")
 
 
-def ask_auto_tokenizer(folder: Path) -> Wrong | None:
+def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
     """What is wrong with a tokenizer, as a process of its own finds; None if nothing is."""
     command = [sys.executable, "-P", "-m", "compress.models.auto_tokenizer", str(folder.absolute())]
+    command += ["pairs"] if pairs else []
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
     except subprocess.TimeoutExpired:
@@ -77,7 +89,7 @@ def _hopeless(folder: Path, what: str) -> Wrong:
     return Wrong(f"the tokenizer {what}", str(folder / "tokenizer.json"), fix)
 
 
-def _tokenizer_key(folder: Path) -> str:
+def _tokenizer_key(folder: Path, pairs: bool) -> str:
     """Names all that the comparison depends on."""
     files = sorted({path for name in (*FILES, *OTHER_FORMS) for path in folder.glob(name) if path.is_file()})
     config = read_config(folder)
@@ -86,6 +98,7 @@ def _tokenizer_key(folder: Path) -> str:
             "files": {path.name: file_sha256(path) for path in files},
             "config": {name: config[name] for name in DECIDING if name in config},
             "versions": {name: version(name) for name in ("transformers", "tokenizers")} | {"comparison": COMPARISON},
+            "pairs": pairs,
         }
     )
 

@@ -33,12 +33,12 @@ def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
     from compress import outside
 
-    def ask(folder: Path) -> Any:
+    def ask(folder: Path, pairs: bool) -> Any:
         from compress.models.auto_tokenizer import compared
 
-        key = outside._tokenizer_key(folder)
+        key = outside._tokenizer_key(folder, pairs)
         if key not in _TRIED:
-            _TRIED[key] = compared(folder)
+            _TRIED[key] = compared(folder, pairs=pairs)
         return _TRIED[key]
 
     monkeypatch.setattr(outside, "ask_auto_tokenizer", ask)

@@ -1,7 +1,7 @@
 """Whether a model's tokenizer is the one that transformers' AutoTokenizer makes of the folder.
 
 Some settings stand beside tokenizer.json, and AutoTokenizer builds some classes anew from them. `python -P -m
-compress.models.auto_tokenizer FOLDER` prints one line of JSON: what is wrong, or null. It runs no code out of the
+compress.models.auto_tokenizer FOLDER [pairs]` prints one line of JSON: what is wrong, or null. It runs no code out of the
 folder and reaches no network.
 """
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from compress.errors import InputError
+from compress.files import read_object
 from compress.models.odd_texts import LENGTHS, LONG, ODD_TEXTS, PAIRS
 from compress.models.tokenizer import CONVERSION, Tokenizer, load_tokenizer
 from compress.models.tokenizer_settings import CONFIG, SEGMENTS
@@ -36,8 +37,12 @@ class Wrong(NamedTuple):
     fix: str
 
 
-def compared(folder: Path) -> Wrong | None:
-    """What is wrong with a folder's tokenizer, held against AutoTokenizer on odd texts; None if nothing is."""
+def compared(folder: Path, *, pairs: bool) -> Wrong | None:
+    """What is wrong with a folder's tokenizer, held against AutoTokenizer on odd texts; None if nothing is.
+
+    Args:
+        pairs: whether pairs of texts count too.
+    """
     try:
         ours = load_tokenizer(folder)
         ours.encode(["a"], None, 8)
@@ -50,7 +55,8 @@ def compared(folder: Path) -> Wrong | None:
     except Exception as error:  # noqa: BLE001  odd files make the library raise anything
         return _unreadable(folder, error)
     try:
-        return _differing(ours, theirs) or _other_segments(ours, theirs) or _other_padding(ours, theirs)
+        found = _differing(ours, theirs, pairs) or _other_padding(ours, theirs)
+        return found or (_other_segments(ours, theirs) if pairs else None)
     except InputError as error:  # ours fails on a text
         return Wrong(error.what, error.where or str(folder), error.fix or "check it")
 
@@ -65,13 +71,14 @@ def _unreadable(folder: Path, error: Exception) -> Wrong:
     return Wrong(what, where, f"correct the tokenizer's files; or, if tokenizer.json is right as it is, {AS_IT_IS}")
 
 
-def _differing(ours: Tokenizer, theirs: Any) -> Wrong | None:
+def _differing(ours: Tokenizer, theirs: Any, pairs: bool) -> Wrong | None:
     """The first text of which the two make other ids."""
     added = dict.fromkeys([*theirs.all_special_tokens, *theirs.get_added_vocab()])
     texts = [*ODD_TEXTS, *(f" {token} a{token}b {token.lower()}" for token in list(added)[:ADDED])]
     asked: list[tuple[str, str | None, int]] = [(text, None, PLAIN) for text in texts]
     asked += [(LONG, None, length) for length in LENGTHS]
-    asked += [(first, second, PLAIN) for first, second in PAIRS] + [(LONG, LONG, LENGTHS[-1])]
+    if pairs:
+        asked += [(first, second, PLAIN) for first, second in PAIRS] + [(LONG, LONG, LENGTHS[-1])]
     for first, second, length in asked:
         found = ours.encode([first], None if second is None else [second], length)[0]["input_ids"]
         expected = _encoded(theirs, first, second, length)
@@ -98,7 +105,10 @@ def _cut(ours: Tokenizer, expected: Sequence[int], found: Sequence[int], length:
 
 
 def _other_segments(ours: Tokenizer, theirs: Any) -> Wrong | None:
-    """Whether pairs have other segment ids: none at all are as good as zeros."""
+    """Whether a model that tells segments apart would get others of a pair: none at all are as good as zeros."""
+    config = read_object(ours.path.parent / "config.json")
+    if config.get("type_vocab_size", 0) in (0, 1, None):
+        return None
     first, second = PAIRS[0]
     row = ours.encode([first], [second], PLAIN)[0]
     expected = theirs(first, second, truncation=True, max_length=PLAIN).get(SEGMENTS) or [0] * len(row[SEGMENTS])
@@ -115,8 +125,8 @@ def _other_segments(ours: Tokenizer, theirs: Any) -> Wrong | None:
 
 def _other_padding(ours: Tokenizer, theirs: Any) -> Wrong | None:
     """Whether rows are filled up with another id, where the model does not name one itself."""
-    named = ours.path.parent / "config.json"
-    if theirs.pad_token_id in (None, ours.pad_id) or "pad_token_id" in named.read_text(encoding="utf-8"):
+    named = read_object(ours.path.parent / "config.json").get("pad_token_id")
+    if theirs.pad_token_id in (None, ours.pad_id) or named is not None:
         return None
     return Wrong(
         f"the tokenizer pads with the id {ours.pad_id}, and transformers' AutoTokenizer with {theirs.pad_token_id}",
@@ -159,7 +169,7 @@ def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "critical"}
     sys.modules["torch"] = None  # type: ignore[assignment]  # a tokenizer needs none, and it takes seconds to import
     _limit_memory()
-    sys.stdout.write(json.dumps(compared(Path(sys.argv[1]))) + "\n")
+    sys.stdout.write(json.dumps(compared(Path(sys.argv[1]), pairs="pairs" in sys.argv[2:])) + "\n")
 
 
 if __name__ == "__main__":

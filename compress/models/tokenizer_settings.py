@@ -16,8 +16,20 @@ from compress.files import read_object
 
 CONFIG = "tokenizer_config.json"
 SEGMENTS = "token_type_ids"
-GENERIC = ("PreTrainedTokenizerFast", "TokenizersBackend")
-"""Classes that take tokenizer.json as it is, and give no segments unless they are told to."""
+SEGMENTLESS = (
+    "AlbertTokenizer",
+    "BigBirdTokenizer",
+    "FunnelTokenizer",
+    "PreTrainedTokenizer",
+    "RemBertTokenizer",
+    "RoFormerTokenizer",
+    "SplinterTokenizer",
+    "TokenizersBackend",
+    "XLNetTokenizer",
+)
+"""Classes of transformers 5 that give no segment ids unless they are told to, though their files have some of pairs."""
+SEGMENTLESS_FAMILIES = ("albert", "big_bird", "funnel", "rembert", "roformer", "splinter", "xlnet")
+"""Families whose tokenizers are of these classes."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +67,18 @@ def read_settings(folder: Path, fast: FastTokenizer) -> Settings:
         raise _wrong(path, "model_input_names", names, "a list of names, input_ids among them")
     return Settings(
         cut_side=side,
-        tells_segments=SEGMENTS in names if names is not None else said.get("tokenizer_class") not in GENERIC,
+        tells_segments=SEGMENTS in names if names is not None else _class_tells_segments(folder, said),
         splits_special_tokens=_truth(said, "split_special_tokens", path),
     )
+
+
+def _class_tells_segments(folder: Path, said: Mapping[str, Any]) -> bool:
+    """Whether the class that transformers takes for a folder gives segment ids."""
+    name = said.get("tokenizer_class")
+    if isinstance(name, str):
+        return name.removesuffix("Fast") not in SEGMENTLESS
+    config = folder / "config.json"
+    return not config.is_file() or read_object(config).get("model_type") not in SEGMENTLESS_FAMILIES
 
 
 def _truth(said: Mapping[str, Any], name: str, path: Path) -> bool:
