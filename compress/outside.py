@@ -17,6 +17,7 @@ from compress.models.folder import check_folder
 from compress.models.tokenizer import FILES, OTHER_FORMS
 from compress.store import Artifact
 
+COMMAND = ("-m", "compress.models.auto_tokenizer")
 TRIAL_SECONDS = 300.0
 """What a tokenizer takes longer for is no tokenizer; a busy machine imports transformers in twenty."""
 COMPARISON = 1
@@ -71,8 +72,7 @@ def check_tokenizer(folder: Path, *, pairs: bool) -> None:
 
 def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
     """What is wrong with a tokenizer, as a process of its own finds; None if nothing is."""
-    command = [sys.executable, "-P", "-m", "compress.models.auto_tokenizer", str(folder.absolute())]
-    command += ["pairs"] if pairs else []
+    command = [sys.executable, "-P", *COMMAND, str(folder.absolute()), *(["pairs"] if pairs else [])]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
     except subprocess.TimeoutExpired:

@@ -1,8 +1,8 @@
 """Whether a model's tokenizer is the one that transformers' AutoTokenizer makes of the folder.
 
 Some settings stand beside tokenizer.json, and AutoTokenizer builds some classes anew from them. `python -P -m
-compress.models.auto_tokenizer FOLDER [pairs]` prints one line of JSON: what is wrong, or null. It runs no code out of the
-folder and reaches no network.
+compress.models.auto_tokenizer FOLDER [pairs]` prints one line of JSON: what is wrong, or null. It runs no code out of
+the folder and reaches no network.
 """
 
 import json

@@ -65,7 +65,7 @@ class Tokenizer:
                 where=str(self.path),
                 fix="take the tokenizer.json that belongs to the model",
             ) from error
-        if pairs is not None and not _has_second_texts(encodings, pairs):
+        if pairs is not None and not self._has_second_texts(encodings, pairs):
             raise InputError(
                 "the tokenizer leaves out the second text of a pair",
                 where=str(self.path),
@@ -80,6 +80,13 @@ class Tokenizer:
         if not self.settings.tells_segments:
             types = [0] * len(ids)
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+    def _has_second_texts(self, encodings: Sequence[Any], pairs: Sequence[str | None]) -> bool:
+        """Whether any row has tokens of its second text, if any of these gives tokens."""
+        told = [second for second in pairs if second]
+        if not told or any(1 in encoding.sequence_ids for encoding in encodings):
+            return True
+        return not any(row.ids for row in self.fast.encode_batch(told, add_special_tokens=False))
 
     def gives_ids_of(self, other: "Tokenizer") -> bool:
         """Whether it makes the same token ids of any text as another."""
@@ -144,12 +151,6 @@ def _without_file(folder: Path) -> InputError:
         where=str(folder),
         fix=f"write one: {first}{CONVERSION}",
     )
-
-
-def _has_second_texts(encodings: Sequence[Any], pairs: Sequence[str | None]) -> bool:
-    """Whether any row has tokens of its second text, if any text is there to have some."""
-    told = [encoding for encoding, second in zip(encodings, pairs, strict=True) if second and second.strip()]
-    return not told or any(1 in encoding.sequence_ids for encoding in told)
 
 
 def _is_the_librarys(error: BaseException) -> bool:
