@@ -11,6 +11,7 @@ from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
+from compress.outside_tokenizer import check_tokenizer
 from compress.store import Artifact
 from compress.tasks import Task
 
@@ -18,14 +19,17 @@ COMPARED = 4
 """Texts on which a model from outside is compared with plain transformers."""
 
 
-def outside_artifact(fetched: Fetched) -> Artifact:
+def outside_artifact(fetched: Fetched, *, pairs: bool) -> Artifact:
     """A model from outside, once its files are checked; all that is read of it counts in the key.
+
+    Args:
+        pairs: whether the task's rows have two texts.
 
     Raises:
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
-    load_tokenizer(fetched.path).encode(["a"], None, 8)  # some files are found to be damaged only when used
+    check_tokenizer(fetched.path, pairs=pairs)
     check_vocabulary(fetched.path)
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}

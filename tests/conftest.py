@@ -28,6 +28,25 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
+@pytest.fixture(autouse=True)
+def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
+    from compress import outside_tokenizer
+
+    def ask(folder: Path, pairs: bool) -> Any:
+        from compress.models.auto_tokenizer import compared
+
+        key = outside_tokenizer._tokenizer_key(folder, pairs)
+        if key not in _TRIED:
+            _TRIED[key] = compared(folder, pairs=pairs)
+        return _TRIED[key]
+
+    monkeypatch.setattr(outside_tokenizer, "ask_auto_tokenizer", ask)
+
+
+_TRIED: dict[str, Any] = {}
+
+
 def review(label: str, random_: random.Random) -> str:
     """A sentence whose words say which label it has."""
     words = random_.choices(FILLER, k=random_.randint(4, 12)) + random_.choices(GOOD if label == "good" else BAD, k=2)
