@@ -220,7 +220,7 @@ REFUSED = [
     _refused("a row too narrow", "a.csv", "text,label\na,good\nc\n", "a.csv:3", "1 columns, the header has 2"),
     _refused("a comment", "a.csv", "# export\ntext,label\na,good\nc,bad\n", "a.csv:2", "the header has 1"),
     _refused("a header in the middle", "a.csv", PLAIN + '"text","label"\nx,good\n', "repeats its header", "a.csv:50"),
-    _refused("no header", "a.csv", "\n".join(PLAIN.splitlines()[1:]), "no column 'text'", "columns' names above it"),
+    _refused("no header", "a.csv", "\n".join(PLAIN.splitlines()[1:]), "no column 'label'", "columns' names above it"),
     _refused("a used column twice", "a.csv", "text,label,text\na,good,b\n", "2 columns 'text': the columns 1 and 3"),
     _refused("other case in names", "a.csv", plain(ROWS, ("Text", "label")), "no column 'text'", "mean 'Text'?"),
     _refused("one column", "a.csv", "text\na\nb\n", "no column 'label'", "accepted: text"),

@@ -237,6 +237,13 @@ def test_a_database_is_named(tmp_path):
     [
         ("a.csv", CSV.encode("utf-16-le"), "holds NUL bytes: it seems to be UTF-16", "a.csv:1", "save it as UTF-8"),
         ("a.csv", "täxt,label\n".encode("utf-16-be"), "it seems to be UTF-16 without", "a.csv:1", "save it as UTF-8"),
+        (
+            "a.csv",
+            b'text,label\n"m\xfc\xdfig, ""x""",1\n',
+            "latin-1 that line has 'müßig'",
+            "a.csv:2",
+            "iconv -f latin-1",
+        ),
         ("a.csv", b"text,label\nx \x93q\x94,1\n", "in cp1252 that line has '“q”'", "a.csv:2", "iconv -f cp1252"),
         ("a.csv", "text,label\nä,1\n".encode() + b"\xe4,0\n", "is not UTF-8 text", "a.csv:3", "mend that line"),
         ("a.csv", CSV.encode("utf-16")[:-1], "is not whole UTF-16 text", "a.csv", "as UTF-8"),
