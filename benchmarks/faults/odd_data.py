@@ -81,14 +81,15 @@ def _plain_key(rows: tuple[tuple[str, str], ...], test: tuple[tuple[str, str], .
         return make_plan(*load_recipe(folder / "odd.yaml")).steps[0].identity.key
 
 
-def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), **changed: Any) -> Check:
+def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), task: Mapping[str, Any] | None = None) -> Check:
     """The check that the plan has these rows, to the letter.
 
     Args:
         test: left out, the rows of the small run are not looked at.
         notes: what the plan must tell.
-        changed: of the task, in the plain recipe.
+        task: what is changed of it, in the plain recipe too.
     """
+    changed = task or {}
 
     def check(folder: Path, ended: Ended) -> str | None:
         del folder
@@ -112,7 +113,7 @@ def _right(name: str, file: str, content: bytes | str, rows: Rows = ROWS, **more
     """A file in place of train.csv that holds `rows`."""
     task = more.pop("task", {})
     alike = {key: task[key] for key in ("test", "test_fraction") if key in task}
-    return Case(name, "data", _given({file: content}, **task), _planned(rows, **more, **alike))
+    return Case(name, "data", _given({file: content}, **task), _planned(rows, task=alike, **more))
 
 
 def _refused(name: str, file: str, content: bytes | str, *words: str, **task: Any) -> Case:
