@@ -164,7 +164,7 @@ def test_two_steps_may_not_have_one_name_to_some_file_systems(refused):
 
 
 def test_a_step_may_not_be_a_device(refused):
-    assert "Windows takes that name for a device" in refused(RECIPE.replace("name: pruned", "name: Aux")).what
+    assert "a device on Windows has that name" in refused(RECIPE.replace("name: pruned", "name: Aux")).what
 
 
 def test_two_steps_may_not_share_a_name(refused):

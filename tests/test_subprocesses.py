@@ -12,19 +12,16 @@ import compress
 from compress.cli import main
 
 SHADOW = "open('ran', 'a').write(__name__ + ' ')\n"
-SHADOWS = (
-    "argparse ast datasets email json logging multiprocessing numpy pickle pip random rich tempfile torch typer yaml"
-)
+SHADOWS = "argparse ast datasets email json logging multiprocessing numpy pickle pip random rich torch typer yaml"
 
 
 def test_every_python_that_is_started_leaves_the_current_folder_out() -> None:
     found = []
     for path in Path(compress.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.List | ast.Tuple) and [ast.unparse(item) for item in node.elts[:1]] == [
-                "sys.executable"
-            ]:
-                found.append((path.name, ast.unparse(node.elts[1])))
+            items = [ast.unparse(item) for item in node.elts] if isinstance(node, ast.List | ast.Tuple) else []
+            if items[:1] == ["sys.executable"]:
+                found.append((path.name, items[1]))
     assert len(found) >= 4
     assert {option for _, option in found} == {"'-P'"}
 

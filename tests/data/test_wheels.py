@@ -382,17 +382,15 @@ def test_pips_last_words_are_told(stderr, words):
 @pytest.mark.parametrize(("emptier", "move"), [("temporary", "the variable TMPDIR"), ("cache", "COMPRESS_CACHE")])
 def test_a_disk_that_pip_fills_is_told_by_its_place(index, fetch_by_pip, cache, tmp_path, monkeypatch, emptier, move):
     def pip(command, **_):
-        return subprocess.CompletedProcess(
-            command, 2, "", "ERROR: Exception:\nOSError: [Errno 28] No space left on device\n"
-        )
+        last = "OSError: [Errno 28] No space left on device"
+        return subprocess.CompletedProcess(command, 2, "", f"ERROR: Exception:\nTraceback\n{last}\n")
 
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr(subprocess, "run", pip)
     monkeypatch.setattr(wheels.tempfile, "gettempdir", lambda: str(temporary))
-    monkeypatch.setattr(
-        wheels, "free_disk", lambda folder: 0 if (folder == temporary) == (emptier == "temporary") else 9
-    )
+    free = {"temporary": (9, 0), "cache": (0, 9)}[emptier]
+    monkeypatch.setattr(wheels, "free_disk", lambda folder: free[folder == temporary])
     with pytest.raises(CompressError, match="the disk is full") as caught:
         fetch_by_pip(pin="0" * 64)
     assert move in caught.value.fix

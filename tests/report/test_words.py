@@ -122,8 +122,8 @@ def test_nothing_from_outside_means_anything_in_markdown() -> None:
     live = "x [a](http://b) ![c](d.png) `e` <i> *f* \x1b[31m\n# g"
     report = sample_report()
     notes = [live]
-    targets = {live: spec for spec in report.targets.values()}
-    conditions = {live: found for found in report.conditions.values()}
+    targets = dict.fromkeys([live], *report.targets.values())
+    conditions = dict.fromkeys([live], *report.conditions.values())
     goal = report.goal.model_copy(update={"met": False, "missed": [live]})
     for row in report.rows:
         row.target = live
