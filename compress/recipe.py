@@ -36,9 +36,9 @@ def _folder_name(name: str) -> str:
         ValueError: it is none.
     """
     if name.partition(".")[0].lower() in DEVICES:
-        raise ValueError("Windows takes that name for a device; choose another")
+        raise ValueError("a device on Windows has that name; choose another")
     if name.endswith("."):
-        raise ValueError("Windows drops a dot at the end of a name; leave it out")
+        raise ValueError("a dot at the end of a name is lost on Windows; leave it out")
     return name
 
 

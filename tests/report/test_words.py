@@ -1,5 +1,7 @@
 """The sentences that a person decides by."""
 
+import re
+
 import pytest
 
 from compress.measurement import Conditions, Estimate
@@ -114,6 +116,27 @@ def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
     assert "Note: 3 test rows stand in train as well (overlap: allow)." in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.count("|") in {6, 11} for line in tables), "a table's rows have one number of columns"
+
+
+def test_nothing_from_outside_means_anything_in_markdown() -> None:
+    live = "x [a](http://b) ![c](d.png) `e` <i> *f* \x1b[31m\n# g"
+    report = sample_report()
+    notes = [live]
+    targets = dict.fromkeys([live], *report.targets.values())
+    conditions = dict.fromkeys([live], *report.conditions.values())
+    goal = report.goal.model_copy(update={"met": False, "missed": [live]})
+    for row in report.rows:
+        row.target = live
+    for found in report.ablations:
+        found.step, found.reason, found.worth = live, live, None
+    changed = {"notes": notes, "targets": targets, "conditions": conditions, "goal": goal, "baseline": live}
+    text = render_markdown(report.model_copy(update=changed))
+    assert text.count("\\[a\\](http://b)") >= 5
+    outside = re.sub(r"`[^`\n]*`", "", text)  # the baseline is written as code
+    assert "](http://b)" not in outside.replace("\\](", "")
+    assert "<i>" not in outside
+    assert "\x1b" not in text
+    assert "\n# g" not in text
 
 
 def test_markdown_takes_names_as_they_are() -> None:
