@@ -89,7 +89,7 @@ Weights = dict[str, Any]
 def write_family(
     folder: Path, family: str, *, head: bool = False, labels: Sequence[str] = LABELS, seed: int = 0, **config: Any
 ) -> Path:
-    """A model of a family with its tokenizer; its matrices are so large that each part shows.
+    """A model of a family with its tokenizer; a classifier's matrices are so large that each part shows.
 
     Args:
         head: for these labels, else the model is a pretrained one.
@@ -110,7 +110,7 @@ def write_family(
     loader = transformers.AutoModelForSequenceClassification if head else transformers.AutoModel
     model = loader.from_config(transformers.AutoConfig.for_model(family, **{**settings, **config}))
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in model.parameters() if head else ():
             if parameter.dim() == 2:
                 parameter.mul_(3)
     model.save_pretrained(folder)

@@ -220,24 +220,8 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
     """
     if not path.is_dir():
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
-    if (path / "adapter_config.json").is_file():
-        raise InputError(
-            f"the model '{source}' holds an adapter, which is no model of its own",
-            where=where,
-            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
-        )
-    if not (path / "config.json").is_file() and (inner := sorted(path.glob("*/model.safetensors"))):
-        raise InputError(
-            f"the model '{source}' has no config.json, and a folder '{inner[0].parent.name}' that holds weights",
-            where=where,
-            fix=f"give '{source}/{inner[0].parent.name}'",
-        )
     if not (path / "config.json").is_file():
-        raise InputError(
-            f"the model '{source}' has no config.json",
-            where=where,
-            fix="give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors",
-        )
+        raise InputError(f"the model '{source}' has no config.json", where=where, fix=_instead_of(path, source))
     if any(path.glob("*.safetensors")) or any(path.glob("*.onnx")):
         return
     pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
@@ -253,6 +237,16 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
         where=where,
         fix="give a folder that holds model.safetensors",
     )
+
+
+def _instead_of(path: Path, source: str) -> str:
+    """What to give in place of a folder without a config.json."""
+    if (path / "adapter_config.json").is_file():
+        return "merge the adapter into its model: PeftModel.merge_and_unload().save_pretrained(folder)"
+    inner = sorted(file.parent.name for file in path.glob("*/config.json") if any(file.parent.glob("*.safetensors")))
+    if inner:
+        return f"give the folder inside of it: {source}/{inner[0]}"
+    return "give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors"
 
 
 def folder_fingerprint(path: Path) -> str:
