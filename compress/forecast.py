@@ -5,18 +5,19 @@ needs with certainty: the weights, gradients and optimizer state of its training
 """
 
 import resource
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from compress import __version__
 from compress.bench.host import same_machine
+from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.files import fingerprint, write_text
+from compress.json_files import read_json
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
@@ -115,8 +116,8 @@ def forecast_for(plan: Plan, done: Collection[str], folder: Path, host: Mapping[
     """
     wanted = {step.identity.key for step in plan.steps if step.name not in done}
     try:
-        kept = Forecast.model_validate_json((folder / FORECAST).read_bytes())
-    except (OSError, ValidationError):
+        kept = Forecast.model_validate(read_json(folder / FORECAST))
+    except (OSError, ValueError):
         return least(plan, done, host)
     known = {step.key for step in kept.steps}
     fits = wanted <= known and kept.bench == _bench_key(plan) and kept.compress_version == __version__
@@ -185,12 +186,6 @@ def free_memory() -> int:
     if soft != resource.RLIM_INFINITY:
         free.append(soft - psutil.Process().memory_info().vms)
     return max(min(free), 0)
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where `folder` is, or is to be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
 
 
 def _number(path: Path) -> int | None:

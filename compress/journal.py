@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from pythonjsonlogger.json import JsonFormatter
 
 from compress.errors import CompressError, Stopped
+from compress.files import make_way
 
 LOG, EVENTS = "run.log", "events.jsonl"
 EVERY_SECONDS = 10.0
@@ -133,6 +134,7 @@ class _File(logging.FileHandler):
     """A log's file; that it can no longer be written is told once, and is no reason to end the run."""
 
     def __init__(self, path: Path, lost: Callable[[BaseException], None]) -> None:
+        make_way(path)  # a link would lead the log out of the run's folder
         super().__init__(path, encoding="utf-8")
         self._lost: Callable[[BaseException], None] | None = lost
 

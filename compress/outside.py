@@ -1,37 +1,22 @@
 """Models that come from outside: their files are checked before they count as artifacts."""
 
-import json
-import subprocess
-import sys
-from contextlib import suppress
 from fnmatch import fnmatch
-from importlib.metadata import version
+from functools import lru_cache
 from pathlib import Path
 
-from compress.data.sources import MODEL_FILES, Fetched, cache_folder
+from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
-from compress.files import file_sha256, fingerprint, write_text
-from compress.models.auto_tokenizer import Wrong
+from compress.files import file_sha256, fingerprint
+from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder
-from compress.models.tokenizer import FILES, OTHER_FORMS
+from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
+from compress.tasks import Task
+from compress.tokenizer_trial import check_tokenizer
 
-COMMAND = ("-m", "compress.models.auto_tokenizer")
-TRIAL_SECONDS = 300.0
-"""What a tokenizer takes longer for is no tokenizer; a busy machine imports transformers in twenty."""
-COMPARISON = 1
-"""Raised when the comparison asks for more."""
-DECIDING = (
-    "model_type",
-    "tokenizer_class",
-    "auto_map",
-    "model_name",
-    "_name_or_path",
-    "pad_token_id",
-    "type_vocab_size",
-)
-"""Keys of config.json by which AutoTokenizer chooses a class, or rows are padded."""
+COMPARED = 4
+"""Texts on which a model from outside is compared with plain transformers."""
 
 
 def outside_artifact(fetched: Fetched, *, pairs: bool) -> Artifact:
@@ -45,62 +30,89 @@ def outside_artifact(fetched: Fetched, *, pairs: bool) -> Artifact:
     """
     beside = check_folder(fetched.path)
     check_tokenizer(fetched.path, pairs=pairs)
+    check_vocabulary(fetched.path)
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
     return Artifact(fetched.path, key, format_of(fetched.path))
 
 
-def check_tokenizer(folder: Path, *, pairs: bool) -> None:
-    """Refuse a tokenizer that does not work, or that gives other ids than transformers' AutoTokenizer.
-
-    It is tried in a process of its own, once for each content: what was found right is remembered in the cache.
+def check_vocabulary(folder: Path) -> None:
+    """Refuse a tokenizer that makes ids for which the model has no embedding.
 
     Raises:
-        InputError: with the first text that differs, and how to convert the tokenizer.
+        InputError: with the first such token.
     """
-    remembered = cache_folder() / "tokenizers" / f"{_tokenizer_key(folder, pairs)}.json"
-    if remembered.is_file():
-        return
-    wrong = ask_auto_tokenizer(folder, pairs)
-    if wrong is not None:
-        raise InputError(wrong.what, where=wrong.where, fix=wrong.fix)
-    with suppress(OSError):  # a cache that cannot be written costs the next plan seconds
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        write_text(remembered, "{}\n")
-
-
-def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
-    """What is wrong with a tokenizer, as a process of its own finds; None if nothing is."""
-    command = [sys.executable, "-P", *COMMAND, str(folder.absolute()), *(["pairs"] if pairs else [])]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TRIAL_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        return _hopeless(folder, f"takes longer than {TRIAL_SECONDS:.0f} s for a few texts")
-    if done.returncode != 0:
-        last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
-        return _hopeless(folder, f"ends its process on a few texts (exit code {done.returncode}: {last[:200]})")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return None if found is None else Wrong(*found)
-
-
-def _hopeless(folder: Path, what: str) -> Wrong:
-    fix = "take the tokenizer.json that belongs to the model"
-    return Wrong(f"the tokenizer {what}", str(folder / "tokenizer.json"), fix)
-
-
-def _tokenizer_key(folder: Path, pairs: bool) -> str:
-    """Names all that the comparison depends on."""
-    files = sorted({path for name in (*FILES, *OTHER_FORMS) for path in folder.glob(name) if path.is_file()})
     config = read_config(folder)
-    return fingerprint(
-        {
-            "files": {path.name: file_sha256(path) for path in files},
-            "config": {name: config[name] for name in DECIDING if name in config},
-            "versions": {name: version(name) for name in ("transformers", "tokenizers")} | {"comparison": COMPARISON},
-            "pairs": pairs,
-        }
+    inner = config.get("text_config")
+    table = config.get("vocab_size", inner.get("vocab_size") if isinstance(inner, dict) else None)
+    if not isinstance(table, int) or not (folder / "tokenizer.json").is_file():
+        return
+    beyond = [(number, token) for token, number in load_tokenizer(folder).fast.get_vocab().items() if number >= table]
+    if beyond:
+        number, token = min(beyond)
+        raise InputError(
+            f"the tokenizer has {len(beyond)} tokens beyond the model's table of {table} embeddings: '{token[:40]}' is "
+            f"number {number}",
+            where=str(folder),
+            fix="give it embeddings: model.resize_token_embeddings(len(tokenizer)), and save the model again",
+        )
+
+
+def check_outside(model: Artifact, task: Task, *, makes_head: bool, trust_remote_code: bool) -> str | None:
+    """Hold a torch model from outside against plain transformers, before anything is built on it.
+
+    Training rows are read, built-in texts where there are none; once in a process for the same model and texts.
+
+    Args:
+        makes_head: the model gets a head for the task's labels, if it has none.
+
+    Returns:
+        What a person should know of its weights, if there is anything.
+
+    Raises:
+        InputError: it would be another model here.
+    """
+    if model.format != "torch" or SHAPES_KEY in read_config(model.path):  # plain transformers does not load our shapes
+        return None
+    texts, pairs = _telling_texts(task)
+    return _compare(
+        model.key,
+        model.path,
+        task.hub_task,
+        texts,
+        pairs,
+        task.spec.max_length,
+        tuple(task.labels) if makes_head else None,
+        trust_remote_code,
     )
+
+
+@lru_cache
+def _compare(
+    key: str,
+    folder: Path,
+    hub_task: str,
+    texts: tuple[str, ...],
+    pairs: tuple[str, ...] | None,
+    max_length: int,
+    labels: tuple[str, ...] | None,
+    trusted: bool,
+) -> str | None:
+    from compress.models.plain import check_same_as_plain
+
+    del key  # names the folder's content
+    return check_same_as_plain(folder, hub_task, texts, pairs, max_length, labels=labels, trust_remote_code=trusted)
+
+
+def _telling_texts(task: Task) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """A few texts, from a short one to a long one, with their second texts where the task has pairs."""
+    from compress.runtimes.held_back import BUILT_IN_TEXTS
+
+    texts, pairs = task.texts(task.train[:64]) if task.train else (list(BUILT_IN_TEXTS), None)
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    chosen = sorted({order[round(place * (len(order) - 1) / (COMPARED - 1))] for place in range(COMPARED)})
+    return tuple(texts[index] for index in chosen), None if pairs is None else tuple(pairs[index] for index in chosen)
 
 
 def format_of(folder: Path) -> str:

@@ -9,7 +9,7 @@ from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import Shape, positions_of, read_shape
-from compress.models.config_file import labels_of, read_config
+from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.outside import outside_artifact
 from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
@@ -195,6 +195,8 @@ class _Planner:
             )
         if isinstance(value, Artifact):
             self._check_length(value, where)
+            if not wanted.makes_head:
+                check_single_label(value.path)
             if self.task.labels and not wanted.makes_head:
                 self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
@@ -216,7 +218,7 @@ class _Planner:
                 where=where,
                 fix="take a model with more: max_position_embeddings in its config.json",
             )
-        asked = {"task.max_length": self.task.spec.max_length} if self.task.train or self.task.test else {}
+        asked = {"task.max_length": self.task.spec.max_length}  # without data, built-in texts are read up to it
         asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
         for key, length in asked.items():
             if positions is not None and length > positions:

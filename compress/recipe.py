@@ -23,6 +23,25 @@ TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
 
 
+OWN_NAMES = ("store",)
+"""Names of a run whose folder is another's."""
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""Names that are devices in any folder to Windows, with any ending."""
+
+
+def _folder_name(name: str) -> str:
+    """A name that is a folder of its own on every system.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if name.partition(".")[0].lower() in DEVICES:
+        raise ValueError("Windows takes that name for a device; choose another")
+    if name.endswith("."):
+        raise ValueError("Windows drops a dot at the end of a name; leave it out")
+    return name
+
+
 class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys.
 
@@ -96,6 +115,11 @@ class Step(Model):
     """What later steps and the report call it."""
     stage: Annotated[str, Field(max_length=100)]
     """The technique: the name of a file in compress/stages."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        return _folder_name(name)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -204,14 +228,24 @@ class Recipe(Model):
     trust_remote_code: bool = False
     """Run Python code that a model's folder brings along."""
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name.lower() in OWN_NAMES:
+            raise ValueError("the folder of the store, which all runs share, has that name; choose another")
+        return _folder_name(name)
+
     @field_validator("steps")
     @classmethod
     def _names_unique(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for step in steps:
-            if step.name in seen:
+            before = seen.get(step.name.lower())
+            if before == step.name:
                 raise ValueError(f"two steps are named '{step.name}'")
+            if before is not None:
+                raise ValueError(f"two steps are named '{before}' and '{step.name}', one name to some file systems")
             if step.name in cls.model_fields:
                 raise ValueError(f"a step may not be named '{step.name}': the recipe has a key of that name")
-            seen.add(step.name)
+            seen[step.name.lower()] = step.name
         return steps

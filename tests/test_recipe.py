@@ -1,11 +1,10 @@
-import time
-
 import pytest
 from pydantic import ValidationError
 
 from compress.errors import InputError
 from compress.recipe_yaml import MAX_BYTES, load_recipe, parse_yaml
 from compress.validation import Origin
+from tests.waiting import at_once
 
 RECIPE = """\
 name: tiny
@@ -102,6 +101,27 @@ def test_a_key_that_is_not_written_is_placed_at_its_parent(load):
         ("threads: 1", "threads: 0", "'targets.cpu.threads' is 0", 12, "correct"),
         ("stage: finetune", "extra: 1", "the key 'steps.0.stage' is missing", 7, "add 'stage:'"),
         ("1.5", ".nan", "'goal.max_drop_pp' is nan: a finite number is needed", 13, "correct"),
+        (
+            "label: stars",
+            "label: on",
+            "'task.columns.label' is True: text is needed",
+            5,
+            'in quotes if it is a name: "1"',
+        ),
+        (
+            "text: review",
+            "text: 1",
+            "'task.columns.text' is 1: text is needed",
+            5,
+            'put it in quotes if it is a name: "1"',
+        ),
+        (
+            "label: stars",
+            "label: null",
+            "'task.columns.label' is empty: text is needed",
+            5,
+            "there, or put",
+        ),
         ("1.5", "-.inf", "'goal.max_drop_pp' is -inf: a finite number is needed", 13, "correct"),
     ],
 )
@@ -204,9 +224,9 @@ def test_too_large_a_file_is_refused_unread(refused):
 
 
 def test_brackets_without_end_are_refused_at_once(refused):
-    start = time.perf_counter()
-    assert refused("[" * MAX_BYTES).what == "the recipe is nested more than 20 deep"  # PyYAML alone takes minutes
-    assert time.perf_counter() - start < 5
+    with at_once():
+        error = refused("[" * MAX_BYTES)  # PyYAML alone takes minutes
+    assert error.what == "the recipe is nested more than 20 deep"
 
 
 def test_a_missing_recipe_is_told_with_its_path(tmp_path):
@@ -224,10 +244,9 @@ def test_a_few_aliases_that_grow_without_end_are_refused_at_once(refused):
     # 9 levels of 9 aliases each: 81 aliases, 9**10 values
     levels = ["l0: &l0 [0,0,0,0,0,0,0,0,0]"]
     levels += [f"l{n}: &l{n} [{','.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10)]
-    start = time.perf_counter()
-    error = refused("\n".join(levels))
+    with at_once():
+        error = refused("\n".join(levels))
     assert "more than 100,000 values" in error.what
-    assert time.perf_counter() - start < 10
 
 
 def test_aliases_and_merges_within_bounds_are_read():
@@ -311,11 +330,10 @@ GROWS = [f"l{n}: &l{n} [{','.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10)]
     ids=["aliases", "merge keys", "brackets", "digits", "length", "code"],
 )
 def test_an_overrides_value_is_read_within_the_bounds_of_a_recipe(refused, value, what):
-    start = time.perf_counter()
-    error = refused(RECIPE, f"goal={value}")
+    with at_once():
+        error = refused(RECIPE, f"goal={value}")
     assert error.what.startswith(what)
     assert len(error.where) < 300
-    assert time.perf_counter() - start < 5
 
 
 @pytest.mark.parametrize("override", ["seed=x", "seed=-1", "goal.min_sped=2", "device=tpu", "goal=.nan"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quantization.avx2_only import Processes
+from avx2_only import Processes
 from benchmarks.quantization.making import FLOAT
 from compress.bench.measure import WORKER, Bench, measure
 from compress.errors import CompressError

@@ -10,13 +10,15 @@ import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
-from compress.errors import CompressError, InputError, printable
+from compress.errors import CompressError, InputError
+from compress.unexpected import explained
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -63,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
-        with _ended_by_terminate():
+        _check_working_folder()
+        with _ended_by_terminate(), _safe_children():
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
@@ -80,13 +83,33 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        sys.stderr.write(
-            f"error: unexpected {type(error).__name__}: {printable(first[:300])}\n"
-            "  fix:   this is probably a bug in compress; run again with --debug and report it\n"
-        )
+        sys.stderr.write(f"error: {explained(error)}\n")
         code = 1
     sys.exit(code)
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working folder cannot be read: {error.strerror}",
+            fix="it may be gone; change to a folder that is there",
+        ) from error
+
+
+@contextmanager
+def _safe_children() -> Iterator[None]:
+    """Python that libraries start imports nothing from the current folder, which may hold a `json.py`."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 @contextmanager

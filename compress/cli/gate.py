@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from compress.cli.saying import say
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,15 +69,15 @@ class Gate:
                 earlier, path = self.baseline
                 against = compare_rows(earlier, last_row(earlier, report.targets[row.target], path), report, row)
                 told = f"{row.step} against {against.against} of {path}"
-                typer.echo(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
+                say(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
             judged = judge(self.goal, row, against)
             missed += [f"{row.step}: {sentence}" for sentence in judged.missed]
             doubts += [f"{row.step}: {sentence}" for sentence in judged.doubts]
         if missed:
-            typer.echo(f"missed: {'; '.join(missed)}", err=True)
+            say(f"missed: {'; '.join(missed)}", err=True)
             raise typer.Exit(MISSED)
         if doubts:
-            typer.echo(f"met, in doubt: {'; '.join(doubts)}", err=True)
+            say(f"met, in doubt: {'; '.join(doubts)}", err=True)
 
 
 def read_gate(

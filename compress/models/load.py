@@ -73,14 +73,14 @@ def load_model(
         raise
     except Exception as error:  # a config.json of odd values makes the libraries raise anything
         raise InputError(
-            f"cannot load the model for {hub_task}: {_first_line(error)}",
+            f"cannot load the model for {hub_task}: {short_reason(error)}",
             where=str(folder),
             fix="set trust_remote_code: true in the recipe, if you trust that code"
             if "trust_remote_code" in str(error)
             else "check that config.json and the weights belong together",
         ) from error
     check_read(model, found, folder, makes_head=labels is not None)
-    if labels is not None and not any(name for name in (*found["missing_keys"], *found["mismatched_keys"])):
+    if labels is not None and not (found["missing_keys"] or found["mismatched_keys"]):
         _put_in_order(model, config, labels)
     _settle_padding(model, folder)
     return model.eval()
@@ -133,7 +133,7 @@ def load(folder: str | Path) -> Any:
         raise
     except Exception as error:  # as above
         raise InputError(
-            f"cannot load the model as {name}: {_first_line(error)}",
+            f"cannot load the model as {name}: {short_reason(error)}",
             where=str(path),
             fix="check that config.json and the weights belong together",
         ) from error
@@ -141,7 +141,8 @@ def load(folder: str | Path) -> Any:
     return model.eval()
 
 
-def _first_line(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """The first line that says anything of an error of a library, cut short."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines[0] = f"{lines[0]} {lines[1]}"

@@ -1,7 +1,7 @@
-"""What rows of unlike length are filled up with, and on which side, so that a model says of each what it says of it alone.
+"""What rows of unlike length are filled up with, and on which side: a model says of each what it says of it alone.
 
-Decoders' heads look for a row's last token that is not padding, by its id alone. So what fills rows must be the id that
-the model looks for, and no id that a text may end with.
+Decoders' heads look for a row's last token that is not padding, by its id alone. So what fills rows must be the id
+that the model looks for, and no id that a text may end with.
 """
 
 import json
@@ -29,13 +29,10 @@ def padding_id(folder: Path, fast: FastTokenizer) -> int:
     settings = _read(folder / "tokenizer_config.json")
     table = config.get("vocab_size")
     most = table if isinstance(table, int) else max(fast.get_vocab_size(), 1)
-    named = _settings(config).get("pad_token_id")
-    if _is_id(named, most):
-        return int(named)
-    for name in (token_name(settings, "pad_token"), *USUAL):
-        number = fast.token_to_id(name) if name else None
-        if _is_id(number, most):
-            return int(number)  # type: ignore[arg-type]
+    named = (fast.token_to_id(name) for name in (token_name(settings, "pad_token"), *USUAL) if name is not None)
+    for number in (_settings(config).get("pad_token_id"), *named):
+        if isinstance(number, int) and _is_id(number, most):
+            return number
     last = _last_of_texts(fast)
     others = (number for number in _others(config, settings, fast) if _is_id(number, most) and number != last)
     return next(others, 0)
@@ -54,7 +51,7 @@ def token_name(settings: Mapping[str, Any], role: str) -> str | None:
 
 
 def name_padding(folder: Path, fast: FastTokenizer) -> None:
-    """Let a folder's tokenizer_config.json say what fills rows up, where it says nothing, so that all tools do alike."""
+    """Let a folder's tokenizer_config.json say what fills rows up, if it does not, so that all tools do alike."""
     path = folder / "tokenizer_config.json"
     settings = _read(path)
     name = fast.id_to_token(padding_id(folder, fast))

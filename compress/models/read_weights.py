@@ -49,7 +49,7 @@ def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head:
     for name, has, needs in sorted(info["mismatched_keys"]):
         if not (makes_head and _is_head(model, name)):
             raise InputError(
-                f"'{name}' is {_size(has)} in the file, and {_size(needs)} by config.json",
+                f"{name} is {_size(has)} in the file, and {_size(needs)} by config.json",
                 where=str(folder),
                 fix="take the config.json that belongs to the weights"
                 if not _is_head(model, name)
@@ -58,12 +58,13 @@ def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head:
     if makes_head:
         lost = [name for name in lost if not _is_head(model, name)]
     if lost:
-        instead = f"; it has {_some(unread)}, which the model does not" if unread else ""
+        others = _odd(model, unread)
+        instead = f"; the file has {_some(others)}, which the model does not" if others else ""
         raise InputError(
             f"the weights lack {_some(lost)}, which {type(model).__name__} needs: they would be random{instead}",
             where=str(folder),
             fix="check that config.json and the weights belong together"
-            if makes_head or unread
+            if makes_head or others
             else "fine-tune the model first (stage finetune)",
         )
     foreign = [name for name in unread if not _is_head(model, name)]
@@ -71,16 +72,14 @@ def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head:
         raise InputError(
             f"the weights hold {_some(foreign)}, which {type(model).__name__} does not read: it would be another model",
             where=str(folder),
-            fix="check that config.json and the weights belong together, and whether this version of transformers still "
-            "knows that part; load and save it with one that does, without it",
+            fix="check that config.json and the weights belong together, and that this version of transformers still "
+            "knows that part of them",
         )
 
 
-def unread_heads(info: Mapping[str, Any]) -> str | None:
+def unread_heads(model: Any, info: Mapping[str, Any]) -> str | None:
     """What a person should know of heads in the file that nothing reads, or None."""
-    names = [name for name in info["unexpected_keys"] if not _is_computed(name)]
-    odd = sorted(name for name in names if not _without_prefix(name).startswith(PRETRAINING))
-    odd = [name for name in odd if "pooler." not in name]
+    odd = _odd(model, sorted(name for name in info["unexpected_keys"] if not _is_computed(name)))
     return f"the model's file holds {_some(odd)}, which nothing reads: a head that is left out" if odd else None
 
 
@@ -101,8 +100,8 @@ def reorder_head(model: Any, order: Sequence[int]) -> None:
     last = heads[-1] if heads else None
     if last is None or last.out_features != len(order):
         raise InputError(
-            f"the model's labels stand in another order than the data's, and {type(model).__name__}'s head is of a kind "
-            "that cannot be put in order",
+            f"the model's labels stand in another order than the data's, and the head of {type(model).__name__} cannot "
+            "be put in order",
             fix="name the labels of the data so that they sort as the model's",
         )
     with torch.no_grad():
@@ -126,9 +125,10 @@ def _is_computed(name: str) -> bool:
     return found is not None and (not name.endswith(".bias") or bool(re.search(r"(attn|attention)\.bias$", name)))
 
 
-def _without_prefix(name: str) -> str:
-    first, _, rest = name.partition(".")
-    return rest if first not in {"cls", "lm_head"} and rest.startswith(PRETRAINING) else name
+def _odd(model: Any, unread: Sequence[str]) -> list[str]:
+    """Those among the unread weights that are no part of what a pretrained model usually comes with."""
+    prefix, usual = f"{model.base_model_prefix}.", (*PRETRAINING, "pooler.")
+    return [name for name in unread if not name.removeprefix(prefix).startswith(usual)]
 
 
 def _size(shape: Sequence[int]) -> str:
@@ -137,4 +137,4 @@ def _size(shape: Sequence[int]) -> str:
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(f"'{name[:120]}'" for name in names[:3]) + more
+    return ", ".join(name[:120] for name in names[:3]) + more

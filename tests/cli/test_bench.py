@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.plans import model_like
+from tests.waiting import NEVER, until
 
 
 @pytest.fixture
@@ -137,15 +137,13 @@ def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path
         line, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True
     ) as process:
         command = psutil.Process(process.pid)
-        deadline = time.monotonic() + 60
-        while not (workers := command.children()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        workers = until(command.children, "worker", alive=lambda: process.poll() is None)
         process.terminate()
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 143
     assert said.endswith("stopped by SIGTERM\n")
     assert len(workers) == 1
-    psutil.wait_procs(workers, timeout=10)
+    psutil.wait_procs(workers, timeout=NEVER)
     assert not workers[0].is_running()
     assert list(scratch.iterdir()) == []

@@ -15,6 +15,8 @@ from compress.stages import quantize_onnx_auto
 from compress.stages.quantize_onnx_auto import Config, ways
 from tests.chain import Chain, context_of
 
+pytestmark = pytest.mark.int8
+
 
 def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> None:
     names = {way.name: [other.name for other in way.instead] for way in ways(Config())}
