@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from compress.data.sources import cache_folder
+from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import file_sha256, fingerprint, write_text
 from compress.models.auto_tokenizer import Wrong

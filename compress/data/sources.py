@@ -155,11 +155,6 @@ class Sources:
         return path, f"hf:{name}@{path.name}"
 
 
-def cache_folder() -> Path:
-    """Folder of what is fetched, or found out, once for all runs; the environment variable COMPRESS_CACHE moves it."""
-    return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
-
-
 def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]]:
     match = _HUB.fullmatch(source)
     if not match:

@@ -117,8 +117,8 @@ class TextClassification:
             )
         if theirs != self.labels and sorted(theirs) == sorted(self.labels):
             raise InputError(
-                f"the model '{source}' has the data's labels in another order: {_shorten(theirs)}, where the data has "
-                f"{_shorten(self.labels)}",
+                f"the model '{source}' has the data's labels in another order: {shortened(theirs)}, where the data has "
+                f"{shortened(self.labels)}",
                 where=where,
                 fix="fine-tune it on this data first, which puts its head in order",
             )
