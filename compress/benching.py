@@ -52,8 +52,8 @@ def bench_folders(
     found = [sources.model(str(folder), origin.path) for folder in folders]
     for item in found:
         check_folder(item.path)
-        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
         check_vocabulary(item.path)
+        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
