@@ -16,12 +16,12 @@ from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.folder import check_folder
 from compress.outside import check_outside, check_vocabulary, format_of
-from compress.outside_tokenizer import check_tokenizer
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.model import Entry, Report
 from compress.reporting import build_report
 from compress.store import Artifact
 from compress.tasks import Task, load_task
+from compress.tokenizer_trial import check_tokenizer
 from compress.validation import Origin
 
 
@@ -52,8 +52,8 @@ def bench_folders(
     found = [sources.model(str(folder), origin.path) for folder in folders]
     for item in found:
         check_folder(item.path)
-        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
         check_vocabulary(item.path)
+        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]

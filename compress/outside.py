@@ -11,9 +11,9 @@ from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
-from compress.outside_tokenizer import check_tokenizer
 from compress.store import Artifact
 from compress.tasks import Task
+from compress.tokenizer_trial import check_tokenizer
 
 COMPARED = 4
 """Texts on which a model from outside is compared with plain transformers."""
@@ -29,8 +29,8 @@ def outside_artifact(fetched: Fetched, *, pairs: bool) -> Artifact:
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
-    check_tokenizer(fetched.path, pairs=pairs)
     check_vocabulary(fetched.path)
+    check_tokenizer(fetched.path, pairs=pairs)
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)

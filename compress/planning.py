@@ -218,7 +218,7 @@ class _Planner:
                 where=where,
                 fix="take a model with more: max_position_embeddings in its config.json",
             )
-        asked = {"task.max_length": self.task.spec.max_length} if self.task.train or self.task.test else {}
+        asked = {"task.max_length": self.task.spec.max_length}  # without data, built-in texts are read up to it
         asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
         for key, length in asked.items():
             if positions is not None and length > positions:

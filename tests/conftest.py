@@ -31,17 +31,17 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 @pytest.fixture(autouse=True)
 def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
-    from compress import outside_tokenizer
+    from compress import tokenizer_trial
 
     def ask(folder: Path, pairs: bool) -> Any:
         from compress.models.auto_tokenizer import compared
 
-        key = outside_tokenizer._tokenizer_key(folder, pairs)
+        key = tokenizer_trial.tokenizer_key(folder, pairs)
         if key not in _TRIED:
             _TRIED[key] = compared(folder, pairs=pairs)
         return _TRIED[key]
 
-    monkeypatch.setattr(outside_tokenizer, "ask_auto_tokenizer", ask)
+    monkeypatch.setattr(tokenizer_trial, "ask_auto_tokenizer", ask)
 
 
 _TRIED: dict[str, Any] = {}

@@ -19,7 +19,7 @@ def write_config(folder: Path, **said: Any) -> None:
     path.write_text(json.dumps(kept), encoding="utf-8")
 
 
-def edit(folder: Path, change: Callable[[Json], None]) -> None:
+def edit(folder: Path, change: Callable[[Json], object]) -> None:
     """Change what a folder's tokenizer.json says."""
     path = folder / "tokenizer.json"
     said = json.loads(path.read_text(encoding="utf-8"))

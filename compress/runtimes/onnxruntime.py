@@ -115,27 +115,12 @@ def _predictor(session: "onnxruntime.InferenceSession", path: Path | None) -> Pr
     output = LOGITS if LOGITS in outputs else outputs[0]
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        fed = feed(batch)
-        try:
-            result: np.ndarray[Any, Any] = session.run([output], fed)[0]
-        except Exception as error:  # the library raises classes of its own, without a common base but Exception
-            raise _fails(batch, error, path) from error
+        result: np.ndarray[Any, Any] = session.run([output], feed(batch))[0]
         if result.ndim != 2:
             raise _no_logits(output, result.shape, path)
         return result
 
     return predict
-
-
-def _fails(batch: Mapping[str, np.ndarray[Any, Any]], error: Exception, path: Path | None) -> CompressError:
-    """The error of a graph of which a node fails."""
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    size = " of ".join(str(axis) for axis in next(iter(batch.values())).shape)
-    return CompressError(
-        f"the graph fails on a batch of {size} tokens: {first[:300]}",
-        where=str(path) if path else None,
-        fix="export it so that it takes any batch and length, with an exporter that knows the model's family",
-    )
 
 
 def _no_logits(output: str, shape: tuple[int, ...], path: Path | None) -> InputError:

@@ -96,7 +96,7 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
     """
     batches, built_in = sample_batches(task, tokenizer)
     single = {name: array[:1] for name, array in batches[0].items()}
-    outputs = [(reference(batch), other(batch)) for batch in (*batches, single)]
+    outputs = [(reference(batch), _called(other, batch, "the model that was made")) for batch in (*batches, single)]
     rows = sum(len(first) for first, _ in outputs)
     widths = [batch["input_ids"].shape[1] for batch in (*batches, single)]
     lengths = []
@@ -104,7 +104,7 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
         expected = _tried(reference, batch)
         if expected is None:
             continue
-        outputs.append((expected, other(batch)))
+        outputs.append((expected, _called(other, batch, "the model that was made")))
         lengths.append(batch["input_ids"].shape[1])
     apart = [float(np.abs(first - second).max()) for first, second in outputs]
     worst = int(np.argmax(np.nan_to_num(apart, nan=np.inf)))
@@ -127,20 +127,32 @@ def _tried(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.
     Raises:
         CompressError: it fails on a longer one.
     """
-    rows, length = batch["input_ids"].shape
+    try:
+        return _called(predict, batch, "the model that it was made from")
+    except CompressError:
+        if batch["input_ids"].shape[1] >= SHORT:
+            raise
+        return None
+
+
+def _called(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]], whose: str) -> np.ndarray[Any, Any]:
+    """What a model says of a batch.
+
+    Raises:
+        CompressError: it fails, with the batch's size.
+    """
     try:
         return predict(batch)
     except MemoryError:
         raise
-    except Exception as error:
+    except Exception as error:  # libraries raise classes of their own, without a common base but Exception
         if "memory" in str(error):
             raise
-        if length < SHORT:
-            return None
+        rows, length = batch["input_ids"].shape
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise CompressError(
-            f"the model itself fails on {rows} rows of {length} tokens: {first[:200]}",
-            fix="lower max_length to what the model takes",
+            f"{whose} fails on {rows} rows of {length} tokens: {first[:300]}",
+            fix="check that its code takes texts of any length; lower max_length if it is too long",
         ) from error
 
 
@@ -208,7 +220,9 @@ def _refuse_broken(before: Predictor, after: Predictor, task: Task, tokenizer: T
     """
     for batch in probes(task, tokenizer):
         expected = _tried(before, batch)
-        if expected is not None and np.isfinite(expected).all() and not np.isfinite(after(batch)).all():
+        if expected is None or not np.isfinite(expected).all():
+            continue
+        if not np.isfinite(_called(after, batch, "the quantized model")).all():
             rows, length = batch["input_ids"].shape
             raise CompressError(
                 f"the quantized model gives no numbers of {rows} rows of {length} tokens",

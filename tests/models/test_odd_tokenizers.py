@@ -11,7 +11,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from benchmarks.faults import tokenizer_files as files
-from compress import outside_tokenizer
+from compress import tokenizer_trial
 from compress.errors import InputError
 from compress.lineage.model import Data
 from compress.lineage.snippet import snippet
@@ -297,16 +297,16 @@ def test_what_was_found_right_is_remembered_by_content(base: Path, monkeypatch: 
         asked.append(folder)
         return compared(folder, pairs=pairs)
 
-    monkeypatch.setattr(outside_tokenizer, "ask_auto_tokenizer", ask)
+    monkeypatch.setattr(tokenizer_trial, "ask_auto_tokenizer", ask)
     for _ in range(2):
-        outside_tokenizer.check_tokenizer(base, pairs=False)
+        tokenizer_trial.check_tokenizer(base, pairs=False)
     assert len(asked) == 1
-    outside_tokenizer.check_tokenizer(base, pairs=True)
+    tokenizer_trial.check_tokenizer(base, pairs=True)
     assert len(asked) == 2
     files.write_config(base, do_lower_case=False)
     for _ in range(2):
         with pytest.raises(InputError, match="gives other ids than transformers' AutoTokenizer"):
-            outside_tokenizer.check_tokenizer(base, pairs=False)
+            tokenizer_trial.check_tokenizer(base, pairs=False)
     assert len(asked) == 4
 
 
@@ -331,9 +331,9 @@ def test_a_tokenizer_that_never_ends_or_crashes_is_one_error(
     base: Path, monkeypatch: pytest.MonkeyPatch, code: str, what: str
 ) -> None:
     monkeypatch.undo()
-    monkeypatch.setattr(outside_tokenizer, "TRIAL_SECONDS", 1)
-    monkeypatch.setattr(outside_tokenizer, "COMMAND", ("-c", code))
-    found = outside_tokenizer.ask_auto_tokenizer(base, pairs=False)
+    monkeypatch.setattr(tokenizer_trial, "TRIAL_SECONDS", 1)
+    monkeypatch.setattr(tokenizer_trial, "COMMAND", ("-c", code))
+    found = tokenizer_trial.ask_auto_tokenizer(base, pairs=False)
     assert found is not None
     assert found.what == what
 

@@ -1,4 +1,4 @@
-"""Tokenizers that come from outside: tried in a process of their own, and held against transformers' AutoTokenizer."""
+"""A tokenizer from outside, held against transformers' AutoTokenizer in a process of its own, once for each content."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from compress.disks import cache_folder
-from compress.errors import InputError
+from compress.errors import CompressError, InputError
 from compress.files import file_sha256, fingerprint, write_text
 from compress.models.auto_tokenizer import Wrong
 from compress.models.config_file import read_config
@@ -34,18 +34,21 @@ DECIDING = (
 def check_tokenizer(folder: Path, *, pairs: bool) -> None:
     """Refuse a tokenizer that does not work, or that gives other ids than transformers' AutoTokenizer.
 
-    It is tried in a process of its own, once for each content: what was found right is remembered in the cache.
+    What was found right is remembered in the cache.
+
+    Args:
+        pairs: whether it will be used on pairs of texts.
 
     Raises:
         InputError: with the first text that differs, and how to convert the tokenizer.
     """
-    remembered = cache_folder() / "tokenizers" / f"{_tokenizer_key(folder, pairs)}.json"
+    remembered = cache_folder() / "tokenizers" / f"{tokenizer_key(folder, pairs)}.json"
     if remembered.is_file():
         return
     wrong = ask_auto_tokenizer(folder, pairs)
     if wrong is not None:
         raise InputError(wrong.what, where=wrong.where, fix=wrong.fix)
-    with suppress(OSError):  # a cache that cannot be written costs the next plan seconds
+    with suppress(OSError, CompressError):  # a cache that cannot be written costs the next plan seconds
         remembered.parent.mkdir(parents=True, exist_ok=True)
         write_text(remembered, "{}\n")
 
@@ -69,7 +72,7 @@ def _hopeless(folder: Path, what: str) -> Wrong:
     return Wrong(f"the tokenizer {what}", str(folder / "tokenizer.json"), fix)
 
 
-def _tokenizer_key(folder: Path, pairs: bool) -> str:
+def tokenizer_key(folder: Path, pairs: bool) -> str:
     """Names all that the comparison depends on."""
     files = sorted({path for name in (*FILES, *OTHER_FORMS) for path in folder.glob(name) if path.is_file()})
     config = read_config(folder)
@@ -77,7 +80,8 @@ def _tokenizer_key(folder: Path, pairs: bool) -> str:
         {
             "files": {path.name: file_sha256(path) for path in files},
             "config": {name: config[name] for name in DECIDING if name in config},
-            "versions": {name: version(name) for name in ("transformers", "tokenizers")} | {"comparison": COMPARISON},
+            "versions": {name: version(name) for name in ("transformers", "tokenizers")},
+            "comparison": COMPARISON,
             "pairs": pairs,
         }
     )
