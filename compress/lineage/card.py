@@ -13,7 +13,7 @@ from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurement
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
 from compress.report.markdown import plain
-from compress.report.words import METRICS, drop, percent, times
+from compress.report.words import METRICS, drop, percent, sentence, times
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""
@@ -176,7 +176,7 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
     lines = ["## Figures", ""]
     measured = lineage.measured
     if measured is None:
-        return [*lines, f"{plain(lineage.unmeasured or '').capitalize()}."]
+        return [*lines, f"{plain(sentence(lineage.unmeasured or ''))}."]
     metric = METRICS.get(data.metric, data.metric)
     for found in measured.targets:
         lines += [
@@ -218,7 +218,7 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
         "are at 95%, the drop's is paired. A torch model is measured through its ONNX export where ONNX is read.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
-        f"{plain(kept)}.{load} {plain(measured.created)}. {plain(measured.goal[:1].upper() + measured.goal[1:])}.",
+        f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",
     ]
 
 

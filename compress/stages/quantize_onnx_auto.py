@@ -227,7 +227,7 @@ def _measure(
         said = np.stack([float_one.predictions, one.predictions, truth])  # (before, after, truth; rows)
         by_choice, before, after = said[:, : len(choice_rows)], *said[:2, len(choice_rows) :]
         drop = statistics.metric_drop(task.spec.metric, before, after, truth[len(choice_rows) :])
-        speedup = statistics.speedup(float_one.samples_ms, one.samples_ms)
+        speedup = statistics.speedup(float_one.timings, one.timings)
         candidate.agreement, candidate.latency_ms = float((before == after).mean()), float(np.median(one.samples_ms))
         candidate.drop_pp, candidate.speedup = 100 * drop.value, speedup.value
         candidate.choice_drop_pp = 100 * statistics.metric_drop(task.spec.metric, *by_choice).value
