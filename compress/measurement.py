@@ -59,7 +59,8 @@ class Measurement(BaseModel):
         ready_ms: from the start of the first process until the model was loaded and warmed up.
         load_ms: from the start of loading to a model that can be called.
         first_call_ms: the first call, with all that a runtime puts off until then.
-        size_bytes: all files that ship.
+        size_bytes: of what is read of the folder: weights or graph, tokenizer, configuration. 0 where that cannot be
+            told, and it was not measured.
         start_memory_bytes: resident memory just before loading, libraries included.
         peak_memory_bytes: largest resident memory of the first process until its last round.
         gpu_memory_bytes: memory that loading and warming up took on the device, by its own count; None on a CPU.

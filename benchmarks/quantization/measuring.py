@@ -11,9 +11,9 @@ from benchmarks.quantization.making import FLOAT
 from compress.bench.measure import WORKER, Bench, measure
 from compress.errors import CompressError
 from compress.measurement import Estimate, Measurement
+from compress.models.files import model_path
 from compress.ops.statistics import accuracy_drop, speedup
 from compress.recipe import BenchSpec, Target
-from compress.runtimes.onnxruntime import model_path
 from compress.store import Artifact
 from compress.tasks import Task
 

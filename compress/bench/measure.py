@@ -20,9 +20,9 @@ from compress.bench.host import cores_here
 from compress.bench.machine import peak_gflops
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
-from compress.errors import CompressError
-from compress.files import folder_bytes
+from compress.errors import CompressError, InputError
 from compress.measurement import Conditions, Measurement
+from compress.models.files import size_of
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe import BenchSpec, Target
@@ -266,10 +266,8 @@ class _Measuring:
 
 
 def _empty(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:
-    return Measurement(
-        artifact=artifact.key,
-        target=target,
-        status=status,
-        reason=reason,
-        size_bytes=folder_bytes(artifact.path),
-    )
+    try:
+        size = size_of(artifact.path, artifact.format)
+    except InputError:  # without weights nothing is measured, and the row says why
+        size = 0
+    return Measurement(artifact=artifact.key, target=target, status=status, reason=reason, size_bytes=size)

@@ -8,10 +8,11 @@ from urllib.parse import parse_qs
 
 import yaml
 
-from compress.files import CARD, LINEAGE, folder_bytes
+from compress.files import CARD, LINEAGE
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
+from compress.models.files import size_of
 from compress.report.markdown import plain
 from compress.report.words import METRICS, drop, percent, sentence, times
 
@@ -123,7 +124,7 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     done = [tag for tag in _tags(lineage) if tag in TAGS.values()]
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
-    size = folder_bytes(folder) / 1e6
+    size = size_of(folder, lineage.final.format) / 1e6
     form = {"onnx": "ONNX", "torch": "PyTorch", "torch_bnb": "PyTorch with bitsandbytes weights"}
     final = lineage.final
     names = labels_of(folder)

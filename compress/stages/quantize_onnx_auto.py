@@ -152,9 +152,9 @@ def _check_target(target: Target, folder: Path) -> None:
 
 def _float_copy(model: Artifact, folder: Path) -> Path:
     """The float model alone, whatever else lies beside it."""
+    from compress.models.files import MODEL_FILE, model_path
     from compress.models.onnx_graph import check_external_data
     from compress.models.tokenizer import copy_tokenizer
-    from compress.runtimes.onnxruntime import MODEL_FILE, model_path
 
     folder.mkdir(parents=True)
     source = model_path(model.path)
