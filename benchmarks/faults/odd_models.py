@@ -20,8 +20,8 @@ from benchmarks.faults.tiny_models import (
 )
 
 TRAIN = ("--train", "train.csv", "--max-length", "32", "--overlap", "allow")
-FINETUNE = ("finetune", "model", *TRAIN, "--batch-size", "8", "-o", "out")
-FINETUNE = (*FINETUNE, "--epochs", "10", "--learning-rate", "3e-3", "--head-learning-rate", "5e-3")
+RATES = ("--learning-rate", "3e-3", "--head-learning-rate", "5e-3")
+FINETUNE = ("finetune", "model", *TRAIN, "--batch-size", "8", "-o", "out", "--epochs", "10", *RATES)
 EXPORT = ("export", "model", "--train", "train.csv", "--max-length", "32", "-o", "out")
 BENCH = ("bench", "model", "--data", "test.csv", "--max-length", "32", "--sequence-length", "32", "--json")
 QUICK = ("--rounds", "2", "--samples", "2", "--warmup", "1")

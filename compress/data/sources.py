@@ -15,6 +15,8 @@ from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
+BELOW = "*/*"
+"""Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
@@ -182,6 +184,7 @@ def _snapshot(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    unread = None if patterns is None else [BELOW]  # '*' of a pattern matches '/' too
     try:
         if re.fullmatch(r"[0-9a-f]{40}", revision):
             try:
@@ -191,12 +194,15 @@ def _snapshot(
                         revision=revision,
                         repo_type=kind,
                         allow_patterns=patterns,
+                        ignore_patterns=unread,
                         local_files_only=True,
                     )
                 )
             except LocalEntryNotFoundError:
                 announce(f"downloading {name}@{revision[:8]} from the hub")
-        return Path(snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns, ignore_patterns=unread)
+        )
     except RepositoryNotFoundError as error:
         raise InputError(
             f"the hub has no {kind} '{name}', or it is private",

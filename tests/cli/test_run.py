@@ -24,7 +24,7 @@ from .conftest import Said
 
 FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
 STEPS = ["teacher", "student", "pruned", "onnx", "int8"]
-BENCH = {"warmup": 1, "rounds": 4, "samples": 3}
+BENCH = {"warmup": 1, "rounds": 4, "processes": 3, "samples": 3}
 
 
 @dataclass(frozen=True)
