@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.faults.cases import Case, Check, recipe, refused, small_run, succeeded
+from benchmarks.faults.cases import Case, Check, recipe, refused, run_limited, small_run, succeeded
 from benchmarks.faults.data_contents import CONTENTS, PACKINGS, bars, feather, parquet, zipped
 from benchmarks.faults.small_run import RECIPE, Ended, make_rows
 
@@ -71,14 +71,12 @@ _TASK: dict[str, Any] = dict(RECIPE["task"])  # type: ignore[call-overload]
 @cache
 def _plain_key(rows: tuple[tuple[str, str], ...], test: tuple[tuple[str, str], ...], changed: str) -> str:
     """Key of the first step on these rows, in plain files."""
-    from compress.planning import make_plan
-    from compress.recipe_yaml import load_recipe
-
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         files = {"train.csv": plain(rows)} | ({"test.csv": plain(test)} if test else {})
         _write(folder, files, **json.loads(changed))
-        return make_plan(*load_recipe(folder / "odd.yaml")).steps[0].identity.key
+        ended = run_limited(ARGUMENTS, folder, {"COMPRESS_CACHE": str(folder / "cache")})
+        return str(json.loads(ended.stdout)["steps"][0]["key"])
 
 
 def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), task: Mapping[str, Any] | None = None) -> Check:
