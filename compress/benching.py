@@ -13,14 +13,15 @@ from compress.errors import InputError
 from compress.files import fingerprint
 from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
-from compress.models.config_file import labels_of, read_config
+from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.folder import check_folder
-from compress.outside import format_of
+from compress.outside import check_outside, check_vocabulary, format_of
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
 from compress.report.model import Entry, Report
 from compress.reporting import build_report
 from compress.store import Artifact
 from compress.tasks import Task, load_task
+from compress.tokenizer_trial import check_tokenizer
 from compress.trial import task_texts, try_tokenizer
 from compress.validation import Origin
 
@@ -52,6 +53,8 @@ def bench_folders(
     found = [sources.model(str(folder), origin.path) for folder in folders]
     for item in found:
         check_folder(item.path)
+        check_vocabulary(item.path)
+        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
@@ -59,6 +62,8 @@ def bench_folders(
     for artifact in artifacts:
         if (reason := _too_long(artifact, spec, targets) or _unbearable(artifact, task)) is not None:
             refused.setdefault(artifact.key, reason)
+    if any(not target.reads_onnx for target in targets.values()):
+        _compare_with_plain([artifact for artifact in artifacts if artifact.key not in refused], task, refused)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
@@ -80,6 +85,15 @@ def bench_folders(
     return report.model_copy(
         update={"seed": seed, "command": command, "notes": [*report.notes, *_other_runtimes(report)]}
     )
+
+
+def _compare_with_plain(artifacts: Sequence[Artifact], task: Task, refused: dict[str, str]) -> None:
+    """Add to `refused` the torch models that are others here than in plain transformers."""
+    for artifact in artifacts:
+        try:
+            check_outside(artifact, task, makes_head=False, trust_remote_code=False)
+        except InputError as error:
+            refused[artifact.key] = error.what
 
 
 def _other_runtimes(report: Report) -> list[str]:
@@ -144,6 +158,7 @@ def _task_for(
     refused: dict[str, str] = {}
     for artifact in artifacts:
         try:
+            check_single_label(artifact.path)
             task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
         except InputError as error:
             refused[artifact.key] = error.what

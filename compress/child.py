@@ -73,6 +73,23 @@ def start(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: An
     return process
 
 
+def run(command: Sequence[str], seconds: float | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run such a process to its end, and take what it prints.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer; it is ended.
+    """
+    pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = start(command, **pipes)
+    try:
+        printed, errors = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+        process.wait()
+    told = (text.decode(errors="replace") for text in (printed, errors))
+    return subprocess.CompletedProcess(command, process.returncode, *told)
+
+
 class Child:
     """A process that is told and asked in lines of JSON.
 

@@ -4,17 +4,18 @@ A forecast that `compress plan` measured is kept beside the run. Where there is 
 needs with certainty: the weights, gradients and optimizer state of its trainings, and the files that it writes.
 """
 
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from compress import __version__
 from compress.bench.host import same_machine
+from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.files import fingerprint, write_text
+from compress.json_files import read_json
 from compress.memory import free_memory
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
@@ -113,8 +114,8 @@ def forecast_for(plan: Plan, done: Collection[str], folder: Path, host: Mapping[
     """
     wanted = {step.identity.key for step in plan.steps if step.name not in done}
     try:
-        kept = Forecast.model_validate_json((folder / FORECAST).read_bytes())
-    except (OSError, ValidationError):
+        kept = Forecast.model_validate(read_json(folder / FORECAST))
+    except (OSError, ValueError):
         return least(plan, done, host)
     known = {step.key for step in kept.steps}
     fits = wanted <= known and kept.bench == _bench_key(plan) and kept.compress_version == __version__
@@ -171,12 +172,6 @@ def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> No
             where=str(runs_dir),
             fix="free some (`compress store gc`), choose another place with --runs-dir, or try it: --force",
         )
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where `folder` is, or is to be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
 
 
 def _trains(config: Model) -> bool:

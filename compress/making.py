@@ -8,6 +8,8 @@ from typing import Any, Literal
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
 from compress.journal import Observer
+from compress.models.files import model_path
+from compress.outside import check_outside
 from compress.plan import Plan, PlannedStep, artifact_of
 from compress.recipe import Recipe
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
@@ -68,6 +70,7 @@ class _Maker:
                 raise Stopped
             self.observer.step_started(step.name, step.stage_name)
             self._try_graphs(step)
+            self._check_outside(step)
             return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
 
         try:
@@ -93,9 +96,22 @@ class _Maker:
         """Graphs from outside, before a stage runs them in this process."""
         for value in step.inputs.values():
             if isinstance(value, Artifact) and value.format == "onnx":
-                from compress.runtimes.onnxruntime import model_path
-
                 try_graph(model_path(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
+
+    def _check_outside(self, step: PlannedStep) -> None:
+        """Hold the models from outside that a step reads against plain transformers."""
+        for name, value in step.inputs.items():
+            role = name.partition(" ")[0]
+            if not isinstance(value, Artifact) or role == "masked_model":  # that one has no head for the task
+                continue
+            remark = check_outside(
+                value,
+                self.plan.task,
+                makes_head=step.stage.inputs[role].makes_head,
+                trust_remote_code=self.plan.recipe.trust_remote_code,
+            )
+            if remark:
+                self.observer.warned(f"step '{step.name}': {remark}")
 
     def _inputs(self, step: PlannedStep) -> dict[str, Artifact | tuple[Artifact, ...] | None]:
         """What a stage is given for each of its roles."""

@@ -21,6 +21,7 @@ from compress.measuring import measure_plan
 from compress.plan import Plan
 from compress.store import Artifact, Identity, Store
 from compress.training.config import KEPT
+from compress.unexpected import explained
 
 SAID = "said.txt"
 """What the process and its libraries print, in its scratch folder."""
@@ -99,9 +100,8 @@ def rehearse_here(
         trace = traceback.format_exc()
         messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
     except Exception as error:  # noqa: BLE001  its parent tells it
-        what = f"unexpected {type(error).__name__}: {error}"
-        fix = "this is probably a bug in compress; run.log holds its traceback"
-        messages.send(("failed", False, what, None, fix, traceback.format_exc()))
+        told = explained(error)
+        messages.send(("failed", False, told.what, told.where, told.fix, traceback.format_exc()))
 
 
 def _gpu_peak() -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ("tests.chain", "tests.plans")
+pytest_plugins = ("tests.chain", "tests.plans", "tests.processors")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
@@ -26,6 +26,25 @@ POSITIONS = 256
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
+    from compress import tokenizer_trial
+
+    def ask(folder: Path, pairs: bool) -> Any:
+        from compress.models.auto_tokenizer import compared
+
+        key = tokenizer_trial.tokenizer_key(folder, pairs)
+        if key not in _TRIED:
+            _TRIED[key] = compared(folder, pairs=pairs)
+        return _TRIED[key]
+
+    monkeypatch.setattr(tokenizer_trial, "ask_auto_tokenizer", ask)
+
+
+_TRIED: dict[str, Any] = {}
 
 
 def review(label: str, random_: random.Random) -> str:

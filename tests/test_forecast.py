@@ -8,13 +8,13 @@ import pytest
 
 from compress import forecast, memory
 from compress.bench.host import host_facts
+from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.forecast import (
     FORECAST,
     Forecast,
     StepForecast,
     forecast_for,
-    free_disk,
     least,
     measured_forecast,
     refuse_what_cannot_fit,

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from benchmarks.faults.kills import KILLS, kill_trials
 from benchmarks.faults.mutants import FILES, RECIPES, mutant_trials
 from benchmarks.faults.orphans import SIGNALS, orphan_trials
 from benchmarks.faults.small_run import ROOT
+from benchmarks.faults.suites import failures, suite_trials
 from benchmarks.faults.together import together_trials
 from benchmarks.faults.trials import Kept, Record, Workplace, prepare
 from compress.bench.host import host_facts
@@ -24,7 +25,9 @@ from compress.bench.host import host_facts
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 README = ROOT / "README.md"
-PARTS = ("kills", "faults", "mutants", "hostile", "odd", "orphans", "cached")
+PARTS = ("kills", "faults", "mutants", "hostile", "odd", "orphans", "suites", "cached")
+SLOW = ("suites", "cached")
+"""Not run by --fast."""
 KINDS = 5
 FAULTS = 20
 """Of each kind."""
@@ -34,7 +37,7 @@ FAST = {"kills": 2, "faults": 1, "mutants": 70, "hostile": 6, "odd": 6, "orphans
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 1 if anything was lost, differs, is bad or lies."""
     asked = _parser().parse_args(arguments)
-    parts = asked.only or (PARTS[:-1] if asked.fast else PARTS)
+    parts = asked.only or [part for part in PARTS if not (asked.fast and part in SLOW)]
     with tempfile.TemporaryDirectory(prefix="compress-faults-") as scratch:
         folder = asked.scratch or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,6 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "hostile_through",
         "odd_wrong",
         "orphans",
+        "native_failures",
+        "avx2_failures",
     )
     return int(any(summary.get(name) for name in wrong))
 
@@ -93,6 +98,8 @@ def _disturb(parts: Sequence[str], folder: Path, count: int | None, only: str, *
             found["kills"] = kill_trials(many["kills"], place, kept)
         if "faults" in parts:
             found["faults"] = fault_trials(many["faults"], place, kept)
+    if "suites" in parts:
+        found["suites"] = suite_trials(Path(tempfile.mkdtemp(dir=folder)))
     if "cached" in parts:
         found["cached"] = cached_run()
     return found
@@ -107,9 +114,9 @@ def fault_trials(count: int, place: Workplace, kept: Kept) -> list[Record]:
     return records + together_trials(count, place, kept)
 
 
-def summarise(found: dict[str, Any]) -> dict[str, int | float]:
+def summarise(found: dict[str, Any]) -> dict[str, int | float | str]:
     """The figures of the parts that were run."""
-    summary: dict[str, int | float] = {}
+    summary: dict[str, int | float | str] = {}
     if "kills" in found:
         summary["kills"] = len(found["kills"])
         summary["kills_lost"] = sum(bool(kill["lost"]) for kill in found["kills"])
@@ -129,12 +136,17 @@ def summarise(found: dict[str, Any]) -> dict[str, int | float]:
     if "orphans" in found:
         summary["orphan_signals"] = len(found["orphans"])
         summary["orphans"] = sum(len(record["left"]) for record in found["orphans"])
+    if "suites" in found:
+        for kind, suite in found["suites"].items():
+            summary[f"{kind}_tests"] = suite["passed"] + len(suite["failed"])
+            summary[f"{kind}_failures"] = failures(suite)
+        summary |= {f"suites_{name}": found["suites"]["native"][name] for name in ("created", "processor")}
     if "cached" in found:
         summary |= {name: found["cached"][name] for name in ("cached_run_s", "cached_hash_s")}
     return summary
 
 
-def write_results(found: dict[str, Any], summary: dict[str, int | float], folder: Path) -> None:
+def write_results(found: dict[str, Any], summary: Mapping[str, Any], folder: Path) -> None:
     """Write raw records and summary, and the README's section; where on this machine it was is nobody's affair."""
     RESULTS.mkdir(exist_ok=True)
     raw = json.dumps(found).replace(str(folder), "SCRATCH")
@@ -147,7 +159,7 @@ def write_results(found: dict[str, Any], summary: dict[str, int | float], folder
     README.write_text(f"{before}{begin}{table(summary)}{end}{after}", encoding="utf-8")
 
 
-def table(summary: dict[str, Any]) -> str:
+def table(summary: Mapping[str, Any]) -> str:
     """What the README says of the figures."""
     lines = ["| what is done to it | how often | what went wrong |", "| --- | ---: | --- |"]
     if "kills" in summary:
@@ -175,6 +187,12 @@ def table(summary: dict[str, Any]) -> str:
         lines.append(
             "| `bench`, `run`, `plan` or `doctor` gets SIGINT, SIGTERM, SIGHUP or SIGKILL | "
             f"{summary['orphan_signals']} | processes left: {summary['orphans']} |"
+        )
+    if "native_failures" in summary:
+        lines.append(
+            "| the tests, on the processor as it is and on one that shows AVX2 alone | "
+            f"{summary['native_tests']} and {summary.get('avx2_tests', 'not')} | failed: "
+            f"{summary['native_failures']} and {summary.get('avx2_failures', 'unknown')} |"
         )
     if "cached_run_s" in summary:
         lines += [

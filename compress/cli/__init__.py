@@ -6,7 +6,9 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong, 3 done but the goal i
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,7 +16,8 @@ import typer
 from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
 from compress.cli.interrupt import ended_by_signals
-from compress.errors import CompressError, InputError, printable
+from compress.errors import CompressError, InputError
+from compress.unexpected import explained
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
-        with ended_by_signals():
+        _check_working_folder()
+        with ended_by_signals(), _safe_children():
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
@@ -78,13 +82,34 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        sys.stderr.write(
-            f"error: unexpected {type(error).__name__}: {printable(first[:300])}\n"
-            "  fix:   this is probably a bug in compress; run again with --debug and report it\n"
-        )
-        code = 1
+        told = explained(error)
+        sys.stderr.write(f"error: {told}\n")
+        code = told.exit_code
     sys.exit(code)
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working folder cannot be read: {error.strerror}",
+            fix="it may be gone; change to a folder that is there",
+        ) from error
+
+
+@contextmanager
+def _safe_children() -> Iterator[None]:
+    """Python that libraries start imports nothing from the current folder, which may hold a `json.py`."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _usage_error(error: Any, command: str) -> InputError:

@@ -109,6 +109,18 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 }
 
 
+POSITIONS_FIELDS = ("max_position_embeddings", "n_positions", "max_seq_len")
+"""What families call the number of rows of their table of positions."""
+BY_DISTANCE = frozenset({"bloom", "funnel", "longt5", "mt5", "t5", "umt5", "xlnet"})
+"""Families that know how far tokens are apart, and have no table of their places."""
+DEBERTA = frozenset({"deberta", "deberta-v2"})
+AFTER_PADDING = frozenset(
+    {"data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"}
+    | {"roberta-prelayernorm", "xlm-roberta-xl", "xmod"}
+)
+"""Families that are not in `ARCHITECTURES`, and count places from the one after the padding's id."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """Sizes of an encoder, read from its config.json alone.
@@ -229,8 +241,14 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
     """Most tokens that a model can tell apart by their place, or None where config.json does not say."""
-    table = config.get("max_position_embeddings")
-    if not isinstance(table, int):
+    family = str(config.get("model_type"))
+    if family in BY_DISTANCE or (family in DEBERTA and config.get("position_biased_input") is False):
         return None
-    architecture = ARCHITECTURES.get(str(config.get("model_type")))
-    return table - (architecture.position_offset if architecture else 0)
+    table = next((config[field] for field in POSITIONS_FIELDS if isinstance(config.get(field), int)), None)
+    if table is None:
+        return None
+    if (architecture := ARCHITECTURES.get(family)) is not None:
+        return int(table) - architecture.position_offset
+    padding = config.get("pad_token_id")
+    first = max(1, padding if isinstance(padding, int) else 1) + 1  # some go by 1 whatever the padding's id is
+    return int(table) - (first if family in AFTER_PADDING else 0)

@@ -11,6 +11,8 @@ from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architectur
 MAX_LAYERS = 10_000
 MAX_SIZE = 100_000_000
 """Of a width or a table; what is larger is damage, and would only fill the memory."""
+SINGLE_LABEL = "single_label_classification"
+"""What `problem_type` is of a model that gives each text one of its labels."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     config = read_object(path)
-    problem = _sizes_problem(config) or _names_problem(config) or _code_problem(config)
+    problem = _sizes_problem(config) or _names_problem(config) or _positions_problem(config) or _code_problem(config)
     if problem is not None:
         raise InputError(
             f"the model's config.json says {problem}",
@@ -79,15 +81,9 @@ def _is_size(value: Any, most: int) -> bool:
 
 
 def _names_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the names of classes and of kinds, or None."""
-    named = config.get("id2label")
-    if named is not None:
-        if not isinstance(named, dict) or not all(key.isascii() and key.isdigit() and len(key) < 10 for key in named):
-            return f"id2label: {named!r:.60}, which is no map of numbers to names"
-        if sorted(map(int, named)) != list(range(len(named))):
-            return f"id2label: {named!r:.60}, whose numbers are not 0, 1, 2 and so on"
-        if not all(isinstance(name, str | int | float) for name in named.values()):
-            return f"id2label: {named!r:.60}, where a name is no text"
+    """What is wrong with the names of labels, of classes and of kinds, or None."""
+    if (problem := _labels_problem(config)) is not None:
+        return problem
     for key, kind, needed in (
         ("model_type", str, "text"),
         ("architectures", list, "a list of names"),
@@ -98,6 +94,29 @@ def _names_problem(config: Mapping[str, Any]) -> str | None:
             return f"{key}: {value!r:.60}, which is not {needed}"
     if not all(isinstance(name, str) for name in config.get("architectures") or ()):
         return f"architectures: {config['architectures']!r:.60}, which is not a list of names"
+    return None
+
+
+def _labels_problem(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with the names of the labels, or None."""
+    named = config.get("id2label")
+    if named is not None:
+        if not isinstance(named, dict) or not all(key.isascii() and key.isdigit() and len(key) < 10 for key in named):
+            return f"id2label: {named!r:.60}, which is no map of numbers to names"
+        if sorted(map(int, named)) != list(range(len(named))):
+            return f"id2label: {named!r:.60}, whose numbers are not 0, 1, 2 and so on"
+        if not all(isinstance(name, str | int | float) for name in named.values()):
+            return f"id2label: {named!r:.60}, where a name is no text"
+        if config.get("num_labels") not in {None, len(named)}:
+            return f"num_labels: {config['num_labels']!r:.60}, and id2label has {len(named)} names"
+    return None
+
+
+def _positions_problem(config: Mapping[str, Any]) -> str | None:
+    """What is wrong with the kind of positions, or None."""
+    kind = config.get("position_embedding_type")
+    if str(kind).startswith("relative_key"):  # without it another model would be computed
+        return f"position_embedding_type: {kind!r:.60}, which transformers no longer computes"
     return None
 
 
@@ -112,6 +131,21 @@ def _code_problem(config: Mapping[str, Any]) -> str | None:
         if isinstance(value, dict) and (problem := _code_problem(value)):
             return f"in {key} {problem}"
     return None
+
+
+def check_single_label(folder: Path) -> None:
+    """Refuse a classifier that does not choose one of its labels.
+
+    Raises:
+        InputError: its config.json says that each label is answered by itself, or that it gives a number.
+    """
+    kind = read_config(folder).get("problem_type")
+    if kind not in {None, SINGLE_LABEL}:
+        raise InputError(
+            f"the model '{folder.name}' is made for {kind!r:.60}, and does not choose one label for each text",
+            where=str(folder / "config.json"),
+            fix="fine-tune it on this data first: that gives it a head of its own",
+        )
 
 
 def labels_of(folder: Path) -> list[str]:

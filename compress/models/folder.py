@@ -4,6 +4,7 @@ Everything in it is data. Nothing is unpickled, no code is run, no link is follo
 blobs of the Hugging Face hub's cache, which is made of such links).
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from compress.errors import InputError
 from compress.files import read_object, stays_home
 
 READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data", "*.py")
-INDEX = ".safetensors.index.json"
+WHOLE, INDEX = "model.safetensors", ".safetensors.index.json"
+SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 
 
 def check_folder(folder: Path) -> list[str]:
@@ -57,6 +59,7 @@ def check_weights(folder: Path) -> None:
         )
     for index in sorted(folder.glob(f"*{INDEX}")):
         _check_index(index)
+    _check_names(folder)
     for file in sorted(folder.glob("*.safetensors")):
         _check_safetensors(file)
 
@@ -80,6 +83,21 @@ def _check_index(path: Path) -> None:
                 where=str(path),
                 fix="save the model again as safetensors, and copy all its files",
             )
+
+
+def _check_names(folder: Path) -> None:
+    """Weights stand in one file, or in shards with an index; others would not be found."""
+    found = sorted(path.name for path in folder.glob("*.safetensors"))
+    if not found or any(folder.glob("*.onnx")) or WHOLE in found or (folder / f"model{INDEX}").is_file():
+        return
+    shard = SHARD.fullmatch(found[0])
+    raise InputError(
+        f"'{found[0]}' is one of {int(shard[1])} shards, and their index, 'model{INDEX}', is missing"
+        if shard
+        else f"the weights are called '{found[0]}', and not '{WHOLE}'",
+        where=str(folder),
+        fix="copy all files of the model, the index among them" if shard else f"call the file '{WHOLE}'",
+    )
 
 
 def _check_safetensors(path: Path) -> None:

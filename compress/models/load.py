@@ -16,9 +16,11 @@ from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
 from compress.models.architectures import SHAPES_KEY, Shape, write_shape
-from compress.models.config_file import read_config
+from compress.models.config_file import SINGLE_LABEL, read_config
 from compress.models.folder import check_weights
+from compress.models.read_weights import check_read, reorder_head
 from compress.models.reshape import model_shape, reshaped_class
+from compress.models.tokenizer import load_tokenizer
 
 
 def load_model(
@@ -57,7 +59,9 @@ def load_model(
     if labels is not None:
         arguments["id2label"] = dict(enumerate(labels))
         arguments["label2id"] = {label: index for index, label in enumerate(labels)}
-        arguments["ignore_mismatched_sizes"] = len(labels) != len(config.get("id2label") or "ab")
+        arguments["problem_type"] = SINGLE_LABEL
+    if "quantization_config" not in config and "quantization_config" not in options:
+        arguments["ignore_mismatched_sizes"] = True  # they are told below, each with both sizes
     try:
         loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
         if SHAPES_KEY in config:
@@ -69,14 +73,32 @@ def load_model(
         raise
     except Exception as error:  # a config.json of odd values makes the libraries raise anything
         raise InputError(
-            f"cannot load the model for {hub_task}: {_first_line(error)}",
+            f"cannot load the model for {hub_task}: {short_reason(error)}",
             where=str(folder),
             fix="set trust_remote_code: true in the recipe, if you trust that code"
             if "trust_remote_code" in str(error)
             else "check that config.json and the weights belong together",
         ) from error
-    _check_weights(model, found, folder, makes_head=labels is not None)
+    check_read(model, found, folder, makes_head=labels is not None)
+    if labels is not None and not (found["missing_keys"] or found["mismatched_keys"]):
+        _put_in_order(model, config, labels)
+    _settle_padding(model, folder)
     return model.eval()
+
+
+def _put_in_order(model: Any, config: Mapping[str, Any], labels: Sequence[str]) -> None:
+    """Let a head that knows the same labels in another order answer in the order of `labels`."""
+    named = config.get("id2label") or {}
+    own = [str(named[index]) for index in sorted(named, key=int)]
+    if own != list(labels) and sorted(own) == sorted(labels):
+        reorder_head(model, [own.index(label) for label in labels])
+
+
+def _settle_padding(model: Any, folder: Path) -> None:
+    """Let a model that names no padding know what its tokenizer fills rows up with: decoders' heads look for it."""
+    settings = model.config.get_text_config()
+    if getattr(settings, "pad_token_id", None) is None and (folder / "tokenizer.json").is_file():
+        settings.pad_token_id = load_tokenizer(folder).pad_id
 
 
 def load(folder: str | Path) -> Any:
@@ -101,41 +123,26 @@ def load(folder: str | Path) -> Any:
     try:
         loader: Any = reshaped_class(base, config) if SHAPES_KEY in config else base
         model, found = loader.from_pretrained(
-            path, output_loading_info=True, use_safetensors=True, local_files_only=True
+            path,
+            output_loading_info=True,
+            use_safetensors=True,
+            local_files_only=True,
+            ignore_mismatched_sizes="quantization_config" not in config,
         )
     except (InputError, MemoryError):
         raise
     except Exception as error:  # as above
         raise InputError(
-            f"cannot load the model as {name}: {_first_line(error)}",
+            f"cannot load the model as {name}: {short_reason(error)}",
             where=str(path),
             fix="check that config.json and the weights belong together",
         ) from error
-    _check_weights(model, found, path, makes_head=False)
+    check_read(model, found, path, makes_head=False)
     return model.eval()
 
 
-def _check_weights(model: Any, found: Mapping[str, Any], folder: Path, *, makes_head: bool) -> None:
-    """Refuse a model of which parts would be random; a new head may be.
-
-    Raises:
-        InputError: with the first of the weights that are missing.
-    """
-    lost = sorted({*found["missing_keys"], *(str(key[0]) for key in found["mismatched_keys"])})
-    encoder = f"{model.base_model_prefix}."
-    if makes_head:
-        lost = [name for name in lost if name.startswith(encoder) and "pooler" not in name]
-    if lost:
-        raise InputError(
-            f"the weights lack {', '.join(lost[:3])}, which {type(model).__name__} needs: they would be random",
-            where=str(folder),
-            fix="check that config.json and the weights belong together"
-            if makes_head
-            else "fine-tune the model first (stage finetune)",
-        )
-
-
-def _first_line(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
+    """The first line that says anything of an error of a library, cut short."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines[0] = f"{lines[0]} {lines[1]}"

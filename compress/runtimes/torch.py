@@ -1,6 +1,5 @@
 """PyTorch eager, on CPU and CUDA; also models with bitsandbytes weights."""
 
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -65,7 +64,9 @@ def predictor(model: Any, call: Callable[..., Any], device: str = "cpu") -> Pred
     """Calls a loaded model, or what was made of it, with those inputs that the model knows."""
     import torch
 
-    accepted = set(inspect.signature(model.forward).parameters)
+    from compress.models.inputs import input_names
+
+    accepted = input_names(model)
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         with torch.inference_mode():

@@ -1,6 +1,5 @@
 """The training loop: a Hugging Face Trainer with length-bucketed batches and the best checkpoint kept."""
 
-import inspect
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from transformers import (
 from compress.context import Context
 from compress.errors import CompressError
 from compress.files import fingerprint
+from compress.models.inputs import input_names
 from compress.models.tokenizer import Tokenizer
 from compress.spending import Meter
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
@@ -94,7 +94,7 @@ def train(
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
-    accepted = _accepted_inputs(model)
+    accepted = {*input_names(model), "labels"}
     if lesson is not None and isinstance(lesson.loss, torch.nn.Module):
         model.add_module(OBJECTIVE, lesson.loss)
     trainer = _Trainer(
@@ -203,11 +203,6 @@ class _Collator:
         if "teacher_logits" in rows[0]:
             batch["teacher_logits"] = torch.from_numpy(np.stack([row["teacher_logits"] for row in rows]))
         return batch
-
-
-def _accepted_inputs(model: Any) -> set[str]:
-    inside = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's own takes anything
-    return set(inspect.signature(inside.forward).parameters)
 
 
 class _Report(TrainerCallback):

@@ -4,7 +4,6 @@ The words to replace are marked by `MASKED`; the model sees its own token for a 
 text.
 """
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from compress.context import Context
 from compress.data.augmentation import MASKED
 from compress.errors import InputError
 from compress.files import read_object
+from compress.models.inputs import input_names
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.store import Artifact
@@ -44,7 +44,7 @@ class MaskedWords:
         self.length, self.count, self.device = length, min(count, len(self.words) - 1), context.device
         network = load_model(model.path, "fill-mask", trust_remote_code=context.trust_remote_code)
         self.network = network.to(context.device)
-        self.accepted = set(inspect.signature(network.forward).parameters)
+        self.accepted = input_names(network)
 
     def fill(self, texts: Sequence[list[str]], random: np.random.Generator) -> list[list[str]]:
         """The texts with other words in the place of those that are marked; beyond `length` the old ones stay."""

@@ -1,11 +1,11 @@
 """What a student minimises under a teacher: the parts of the loss, summed by their weights."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from compress.models.inputs import input_names
 from compress.models.reshape import model_shape
 from compress.ops.hard_labels import hard_label_loss
 from compress.ops.hidden_states import fixed_matching_loss, learned_matching_loss
@@ -90,13 +90,13 @@ class Inside(torch.nn.Module):
         self.student_states = States(student, own, None if layer is None else mine.layers - 1)
         self.teacher_states = States(teacher, self.layers, layer)
         self._teacher = (teacher,)  # in a tuple: it is no part that is trained or saved
-        self.inputs = frozenset(inspect.signature(teacher.forward).parameters)
+        self.inputs = frozenset(input_names(teacher))
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Scalar; `batch` holds the teacher's inputs, each (batch, tokens)."""
         (teacher,) = self._teacher
         with torch.no_grad():
-            teacher(**{name: batch[name] for name in batch if name in self.inputs and name != "labels"})
+            teacher(**{name: batch[name] for name in batch if name in self.inputs})
         mask, parts = batch["attention_mask"], []
         if self.config.hidden_weight > 0:
             match = fixed_matching_loss if self.config.hidden_matching == "fixed" else learned_matching_loss

@@ -1,6 +1,5 @@
 """Scores of a model's parts, taken from training rows."""
 
-import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from compress.context import Context
 from compress.data.splits import sample
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.cutting import part, skipping
+from compress.models.inputs import input_names
 from compress.models.reshape import base_model, layers_of, weight_of
 from compress.models.tokenizer import Tokenizer
 from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
@@ -39,7 +39,7 @@ class ScoreRows:
 
     def batches(self, model: Any, what: str) -> Iterator[Batch]:
         """The rows in batches that fit `model`, with `labels`, where the model is; tells the progress of `what`."""
-        accepted = set(inspect.signature(model.forward).parameters)
+        accepted = input_names(model)
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
             arrays = {name: array for name, array in self.tokenizer.pad(rows).items() if name in accepted}

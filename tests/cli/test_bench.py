@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.plans import model_like
+from tests.waiting import NEVER, until
 
 
 @pytest.fixture
@@ -142,15 +142,13 @@ def test_a_signal_leaves_no_worker_and_no_scratch_behind(sent, chain, reviews, t
         line, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True
     ) as process:
         command = psutil.Process(process.pid)
-        deadline = time.monotonic() + 60
-        while not (workers := command.children()) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        workers = until(command.children, "worker", alive=lambda: process.poll() is None)
         process.send_signal(sent)
         assert process.stderr is not None
         said = process.stderr.read()
     assert process.returncode == 128 + sent
     assert said.endswith(f"stopped by {sent.name}\n")
     assert len(workers) == 1
-    psutil.wait_procs(workers, timeout=10)
+    psutil.wait_procs(workers, timeout=NEVER)
     assert not workers[0].is_running()
     assert list(scratch.iterdir()) == []

@@ -142,7 +142,6 @@ def test_weights_of_an_unknown_quantization_are_refused(tmp_path: Path) -> None:
         {"hidden_act": "evil"},
         {"pad_token_id": 5000},
         {"layer_norm_eps": None},
-        {"type_vocab_size": 0},
         {"model_type": "nope"},
     ],
 )

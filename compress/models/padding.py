@@ -1,0 +1,89 @@
+"""What rows of unlike length are filled up with, and on which side: a model says of each what it says of it alone.
+
+Decoders' heads look for a row's last token that is not padding, by its id alone. So what fills rows must be the id
+that the model looks for, and no id that a text may end with.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from tokenizers import Tokenizer as FastTokenizer
+
+from compress.files import read_object
+
+USUAL = ("[PAD]", "<pad>")
+"""Names of the padding token in tokenizers that do not say which it is."""
+LEFT = ("xlnet",)
+"""Families whose heads read the last place of a row, whatever stands there."""
+
+
+def padding_id(folder: Path, fast: FastTokenizer) -> int:
+    """The id that fills rows up.
+
+    It is the one that config.json names, since the model's code goes by that; else the tokenizer's padding token; else,
+    in models that have none, the token that ends or begins texts, if no text ends with it.
+    """
+    config = _read(folder / "config.json")
+    settings = _read(folder / "tokenizer_config.json")
+    table = config.get("vocab_size")
+    most = table if isinstance(table, int) else sys.maxsize
+    named = (fast.token_to_id(name) for name in (token_name(settings, "pad_token"), *USUAL) if name is not None)
+    for number in (_settings(config).get("pad_token_id"), *named):
+        if isinstance(number, int) and _is_id(number, most):
+            return number
+    last = _last_of_texts(fast)
+    others = (number for number in _others(config, settings, fast) if _is_id(number, most) and number != last)
+    return next(others, 0)
+
+
+def padding_side(folder: Path) -> Literal["left", "right"]:
+    """The side on which rows are filled up."""
+    return "left" if _read(folder / "config.json").get("model_type") in LEFT else "right"
+
+
+def token_name(settings: Mapping[str, Any], role: str) -> str | None:
+    """A special token's text, as a tokenizer_config.json says it: `pad_token` and so on; None where it does not."""
+    token = settings.get(role)
+    name = token.get("content") if isinstance(token, dict) else token
+    return name if isinstance(name, str) else None
+
+
+def name_padding(folder: Path, fast: FastTokenizer) -> None:
+    """Let a folder's tokenizer_config.json say what fills rows up, if it does not, so that all tools do alike."""
+    path = folder / "tokenizer_config.json"
+    settings = _read(path)
+    name = fast.id_to_token(padding_id(folder, fast))
+    if name is None or settings.get("pad_token") or any(fast.token_to_id(usual) is not None for usual in USUAL):
+        return
+    path.write_text(json.dumps({**settings, "pad_token": name}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _others(config: Mapping[str, Any], settings: Mapping[str, Any], fast: FastTokenizer) -> Iterator[Any]:
+    for role in ("eos_token", "bos_token", "unk_token"):
+        if (name := token_name(settings, role)) is not None:
+            yield fast.token_to_id(name)
+        number = _settings(config).get(f"{role}_id")
+        yield number[0] if isinstance(number, list) and number else number
+
+
+def _last_of_texts(fast: FastTokenizer) -> int | None:
+    """The token that the tokenizer itself puts at the end of a text, if it puts one there."""
+    ids, mask = (encoding := fast.encode("a")).ids, encoding.special_tokens_mask
+    return ids[-1] if ids and mask[-1] else None
+
+
+def _settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a config.json that is of the text model."""
+    inner = config.get("text_config")
+    return inner if isinstance(inner, dict) and "pad_token_id" in inner else config
+
+
+def _is_id(number: Any, most: int) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and 0 <= number < most
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.is_file() else {}
