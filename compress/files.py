@@ -140,7 +140,7 @@ def own_folder(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size on disk of the model, in bytes: every file of the folder but the manifest, the lineage and the card."""
+    """Size on disk of what was made, in bytes: every file of the folder but the manifest, the lineage and the card."""
     return sum((folder / name).stat().st_size for name in folder_files(folder) if name not in {LINEAGE, CARD})
 
 

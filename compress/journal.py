@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
-from compress.errors import CompressError, Stopped
+from compress.errors import CompressError, Stopped, printable
 from compress.files import make_way
 
 LOG, EVENTS = "run.log", "events.jsonl"
@@ -60,11 +60,9 @@ def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Itera
         observer.warned(f"the log can no longer be written: {error}")
 
     plain = _File(folder / LOG, lost)
-    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    plain.setFormatter(_Plain("%(asctime)s %(levelname)-7s %(message)s"))
     events = _File(folder / EVENTS, lost)
-    events.setFormatter(
-        JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_ensure_ascii=False, json_default=str)
-    )
+    events.setFormatter(JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_default=str))
     root, own = logging.getLogger(), logging.getLogger("compress")
     levels = root.level, own.level
     root.setLevel(logging.WARNING)
@@ -128,6 +126,13 @@ class _Journal:
 
 def _note(event: str, message: str, *, level: int = logging.INFO, **facts: Any) -> None:
     _log.log(level, "%s", message, extra={"event": event, **facts})
+
+
+class _Plain(logging.Formatter):
+    """Lines as they may stand on a terminal: messages may quote labels, names of files, and libraries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 class _File(logging.FileHandler):

@@ -16,7 +16,7 @@ from compress.measurement import Conditions, Measured, Measurement
 from compress.plan import Plan, artifact_of
 from compress.store import Artifact
 
-BENCH_VERSION = 2
+BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
 
 

@@ -21,6 +21,10 @@ from pydantic import (
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
+FEWEST_PROCESSES = 3
+"""With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
+CLAIM_PROCESSES = 5
+"""With fewer processes than these nothing is called faster, slower or as fast."""
 
 
 OWN_NAMES = ("store",)
@@ -36,9 +40,9 @@ def _folder_name(name: str) -> str:
         ValueError: it is none.
     """
     if name.partition(".")[0].lower() in DEVICES:
-        raise ValueError("Windows takes that name for a device; choose another")
+        raise ValueError("a device on Windows has that name; choose another")
     if name.endswith("."):
-        raise ValueError("Windows drops a dot at the end of a name; leave it out")
+        raise ValueError("a dot at the end of a name is lost on Windows; leave it out")
     return name
 
 
@@ -197,9 +201,19 @@ class BenchSpec(Model):
     warmup: int = Field(10, ge=1)
     """Calls before the first sample, in each process."""
     rounds: int = Field(20, ge=1)
-    """How often each artifact's turn comes, one artifact at a time. Intervals come from how rounds differ."""
+    """How often each artifact's turn comes, one artifact at a time."""
+    processes: int = Field(CLAIM_PROCESSES, ge=1)
+    """Fresh processes that each artifact's rounds are spread over; intervals come from how processes differ. Fewer than
+    5 allow no verdict on speed, fewer than 3 no interval. No more are started than there are rounds; for 1 or 2
+    rounds, one."""
     samples: int = Field(10, ge=1)
     """Timed calls in one turn: at the fixed length, at the rows' own lengths, and of the tokenizer."""
+
+    @property
+    def process_of_round(self) -> list[int]:
+        """The number of the process that each round is measured in: about as many rounds in each."""
+        processes = min(self.processes, self.rounds) if self.rounds >= FEWEST_PROCESSES else 1
+        return [turn * processes // self.rounds for turn in range(self.rounds)]
 
 
 class Recipe(Model):

@@ -163,7 +163,9 @@ def _left_to_measure(found: Measurement, plan: Plan) -> float:
     spec = plan.recipe.bench
     turn = SETTLE_SECONDS + spec.samples * (fixed + real + words)
     calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / found.batch_size
-    return (spec.rounds - 1) * turn + calls * real + spec.warmup * fixed
+    again = (spec.process_of_round[-1] * (found.ready_ms or 0)) / 1000  # each further process loads anew
+    warmup = spec.warmup * (fixed + real) * (1 + spec.process_of_round[-1])
+    return (spec.rounds - 1) * turn + calls * real + again + warmup
 
 
 @dataclass

@@ -166,6 +166,27 @@ def test_a_step_may_not_have_the_name_of_a_key(refused, name):
     assert error.where == "recipe.yaml:6"
 
 
+@pytest.mark.parametrize("name", ["store", "Store", "CON", "nul.txt", "com1", "tiny.", "..", "a\u2028b"])
+def test_a_run_may_not_have_a_name_that_is_anothers_folder(refused, name):
+    error = refused(RECIPE.replace("name: tiny", f'name: "{name}"'))
+    assert error.what.startswith("in the recipe: 'name' is ")
+    assert error.where.endswith(":1")
+
+
+@pytest.mark.parametrize("name", ["stores", "store-1", "console", "nul1", "com", "tiny.v1", "com10"])
+def test_other_names_are_free(load, name):
+    assert load(RECIPE.replace("name: tiny", f"name: {name}"))[0].name == name
+
+
+def test_two_steps_may_not_have_one_name_to_some_file_systems(refused):
+    error = refused(RECIPE.replace("name: pruned", "name: Teacher"))
+    assert "two steps are named 'teacher' and 'Teacher'" in error.what
+
+
+def test_a_step_may_not_be_a_device(refused):
+    assert "a device on Windows has that name" in refused(RECIPE.replace("name: pruned", "name: Aux")).what
+
+
 def test_two_steps_may_not_share_a_name(refused):
     error = refused(RECIPE.replace("name: pruned", "name: teacher"))
     assert "two steps are named 'teacher'" in error.what

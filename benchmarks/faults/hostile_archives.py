@@ -23,7 +23,8 @@ SHADOW = f"open({RAN!r}, 'a').write(__name__)\n"
 Fill = Callable[[zipfile.ZipFile], None]
 
 
-def _wheel(fill: Fill, folder: Path) -> Path:
+def write_wheel(fill: Fill, folder: Path) -> Path:
+    """A wheel of `tiny-rows` in the folder that pip takes for its index."""
     path = folder / "index" / "tiny_rows-1.0-py3-none-any.whl"
     path.parent.mkdir()
     info = "tiny_rows-1.0.dist-info"
@@ -40,7 +41,7 @@ def _plan(
     fill: Fill, folder: Path, *, pin: str | None = None, damage: Callable[[Path], None] | None = None
 ) -> Sequence[str]:
     """A recipe whose rows stand in a wheel."""
-    path = _wheel(fill, folder)
+    path = write_wheel(fill, folder)
     if damage is not None:
         damage(path)
     sha = pin or hashlib.sha256(path.read_bytes()).hexdigest()
@@ -112,7 +113,7 @@ def _shadowed(folder: Path) -> Sequence[str]:
 
 
 def _rows_alone(folder: Path, source: str = f"{SOURCE}/train.csv") -> Sequence[str]:
-    path = _wheel(_nothing, folder)
+    path = write_wheel(_nothing, folder)
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
     requirement = source.removeprefix("pypi://").partition("/")[0]
     task = {"train": source, "max_length": 32, "test_fraction": 0.5, "overlap": "allow"}

@@ -171,11 +171,13 @@ CASES = [
         Case(f"lineage.json with {name}", "lineage", partial(_whole, text), refused("lineage.json is damaged", code=2))
         for name, text in SHAPES.items()
     ],
-    Case("lineage.json is a pipe", "lineage", partial(_special, os.mkfifo), refused("no plain file", code=2)),
+    Case(
+        "lineage.json is a pipe", "lineage", partial(_special, os.mkfifo), refused("has neither lineage.json", code=2)
+    ),
     Case(
         "lineage.json is a device",
         "lineage",
         partial(_special, lambda path: path.symlink_to("/dev/zero")),
-        refused("no plain file", code=2),
+        refused("has neither lineage.json", code=2),
     ),
 ]

@@ -81,14 +81,15 @@ def _plain_key(rows: tuple[tuple[str, str], ...], test: tuple[tuple[str, str], .
         return make_plan(*load_recipe(folder / "odd.yaml")).steps[0].identity.key
 
 
-def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), **changed: Any) -> Check:
+def _planned(rows: Rows, test: Rows = (), notes: Sequence[str] = (), task: Mapping[str, Any] | None = None) -> Check:
     """The check that the plan has these rows, to the letter.
 
     Args:
         test: left out, the rows of the small run are not looked at.
         notes: what the plan must tell.
-        changed: of the task, in the plain recipe.
+        task: what is changed of it, in the plain recipe too.
     """
+    changed = task or {}
 
     def check(folder: Path, ended: Ended) -> str | None:
         del folder
@@ -112,7 +113,7 @@ def _right(name: str, file: str, content: bytes | str, rows: Rows = ROWS, **more
     """A file in place of train.csv that holds `rows`."""
     task = more.pop("task", {})
     alike = {key: task[key] for key in ("test", "test_fraction") if key in task}
-    return Case(name, "data", _given({file: content}, **task), _planned(rows, **more, **alike))
+    return Case(name, "data", _given({file: content}, **task), _planned(rows, task=alike, **more))
 
 
 def _refused(name: str, file: str, content: bytes | str, *words: str, **task: Any) -> Case:
@@ -220,7 +221,7 @@ REFUSED = [
     _refused("a row too narrow", "a.csv", "text,label\na,good\nc\n", "a.csv:3", "1 columns, the header has 2"),
     _refused("a comment", "a.csv", "# export\ntext,label\na,good\nc,bad\n", "a.csv:2", "the header has 1"),
     _refused("a header in the middle", "a.csv", PLAIN + '"text","label"\nx,good\n', "repeats its header", "a.csv:50"),
-    _refused("no header", "a.csv", "\n".join(PLAIN.splitlines()[1:]), "no column 'text'", "columns' names above it"),
+    _refused("no header", "a.csv", "\n".join(PLAIN.splitlines()[1:]), "no column 'label'", "columns' names above it"),
     _refused("a used column twice", "a.csv", "text,label,text\na,good,b\n", "2 columns 'text': the columns 1 and 3"),
     _refused("other case in names", "a.csv", plain(ROWS, ("Text", "label")), "no column 'text'", "mean 'Text'?"),
     _refused("one column", "a.csv", "text\na\nb\n", "no column 'label'", "accepted: text"),

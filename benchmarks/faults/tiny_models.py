@@ -89,7 +89,7 @@ Weights = dict[str, Any]
 def write_family(
     folder: Path, family: str, *, head: bool = False, labels: Sequence[str] = LABELS, seed: int = 0, **config: Any
 ) -> Path:
-    """A model of a family with its tokenizer; its matrices are so large that each part shows.
+    """A model of a family with its tokenizer; a classifier's matrices are so large that each part shows.
 
     Args:
         head: for these labels, else the model is a pretrained one.
@@ -110,7 +110,7 @@ def write_family(
     loader = transformers.AutoModelForSequenceClassification if head else transformers.AutoModel
     model = loader.from_config(transformers.AutoConfig.for_model(family, **{**settings, **config}))
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in model.parameters() if head else ():
             if parameter.dim() == 2:
                 parameter.mul_(3)
     model.save_pretrained(folder)
@@ -190,7 +190,8 @@ def plain_accuracy(folder: Path, data: Path) -> float:
     texts, labels = texts_of(data)
     names = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
     said = plain_logits(folder, texts).argmax(-1)
-    return sum(names[str(best)] == label for best, label in zip(said, labels, strict=True)) / len(labels)
+    right: list[bool] = [names[str(best)] == label for best, label in zip(said, labels, strict=True)]
+    return sum(right) / len(right)
 
 
 def graph_logits(folder: Path, texts: Sequence[str], batch_size: int, max_length: int = 32) -> Any:

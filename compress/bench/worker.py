@@ -144,7 +144,7 @@ class _Worker:
         from compress.bench import flops
 
         if self.target.reads_onnx:
-            from compress.runtimes.onnxruntime import model_path
+            from compress.models.files import model_path
 
             return flops.onnx_flops(model_path(self.folder), self.fixed[0])
         return flops.torch_flops(

@@ -83,8 +83,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        sys.stderr.write(f"error: {explained(error)}\n")
-        code = 1
+        told = explained(error)
+        sys.stderr.write(f"error: {told}\n")
+        code = told.exit_code
     sys.exit(code)
 
 

@@ -113,7 +113,8 @@ def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> 
             f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
             fix="measure both on one data set: compress bench A B --data FILE",
         )
-    margin = second.goal.max_drop_pp or first.goal.max_drop_pp
+    limits = (second.goal.max_drop_pp, first.goal.max_drop_pp)
+    margin = next((limit for limit in limits if limit is not None), None)
     timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
     margin_pp = (
         margin

@@ -179,10 +179,12 @@ def _not_text(path: Path, encoding: str) -> InputError:
 
 
 def _around(line: bytes, encoding: str) -> str:
-    """The word of the first byte that is not UTF-8, as an old encoding reads it."""
+    """The word of the first byte that is not UTF-8, as an old encoding of one byte a character reads it."""
     try:
         line.decode()
     except UnicodeDecodeError as error:
-        begin = max(line.rfind(b" ", 0, error.start), line.rfind(b",", 0, error.start), error.start - 20) + 1
-        return re.split(rb"[\s,;\"]", line[begin : error.start + 20])[0].decode(encoding, "replace")
+        begin = max(error.start - 20, 0)
+        near = line[begin : error.start + 20].decode(encoding, "replace")
+        words = re.finditer(r'[^\s,;|"]+', near)
+        return next((word[0] for word in words if word.start() <= error.start - begin < word.end()), near)
     return ""

@@ -143,7 +143,7 @@ class _Records:
 
 def _table(columns: Sequence[str], records: _Records) -> Table:
     rows: list[tuple[str, ...]] = []
-    name = records.name
+    name, names = records.name, list(map(trimmed, columns))
     for number, record in records:
         if len(record) == 1 < len(columns) and not trimmed(record[0]):
             continue
@@ -153,7 +153,7 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
                 where=f"{name}:{number}",
                 fix=_widths(len(record) - len(columns), bool(rows), records.delimiter),
             )
-        if len(columns) > 1 and record == list(columns):
+        if len(columns) > 1 and trimmed(record[0]) == names[0] and list(map(trimmed, record)) == names:
             raise InputError(
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )

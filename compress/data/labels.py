@@ -14,6 +14,8 @@ _WHOLE = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.0+)?")
 _OF_NO_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _DIGITS = 4000
 """Python reads no number of more than 4,300."""
+_TOLD = 6
+"""Labels that a message names."""
 _FEW = 20
 """Up to so many labels, each row may have one of its own."""
 _OF_THEIR_OWN = 0.9
@@ -104,7 +106,7 @@ class Classes:
 
     def fix(self, unknown: Sequence[str]) -> str:
         """What to do about unknown labels: the nearest known one, and all of them."""
-        close = next((close for label in unknown if (close := nearest(label[:100], self.labels[:1000]))), None)
+        close = next((close for label in unknown[:_TOLD] if (close := nearest(label[:100], self.labels[:1000]))), None)
         known = f"known labels: {shortened(self.labels)}"
         return f"did you mean '{close[:40]}'? {known}" if close else known
 
@@ -122,7 +124,7 @@ def label_notes(
     notes = []
     if classes.respelled:
         pairs = ", ".join(
-            f"{_written([label])} as '{known[:40]}'" for label, known in list(classes.respelled.items())[:6]
+            f"{_written([label])} as '{known[:40]}'" for label, known in list(classes.respelled.items())[:_TOLD]
         )
         notes.append(f"labels in another spelling were taken for the class that they name: {pairs}")
     by_case = defaultdict(list)
@@ -147,9 +149,9 @@ def label_notes(
 
 
 def shortened(names: Sequence[str]) -> str:
-    """Labels for a message: the first six, each of them cut short."""
-    shown = ", ".join(f"'{name[:40]}'" for name in names[:6])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 6 else shown
+    """Labels for a message: the first few, each of them cut short."""
+    shown = ", ".join(f"'{name[:40]}'" for name in names[:_TOLD])
+    return f"{shown}, … ({len(names)} in all)" if len(names) > _TOLD else shown
 
 
 def _labels_have(labels: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
+BELOW = "*/*"
+"""Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
@@ -182,6 +184,7 @@ def _snapshot(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    unread = None if patterns is None else [BELOW]  # '*' of a pattern matches '/' too
     try:
         if re.fullmatch(r"[0-9a-f]{40}", revision):
             try:
@@ -191,12 +194,15 @@ def _snapshot(
                         revision=revision,
                         repo_type=kind,
                         allow_patterns=patterns,
+                        ignore_patterns=unread,
                         local_files_only=True,
                     )
                 )
             except LocalEntryNotFoundError:
                 announce(f"downloading {name}@{revision[:8]} from the hub")
-        return Path(snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns, ignore_patterns=unread)
+        )
     except RepositoryNotFoundError as error:
         raise InputError(
             f"the hub has no {kind} '{name}', or it is private",
@@ -220,24 +226,8 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
     """
     if not path.is_dir():
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
-    if (path / "adapter_config.json").is_file():
-        raise InputError(
-            f"the model '{source}' holds an adapter, which is no model of its own",
-            where=where,
-            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
-        )
-    if not (path / "config.json").is_file() and (inner := sorted(path.glob("*/model.safetensors"))):
-        raise InputError(
-            f"the model '{source}' has no config.json, and a folder '{inner[0].parent.name}' that holds weights",
-            where=where,
-            fix=f"give '{source}/{inner[0].parent.name}'",
-        )
     if not (path / "config.json").is_file():
-        raise InputError(
-            f"the model '{source}' has no config.json",
-            where=where,
-            fix="give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors",
-        )
+        raise InputError(f"the model '{source}' has no config.json", where=where, fix=_instead_of(path, source))
     if any(path.glob("*.safetensors")) or any(path.glob("*.onnx")):
         return
     pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
@@ -253,6 +243,16 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
         where=where,
         fix="give a folder that holds model.safetensors",
     )
+
+
+def _instead_of(path: Path, source: str) -> str:
+    """What to give in place of a folder without a config.json."""
+    if (path / "adapter_config.json").is_file():
+        return "merge the adapter into its model: PeftModel.merge_and_unload().save_pretrained(folder)"
+    inner = sorted(file.parent.name for file in path.glob("*/config.json") if any(file.parent.glob("*.safetensors")))
+    if inner:
+        return f"give the folder inside of it: {source}/{inner[0]}"
+    return "give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors"
 
 
 def folder_fingerprint(path: Path) -> str:

@@ -29,8 +29,8 @@ from compress.doctor.examined import (
 from compress.doctor.executed import Node, Subject, read_events
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
+from compress.models.files import model_path
 from compress.models.onnx_graph import check_external_data, read_graph
-from compress.runtimes.onnxruntime import model_path
 
 OPERATOR_SECONDS = 0.1
 PROFILES, PROFILE_SECONDS = 3, 0.4

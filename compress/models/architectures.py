@@ -249,5 +249,6 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
         return None
     if (architecture := ARCHITECTURES.get(family)) is not None:
         return int(table) - architecture.position_offset
-    padding = config.get("pad_token_id", 1)
-    return int(table) - (padding + 1 if family in AFTER_PADDING and isinstance(padding, int) else 0)
+    padding = config.get("pad_token_id")
+    first = max(1, padding if isinstance(padding, int) else 1) + 1  # some go by 1 whatever the padding's id is
+    return int(table) - (first if family in AFTER_PADDING else 0)

@@ -51,6 +51,12 @@ def check_weights(folder: Path) -> None:
             )
         if not file.is_file():
             raise InputError(f"'{file.name}' is no plain file", where=str(file), fix="put the file itself there")
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            "the folder holds an adapter, which is no model of its own",
+            where=str(folder),
+            fix="merge it into its model: PeftModel.merge_and_unload().save_pretrained(folder)",
+        )
     for index in sorted(folder.glob(f"*{INDEX}")):
         _check_index(index)
     _check_names(folder)

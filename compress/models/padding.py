@@ -5,6 +5,7 @@ that the model looks for, and no id that a text may end with.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ def padding_id(folder: Path, fast: FastTokenizer) -> int:
     config = _read(folder / "config.json")
     settings = _read(folder / "tokenizer_config.json")
     table = config.get("vocab_size")
-    most = table if isinstance(table, int) else max(fast.get_vocab_size(), 1)
+    most = table if isinstance(table, int) else sys.maxsize
     named = (fast.token_to_id(name) for name in (token_name(settings, "pad_token"), *USUAL) if name is not None)
     for number in (_settings(config).get("pad_token_id"), *named):
         if isinstance(number, int) and _is_id(number, most):

@@ -13,6 +13,7 @@ from compress.report.words import (
     headline,
     percent,
     reasons,
+    sentence,
     times,
     verdict,
     warnings,
@@ -67,8 +68,8 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def render_markdown(report: Report) -> str:
     """The whole report."""
-    lines = [f"# {plain(report.recipe)}", "", f"**{plain(verdict(report).capitalize())}.**", ""]
-    lines += [f"- {plain(sentence)}" for sentence in headline(report)]
+    lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
+    lines += [f"- {plain(told)}" for told in headline(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     for target in report.targets:
         lines += ["", f"## {plain(describe_target(report, target))}", ""]
@@ -175,7 +176,7 @@ def _layers(report: Report) -> list[str]:
                 *([rounding_words.agreed_words(item.parity, searched=True)] if item.parity else []),
                 *told,
             ]
-        lines += ["", *[f"- {plain(item.step)}: {sentence}" for sentence in told]]
+        lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in told]]
         lines += _layer_table(item.sensitivity) if item.sensitivity else []
     return lines
 

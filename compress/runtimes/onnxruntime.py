@@ -11,6 +11,7 @@ import onnxruntime
 
 from compress.errors import CompressError, InputError
 from compress.models.feeds import feeds
+from compress.models.files import MODEL_FILE, model_path
 from compress.recipe import Target
 from compress.runtimes import Predictor, cores_for
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import onnx
 
 FORMATS = ("onnx",)
-MODEL_FILE = "model.onnx"
 LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 LOGITS = "logits"
@@ -129,25 +129,6 @@ def _no_logits(output: str, shape: tuple[int, ...], path: Path | None) -> InputE
         where=str(path) if path else None,
         fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
     )
-
-
-def model_path(folder: Path) -> Path:
-    """The ONNX file of a folder.
-
-    Raises:
-        InputError: there is none, or several and none is called model.onnx.
-    """
-    named = folder / MODEL_FILE
-    if named.is_file():
-        return named
-    found = sorted(folder.glob("*.onnx"))
-    if len(found) != 1:
-        raise InputError(
-            f"{len(found)} .onnx files, and none is called {MODEL_FILE}",
-            where=str(folder),
-            fix="keep just one",
-        )
-    return found[0]
 
 
 def _provider(target: Target) -> str:

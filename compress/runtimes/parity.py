@@ -267,8 +267,8 @@ def _first_to_leave(before: Path, after: Path, context: Context) -> str:
     """Which nodes are to blame, in words."""
     import onnx
 
+    from compress.models.files import model_path
     from compress.runtimes.blame import first_to_leave
-    from compress.runtimes.onnxruntime import model_path
 
     batches, _ = sample_batches(context.task, load_tokenizer(after))
     first, second = (onnx.load(str(model_path(folder))) for folder in (before, after))

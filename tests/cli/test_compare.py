@@ -109,6 +109,21 @@ def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
     assert lines[6].startswith("note: the two were timed in different runs")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "margin"), [(2.0, 0.0, 0.0), (0.0, None, 0.0), (2.0, None, 2.0), (0.0, 3.0, 3.0)]
+)
+def test_the_margin_is_the_seconds_goal_or_else_the_firsts_and_may_be_zero(cli, tmp_path, first, second, margin):
+    folders = []
+    for name, largest in (("first", first), ("second", second)):
+        report = sample_report()
+        goal = report.goal.model_copy(update={"max_drop_pp": largest})
+        folders.append(save(report.model_copy(update={"goal": goal}), tmp_path / name))
+    found = json.loads(cli("compare", *folders, "--json").out)
+    assert (found["margin_pp"], found["drop_pp"]["value"]) == (margin, 0)
+    assert found["drop_pp"]["high"] > 0
+    assert (found["quality_verdict"] == "inconclusive") is (found["drop_pp"]["high"] > margin)
+
+
 def test_a_comparison_in_json(cli, saved):
     said = cli("compare", saved, saved, "--json")
     found = json.loads(said.out)

@@ -25,7 +25,7 @@ def home(tmp_path_factory, make_model, reviews):
             {"name": "int8", "stage": "quantize_onnx_dynamic", "min_agreement": 0.1},
         ],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
-        "bench": {"warmup": 1, "rounds": 3, "samples": 2},
+        "bench": {"warmup": 1, "rounds": 2, "samples": 2},
         "device": "cpu",
     }
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))

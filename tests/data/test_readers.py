@@ -141,6 +141,7 @@ def test_a_ragged_row_is_told_with_its_line(refused, name, content, has, line):
         ("a.csv", 'text,label\na,1\n"b\nc\nd,2\n', "is not well-formed: a quote that is never closed", 3),
         ("a.csv", 'text,label\n"b \\"c\\"",2\n', "is not well-formed: ',' expected after '\"' in line 2", 2),
         ("a.csv", "text,label\na,1\ntext,label\nb,2\n", "repeats its header", 3),
+        ("a.csv", "\ufefftext,label\na,1\n\ufefftext,label\nb,2\n", "repeats its header", 3),
         ("a.csv", "text,label\na,1\nb\0,2\n", "holds NUL bytes", 3),
         ("a.tsv", 'text\tlabel\na\t0\n"b\t1\nc"\t0\n', "lines 3 to 4 of a.tsv are one row by their quotes", 3),
         ("a.jsonl", '{"a": 1}\n{"b": 1, "a": 2, "b": 3}\n', "names 'b' twice in one object", 2),

@@ -35,7 +35,7 @@ def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> N
 
 def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
     out.mkdir()
-    config = Config(rounds=3, target=Target(threads=1, sequence_length=16), **settings)
+    config = Config(rounds=2, target=Target(threads=1, sequence_length=16), **settings)
     return quantize_onnx_auto.run(
         model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out / "model"
     )
