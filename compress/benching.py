@@ -147,6 +147,7 @@ def _task_for(
     first_error: InputError | None = None
     for artifact in artifacts:
         try:
+            check_single_label(artifact.path)
             task = load_task(spec, sources.table, seed, origin, labels=labels[artifact.key])
             task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
             break
