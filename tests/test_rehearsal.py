@@ -96,6 +96,7 @@ def test_memory_is_that_of_a_process_with_torch(rehearsed: tuple[Rehearsed, Told
     assert 5 * 5e7 < found.measuring.memory_bytes < 5 * 4e8  # five workers on ONNX Runtime
 
 
+@pytest.mark.int8
 def test_steps_that_are_done_are_taken(planned: Plan, chain: Chain, tmp_path: Path) -> None:
     done = {name: artifact for name, artifact in chain.artifacts.items() if name not in {"int8", "int4"}}
     short = replace(planned, steps=tuple(step for step in planned.steps if step.name in chain.artifacts))
