@@ -9,23 +9,37 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ParamSpec, TypeVar
 
+import pytest
 import torch
 
+from compress import rehearsal
 from compress.cli import main
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 FORKED = multiprocessing.get_context("forkserver")
-PRELOADED = ("compress.cli", "compress.models.load", "compress.runtimes", "compress.training.loop")
+PRELOADED = (
+    "compress.cli",
+    "compress.models.load",
+    "compress.rehearsing",
+    "compress.runtimes",
+    "compress.training.loop",
+)
 FORKED.set_forkserver_preload([*PRELOADED, "transformers.modeling_utils"])
 
 
 def in_a_fresh_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     with ProcessPoolExecutor(1, mp_context=FORKED) as process:
         return process.submit(function, *args, **kwargs).result()
+
+
+def fork_rehearsals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rehearsals run in such processes, and not in those that import all anew."""
+    monkeypatch.setattr(rehearsal, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKED))
 
 
 def command_line(arguments: Sequence[str], folder: Path, stderr: Path) -> None:
@@ -35,7 +49,7 @@ def command_line(arguments: Sequence[str], folder: Path, stderr: Path) -> None:
         stderr: the file that gets what it says; what it prints is lost.
     """
     os.chdir(folder)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     for number, path in ((1, Path(os.devnull)), (2, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     main(arguments)
