@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def _margin_is_zero(folder: Path, ended: Ended) -> str | None:
 
 CASES = [
     *(
-        Case(name, "figures", lambda folder, files=files: _padded(files, folder), succeeded(_same_size))
+        Case(name, "figures", partial(_padded, files), succeeded(_same_size))
         for name, files in {
             "padded with a history": [".git/pack", "notes.md"],
             "padded with pickled weights": ["pytorch_model.bin", "flax_model.msgpack"],
