@@ -1,4 +1,14 @@
-"""`python -m compress`."""
+"""`python -m compress`: Python itself looks for modules in the current folder first; from here on nothing does.
+
+What Python imports before this line it takes from there all the same: in a folder that is not trusted, use the command
+`compress`, or `python -P -m compress`.
+"""
+
+import os
+import sys
+
+if not sys.flags.safe_path and sys.path and sys.path[0] in {"", os.getcwd()}:  # noqa: PTH109  pathlib is not safe yet
+    del sys.path[0]
 
 from compress.cli import main
 

@@ -21,6 +21,8 @@ from compress.report.model import Entry, Report
 from compress.reporting import build_report
 from compress.store import Artifact
 from compress.tasks import Task, load_task
+from compress.tokenizer_trial import check_tokenizer
+from compress.trial import task_texts, try_tokenizer
 from compress.validation import Origin
 
 
@@ -52,12 +54,13 @@ def bench_folders(
     for item in found:
         check_folder(item.path)
         check_vocabulary(item.path)
+        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
     task, refused = _task_for(artifacts, spec, sources, seed, origin)
     for artifact in artifacts:
-        if (reason := _too_long(artifact, spec, targets)) is not None:
+        if (reason := _too_long(artifact, spec, targets) or _unbearable(artifact, task)) is not None:
             refused.setdefault(artifact.key, reason)
     told: list[str] = []
     if any(not target.reads_onnx for target in targets.values()):
@@ -129,6 +132,15 @@ def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target])
     if positions is None or longest <= positions:
         return None
     return f"it has positions for {positions} tokens, {longest} are asked for (--sequence-length, --max-length)"
+
+
+def _unbearable(artifact: Artifact, task: Task) -> str | None:
+    """Why the model's tokenizer cannot be used on the rows within limits."""
+    try:
+        try_tokenizer(artifact.path, lambda: task_texts(task))
+    except InputError as error:
+        return error.what
+    return None
 
 
 def _task_for(

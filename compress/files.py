@@ -1,17 +1,19 @@
-"""Files and folders: written whole or not at all, hashed, and what a failed write means to a person."""
+"""Files and folders: written whole or not at all, never through a link, and hashed."""
 
 import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from compress.errors import CompressError, InputError
+from compress.disks import disk_error
+from compress.errors import InputError
 
 MANIFEST = "manifest.json"
 """Name of the file that says what a stored folder is; it stands beside what ships."""
@@ -19,8 +21,6 @@ LINEAGE = "lineage.json"
 """Name of the file that says where a run's last artifact came from."""
 CARD = "README.md"
 """Name of the model card, as the Hugging Face hub has it."""
-FULL_BYTES = 65536
-"""A disk with less space than that left is full: a library's last block did not fit."""
 WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")
 """Endings of large files that nobody edits by hand: read-only in the store, and shared by hard links."""
 MAX_JSON_BYTES = 64 * 2**20
@@ -36,7 +36,13 @@ def fingerprint(value: Any) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        OSError: it cannot be read, or is no plain file: a device or a pipe may never end.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no plain file", str(path))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -57,6 +63,8 @@ def read_object(path: Path) -> dict[str, Any]:
         InputError: it is too large, nested too deep, not JSON, or no object.
     """
     try:
+        if path.exists() and not path.is_file():  # a device or a pipe may never end
+            raise InputError(f"the model's {path.name} is no plain file", where=str(path), fix="give the file itself")
         if path.stat().st_size > MAX_JSON_BYTES:
             raise InputError(
                 f"the model's {path.name} has {path.stat().st_size:,} bytes; at most {MAX_JSON_BYTES:,} are read",
@@ -106,8 +114,33 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def make_way(path: Path) -> None:
+    """Remove what stands where a file of ours goes and is none: a link (not what it leads to), a pipe, a socket.
+
+    A folder is left, and opening the file will say so.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            path.unlink()
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder with those above it, if it is not there; a link or a file in its place is removed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+
+
 def folder_bytes(folder: Path) -> int:
-    """Size on disk of the model, in bytes: every file of the folder but the manifest, the lineage and the card."""
+    """Size on disk of what was made, in bytes: every file of the folder but the manifest, the lineage and the card."""
     return sum((folder / name).stat().st_size for name in folder_files(folder) if name not in {LINEAGE, CARD})
 
 
@@ -156,44 +189,42 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A neighbour of `path` to be filled, which takes its place at the end: whole or not at all.
 
     Args:
-        replace: remove what stood there; otherwise only an empty folder may.
+        replace: remove what stood there, of a link only the link itself; otherwise only an empty folder may stand
+            there, or a link to one, which is filled.
 
     Raises:
         OSError: it cannot be written; what stood at `path` is left.
     """
-    path = path.resolve()  # '.' has no name of its own, and a link stays where it is
+    path = path.parent.resolve() / path.name if replace else path.resolve()  # '.' has no name of its own
     neighbour, old = (path.with_name(f".{path.name}.{part}") for part in ("part", "old"))
     path.parent.mkdir(parents=True, exist_ok=True)
     for folder in (neighbour, old):  # of a run that was killed
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
     neighbour.mkdir()
     try:
         yield neighbour
         sync(neighbour)
-        if path.exists() and replace:
+        if replace and os.path.lexists(path):
             path.rename(old)
         elif path.exists():
             path.rmdir()
         neighbour.rename(path)
     except BaseException:
-        if old.exists() and not path.exists():
+        if os.path.lexists(old) and not os.path.lexists(path):
             old.rename(path)
         shutil.rmtree(neighbour, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def can_write_below(path: Path) -> bool:
-    """Whether a file or folder could be made there, with the folders above it that are not there yet."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    with suppress(OSError):  # what was asked for is there
+        remove_tree(old)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a neighbour first, synced, then renamed."""
+    """Write a file whole or not at all: to a neighbour first, synced, then renamed; a link there is replaced."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
+        with suppress(FileNotFoundError):  # of a killed process of the same number; or a link
+            temporary.unlink()
+        with temporary.open("x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -202,42 +233,6 @@ def write_text(path: Path, text: str) -> None:
         with suppress(OSError):  # its folder may be no folder
             temporary.unlink()
         raise disk_error(error, path) from error
-
-
-def disk_error(error: OSError, path: Path, move: str = "--runs-dir") -> CompressError:
-    """What a failed write means to a person.
-
-    Args:
-        move: what chooses another place for these files.
-    """
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent if path.parent.exists() else Path()).free
-        return CompressError(
-            f"the disk is full ({free / 1e6:.0f} MB free)",
-            where=str(path),
-            fix=f"free some space or choose another place with {move}, then run again: finished steps are kept",
-        )
-    return CompressError(
-        f"cannot write: {error.strerror or error}",
-        where=str(path),
-        fix="check that the folder is there and can be written, or choose another place",
-    )
-
-
-def is_disk_full(error: Exception, folder: Path) -> bool:
-    """True if a full disk made `error`, also where a library tells it in its own words, or as torch not at all.
-
-    Args:
-        folder: that was written to.
-    """
-    if isinstance(error, CompressError | MemoryError):
-        return False
-    told: BaseException | None = error
-    while told is not None:
-        if getattr(told, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(told):
-            return True
-        told = told.__cause__ or told.__context__
-    return not isinstance(error, OSError) and shutil.disk_usage(folder).free < FULL_BYTES
 
 
 def sync(path: Path) -> None:

@@ -4,19 +4,19 @@ A forecast that `compress plan` measured is kept beside the run. Where there is 
 needs with certainty: the weights, gradients and optimizer state of its trainings, and the files that it writes.
 """
 
-import resource
-import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from compress import __version__
 from compress.bench.host import same_machine
+from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.files import fingerprint, write_text
+from compress.json_files import read_json
+from compress.memory import free_memory
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
@@ -32,7 +32,6 @@ TRAINED_BYTES = 16
 CHECKPOINT_BYTES = 12
 """Of each parameter in a checkpoint: its value and two moments."""
 FLOAT_BYTES = 4
-CGROUP = Path("/sys/fs/cgroup")
 
 
 class StepForecast(BaseModel):
@@ -115,8 +114,8 @@ def forecast_for(plan: Plan, done: Collection[str], folder: Path, host: Mapping[
     """
     wanted = {step.identity.key for step in plan.steps if step.name not in done}
     try:
-        kept = Forecast.model_validate_json((folder / FORECAST).read_bytes())
-    except (OSError, ValidationError):
+        kept = Forecast.model_validate(read_json(folder / FORECAST))
+    except (OSError, ValueError):
         return least(plan, done, host)
     known = {step.key for step in kept.steps}
     fits = wanted <= known and kept.bench == _bench_key(plan) and kept.compress_version == __version__
@@ -173,42 +172,6 @@ def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> No
             where=str(runs_dir),
             fix="free some (`compress store gc`), choose another place with --runs-dir, or try it: --force",
         )
-
-
-def free_memory() -> int:
-    """Bytes that this process can still get: of the machine, of its control group, of its address space."""
-    free = [psutil.virtual_memory().available]
-    limit, used = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
-    if limit is not None and used is not None:
-        free.append(limit - used + _reclaimable())
-    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if soft != resource.RLIM_INFINITY:
-        free.append(soft - psutil.Process().memory_info().vms)
-    return max(min(free), 0)
-
-
-def free_disk(folder: Path) -> int:
-    """Bytes free where `folder` is, or is to be."""
-    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(there).free
-
-
-def _number(path: Path) -> int | None:
-    """A control group's figure; None where there is none, or no limit."""
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdecimal() else None
-
-
-def _reclaimable() -> int:
-    """Cached files in the control group's count, which the system gives up first."""
-    try:
-        lines = (CGROUP / "memory.stat").read_text().splitlines()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
 
 
 def _trains(config: Model) -> bool:

@@ -1,18 +1,18 @@
 """What a store holds, which runs name it, and what can go."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from compress.disks import disk_error
 from compress.errors import CompressError, InputError
-from compress.files import disk_error, remove_tree
-from compress.store import NEEDS, Artifact, DamagedArtifactError, Store, check_files, open_artifact
-
-OWN_FOLDERS = ("scratch", "damaged", "locks")
+from compress.files import remove_tree
+from compress.json_files import read_json
+from compress.locks import lock_at
+from compress.store import NEEDS, OWN_FOLDERS, Artifact, DamagedArtifactError, Store, check_files, open_artifact
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
     Raises:
         CompressError: the store's own folders are links, or what a run needs cannot be read.
     """
-    _check_own_folders(store)
+    store.check_own_folders()
     named = _named(runs_dir, store)
     items = []
     for path in sorted(store.root.iterdir()) if store.root.is_dir() else ():
@@ -111,13 +111,12 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
     Raises:
         CompressError: the disk refuses, or the store's own folders are links.
     """
-    _check_own_folders(store)
+    store.check_own_folders()
     removed, busy = [], []
     for item in items:
         key = item.path.name.rpartition("-")[2] if item.artifact is None else item.artifact.key[:16]
         try:
-            (store.root / "locks").mkdir(exist_ok=True)
-            with FileLock(store.root / "locks" / f"{key}.lock", timeout=0):
+            with lock_at(store.root / "locks" / f"{key}.lock", timeout=0):
                 if item.artifact is not None:  # out of the store at once, so that no half of it is ever found
                     gone = store.root / "scratch" / f"{item.path.name}-removed"
                     gone.parent.mkdir(exist_ok=True)
@@ -132,17 +131,6 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
         except OSError as error:
             raise disk_error(error, item.path) from error
     return removed, busy
-
-
-def _check_own_folders(store: Store) -> None:
-    """Refuse a store whose folders lead out of it: what is removed or locked there would be somebody else's."""
-    for name in OWN_FOLDERS:
-        if (store.root / name).is_symlink():
-            raise CompressError(
-                f"the store's folder '{name}' is a link, so nothing in the store is touched",
-                where=str(store.root / name),
-                fix="remove the link; to keep the store elsewhere, make a link of the whole store",
-            )
 
 
 def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
@@ -166,11 +154,11 @@ def _needs(run: Path) -> set[str]:
         CompressError: it cannot be read.
     """
     path = run / NEEDS
-    if not path.is_file():
-        return set()
     try:
-        return {str(folder) for folder in json.loads(path.read_text(encoding="utf-8")).values()}
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        return {str(folder) for folder in read_json(path).values()}
+    except FileNotFoundError:
+        return set()
+    except (OSError, ValueError, AttributeError) as error:
         raise CompressError(
             "what the run needs cannot be read, so nothing is removed",
             where=str(path),

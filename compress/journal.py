@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from pythonjsonlogger.json import JsonFormatter
 
-from compress.errors import CompressError, Stopped
+from compress.errors import CompressError, Stopped, printable
+from compress.files import make_way
 
 LOG, EVENTS = "run.log", "events.jsonl"
 EVERY_SECONDS = 10.0
@@ -59,11 +60,9 @@ def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Itera
         observer.warned(f"the log can no longer be written: {error}")
 
     plain = _File(folder / LOG, lost)
-    plain.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s"))
+    plain.setFormatter(_Plain("%(asctime)s %(levelname)-7s %(message)s"))
     events = _File(folder / EVENTS, lost)
-    events.setFormatter(
-        JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_ensure_ascii=False, json_default=str)
-    )
+    events.setFormatter(JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_default=str))
     root, own = logging.getLogger(), logging.getLogger("compress")
     levels = root.level, own.level
     root.setLevel(logging.WARNING)
@@ -129,10 +128,18 @@ def _note(event: str, message: str, *, level: int = logging.INFO, **facts: Any) 
     _log.log(level, "%s", message, extra={"event": event, **facts})
 
 
+class _Plain(logging.Formatter):
+    """Lines as they may stand on a terminal: messages may quote labels, names of files, and libraries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n".join(map(printable, super().format(record).split("\n")))
+
+
 class _File(logging.FileHandler):
     """A log's file; that it can no longer be written is told once, and is no reason to end the run."""
 
     def __init__(self, path: Path, lost: Callable[[BaseException], None]) -> None:
+        make_way(path)  # a link would lead the log out of the run's folder
         super().__init__(path, encoding="utf-8")
         self._lost: Callable[[BaseException], None] | None = lost
 

@@ -8,10 +8,12 @@ from typing import Any, Literal
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
 from compress.journal import Observer
+from compress.models.files import model_path
 from compress.outside import check_outside
 from compress.plan import Plan, PlannedStep, artifact_of
 from compress.recipe import Recipe
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
+from compress.trial import try_graph
 
 
 def whole(step: PlannedStep, store: Store) -> Artifact | None:
@@ -67,6 +69,7 @@ class _Maker:
             if self.observer.stopping():
                 raise Stopped
             self.observer.step_started(step.name, step.stage_name)
+            self._try_graphs(step)
             self._check_outside(step)
             return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
 
@@ -88,6 +91,12 @@ class _Maker:
         seconds = artifact.manifest.seconds if artifact.manifest else 0.0
         self.observer.step_done(step.name, step.stage_name, seconds, made)
         return made
+
+    def _try_graphs(self, step: PlannedStep) -> None:
+        """Graphs from outside, before a stage runs them in this process."""
+        for value in step.inputs.values():
+            if isinstance(value, Artifact) and value.format == "onnx":
+                try_graph(model_path(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
 
     def _check_outside(self, step: PlannedStep) -> None:
         """Hold the models from outside that a step reads against plain transformers."""

@@ -6,6 +6,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+QualityVerdict = Literal["better", "no worse", "worse, within the margin", "worse", "inconclusive"]
+SpeedVerdict = Literal["faster", "as fast", "slower", "inconclusive"]
+
 
 class Estimate(BaseModel):
     """A figure with its 95% interval; `low` and `high` are None where the samples are too few for one."""
@@ -15,6 +18,25 @@ class Estimate(BaseModel):
     value: float
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Latencies of one model on one target.
+
+    Attributes:
+        samples_ms: (rounds, samples).
+        process_of_round: (rounds,) the number of the process that each round was measured in; empty where all were
+            measured in one.
+    """
+
+    samples_ms: Sequence[Sequence[float]]
+    process_of_round: Sequence[int] = ()
+
+    @property
+    def processes(self) -> int:
+        """In how many processes it was measured."""
+        return len(set(self.process_of_round)) or 1
 
 
 class Measurement(BaseModel):
@@ -33,11 +55,14 @@ class Measurement(BaseModel):
         real_samples_ms: latency of each call on rows of their own length, round by round. All artifacts see the
             same rows in the same round.
         tokenize_samples_ms: time to make each of those calls' inputs out of texts, round by round.
+        process_of_round: the number of the process that each round was measured in; empty where all were in one.
+        ready_ms: from the start of the first process until the model was loaded and warmed up.
         load_ms: from the start of loading to a model that can be called.
         first_call_ms: the first call, with all that a runtime puts off until then.
-        size_bytes: all files that ship.
+        size_bytes: of what is read of the folder: weights or graph, tokenizer, configuration. 0 where that cannot be
+            told, and it was not measured.
         start_memory_bytes: resident memory just before loading, libraries included.
-        peak_memory_bytes: largest resident memory of the process until the last round.
+        peak_memory_bytes: largest resident memory of the first process until its last round.
         gpu_memory_bytes: memory that loading and warming up took on the device, by its own count; None on a CPU.
         flops: floating or integer operations of one call at the target's sequence length, by number format; a
             multiplication with its addition counts as two. Empty where they cannot be counted.
@@ -58,6 +83,8 @@ class Measurement(BaseModel):
     samples_ms: list[list[float]] = []
     real_samples_ms: list[list[float]] = []
     tokenize_samples_ms: list[list[float]] = []
+    process_of_round: list[int] = []
+    ready_ms: float | None = None
     load_ms: float | None = None
     first_call_ms: float | None = None
     size_bytes: int
@@ -66,6 +93,11 @@ class Measurement(BaseModel):
     peak_memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
     flops: dict[str, float] = {}
+
+    @property
+    def timings(self) -> Timings:
+        """Latencies at the target's sequence length."""
+        return Timings(self.samples_ms, self.process_of_round)
 
 
 class Conditions(BaseModel):

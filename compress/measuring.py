@@ -7,17 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from compress.bench.host import same_machine
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.files import fingerprint, write_text
+from compress.json_files import read_json
 from compress.measurement import Conditions, Measured, Measurement
 from compress.plan import Plan, artifact_of
 from compress.store import Artifact
 
-BENCH_VERSION = 2
+BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
 
 
@@ -73,7 +72,7 @@ def measure_plan(
 def _kept(path: Path, key: str, host: Mapping[str, Any]) -> Measured | None:
     """The measurements in `path` if they are those of `key`, taken on this machine."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["key"] != key or not same_machine(content["host"], host):
             return None
         if content.pop("digest") != fingerprint(content):
@@ -86,5 +85,5 @@ def _kept(path: Path, key: str, host: Mapping[str, Any]) -> Measured | None:
             key=key,
             is_new=False,
         )
-    except (OSError, ValueError, KeyError, TypeError, ValidationError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # there is none, or none that can be read: it is measured anew

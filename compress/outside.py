@@ -8,25 +8,33 @@ from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
 from compress.files import file_sha256, fingerprint
 from compress.models.architectures import SHAPES_KEY
+from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
 from compress.tasks import Task
+from compress.tokenizer_trial import check_tokenizer
+from compress.trial import task_texts, try_tokenizer
 
 COMPARED = 4
 """Texts on which a model from outside is compared with plain transformers."""
 
 
-def outside_artifact(fetched: Fetched) -> Artifact:
+def outside_artifact(fetched: Fetched, task: Task) -> Artifact:
     """A model from outside, once its files are checked; all that is read of it counts in the key.
+
+    Args:
+        task: whose texts its tokenizer will be used on.
 
     Raises:
         InputError: a file is damaged, leads out of the folder, or says what no model has.
     """
     beside = check_folder(fetched.path)
-    load_tokenizer(fetched.path).encode(["a"], None, 8)  # some files are found to be damaged only when used
+    check_config_fits(fetched.path)
+    try_tokenizer(fetched.path, lambda: task_texts(task))
     check_vocabulary(fetched.path)
+    check_tokenizer(fetched.path, pairs="text_pair" in task.spec.columns)
     uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)

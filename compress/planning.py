@@ -22,6 +22,9 @@ from compress.training.config import DistillationConfig, trainings_in
 from compress.training.matching import check_masked_model, check_same_ids, check_states
 from compress.validation import Origin, validate
 
+LEAST_POSITIONS = 4
+"""Of the shortest text: the least `max_length` of a task."""
+
 
 def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
     """Check a recipe against its stages, sources, data and targets.
@@ -114,8 +117,7 @@ class _Planner:
         inputs = self._inputs(index, step, stage)
         shapes = {role: self._shape(value) for role, value in inputs.items()}
         try:
-            if stage.check is not None:
-                stage.check(self._origin(inputs))
+            self._check_origin(stage, inputs)
             shape = stage.shape(config, shapes)
             if stage.has_teacher:
                 self._check_teacher(config, inputs, shape)
@@ -180,7 +182,7 @@ class _Planner:
                     fix=did_you_mean(value, [step.name for step in self.planned]),
                 ) from error
             raise
-        return outside_artifact(fetched)
+        return outside_artifact(fetched, self.task)
 
     def _check_input(self, step: Step, wanted: Input, value: "str | Artifact", where: str) -> None:
         has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
@@ -198,9 +200,24 @@ class _Planner:
             if self.task.labels and not wanted.makes_head:
                 self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
+    def _check_origin(self, stage: Stage, inputs: "Mapping[str, str | Artifact]") -> None:
+        """Refuse what a stage cannot do to the model that its own comes from."""
+        if stage.check is not None:
+            origin = self._origin(inputs)
+            asked = [self.task.spec.max_length, *(spec.sequence_length for spec in self.recipe.targets.values())]
+            if not self.task.train and not self.task.test:  # the model will be given all that it takes
+                asked.append(positions_of(read_config(origin)) or 0)
+            stage.check(origin, max(asked))
+
     def _check_length(self, model: Artifact, where: str) -> None:
         """Refuse texts that are longer than the model has positions for."""
         positions = positions_of(read_config(model.path))
+        if positions is not None and positions < LEAST_POSITIONS:
+            raise InputError(
+                f"'{model.path.name}' has positions for {positions} tokens; a text takes at least {LEAST_POSITIONS}",
+                where=where,
+                fix="take a model with more: max_position_embeddings in its config.json",
+            )
         asked = {"task.max_length": self.task.spec.max_length}  # without data, built-in texts are read up to it
         asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
         for key, length in asked.items():
@@ -322,6 +339,13 @@ class _Planner:
         stage = stages.find(EXPORT)
         config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
         name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
+        try:
+            self._check_origin(stage, {"model": value})
+        except InputError as error:
+            what = f"'{value}'" if isinstance(value, str) else "the model"
+            raise InputError(
+                f"{what} is to be measured as ONNX: {error.what}", where=self.origin.where("targets"), fix=error.fix
+            ) from error
         planned = self._planned(name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
         if same is not None:

@@ -21,6 +21,29 @@ from pydantic import (
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
+FEWEST_PROCESSES = 3
+"""With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
+CLAIM_PROCESSES = 5
+"""With fewer processes than these nothing is called faster, slower or as fast."""
+
+
+OWN_NAMES = ("store",)
+"""Names of a run whose folder is another's."""
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
+"""Names that are devices in any folder to Windows, with any ending."""
+
+
+def _folder_name(name: str) -> str:
+    """A name that is a folder of its own on every system.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if name.partition(".")[0].lower() in DEVICES:
+        raise ValueError("a device on Windows has that name; choose another")
+    if name.endswith("."):
+        raise ValueError("a dot at the end of a name is lost on Windows; leave it out")
+    return name
 
 
 class Model(BaseModel):
@@ -96,6 +119,11 @@ class Step(Model):
     """What later steps and the report call it."""
     stage: Annotated[str, Field(max_length=100)]
     """The technique: the name of a file in compress/stages."""
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        return _folder_name(name)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -173,9 +201,22 @@ class BenchSpec(Model):
     warmup: int = Field(10, ge=1)
     """Calls before the first sample, in each process."""
     rounds: int = Field(20, ge=1)
-    """How often each artifact's turn comes, one artifact at a time. Intervals come from how rounds differ."""
+    """How often each artifact's turn comes, one artifact at a time."""
+    processes: int = Field(CLAIM_PROCESSES, ge=1)
+    """Fresh processes that each artifact's rounds are spread over; intervals come from how processes differ. Fewer than
+    5 allow no verdict on speed, fewer than 3 no interval. No more are started than there are rounds; for 1 or 2
+    rounds, one."""
     samples: int = Field(10, ge=1)
     """Timed calls in one turn: at the fixed length, at the rows' own lengths, and of the tokenizer."""
+    max_call_s: float = Field(120, gt=0)
+    """Seconds that one call may take, and loading a model five times as many: past that, its row fails."""
+    ADDED_LATER = frozenset({"max_call_s"})
+
+    @property
+    def process_of_round(self) -> list[int]:
+        """The number of the process that each round is measured in: about as many rounds in each."""
+        processes = min(self.processes, self.rounds) if self.rounds >= FEWEST_PROCESSES else 1
+        return [turn * processes // self.rounds for turn in range(self.rounds)]
 
 
 class Recipe(Model):
@@ -204,14 +245,24 @@ class Recipe(Model):
     trust_remote_code: bool = False
     """Run Python code that a model's folder brings along."""
 
+    @field_validator("name")
+    @classmethod
+    def _name_is_free(cls, name: str) -> str:
+        if name.lower() in OWN_NAMES:
+            raise ValueError("the folder of the store, which all runs share, has that name; choose another")
+        return _folder_name(name)
+
     @field_validator("steps")
     @classmethod
     def _names_unique(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        seen: set[str] = set()
+        seen: dict[str, str] = {}
         for step in steps:
-            if step.name in seen:
+            before = seen.get(step.name.lower())
+            if before == step.name:
                 raise ValueError(f"two steps are named '{step.name}'")
+            if before is not None:
+                raise ValueError(f"two steps are named '{before}' and '{step.name}', one name to some file systems")
             if step.name in cls.model_fields:
                 raise ValueError(f"a step may not be named '{step.name}': the recipe has a key of that name")
-            seen.add(step.name)
+            seen[step.name.lower()] = step.name
         return steps

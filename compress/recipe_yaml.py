@@ -1,5 +1,6 @@
 """A recipe's YAML: read safely and within bounds, with the line of every key, and overridden from outside."""
 
+import re
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ MAX_BYTES = 1_000_000
 MAX_ALIASES = 100
 MAX_VALUES = 100_000
 MAX_DEPTH = 20
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Control characters, line ends of Unicode, and what hides or turns around the text beside it."""
 MAX_DIGITS = 1_000
 """Of a whole number: Python refuses to write down one of some thousands."""
 
@@ -27,8 +32,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Orig
         overrides: `a.b=value` each; the first part is a step's name or a key of the recipe.
 
     Raises:
-        InputError: the file is missing, too large, not YAML, or not a recipe.
+        InputError: the file is missing, no plain file nor a shell's pipe, too large, not YAML, or not a recipe.
     """
+    if path.exists() and not path.is_file() and not path.is_dir() and path.parent != Path("/dev/fd"):
+        raise InputError(  # it may never end, or never begin
+            "the recipe is no plain file", where=str(path), fix="give the file itself, or <(COMMAND) in a shell"
+        )
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -81,6 +90,36 @@ def parse_value(text: str, where: str) -> Any:
     """
     node = _compose(text, "the value", where)
     return None if node is None else _construct(node, {}, "the value", where)
+
+
+def dump_yaml(data: Any, *, flow: bool = False) -> str:
+    """YAML that `parse_yaml` reads as the same, and in which every line that is seen is a line.
+
+    PyYAML writes line ends of Unicode, and characters that turn text around, as they are; here they are escaped.
+
+    Args:
+        flow: all on one line: `{a: 1, b: [2, 3]}`.
+    """
+    width = 10_000_000 if flow else 110
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=flow)
+    return "\n".join(_UNSEEN.sub(_escape, line) for line in text.split("\n"))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts a text that holds what is not seen between double quotes, where it can be escaped."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = '"' if any(_UNSEEN.search(line) for line in text.split("\n")) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
 
 
 def _compose(text: str, what: str, name: str) -> yaml.Node | None:

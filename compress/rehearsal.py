@@ -7,6 +7,8 @@ the units of work that each stage reports, memory and bytes on disk.
 
 import logging
 import multiprocessing
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -19,15 +21,15 @@ from typing import Any
 
 import psutil
 
-from compress.bench.process import MEANINGS
 from compress.bench.worker import SETTLE_SECONDS
+from compress.child import how_it_died, start
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
 from compress.journal import Observer
 from compress.measurement import Measurement
 from compress.plan import Plan
 from compress.recipe import BenchSpec
-from compress.rehearsing import SAID, rehearse_here
+from compress.rehearsing import SAID
 from compress.store import Artifact, Store
 from compress.tasks import Task, with_rows
 from compress.training.config import trainings_in
@@ -96,22 +98,7 @@ def rehearse(
         prefix="rehearsal-", dir=place if place.is_dir() else None, ignore_cleanup_errors=True
     ) as scratch:
         small = _shorten(plan, size, batches)
-        spawn = multiprocessing.get_context("spawn")
-        ours, theirs = spawn.Pipe(duplex=False)
-        process = spawn.Process(
-            target=rehearse_here, args=(theirs, small, Path(scratch), dict(done), rehearsal, dict(host))
-        )
-        process.start()
-        theirs.close()
-        watch = _Watch(plan, Path(scratch), process.pid or 0, observer)
-        try:
-            watch.follow(ours)
-        finally:
-            process.join(LAST_SECONDS if watch.ended else 0)
-            process.kill()
-            process.join()
-        if not watch.ended:
-            raise watch.died(process.exitcode or 0)
+        watch = _watch(plan, Path(scratch), observer, (small, Path(scratch), dict(done), rehearsal, dict(host)))
         ratio = _rows(task) / max(_rows(small.task), 1)
         steps = {name: watch.cost(name, ratio) for name in watch.pieces if name != "bench"}
         measuring = watch.cost("bench", 1.0) if plan.recipe.targets else None
@@ -120,6 +107,35 @@ def rehearse(
         memory = sum(item.peak_memory_bytes or 0 for item in watch.measurements)
         measuring = Cost(measuring.seconds + more, memory)
     return Rehearsed(steps, measuring, time.monotonic() - start)
+
+
+def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) -> "_Watch":
+    """Start the rehearsing process, and listen until it ends.
+
+    Args:
+        job: arguments of `compress.rehearsing.rehearse_here`, but for the first.
+
+    Raises:
+        CompressError: a step fails, or the process dies.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    with ours, (scratch / SAID).open("wb") as said:
+        with theirs:
+            command = [sys.executable, "-P", "-m", "compress.rehearsing", str(theirs.fileno())]
+            process = start(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        watch = _Watch(plan, scratch, process.pid, observer)
+        try:
+            with suppress(OSError):  # it died while it started
+                ours.send(job)
+            watch.follow(ours)
+        finally:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LAST_SECONDS if watch.ended else 0)
+            process.kill()
+            code = process.wait()
+    if not watch.ended:
+        raise watch.died(code)
+    return watch
 
 
 def _rows(task: Task) -> int:
@@ -163,7 +179,9 @@ def _left_to_measure(found: Measurement, plan: Plan) -> float:
     spec = plan.recipe.bench
     turn = SETTLE_SECONDS + spec.samples * (fixed + real + words)
     calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / found.batch_size
-    return (spec.rounds - 1) * turn + calls * real + spec.warmup * fixed
+    again = (spec.process_of_round[-1] * (found.ready_ms or 0)) / 1000  # each further process loads anew
+    warmup = spec.warmup * (fixed + real) * (1 + spec.process_of_round[-1])
+    return (spec.rounds - 1) * turn + calls * real + again + warmup
 
 
 @dataclass
@@ -206,7 +224,7 @@ class _Watch:
         while not self.ended:
             try:
                 heard = messages.recv() if messages.poll(LOOK_SECONDS) else None
-            except EOFError:
+            except (EOFError, ConnectionResetError):
                 return
             if heard is not None:
                 getattr(self, f"_{heard[0]}")(*heard[1:])
@@ -233,9 +251,7 @@ class _Watch:
 
     def died(self, code: int) -> CompressError:
         """What it means that the process ended without a last word."""
-        lines = (self.scratch / SAID).read_text(errors="replace").split("\n")
-        last = next((line for line in reversed(lines) if line.strip()), "no message")[:300]
-        how = f"killed by signal {-code}{MEANINGS.get(-code, '')}" if code < 0 else f"exit code {code}: {last}"
+        how = how_it_died(code, (self.scratch / SAID).read_text(errors="replace"))
         where = next((step.where for step in self.plan.steps if step.name == self.now), None)
         return CompressError(
             f"the rehearsal of '{self.now or 'the plan'}' died ({how})",

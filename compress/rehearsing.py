@@ -1,8 +1,9 @@
-"""The process that rehearses a plan, and tells its parent what each step took."""
+"""The process that rehearses a plan, and tells its parent what each step took.
+
+`python -P -m compress.rehearsing N`, where N is the number of an open connection. The first message is the job.
+"""
 
 import logging
-import os
-import signal
 import sys
 import time
 import traceback
@@ -20,6 +21,7 @@ from compress.measuring import measure_plan
 from compress.plan import Plan
 from compress.store import Artifact, Identity, Store
 from compress.training.config import KEPT
+from compress.unexpected import explained
 
 SAID = "said.txt"
 """What the process and its libraries print, in its scratch folder."""
@@ -79,10 +81,6 @@ def rehearse_here(
     host: Mapping[str, Any],
 ) -> None:
     """Rehearse, and tell the parent; runs in a process of its own."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent answers it
-    with (scratch / SAID).open("w") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     store = _Store(scratch / "store")
@@ -102,9 +100,8 @@ def rehearse_here(
         trace = traceback.format_exc()
         messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
     except Exception as error:  # noqa: BLE001  its parent tells it
-        what = f"unexpected {type(error).__name__}: {error}"
-        fix = "this is probably a bug in compress; run.log holds its traceback"
-        messages.send(("failed", False, what, None, fix, traceback.format_exc()))
+        told = explained(error)
+        messages.send(("failed", False, told.what, told.where, told.fix, traceback.format_exc()))
 
 
 def _gpu_peak() -> int | None:
@@ -114,3 +111,13 @@ def _gpu_peak() -> int | None:
     peak = int(torch.cuda.max_memory_reserved())
     torch.cuda.reset_peak_memory_stats()
     return peak
+
+
+def main() -> None:
+    """Rehearse what the parent asks for."""
+    with Connection(int(sys.argv[1])) as messages:
+        rehearse_here(messages, *messages.recv())
+
+
+if __name__ == "__main__":
+    main()

@@ -20,7 +20,7 @@ from compress.tasks import Task
 
 MARGIN_PP = 1.0
 """Largest drop that is called no worse, where no goal says another."""
-REPORT_VERSION = 3
+REPORT_VERSION = 4
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
 

@@ -1,7 +1,6 @@
 """Runs a plan against the store: takes what is done, makes what is not, measures, reports."""
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -9,23 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from compress import __version__
 from compress.ablation import Ablated
 from compress.bench.host import host_facts
-from compress.files import disk_error, write_text
+from compress.disks import disk_error
+from compress.errors import InputError
+from compress.files import own_folder, write_text
 from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
+from compress.json_files import read_json
 from compress.lineage.final import write_final
+from compress.locks import locked
 from compress.making import make_steps
 from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
 from compress.recipe import TABLES, said_input, say_input
+from compress.recipe_yaml import dump_yaml
 from compress.report.files import FILES, write_report
 from compress.report.model import AblationEntry, Report
 from compress.reporting import report_plan
-from compress.store import NEEDS, Artifact, Store, locked
+from compress.store import NEEDS, Artifact, Store
 
 LOCK = ".lock"
 """Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""
@@ -59,6 +61,23 @@ def open_store(runs_dir: Path) -> Store:
     return Store(runs_dir / "store")
 
 
+def run_folder(runs_dir: Path, name: str) -> Path:
+    """The folder of a run.
+
+    Raises:
+        InputError: it is a link, so that what stands where it leads to would be changed, and its own links break; or a
+            file.
+    """
+    folder = runs_dir / name
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(
+            f"the run's folder is a {'link' if folder.is_symlink() else 'file'}",
+            where=str(folder),
+            fix="remove it, or give the recipe another name; --runs-dir, or a link of that folder, moves all runs",
+        )
+    return folder
+
+
 def run_plan(
     plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = (), *, force: bool = False
 ) -> Result:
@@ -73,7 +92,7 @@ def run_plan(
         Stopped: the person asked to stop.
     """
     store = open_store(runs_dir)
-    folder = runs_dir / plan.recipe.name
+    folder = run_folder(runs_dir, plan.recipe.name)
     host = host_facts()
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     if not force and len(done) < len(plan.steps):
@@ -140,7 +159,8 @@ def _measure_and_report(
         measured = measure_plan(plan, artifacts, folder, host, observer.progress, list(beside.values()))
         measured_anew = measured.is_new
         observer.step_done("bench", "bench", time.monotonic() - start, measured.is_new)
-        report, is_new = report_plan(plan, artifacts, measured, folder, recipe_text, without)
+        shown = dump_recipe(plan, to_show=True)
+        report, is_new = report_plan(plan, artifacts, measured, folder, shown, without)
         if is_new or not all((folder / name).is_file() for name in FILES):
             write_report(report, folder)
     write_final(plan, artifacts, folder, report, recipe_text)
@@ -159,9 +179,9 @@ def _claim(folder: Path, needs: Mapping[str, str]) -> None:
     So none is cleaned away while the run is at work, or after it was killed.
     """
     try:
-        before = json.loads((folder / NEEDS).read_text(encoding="utf-8"))
+        before = read_json(folder / NEEDS)
     except (OSError, ValueError):
-        before = {}  # the first run of that name
+        before = {}  # the first run of that name, or damaged
     try:
         folder.mkdir(parents=True, exist_ok=True)
         merged = {**(before if isinstance(before, dict) else {}), **needs}
@@ -203,33 +223,41 @@ class _Without:
             self._observer.step_done(f"{name} without {self._step}", stage, seconds, made)
 
 
-def dump_recipe(plan: Plan) -> str:
-    """The recipe as it ran, overrides included, as YAML that runs again from any folder."""
+def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
+    """The recipe as it ran, overrides included, as YAML that runs again from any folder.
+
+    Args:
+        to_show: local files are named as the recipe says them, and without the folders above where it says all of
+            them: for a report, which others read.
+    """
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
-    def absolute(place: dict[str, Any], name: str) -> None:
+    def say_local(place: dict[str, Any], name: str) -> None:
         said = said_input(place, name)
         path = plan.origin.folder / said
         if "://" not in said and path.exists():
-            say_input(place, name, str(path.resolve()))
+            is_whole = said.startswith("~") or Path(said).is_absolute()
+            shown = path.name if is_whole else said
+            say_input(place, name, shown if to_show else str(path.resolve()))
 
     for part in TABLES:
         if data["task"].get(part):
-            absolute(data["task"], part)
+            say_local(data["task"], part)
     for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                absolute(raw, role)
-    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
+                say_local(raw, role)
+    return dump_yaml(data)
 
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """`steps/NAME` of the run points to each artifact in the store."""
+    """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
     links = folder / "steps"
-    if links.exists():
-        shutil.rmtree(links)
-    links.mkdir()
+    own_folder(links)
+    for link in links.iterdir():
+        if link.is_symlink():  # what else stands there is not ours
+            link.unlink()
     for step in plan.steps:
         if not step.only_measured:
-            path = artifacts[step.name].path.resolve()
-            (links / step.name).symlink_to(Path("..") / ".." / path.relative_to(folder.parent.resolve()))
+            path = artifacts[step.name].path
+            (links / step.name).symlink_to(Path("..", "..", path.parent.name, path.name))

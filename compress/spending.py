@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.files import write_text
+from compress.json_files import read_json
 
 SPENT = "spent.json"
 
@@ -51,7 +52,8 @@ class Meter:
 
 def _read(file: Path) -> Spent:
     try:
-        return Spent(**json.loads(file.read_bytes()))
+        spent = Spent(**read_json(file))
+        return Spent(float(spent.seconds), float(spent.cpu_seconds))
     except (OSError, ValueError, TypeError):
         return Spent()  # the step was not cut, or before its first checkpoint
 

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from compress.data.readers import Table
+from compress.data.cells import trimmed
 from compress.data.sources import Sources
-from compress.errors import InputError
+from compress.data.tables import Table, listed
+from compress.errors import InputError, printable
+from compress.recipe_yaml import dump_yaml
 
 TEXT_NAMES = ("text", "sentence", "review", "content", "body", "question", "title", "message", "document")
 LABEL_NAMES = (
@@ -24,8 +26,11 @@ LABEL_NAMES = (
     "intent",
 )
 
+_INDEX = re.compile(r"Unnamed: \d+$|__index_level_\d+__$")
+"""Names that pandas gives to an index."""
+
 TEMPLATE = """\
-# {title}
+# {title}: fine-tune, distill, prune, export, quantize.
 # Check it with `compress plan {path}`, run it with `compress run {path}`.
 # Keys and values are described by `compress schema`; relative paths start at this file's folder.
 name: {name}
@@ -80,8 +85,6 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     Raises:
         InputError: the data cannot be read, or its columns cannot be told apart.
     """
-    import yaml
-
     from compress.models.architectures import positions_of, read_shape
     from compress.models.config_file import read_config
 
@@ -96,7 +99,7 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     epochs = min(10, max(2, round(8_000 / len(table.rows))))
 
     def quoted(value: str) -> str:
-        return yaml.safe_dump([value], default_flow_style=True, width=10_000).strip()[1:-1]
+        return dump_yaml([value], flow=True).strip()[1:-1]
 
     def source(value: str) -> str:
         path = Path(value).expanduser()
@@ -107,14 +110,14 @@ def write_starter(model: str, train: str, test: str | None, sources: Sources, ou
     else:
         test_line = f"  test: {source(test)}"
     tables = [table] if test is None else [table, sources.table(test, "--test")]
-    lacking = sum(not row[0].strip() or not row[1].strip() for part in tables for row in _pairs(part, text, label))
+    lacking = sum(not trimmed(row[0]) or not trimmed(row[1]) for part in tables for row in _pairs(part, text, label))
     incomplete = f"  incomplete: drop         # {lacking:,} rows lack a text or a label\n" if lacking else ""
     layers = max(1, shape.layers // 3) if shape else 0
     smaller = (SMALLER if shape else UNKNOWN).format(layers=layers, student_epochs=2 * epochs, recover_epochs=epochs)
     return TEMPLATE.format(
         incomplete=incomplete,
-        title=f"{Path(model.rstrip('/')).name} on {Path(train).name}: fine-tune, distill, prune, export, quantize.",
-        path=out,
+        title=printable(f"{Path(model.rstrip('/')).name} on {Path(train).name}"),
+        path=printable(str(out)),
         name=quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
         train=source(train),
         test=test_line,
@@ -137,29 +140,39 @@ def _pairs(table: Table, text: str, label: str) -> Iterator[tuple[str, str]]:
 def guess_columns(table: Table) -> tuple[str, str]:
     """The columns that hold the text and the label: by name first, then by content.
 
+    Columns whose name stands there twice, those of lists, and a data frame's index are left aside.
+
     Raises:
         InputError: there are fewer than two columns, or no column has few distinct values.
     """
-    if len(table.columns) < 2:
-        raise InputError(
-            f"{table.name} has only the column '{''.join(table.columns)}'",
-            fix="a text and a label are needed",
-        )
-    by_lower = {column.lower(): column for column in table.columns}
+    usable = [column for column in table.columns if _may_have_a_role(table, column)]
+    if len(usable) < 2:
+        has = f"only the column '{usable[0]:.80}'" if usable else "no column that may be a text or a label"
+        raise InputError(f"{table.name} has {has}", fix="a text and a label are needed, each below its column's name")
+    by_lower = {trimmed(column).lower(): column for column in usable}
     named_text = next((by_lower[name] for name in TEXT_NAMES if name in by_lower), None)
     named_label = next((by_lower[name] for name in LABEL_NAMES if name in by_lower), None)
-    values = {column: table.column(column, None) for column in table.columns}
+    values = {column: table.column(column, None) for column in usable}
     length = {column: sum(map(len, cells)) / len(cells) for column, cells in values.items()}
-    text = named_text or max((column for column in table.columns if column != named_label), key=length.__getitem__)
-    others = [column for column in table.columns if column != text]
+    text = named_text or max((column for column in usable if column != named_label), key=length.__getitem__)
+    others = [column for column in usable if column != text]
 
     def distinct(column: str) -> float:
         return len(set(values[column])) if len(set(values[column])) > 1 else math.inf
 
     label = named_label if named_label in others else min(others, key=distinct)
-    if len(set(values[label])) > max(2, len(table.rows) // 2):
+    count = len(set(values[label]))
+    if count > max(2, len(table.rows) // 2):
         raise InputError(
-            f"no column of {table.name} looks like a label: '{label}' has {len(set(values[label])):,} distinct values",
-            fix=f"write the recipe by hand; the columns are {', '.join(table.columns)}",
+            f"no column of {table.name} looks like a label: '{label:.80}' has {count:,} distinct values",
+            fix=f"write the recipe by hand; the columns are {listed(usable)}",
         )
     return text, label
+
+
+def _may_have_a_role(table: Table, column: str) -> bool:
+    """False for what cannot be a text or a label, and for numbers without a name, or with the one of an index."""
+    if table.columns.count(column) > 1 or column in table.unfit:
+        return False
+    is_named = bool(trimmed(column)) and not _INDEX.match(column)
+    return is_named or not all(value.isdecimal() or not value for value in table.column(column, None))

@@ -12,31 +12,35 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from compress.errors import CompressError, Stopped
+from compress.disks import disk_error, is_disk_full
+from compress.errors import CompressError
 from compress.files import (
     MANIFEST,
     WEIGHTS,
-    disk_error,
     file_sha256,
     fingerprint,
     folder_files,
     foreign_entries,
-    is_disk_full,
+    own_folder,
+    remove_tree,
     sync,
     write_text,
 )
+from compress.json_files import read_json
+from compress.locks import locked
 from compress.spending import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
+OWN_FOLDERS = ("scratch", "damaged", "locks")
+"""Folders of the store that are no artifacts."""
 NEEDS = "needs.json"
 """Name of the file in a run's folder that says, from its beginning on, which folders of the store it needs."""
 
@@ -72,7 +76,7 @@ class Identity:
 class Manifest(BaseModel):
     """What an artifact is and where it came from. Written last, so its presence means that all is there."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     key: str = Field(pattern=r"^[0-9a-f]{64}$")  # its head names files
     stage: str
@@ -136,6 +140,20 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
 
+    def check_own_folders(self) -> None:
+        """Refuse a store whose folders lead out of it: what is written or removed there would be somebody else's.
+
+        Raises:
+            CompressError: with the first such folder.
+        """
+        for name in OWN_FOLDERS:
+            if (self.root / name).is_symlink():
+                raise CompressError(
+                    f"the store's folder '{name}' is a link, so nothing in the store is touched",
+                    where=str(self.root / name),
+                    fix="remove the link; to keep the store elsewhere, make a link of the whole store",
+                )
+
     def path(self, identity: Identity) -> Path:
         """Where the artifact of `identity` stands once it is committed."""
         return self.root / f"{identity.stage}-{identity.key[:16]}"
@@ -188,10 +206,12 @@ class Store:
             The artifact, and whether it was made just now.
 
         Raises:
+            CompressError: the making failed, the disk refuses, or the store's own folders are links.
             Stopped: `stopping` said so while another run was at work on the artifact.
         """
         scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
         try:
+            self.check_own_folders()
             with suppress(DamagedArtifactError):  # what is whole is never changed, so it is taken without a lock
                 found = self.get(identity)
                 if found is not None:
@@ -207,9 +227,10 @@ class Store:
                 if found is not None:
                     return found, False
                 out, work = scratch / "out", scratch / "work"
-                shutil.rmtree(out, ignore_errors=True)
-                out.mkdir(parents=True)
-                work.mkdir(exist_ok=True)
+                own_folder(scratch)
+                remove_tree(out)
+                out.mkdir()
+                own_folder(work)
                 meter, counted = Meter(work), forget_peak_memory()
                 try:
                     facts = make(out, work)
@@ -249,7 +270,7 @@ class Store:
         for name in names:
             sync(out / name)
             if name.endswith(WEIGHTS):  # hard links may share them
-                (out / name).chmod(0o444)
+                (out / name).chmod((out / name).stat().st_mode & 0o444)  # never more than the umask allows
         versions = host.pop("versions", {})
         manifest = Manifest(
             key=identity.key,
@@ -277,36 +298,6 @@ class Store:
         return open_artifact(path)
 
 
-@contextmanager
-def locked(path: Path, what: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
-    """Hold a lock, which the system takes from a process that dies.
-
-    Args:
-        path: of the lock's file.
-        what: that another run may be at work on.
-        warn: told in one sentence that another run is waited for.
-        stopping: asked while waiting.
-
-    Raises:
-        Stopped: `stopping` said so.
-        OSError: the file cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        warn(f"another run is at work on {what}: waiting for it")
-        try:
-            lock.acquire(cancel_check=stopping)
-        except Timeout:
-            raise Stopped from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def open_artifact(path: Path) -> Artifact:
     """Read an artifact's manifest; its hashes are not checked.
 
@@ -318,8 +309,8 @@ def open_artifact(path: Path) -> Artifact:
     if not (path / MANIFEST).is_file() or (path / MANIFEST).is_symlink():
         raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path))
     try:
-        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
+        manifest = Manifest.model_validate(read_json(path / MANIFEST))
+    except (OSError, ValueError) as error:
         raise DamagedArtifactError("its manifest is missing or unreadable", where=str(path)) from error
     if manifest.digest != manifest.sealed().digest:
         raise DamagedArtifactError("its manifest is not as it was written", where=str(path))

@@ -106,6 +106,10 @@ _NEEDED = {
 """What pydantic's types of problem mean to someone who writes YAML; the others it says well itself."""
 
 
+_QUOTES = 'put it in quotes if it is a name: "1", "on", "null"'
+"""What YAML reads as a number, as true or false, or as nothing may be the name of a column."""
+
+
 def _describe(
     place: KeyPath,
     problems: Sequence[Any],
@@ -131,10 +135,13 @@ def _describe(
     message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
     if not dotted:
         return message, where, "correct the values there"
+    needs_quotes = kind == "string_type" and isinstance(given, bool | int | float | None)
+    fix = _QUOTES if needs_quotes else "correct the value there"
     if given is None:
-        return f"'{dotted}' is empty: {message}", where, "write a value there"
+        fix = f"write a value there{', or ' + _QUOTES if needs_quotes else ''}"
+        return f"'{dotted}' is empty: {message}", where, fix
     shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
-    return f"'{dotted}'{shown}: {message}", where, "correct the value there"
+    return f"'{dotted}'{shown}: {message}", where, fix
 
 
 def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:

@@ -9,12 +9,30 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ("tests.chain", "tests.plans")
+pytest_plugins = ("tests.chain", "tests.plans", "tests.processors")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+LONG = (
+    "test_rehearsal.py",
+    "test_run.py",
+    "test_quantize_onnx_trained.py",
+    "test_plan_forecast.py",
+    "test_interrupt.py",
+    "test_finetune_lora.py",
+    "test_examination.py",
+    "test_foreign_graphs.py",
+    "test_bench.py",
+    "test_measure.py",
+    "test_distill.py",
+    "test_checkpoints.py",
+    "test_reproduce.py",
+    "test_flops.py",
+    "test_measure_failures.py",
+)
+"""Files that take the longest. They come first, so that no process is left alone with one of them at the end."""
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
 FILLER = "the film was a story about people in town and they said it with some music".split()
@@ -23,9 +41,32 @@ LABELS = ("bad", "good")
 POSITIONS = 256
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(autouse=True)
+def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
+    from compress import tokenizer_trial
+
+    def ask(folder: Path, pairs: bool) -> Any:
+        from compress.models.auto_tokenizer import compared
+
+        key = tokenizer_trial.tokenizer_key(folder, pairs)
+        if key not in _TRIED:
+            _TRIED[key] = compared(folder, pairs=pairs)
+        return _TRIED[key]
+
+    monkeypatch.setattr(tokenizer_trial, "ask_auto_tokenizer", ask)
+
+
+_TRIED: dict[str, Any] = {}
 
 
 def review(label: str, random_: random.Random) -> str:

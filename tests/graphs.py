@@ -68,3 +68,44 @@ def names(model: onnx.ModelProto) -> list[str]:
 def operators(model: onnx.ModelProto) -> list[str]:
     """Kinds of the nodes, in order."""
     return [node.op_type for node in model.graph.node]
+
+
+def endless_graph(*, quiet_up_to: int = 0) -> onnx.ModelProto:
+    """A graph of `input_ids` whose `logits`, (rows, 2), go through a Loop without an end.
+
+    Args:
+        quiet_up_to: rows of so many tokens do not get to the Loop.
+    """
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["on_and_on"]), helper.make_node("Add", ["now", "now"], ["next"])],
+        "body",
+        [
+            value("turn", TensorProto.INT64, []),
+            value("on", TensorProto.BOOL, []),
+            value("now", TensorProto.FLOAT, None),
+        ],
+        [value("on_and_on", TensorProto.BOOL, []), value("next", TensorProto.FLOAT, None)],
+    )
+    loop = helper.make_node("Loop", ["", "yes", "plain"], ["loud"], body=body)
+    nodes = [
+        helper.make_node("Cast", ["input_ids"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["numbers"], ["mean"], axes=[1], keepdims=1),
+        helper.make_node("MatMul", ["mean", "weights"], ["plain"], name="head"),
+        helper.make_node("Shape", ["input_ids"], ["shape"]),
+        helper.make_node("Gather", ["shape", "second"], ["tokens"]),
+        helper.make_node("Greater", ["tokens", "few"], ["is_long"]),
+        branches("is_long", "logits", then=[loop], other=[helper.make_node("Identity", ["plain"], ["still"])]),
+    ]
+    constants = {
+        "weights": random(1, 2),
+        "yes": np.array(True),
+        "second": np.array(1),
+        "few": np.array(quiet_up_to),
+    }
+    model = graph_of(nodes, {"input_ids": np.ones((1, 1), np.int64)}, constants, ["logits"])
+    for axis, name in enumerate(("rows", "tokens")):
+        shape = model.graph.input[0].type.tensor_type.shape
+        shape.dim.add()
+        shape.dim[axis].dim_param = name
+    return model

@@ -6,21 +6,21 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress import forecast
+from compress import forecast, memory
 from compress.bench.host import host_facts
+from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.forecast import (
     FORECAST,
     Forecast,
     StepForecast,
     forecast_for,
-    free_disk,
-    free_memory,
     least,
     measured_forecast,
     refuse_what_cannot_fit,
     write_forecast,
 )
+from compress.memory import free_memory
 from compress.models.parameters import count_parameters
 from compress.plan import Plan
 from compress.planning import make_plan
@@ -129,7 +129,7 @@ def test_a_measured_forecast_is_kept_and_used_for_the_same_steps_on_the_same_mac
 def test_free_memory_is_the_least_of_machine_control_group_and_address_space(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(forecast, "CGROUP", tmp_path)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
     assert free_memory() == pytest.approx(psutil.virtual_memory().available, rel=0.1)
     (tmp_path / "memory.max").write_text("3000000\n")
     (tmp_path / "memory.current").write_text("1000000\n")

@@ -92,9 +92,25 @@ def test_work_stops_at_its_next_progress_but_not_at_its_end(tmp_path: Path) -> N
     assert [entry["event"] for entry in events(tmp_path)] == ["run_started", "progress", "progress", "run_stopped"]
 
 
+@pytest.mark.parametrize("name", ["run.log", "events.jsonl"])
+def test_a_log_does_not_follow_a_link_and_holds_no_control_characters(tmp_path: Path, name: str) -> None:
+    (tmp_path / "theirs").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to("../theirs")
+    with journal(tmp_path / "run", Silent(), {"recipe": "tiny"}) as told:
+        told.warned("a\x1b[31m\u2028b")
+    assert (tmp_path / "theirs").read_text() == "precious"
+    text = (tmp_path / "run" / name).read_text()
+    assert "u2028b" in text
+    assert all(char == "\n" or char.isprintable() for char in text)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "run.log").symlink_to("/dev/full")
+    monkeypatch.setattr("compress.journal.make_way", lambda _: None)  # the link would be replaced
     observer = Silent()
     with journal(tmp_path, observer, {"recipe": "tiny"}) as told:
         told.step_started("teacher", "finetune")

@@ -109,6 +109,7 @@ def test_the_saved_recipe_names_each_teacher_by_its_full_path(plan, labelled, mo
     made = plan(TEACHER, f"{{name: student, stage: distill, teacher: [teacher, ./{labelled.name}], layers: 1}}")
     assert f"- {labelled.resolve()}\n" in dump_recipe(made)
     assert "- teacher\n" in dump_recipe(made)
+    assert str(labelled.parent.resolve()) not in dump_recipe(made, to_show=True)
 
 
 def test_the_schema_takes_a_name_or_a_list():

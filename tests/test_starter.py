@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from compress.data.readers import Table
 from compress.data.sources import Sources
+from compress.data.tables import Table
 from compress.errors import InputError
 from compress.planning import make_plan
 from compress.recipe_yaml import load_recipe
@@ -29,6 +29,8 @@ def table(**columns):
         ({"source": "wwww", "mail": FILMS, "spam": "0101"}, ("mail", "spam")),
         ({"title": ["x"] * 4, "text": FILMS, "target": "0101", "label": "0011"}, ("text", "label")),
         ({"text": FILMS, "topic": "0101", "sentiment": "0110"}, ("text", "sentiment")),
+        ({"": "0101", "Unnamed: 0": "0101", "mail": FILMS, "spam": "0011"}, ("mail", "spam")),
+        ({" Text ": FILMS, "group": "0011", "Label\ufeff": "0101"}, (" Text ", "Label\ufeff")),
     ],
 )
 def test_columns_are_guessed_by_name_and_then_by_content(columns, expected):
@@ -38,7 +40,7 @@ def test_columns_are_guessed_by_name_and_then_by_content(columns, expected):
 def test_one_column_is_too_few():
     with pytest.raises(InputError, match=r"a.csv has only the column 'text'") as caught:
         guess_columns(table(text=FILMS))
-    assert caught.value.fix == "a text and a label are needed"
+    assert caught.value.fix == "a text and a label are needed, each below its column's name"
 
 
 def test_a_label_with_a_value_of_its_own_in_each_row_is_none():

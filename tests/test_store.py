@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def test_another_identity_is_made_anew(store):
 
 
 def test_the_manifest_says_what_was_made_and_hashes_every_file(store):
+    start = time.perf_counter()
     manifest = obtain(store, Maker())[0].manifest
+    elapsed = time.perf_counter() - start
     assert manifest.files == {
         "config.json": hashlib.sha256(b"{}").hexdigest(),
         "onnx/model.onnx": hashlib.sha256(WEIGHTS).hexdigest(),
@@ -108,7 +111,7 @@ def test_the_manifest_says_what_was_made_and_hashes_every_file(store):
     assert (manifest.key, manifest.stage, manifest.seed) == (IDENTITY.key, "distill", 0)
     assert (manifest.facts, manifest.host, manifest.format) == ({"loss": 0.25}, {"cpu": "this"}, "onnx")
     assert manifest.versions == {"numpy": "2.4.6"}
-    assert 0 <= manifest.seconds < 10
+    assert 0 <= manifest.seconds <= elapsed
 
 
 def test_an_artifact_tells_the_facts_of_its_manifest(store):

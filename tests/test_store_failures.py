@@ -14,6 +14,7 @@ import pytest
 from compress.errors import CompressError, Stopped
 from compress.files import disk_error, file_sha256, write_text
 from compress.store import Identity, Store
+from tests.waiting import NEVER
 
 IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)
 WEIGHTS = bytes(range(256)) * 16
@@ -50,7 +51,7 @@ def test_two_processes_that_want_the_same_artifact_make_it_once(store, tmp_path)
     (tmp_path / "waiting").mkdir()
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         futures = [pool.submit(obtain_slowly, store.root, tmp_path / "waiting") for _ in range(2)]
-        results = [future.result(timeout=30) for future in futures]
+        results = [future.result(timeout=NEVER) for future in futures]
     assert sorted(results) == [(False, False), (True, True)]
 
 
@@ -76,7 +77,7 @@ def without_rights(root):
 def exit_code(function, *arguments):
     process = multiprocessing.get_context("spawn").Process(target=function, args=arguments)
     process.start()
-    process.join(30)
+    process.join(NEVER)
     return process.exitcode
 
 
@@ -87,11 +88,11 @@ def test_a_process_that_dies_in_make_leaves_no_artifact_and_no_lock(store):
 
 
 def hold(root, holds):
-    """In a process of its own: be at work on the artifact until killed."""
+    """In a process of its own: be at work on the artifact until killed, or the test's process ends."""
 
     def make(out, work):
         holds.set()
-        time.sleep(60)
+        multiprocessing.parent_process().join()
 
     obtain(Store(root), make)
 
@@ -103,10 +104,10 @@ def holder(store):
     holds = spawn.Event()
     process = spawn.Process(target=hold, args=(store.root, holds))
     process.start()
-    assert holds.wait(30)
+    assert holds.wait(NEVER)
     yield process
     process.kill()
-    process.join(30)
+    process.join(NEVER)
 
 
 def test_the_lock_of_a_holder_that_is_killed_is_taken_over(store, holder):

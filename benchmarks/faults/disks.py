@@ -26,13 +26,14 @@ LARGE = "64m"
 def can_mount() -> bool:
     """Whether this process may mount a file system."""
     with TemporaryDirectory() as folder:
-        mounted = _mount(Path(folder), "1m") == 0
+        mounted = mount(Path(folder), "1m") == 0
         if mounted:
-            _unmount(Path(folder))
+            unmount(Path(folder))
     return mounted
 
 
-def _mount(folder: Path, size: str) -> int:
+def mount(folder: Path, size: str) -> int:
+    """Put a file system in memory there; 0 if it is."""
     return _quietly("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder))
 
 
@@ -41,7 +42,8 @@ def _remount(folder: Path, options: str) -> None:
         raise RuntimeError(f"cannot remount {folder} with {options}")
 
 
-def _unmount(folder: Path) -> None:
+def unmount(folder: Path) -> None:
+    """Take it away."""
     _quietly("umount", "-l", str(folder))
 
 
@@ -56,12 +58,12 @@ def _quietly(*command: str) -> int:
 def small_disk(folder: Path, size: str) -> Iterator[None]:
     """A file system of its own at `folder`, for as long as the context lasts."""
     folder.mkdir(parents=True, exist_ok=True)
-    if _mount(folder, size) != 0:
+    if mount(folder, size) != 0:
         raise RuntimeError(f"cannot mount a file system at {folder}")
     try:
         yield
     finally:
-        _unmount(folder)
+        unmount(folder)
 
 
 def full_disk_trials(count: int, place: Workplace, kept: Kept, seed: int = 1) -> list[Record]:

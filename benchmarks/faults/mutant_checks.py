@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -154,14 +155,14 @@ def why_not_those_rows(mutant: Mutant, output: str, others: Mapping[str, int]) -
         rows = read_rows(mutant)
     except (ValueError, KeyError, csv.Error, RecursionError) as error:
         return f"a plan of what cannot be read: {error!r:.200}"
-    if any(not text.strip() or not label.strip() for text, label in rows):
+    if any(not _seen(text) or not _seen(label) for text, label in rows):
         return "a row without a text or a label"
     expected = {**others, mutant.part: len(rows)}
     found = {"train": training, "validation": validation, "test": test}
     if mutant.part == "train":
-        if labels != (distinct := len({label.strip() for _, label in rows})):
+        if labels != (distinct := len({_seen(label) for _, label in rows})):
             return f"{labels} labels, the file has {distinct}"
-    elif any(label.strip() not in {"bad", "good"} for _, label in rows):
+    elif any(_seen(label) not in {"bad", "good"} for _, label in rows):
         return "a label that the training rows do not have"
     return None if found == expected else f"the rows are {found}, expected {expected}"
 
@@ -175,20 +176,53 @@ def read_rows(mutant: Mutant) -> list[tuple[str, str]]:
     ending = mutant.ending.lower()
     if ending == ".parquet":
         return _read_parquet(mutant.content)
-    text = mutant.content.decode("utf-8-sig")
-    if ending == ".jsonl":
-        lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
-        read = [json.loads(line, object_pairs_hook=_object) for line in lines]
-        return [(_text(row["text"]), _text(row["label"])) for row in read]
+    marks = {b"\xff\xfe\0\0": "utf-32", b"\0\0\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    encoding = next((name for mark, name in marks.items() if mutant.content.startswith(mark)), "utf-8-sig")
+    text = mutant.content.decode(encoding)
+    if "\0" in text:
+        raise ValueError("a NUL")
+    if ending in {".json", ".jsonl"}:
+        return _read_json(text, ending)
     if ending not in DELIMITERS:
         raise ValueError(f"the ending {ending}")
     csv.field_size_limit(2**31 - 1)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=DELIMITERS[ending], strict=True)
-    records = [record for record in reader if record and record != [""]]
-    header, rows = records[0], records[3 if ending == ".tab" else 1 :]
-    if len(set(header)) != len(header) or any(len(row) != len(header) for row in rows):
-        raise ValueError("rows that are not as wide as the header, or a column twice")
+    signs = DELIMITERS[ending] if ending == ".tab" else DELIMITERS[ending] + ",;\t|"
+    for sign in signs:
+        records = [record for record in csv.reader(io.StringIO(text, newline=""), delimiter=sign) if any(record)]
+        header = [_seen(name) for name in records[0]] if records else []
+        if header.count("text") == 1 == header.count("label"):
+            return _rows_of(text, ending, sign, header)
+    raise ValueError("no header with one text and one label")
+
+
+def _rows_of(text: str, ending: str, sign: str, header: list[str]) -> list[tuple[str, str]]:
+    read = csv.reader(io.StringIO(text, newline=""), delimiter=sign, strict=True)
+    records = [record for record in read if len(record) > 1 or _seen("".join(record))]
+    rows = records[3 if ending == ".tab" else 1 :]
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError("rows that are not as wide as the header")
     return [(row[header.index("text")], row[header.index("label")]) for row in rows]
+
+
+def _read_json(text: str, ending: str) -> list[tuple[str, str]]:
+    if ending == ".json" and text.lstrip().startswith("["):
+        read = json.loads(text, object_pairs_hook=_object)
+    else:
+        lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+        read = [json.loads(line, object_pairs_hook=_object) for line in lines]
+    if any(isinstance(row[name], list | dict) for row in read for name in ("text", "label")):
+        raise ValueError("a text or a label that is none")
+    return [(_text(row["text"]), _text(row["label"])) for row in read]
+
+
+def _seen(text: str) -> str:
+    """The text without white space and characters without a picture at its ends."""
+    begin, end = 0, len(text)
+    while begin < end and unicodedata.category(text[begin])[0] in "CZ":
+        begin += 1
+    while begin < end and unicodedata.category(text[end - 1])[0] in "CZ":
+        end -= 1
+    return text[begin:end]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -198,7 +232,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _read_parquet(content: bytes) -> list[tuple[str, str]]:

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
+from avx2_only import avx2_only
 from benchmarks.quantization import tables
-from benchmarks.quantization.avx2_only import avx2_only
 from benchmarks.quantization.making import HERE, ROOT
 from benchmarks.quantization.parts import FULL, PARTS, TRIAL, Work
 from compress.errors import CompressError

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.quantization.avx2_only import Processes
+from avx2_only import Processes
 from benchmarks.quantization.making import FLOAT
 from compress.bench.measure import WORKER, Bench, measure
 from compress.errors import CompressError
 from compress.measurement import Estimate, Measurement
+from compress.models.files import model_path
 from compress.ops.statistics import accuracy_drop, speedup
 from compress.recipe import BenchSpec, Target
-from compress.runtimes.onnxruntime import model_path
 from compress.store import Artifact
 from compress.tasks import Task
 
@@ -71,7 +71,8 @@ def _against(base: list[Measurement], other: list[Measurement], truth: np.ndarra
             item.target: {
                 "p50_ms": float(np.median(item.samples_ms)),
                 "p90_ms": float(np.quantile(item.samples_ms, 0.9)),
-                "speedup": _said(speedup(float_item.samples_ms, item.samples_ms)),
+                "speedup": _said(speedup(float_item.timings, item.timings)),
+                "process_of_round": item.process_of_round,
                 "peak_memory_bytes": item.peak_memory_bytes,
                 "samples_ms": np.round(item.samples_ms, 4).tolist(),
                 "real_samples_ms": np.round(item.real_samples_ms, 4).tolist(),

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from avx2_only import Processes
 from benchmarks.quantization import calibration, tables
-from benchmarks.quantization.avx2_only import Processes
 from benchmarks.quantization.choosing import candidates, choose
 from benchmarks.quantization.defaults import by_defaults
 from benchmarks.quantization.making import (

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.models.calls import call
 from compress.models.feeds import feeds
 
 INT8_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
@@ -55,11 +56,11 @@ def profile(path: Path, batch: Batch, threads: int = 1, runs: int = 1) -> list[d
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(scratch) / "profile")
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         fed = feeds(session, str(path))(batch)
         for _ in range(runs):
-            session.run(None, fed)
+            call(session, None, fed, str(path))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     kernels = [item for item in events if item.get("cat") == "Node" and item["name"].endswith("_kernel_time")]
     return kernels[len(kernels) - len(kernels) // runs :]

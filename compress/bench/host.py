@@ -23,12 +23,17 @@ PACKAGES = (
 )
 
 
+def cores_here() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def host_facts() -> dict[str, Any]:
     """Processor, instruction sets, cores, memory, system and package versions."""
     return {
         "cpu": processor_name(),
         "isa": instruction_sets(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores_here(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

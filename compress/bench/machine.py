@@ -5,15 +5,13 @@ measured wrongly. `compress doctor` shows the same kernels at the shapes of an e
 """
 
 import json
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+from compress.child import Child, ChildError, answering, to_parent
 from compress.errors import CompressError
 
 Device = Literal["cpu", "cuda"]
@@ -21,6 +19,8 @@ PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))
 """(rows, inputs, outputs) among which the peak is looked for."""
 ONNX_KINDS = ("fp32", "int8", "int8_dynamic", "int8_static", "4bit", "4bit_float", "onnx_fp16")
 SECONDS = 0.2
+TURN_SECONDS = 120.0
+"""Beside its own time, what a turn may take at most: it imports libraries, and may start a GPU."""
 PASSES = 2
 """Every kernel gets its time in so many turns, apart from each other: other work that comes and goes meets one."""
 BLOCK = 32
@@ -68,24 +68,18 @@ def time_kernels(
     if not kernels:
         return best
     command = [sys.executable, "-P", "-m", "compress.bench.machine"]
-    job = json.dumps({"kernels": kernels, "seconds": seconds})
-    with tempfile.TemporaryFile("w+") as errors:
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with suppress(BrokenPipeError):  # it died at once: its exit code says more
-                process.stdin.write(job)
-                process.stdin.close()
-            for done, line in enumerate(process.stdout):
-                index, rate = json.loads(line)
+    turns = PASSES * len(kernels)
+    with Child(command) as process:
+        process.tell({"kernels": kernels, "seconds": seconds})
+        try:
+            for done in range(turns):
+                index, rate = process.answer(TURN_SECONDS + seconds)["rate"]
                 best[index] = max(best[index], rate)
-                progress(done + 1, PASSES * len(kernels))
-        if process.returncode != 0:
-            errors.seek(0)
-            last = next(iter(reversed(errors.read().strip().splitlines())), "no message")
-            raise CompressError(f"timing this machine's kernels failed: {last[:300]}", fix="run it again with --debug")
+                progress(done + 1, turns)
+        except ChildError as error:
+            raise CompressError(
+                f"timing this machine's kernels failed: {error.what}", fix="run it again with --debug"
+            ) from error
     return best
 
 
@@ -101,12 +95,13 @@ def peak_gflops(kinds: Iterable[str], threads: int, device: Device) -> dict[str,
 
 
 def main() -> None:
-    """Time the kernels that standard input lists, and print [index, rate] after each turn."""
-    job = json.load(sys.stdin)
+    """Time the kernels that standard input lists, and answer with [index, rate] after each turn."""
+    answer = answering(to_parent())
+    job = json.loads(sys.stdin.readline())
     kernels = [Kernel(*item) for item in job["kernels"]]
     for _ in range(PASSES):
         for index, kernel in enumerate(kernels):
-            print(json.dumps([index, _rate(kernel, job["seconds"] / PASSES)]), flush=True)  # noqa: T201
+            answer({"rate": [index, _rate(kernel, job["seconds"] / PASSES)]})
 
 
 def best_seconds(call: Callable[[], Any], seconds: float) -> float:

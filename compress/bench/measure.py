@@ -1,23 +1,28 @@
-"""Every artifact on every target: one worker process a pair, rounds interleaved, one worker active at a time."""
+"""Every artifact on every target: fresh worker processes for each pair, rounds interleaved, one active at a time."""
 
 import json
 import random
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.bench.conditions import Watch
+from compress.bench.host import cores_here
 from compress.bench.machine import peak_gflops
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
-from compress.errors import CompressError
-from compress.files import folder_bytes
+from compress.errors import CompressError, InputError
 from compress.measurement import Conditions, Measurement
+from compress.models.files import size_of
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe import BenchSpec, Target
@@ -28,6 +33,8 @@ from compress.tasks import Task
 WORKER = (sys.executable, "-P", "-m", "compress.bench.worker")
 SAMPLES = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
 MEASURING = "measuring"
+STARTED_AT_ONCE = 4
+"""Workers that load side by side, where there are as many cores, once the first one's loading was timed."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +56,28 @@ class Bench:
 
 @dataclass
 class _Pair:
-    """An artifact on a target, and what its worker answered so far."""
+    """An artifact on a target, and what its workers answered so far.
+
+    Attributes:
+        process: the latest worker; once one has failed, no other is started.
+    """
 
     artifact: Artifact
     name: str
     target: Target
-    process: WorkerProcess
+    process: WorkerProcess | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, list[list[float]]] = field(default_factory=lambda: {name: [] for name in SAMPLES})
     logits: Any = None
+
+    @property
+    def is_alive(self) -> bool:
+        """False once a worker of it has failed."""
+        return self.process is None or self.process.status == "measured"
+
+    def ask(self, command: dict[str, Any]) -> dict[str, Any] | None:
+        """What its worker answers, or None if that is dead or gives up."""
+        return self.process.ask(command) if self.process else None
 
     @property
     def scored_as(self) -> tuple[object, ...]:
@@ -71,8 +91,8 @@ def measure(
 ) -> tuple[list[Measurement], dict[str, Conditions]]:
     """Measure all pairs of artifact and target.
 
-    Every pair has a worker process of its own, which stays alive until the last round, so that the machine's drift
-    falls on all alike; between its turns it sleeps.
+    The rounds are spread over several processes of each pair. Those that share rounds live side by side, so that the
+    machine's drift falls on all alike; between its turns a process sleeps. Then all are ended, and the next ones start.
 
     Args:
         artifacts: each once.
@@ -121,56 +141,92 @@ class _Measuring:
         return None
 
     def run(self, wanted: Sequence[tuple[Artifact, str, Target]], watches: Mapping[str, Watch]) -> list[_Pair]:
-        """Start a worker for each, let them take turns, and end them."""
-        pairs: list[_Pair] = []
-        rounds = self.bench.spec.rounds
-        total = len(wanted) * (1 + rounds)
+        """Measure each in as many processes as the settings say, one after the other."""
+        pairs = [_Pair(*item) for item in wanted]
+        process_of_round = self.bench.spec.process_of_round
+        total = len(pairs) * (process_of_round[-1] + 1 + len(process_of_round))
         order = random.Random(self.bench.seed)
-        try:
-            for artifact, name, target in wanted:
-                self.bench.progress(MEASURING, len(pairs), total)
-                pairs.append(self._start(artifact, name, target))
-            for turn in range(rounds):
-                alive = [pair for pair in pairs if pair.process.status == "measured"]
-                for count, pair in enumerate(order.sample(alive, len(alive))):
-                    with watches[pair.name].round(pair.process.pid):
-                        answer = pair.process.ask({"do": "round", "turn": turn})
-                    if answer is not None:
-                        for kind in SAMPLES:
-                            pair.samples[kind].append(answer[kind])
-                    self.bench.progress(MEASURING, len(pairs) + turn * len(pairs) + count + 1, total)
-            for pair in pairs:
-                for command in ("memory", "flops"):
-                    pair.facts |= pair.process.ask({"do": command}) or {}
-            if pairs:
-                self.bench.progress(MEASURING, total, total)
-        finally:
-            for pair in pairs:
-                pair.process.end()
+        for number, turns in groupby(range(len(process_of_round)), key=process_of_round.__getitem__):
+            self._in_one_process(pairs, number, list(turns), order, watches, total)
+        if pairs:
+            self.bench.progress(MEASURING, total, total)
         return pairs
 
-    def _start(self, artifact: Artifact, name: str, target: Target) -> _Pair:
-        """Start a worker, let it load and warm up, and take its outputs on all rows."""
-        rows = self._rows(artifact)
-        stem = f"{artifact.key[:16]}-{name}"
-        pair = _Pair(artifact, name, target, WorkerProcess(self.bench.worker, self.scratch / f"{stem}.log"))
+    def _in_one_process(
+        self,
+        pairs: Sequence[_Pair],
+        number: int,
+        turns: Sequence[int],
+        order: random.Random,
+        watches: Mapping[str, Watch],
+        total: int,
+    ) -> None:
+        """Start a worker for each pair, let them take turns, and end them, whatever happens.
+
+        Args:
+            number: of the process, from 0. The first also gives what is needed once: outputs, memory, operations.
+            turns: numbers of its rounds.
+            total: units of progress of all processes: a start and a round are one each.
+        """
+        done = len(pairs) * (number + turns[0])
+        at_once = min(cores_here(), STARTED_AT_ONCE) if number else 1  # the first one's times are reported
+        with ThreadPoolExecutor(at_once) as threads, ExitStack() as running:
+            for start in range(0, len(pairs), at_once):
+                self.bench.progress(MEASURING, done + start, total)
+                group = [pair for pair in pairs[start : start + at_once] if pair.is_alive]
+                for pair in group:  # by this thread: a worker may end with the one that started it
+                    self._start(pair, number, running)
+                list(threads.map(self._score if number == 0 else self._load, group))
+            done += len(pairs)
+            for turn in turns:
+                alive = [pair for pair in pairs if pair.is_alive]
+                for count, pair in enumerate(order.sample(alive, len(alive)), start=1):
+                    self._take_turn(pair, turn, watches[pair.name])
+                    self.bench.progress(MEASURING, done + count, total)
+                done += len(pairs)
+            if number == 0:
+                for pair in pairs:
+                    for command in ("memory", "flops"):
+                        pair.facts |= pair.ask({"do": command}) or {}
+
+    def _start(self, pair: _Pair, number: int, running: ExitStack) -> None:
+        """Start a worker that ends with `running`; nothing is asked of it yet."""
+        log = self.scratch / f"{pair.artifact.key[:16]}-{pair.name}-{number}.log"
+        pair.process = WorkerProcess(self.bench.worker, log, self.bench.spec.max_call_s)
+        running.callback(pair.process.end)
+
+    def _load(self, pair: _Pair) -> dict[str, Any]:
+        """Let a worker load and warm up."""
         job = {
-            "folder": str(artifact.path.resolve()),
-            "target": target.model_dump(),
-            "rows": str(rows),
+            "folder": str(pair.artifact.path.resolve()),
+            "target": pair.target.model_dump(),
+            "rows": str(self._rows(pair.artifact)),
             "hub_task": self.bench.task.hub_task,
             "trust_remote_code": self.bench.trust_remote_code,
             "max_length": self.bench.task.spec.max_length,
             "warmup": self.bench.spec.warmup,
             "samples": self.bench.spec.samples,
         }
-        pair.facts |= pair.process.ask(job) or {}
+        return pair.ask(job) or {}
+
+    def _score(self, pair: _Pair) -> None:
+        """Let a pair's first worker load and warm up, and take its outputs on all rows."""
+        start = time.perf_counter()
+        pair.facts |= self._load(pair)
+        pair.facts["ready_ms"] = 1000 * (time.perf_counter() - start)
         if pair.scored_as not in self.scored:
-            out = self.scratch / f"{stem}.npy"
-            if pair.process.ask({"do": "quality", "out": str(out)}) is not None:
+            out = self.scratch / f"{pair.artifact.key[:16]}-{pair.name}.npy"
+            if pair.ask({"do": "quality", "out": str(out)}) is not None:
                 self.scored[pair.scored_as] = np.load(out, allow_pickle=False)
         pair.logits = self.scored.get(pair.scored_as)
-        return pair
+
+    def _take_turn(self, pair: _Pair, turn: int, watch: Watch) -> None:
+        assert pair.process is not None
+        with watch.round(pair.process.pid):
+            answer = pair.ask({"do": "round", "turn": turn})
+        if answer is not None:
+            for kind in SAMPLES:
+                pair.samples[kind].append(answer[kind])
 
     def _rows(self, artifact: Artifact) -> Path:
         """The test rows as texts and in the artifact's own tokens, as a file that its worker reads."""
@@ -184,14 +240,21 @@ class _Measuring:
 
     def result(self, pair: _Pair) -> Measurement:
         """What the worker's answers come to."""
+        assert pair.process is not None
         task, status, reason = self.bench.task, pair.process.status, pair.process.reason
         if status == "measured" and not np.isfinite(pair.logits).all():
             status, reason = "failed", "the model's outputs are not finite numbers"
+        predictions: list[Any] = []
+        confidences: list[float] = []
+        if status == "measured":
+            try:
+                predictions, confidences = task.predict(pair.logits)
+            except InputError as error:  # it has other classes than the data
+                status, reason = "failed", error.what
         empty = _empty(pair.artifact, pair.name, status, reason)
         if status != "measured":
             return empty
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
-        predictions, confidences = task.predict(pair.logits)
         return empty.model_copy(
             update={
                 "metric": task.spec.metric,
@@ -201,6 +264,7 @@ class _Measuring:
                 "parameters": count_parameters(pair.artifact.path, pair.artifact.format),
                 "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
+                "process_of_round": self.bench.spec.process_of_round,
                 **pair.samples,
                 **pair.facts,
             }
@@ -208,10 +272,8 @@ class _Measuring:
 
 
 def _empty(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:
-    return Measurement(
-        artifact=artifact.key,
-        target=target,
-        status=status,
-        reason=reason,
-        size_bytes=folder_bytes(artifact.path),
-    )
+    try:
+        size = size_of(artifact.path, artifact.format)
+    except InputError:  # without weights nothing is measured, and the row says why
+        size = 0
+    return Measurement(artifact=artifact.key, target=target, status=status, reason=reason, size_bytes=size)

@@ -8,12 +8,12 @@ It speaks lines of JSON with its parent. The first line it reads is the job; the
     {"do": "flops"}                   answer with the arithmetic of one call
     {"do": "stop"}                    end
 
-It answers {"skipped": WHY} or {"failed": WHY} and ends if it cannot go on. Between commands it sleeps in a read. It
-knows nothing of tasks: rows come encoded, outputs go back raw.
+It answers {"skipped": WHY} or {"failed": WHY} and ends if it cannot go on; a sign of life comes after a call where the
+last word was seconds ago. Between commands it sleeps in a read. It knows nothing of tasks: rows come encoded, outputs
+go back raw.
 """
 
 import json
-import os
 import random
 import sys
 import time
@@ -24,6 +24,7 @@ from typing import Any, TextIO
 import numpy as np
 import psutil
 
+from compress.child import SignsOfLife, answering, to_parent
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
@@ -41,20 +42,14 @@ Batch = dict[str, np.ndarray[Any, Any]]
 
 def main() -> None:
     """Serve the parent's commands until it says stop or goes away."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with the answers
-    serve(sys.stdin, answers)
+    serve(sys.stdin, to_parent())
 
 
 def serve(commands: TextIO, answers: TextIO) -> None:
     """The worker's loop, on any pair of streams."""
-
-    def answer(value: dict[str, Any]) -> None:
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
-
+    answer = answering(answers)
     try:
-        worker = _Worker(json.loads(commands.readline()))
+        worker = _Worker(json.loads(commands.readline()), SignsOfLife(answer))
         answer(worker.started)
         for line in commands:
             command = json.loads(line)
@@ -70,8 +65,8 @@ def serve(commands: TextIO, answers: TextIO) -> None:
 class _Worker:
     """The loaded model with its rows."""
 
-    def __init__(self, job: dict[str, Any]) -> None:
-        self.job = job
+    def __init__(self, job: dict[str, Any], signs: SignsOfLife) -> None:
+        self.job, self.signs = job, signs
         self.target = Target.model_validate(job["target"])
         self.folder = Path(job["folder"])
         given = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
@@ -86,10 +81,13 @@ class _Worker:
             self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
         )
         load_ms = (time.perf_counter_ns() - start) / 1e6
-        (first_call_ms,) = timed(self.predict, self.fixed[:1])
+        if self.target.runtime != "torch_compile":  # which compiles in the first call
+            signs.give_at_once()
+        (first_call_ms,) = self.timed(self.predict, self.fixed[:1])
         for index in range(job["warmup"]):
             self.predict(self.fixed[index % len(self.fixed)])
             self.predict(self.real_batch(index))
+            signs.give()
         on_device = _device_bytes_used(self.target)
         self.started = {
             "load_ms": load_ms,
@@ -101,7 +99,7 @@ class _Worker:
     def obey(self, command: dict[str, Any]) -> dict[str, Any]:
         """The answer to one command."""
         if command["do"] == "quality":
-            outputs = run_all(self.predict, self.rows, self.tokenizer, self.target.batch_size)
+            outputs = run_all(self.predict, self.rows, self.tokenizer, self.target.batch_size, self.signs.give)
             np.save(command["out"], outputs, allow_pickle=False)
             return {}
         if command["do"] == "round":
@@ -116,13 +114,18 @@ class _Worker:
         real = [self.real_batch(index) for index in calls]
         for _ in range(WAKING_CALLS):
             self.predict(self.fixed[-1])
+            self.signs.give()
         answer = {
-            "samples_ms": timed(self.predict, self.fixed),
-            "real_samples_ms": timed(self.predict, real),
-            "tokenize_samples_ms": timed(self.tokenize, [self.chosen(index) for index in calls]),
+            "samples_ms": self.timed(self.predict, self.fixed),
+            "real_samples_ms": self.timed(self.predict, real),
+            "tokenize_samples_ms": self.timed(self.tokenize, [self.chosen(index) for index in calls]),
         }
         time.sleep(SETTLE_SECONDS)
         return answer
+
+    def timed(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> list[float]:
+        """Wall time of one call on each input, in milliseconds."""
+        return timed(call, inputs, self.signs.give)
 
     def chosen(self, index: int) -> list[int]:
         """The rows of the call of that number, in an order that is the same for all artifacts."""
@@ -144,7 +147,7 @@ class _Worker:
         from compress.bench import flops
 
         if self.target.reads_onnx:
-            from compress.runtimes.onnxruntime import model_path
+            from compress.models.files import model_path
 
             return flops.onnx_flops(model_path(self.folder), self.fixed[0])
         return flops.torch_flops(
@@ -166,7 +169,11 @@ def fixed_batches(rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, target: 
 
 
 def run_all(
-    predict: Predictor, rows: Sequence[dict[str, Any]], tokenizer: Tokenizer, batch_size: int
+    predict: Predictor,
+    rows: Sequence[dict[str, Any]],
+    tokenizer: Tokenizer,
+    batch_size: int,
+    after_each: Callable[[], None] = lambda: None,
 ) -> np.ndarray[Any, Any]:
     """Outputs of every row in the rows' order, batched with rows of like length as the target would.
 
@@ -180,16 +187,20 @@ def run_all(
         logits = predict(tokenizer.pad([rows[index] for index in chosen]))
         for index, row in zip(chosen, logits, strict=True):
             outputs[index] = row
+        after_each()
     return np.stack(outputs)
 
 
-def timed(call: Callable[[Any], Any], inputs: Sequence[Any]) -> list[float]:
-    """Wall time of one call on each input, in milliseconds."""
+def timed(
+    call: Callable[[Any], Any], inputs: Sequence[Any], after_each: Callable[[], None] = lambda: None
+) -> list[float]:
+    """Wall time of one call on each input, in milliseconds; that of `after_each` does not count."""
     samples = []
     for item in inputs:
         start = time.perf_counter_ns()
         call(item)
         samples.append((time.perf_counter_ns() - start) / 1e6)
+        after_each()
     return samples
 
 

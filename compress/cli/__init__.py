@@ -4,19 +4,20 @@ Exit codes: 0 done, 1 failed, 2 the user's input is wrong, 3 done but the goal i
 """
 
 import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
-from compress.errors import CompressError, InputError, printable
+from compress.cli.interrupt import ended_by_signals
+from compress.errors import CompressError, InputError
+from compress.unexpected import explained
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         line = arguments
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
-        with _ended_by_terminate():
+        _check_working_folder()
+        with ended_by_signals(), _safe_children():
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
@@ -80,31 +82,34 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        first = next(iter(str(error).splitlines()), "")
-        sys.stderr.write(
-            f"error: unexpected {type(error).__name__}: {printable(first[:300])}\n"
-            "  fix:   this is probably a bug in compress; run again with --debug and report it\n"
-        )
-        code = 1
+        told = explained(error)
+        sys.stderr.write(f"error: {told}\n")
+        code = told.exit_code
     sys.exit(code)
 
 
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the working folder cannot be read: {error.strerror}",
+            fix="it may be gone; change to a folder that is there",
+        ) from error
+
+
 @contextmanager
-def _ended_by_terminate() -> Iterator[None]:
-    """SIGTERM ends the command as an exception would: worker processes are stopped, scratch files removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: object) -> NoReturn:
-        sys.stderr.write("stopped by SIGTERM\n")
-        sys.exit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
+def _safe_children() -> Iterator[None]:
+    """Python that libraries start imports nothing from the current folder, which may hold a `json.py`."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
+        else:
+            os.environ["PYTHONSAFEPATH"] = before
 
 
 def _usage_error(error: Any, command: str) -> InputError:

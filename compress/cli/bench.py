@@ -12,6 +12,7 @@ import typer
 from compress.cli import gate, options
 from compress.cli.chain import Invocation
 from compress.cli.options import Json
+from compress.cli.saying import say, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
 RUNTIMES = (("onnxruntime", True), ("torch", False))
 """What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
+FIXES = {
+    "failed": "check that model's files, or leave it out",
+    "skipped": "name a --target that runs it; `compress bench --help` lists them",
+}
+"""What to do about a row that was not measured."""
 GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 
@@ -90,19 +96,28 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
         _make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, given, shlex.join(["compress", *line]), limits, quiet=json_output)
+    report = measure_folders(artifacts, given, shown_line(line), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
-        print(report.model_dump_json(indent=1))
+        say_model(report)
     else:
         print_report(report)
         if out is not None:
-            print(f"report: {out / 'report.html'}, .md and .json")
+            say(f"report: {out / 'report.html'}, .md and .json")
     fail_if_unmeasured(report)
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
         limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
+
+
+def shown_line(arguments: Sequence[str]) -> str:
+    """The command line for a report, which others read: full paths are shown without the folders above."""
+    shown = []
+    for argument in arguments:
+        option, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
+        shown.append(f"{option}{equals}{Path(value).name if Path(value).is_absolute() else value}")
+    return shlex.join(["compress", *shown])
 
 
 def _make_folder(out: Path) -> None:
@@ -188,6 +203,8 @@ def fail_if_unmeasured(report: "Report") -> None:
     measured = [row for row in report.rows if row.status == "measured"]
     lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
     for row in lost:
-        typer.echo(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
+        say(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
+    if lost:
+        typer.echo(f"  fix:   {FIXES[lost[0].status]}", err=True)
     if lost:
         raise typer.Exit(1)

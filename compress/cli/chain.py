@@ -14,6 +14,7 @@ import typer
 from compress.cli import options
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
+from compress.cli.saying import say
 from compress.cli.stages import step_from, step_options, summary, verbs
 from compress.errors import InputError, did_you_mean
 
@@ -151,7 +152,7 @@ def chain(
         if save_recipe.exists():
             raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
         write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
-        typer.echo(f"recipe: {save_recipe}", err=True)
+        say(f"recipe: {save_recipe}", err=True)
     finish(recipe, origin, runs_dir, force=force, json_output=json_output)
 
 

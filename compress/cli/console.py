@@ -7,9 +7,8 @@ import time
 from types import TracebackType
 from typing import Any
 
-from rich.markup import escape
-
 from compress.cli.interrupt import Interrupt
+from compress.cli.screen import Screen, styled
 from compress.errors import printable
 from compress.measurement import Estimate
 from compress.report.model import Ablation, Report
@@ -43,9 +42,7 @@ class Terminal:
     """
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        from rich.console import Console
-
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = Screen(stderr=True, quiet=quiet)
         self.interrupt = Interrupt()
         self._details = _Details(self.console) if verbose else None
         self._bars: Any = None
@@ -58,7 +55,7 @@ class Terminal:
 
         if self.console.is_terminal:
             self._bars = Progress(
-                TextColumn("  {task.description}"),
+                TextColumn("  {task.description}", markup=False),
                 BarColumn(bar_width=30),
                 TaskProgressColumn(),
                 TimeRemainingColumn(),
@@ -99,7 +96,7 @@ class Terminal:
             self._drop_bar()
         if done < total:
             if self._task is None:
-                self._task, self._what = self._bars.add_task(what, total=total), what
+                self._task, self._what = self._bars.add_task(printable(what), total=total), what
             self._bars.update(self._task, completed=done, total=total)
 
     def _drop_bar(self) -> None:
@@ -116,15 +113,15 @@ class Terminal:
         """One line for a finished step."""
         self._drop_bar()
         told = f"{seconds:.1f} s" if made else "done before"
-        self.console.print(f"[green]✓[/] {name:<20} [dim]{stage:<24} {told}[/]")
+        self.console.print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {told}", "dim")))
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
-        self.console.print(f"[yellow]warning:[/] {escape(printable(message))}")
+        self.console.print(styled(("warning:", "yellow"), (f" {message}", "")))
 
     def announce(self, message: str) -> None:
         """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
-        self.console.print(f"[dim]{escape(printable(message))} …[/]")
+        self.console.print(f"{message} …", style="dim")
         if self._bars is not None:
             self._drop_bar()
             self._task, self._what = self._bars.add_task("", total=None), message
@@ -162,20 +159,18 @@ class OnlyBars:
 class _Details(logging.Handler):
     """What modules log of their work, as dim lines; what the terminal draws anyway is left out."""
 
-    def __init__(self, console: Any) -> None:
+    def __init__(self, console: Screen) -> None:
         super().__init__()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name != "compress.journal":
-            self._console.print(f"  {record.getMessage()}", style="dim", markup=False)
+            self._console.print(f"  {record.getMessage()}", style="dim")
 
 
-def stdout() -> Any:
+def stdout() -> Screen:
     """A console for results: as wide as the terminal, 120 columns where there is none."""
-    from rich.console import Console
-
-    return Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
+    return Screen(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 120)
 
 
 def print_report(report: Report) -> None:
@@ -184,25 +179,26 @@ def print_report(report: Report) -> None:
     for target in report.targets:
         console.print(_table(report, target, wide=console.width >= WIDE))
         for reason in reasons(report.on(target)):
-            console.print(f"  {reason}", style="yellow", markup=False)
+            console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
-        console.print(_ablation_line(ablation), markup=False)
+        console.print(_ablation_line(ablation))
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
-        f"[dim]* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
-        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals[/]"
+        f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
+        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals",
+        style="dim",
     )
     for note in report.notes:
-        console.print(f"note: {note}", style="dim", markup=False)
+        console.print(f"note: {note}", style="dim")
     for warning in warnings(report):
-        console.print(f"warning: {warning}", style="yellow", markup=False)
+        console.print(f"warning: {warning}", style="yellow")
     for found in report.rounded:
         if found.choice is not None:
-            console.print(f"{found.step}: {found.choice.verdict}", markup=False)
+            console.print(f"{found.step}: {found.choice.verdict}")
     for sentence in headline(report):
-        console.print(sentence, markup=False)
+        console.print(sentence)
     if report.goal.met is not None:
-        console.print(verdict(report), style="bold green" if report.goal.met else "bold red", markup=False)
+        console.print(verdict(report), style="bold green" if report.goal.met else "bold red")
 
 
 def _table(report: Report, target: str, *, wide: bool) -> Any:
@@ -247,7 +243,7 @@ def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
     shown = f"{form.format(estimate.value)}{unit}"
     if estimate.low is None or estimate.high is None:
         return shown
-    return escape(f"{shown} [{form.format(estimate.low)}, {form.format(estimate.high)}]")
+    return f"{shown} [{form.format(estimate.low)}, {form.format(estimate.high)}]"
 
 
 def _ablation_line(found: Ablation) -> str:

@@ -1,6 +1,5 @@
 """`compress doctor [ARTIFACT]`: what this machine can win, and why an artifact is not faster."""
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.options import Json
+from compress.cli.saying import say_json
 from compress.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def doctor(
             "advice": [item._asdict() for item in advice],
             "findings": [item._asdict() for item in examined.findings] if examined else [],
         }
-        print(json.dumps(told, indent=1))
+        say_json(told)
         return
     screen = _Screen()
     screen.machine(machine)
@@ -126,24 +126,26 @@ class _Screen:
     """What a person sees on stdout."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from compress.cli.screen import Screen
 
-        self.console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+        self.console = Screen(width=None if sys.stdout.isatty() else WIDTH)
 
     def print(self, text: str, style: str = "") -> None:
-        """A paragraph, in which no brackets are read as markup."""
-        self.console.print(text, style=style, markup=False)
+        """Paragraphs."""
+        for line in text.split("\n"):
+            self.console.print(line, style=style)
 
     def pairs(self, rows: Sequence[tuple[str, str]], style: str = "") -> None:
         """Words with what they stand for, the words in a column of their own."""
         from rich.table import Table
-        from rich.text import Text
+
+        from compress.cli.screen import styled
 
         table = Table.grid(padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, style="bold")
         table.add_column(overflow="fold")
         for word, text in rows:
-            table.add_row(Text(word), Text(text, style=style))
+            table.add_row(word, styled((text, style)))
         self.console.print(table)
 
     def machine(self, machine: "Machine") -> None:
@@ -156,10 +158,11 @@ class _Screen:
             return
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for name in ("\nthreads", "\ntokens", "\nproduct", "fp32\nGFLOP/s", *COLUMNS.values()):
-            table.add_column(name, justify="right", no_wrap=True)
+            table.add_column(Text(name), justify="right", no_wrap=True)
         found = {rate[:5]: rate for rate in machine.rates}
         for kind, tokens, inputs, outputs, threads in [key for key in found if key[0] == "fp32"]:
             shape = (tokens, inputs, outputs, threads)
@@ -209,7 +212,8 @@ class _Screen:
     def findings(self, findings: "Sequence[Finding]", facts: dict[str, Any]) -> None:
         """Each with its evidence and its fix, or that there is none."""
         from rich.table import Table
-        from rich.text import Text
+
+        from compress.cli.screen import styled
 
         if not findings:
             self.print(
@@ -222,9 +226,9 @@ class _Screen:
         table.add_column(overflow="fold")
         for finding in findings:
             cost = "?" if finding.cost is None else f"{finding.cost:.0%}"
-            table.add_row(Text(cost, style="bold"), Text(finding.what, style="bold"))
-            table.add_row("", Text(finding.evidence))
-            table.add_row("", Text(f"fix: {finding.fix}", style="green"))
+            table.add_row(styled((cost, "bold")), styled((finding.what, "bold")))
+            table.add_row("", finding.evidence)
+            table.add_row("", styled((f"fix: {finding.fix}", "green")))
         self.console.print(table)
 
     def advice(self, advice: "Sequence[Advice]") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from compress.cli.saying import say
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -68,15 +69,15 @@ class Gate:
                 earlier, path = self.baseline
                 against = compare_rows(earlier, last_row(earlier, report.targets[row.target], path), report, row)
                 told = f"{row.step} against {against.against} of {path}"
-                typer.echo(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
+                say(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
             judged = judge(self.goal, row, against)
             missed += [f"{row.step}: {sentence}" for sentence in judged.missed]
             doubts += [f"{row.step}: {sentence}" for sentence in judged.doubts]
         if missed:
-            typer.echo(f"missed: {'; '.join(missed)}", err=True)
+            say(f"missed: {'; '.join(missed)}", err=True)
             raise typer.Exit(MISSED)
         if doubts:
-            typer.echo(f"met, in doubt: {'; '.join(doubts)}", err=True)
+            say(f"met, in doubt: {'; '.join(doubts)}", err=True)
 
 
 def read_gate(
@@ -112,7 +113,8 @@ def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> 
             f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
             fix="measure both on one data set: compress bench A B --data FILE",
         )
-    margin = second.goal.max_drop_pp or first.goal.max_drop_pp
+    limits = (second.goal.max_drop_pp, first.goal.max_drop_pp)
+    margin = next((limit for limit in limits if limit is not None), None)
     timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
     margin_pp = (
         margin

@@ -1,6 +1,5 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -8,6 +7,7 @@ from typing import Annotated
 import typer
 
 from compress.cli.options import Json
+from compress.cli.saying import say, say_json
 from compress.errors import InputError
 
 
@@ -46,10 +46,11 @@ def init(
     if json_output:
         rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
-        print(json.dumps(told, indent=1))
+        say_json(told)
         return
-    print(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
+    say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     name = shlex.quote(str(out))
-    print(f"check it:  compress plan {name}\nrun it:    compress run {name}")
+    say(f"check it:  compress plan {name}")
+    say(f"run it:    compress run {name}")

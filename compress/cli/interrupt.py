@@ -1,4 +1,4 @@
-"""Ctrl-C: once asks the work to stop at its next safe point, twice stops it at once."""
+"""Ctrl-C: once asks the work to stop at its next safe point, twice stops it at once; and signals that end a command."""
 
 import os
 import signal
@@ -6,7 +6,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+LAST_SECONDS = 10.0
+"""In which a command that is to end at once does so by itself."""
 ASKED = "\nstopping at the next safe point (Ctrl-C again: at once) …\n"
 
 
@@ -37,3 +41,58 @@ class Interrupt:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command as an exception would: processes are stopped, scratch files removed.
+
+    Python answers a signal between two of its own instructions, which a call into a library may put off for ever. So a
+    thread sees to it that the process ends in `LAST_SECONDS` after one of these, or the second Ctrl-C.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.stderr.write(f"stopped by {signal.Signals(number).name}\n")
+        sys.exit(128 + number)
+
+    heard = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, end) for number in heard}
+    with _last_resort():
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextmanager
+def _last_resort() -> Iterator[None]:
+    """End the process some seconds after a signal that is to end it, if Python has not done so by then."""
+    theirs, ours = os.pipe()
+    os.set_blocking(ours, False)
+    done = threading.Event()
+
+    def watch() -> None:
+        interrupts = 0
+        while numbers := os.read(theirs, 64):
+            interrupts += numbers.count(signal.SIGINT)
+            ends = next((number for number in numbers if number in ENDING), None)
+            if ends is None and interrupts > 1:
+                ends = signal.SIGINT
+            if ends is not None and not done.wait(LAST_SECONDS):
+                os._exit(128 + ends)
+
+    before = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=watch, daemon=True, name="last resort")
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        os.close(ours)
+        watcher.join()
+        os.close(theirs)

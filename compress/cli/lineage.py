@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from compress.cli.options import Json
-from compress.errors import InputError, printable
+from compress.cli.saying import say, say_model, say_text
+from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.lineage.model import Data, Lineage, MadeStep, Measurements, Source
@@ -37,12 +38,12 @@ def lineage(folder: Folder, json_output: Json = False) -> None:
     files = found.final.files
     changed = changed_files(folder, files)
     if json_output:
-        print(found.model_dump_json(indent=1))
+        say_model(found)
     else:
         added = [name for name in foreign_entries(folder, files) if name not in {CARD, LINEAGE}]
         _print(found, len(changed), added)
     for sentence in changed:
-        typer.echo(f"error: {folder}: {sentence}", err=True)
+        say(f"error: {folder}: {sentence}", err=True)
     if changed:
         raise typer.Exit(1)
 
@@ -61,18 +62,19 @@ def reproduce(
     found = find_lineage(folder)
     text = pinned_recipe(found, str(folder))
     for doubt in doubts(found):
-        typer.echo(f"warning: {printable(doubt)}", err=True)
+        say(f"warning: {doubt}", err=True)
     if out is None:
-        print(text, end="")
+        say_text(text)
     else:
         write_text(out, text)
-        print(f"recipe: {out}")
+        say(f"recipe: {out}")
 
 
 def _print(found: "Lineage", changed: int, added: list[str]) -> None:
     """The tree: the artifact, its figures, what made it, down to the sources."""
-    from rich.console import Console
     from rich.tree import Tree
+
+    from compress.cli.screen import Screen
 
     final = found.final
     root = Tree(_line((final.name, "bold"), (f"  {final.format}  key {final.key[:SHORT]}", "")), guide_style="dim")
@@ -92,7 +94,7 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
         _add_host(root, "made on", final.host, final.versions)
     _add_step(root.add(_line(("made by", ""))), found, final, set(), alike)
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 80
-    Console(highlight=False, width=width).print(root)
+    Screen(width=width).print(root)
 
 
 def _add_figures(root: Any, found: "Lineage") -> None:
@@ -184,9 +186,6 @@ def _source_line(role: str, source: "Source") -> Any:
 
 
 def _line(*parts: tuple[str, str]) -> Any:
-    from rich.text import Text
+    from compress.cli.screen import styled
 
-    text = Text(overflow="fold")
-    for part, style in parts:
-        text.append(printable(part), style)
-    return text
+    return styled(*parts)

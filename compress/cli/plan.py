@@ -1,6 +1,6 @@
 """`compress plan`: what a run would do, and what it would take."""
 
-import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +10,12 @@ import typer
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
-from compress.errors import printable
+from compress.cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from compress.forecast import Forecast
     from compress.plan import Plan
+    from compress.tasks import Task
 
 BATCHES = 5
 """Optimizer steps of each training that a forecast is measured on; the first pays for what is done once."""
@@ -40,7 +41,7 @@ def plan(
     from compress.making import whole
     from compress.planning import make_plan
     from compress.recipe_yaml import load_recipe
-    from compress.runner import open_store
+    from compress.runner import open_store, run_folder
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     forecast = None
@@ -48,7 +49,7 @@ def plan(
         planned = make_plan(loaded, origin, terminal.announce)
         for remark in planned.remarks:
             terminal.warned(remark)
-        store = open_store(runs_dir)
+        store, folder = open_store(runs_dir), run_folder(runs_dir, loaded.name)
         done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
         if not no_forecast and len(done) < len(planned.steps):
             from compress.forecast import measured_forecast, write_forecast
@@ -58,9 +59,9 @@ def plan(
             host = host_facts()
             rehearsed = rehearse(planned, OnlyBars(terminal), host, store, batches=BATCHES, done=done)
             forecast = measured_forecast(planned, rehearsed, host)
-            write_forecast(forecast, runs_dir / loaded.name)
+            write_forecast(forecast, folder)
     if json_output:
-        print(json.dumps(_told(planned, done, forecast), indent=1))
+        say_json(_told(planned, done, forecast))
     else:
         _print(planned, done, forecast, runs_dir)
 
@@ -87,6 +88,7 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
     bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
     return {
         "recipe": planned.recipe.name,
+        "data": _data(planned.task),
         "steps": steps,
         "measuring": bench,
         "forecast": whole,
@@ -94,19 +96,31 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
     }
 
 
+def _data(task: "Task") -> dict[str, Any]:
+    """Rows of each part, and of each label in it; labels in the order of the classes."""
+    parts: dict[str, Any] = {}
+    for part in ("train", "validation", "test"):
+        rows = getattr(task, part)
+        counts = Counter(task.truth(rows))
+        labels = {label: counts[number] for number, label in enumerate(task.labels)}
+        parts[part] = {"rows": len(rows), "labels": labels}
+    return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
+
+
 def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
+    from compress.cli.screen import Screen
+
     task = planned.task
-    print(
+    say(
         f"{planned.recipe.name}: {len(task.train):,} training, {len(task.validation):,} validation and "
         f"{len(task.test):,} test rows, {len(task.labels)} labels"
         + (f"; {len(task.unlabelled):,} rows without labels" if task.unlabelled else "")
     )
     for note in task.notes:
-        print(f"note: {printable(note)}")
+        say(f"note: {note}")
     costs = {step.step: step for step in forecast.steps} if forecast else {}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
@@ -121,29 +135,30 @@ def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", 
         )
     if "bench" in costs:
         table.add_row("to do", "measuring", "", *_figures(costs, "bench"))
-    Console(highlight=False).print(table)
+    Screen().print(table)
     if any(step.only_measured for step in planned.steps):
-        print("* only to measure it")
+        say("* only to measure it")
     for target, spec in planned.recipe.targets.items():
-        print(f"target {target}: {spec.runtime} on {spec.device}, batch {spec.batch_size}, {spec.threads} threads")
+        say(f"target {target}: {spec.runtime} on {spec.device}, batch {spec.batch_size}, {spec.threads} threads")
     if not planned.recipe.targets:
-        print("no targets: nothing will be measured")
+        say("no targets: nothing will be measured")
     if forecast is not None:
         _print_sum(forecast, runs_dir)
 
 
 def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
-    from compress.forecast import free_disk, free_memory
+    from compress.disks import free_disk
+    from compress.memory import free_memory
 
     most = forecast.hungriest
     assert most is not None  # there is a step to do
     free, disk = free_memory(), free_disk(runs_dir)
-    print(
+    say(
         f"forecast: {_duration(forecast.seconds)}; {_size(most.memory_bytes)} of memory ({_size(free)} free); "
         f"{_size(forecast.disk_bytes)} of disk ({_size(disk)} free)"
     )
     if most.memory_bytes > free or forecast.disk_bytes > disk:
-        typer.echo("warning: that does not fit, so `compress run` will refuse it", err=True)
+        say("warning: that does not fit, so `compress run` will refuse it", err=True)
 
 
 def _figures(costs: Mapping[str, Any], step: str) -> list[str]:

@@ -1,11 +1,11 @@
 """`compress recipes` and `compress schema`: the shipped recipes, and the JSON Schema for editors."""
 
-import json
 from pathlib import Path
 
 import typer
 
 from compress.cli.options import Json
+from compress.cli.saying import say, say_json
 from compress.errors import InputError, did_you_mean
 
 HERE = Path(__file__).resolve().parents[1]
@@ -51,11 +51,13 @@ def list_recipes(json_output: Json = False) -> None:
     about = {name: _about(path) for name, path in shipped().items()}
     if json_output:
         found = [{"name": name, "about": text, "path": str(shipped()[name])} for name, text in about.items()]
-        print(json.dumps(found, indent=1))
+        say_json(found)
         return
     for name, text in about.items():
-        print(f"{name:<32} {text}")
-    print(f"\nrun one:  compress run {next(iter(shipped()))}\nthey are: {shipped_folder()}")
+        say(f"{name:<32} {text}")
+    say()
+    say(f"run one:  compress run {next(iter(shipped()))}")
+    say(f"they are: {shipped_folder()}")
 
 
 def _about(path: Path) -> str:
@@ -68,4 +70,4 @@ def schema() -> None:
     """Print the recipe's JSON Schema."""
     from compress.schema import recipe_schema
 
-    print(json.dumps(recipe_schema(), indent=1))
+    say_json(recipe_schema())

@@ -1,16 +1,15 @@
 """`compress report RUN` and `compress compare A B`."""
 
 import inspect
-import json
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options
+from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options, shown_line
 from compress.cli.options import Json
+from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -60,10 +59,10 @@ def report(
     folder = run if run.is_dir() else run.parent
     write_report(found, folder)
     if json_output:
-        print(found.model_dump_json(indent=1))
+        say_model(found)
     else:
         print_report(found)
-        print(f"report: {folder / 'report.html'}, .md and .json")
+        say(f"report: {folder / 'report.html'}, .md and .json")
     last = found.rows[-1].step if found.rows else ""
     rows = [row for row in found.rows if row.step == last and row.status == "measured"]
     if limits is not None:
@@ -91,13 +90,13 @@ def compare(
     if _is_report(first):
         compared, row, whole, note = _from_reports(first, second)
     else:
-        line = shlex.join(["compress", "compare", str(first), str(second), "--data", str(given.get("test"))])
+        line = shown_line(["compare", str(first), str(second), "--data", str(given.get("test"))])
         whole = measure_folders([first, second], given, line, limits, quiet=json_output)
         fail_if_unmeasured(whole)
         row, compared = _measured_pair(whole)
         note = None
     if json_output:
-        print(json.dumps({"step": row.step, **compared.model_dump(), "flips": [f.model_dump() for f in row.flips]}))
+        say_json({"step": row.step, **compared.model_dump(), "flips": [f.model_dump() for f in row.flips]})
     else:
         _print(compared, row, whole, note)
     row.versus_baseline = compared
@@ -144,11 +143,11 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
 def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
     from compress.report.words import drop, quality_words, size_words, speed_words
 
-    print(f"{row.step} against {found.against}, {found.rows:,} test rows")
-    print(f"  speed    {speed_words(found).removeprefix('speed ')}")
-    print(f"  size     {size_words(found)}")
-    print(f"  quality  {quality_words(found, report.test.metric)}")
-    print(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
-    print(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
+    say(f"{row.step} against {found.against}, {found.rows:,} test rows")
+    say(f"  speed    {speed_words(found).removeprefix('speed ')}")
+    say(f"  size     {size_words(found)}")
+    say(f"  quality  {quality_words(found, report.test.metric)}")
+    say(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
+    say(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
     if note:
-        print(f"note: {note}")
+        say(f"note: {note}")

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-
 from compress.cli.console import bracketed, stdout
+from compress.cli.screen import styled
 from compress.report.rounding import Candidate, Choice, Rounded
 from compress.report.rounding_words import agreed_words, chosen_on, drop_words, kept_words, left_words
 
@@ -13,7 +12,6 @@ from compress.report.rounding_words import agreed_words, chosen_on, drop_words, 
 def print_rounding(steps: Sequence[Rounded]) -> None:
     """A table and a verdict for each step that chose, a line or two for each other one, on stdout."""
     from rich.table import Table
-    from rich.text import Text
 
     console = stdout()
     told = Table.grid(padding=(0, 1, 0, 0))
@@ -24,12 +22,12 @@ def print_rounding(steps: Sequence[Rounded]) -> None:
             console.print(_table(found.choice))
             for item in found.choice.candidates:
                 if item.reason:
-                    console.print(f"{item.name}: {item.reason}", style="yellow", markup=False)
+                    console.print(f"{item.name}: {item.reason}", style="yellow")
             about = f"* chosen; drop in points, brackets: 95% intervals; {chosen_on(found.choice)}"
-            console.print(about, style="dim", markup=False)
-            told.add_row(Text(f"{found.step}:"), Text(found.choice.verdict, style="bold"))
+            console.print(about, style="dim")
+            told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
         for sentence in sentences(found):
-            told.add_row(Text(f"{found.step}:"), Text(sentence))
+            told.add_row(f"{found.step}:", sentence)
     if told.row_count:
         console.print(told)
 
@@ -66,7 +64,7 @@ def _table(choice: Choice) -> Any:
 
 def _cells(item: Candidate) -> list[str]:
     return [
-        escape(f"{item.name} *" if item.chosen else item.name),
+        f"{item.name} *" if item.chosen else item.name,
         "" if item.size_bytes is None else f"{item.size_bytes / 1e6:.2f}",
         bracketed(item.drop, "{:+.2f}"),
         "" if item.agreement is None else f"{item.agreement:.1%}",

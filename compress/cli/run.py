@@ -1,6 +1,5 @@
 """`compress run`, and what every command that runs a plan does."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -9,6 +8,7 @@ import typer
 from compress.cli import gate
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
+from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
         plan = make_plan(recipe, origin, terminal.announce)
         rehearsed = rehearse(plan, terminal, host_facts(), open_store(runs_dir), batches=1, done={})
     if json_output:
-        print(json.dumps({"works": True, "seconds": rehearsed.seconds}))
+        say_json({"works": True, "seconds": rehearsed.seconds})
         return
     measuring = " and the measuring" if recipe.targets else ""
-    print(f"every step{measuring} works, as far as a few rows can tell ({rehearsed.seconds:.0f} s); nothing was kept")
+    say(f"every step{measuring} works, as far as a few rows can tell ({rehearsed.seconds:.0f} s); nothing was kept")
 
 
 def finish(
@@ -115,23 +115,26 @@ def finish(
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
     if json_output:
-        print(result.report.model_dump_json(indent=1) if result.report else json.dumps(_told(recipe, result)))
+        if result.report:
+            say_model(result.report)
+        else:
+            say_json(_told(recipe, result))
     else:
         if result.did_nothing:
             measured = " and measurement" if result.report else ""
-            print(f"nothing to do: every step{measured} is done")
+            say(f"nothing to do: every step{measured} is done")
         if result.report:
             print_report(result.report)
-            print(f"report: {result.folder / 'report.html'}, .md and .json")
+            say(f"report: {result.folder / 'report.html'}, .md and .json")
         else:
             _print_rounding(recipe, result)
-        print(f"artifacts: {result.folder / 'steps'}")
-        print(f"final: {result.folder / 'final'}")
+        say(f"artifacts: {result.folder / 'steps'}")
+        say(f"final: {result.folder / 'final'}")
     for failure in result.failures:
-        typer.echo(f"error: measuring failed: {failure}", err=True)
+        say(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)
     if unmeasured and not result.failures:
-        typer.echo("error: nothing was measured: no artifact runs on any target here", err=True)
+        say("error: nothing was measured: no artifact runs on any target here", err=True)
     if result.failures or unmeasured:
         raise typer.Exit(1)
     if result.report and result.report.goal.met is False:

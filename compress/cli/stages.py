@@ -13,8 +13,9 @@ import typer
 from compress.cli import options
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
+from compress.cli.saying import say
+from compress.disks import can_write_below
 from compress.errors import InputError, did_you_mean
-from compress.files import can_write_below
 
 WHOLE = "full"
 """The technique of a stage that is called as its verb is."""
@@ -168,14 +169,15 @@ def _command(verb: str, names: list[str]) -> Any:
         result = finish(recipe, origin, runs_dir, force=force, json_output=json_output)
         if out is not None:
             copy_final(result.folder, out)
-            typer.echo(f"copied to: {out}", err=json_output)
+            say(f"copied to: {out}", err=json_output)
 
     return options.with_signature(run_step, parameters, summary(names))
 
 
 def copy_final(run: Path, out: Path) -> None:
     """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
-    from compress.files import disk_error, link_file, new_folder
+    from compress.disks import disk_error
+    from compress.files import link_file, new_folder
     from compress.lineage.final import FINAL
 
     source = run / FINAL

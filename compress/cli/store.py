@@ -1,6 +1,5 @@
 """`compress store list | show | verify | gc`: what is kept of finished steps."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +8,8 @@ import typer
 
 from compress.cli.options import Json
 from compress.cli.run import RunsDir
-from compress.errors import InputError, printable
+from compress.cli.saying import say, say_json
+from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.inventory import Item
@@ -33,12 +33,12 @@ def list_items(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> N
     """List the artifacts, their sizes, and the runs that name them."""
     _, items = _inventory(runs_dir)
     if json_output:
-        print(json.dumps([_told(item) for item in items], indent=1))
+        say_json([_told(item) for item in items])
         return
     for item in items:
-        print(_line(item))
+        say(_line(item))
     total = sum(item.size_bytes for item in items)
-    print(f"{len(items)} artifacts, {total / 1e6:.1f} MB; {sum(not item.named_by for item in items)} named by no run")
+    say(f"{len(items)} artifacts, {total / 1e6:.1f} MB; {sum(not item.named_by for item in items)} named by no run")
 
 
 def show(
@@ -50,7 +50,7 @@ def show(
 
     item = find(_inventory(runs_dir)[1], key)
     manifest = item.artifact.manifest.model_dump() if item.artifact and item.artifact.manifest else None
-    print(json.dumps({**_told(item), "manifest": manifest}, indent=1))
+    say_json({**_told(item), "manifest": manifest})
 
 
 def verify(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
@@ -60,13 +60,11 @@ def verify(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
     _, items = _inventory(runs_dir)
     damaged = {item.path.name: damage for item in items if (damage := look(item)) is not None}
     if json_output:
-        print(json.dumps({"checked": len(items), "damaged": damaged}, indent=1))
+        say_json({"checked": len(items), "damaged": damaged})
     else:
-        print(f"{len(items)} artifacts checked, {len(damaged)} damaged")
+        say(f"{len(items)} artifacts checked, {len(damaged)} damaged")
     for name, damage in damaged.items():
-        typer.echo(
-            f"error: {printable(name)}: {damage}; the next run that needs it sets it aside and makes it again", err=True
-        )
+        say(f"error: {name}: {damage}; the next run that needs it sets it aside and makes it again", err=True)
     if damaged:
         raise typer.Exit(1)
 
@@ -85,8 +83,8 @@ def collect(
     size = sum(item.size_bytes for item in loose) / 1e6
     if not json_output:
         for item in loose:
-            print(_line(item))
-        print(f"{len(loose)} folders that no run names, {size:.1f} MB")
+            say(_line(item))
+        say(f"{len(loose)} folders that no run names, {size:.1f} MB")
     removed: list[Item] = []
     busy: list[Item] = []
     if loose and not dry_run:
@@ -94,9 +92,9 @@ def collect(
         removed, busy = remove(store, loose)
     if json_output:
         told = {"found": loose, "removed": removed, "busy": busy}
-        print(json.dumps({name: [_told(item) for item in found] for name, found in told.items()}, indent=1))
+        say_json({name: [_told(item) for item in found] for name, found in told.items()})
     elif removed or busy:
-        print(f"removed {len(removed)}" + (f"; {len(busy)} are in use by another run" if busy else ""))
+        say(f"removed {len(removed)}" + (f"; {len(busy)} are in use by another run" if busy else ""))
 
 
 def _ask(question: str, *, yes: bool) -> None:
@@ -119,7 +117,7 @@ def _inventory(runs_dir: Path) -> "tuple[Store, list[Item]]":
 
 def _line(item: "Item") -> str:
     runs = ", ".join(item.named_by) or "-"
-    return printable(f"{item.path.name:<42} {item.size_bytes / 1e6:>9.1f} MB  {item.damage or runs}")
+    return f"{item.path.name:<42} {item.size_bytes / 1e6:>9.1f} MB  {item.damage or runs}"
 
 
 def _told(item: "Item") -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, TypeVar
 
-from compress.data.readers import Table
+from compress.data.cells import trimmed
+from compress.data.tables import Table, listed
 from compress.errors import InputError
 from compress.recipe import TaskSpec
 from compress.validation import Origin
@@ -19,20 +20,28 @@ class PartReader:
 
     Attributes:
         incomplete: rows that were left out.
+        notes: what a reader of the report must know of the tables.
     """
 
     def __init__(self, spec: TaskSpec, read: Callable[[str, str | None], Table], origin: Origin) -> None:
         self.spec, self.read, self.origin = spec, read, origin
         self.incomplete = 0
+        self.notes: list[str] = []
 
     def labelled(self, part: str) -> list[tuple[Texts, str]]:
         """(texts, label) of the rows of train, validation or test; none where the recipe names no such part."""
         table = self._table(part)
         if table is None:
             return []
-        labels = [label.strip() for label in self._column(table, "label")]
+        written = self._column(table, "label")
+        labels = list(map(trimmed, written))
         rows = list(zip(self._texts(table), labels, strict=True))
-        return self._complete(rows, [bool(texts[0].strip() and label) for texts, label in rows], table, part)
+        complete = self._complete(rows, [bool(trimmed(texts[0]) and label) for texts, label in rows], table, part)
+        loose = {label for label, cell in zip(labels, written, strict=True) if label != cell} & set(written)
+        if loose := loose - {""}:
+            names = listed([f"'{label}'" for label in sorted(loose)])
+            self.notes.append(f"labels of {table.name} with white space around them are those without it: {names}")
+        return complete
 
     def unlabelled(self) -> list[Texts]:
         """Texts of the rows without labels."""
@@ -45,19 +54,25 @@ class PartReader:
                 raise InputError(
                     f"{table.name} has no column '{name}', where the texts of train stand",
                     where=self.origin.where("task", "unlabelled"),
-                    fix=f"rename one of its columns to '{name}': {', '.join(table.columns)}",
+                    fix=f"rename one of its columns to '{name}': {listed(table.columns)}",
                 )
         rows = self._texts(table)
-        return self._complete(rows, [bool(texts[0].strip()) for texts in rows], table, "unlabelled")
+        return self._complete(rows, [bool(trimmed(texts[0])) for texts in rows], table, "unlabelled")
 
     def _table(self, part: str) -> Table | None:
         source = getattr(self.spec, part)
-        return None if source is None else self.read(source, self.origin.where("task", part))
+        if source is None:
+            return None
+        table = self.read(source, self.origin.where("task", part))
+        self.notes += table.notes
+        return table
 
     def _texts(self, table: Table) -> list[Texts]:
         pairs: Sequence[str | None] = [None] * len(table.rows)
         if "text_pair" in self.spec.columns:
-            pairs = self._column(table, "text_pair")
+            pairs = seconds = self._column(table, "text_pair")
+            if empty := sum(not trimmed(second) for second in seconds):
+                self.notes.append(f"{empty:,} of {len(seconds):,} rows of {table.name} have an empty second text")
         return list(zip(self._column(table, "text"), pairs, strict=True))
 
     def _complete(self, rows: list[Row], are_complete: list[bool], table: Table, part: str) -> list[Row]:
@@ -71,15 +86,15 @@ class PartReader:
         self.incomplete += missing
         what = "text" if part == "unlabelled" else "text or a label"
         where = self.origin.where("task", part)
+        if not complete:
+            both = "a text" if part == "unlabelled" else "both a text and a label"
+            raise InputError(f"no row of {table.name} has {both}", where=where, fix="check task.columns and the file")
         if missing and self.spec.incomplete == "refuse":
             raise InputError(
                 f"{missing} of {len(rows):,} rows of {table.name} lack a {what}",
                 where=where,
                 fix="mend the file, or set task.incomplete: drop (on the command line --incomplete drop)",
             )
-        if not complete:
-            both = "a text" if part == "unlabelled" else "both a text and a label"
-            raise InputError(f"no row of {table.name} has {both}", where=where, fix="check task.columns")
         return complete
 
     def _column(self, table: Table, role: str) -> list[str]:

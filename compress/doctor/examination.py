@@ -2,29 +2,28 @@
 
 It reads a job from standard input as JSON and answers with lines of JSON: {"progress": [WHAT, DONE, TOTAL]} while it
 works, and at last {"facts": …, "findings": …}, or {"refused": …} for an artifact that cannot be examined. So a file
-that makes a library crash ends this process and not its parent, which imports none of them.
+that makes a library crash, or never ends, ends this process and not its parent, which imports none of them.
 """
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from compress.child import Child, ChildError, answering, to_parent
 from compress.context import Progress
 from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
+from compress.trial import try_tokenizer
 
 ROWS = 2000
 """Rows that are tokenized, spread over all of them."""
 UNBOUNDED = 1_000_000
+SECONDS = 600.0
+"""That may pass between two answers of the process; a first call of a graph has less: see `doctor.graph.call_ms`."""
 
 
 def find_artifact(source: str, sources: Sources) -> tuple[Path, Path | None]:
@@ -73,6 +72,7 @@ def row_tokens(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) 
 
     beside = next((place for place in (folder, folder.parent) if (place / "tokenizer.json").is_file()), folder)
     step = max(1, -(-len(texts) // ROWS))
+    try_tokenizer(beside, lambda: [*texts[::step], *(pairs or ())[::step]])
     encoded = load_tokenizer(beside).encode(texts[::step], pairs and pairs[::step], UNBOUNDED)
     return [len(row["input_ids"]) for row in encoded]
 
@@ -84,32 +84,21 @@ def examine(job: Examination, progress: Progress) -> Examined:
         InputError: it cannot be read or run, with the reason.
         CompressError: the process died.
     """
-    command = [sys.executable, "-P", "-m", "compress.doctor.examination"]
-    answer: dict[str, Any] = {}
-    with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            with suppress(BrokenPipeError):  # it died at once: its exit code says more
-                process.stdin.write(json.dumps(asdict(job)))
-                process.stdin.close()
-            for line in process.stdout:
-                answer = json.loads(line)
-                if "progress" in answer:
-                    progress(*answer["progress"])
-        errors.seek(0)
-        last = next(iter(reversed(errors.read().strip().splitlines())), "no message")
+    with Child([sys.executable, "-P", "-m", "compress.doctor.examination"]) as process:
+        try:
+            answer = process.ask(asdict(job), SECONDS)
+            while "progress" in answer:
+                progress(*answer["progress"])
+                answer = process.answer(SECONDS)
+        except ChildError as error:
+            raise CompressError(
+                f"examining the model failed ({error.what})",
+                where=job.file or job.folder,
+                fix="check that its files are whole, and that a call of it ends",
+            ) from error
     if "refused" in answer:
         kind = InputError if answer["input"] else CompressError
         raise kind(**answer["refused"])
-    if "facts" not in answer:
-        code = process.returncode
-        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}: {last[:300]}"
-        raise CompressError(
-            f"examining the model failed ({how})", where=job.file or job.folder, fix="check that its files are whole"
-        )
     facts = answer["facts"]
     facts |= {  # names of operators come out of the file
         "file": printable(facts["file"]),
@@ -123,17 +112,12 @@ def examine(job: Examination, progress: Progress) -> Examined:
 
 def main() -> None:
     """Examine the artifact of the job on standard input."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not mix with the answers
-
-    def answer(value: Mapping[str, Any]) -> None:
-        answers.write(json.dumps(value) + "\n")
-        answers.flush()
+    answer = answering(to_parent())
 
     def progress(what: str, done: int, total: int) -> None:
         answer({"progress": [what, done, total]})
 
-    job = Examination(**json.load(sys.stdin))
+    job = Examination(**json.loads(sys.stdin.readline()))
     try:
         if job.file is not None or any(Path(job.folder).glob("*.onnx")):
             from compress.doctor.graph import examine_onnx as examine_it

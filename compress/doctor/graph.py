@@ -29,8 +29,9 @@ from compress.doctor.examined import (
 from compress.doctor.executed import Node, Subject, read_events
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
+from compress.models.calls import bounded_call
+from compress.models.files import model_path
 from compress.models.onnx_graph import check_external_data, read_graph
-from compress.runtimes.onnxruntime import model_path
 
 OPERATOR_SECONDS = 0.1
 PROFILES, PROFILE_SECONDS = 3, 0.4
@@ -157,15 +158,15 @@ def call_ms(open_session: Callable[[], Any], batch: Mapping[str, Any], seconds: 
 
     Raises:
         InputError: the graph fails on made-up inputs.
+        CompressError: its first call does not end.
     """
     session = open_session()
     try:
-        session.run(None, dict(batch))
-    except Exception as error:  # as above
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        bounded_call(session, None, batch)
+    except InputError as error:
         shapes = ", ".join(f"{name} {list(value.shape)}" for name, value in batch.items())
         raise InputError(
-            f"the graph fails on made-up inputs ({shapes}): {first[:200]}",
+            f"on made-up inputs ({shapes}), {error.what}",
             where="--sequence-length",
             fix="try another one; doctor knows models of text with inputs of (batch, tokens)",
         ) from error

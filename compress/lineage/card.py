@@ -8,12 +8,15 @@ from urllib.parse import parse_qs
 
 import yaml
 
-from compress.files import CARD, LINEAGE, folder_bytes
+from compress.errors import printable
+from compress.files import CARD, LINEAGE
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
+from compress.models.files import size_of
+from compress.recipe_yaml import dump_yaml
 from compress.report.markdown import plain
-from compress.report.words import METRICS, drop, percent, times
+from compress.report.words import METRICS, drop, percent, sentence, times
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""
@@ -105,7 +108,7 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
         EvalResult(
             task_type=data.hub_task,
             dataset_type=name or "custom",
-            dataset_name=_shown(source) if source else "held-out rows",
+            dataset_name=printable(_shown(source)) if source else "held-out rows",
             dataset_config=asked.get("config", [None])[0],
             dataset_split=asked.get("split", ["test"])[0],
             dataset_revision=re.split(r"[@?]", source.pinned)[1] if source and name else None,
@@ -123,7 +126,7 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     done = [tag for tag in _tags(lineage) if tag in TAGS.values()]
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
-    size = folder_bytes(folder) / 1e6
+    size = size_of(folder, lineage.final.format) / 1e6
     form = {"onnx": "ONNX", "torch": "PyTorch", "torch_bnb": "PyTorch with bitsandbytes weights"}
     final = lineage.final
     names = labels_of(folder)
@@ -159,7 +162,7 @@ def _making(lineage: Lineage) -> list[str]:
             for name, value in written.get(step.name, {}).items()
             if name not in {"name", "stage", *step.inputs}
         }
-        flow = yaml.safe_dump(settings, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+        flow = dump_yaml(settings, flow=True)
         told = flow.strip()[1:-1] or "defaults"  # {a: 1, b: {c: 2}} without the outer braces
         reads = []
         for role, value in step.inputs.items():
@@ -176,7 +179,7 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
     lines = ["## Figures", ""]
     measured = lineage.measured
     if measured is None:
-        return [*lines, f"{plain(lineage.unmeasured or '').capitalize()}."]
+        return [*lines, f"{plain(sentence(lineage.unmeasured or ''))}."]
     metric = METRICS.get(data.metric, data.metric)
     for found in measured.targets:
         lines += [
@@ -218,7 +221,7 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
         "are at 95%, the drop's is paired. A torch model is measured through its ONNX export where ONNX is read.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
-        f"{plain(kept)}.{load} {plain(measured.created)}. {plain(measured.goal[:1].upper() + measured.goal[1:])}.",
+        f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",
     ]
 
 
@@ -277,7 +280,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 def _quoted(text: str) -> str:
     """Text from outside as code: nothing in it means anything to Markdown."""
-    inside = " ".join(text.replace("`", "'").split())
+    inside = printable(" ".join(text.replace("`", "'").split()))
     return f"`{inside or ' '}`"
 
 

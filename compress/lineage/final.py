@@ -66,6 +66,8 @@ def write_final(
 
 def _is_current(final: Path, lineage: Lineage, artifact: Artifact) -> bool:
     """True if a folder tells the same, and holds the artifact's files; a card that was edited is left."""
+    if final.is_symlink():
+        return False  # it leads to what another writes
     try:
         if read_lineage(final).key != lineage.key or not (final / CARD).is_file():
             return False

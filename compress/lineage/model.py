@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from compress.errors import InputError
 from compress.files import LINEAGE, file_sha256, fingerprint, write_text
+from compress.json_files import read_json
 from compress.measurement import Conditions, Estimate
 from compress.report.model import Comparison
 from compress.store import Artifact
@@ -196,7 +197,7 @@ def read_lineage(folder: Path) -> Lineage:
     """
     path = folder / LINEAGE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         found = content.get("format") if isinstance(content, dict) else None
         if isinstance(found, int) and found > FORMAT:
             raise InputError(
@@ -209,7 +210,7 @@ def read_lineage(folder: Path) -> Lineage:
         raise InputError(
             f"cannot read lineage.json: {error.strerror}", where=str(path), fix="check the folder"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(
             f"lineage.json is damaged: {_first_problem(error)}",
             where=str(path),

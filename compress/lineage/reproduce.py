@@ -5,15 +5,13 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
-import yaml
-
 from compress import __version__, stages
 from compress.data.sources import folder_hashes
-from compress.errors import InputError
-from compress.files import file_sha256
+from compress.errors import InputError, printable
+from compress.files import LINEAGE, file_sha256
 from compress.lineage.model import Lineage, Source
 from compress.recipe import say_input
-from compress.recipe_yaml import read_recipe
+from compress.recipe_yaml import dump_yaml, read_recipe
 
 
 def pinned_recipe(lineage: Lineage, where: str) -> str:
@@ -51,15 +49,19 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
         f"on {final.host.get('cpu')}, {final.host.get('system')}.",
         "The same packages on such a CPU give the same files, bit by bit; others give the same chain.",
     ]
-    lines = [line for part in head for line in wrap(part, 108, break_long_words=False, break_on_hyphens=False)]
-    return "".join(f"# {line}\n" for line in lines) + yaml.safe_dump(
-        data, sort_keys=False, allow_unicode=True, width=110
-    )
+    lines = [line for part in map(printable, head) for line in _wrapped(part)]
+    return "".join(f"# {line}\n" for line in lines) + dump_yaml(data)
+
+
+def _wrapped(text: str) -> list[str]:
+    return wrap(text, 108, break_long_words=False, break_on_hyphens=False)
 
 
 def doubts(lineage: Lineage) -> list[str]:
     """One sentence for each reason why the recipe may not give the same artifact here."""
     found = [sentence for source in lineage.sources for sentence in _changes(source)]
+    if lineage.recipe is not None and read_recipe(lineage.recipe.encode(), Path(LINEAGE))[0].trust_remote_code:
+        found.append("it runs Python code that its models bring along (trust_remote_code): read that code first")
     if lineage.compress_version != __version__:
         found.append(f"it was made by compress {lineage.compress_version}, this is {__version__}")
     for step in lineage.steps:
@@ -76,8 +78,18 @@ def _changes(source: Source) -> Iterator[str]:
         return
     path = Path(source.pinned)
     what = "model" if source.kind == "model" else "data file"
+    try:
+        yield from _local_changes(source, path, what)
+    except OSError as error:
+        yield f"the {what} '{source.pinned[:200]}' cannot be looked at: {error.strerror}"
+
+
+def _local_changes(source: Source, path: Path, what: str) -> Iterator[str]:
     if not path.exists():
         yield f"the {what} '{path}' is gone; its SHA-256 was {_hashes(source)}"
+        return
+    if not (path.is_file() or path.is_dir()):
+        yield f"the {what} '{path}' is no plain file, and was not looked at"
         return
     now = folder_hashes(path) if path.is_dir() else {path.name: file_sha256(path)}
     changed = sorted(name for name in {*now, *source.files} if now.get(name) != source.files.get(name))

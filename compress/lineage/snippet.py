@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 
 folder = Path(".")  # where this card is
 tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-tokenizer.enable_truncation($max_length)
-tokenizer.enable_padding(pad_id=$pad_id)
+tokenizer.enable_truncation($max_length$cut)
+tokenizer.enable_padding(pad_id=$pad_id$fill)
 session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
 
@@ -75,5 +75,12 @@ def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
         packages, code = [*(["compress"] if own else []), "torch", "transformers"], _SHAPED if own else _TORCH
         packages += ["bitsandbytes", "accelerate"] if form == "torch_bnb" else []
         rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
-    pad_id = load_tokenizer(folder).pad_id
-    return packages, code.substitute(hub_task=data.hub_task, max_length=data.max_length, rows=rows, pad_id=pad_id)
+    tokenizer, left = load_tokenizer(folder), ', direction="left"'
+    return packages, code.substitute(
+        hub_task=data.hub_task,
+        max_length=data.max_length,
+        rows=rows,
+        pad_id=tokenizer.pad_id,
+        cut=left if tokenizer.settings.cut_side == "left" else "",
+        fill=left if tokenizer.pad_side == "left" else "",
+    )

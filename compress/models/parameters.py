@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from compress.models.files import model_path, weight_files
+
 _BNB_EXTRAS = (".SCB", ".weight_format")
 
 
@@ -15,8 +17,8 @@ def count_parameters(folder: Path, artifact_format: str) -> int:
     if artifact_format == "onnx":
         from compress.models.onnx_graph import parameters_in
 
-        return sum(parameters_in(path) for path in sorted(folder.glob("*.onnx")))
-    return sum(_in_safetensors(path) for path in sorted(folder.glob("*.safetensors")))
+        return parameters_in(model_path(folder))
+    return sum(_in_safetensors(path) for path in weight_files(folder, artifact_format))
 
 
 def _in_safetensors(path: Path) -> int:

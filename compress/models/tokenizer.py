@@ -7,7 +7,7 @@ imports neither torch nor transformers.
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,8 +16,16 @@ from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
 from compress.models.padding import name_padding, padding_id, padding_side
+from compress.models.tokenizer_settings import Settings, read_settings
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+OTHER_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
+"""Files that slow tokenizers are made of, which are not read here."""
+CONVERSION = (
+    "AutoTokenizer.from_pretrained(folder).save_pretrained(folder), of transformers (in a copy, if the folder is the "
+    "hub's or a wheel's)"
+)
+"""Makes a tokenizer.json that says all."""
 
 
 @dataclass(frozen=True)
@@ -29,24 +37,28 @@ class Tokenizer:
         pad_id: the id that fills rows up to the batch's length.
         path: the file that it was read from.
         pad_side: where rows are filled up.
+        settings: what tokenizer_config.json says beside that file.
     """
 
     fast: FastTokenizer
     pad_id: int
     path: Path
     pad_side: Literal["left", "right"] = "right"
+    settings: Settings = field(default_factory=Settings)
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str | None] | None, max_length: int
     ) -> list[dict[str, list[int]]]:
         """Token ids, masks and segment ids of each text, cut to `max_length` tokens, not padded.
 
+        A text of which no token is left is one padding token that is attended to: no model takes a row of nothing.
+
         Raises:
-            InputError: the tokenizer's file is such that it cannot.
+            InputError: the tokenizer's file is such that it cannot, or leaves out the second text of pairs.
         """
         rows = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
         try:
-            self.fast.enable_truncation(max_length)
+            self.fast.enable_truncation(max_length, direction=self.settings.cut_side)
             encodings = self.fast.encode_batch(rows)
         except BaseException as error:
             if not _is_the_librarys(error):
@@ -56,21 +68,35 @@ class Tokenizer:
                 where=str(self.path),
                 fix="take the tokenizer.json that belongs to the model",
             ) from error
-        return [
-            {
-                "input_ids": encoding.ids,
-                "attention_mask": encoding.attention_mask,
-                "token_type_ids": encoding.type_ids,
-            }
-            for encoding in encodings
-        ]
+        if pairs is not None and not self._has_second_texts(encodings, pairs):
+            raise InputError(
+                "the tokenizer leaves out the second text of a pair",
+                where=str(self.path),
+                fix="give its post_processor in tokenizer.json a template for pairs",
+            )
+        return [self._row(encoding) for encoding in encodings]
+
+    def _row(self, encoding: Any) -> dict[str, list[int]]:
+        ids, mask, types = encoding.ids, encoding.attention_mask, encoding.type_ids
+        if not ids:
+            ids, mask, types = [self.pad_id], [1], [0]
+        if not self.settings.tells_segments:
+            types = [0] * len(ids)
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+    def _has_second_texts(self, encodings: Sequence[Any], pairs: Sequence[str | None]) -> bool:
+        """Whether any row has tokens of its second text, if any of these gives tokens."""
+        told = [second for second in pairs if second]
+        if not told or any(1 in encoding.sequence_ids for encoding in encodings):
+            return True
+        return not any(row.ids for row in self.fast.encode_batch(told, add_special_tokens=False))
 
     def gives_ids_of(self, other: "Tokenizer") -> bool:
         """Whether it makes the same token ids of any text as another."""
 
         def says(tokenizer: "Tokenizer") -> dict[str, Any]:
             said: dict[str, Any] = json.loads(tokenizer.fast.to_str())
-            return {**said, "truncation": None, "padding": None}
+            return {**said, "truncation": None, "padding": None, "settings": tokenizer.settings}
 
         return says(self) == says(other)
 
@@ -103,11 +129,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise InputError(
-            "the model has no tokenizer.json",
-            where=str(folder),
-            fix="write one: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
-        )
+        raise _without_file(folder)
     try:
         fast = FastTokenizer.from_file(str(path))
         fast.no_padding()
@@ -118,7 +140,20 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         if not _is_the_librarys(error):
             raise
         raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
-    return Tokenizer(fast, pad_id, path, padding_side(folder))
+    settings = read_settings(folder, fast)
+    fast.encode_special_tokens = settings.splits_special_tokens
+    return Tokenizer(fast, pad_id, path, padding_side(folder), settings)
+
+
+def _without_file(folder: Path) -> InputError:
+    """The error of a folder without tokenizer.json, with what is there instead."""
+    others = [path.name for name in OTHER_FORMS for path in sorted(folder.glob(name))]
+    first = "in a Python with sentencepiece and protobuf, " if any(name.endswith(".model") for name in others) else ""
+    return InputError(
+        f"the model has no tokenizer.json{', but ' + ', '.join(others[:4]) if others else ''}",
+        where=str(folder),
+        fix=f"write one: {first}{CONVERSION}",
+    )
 
 
 def _is_the_librarys(error: BaseException) -> bool:

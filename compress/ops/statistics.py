@@ -3,9 +3,7 @@
 All intervals are two-sided, at 95% confidence. Random resampling is seeded, so the same samples give the same figures.
 """
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -13,13 +11,11 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from compress.measurement import Estimate
-from compress.ops.scores import SCORES
+from compress.measurement import Estimate, QualityVerdict, SpeedVerdict, Timings
+from compress.ops.macro_f1 import f1_macro_drop, f1_macro_interval
+from compress.recipe import CLAIM_PROCESSES, FEWEST_PROCESSES
 
 CONFIDENCE = 0.95
-RESAMPLES = 4999
-FEWEST_ROUNDS = 3
-"""With fewer rounds than these an interval would be a guess."""
 SPEED_GUARD = 1.01
 """A process's memory layout alone can make the same program this much faster (Mytkowicz et al. 2009, ASPLOS)."""
 SAME_SPEED = 1.05
@@ -27,76 +23,88 @@ SAME_SPEED = 1.05
 BINS = 15
 
 Array = np.ndarray[Any, Any]
-QualityVerdict = Literal["better", "no worse", "worse", "inconclusive"]
-SpeedVerdict = Literal["faster", "as fast", "slower", "inconclusive"]
 
 
-def speedup(
-    base_ms: Sequence[Sequence[float]], other_ms: Sequence[Sequence[float]], *, paired: bool = True
-) -> Estimate:
-    """How many times faster `other` is: the ratio of the medians over all samples, with a bootstrap over rounds.
+def speedup(base: Timings, other: Timings, *, paired: bool = True) -> Estimate:
+    """How many times faster `other` is: the ratio of the medians over all samples, with its interval.
 
-    Rounds are resampled whole, since samples of one round share the machine's mood. The percentile interval of few
-    rounds is too narrow; it is widened as Hesterberg 2015 (doi:10.1080/00031305.2015.1089789, section 4.3) says, by
-    the t quantile and the bias of the variance.
+    Processes differ by more than chance within one tells (their memory layout, their clock), so the interval is a t
+    interval over processes, as Georges et al. 2007 (doi:10.1145/1297027.1297033, section 3.2) and Kalibera and Jones
+    2013 (doi:10.1145/2491894.2464160) take it: what repeats in a process, however it hangs together, is one figure.
+    Paired, that is the median over the process's rounds of the log ratio of both models' medians, which takes out what
+    slows both, and what falls on few of the rounds; unpaired, the log median of each model's process, by Welch's
+    method. An interval that leaves out the ratio of all samples is extended to it.
 
     Args:
-        base_ms: (rounds, samples) of latencies.
-        other_ms: likewise; with `paired`, round for round beside the first's, as interleaving makes them.
+        base: of the model that `other` is held against.
+        other: with `paired`, round for round beside the first's, as interleaving makes them.
         paired: False for samples of different runs.
+
+    Raises:
+        ValueError: paired rounds that do not stand beside each other.
     """
-    base, other = np.asarray(base_ms), np.asarray(other_ms)
-    value = float(np.median(base) / np.median(other))
-    rounds = min(len(base), len(other))
-    if rounds < FEWEST_ROUNDS:
-        return Estimate(value=value)
-
-    def ratio(of_base: Array, of_other: Array, axis: int = -1) -> Array:
-        assert axis == -1
-        result: Array = _pooled_median(base, of_base) / _pooled_median(other, of_other)
-        return result
-
-    def same_rounds(chosen: Array, axis: int = -1) -> Array:
-        return ratio(chosen, chosen, axis)
-
-    if paired:
-        low, high = _bootstrap((np.arange(rounds),), same_rounds, widened(rounds))
-    else:
-        low, high = _bootstrap((np.arange(len(base)), np.arange(len(other))), ratio, widened(rounds))
-    return Estimate(value=value, low=low, high=high)
+    first, second = np.asarray(base.samples_ms), np.asarray(other.samples_ms)
+    if min(base.processes, other.processes) < FEWEST_PROCESSES:
+        return Estimate(value=float(_pooled_median(first) / _pooled_median(second)))
+    value, low, high = speedups(
+        first, second, np.asarray(base.process_of_round), np.asarray(other.process_of_round), paired=paired
+    )
+    return Estimate(value=float(value), low=float(low), high=float(high))
 
 
-def _pooled_median(samples: Array, chosen: Array) -> Array:
-    """Median over all samples of the chosen rounds: (…, rounds) of row numbers -> (…)."""
-    taken = samples[chosen.astype(int)]  # (…, rounds, samples)
-    result: Array = np.median(taken.reshape(*taken.shape[:-2], -1), axis=-1)
+def speedups(
+    base: Array, other: Array, base_processes: Array, other_processes: Array, *, paired: bool = True
+) -> tuple[Array, Array, Array]:
+    """`speedup` of many pairs at once, each in two processes or more: (value, low, high), each (…).
+
+    Args:
+        base: (…, rounds, samples) of latencies.
+        other: likewise.
+        base_processes: (rounds,) the number of the process that each round was measured in.
+        other_processes: likewise.
+    """
+    value = _pooled_median(base) / _pooled_median(other)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if paired:
+            if not np.array_equal(base_processes, other_processes):
+                raise ValueError("rounds of different processes are no pairs")
+            ratios = np.log(np.median(base, axis=-1)) - np.log(np.median(other, axis=-1))  # (…, rounds)
+            by_process = _by_process(ratios, base_processes)
+            middle, freedom = by_process.mean(axis=-1), by_process.shape[-1] - 1
+            error = stats.sem(by_process, axis=-1)
+        else:
+            sides = [
+                _by_process(np.log(np.median(side, axis=-1)), numbers)
+                for side, numbers in ((base, base_processes), (other, other_processes))
+            ]
+            first, second = (stats.sem(side, axis=-1) ** 2 for side in sides)
+            middle = sides[0].mean(axis=-1) - sides[1].mean(axis=-1)
+            counts = [side.shape[-1] - 1 for side in sides]
+            error = np.sqrt(first + second)
+            freedom = (first + second) ** 2 / (first**2 / counts[0] + second**2 / counts[1])
+            freedom = np.where(error > 0, freedom, min(counts))  # without any scatter, 0 / 0
+        half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
+    return value, np.minimum(np.exp(middle - half), value), np.maximum(np.exp(middle + half), value)
+
+
+def _pooled_median(samples: Array) -> Array:
+    """Median over all samples of all rounds: (…, rounds, samples) -> (…)."""
+    result: Array = np.median(samples.reshape(*samples.shape[:-2], -1), axis=-1)
     return result
 
 
-def widened(count: int) -> float:
-    """The confidence at which a percentile bootstrap of `count` draws covers what a t interval at 95% would."""
-    quantile = stats.t.ppf((1 + CONFIDENCE) / 2, count - 1) * math.sqrt(count / (count - 1))
-    return float(1 - 2 * stats.norm.sf(quantile))
+def _by_process(values: Array, processes: Array) -> Array:
+    """Median over the rounds of each process: (…, rounds) -> (…, processes)."""
+    return np.stack([np.median(values[..., processes == number], axis=-1) for number in np.unique(processes)], axis=-1)
 
 
-def _bootstrap(
-    data: tuple[Array, ...], statistic: Callable[..., Any], confidence: float, *, vectorized: bool = True
-) -> tuple[float, float]:
-    found = stats.bootstrap(
-        data,
-        statistic,
-        confidence_level=confidence,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        vectorized=vectorized,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+def speed_verdict(found: Estimate, processes: int) -> SpeedVerdict:
+    """What the interval of a speed-up allows to be said.
 
-
-def speed_verdict(found: Estimate) -> SpeedVerdict:
-    """What the interval of a speed-up allows to be said."""
-    if found.low is None or found.high is None:
+    Args:
+        processes: that each of both was measured in, at the least.
+    """
+    if found.low is None or found.high is None or processes < CLAIM_PROCESSES:
         return "inconclusive"
     if found.low > SPEED_GUARD:
         return "faster"
@@ -114,14 +122,17 @@ def accuracy(right: int, rows: int) -> Estimate:
     )  # rounding puts a bound past 0 or 1
 
 
-def bootstrap_rows(rows: int, score: Callable[[Array], float]) -> Estimate:
-    """Any score of test rows, with a percentile bootstrap over the rows.
+def metric(name: str, predictions: Array, truth: Array) -> Estimate:
+    """A recipe's metric with its interval.
 
     Args:
-        score: the score of the rows of these numbers, which may repeat.
+        name: of one of `compress.ops.scores.SCORES`.
+        predictions: (rows,) predicted class indices.
+        truth: (rows,) class indices.
     """
-    low, high = _bootstrap((np.arange(rows),), score, CONFIDENCE, vectorized=False)
-    return Estimate(value=score(np.arange(rows)), low=low, high=high)
+    if name == "accuracy":
+        return accuracy(int((predictions == truth).sum()), len(truth))
+    return f1_macro_interval(predictions, truth)
 
 
 def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
@@ -140,44 +151,18 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     return Estimate(value=float(differences.mean()), low=max(-1.0, float(low)), high=min(1.0, float(high)))
 
 
-def score_drop(base: Array, other: Array, truth: Array, score: Callable[[Array, Array], float]) -> Estimate:
-    """Any score lost against the baseline on the same rows, with a percentile bootstrap over the rows.
-
-    As in `accuracy_drop`, rows are added of which one is lost and one gained, here of each class: resampling alone
-    knows nothing of what it has not seen, and would call models equal that agree on the few rows of a rare class.
-
-    Args:
-        base: (rows,) predicted class indices of the baseline.
-        other: (rows,) likewise.
-        truth: (rows,) class indices.
-        score: (predictions, truth) -> score, the higher the better.
-    """
-    classes, counts = np.unique(truth, return_counts=True)
-    by_count = classes[np.argsort(-counts, kind="stable")]
-    wrong = np.array([next((other for other in by_count if other != each), each + 1) for each in classes])
-    first, second = np.concatenate([base, classes, wrong]), np.concatenate([other, wrong, classes])
-    right = np.concatenate([truth, classes, classes])
-
-    def drop(chosen: Array) -> float:
-        return score(first[chosen], right[chosen]) - score(second[chosen], right[chosen])
-
-    value = score(base, truth) - score(other, truth)
-    low, high = _bootstrap((np.arange(len(right)),), drop, CONFIDENCE, vectorized=False)
-    return Estimate(value=value, low=min(low, value), high=max(high, value))
-
-
-def metric_drop(metric: str, base: Array, other: Array, truth: Array) -> Estimate:
+def metric_drop(name: str, base: Array, other: Array, truth: Array) -> Estimate:
     """Loss of a recipe's metric against the baseline on the same rows, as a share; negative is a gain.
 
     Args:
-        metric: name of one of `compress.ops.scores.SCORES`.
+        name: of one of `compress.ops.scores.SCORES`.
         base: (rows,) predicted class indices of the baseline.
         other: (rows,) likewise.
         truth: (rows,) class indices.
     """
-    if metric == "accuracy":
+    if name == "accuracy":
         return accuracy_drop(base == truth, other == truth)
-    return score_drop(base, other, truth, SCORES[metric])
+    return f1_macro_drop(base, other, truth)
 
 
 def _with_pseudo_rows(differences: Array) -> Any:
@@ -201,14 +186,14 @@ def mcnemar_p(lost: int, gained: int) -> float:
 
 
 def quality_verdict(drop: Estimate, margin: float) -> QualityVerdict:
-    """What the interval of a drop allows to be said; `no worse` means by less than `margin`, in the drop's unit."""
+    """What the interval of a drop allows to be said: which side of zero it lies on, and of `margin`, in its unit."""
     if drop.low is None or drop.high is None:
         return "inconclusive"
     if drop.high < 0:
         return "better"
-    if drop.high <= margin:
-        return "no worse"
-    return "worse" if drop.low > 0 else "inconclusive"
+    if drop.low > 0:
+        return "worse, within the margin" if drop.high <= margin else "worse"
+    return "no worse" if drop.high <= margin else "inconclusive"
 
 
 def calibration_error(confidences: Array, right: Array) -> float:

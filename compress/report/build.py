@@ -6,7 +6,6 @@ import numpy as np
 
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
-from compress.ops.scores import SCORES
 from compress.recipe import Target
 from compress.report.model import Ablation, AblationEntry, Comparison, Entry, Flip, HeldOut, Latency, Row, Slice
 
@@ -122,9 +121,9 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
     row.calibration_error = statistics.calibration_error(np.array(found.confidences), right)
     for name in ("load_ms", "first_call_ms", "start_memory_bytes", "peak_memory_bytes", "gpu_memory_bytes"):
         setattr(row, name, getattr(found, name))
-    row.latency_ms = latency(found.samples_ms, found.batch_size)
-    row.real_latency_ms = latency(found.real_samples_ms, found.batch_size)
-    row.tokenize_ms = latency(found.tokenize_samples_ms, found.batch_size)
+    row.latency_ms = latency(found.samples_ms, found)
+    row.real_latency_ms = latency(found.real_samples_ms, found)
+    row.tokenize_ms = latency(found.tokenize_samples_ms, found)
     if found.flops and set(found.flops) <= set(conditions.peak_gflops):
         row.flops = sum(found.flops.values())
         row.floor_ms = sum(count / conditions.peak_gflops[kind] for kind, count in found.flops.items()) / 1e6
@@ -132,8 +131,13 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
     return row
 
 
-def latency(rounds: Sequence[Sequence[float]], rows_a_call: int) -> Latency:
-    """Quantiles over the samples of all rounds."""
+def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
+    """Quantiles over the samples of all rounds.
+
+    Args:
+        rounds: one kind of the measurement's samples, round by round.
+        found: says what a round's process and a call's rows are.
+    """
     samples = np.array([sample for turn in rounds for sample in turn])
     p50, p90, p99 = np.quantile(samples, [0.5, 0.9, 0.99])
     mean = float(samples.mean())
@@ -142,8 +146,9 @@ def latency(rounds: Sequence[Sequence[float]], rows_a_call: int) -> Latency:
         p90=float(p90),
         p99=float(p99),
         mean=mean,
-        rows_per_second=1000 * rows_a_call / mean,
+        rows_per_second=1000 * found.batch_size / mean,
         rounds=[list(turn) for turn in rounds],
+        process_of_round=found.process_of_round,
     )
 
 
@@ -156,9 +161,9 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
     """
     assert base.latency_ms is not None
     assert other.latency_ms is not None
-    speedup = None
-    if timed != "elsewhere":
-        speedup = statistics.speedup(base.latency_ms.rounds, other.latency_ms.rounds, paired=timed == "together")
+    first, second = base.latency_ms.timings, other.latency_ms.timings
+    speedup = statistics.speedup(first, second, paired=timed == "together") if timed != "elsewhere" else None
+    processes = min(first.processes, second.processes)
     base_right, right = _right(base.predictions, test), _right(other.predictions, test)
     lost, gained = int((base_right & ~right).sum()), int((~base_right & right).sum())
     drop = _drop(base.predictions, other.predictions, test)
@@ -166,7 +171,8 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
     return Comparison(
         against=base.step,
         speedup=speedup,
-        speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup),
+        speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup, processes),
+        processes=processes,
         drop_pp=drop_pp,
         margin_pp=margin_pp,
         quality_verdict=statistics.quality_verdict(drop_pp, margin_pp),
@@ -189,10 +195,7 @@ def _right(predictions: Sequence[int], test: HeldOut) -> statistics.Array:
 
 
 def _quality(predictions: Sequence[int], test: HeldOut) -> Estimate:
-    if test.metric == "accuracy":
-        return statistics.accuracy(int(_right(predictions, test).sum()), len(predictions))
-    predicted, truth, score = np.array(predictions), np.array(test.truth), SCORES[test.metric]
-    return statistics.bootstrap_rows(len(truth), lambda chosen: score(predicted[chosen], truth[chosen]))
+    return statistics.metric(test.metric, np.array(predictions), np.array(test.truth))
 
 
 def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:

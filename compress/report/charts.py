@@ -99,7 +99,7 @@ def _sizes(rows: Sequence[Row], last: Row) -> Chart:
         "sizes",
         "Size",
         told((row.step, f"{number(row.size_bytes / 1e6)} MB") for row in rows),
-        "All files that ship: weights or graph, tokenizer, configuration. 1 MB is a million bytes.",
+        "What is read of the folder: weights or graph, tokenizer, configuration. 1 MB is a million bytes.",
         {"data": [bars, NOTES], "layout": named_rows([plain(row.step) for row in rows], notes, x, ROW)},
     )
 

@@ -17,6 +17,7 @@ LONGEST = 20
 TONES = {
     "better": "good",
     "no worse": "good",
+    "worse, within the margin": "unsure",
     "worse": "bad",
     "inconclusive": "unsure",
     "faster": "good",

@@ -1,11 +1,9 @@
 """The report's files: `report.json` is the truth, `report.md` and `report.html` show it."""
 
-import json
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from compress.files import write_text
+from compress.json_files import read_json
 from compress.report.model import Report
 
 FILES = ("report.json", "report.md", "report.html")
@@ -24,9 +22,9 @@ def write_report(report: Report, folder: Path) -> None:
 def read_report(path: Path, key: str | None = None) -> Report | None:
     """A report.json, or None if there is none that can be read, or none of that key."""
     try:
-        content = path.read_text(encoding="utf-8")
-        if key is not None and json.loads(content).get("key") != key:
+        content = read_json(path)
+        if key is not None and content.get("key") != key:
             return None
-        return Report.model_validate_json(content)
-    except (OSError, ValueError, AttributeError, ValidationError):
+        return Report.model_validate(content)
+    except (OSError, ValueError, AttributeError):
         return None

@@ -166,7 +166,7 @@ def _tiles(row: Row, report: Report) -> list[Tile]:
         tiles.append(Tile(f"{metric} drop, points", drop_cell(found, report.test.metric)))
     tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
     tiles.append(Tile("median latency", Cell(f"{number(latency.p50)} ms"), f"p99 {number(latency.p99)} ms"))
-    told = f"{found.smaller:.1f}x smaller" if found else "all files that ship"
+    told = f"{found.smaller:.1f}x smaller" if found else "all files that are read"
     tiles.append(Tile("size", Cell(f"{number(row.size_bytes / 1e6)} MB"), told))
     return tiles
 

@@ -1,5 +1,8 @@
 """The report as Markdown, for a pull request."""
 
+import re
+
+from compress.errors import printable
 from compress.report import rounding_words
 from compress.report.model import Report, Row
 from compress.report.rounding import Candidate, Choice, Sensitivity
@@ -10,6 +13,7 @@ from compress.report.words import (
     headline,
     percent,
     reasons,
+    sentence,
     times,
     verdict,
     warnings,
@@ -29,9 +33,17 @@ COLUMNS = (
 )
 
 
+_MARKS = re.compile(r"([\\`*\[\]|~])")
+
+
 def plain(text: str) -> str:
-    """Text that means nothing to Markdown's tables nor to HTML; a folder's name may hold anything."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
+    """Text that means nothing to Markdown, to HTML nor to a terminal; a folder's name may hold anything."""
+    return _MARKS.sub(r"\\\1", printable(text)).replace("&", "&amp;").replace("<", "&lt;")
+
+
+def code(text: str) -> str:
+    """The same as code."""
+    return f"`{printable(text).replace('`', chr(39))}`"
 
 
 def cells(row: Row) -> tuple[str, ...]:
@@ -56,11 +68,11 @@ def cells(row: Row) -> tuple[str, ...]:
 
 def render_markdown(report: Report) -> str:
     """The whole report."""
-    lines = [f"# {plain(report.recipe)}", "", f"**{verdict(report).capitalize()}.**", ""]
-    lines += [f"- {plain(sentence)}" for sentence in headline(report)]
+    lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
+    lines += [f"- {plain(told)}" for told in headline(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     for target in report.targets:
-        lines += ["", f"## {describe_target(report, target)}", ""]
+        lines += ["", f"## {plain(describe_target(report, target))}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
         lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
         lines += ["", *[f"- {plain(reason)}" for reason in reasons(report.on(target))]]
@@ -69,12 +81,12 @@ def render_markdown(report: Report) -> str:
     host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
     lines += [
         "",
-        f"Score: {metric} on {report.task['test_rows']:,} test rows. Drop and speed are against `{report.baseline}`, "
-        "measured in the same run with interleaved rounds; intervals are at 95%, the drop's is paired. A torch step is "
-        "measured through its ONNX export where ONNX is read.",
-        *[f"Note: {note}." for note in report.notes],
+        f"Score: {metric} on {report.task['test_rows']:,} test rows. Drop and speed are against "
+        f"{code(report.baseline)}, measured in the same run with interleaved rounds; intervals are at 95%, the drop's "
+        "is paired. A torch step is measured through its ONNX export where ONNX is read.",
+        *[f"Note: {plain(note)}." for note in report.notes],
         "",
-        f"Host: {host['cpu']}, {host['cores']} cores, {', '.join(host['isa']) or 'no known ISA flags'}; "
+        f"Host: {plain(str(host['cpu']))}, {host['cores']} cores, {', '.join(host['isa']) or 'no known ISA flags'}; "
         f"onnxruntime {host['versions'].get('onnxruntime')}, torch {host['versions'].get('torch')}. "
         f"Seed {report.seed}. {report.created}.",
     ]
@@ -111,10 +123,10 @@ def _ablations(report: Report) -> list[str]:
     ]
     for found in report.ablations:
         if found.worth is None:
-            lines.append(f"| {found.step} | | | | {found.reason} |")
+            lines.append(f"| {plain(found.step)} | | | | {plain(found.reason or '')} |")
         else:
             lines.append(
-                f"| {found.step} | {times(found.worth.speedup)} | {found.worth.smaller:.2f}x "
+                f"| {plain(found.step)} | {times(found.worth.speedup)} | {found.worth.smaller:.2f}x "
                 f"| {drop(found.worth)} | {found.worth.quality_verdict} |"
             )
     return lines
@@ -164,7 +176,7 @@ def _layers(report: Report) -> list[str]:
                 *([rounding_words.agreed_words(item.parity, searched=True)] if item.parity else []),
                 *told,
             ]
-        lines += ["", *[f"- {plain(item.step)}: {sentence}" for sentence in told]]
+        lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in told]]
         lines += _layer_table(item.sensitivity) if item.sensitivity else []
     return lines
 

@@ -1,12 +1,12 @@
 """The report: what each step did to quality, size and latency. This is what `report.json` holds."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
 from compress.errors import printable
-from compress.measurement import Conditions, Estimate
+from compress.measurement import Conditions, Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.report.rounding import Rounded
 
 
@@ -63,6 +63,23 @@ class Latency(_Part):
     """Rows that one caller gets through, one call after the other."""
     rounds: list[list[float]]
     """Every sample, round by round."""
+    process_of_round: list[int] = []
+    """The number of the process that each round was measured in; empty where all were measured in one."""
+
+    @model_validator(mode="after")
+    def _rounds_fit(self) -> Self:
+        if len({len(turn) for turn in self.rounds}) != 1 or not all(
+            value > 0 for turn in self.rounds for value in turn
+        ):
+            raise ValueError("rounds have as many samples each, and a call takes some time")
+        if self.process_of_round and len(self.process_of_round) != len(self.rounds):
+            raise ValueError("each round belongs to a process")
+        return self
+
+    @property
+    def timings(self) -> Timings:
+        """Every sample, and what process it is of."""
+        return Timings(self.rounds, self.process_of_round)
 
 
 class Comparison(_Part):
@@ -72,14 +89,16 @@ class Comparison(_Part):
     """Step of the other row."""
     speedup: Estimate | None
     """Median latency of the other over this one's; None where they were not timed side by side."""
-    speed_verdict: str
-    """faster, as fast, slower or inconclusive."""
+    speed_verdict: SpeedVerdict
+    """What the speed-up's interval allows to be said."""
+    processes: int = 1
+    """Processes that each of both was timed in, at the least."""
     drop_pp: Estimate
     """Quality lost against the other, in percentage points; negative is a gain."""
     margin_pp: float
     """Largest drop that counts as no worse."""
-    quality_verdict: str
-    """better, no worse, worse or inconclusive."""
+    quality_verdict: QualityVerdict
+    """What the drop's interval allows to be said."""
     mcnemar_p: float
     """p value of "both are right equally often"."""
     rows: int
@@ -259,7 +278,7 @@ class Report(_Part):
     command: str
     """Makes this report again."""
     recipe_text: str | None = None
-    """The recipe as it ran; None for a bench of folders."""
+    """The recipe as it ran, full paths without the folders above; None for a bench of folders."""
     host: dict[str, Any]
     conditions: dict[str, Conditions]
     """By target."""

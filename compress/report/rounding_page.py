@@ -195,7 +195,7 @@ def layer_table(found: Sensitivity) -> Table:
 def candidate_table(found: Choice) -> Table:
     """What was compared."""
     heads = [
-        ("size, MB", "All files that ship; 1 MB is a million bytes"),
+        ("size, MB", "Weights or graph, tokenizer, configuration; 1 MB is a million bytes"),
         ("smaller", "Size of the float model over this one's"),
         ("drop, points", "Lost against the float model on the held-back rows, with the paired 95% interval"),
         ("agreement", "Share of the held-back rows on which it says what the float model says"),

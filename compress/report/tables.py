@@ -75,7 +75,11 @@ def main_table(report: Report, target: str) -> Table:
             f"Points of {metric} lost against the baseline, with the paired 95% interval; negative is a gain",
             lambda row: drop_cell(row.versus_baseline, report.test.metric),
         ),
-        Column("size, MB", "All files that ship; 1 MB is a million bytes", lambda row: _megabytes(row.size_bytes)),
+        Column(
+            "size, MB",
+            "Weights or graph, tokenizer, configuration; 1 MB is a million bytes",
+            lambda row: _megabytes(row.size_bytes),
+        ),
         Column("smaller", "Size of the baseline over this one's", lambda row: smaller_cell(row.versus_baseline)),
         *[Column(f"{name}, ms", hint, _quantile(name)) for name, hint in _QUANTILES],
         Column(

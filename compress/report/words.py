@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.measurement import Estimate
+from compress.recipe import CLAIM_PROCESSES
 from compress.report.model import Comparison, Report, Row
 
 METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1"}
@@ -46,13 +47,19 @@ def quality_words(comparison: Comparison, metric: str) -> str:
     """What the drop's interval allows to be said, in words."""
     name = METRICS.get(metric, metric)
     rows = f"{comparison.rows:,} rows"
-    at_all = "" if comparison.drop_pp.low is not None and comparison.drop_pp.low > 0 else ", if at all"
+    within = f"{name} fell by less than {margin(comparison.margin_pp)}"
     return {
         "better": f"better: {name} rose",
-        "no worse": f"no worse than the margin: {name} fell by less than {margin(comparison.margin_pp)}{at_all}",
+        "no worse": f"no worse than the margin: {within}, if at all",
+        "worse, within the margin": f"worse, within the margin: {within}",
         "worse": f"worse: {name} fell",
         "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
     }[comparison.quality_verdict]
+
+
+def sentence(text: str) -> str:
+    """The text with its first letter large, and nothing else changed: names and units stay as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def margin(points: float) -> str:
@@ -74,8 +81,15 @@ def speed_words(comparison: Comparison) -> str:
         "faster": f"{told} faster",
         "slower": f"{told} slower",
         "as fast": f"as fast: {told}",
-        "inconclusive": f"speed inconclusive: {told}, the rounds cannot tell",
+        "inconclusive": f"speed inconclusive: {told}, {_why_unsure(comparison.processes)}",
     }[comparison.speed_verdict]
+
+
+def _why_unsure(processes: int) -> str:
+    """What a verdict on speed lacks."""
+    if processes >= CLAIM_PROCESSES:
+        return "the processes cannot tell"
+    return f"timed in {processes} process{'' if processes == 1 else 'es'} each, {CLAIM_PROCESSES} could tell"
 
 
 def size_words(comparison: Comparison) -> str:

@@ -8,6 +8,7 @@ import onnx
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.models.calls import bounded_call
 from compress.models.feeds import Batch, feeds
 from compress.models.tokenizer import Tokenizer
 from compress.runtimes.drawn import drawn
@@ -55,9 +56,12 @@ def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batc
     session = _watched(model, names)
     floats = {item.name for item in session.get_outputs() if item.type == "tensor(float)"}
     wanted, feed = [name for name in names if name in floats], feeds(session)
-    for batch in batches:  # no name holds what the last one gave while the next one runs
+    for batch in batches:
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
-        yield {name: _rows(values, mask) for name, values in zip(wanted, session.run(wanted, feed(batch)), strict=True)}
+        yield {
+            name: _rows(values, mask)
+            for name, values in zip(wanted, bounded_call(session, wanted, feed(batch)), strict=True)
+        }
 
 
 def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:

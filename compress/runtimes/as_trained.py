@@ -36,18 +36,24 @@ class Differences:
         """For the manifest."""
         return asdict(self)
 
-    def check(self, tolerance: float) -> None:
+    def check(self, tolerance: float, *, cut_off: bool = False) -> None:
         """Fail where half of the rows differ by more than that share of the largest logit (at least 1).
+
+        Args:
+            cut_off: whether this processor may cut sums of the graph's products off.
 
         Raises:
             CompressError: they do, or are no numbers.
         """
         allowed = tolerance * max(self.scale, 1.0)
         if not self.median_abs_difference <= allowed:
+            instead = "keep the layers that it is about in float (keep_float), take another scheme, or raise tolerance"
             raise CompressError(
                 f"the graph differs from the network as it was trained: by {self.median_abs_difference:.2g} or more on "
                 f"half of {self.rows} rows; allowed is {allowed:.2g}",
-                fix="keep the layers that it is about in float (keep_float), take another scheme, or raise tolerance",
+                fix=f"take reduce_range: true, since this processor cuts sums of 8 bits off; or {instead}"
+                if cut_off
+                else instead,
             )
 
 

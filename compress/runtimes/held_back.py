@@ -8,6 +8,8 @@ import numpy as np
 
 from compress.errors import InputError
 from compress.measurement import Estimate
+from compress.models.architectures import positions_of
+from compress.models.config_file import read_config
 from compress.models.tokenizer import Tokenizer
 from compress.runtimes import Predictor
 from compress.runtimes.drawn import drawn
@@ -15,6 +17,8 @@ from compress.tasks import Task, with_rows
 
 ROWS = 512
 """Looked at, at most."""
+UNBOUNDED = 2**20
+"""Tokens that no text has."""
 FEW = 10
 """Rows of other classes than the commonest; of fewer, agreement beyond chance is not told."""
 
@@ -85,7 +89,13 @@ def encoded(task: Task, rows: Sequence[Any], tokenizer: Tokenizer) -> Sequence[d
     """The rows as a model reads them; the built-in texts where there are none."""
     if rows:
         return task.encode(rows, tokenizer)
-    return tokenizer.encode(BUILT_IN_TEXTS, None, task.spec.max_length)
+    return tokenizer.encode(BUILT_IN_TEXTS, None, min(task.spec.max_length, model_positions(tokenizer) or UNBOUNDED))
+
+
+def model_positions(tokenizer: Tokenizer) -> int | None:
+    """Most tokens that the model beside a tokenizer can tell apart by their place; None where it does not say."""
+    folder = tokenizer.path.parent
+    return positions_of(read_config(folder)) if (folder / "config.json").is_file() else None
 
 
 def parted(task: Task) -> tuple[Task, Task]:

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 
 from compress.context import Progress
+from compress.models.calls import bounded_call
 from compress.models.feeds import Batch, feeds
 from compress.runtimes.onnxruntime import graph_session
 
@@ -33,7 +34,7 @@ def magnitudes(model: onnx.ModelProto, batches: Sequence[Batch], progress: Progr
     for done, batch in enumerate(batches):
         progress("looking for large numbers", done, len(batches))
         for part in parts:
-            for name, values in zip(part, session.run(part, feed(batch)), strict=True):
+            for name, values in zip(part, bounded_call(session, part, feed(batch)), strict=True):
                 largest = np.abs(values).max(initial=0.0, where=np.isfinite(values))
                 found[name] = max(found[name], float(largest))
     progress("looking for large numbers", len(batches), len(batches))

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ import numpy as np
 import onnxruntime
 
 from compress.errors import CompressError, InputError
+from compress.models.calls import CALL_SECONDS, bounded_call, call
 from compress.models.feeds import feeds
+from compress.models.files import MODEL_FILE, model_path
 from compress.recipe import Target
 from compress.runtimes import Predictor, cores_for
 
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     import onnx
 
 FORMATS = ("onnx",)
-MODEL_FILE = "model.onnx"
 LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 LOGITS = "logits"
@@ -53,7 +55,7 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = target.threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     cores = cores_for(target) if exclusive else []
     if len(cores) > 1:  # the first is the calling thread's; the option counts processors from 1
         affinities = ";".join(str(core + 1) for core in cores[1:])
@@ -73,7 +75,7 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
         )
     if cores:
         os.sched_setaffinity(0, cores[:1])
-    return _predictor(session, path)
+    return predictor_of(session, path, None if exclusive else CALL_SECONDS)
 
 
 def open_graph(model: "onnx.ModelProto") -> Predictor:
@@ -82,7 +84,7 @@ def open_graph(model: "onnx.ModelProto") -> Predictor:
     Raises:
         CompressError: it cannot be loaded.
     """
-    return _predictor(graph_session(model), None)
+    return predictor_of(graph_session(model), None)
 
 
 def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
@@ -94,7 +96,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
     import onnx
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     providers = ["CPUExecutionProvider"]
     try:
         if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LARGEST_MESSAGE:
@@ -108,46 +110,37 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
         raise CompressError(f"onnxruntime cannot load the graph: {first[:300]}", fix="export it again") from error
 
 
-def _predictor(session: "onnxruntime.InferenceSession", path: Path | None) -> Predictor:
-    """What computes the logits of a session: the output of that name, or else the first."""
-    feed = feeds(session, str(path) if path else None)
+def predictor_of(
+    session: "onnxruntime.InferenceSession", path: Path | None, seconds: float | None = CALL_SECONDS
+) -> Predictor:
+    """What computes the logits of a session: the output of that name, or else the first.
+
+    Args:
+        seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
+    """
+    where = str(path) if path else None
+    feed = feeds(session, where)
     outputs = [item.name for item in session.get_outputs()]
     output = LOGITS if LOGITS in outputs else outputs[0]
+    run = call if seconds is None else partial(bounded_call, seconds=seconds)
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-        result: np.ndarray[Any, Any] = session.run([output], feed(batch))[0]
-        if result.ndim != 2:
-            raise _no_logits(output, result.shape, path)
+        result = run(session, [output], feed(batch), where=where)[0]
+        rows = len(next(iter(batch.values())))
+        if getattr(result, "ndim", 0) != 2 or len(result) != rows or result.dtype.kind != "f":
+            raise _no_logits(output, result, rows, where)
         return result
 
     return predict
 
 
-def _no_logits(output: str, shape: tuple[int, ...], path: Path | None) -> InputError:
+def _no_logits(output: str, result: Any, rows: int, where: str | None) -> InputError:
+    said = f"{result.dtype} of the shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
     return InputError(
-        f"the graph's output '{output}' has the shape {shape}; logits of (batch, classes) are needed",
-        where=str(path) if path else None,
+        f"the graph's output '{output}' is {said} for {rows} rows; logits of (batch, classes) are needed",
+        where=where,
         fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
     )
-
-
-def model_path(folder: Path) -> Path:
-    """The ONNX file of a folder.
-
-    Raises:
-        InputError: there is none, or several and none is called model.onnx.
-    """
-    named = folder / MODEL_FILE
-    if named.is_file():
-        return named
-    found = sorted(folder.glob("*.onnx"))
-    if len(found) != 1:
-        raise InputError(
-            f"{len(found)} .onnx files, and none is called {MODEL_FILE}",
-            where=str(folder),
-            fix="keep just one",
-        )
-    return found[0]
 
 
 def _provider(target: Target) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from compress.models.files import model_path
 from compress.recipe import Target
 from compress.runtimes import CannotRunError, Predictor
-from compress.runtimes.onnxruntime import model_path
 
 FORMATS = ("onnx",)
 HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}

@@ -1,6 +1,7 @@
 """How far two models' outputs are apart on the same real rows."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import Predictor, load
 from compress.runtimes.held_back import agreement, beyond_chance, encoded, held_back, held_back_rows
+from compress.runtimes.probes import SHORT, probes
 from compress.tasks import Task
 
 ROWS = 64
@@ -33,6 +35,8 @@ class Parity:
         agreement: share of rows with the same best class.
         spread: largest difference of a logit between two rows, as the reference has them.
         built_in_texts: True if no data was at hand.
+        tokens: of the batch with the largest difference, a row.
+        lengths: tokens a row of all batches beside the rows, from the shortest to the longest.
         drop_pp, drop_low_pp, drop_high_pp: loss of the task's metric in percentage points, with its 95% interval; None
             where the rows have no answers, or were not asked for them.
     """
@@ -46,6 +50,8 @@ class Parity:
     drop_pp: float | None = None
     drop_low_pp: float | None = None
     drop_high_pp: float | None = None
+    tokens: int | None = None
+    lengths: tuple[int, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""
@@ -65,8 +71,10 @@ class Parity:
             CompressError: the difference is larger, or no number.
         """
         if not self.within(tolerance):
+            lengths = f" and batches of {self.lengths[0]} to {self.lengths[-1]} tokens" if self.lengths else ""
+            most = f", most at {self.tokens} tokens" if self.tokens else ""
             raise CompressError(
-                f"{what} by {self.max_abs_difference:.2g} on {self.rows} rows; "
+                f"{what} by {self.max_abs_difference:.2g} on {self.rows} rows{lengths}{most}; "
                 f"allowed is {tolerance * max(self.scale, 1.0):.2g}",
                 fix=fix,
             )
@@ -81,13 +89,71 @@ def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.
 
 
 def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Tokenizer) -> Parity:
-    """Run both on the same batches, padded rows and single rows alike."""
+    """Run both on the same batches: padded rows, single ones, and rows of many lengths.
+
+    Raises:
+        CompressError: one of them fails on a batch.
+    """
     batches, built_in = sample_batches(task, tokenizer)
     single = {name: array[:1] for name, array in batches[0].items()}
-    outputs = [(reference(batch), other(batch)) for batch in (*batches, single)]
-    expected = np.concatenate([first for first, _ in outputs])  # (rows, classes)
-    actual = np.concatenate([second for _, second in outputs])
-    return _parity(expected, actual, built_in)
+    outputs = [(reference(batch), _called(other, batch, "the model that was made")) for batch in (*batches, single)]
+    rows = sum(len(first) for first, _ in outputs)
+    widths = [batch["input_ids"].shape[1] for batch in (*batches, single)]
+    lengths = []
+    for batch in probes(task, tokenizer):
+        expected = _tried(reference, batch)
+        if expected is None:
+            continue
+        outputs.append((expected, _called(other, batch, "the model that was made")))
+        lengths.append(batch["input_ids"].shape[1])
+    apart = [float(np.abs(first - second).max()) for first, second in outputs]
+    worst = int(np.argmax(np.nan_to_num(apart, nan=np.inf)))
+    real = [(first, second) for first, second in outputs[: len(widths)]]
+    expected, actual = (np.concatenate(part) for part in zip(*real, strict=True))  # (rows, classes)
+    found = _parity(expected, actual, built_in)
+    return replace(
+        found,
+        rows=rows,
+        max_abs_difference=apart[worst],
+        scale=max(float(np.abs(first).max()) for first, _ in outputs),
+        tokens=[*widths, *lengths][worst],
+        lengths=tuple(sorted(set(lengths))),
+    )
+
+
+def _tried(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:
+    """What a model says of a probe; None of one so short that the model itself cannot take it.
+
+    Raises:
+        CompressError: it fails on a longer one.
+    """
+    try:
+        return _called(predict, batch, "the model that it was made from")
+    except CompressError:
+        if batch["input_ids"].shape[1] >= SHORT:
+            raise
+        return None
+
+
+def _called(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]], whose: str) -> np.ndarray[Any, Any]:
+    """What a model says of a batch.
+
+    Raises:
+        CompressError: it fails, with the batch's size.
+    """
+    try:
+        return predict(batch)
+    except MemoryError:
+        raise
+    except Exception as error:  # libraries raise classes of their own, without a common base but Exception
+        if "memory" in str(error):
+            raise
+        rows, length = batch["input_ids"].shape
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise CompressError(
+            f"{whose} fails on {rows} rows of {length} tokens: {first[:300]}",
+            fix="check that its code takes texts of any length; lower max_length if it is too long",
+        ) from error
 
 
 def _parity(
@@ -130,8 +196,10 @@ def gate(
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
-    held = held_back(context.task, load_tokenizer(after))
+    tokenizer = load_tokenizer(after)
+    held = held_back(context.task, tokenizer)
     outputs = held.outputs(reference), held.outputs(quantized)
+    _refuse_broken(reference, quantized, context.task, tokenizer)
     found = _parity(*outputs, held.truth is None, held.drop(*outputs))
     _refuse_constant(outputs[0], before)
     why = _collapse(found, beyond_chance(*outputs), min_agreement)
@@ -142,6 +210,24 @@ def gate(
             fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",
         )
     return found
+
+
+def _refuse_broken(before: Predictor, after: Predictor, task: Task, tokenizer: Tokenizer) -> None:
+    """Refuse a quantized model that fails at some length, or gives no numbers where the float one does.
+
+    Raises:
+        CompressError: with the batch.
+    """
+    for batch in probes(task, tokenizer):
+        expected = _tried(before, batch)
+        if expected is None or not np.isfinite(expected).all():
+            continue
+        if not np.isfinite(_called(after, batch, "the quantized model")).all():
+            rows, length = batch["input_ids"].shape
+            raise CompressError(
+                f"the quantized model gives no numbers of {rows} rows of {length} tokens",
+                fix="try another method, or keep_float for the layers to blame",
+            )
 
 
 def refuse_constant(folder: Path, target: Target, context: Context) -> None:
@@ -181,8 +267,8 @@ def _first_to_leave(before: Path, after: Path, context: Context) -> str:
     """Which nodes are to blame, in words."""
     import onnx
 
+    from compress.models.files import model_path
     from compress.runtimes.blame import first_to_leave
-    from compress.runtimes.onnxruntime import model_path
 
     batches, _ = sample_batches(context.task, load_tokenizer(after))
     first, second = (onnx.load(str(model_path(folder))) for folder in (before, after))

@@ -10,12 +10,13 @@ import onnx
 
 from compress.context import Context
 from compress.errors import CompressError, InputError, did_you_mean
+from compress.models.files import MODEL_FILE
 from compress.models.matrices import left_in_float
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.runtimes import parity
 from compress.runtimes.held_back import held_back, parted
 from compress.runtimes.mixed_precision import Layer, Write, keep_what_matters
-from compress.runtimes.onnxruntime import LARGEST_MESSAGE, MODEL_FILE
+from compress.runtimes.onnxruntime import LARGEST_MESSAGE
 
 
 class Limits(Protocol):

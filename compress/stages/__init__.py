@@ -78,7 +78,8 @@ class Stage:
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
             was decided stands in the artifact's key.
-        check: refuses, before any work, a model from outside that the step's model comes from; told its folder.
+        check: refuses, before any work, a model from outside that the step's model comes from; told its folder, and
+            the tokens of the longest text.
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
     """
 
@@ -91,7 +92,7 @@ class Stage:
     needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
     settle: Callable[[Any, Sequence[str]], Any] | None = None
-    check: Callable[[Path], None] | None = None
+    check: Callable[[Path, int], None] | None = None
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
 
     def reads_data(self, config: StageConfig) -> bool:

@@ -2,7 +2,8 @@
 
 Use it once the shape is final; the graph takes any batch size and sequence length. The folder holds model.onnx with
 config.json and the tokenizer beside it, so other tools load it as it is. Costs seconds. The step fails if the outputs
-differ from torch's, or if attention that should fuse does not.
+differ from torch's on real rows or at any of many lengths, from one token to the most, or if attention that should fuse
+does not. Families whose code lays itself out for one length, as Longformer and FNet, are refused in the plan.
 
 ```yaml
 - {name: onnx, stage: export_onnx, fuse: auto, tolerance: 1.0e-3}
@@ -81,7 +82,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     found.check(
         config.tolerance,
         "the exported model differs from torch",
-        "set fuse: never to see whether fusion is to blame; raise tolerance only if you can bear it",
+        "set fuse: never to see whether fusion is to blame; measure the model on a torch target, where it is as it was",
     )
     return {"fused": fused, **found.facts()}
 
@@ -93,6 +94,16 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     return shape
 
 
+def _check(folder: Path, longest: int) -> None:
+    """Refuse a family that has no graph which is right at every length, before any work."""
+    from compress.models.config_file import read_config
+    from compress.models.exportable import why_not_exportable
+
+    why = why_not_exportable(read_config(folder), longest)
+    if why is not None:
+        raise InputError(why[0], fix=why[1])
+
+
 STAGE = Stage(
     Config,
     run,
@@ -101,4 +112,5 @@ STAGE = Stage(
     version=2,
     shape=_shape,
     needs_data=False,
+    check=_check,
 )

@@ -67,11 +67,11 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
 
     from compress.models.blockwise import put_blocks
+    from compress.models.files import model_path
     from compress.models.matrices import gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tables import tables_to_4_bits, tables_to_8_bits
     from compress.runtimes.mixed_precision import layers_in
-    from compress.runtimes.onnxruntime import model_path
     from compress.runtimes.rounding import write_rounded
 
     graph = read_float_graph(model_path(model.path))

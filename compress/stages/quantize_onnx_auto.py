@@ -152,9 +152,9 @@ def _check_target(target: Target, folder: Path) -> None:
 
 def _float_copy(model: Artifact, folder: Path) -> Path:
     """The float model alone, whatever else lies beside it."""
+    from compress.models.files import MODEL_FILE, model_path
     from compress.models.onnx_graph import check_external_data
     from compress.models.tokenizer import copy_tokenizer
-    from compress.runtimes.onnxruntime import MODEL_FILE, model_path
 
     folder.mkdir(parents=True)
     source = model_path(model.path)
@@ -227,7 +227,7 @@ def _measure(
         said = np.stack([float_one.predictions, one.predictions, truth])  # (before, after, truth; rows)
         by_choice, before, after = said[:, : len(choice_rows)], *said[:2, len(choice_rows) :]
         drop = statistics.metric_drop(task.spec.metric, before, after, truth[len(choice_rows) :])
-        speedup = statistics.speedup(float_one.samples_ms, one.samples_ms)
+        speedup = statistics.speedup(float_one.timings, one.timings)
         candidate.agreement, candidate.latency_ms = float((before == after).mean()), float(np.median(one.samples_ms))
         candidate.drop_pp, candidate.speedup = 100 * drop.value, speedup.value
         candidate.choice_drop_pp = 100 * statistics.metric_drop(task.spec.metric, *by_choice).value

@@ -71,6 +71,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Quantize, and compare the outputs with the float model's on real rows."""
     import onnx
 
+    from compress.models.files import model_path
     from compress.models.int8 import put_int8
     from compress.models.matrices import fits_8_bits, gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
@@ -79,7 +80,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.ops.int8 import largest_code, round_columns
     from compress.runtimes.activations import calibration_batches
     from compress.runtimes.mixed_precision import layers_in
-    from compress.runtimes.onnxruntime import model_path
     from compress.runtimes.rounding import write_rounded
     from compress.runtimes.smoothing import smooth
 

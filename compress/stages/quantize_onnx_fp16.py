@@ -44,6 +44,7 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Look for large numbers, convert, and compare the outputs with the float model's on real rows."""
+    from compress.models.files import model_path
     from compress.models.half import LARGEST_SEEN, in_half
     from compress.models.masks import clip_masks
     from compress.models.onnx_graph import read_float_graph
@@ -52,7 +53,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.runtimes.activations import calibration_batches
     from compress.runtimes.held_back import built_in_batches
     from compress.runtimes.magnitudes import magnitudes
-    from compress.runtimes.onnxruntime import lacks_provider, model_path
+    from compress.runtimes.onnxruntime import lacks_provider
     from compress.runtimes.rounding import save_graph
 
     graph = read_float_graph(model_path(model.path))

@@ -58,6 +58,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Measure ranges, round, and compare the outputs with the float model's on real rows."""
     import onnx
 
+    from compress.models.files import model_path
     from compress.models.int8 import put_int8
     from compress.models.matrices import fits_8_bits, gemms_to_matmuls, matrices
     from compress.models.onnx_graph import read_float_graph, split_attention
@@ -68,7 +69,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.runtimes.activations import calibration_batches
     from compress.runtimes.calibration import ranges_of
     from compress.runtimes.mixed_precision import layers_in
-    from compress.runtimes.onnxruntime import model_path
     from compress.runtimes.rounding import write_rounded
     from compress.runtimes.smoothing import smooth
 

@@ -30,6 +30,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
+from compress.processor import instruction_sets, saturates
 from compress.recipe import Target
 from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
@@ -119,7 +120,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
         written = load(out, Target(runtime="onnxruntime"), context.task.hub_task)
         differs = differences(network_outputs, [written(row) for row in rows])
         is_exact = config.scheme == "int4" and config.accuracy_level != 4
-        differs.check(config.tolerance or (EXACT if is_exact else ROUNDED))
+        cut_off = config.reduce_range is False and saturates(instruction_sets())
+        differs.check(config.tolerance or (EXACT if is_exact else ROUNDED), cut_off=cut_off)
         return facts | {"as_trained": differs.facts()}
 
 

@@ -36,12 +36,12 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     """Rewrite the graph, and compare its outputs with those of before on real rows."""
     import onnx
 
+    from compress.models.files import model_path
     from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.models.unread_tokens import skip_unread_tokens
     from compress.recipe import Target
     from compress.runtimes import load, parity
-    from compress.runtimes.onnxruntime import model_path
 
     context.progress("rewriting", 0, 2)
     graph = read_float_graph(model_path(model.path))

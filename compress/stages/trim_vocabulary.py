@@ -143,7 +143,7 @@ def _compare(
 _LEAVE_OUT = "this model does more with token ids than looking them up: leave this step out"
 
 
-def _check(folder: Path) -> None:
+def _check(folder: Path, _longest: int) -> None:
     """Refuse a tokenizer from which no tokens can be taken, before any work."""
     from compress.models.vocabulary import read_vocabulary
 

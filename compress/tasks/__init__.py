@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from compress.data.readers import Table
+from compress.data.tables import Table
 from compress.errors import InputError, did_you_mean
 from compress.recipe import TaskSpec
 from compress.validation import Origin

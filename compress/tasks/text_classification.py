@@ -10,15 +10,18 @@ task:
 ```
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from compress.data.labelled import PartReader
-from compress.data.readers import Table
-from compress.data.splits import overlap, sample, split
+from compress.data.labelled import PartReader, Texts
+from compress.data.labels import Classes, check_repeated, check_spellings, label_notes, ordered, shortened
+from compress.data.leaks import also_in_test, check_overlap, only_new
+from compress.data.splits import conflicting, sample, split
+from compress.data.tables import Table
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
@@ -86,7 +89,15 @@ class TextClassification:
 
         Args:
             logits: (rows, classes).
+
+        Raises:
+            InputError: the model has more or fewer classes than the data.
         """
+        if self.labels and logits.shape[-1] != len(self.labels):
+            raise InputError(
+                f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
+                fix="give the model that knows these labels",
+            )
         shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
         best = 1 / np.exp(shifted).sum(axis=-1)  # (rows,)
         return logits.argmax(axis=-1).tolist(), best.round(6).tolist()
@@ -108,20 +119,20 @@ class TextClassification:
         theirs = tuple(id2label[index] for index in sorted(id2label))
         if not theirs:
             raise InputError(
-                f"the config.json of the model '{source}' names no labels, the data has {_shorten(self.labels)}",
+                f"the config.json of the model '{source}' names no labels, the data has {shortened(self.labels)}",
                 where=where,
                 fix="fine-tune it on this data first",
             )
         if theirs != self.labels and sorted(theirs) == sorted(self.labels):
             raise InputError(
-                f"the model '{source}' has the data's labels in another order: {_shorten(theirs)}, where the data has "
-                f"{_shorten(self.labels)}",
+                f"the model '{source}' has the data's labels in another order: {shortened(theirs)}, where the data has "
+                f"{shortened(self.labels)}",
                 where=where,
                 fix="fine-tune it on this data first, which puts its head in order",
             )
         if theirs != self.labels:
             raise InputError(
-                f"the model '{source}' knows the labels {_shorten(theirs)}, the data has {_shorten(self.labels)}",
+                f"the model '{source}' knows the labels {shortened(theirs)}, the data has {shortened(self.labels)}",
                 where=where,
                 fix="fine-tune it on this data first, or name the data's labels as the model does",
             )
@@ -138,41 +149,26 @@ def load(
     _check_columns(spec, origin)
     reader = PartReader(spec, read, origin)
     train, test, validation = (reader.labelled(part) for part in ("train", "test", "validation"))
-    labels = tuple(known_labels) if known_labels else _labels([label for _, label in train or test])
-    if train and len(labels) < 2:
-        raise InputError(
-            f"all training rows have the label '{labels[0]}'",
-            where=origin.where("task", "train"),
-            fix="check columns.label",
-        )
+    classes = _classes(spec, train, test, known_labels, origin)
+    labels = classes.labels
     numbered = {
-        part: _number(rows, labels, part, origin)
+        part: _number(rows, classes, part, origin)
         for part, rows in (("train", train), ("validation", validation), ("test", test))
     }
+    all_train = numbered["train"]
     if spec.test is None and spec.test_fraction is not None and train:
-        if len(train) < 4:
-            raise InputError(
-                f"{len(train)} training rows are too few to hold test rows out of them",
-                where=origin.where("task", "test_fraction"),
-                fix="give more rows, or a test file",
-            )
-        numbered["train"], numbered["test"] = split(numbered["train"], spec.test_fraction, seed + 1)
+        _hold_out_test(numbered, spec.test_fraction, seed, origin)
     _check_test(numbered["test"], labels, origin)
     numbered["unlabelled"] = [Row(text, pair, UNKNOWN) for text, pair in reader.unlabelled()]
-    leaked = _check_overlap(spec, numbered, origin)
+    leaked = check_overlap(spec, numbered, origin)
     kept, held_out = numbered["train"], numbered["validation"]
     if spec.train_rows is not None:
         kept = sample(kept, spec.train_rows, seed)
     if spec.validation is None and len(kept) > 1:
-        kept, held_out = split(kept, spec.validation_fraction, seed)
-    unlabelled, known = _only_new(numbered["unlabelled"], (*kept, *held_out))
-    seen_by_stages = {
-        "type": spec.type,
-        "labels": labels,
-        "max_length": spec.max_length,
-        "metric": spec.metric,
-    }
-    leaves_out = _also_in_test(kept, numbered["test"])  # a stage that calibrates does not look at these
+        kept, held_out = split(kept, spec.validation_fraction, seed, [row.label for row in kept])
+    unlabelled, known = only_new(numbered["unlabelled"], (*kept, *held_out))
+    seen_by_stages = {"type": spec.type, "labels": labels, "max_length": spec.max_length, "metric": spec.metric}
+    leaves_out = also_in_test(kept, numbered["test"])  # a stage that calibrates does not look at these
     train_key = fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out), **leaves_out})
     return TextClassification(
         spec=spec,
@@ -182,7 +178,12 @@ def load(
         test=numbered["test"],
         unlabelled=unlabelled,
         overlap=leaked,
-        notes=_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
+        notes=(
+            *reader.notes,
+            *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
+            *label_notes(classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"]))),
+            *_conflicts(all_train),
+        ),
         train_key=train_key,
         transfer_key=fingerprint([train_key, _plain(unlabelled)]) if unlabelled else train_key,
         test_key=fingerprint({**seen_by_stages, "test": _plain(numbered["test"])}),
@@ -199,26 +200,64 @@ def _check_columns(spec: TaskSpec, origin: Origin) -> None:
             )
 
 
-def _labels(found: Sequence[str]) -> tuple[str, ...]:
-    """Distinct labels, in numeric order if all are whole numbers, else in alphabetical order."""
-    distinct = set(found)
-    if all(label.removeprefix("-").isdecimal() for label in distinct):
-        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
-    return tuple(sorted(distinct))
+def _classes(
+    spec: TaskSpec,
+    train: Sequence[tuple[Texts, str]],
+    test: Sequence[tuple[Texts, str]],
+    known_labels: Sequence[str] | None,
+    origin: Origin,
+) -> Classes:
+    """The classes of a model, or of the training rows, or without them of the test rows.
+
+    Raises:
+        InputError: one class in two spellings, a label for each row, or one for all rows.
+    """
+    labels = [label for _, label in train or test]
+    where = origin.where("task", "train" if train else "test")
+    if not known_labels:
+        check_spellings(labels, where)
+    if train:
+        check_repeated(labels, spec.columns.get("label", "label"), where)
+    classes = Classes(known_labels or ordered(labels))
+    if train and len(classes.labels) < 2:
+        raise InputError(
+            f"all training rows have the label '{classes.labels[0]}'", where=where, fix="check columns.label"
+        )
+    return classes
 
 
-def _number(
-    rows: Sequence[tuple[tuple[str, str | None], str]], labels: tuple[str, ...], part: str, origin: Origin
-) -> list[Row]:
-    index = {label: number for number, label in enumerate(labels)}
-    unknown = [label for _, label in rows if label not in index]
+def _hold_out_test(parts: dict[str, list[Row]], fraction: float, seed: int, origin: Origin) -> None:
+    train = parts["train"]
+    if len(train) < 4:
+        raise InputError(
+            f"{len(train)} training rows are too few to hold test rows out of them",
+            where=origin.where("task", "test_fraction"),
+            fix="give more rows, or a test file",
+        )
+    parts["train"], parts["test"] = split(train, fraction, seed + 1, [row.label for row in train])
+
+
+def _counts(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, int]:
+    return {labels[number]: count for number, count in Counter(row.label for row in rows).items()}
+
+
+def _conflicts(train: Sequence[Row]) -> list[str]:
+    rows = conflicting([(row.content, row.label) for row in train])
+    return [f"{rows:,} training rows have the same text as others with another label"] if rows else []
+
+
+def _number(rows: Sequence[tuple[Texts, str]], classes: Classes, part: str, origin: Origin) -> list[Row]:
+    numbers = [classes.number(label) for _, label in rows]
+    unknown = [label for (_, label), number in zip(rows, numbers, strict=True) if number is None]
     if unknown:
         raise InputError(
-            f"{len(unknown):,} of {len(rows):,} {part} rows have unknown labels: {_shorten(sorted(set(unknown)))}",
+            f"{len(unknown):,} of {len(rows):,} {part} rows have unknown labels: {shortened(sorted(set(unknown)))}",
             where=origin.where("task", part),
-            fix=f"known labels: {_shorten(labels)}",
+            fix=classes.fix(sorted(set(unknown))),
         )
-    return [Row(text, pair, index[label]) for (text, pair), label in rows]
+    return [
+        Row(text, pair, number) for ((text, pair), _), number in zip(rows, numbers, strict=True) if number is not None
+    ]
 
 
 def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> None:
@@ -230,48 +269,6 @@ def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> N
             where=origin.where("task", "test"),
             fix="give test rows of at least two classes: on these, a model that always says so would score 100%",
         )
-
-
-def _check_overlap(spec: TaskSpec, parts: dict[str, list[Row]], origin: Origin) -> int:
-    """How many test rows a stage would see; with `overlap: drop`, what they equal is taken out of `parts`."""
-    test = [row.content for row in parts["test"]]
-    leaked: set[int] = set()
-    for names, told in ((("train", "validation"), "train"), (("unlabelled",), "the unlabelled rows")):
-        found = overlap(test, [row.content for name in names for row in parts[name]])
-        if found and spec.overlap == "refuse":
-            raise InputError(
-                f"{len(found):,} of {len(test):,} test rows also stand in {told}, so the score would flatter the model",
-                where=origin.where("task", "test"),
-                fix="set task.overlap: drop (leave them out there) or allow (keep them, and report it)",
-            )
-        leaked.update(found)
-    if leaked and spec.overlap == "drop":
-        forbidden, had_train = set(test), bool(parts["train"])
-        for name in ("train", "validation", "unlabelled"):
-            parts[name] = [row for row in parts[name] if row.content not in forbidden]
-        if had_train and not parts["train"]:
-            raise InputError(
-                "all training rows also stand in test, so none is left to train on",
-                where=origin.where("task", "test"),
-                fix="give test rows of their own, or task.test_fraction instead of a test file",
-            )
-    return len(leaked)
-
-
-def _also_in_test(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[int]]:
-    """The places of training rows that also stand in test, for a fingerprint: nothing if there are none."""
-    found = overlap([row.content for row in train], [row.content for row in test])
-    return {"also in test": found} if found else {}
-
-
-def _only_new(unlabelled: Sequence[Row], others: Sequence[Row]) -> tuple[list[Row], int]:
-    """The unlabelled rows that are not among `others`, each once, and how many were left out."""
-    seen = {row.content for row in others}
-    new: dict[object, Row] = {}
-    for row in unlabelled:
-        if row.content not in seen:
-            new.setdefault(row.content, row)
-    return list(new.values()), len(unlabelled) - len(new)
 
 
 def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int, known: int) -> tuple[str, ...]:
@@ -295,8 +292,3 @@ def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int, known: 
 
 def _plain(rows: Sequence[Row]) -> list[tuple[str, str | None, int]]:
     return [(row.text, row.text_pair, row.label) for row in rows]
-
-
-def _shorten(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name[:40]}'" for name in names[:6])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 6 else shown

@@ -8,7 +8,7 @@ every other one, so that a damaged checkpoint is not taken for a whole one.
 import hashlib
 import json
 import logging
-import shutil
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from compress.errors import Stopped
-from compress.files import file_sha256, sync, write_text
+from compress.files import file_sha256, remove_tree, sync, write_text
+from compress.json_files import read_json
 from compress.spending import Meter
 
 _log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def mark_whole(checkpoint: Path) -> None:
 
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint below `folder` that is whole, and whose best one is; those that are newer are removed."""
-    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+    for path in sorted(_checkpoints(folder), key=_step, reverse=True):
         harm = _harm(path)
         if harm is None and (best := _best(path)) is not None:
             harm = _harm(best)
@@ -100,7 +101,7 @@ def _remove_old(newest: Path, best: str | None) -> None:
 
     The Trainer would do so earlier, and a kill in between would leave a checkpoint without its best one.
     """
-    before = sorted((path for path in newest.parent.glob("checkpoint-*") if path != newest), key=_step)
+    before = sorted((path for path in _checkpoints(newest.parent) if path != newest), key=_step)
     for path in before[:-1]:
         if best is None or path.name != Path(best).name:
             _remove(path)
@@ -109,7 +110,12 @@ def _remove_old(newest: Path, best: str | None) -> None:
 def _remove(checkpoint: Path) -> None:
     """Remove a checkpoint so that it is no whole one at any time on the way."""
     (checkpoint / WHOLE).unlink(missing_ok=True)
-    shutil.rmtree(checkpoint)
+    remove_tree(checkpoint)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """Folders that a Trainer has named by their step."""
+    return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d{1,18}", path.name)]
 
 
 def _step(checkpoint: Path) -> int:
@@ -119,12 +125,12 @@ def _step(checkpoint: Path) -> int:
 def _harm(checkpoint: Path) -> str | None:
     """Why a checkpoint is not whole, or None if it is."""
     try:
-        hashes = json.loads((checkpoint / WHOLE).read_bytes())
+        hashes = read_json(checkpoint / WHOLE)
         changed = [name for name, told in hashes.items() if _hash(checkpoint / name) != told]
     except FileNotFoundError as error:
         return f"{checkpoint.name} has no {Path(error.filename).name}"
-    except (ValueError, AttributeError):
-        return f"{checkpoint.name}/{WHOLE} cannot be read"
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
+        return f"{checkpoint.name}/{WHOLE} cannot be read, or a file that it names"
     if STATE not in hashes or changed:
         return f"{checkpoint.name}/{(changed or [STATE])[0]} is not as it was written"
     return None

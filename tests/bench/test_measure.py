@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,10 +25,12 @@ from compress.report.model import Entry, HeldOut
 from compress.store import Artifact
 from tests.chain import Chain
 
-SPEC = BenchSpec(warmup=1, rounds=3, samples=4)
+pytestmark = pytest.mark.int8
+
+SPEC = BenchSpec(warmup=1, rounds=3, samples=4, processes=1)
 KINDS = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
 SPY = """
-import json, sys
+import json, os, sys
 from compress.bench import worker
 
 class Commands:
@@ -41,7 +44,7 @@ class Commands:
         for line in sys.__stdin__:
             command = json.loads(line)
             with open(sys.argv[1], "a") as log:
-                log.write(json.dumps([*self.about, command["do"], command.get("turn")]) + "\\n")
+                log.write(json.dumps([*self.about, command["do"], command.get("turn"), os.getpid()]) + "\\n")
             yield line
 
 sys.stdin = Commands()
@@ -99,7 +102,7 @@ def done(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(
         dict(zip(keys, measurements, strict=True)),
         conditions,
-        [(folders[path], *rest) for path, *rest in commands],
+        [(folders[path], *rest) for path, *rest, _ in commands],
         progress,
         keys,
     )
@@ -159,6 +162,58 @@ def test_rounds_are_interleaved_over_all_targets_in_an_order_of_each_rounds_own(
     alive = {(found.artifact, found.target) for found in done.measurements.values() if found.status == "measured"}
     assert [len(set(order)) for order in orders] == [len(alive)] * SPEC.rounds
     assert len(set(map(tuple, orders))) == SPEC.rounds
+
+
+def test_rounds_are_spread_over_fresh_processes_that_live_side_by_side(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
+    (tmp_path / "spy.py").write_text(SPY)
+    artifacts = [chain.artifacts[name] for name in ("onnx", "int8")]
+    told: list[tuple[str, int, int]] = []
+    bench = bench_of(
+        chain,
+        spec=BenchSpec(warmup=1, rounds=5, samples=2, processes=3),
+        worker=[sys.executable, "-P", str(tmp_path / "spy.py"), str(tmp_path / "log")],
+        progress=lambda *progress: told.append(progress),
+    )
+    found, _ = measure(artifacts, {"cpu": Target(threads=1, sequence_length=16)}, bench)
+    for item in found:
+        assert item.process_of_round == [0, 0, 1, 1, 2]
+        assert [np.shape(getattr(item, kind)) for kind in KINDS] == [(5, 2)] * 3
+        assert (item.timings.processes, item.ready_ms is not None) == (3, True)
+    commands = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    by_process: dict[int, list[str]] = {}
+    for _, _, _, do, turn, pid in commands:
+        by_process.setdefault(pid, []).append(do if turn is None else f"{do} {turn}")
+    first = ["quality", "round 0", "round 1", "memory", "flops"]  # what is needed once, the first process gives
+    later = [["round 2", "round 3"], ["round 4"]]
+    assert list(by_process.values()) == [first] * 2 + [later[0]] * 2 + [later[1]] * 2
+    assert [count for _, count, _ in told] == sorted(count for _, count, _ in told)
+    assert (told[0][1], told[-1]) == (0, ("measuring", 16, 16))  # three starts and five rounds of two
+
+
+@pytest.mark.parametrize(
+    ("rounds", "processes", "process_of_round"),
+    [
+        (1, 5, [0]),
+        (2, 5, [0, 0]),
+        (3, 5, [0, 1, 2]),
+        (4, 5, [0, 1, 2, 3]),
+        (7, 5, [0, 0, 1, 2, 2, 3, 4]),
+        (10, 5, [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        (6, 1, [0] * 6),
+        (5, 2, [0, 0, 0, 1, 1]),
+    ],
+)
+def test_no_more_processes_are_started_than_there_are_rounds(
+    rounds: int, processes: int, process_of_round: list[int]
+) -> None:
+    assert BenchSpec(rounds=rounds, processes=processes).process_of_round == process_of_round
+
+
+def test_by_default_five_processes_have_four_rounds_each() -> None:
+    assert BenchSpec().process_of_round == [process for process in range(5) for _ in range(4)]
 
 
 def test_targets_that_differ_in_length_alone_share_their_predictions(done: Finished) -> None:

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 
 from compress.bench import measure as measuring
 from compress.bench.measure import measure
+from compress.bench.process import WorkerProcess
 from compress.measurement import Conditions, Measurement
-from compress.recipe import Target
+from compress.recipe import BenchSpec, Target
 from compress.store import Artifact
 from tests.bench.test_measure import SPEC, bench_of
 from tests.chain import Chain
@@ -196,12 +197,74 @@ def test_progress_rises_to_its_end_though_workers_die(deaths: dict[str, Any]) ->
     assert told[-1] == (44, 44)  # eleven workers' starts and three rounds
 
 
+class InterruptionError(Exception):
+    """What comes in the middle of measuring, as Ctrl-C does."""
+
+
+@pytest.mark.parametrize("asked", ["folder", "quality", "round", "memory"])
+def test_an_interruption_while_a_worker_is_asked_leaves_none_behind(
+    asked: str, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`folder` stands in the first thing that a worker is asked: to load."""
+
+    def ask(self: WorkerProcess, command: dict[str, Any], real: Any = WorkerProcess.ask) -> dict[str, Any] | None:
+        if asked in command or command.get("do") == asked:
+            assert len(workers()) >= 1
+            raise InterruptionError
+        answer: dict[str, Any] | None = real(self, command)
+        return answer
+
+    monkeypatch.setattr(WorkerProcess, "ask", ask)
+    with pytest.raises(InterruptionError):
+        measure([chain.artifacts["int8"]], TARGETS, bench_of(chain))
+    assert workers() == []
+
+
+def test_a_worker_that_dies_in_a_later_process_fails_its_row(chain: Chain, tmp_path: Path) -> None:
+    """The others go on, and no other process is started for it."""
+    (tmp_path / "worker.py").write_text(DYING_LATER)
+    shutil.copytree(chain.artifacts["onnx"].path, tmp_path / "dies", copy_function=shutil.copyfile)
+    artifacts = [Artifact(tmp_path / "dies", "d" * 64, "onnx"), chain.artifacts["int8"]]
+    told: list[tuple[int, int]] = []
+    spec = BenchSpec(warmup=1, rounds=3, samples=2, processes=3)
+    bench = bench_of(
+        chain,
+        spec=spec,
+        worker=[sys.executable, "-P", str(tmp_path / "worker.py"), str(tmp_path / "started")],
+        progress=lambda _, done, total: told.append((done, total)),
+    )
+    found, _ = measure(artifacts, TARGETS, bench)
+    assert_failed_without_numbers(found[0])
+    assert found[0].reason == "exit code 9: no message"
+    assert (found[1].status, found[1].process_of_round) == ("measured", [0, 1, 2])
+    assert (tmp_path / "started").read_text() == "dies" * 2
+    assert told == sorted(told)
+    assert told[-1] == (12, 12)  # three starts and three rounds of both
+
+
+DYING_LATER = """
+import os, sys
+from pathlib import Path
+from compress.bench import worker
+
+def load(folder, *arguments, real=worker.load, **options):
+    if Path(folder).name == "dies":
+        started = Path(sys.argv[1])
+        before = started.exists()
+        with started.open("a") as log:
+            log.write("dies")
+        if before:
+            os._exit(9)
+    return real(folder, *arguments, **options)
+
+worker.load = load
+worker.main()
+"""
+
+
 def test_what_measuring_itself_cannot_bear_leaves_no_worker_behind(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class InterruptionError(Exception):
-        pass
-
     def interrupt(_: str, done: int, total: int) -> None:
         if done == 3:  # in the first round
             assert len(workers()) == 2

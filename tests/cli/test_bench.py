@@ -2,15 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.plans import model_like
+from tests.waiting import NEVER, until
 
 
 @pytest.fixture
@@ -51,7 +52,8 @@ def test_a_model_of_other_labels_fails_and_the_others_are_measured(cli, chain, r
         "bench", stars, onnx, "--data", reviews / "test.csv", "--sequence-length", "16", "--rounds", "1", "--json"
     )
     reason = "the model 'stars' knows the labels '1 star', '5 stars', the data has 'bad', 'good'"
-    assert (said.code, said.err) == (1, f"error: 'stars' on onnxruntime failed: {reason}\n")
+    fix = "  fix:   check that model's files, or leave it out\n"
+    assert (said.code, said.err) == (1, f"error: 'stars' on onnxruntime failed: {reason}\n{fix}")
     rows = json.loads(said.out)["rows"]
     assert [(row["status"], row["reason"]) for row in rows] == [("failed", reason), ("measured", None)]
 
@@ -88,7 +90,9 @@ def test_no_rows_tell_nothing(refused, labelled):
 def test_a_bench_that_measured_nothing_fails_and_says_why(cli, labelled, reviews):
     said = cli("bench", labelled, "--test", reviews / "test.csv", "--runtime", "onnxruntime")
     assert said.code == 1
-    assert said.err == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'\n"
+    first, fix = said.err.splitlines()
+    assert first == "error: 'labelled' on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'"
+    assert fix.startswith("  fix:   name a --target that runs it")
     assert "labelled on bench skipped: the runtime 'onnxruntime' does not run the format 'torch'" in said.out
 
 
@@ -128,7 +132,8 @@ def test_data_that_is_a_folder_is_said_to_be_one(refused, labelled, tmp_path):
     assert refused("bench", labelled, "--data", tmp_path / "folder").what == "cannot read 'folder': it is a folder"
 
 
-def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_no_worker_and_no_scratch_behind(sent, chain, reviews, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     line = [sys.executable, "-m", "compress", "bench", chain.artifacts["onnx"].path, "--data", reviews / "test.csv"]
@@ -137,15 +142,13 @@ def test_sigterm_leaves_no_worker_and_no_scratch_behind(chain, reviews, tmp_path
         line, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True
     ) as process:
         command = psutil.Process(process.pid)
-        deadline = time.monotonic() + 60
-        while not (workers := command.children()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.terminate()
+        workers = until(command.children, "worker", alive=lambda: process.poll() is None)
+        process.send_signal(sent)
         assert process.stderr is not None
         said = process.stderr.read()
-    assert process.returncode == 143
-    assert said.endswith("stopped by SIGTERM\n")
+    assert process.returncode == 128 + sent
+    assert said.endswith(f"stopped by {sent.name}\n")
     assert len(workers) == 1
-    psutil.wait_procs(workers, timeout=10)
+    psutil.wait_procs(workers, timeout=NEVER)
     assert not workers[0].is_running()
     assert list(scratch.iterdir()) == []

@@ -166,6 +166,12 @@ def test_a_plan_in_json_is_json_and_nothing_else(cli, recipe):
     assert (said.code, said.err) == (0, "")
     plan = json.loads(said.out)
     assert plan["recipe"] == "tiny"
+    parts = {part: plan["data"][part]["rows"] for part in ("train", "validation", "test", "unlabelled")}
+    assert parts == {"train": 58, "validation": 6, "test": 32, "unlabelled": 0}
+    assert plan["data"]["test"]["labels"] == {"bad": 16, "good": 16}
+    both = [plan["data"][part]["labels"] for part in ("train", "validation")]
+    assert [sum(labels[label] for labels in both) for label in ("bad", "good")] == [32, 32]
+    assert plan["data"]["notes"] == []
     teacher, onnx = plan["steps"]
     assert (teacher["step"], teacher["stage"], teacher["done"], teacher["only_measured"]) == (
         "teacher",

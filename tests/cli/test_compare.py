@@ -30,7 +30,7 @@ def test_report_prints_the_table_and_the_verdict(cli, saved):
     assert said.code == 0
     assert "int8 against teacher: " in said.out
     assert f"report: {saved / 'report.html'}, .md and .json" in said.out
-    assert max(len(line) for line in said.out.splitlines()) <= 120
+    assert max(len(line) for line in said.out.splitlines() if str(saved) not in line) <= 120
 
 
 def test_report_in_json_is_the_file(cli, saved):
@@ -107,6 +107,21 @@ def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
     assert "McNemar p = 0.25" in lines[4]  # three of three flipped rows are lost: 2 * (1/2)**3
     assert lines[5] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
     assert lines[6].startswith("note: the two were timed in different runs")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "margin"), [(2.0, 0.0, 0.0), (0.0, None, 0.0), (2.0, None, 2.0), (0.0, 3.0, 3.0)]
+)
+def test_the_margin_is_the_seconds_goal_or_else_the_firsts_and_may_be_zero(cli, tmp_path, first, second, margin):
+    folders = []
+    for name, largest in (("first", first), ("second", second)):
+        report = sample_report()
+        goal = report.goal.model_copy(update={"max_drop_pp": largest})
+        folders.append(save(report.model_copy(update={"goal": goal}), tmp_path / name))
+    found = json.loads(cli("compare", *folders, "--json").out)
+    assert (found["margin_pp"], found["drop_pp"]["value"]) == (margin, 0)
+    assert found["drop_pp"]["high"] > 0
+    assert (found["quality_verdict"] == "inconclusive") is (found["drop_pp"]["high"] > margin)
 
 
 def test_a_comparison_in_json(cli, saved):

@@ -47,7 +47,7 @@ def test_a_file_that_is_there_is_kept_unless_forced(cli, refused, init):
 @pytest.mark.parametrize(
     ("rows", "what", "fix"),
     [
-        ("one\nx\n", "rows.csv has only the column 'one'", "a text and a label are needed"),
+        ("one\nx\n", "rows.csv has only the column 'one'", "a text and a label are needed, each below its"),
         ("a,b\n1,2\n3,4\n5,6\n", "no column of rows.csv looks like a label", "write the recipe by hand; the columns"),
         ("text,label\na,good\nb,bad\n", "2 training rows are too few to hold test rows out", "give more rows"),
         ("text,label\na,good\nb,good\n", "all training rows have the label 'good'", "check columns.label"),

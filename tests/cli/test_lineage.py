@@ -25,7 +25,7 @@ def home(tmp_path_factory, make_model, reviews):
             {"name": "int8", "stage": "quantize_onnx_dynamic", "min_agreement": 0.1},
         ],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
-        "bench": {"warmup": 1, "rounds": 3, "samples": 2},
+        "bench": {"warmup": 1, "rounds": 2, "samples": 2},
         "device": "cpu",
     }
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
@@ -151,6 +151,7 @@ def test_reproduce_warns_of_a_source_that_changed(cli, shipped, reviews, tmp_pat
     assert yaml.safe_load(said.out)["task"]["test"] == str(data / "test.csv")
 
 
+@pytest.mark.int8
 def test_the_recipe_runs_in_a_fresh_place_to_the_same_files(home, shipped, tmp_path):
     compress_in(tmp_path, ["reproduce", str(shipped), "-o", "again.yaml"])
     said = compress_in(tmp_path, ["run", "again.yaml", "--set", "targets={}", "--json"])

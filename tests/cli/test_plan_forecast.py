@@ -33,7 +33,8 @@ def test_a_plan_forecasts_what_a_run_takes_and_the_run_is_held_to_it(cli, refuse
     forecast = json.loads(Path("runs/tiny/forecast.json").read_text())
     teacher, onnx, bench = forecast["steps"]
     assert (teacher["step"], onnx["step"], bench["step"]) == ("teacher", "onnx", "bench")
-    assert teacher["seconds"] > 5 * onnx["seconds"]  # 4,000 optimizer steps of a millisecond or more
+    assert teacher["seconds"] > 2  # 4,000 optimizer steps of half a millisecond or more
+    assert onnx["seconds"] > 0
     assert teacher["memory_bytes"] > 2e8
     assert said.out.splitlines()[-1].startswith("forecast: ")
     assert [path.name for path in Path("runs").rglob("*")] == ["tiny", "forecast.json"]

@@ -22,9 +22,11 @@ from compress.store import Manifest
 
 from .conftest import Said
 
+pytestmark = pytest.mark.int8
+
 FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
 STEPS = ["teacher", "student", "pruned", "onnx", "int8"]
-BENCH = {"warmup": 1, "rounds": 4, "samples": 3}
+BENCH = {"warmup": 1, "rounds": 4, "processes": 3, "samples": 3}
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,7 @@ def test_report_shows_a_run_again_and_writes_what_is_missing(run):
     assert (run.home / "runs/tiny/report.html").is_file()
 
 
+@pytest.mark.int8
 def test_ablation_says_what_each_step_is_worth(run):
     said = run.again("--ablate", "--set", "name=ablated", "--json")
     assert said.code == 0, said.err
@@ -329,6 +332,7 @@ def test_cleaning_up_takes_nothing_that_a_run_needs(run):
     assert run.again().out.startswith("nothing to do")
 
 
+@pytest.mark.int8
 def test_a_damaged_artifact_is_told_set_aside_and_made_again(run):
     path = (run.home / "runs/tiny/steps/int8").resolve()
     before = (path / "model.onnx").read_bytes()

@@ -2,14 +2,15 @@ import csv
 import json
 import os
 import random
-import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from compress.data.readers import Table, read_table
+from compress.data.readers import read_table
+from compress.data.tables import Table
 from compress.errors import InputError
+from tests.waiting import at_once
 
 ORANGE = "Text\tCategory\nstring\tdiscrete\nmeta\tclass\n"
 
@@ -61,7 +62,9 @@ def test_parquet_gives_text_for_numbers_and_nothing_for_null(tmp_path):
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet")
     assert table.columns == ("text", "label", "share", "tags")
-    assert table.rows == [("ä", "1", "0.5", '["a"]'), ("", "0", "", "[]")]
+    assert table.rows == [("ä", "1", "0.5", ""), ("", "0", "", "")]
+    with pytest.raises(InputError, match=r"the column 'tags' of a.parquet holds list<element: string>"):
+        table.column("tags", None)
 
 
 def test_quotes_hold_delimiters_lines_and_quotes(read):
@@ -133,9 +136,18 @@ def test_a_ragged_row_is_told_with_its_line(refused, name, content, has, line):
 @pytest.mark.parametrize(
     ("name", "content", "what", "line"),
     [
-        ("a.csv", 'text,label\na,1\n"b,2\n', "is not well-formed: unexpected end of data", 3),
+        ("a.csv", 'text,label\na,1\n"b,2\n', "is not well-formed: a quote that is never closed", 3),
         ("a.csv", 'text,label\n"b"c,2\n', "is not well-formed: ',' expected after '\"'", 2),
-        ("a.csv", "text,text\na,b\n", "has two columns of the same name", 1),
+        ("a.csv", 'text,label\na,1\n"b\nc\nd,2\n', "is not well-formed: a quote that is never closed", 3),
+        ("a.csv", 'text,label\n"b \\"c\\"",2\n', "is not well-formed: ',' expected after '\"' in line 2", 2),
+        ("a.csv", "text,label\na,1\ntext,label\nb,2\n", "repeats its header", 3),
+        ("a.csv", "\ufefftext,label\na,1\n\ufefftext,label\nb,2\n", "repeats its header", 3),
+        ("a.csv", "text,label\na,1\nb\0,2\n", "holds NUL bytes", 3),
+        ("a.tsv", 'text\tlabel\na\t0\n"b\t1\nc"\t0\n', "lines 3 to 4 of a.tsv are one row by their quotes", 3),
+        ("a.jsonl", '{"a": 1}\n{"b": 1, "a": 2, "b": 3}\n', "names 'b' twice in one object", 2),
+        ("a.jsonl", '{"a": 1},\n', "holds a line that is not JSON", 1),
+        ("a.json", '[{"a": 1}, 2]', "holds int, not an object", None),
+        ("a.json", '{\n "a": 1\n}\n', "holds a line that is not JSON", 1),
         ("a.jsonl", '{"a": 1}\n\n{"a":\n', "holds a line that is not JSON", 3),
         ("a.jsonl", "[" * 100_000, "holds a line that is not JSON", 1),
         ("a.jsonl", '{"a": 1}\n[1, 2]\n', "holds list, not an object", 2),
@@ -146,19 +158,16 @@ def test_a_ragged_row_is_told_with_its_line(refused, name, content, has, line):
 def test_a_malformed_line_is_told_with_its_number(refused, name, content, what, line):
     error = refused(name, content)
     assert what in error.what
-    assert error.where == f"{name}:{line}"
+    assert error.where == (f"{name}:{line}" if line else f"{name}, element 2")
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
 def test_the_first_line_that_is_not_utf8_is_told(refused, name):
     line = b'{"text": "a"}\n' if name.endswith("jsonl") else b"text\n"
     error = refused(name, line * 5000 + b"caf\xe9\n" + line)
-    assert error.what == f"'{name}' is not UTF-8 text"
+    assert error.what == f"'{name}' is not UTF-8 text; in latin-1 that line has 'café'"
     assert error.where == f"{name}:5001"
-
-
-def test_utf16_is_not_utf8(refused):
-    assert refused("a.csv", "text,label\na,b\n".encode("utf-16")).where == "a.csv:1"
+    assert error.fix == f"save it as UTF-8, for example: iconv -f latin-1 -t utf-8 {name} > utf-8.csv"
 
 
 @pytest.mark.parametrize(
@@ -188,11 +197,11 @@ def test_a_damaged_parquet_is_told(tmp_path, refused, damage):
     )
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.json", "a", "a.csv.gz"])
+@pytest.mark.parametrize("name", ["a.xlsx", "a.txt", "a", "a.gz", "a.parquet.gz"])
 def test_an_unknown_ending_lists_the_known_ones(refused, name):
     error = refused(name, "text,label\na,1\n")
     assert error.what.startswith(f"cannot read '{name}': unknown ending")
-    assert error.fix == "accepted: .csv, .jsonl, .parquet, .tab, .tsv"
+    assert error.fix == "accepted: .csv, .json, .jsonl, .parquet, .tab, .tsv; all but .parquet also as .csv.gz"
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])
@@ -206,7 +215,7 @@ def test_a_missing_file_is_told_with_its_path(tmp_path, name):
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
 def test_a_folder_is_not_a_file(tmp_path, name):
     (tmp_path / name).mkdir()
-    with pytest.raises(InputError, match="Is a directory"):
+    with pytest.raises(InputError, match=f"cannot read '{name}': it is a folder"):
         read_table(tmp_path / name)
 
 
@@ -232,10 +241,9 @@ def test_a_device_or_a_pipe_is_not_read(tmp_path):
 
 
 def test_jsonl_whose_every_line_has_a_column_of_its_own_is_refused_at_once(refused):
-    start = time.perf_counter()
-    error = refused("a.jsonl", "".join(f'{{"c{n}":1}}\n' for n in range(20_000)))
+    with at_once():
+        error = refused("a.jsonl", "".join(f'{{"c{n}":1}}\n' for n in range(20_000)))
     assert error.what == "'a.jsonl' has 20,000 rows of 20,000 columns; at most 100,000,000 values are read"
-    assert time.perf_counter() - start < 5
 
 
 def test_a_parquet_that_unpacks_without_end_is_refused_on_the_way(tmp_path, monkeypatch):
@@ -243,10 +251,10 @@ def test_a_parquet_that_unpacks_without_end_is_refused_on_the_way(tmp_path, monk
     pq.write_table(pa.table({"text": ["a" * 1000] * 100_000, "label": ["x"] * 100_000}), path, compression="zstd")
     assert path.stat().st_size < 50_000
     assert len(read_table(path).rows) == 100_000
-    monkeypatch.setattr("compress.data.readers.SMALL_BYTES", 2**20)
+    monkeypatch.setattr("compress.data.parquet.SMALL_BYTES", 2**20)
     with pytest.raises(InputError, match=r"'a\.parquet' unpacks to more than 200 times its size"):
         read_table(path)
-    monkeypatch.setattr("compress.data.readers.MAX_CELLS", 199_999)
+    monkeypatch.setattr("compress.data.tables.MAX_CELLS", 199_999)
     with pytest.raises(InputError, match=r"has 100,000 rows of 2 columns; at most 199,999 values are read"):
         read_table(path)
 
@@ -267,6 +275,8 @@ def test_a_parquet_with_two_columns_of_the_same_name_is_refused(tmp_path):
     ids=["time", "date", "bytes"],
 )
 def test_values_that_are_none_are_one_clear_error(tmp_path, values):
-    pq.write_table(pa.table({"text": values}), tmp_path / "a.parquet")
+    pq.write_table(pa.table({"text": values, "more": ["x"]}), tmp_path / "a.parquet")
+    table = read_table(tmp_path / "a.parquet")
+    assert table.column("more", None) == ["x"]
     with pytest.raises(InputError, match="holds a value that is no UTF-8 text, or no date that a calendar has"):
-        read_table(tmp_path / "a.parquet")
+        table.column("text", None)

@@ -66,3 +66,18 @@ def test_overlap_counts_each_test_row_that_stands_in_train():
     assert overlap(["a"], []) == []
     assert overlap([], ["a"]) == []
     assert overlap([("a", None)], [("a", "b"), ("b", None)]) == []
+
+
+def test_a_split_by_kinds_is_the_same_draw_where_no_kind_would_go():
+    rows = list(range(40))
+    for seed in range(20):
+        assert split(rows, 0.25, seed, [row % 2 for row in rows]) == split(rows, 0.25, seed)
+
+
+def test_the_last_row_of_a_kind_is_kept_and_another_is_held_out_for_it():
+    kinds = ["a", "b", *"c" * 8]
+    for seed in range(20):
+        kept, held = split(range(10), 0.4, seed, kinds)
+        assert {0, 1} <= set(kept)
+        assert (len(kept), len(held)) == (6, 4)
+    assert [len(part) for part in split("ab", 0.5, 0, "ab")] == [1, 1]

@@ -47,7 +47,7 @@ def index(tmp_path, monkeypatch):
     folder = tmp_path / "index"
     folder.mkdir()
     monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("PIP_FIND_LINKS", folder.as_uri())
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     return folder
 
@@ -77,7 +77,7 @@ def fetch(fetch_by_pip, tmp_path, monkeypatch):
         shutil.copy(next((tmp_path / "index").glob("*.whl")), command[command.index("--dest") + 1])
         return subprocess.CompletedProcess(command, 0)
 
-    monkeypatch.setattr(wheels.subprocess, "run", pip)
+    monkeypatch.setattr(wheels, "run", pip)
     return fetch_by_pip
 
 
@@ -353,6 +353,8 @@ def test_an_unsafe_member_beside_the_path_is_never_written(index, fetch, tmp_pat
         ("pypi://tiny-rows==1.0//etc/passwd", "the path '/etc/passwd' leaves the wheel"),
         ("pypi://tiny-rows==1.0/a\\..\\x", "leaves the wheel"),
         ("pypi://tiny-rows==1.0/C:/x", "leaves the wheel"),
+        ("pypi://tiny-rows==1.0.tar.gz/x", "is not a wheel source"),
+        ("pypi://tiny-rows==1.0.ZIP/x", "is not a wheel source"),
     ],
 )
 def test_a_source_that_is_wrong_or_leaves_the_wheel_is_refused(fetch, cache, uri, what):
@@ -362,6 +364,45 @@ def test_a_source_that_is_wrong_or_leaves_the_wheel_is_refused(fetch, cache, uri
     assert caught.value.where == "r.yaml:3"
     assert fetch.announced == []
     assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("stderr", "words"),
+    [
+        ("ERROR: Could not find a version\nERROR: No matching distribution found\n", "No matching distribution found"),
+        ("ERROR: Exception:\nTraceback (most recent call last):\n  x\nKeyError: 'a'\n\n", "KeyError: 'a'"),
+        ("WARNING: it retries\nno more\n", "no more"),
+        ("", "it said nothing"),
+    ],
+)
+def test_pips_last_words_are_told(stderr, words):
+    assert wheels._last_words(stderr) == words
+
+
+@pytest.mark.parametrize(("emptier", "move"), [("temporary", "the variable TMPDIR"), ("cache", "COMPRESS_CACHE")])
+def test_a_disk_that_pip_fills_is_told_by_its_place(index, fetch_by_pip, cache, tmp_path, monkeypatch, emptier, move):
+    def pip(command, **_):
+        last = "OSError: [Errno 28] No space left on device"
+        return subprocess.CompletedProcess(command, 2, "", f"ERROR: Exception:\nTraceback\n{last}\n")
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(wheels, "run", pip)
+    monkeypatch.setattr(wheels.tempfile, "gettempdir", lambda: str(temporary))
+    free = {"temporary": (9, 0), "cache": (0, 9)}[emptier]
+    monkeypatch.setattr(wheels, "free_disk", lambda folder: free[folder == temporary])
+    with pytest.raises(CompressError, match="the disk is full") as caught:
+        fetch_by_pip(pin="0" * 64)
+    assert move in caught.value.fix
+
+
+def test_a_module_in_the_current_folder_is_not_taken_for_pip(index, fetch_by_pip, tmp_path, monkeypatch):
+    for name in ("pip", "json", "zipfile", "typing"):
+        (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\nraise SystemExit(1)\n")
+    monkeypatch.chdir(tmp_path)
+    folder, _ = fetch_by_pip(build_wheel(index, MEMBERS))
+    assert (folder / "train.csv").read_text() == ROWS
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_source_is_parted_into_dist_version_and_path():

@@ -86,6 +86,7 @@ def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tm
     assert (card.data.eval_results, card.data.metrics, card.data.base_model) == (None, None, None)
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize(
     ("step", "library", "needs"),
     [
@@ -113,6 +114,7 @@ def test_its_code_runs_in_its_folder(
     assert [row["label"] if isinstance(row, dict) else row for row in said] == ["good", "bad"]
 
 
+@pytest.mark.int8
 def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypatch, capsys):
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
     text = model_card(lineage.model_copy(update={"data": data}), folder, [])
@@ -124,13 +126,14 @@ def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypa
 
 
 def test_text_from_outside_means_nothing_to_markdown_or_yaml(lineage, folder, tmp_path):
-    evil = "x`|<script>alert(1)</script>\n---\nlicense: evil\n[a](http://b)"
+    evil = "x`|<script>alert(1)</script>\n---\nlicense: evil\n[a](http://b)\x1b[31m\u2028\x9b"
     table = lineage.sources[0].model_copy(update={"said": evil, "pinned": f"/data/{evil}"})
     data = lineage.data.model_copy(update={"notes": ("<img src=x>|",)})
     changed = lineage.model_copy(update={"sources": (table, *lineage.sources[1:]), "data": data})
     card = load(model_card(changed, folder, []), tmp_path)
     assert card.data.license is None
     assert "<img" not in card.text
+    assert all(char == "\n" or char.isprintable() for char in card.text)
     for line in card.text.splitlines():
         outside = re.sub(r"`[^`]*`", "", line)
         assert "<script" not in outside

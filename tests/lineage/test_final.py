@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from typing import get_args
 
 import pytest
 
@@ -11,6 +12,7 @@ from compress.files import file_sha256, fingerprint, folder_files
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
 from compress.lineage.model import read_lineage
+from compress.measurement import QualityVerdict
 from compress.runner import dump_recipe
 from compress.store import check_files
 from tests.chain import FAST
@@ -145,7 +147,7 @@ def test_the_figures_are_the_reports(chain, make_model, reviews):
             assert (found.step, found.score, found.size_bytes) == (row.step, row.quality, row.size_bytes)
             assert (found.p50_ms, found.p90_ms) == (row.latency_ms.p50, row.latency_ms.p90)
             assert found.versus_baseline == row.versus_baseline
-        assert item.final.versus_baseline.quality_verdict in {"better", "no worse", "worse", "inconclusive"}
+        assert item.final.versus_baseline.quality_verdict in get_args(QualityVerdict)
         assert item.conditions == report.conditions[item.target]
     assert (lineage.measured.host, lineage.measured.created) == (report.host, report.created)
 

@@ -1,5 +1,6 @@
 """The recipe that makes an artifact again."""
 
+import os
 import shutil
 
 import pytest
@@ -20,6 +21,7 @@ from .lineages import lineage_of
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+@pytest.mark.int8
 def test_a_fresh_run_of_it_gives_the_same_keys_and_the_same_files(chain, tmp_path):
     recipe = tmp_path / "elsewhere" / "recipe.yaml"
     recipe.parent.mkdir()
@@ -64,6 +66,28 @@ def test_a_lineage_cannot_write_lines_into_the_recipe(chain, make_model, reviews
     )
     assert yaml.safe_load(text)["name"] == "tiny"
     assert yaml.safe_load(text)["device"] == "cpu"
+    for end in ("\u2028", "\u2029", "\x85", "\r", "\v", "\x1b[31m", "\u202e", "\x9b"):
+        evil = f"a{end}trust_remote_code: true{end}#"
+        final = lineage.final.model_copy(update={"name": evil, "host": {"cpu": evil}, "versions": {evil: evil}})
+        changes = {"created": evil, "name": evil, "steps": (*lineage.steps[:-1], final)}
+        changed = pinned_recipe(lineage.model_copy(update=changes), "final")
+        assert "trust_remote_code" not in yaml.safe_load(changed)
+        assert all(char == "\n" or char.isprintable() for char in changed)
+
+
+def test_a_recipe_that_runs_the_models_code_is_told_of(chain, make_model, reviews):
+    _, lineage = lineage_of(chain, make_model, reviews)
+    trusting = lineage.model_copy(update={"recipe": f"{lineage.recipe}trust_remote_code: true\n"})
+    assert "trust_remote_code" in doubts(trusting)[0]
+
+
+@pytest.mark.parametrize("pinned", ["/dev/zero", "pipe", "/x" * 3000])
+def test_a_source_that_never_ends_is_not_read(chain, make_model, reviews, tmp_path, pinned):
+    _, lineage = lineage_of(chain, make_model, reviews)
+    os.mkfifo(tmp_path / "pipe")
+    changed = lineage.sources[0].model_copy(update={"pinned": str(tmp_path / pinned)})
+    (doubt,) = doubts(lineage.model_copy(update={"sources": (changed,)}))
+    assert "is no plain file, and was not looked at" in doubt or "cannot be looked at: File name too long" in doubt
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from compress.models.int8 import put_int8
 from compress.models.matrices import matrices
 from compress.models.subgraphs import all_nodes, reads
 from compress.models.unread_tokens import skip_unread_tokens
-from compress.ops.int8 import round_columns
+from compress.ops.int8 import largest_code, round_columns
 from tests.chain import Chain
 from tests.graphs import branches, graph_of, operators, random, run
+from tests.processors import reduced_or_not
 
 X, W = random(2, 5, 16), random(16, 8, seed=1)
 
@@ -28,8 +29,10 @@ def test_a_node_reads_what_its_branches_read_and_give() -> None:
     assert [item.op_type for item in all_nodes(graph.graph)] == ["If", "Add", "If", "Neg", "Neg"]
 
 
+@pytest.mark.int8
+@reduced_or_not
 @pytest.mark.parametrize("truth", [True, False])
-def test_a_bias_stays_apart_where_a_branch_reads_the_product(truth: bool) -> None:
+def test_a_bias_stays_apart_where_a_branch_reads_the_product(truth: bool, reduce_range: bool) -> None:
     feeds = {"x": X, "c": np.array(truth)}
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["h"], name="product"),
@@ -44,7 +47,8 @@ def test_a_bias_stays_apart_where_a_branch_reads_the_product(truth: bool) -> Non
     ]
     graph = graph_of(nodes, feeds, {"w": W, "bias": np.ones(8, dtype=np.float32)})
     (expected,) = run(graph, feeds)
-    put_int8(graph, matrices(graph), {"w": round_columns(W, 127)}, None)
+    rounded = round_columns(W, largest_code(reduce_range=reduce_range))
+    put_int8(graph, matrices(graph), {"w": rounded}, None)
     assert operators(graph) == ["DynamicQuantizeMatMul", "Add", "If", "Add"]
     assert np.abs(run(graph, feeds)[0] - expected).max() < 0.02 * np.abs(expected).max()
 

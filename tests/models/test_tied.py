@@ -51,6 +51,7 @@ def table_in_4_bits(graph: onnx.ModelProto) -> None:
     tables_to_4_bits(graph, BLOCK, symmetric=False)
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("table", [table_in_8_bits, table_in_4_bits])
 @pytest.mark.parametrize("product", [eight_bits, static_operators, static_qdq, four_bits])
 def test_a_tensor_that_is_matrix_and_table_is_written_as_both(

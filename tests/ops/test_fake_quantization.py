@@ -107,6 +107,7 @@ def test_straight_through_gives_one_and_learns_the_other() -> None:
     assert values.grad.tolist() == [1, 2, 3]
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("shift", [-5.0, 0.0, 5.0])
 def test_each_row_is_rounded_as_dynamic_quantize_linear_does(shift: float) -> None:
     values = np.random.default_rng(3).normal(shift, 1, (4, 5, 16)).astype(np.float32)

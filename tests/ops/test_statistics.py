@@ -1,7 +1,7 @@
 """Intervals and p values against scipy, statsmodels, closed forms and published examples."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
-from compress.measurement import Estimate
+from compress.measurement import Estimate, Timings
 from compress.ops import statistics
-from compress.ops.scores import f1_macro
 
 Array = np.ndarray[Any, Any]
 seeded = settings(derandomize=True, deadline=None)
@@ -137,19 +136,6 @@ def test_non_inferiority_and_the_interval_say_the_same() -> None:
     assert statistics.non_inferiority_p(*pair, high + 0.01) < 0.025 < statistics.non_inferiority_p(*pair, high - 0.01)
 
 
-def scipy_interval(data: tuple[Array, ...], statistic: Callable[..., Any], confidence: float) -> tuple[float, float]:
-    found = stats.bootstrap(
-        data,
-        statistic,
-        confidence_level=confidence,
-        n_resamples=statistics.RESAMPLES,
-        method="percentile",
-        vectorized=False,
-        rng=np.random.default_rng(0),
-    )
-    return found.confidence_interval.low, found.confidence_interval.high
-
-
 def pooled_median(samples: Array, chosen: Array) -> float:
     """The median over the samples of these rounds, written slowly."""
     pool = sorted(float(sample) for index in chosen for sample in samples[index])
@@ -157,55 +143,65 @@ def pooled_median(samples: Array, chosen: Array) -> float:
     return pool[middle] if len(pool) % 2 else (pool[middle - 1] + pool[middle]) / 2
 
 
-def t_confidence(rounds: int) -> float:
-    """Hesterberg's widening: the normal quantile that a t quantile with its bias correction stands for."""
-    return 2 * stats.norm.cdf(stats.t.ppf(0.975, rounds - 1) / math.sqrt((rounds - 1) / rounds)) - 1
+def timings(samples: Array, process_of_round: Sequence[int]) -> Timings:
+    return Timings(samples.tolist(), list(process_of_round))
 
 
-@pytest.mark.parametrize(("rounds", "samples"), [(3, 4), (20, 3)])
-def test_the_interval_of_a_paired_speedup_is_scipys_over_rounds(rounds: int, samples: int) -> None:
-    base, other = draw_rounds(1, rounds, samples), draw_rounds(2, rounds, samples, speed=1.5)
-    found = statistics.speedup(base.tolist(), other.tolist())
+@pytest.mark.parametrize("process_of_round", [[0, 1, 2], [0, 0, 0, 1, 1, 2, 2, 3, 3, 3], [4, 7, 9, 9, 4, 7, 1]])
+def test_the_interval_of_a_paired_speedup_is_a_t_interval_over_processes(process_of_round: list[int]) -> None:
+    rounds = len(process_of_round)
+    base, other = draw_rounds(1, rounds, 4), draw_rounds(2, rounds, 3, speed=1.5)
+    found = statistics.speedup(timings(base, process_of_round), timings(other, process_of_round))
     everything = np.arange(rounds)
     assert found.value == same(pooled_median(base, everything) / pooled_median(other, everything))
+    by_process = []
+    for process in set(process_of_round):
+        turns = [turn for turn in range(rounds) if process_of_round[turn] == process]
+        ratios = [math.log(pooled_median(base, [turn]) / pooled_median(other, [turn])) for turn in turns]
+        by_process.append(np.median(ratios))
+    expected = np.exp(stats.ttest_1samp(by_process, 0).confidence_interval(0.95))
+    assert bounds(found) == same((min(expected[0], found.value), max(expected[1], found.value)))
 
-    def ratio(chosen: Array) -> float:
-        return pooled_median(base, chosen) / pooled_median(other, chosen)
 
-    assert bounds(found) == same(scipy_interval((everything,), ratio, t_confidence(rounds)))
-
-
-def test_the_interval_of_an_unpaired_speedup_draws_each_sides_rounds() -> None:
+def test_the_interval_of_an_unpaired_speedup_is_welchs_over_each_sides_processes() -> None:
     base, other = draw_rounds(1, 6, 4), draw_rounds(2, 4, 3, speed=1.5)
-    found = statistics.speedup(base.tolist(), other.tolist(), paired=False)
-
-    def ratio(of_base: Array, of_other: Array) -> float:
-        return pooled_median(base, of_base) / pooled_median(other, of_other)
-
-    expected = scipy_interval((np.arange(6), np.arange(4)), ratio, t_confidence(4))  # by the side with fewer rounds
-    assert bounds(found) == same(expected)
-    assert found.value == same(ratio(np.arange(6), np.arange(4)))
-
-
-@pytest.mark.parametrize(("rounds", "quantile"), [(5, 2.7764451), (20, 2.0930241)])  # t tables, 4 and 19 degrees
-def test_few_rounds_widen_the_confidence_as_a_t_interval_would(rounds: int, quantile: float) -> None:
-    reached = stats.norm.ppf((1 + statistics.widened(rounds)) / 2)
-    assert reached * math.sqrt((rounds - 1) / rounds) == pytest.approx(quantile, rel=1e-7)
-    assert statistics.widened(rounds) == same(t_confidence(rounds))
+    numbers = [0, 1, 1, 2, 3, 3], [0, 1, 2, 2]
+    found = statistics.speedup(timings(base, numbers[0]), timings(other, numbers[1]), paired=False)
+    sides = [
+        [
+            np.median([math.log(pooled_median(samples, [turn])) for turn in range(len(of)) if of[turn] == process])
+            for process in range(max(of) + 1)
+        ]
+        for samples, of in zip((base, other), numbers, strict=True)
+    ]
+    expected = np.exp(stats.ttest_ind(*sides, equal_var=False).confidence_interval(0.95))
+    assert found.value == same(pooled_median(base, np.arange(6)) / pooled_median(other, np.arange(4)))
+    assert bounds(found) == same((min(expected[0], found.value), max(expected[1], found.value)))
 
 
-def test_many_rounds_leave_the_confidence_at_95_percent() -> None:
-    assert statistics.widened(10**7) == pytest.approx(0.95, abs=1e-6)
-    widths = [statistics.widened(rounds) for rounds in (3, 4, 10, 30, 100, 1000)]
-    assert widths == sorted(widths, reverse=True)
-    assert min(widths) > 0.95
+def test_an_interval_that_the_ratio_of_all_samples_lies_beside_is_extended_to_it() -> None:
+    base = np.array([[1.0], [1.0], [1.0], [9.0], [1.0], [9.0]])  # processes: two of 1 ms, one of 1 and 9
+    other = np.array([[1.0], [1.0], [1.0], [9.0], [4.0], [4.0]])
+    found = statistics.speedup(timings(base, [0, 0, 1, 1, 2, 2]), timings(other, [0, 0, 1, 1, 2, 2]))
+    assert found.value == 1 / 2.5
+    middle, error = np.log([1, 1, 0.75]).mean(), stats.sem(np.log([1, 1, 0.75]))
+    assert bounds(found) == same((0.4, math.exp(middle + stats.t.ppf(0.975, 2) * error)))
 
 
-def test_a_score_of_rows_is_bootstrapped_as_scipy_does() -> None:
-    right = np.random.default_rng(3).random(80) < 0.8
-    found = statistics.bootstrap_rows(80, lambda chosen: float(right[chosen].mean()))
-    assert found.value == same(right.mean())
-    assert bounds(found) == same(scipy_interval((right,), np.mean, 0.95))
+def test_many_measurements_at_once_are_each_what_they_are_alone() -> None:
+    numbers = np.array([0, 0, 1, 2, 2])
+    base, other = (np.stack([draw_rounds(seed + trial, 5, 3) for trial in range(4)]) for seed in (0, 10))
+    for paired in (True, False):
+        many = np.stack(statistics.speedups(base, other, numbers, numbers, paired=paired), axis=-1)
+        for one, first, second in zip(many, base, other, strict=True):
+            alone = statistics.speedup(timings(first, numbers), timings(second, numbers), paired=paired)
+            assert one == same([alone.value, *bounds(alone)])
+
+
+def test_rounds_of_different_processes_are_no_pairs() -> None:
+    samples = draw_rounds(1, 4, 2)
+    with pytest.raises(ValueError, match="no pairs"):
+        statistics.speedup(timings(samples, [0, 0, 1, 2]), timings(samples, [0, 1, 1, 2]))
 
 
 def slow_calibration_error(confidences: list[float], right: list[bool]) -> float:
@@ -247,78 +243,30 @@ def test_the_calibration_error_of_a_worked_example() -> None:
 ROUNDS = st.integers(0, 2**32 - 1).map(lambda seed: draw_rounds(seed, 3 + seed % 6, 1 + seed % 4))
 
 
+def in_processes(samples: Array) -> Timings:
+    """The rounds spread over three processes."""
+    return timings(samples, [turn * 3 // len(samples) for turn in range(len(samples))])
+
+
 @settings(seeded, max_examples=25)
 @given(ROUNDS)
 def test_a_speedup_of_samples_against_themselves_is_one(samples: Array) -> None:
-    assert statistics.speedup(samples, samples) == Estimate(value=1, low=1, high=1)
-    low, high = bounds(statistics.speedup(samples, samples, paired=False))
+    own = in_processes(samples)
+    assert statistics.speedup(own, own) == Estimate(value=1, low=1, high=1)
+    low, high = bounds(statistics.speedup(own, own, paired=False))
     assert low <= 1 <= high
 
 
 @settings(seeded, max_examples=25)
 @given(ROUNDS, st.floats(0.01, 100), st.booleans(), st.integers(0, 1000))
 def test_a_speedup_holds_its_value_scales_and_turns_round(samples: Array, factor: float, paired: bool, by: int) -> None:
-    other = draw_rounds(by, *samples.shape, speed=2.0)
-    found = statistics.speedup(samples, other, paired=paired)
+    own, other = in_processes(samples), in_processes(draw_rounds(by, *samples.shape, speed=2.0))
+    found = statistics.speedup(own, other, paired=paired)
     low, high = bounds(found)
     assert low <= found.value <= high
-    slower = statistics.speedup(samples * factor, other, paired=paired)
+    slower = statistics.speedup(in_processes(samples * factor), other, paired=paired)
     assert (slower.value, *bounds(slower)) == pytest.approx(
         (found.value * factor, low * factor, high * factor), rel=1e-9
     )
-    swapped = statistics.speedup(other, samples, paired=paired)
-    assert swapped.value == pytest.approx(1 / found.value, rel=1e-9)
-    if paired:  # the same rounds are drawn; unpaired, each side gets the other's draws
-        assert bounds(swapped) == pytest.approx((1 / high, 1 / low), rel=0.02)
-
-
-def test_a_drop_of_macro_f1_is_never_sure_where_no_row_flipped() -> None:
-    """Models that agree on a few rows of each class are not proven equal."""
-    truth = np.arange(36) % 3
-    found = statistics.score_drop(truth, truth, truth, f1_macro)
-    assert found.value == 0
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < -0.01
-    assert found.high > 0.01
-    assert statistics.quality_verdict(found, 0.01) == "inconclusive"
-
-
-def test_a_drop_of_macro_f1_gets_surer_with_more_rows() -> None:
-    widths = []
-    for rows in (60, 600, 6000):
-        truth = np.arange(rows) % 3
-        found = statistics.score_drop(truth, truth, truth, f1_macro)
-        assert found.low is not None
-        assert found.high is not None
-        widths.append(found.high - found.low)
-    assert widths[0] > 5 * widths[1] > 25 * widths[2]
-
-
-def test_score_drop_is_a_bootstrap_of_the_rows_and_one_lost_and_gained_of_each_class() -> None:
-    drawn = np.random.default_rng(5)
-    truth = drawn.integers(0, 3, 90)
-    base = np.where(drawn.random(90) < 0.1, (truth + 1) % 3, truth)
-    other = np.where(drawn.random(90) < 0.2, (truth + 1) % 3, truth)
-    found = statistics.score_drop(base, other, truth, f1_macro)
-    assert found.value == pytest.approx(f1_macro(base, truth) - f1_macro(other, truth), abs=1e-9)
-    common = np.bincount(truth).argsort(kind="stable")[::-1]
-    wrong = np.array([next(label for label in common if label != each) for each in range(3)])
-    rows = [(b, o, t) for b, o, t in zip(base, other, truth, strict=True)]
-    rows += [(each, wrong[each], each) for each in range(3)] + [(wrong[each], each, each) for each in range(3)]
-    table = np.array(rows)
-
-    def drop(chosen: np.ndarray) -> float:
-        taken = table[chosen]
-        return f1_macro(taken[:, 0], taken[:, 2]) - f1_macro(taken[:, 1], taken[:, 2])
-
-    expected = stats.bootstrap(
-        (np.arange(len(table)),),
-        drop,
-        vectorized=False,
-        confidence_level=0.95,
-        n_resamples=statistics.RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+    swapped = statistics.speedup(other, own, paired=paired)
+    assert (swapped.value, *bounds(swapped)) == pytest.approx((1 / found.value, 1 / high, 1 / low), rel=1e-9)

@@ -72,6 +72,7 @@ def measurement(step: str, target: str, test: HeldOut, slower: float = 1.0) -> M
         samples_ms=samples.tolist(),
         real_samples_ms=(samples * random.uniform(0.2, 0.7, samples.shape)).tolist(),
         tokenize_samples_ms=random.lognormal(-2.2, 0.1, (20, 10)).tolist(),
+        process_of_round=[turn // 4 for turn in range(20)],
         load_ms=median * 12,
         first_call_ms=median * 3,
         size_bytes=size,

@@ -29,6 +29,7 @@ def measurement(artifact: str, predictions: list[int], samples: list[list[float]
         samples_ms=samples,
         real_samples_ms=samples,
         tokenize_samples_ms=samples,
+        process_of_round=list(range(len(samples))),
         load_ms=5,
         size_bytes=size,
         parameters=10,
@@ -79,8 +80,9 @@ def test_a_row_is_held_against_the_baseline(rows: list[Row]) -> None:
     assert found is not None
     assert found.against == "teacher"
     assert found.speedup is not None
-    assert (found.speedup.value, found.speedup.low, found.speedup.high) == (2.0, 2.0, 2.0)
-    assert found.speed_verdict == "faster"
+    assert found.speedup.value == 2.0
+    assert (found.speedup.low, found.speedup.high) == pytest.approx((2.0, 2.0), rel=1e-12)
+    assert (found.speed_verdict, found.processes) == ("inconclusive", 3)  # three processes are too few to be sure
     assert (found.drop_pp.value, found.lost, found.gained, found.rows) == (20.0, 2, 0, 10)
     assert found.agreement == 0.8
     assert found.smaller == 8.0
@@ -89,8 +91,34 @@ def test_a_row_is_held_against_the_baseline(rows: list[Row]) -> None:
     assert rows[1].bought == found
 
 
+@pytest.mark.parametrize(
+    ("process_of_round", "low", "verdict", "processes"),
+    [
+        ([0, 1, 2, 3, 4], 2.0, "faster", 5),
+        ([0, 0, 1, 1, 2], 2.0, "inconclusive", 3),
+        ([0, 0, 0, 1, 1], None, "inconclusive", 2),
+        ([], None, "inconclusive", 1),  # a measurement from before there were several processes
+    ],
+)
+def test_only_several_processes_allow_a_verdict_on_speed(
+    process_of_round: list[int], low: float | None, verdict: str, processes: int
+) -> None:
+    samples = [[10.0, 11.0]] * 5
+    both = [
+        measurement("base", BASE, samples, 8).model_copy(update={"process_of_round": process_of_round}),
+        measurement("small", SMALL, [[5.0, 5.5]] * 5, 1).model_copy(update={"process_of_round": process_of_round}),
+    ]
+    measured = Measured(both, MEASURED.conditions, "today", {})
+    rows = build_rows(ENTRIES[:2], measured, {"cpu": "base"}, held_out(), TEXTS, margin_pp=1.0)
+    found = rows[1].versus_baseline
+    assert found is not None
+    assert found.speedup is not None
+    assert (found.speedup.value, found.speedup.low) == (2.0, low and pytest.approx(low, rel=1e-12))
+    assert (found.speed_verdict, found.processes) == (verdict, processes)
+
+
 def test_latency_is_numpys_quantiles_over_all_rounds() -> None:
-    found = latency(SAMPLES, rows_a_call=4)
+    found = latency(SAMPLES, measurement("base", BASE, SAMPLES, 8))
     flat = [10, 10, 12, 30, 9, 11]
     assert [found.p50, found.p90, found.p99] == pytest.approx(np.quantile(flat, [0.5, 0.9, 0.99]).tolist())
     assert found.rows_per_second == pytest.approx(4000 / np.mean(flat))

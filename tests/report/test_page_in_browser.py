@@ -13,6 +13,7 @@ from compress.report.html import render_html
 from compress.report.model import Report
 from tests.report.reports import rounding_facts, rounding_report, sample_report
 from tests.report.test_html import HOSTILE
+from tests.waiting import until as waited_for
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 ARGUMENTS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
@@ -111,11 +112,12 @@ def _nothing_goes_wrong(wrong: list[str]) -> Iterator[None]:
 
 def until(page: Page, expression: str, *, is_value: object = True) -> None:
     """Wait for a value; the page's own policy forbids what `wait_for_function` does."""
-    for _ in range(250):
-        if page.evaluate(expression) == is_value:
-            return
+
+    def came() -> bool:
         page.wait_for_timeout(20)
-    pytest.fail(f"{expression} did not come to {is_value}")
+        return bool(page.evaluate(expression) == is_value)
+
+    waited_for(came, f"{expression} that comes to {is_value}")
 
 
 def styled(page: Page, selector: str, name: str) -> str:

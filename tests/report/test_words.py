@@ -1,5 +1,7 @@
 """The sentences that a person decides by."""
 
+import re
+
 import pytest
 
 from compress.measurement import Conditions, Estimate
@@ -20,6 +22,7 @@ def comparison(**changes: object) -> Comparison:
     [
         ("better", "better: accuracy rose"),
         ("no worse", "no worse than the margin: accuracy fell by less than 1 point, if at all"),
+        ("worse, within the margin", "worse, within the margin: accuracy fell by less than 1 point"),
         ("worse", "worse: accuracy fell"),
         ("inconclusive", "inconclusive: 2,189 rows cannot tell whether accuracy fell"),
     ],
@@ -34,14 +37,19 @@ def test_quality_is_said_in_words(verdict: str, words: str) -> None:
         ("faster", (11.35, 11.1, 11.6), "11.3x (11.1 to 11.6) faster"),
         ("slower", (0.5, 0.4, 0.8), "2.00x (1.25 to 2.50) slower"),
         ("as fast", (1.01, 0.99, 1.03), "as fast: 1.01x (0.99 to 1.03)"),
-        ("inconclusive", (1.1, 0.9, 1.3), "speed inconclusive: 1.10x (0.90 to 1.30), the rounds cannot tell"),
-        ("inconclusive", (1.1, None, None), "speed inconclusive: 1.10x, the rounds cannot tell"),
+        ("inconclusive", (1.1, 0.9, 1.3), "speed inconclusive: 1.10x (0.90 to 1.30), the processes cannot tell"),
     ],
 )
 def test_speed_is_said_in_words(verdict: str, speedup: tuple[float, float | None, float | None], words: str) -> None:
     value, low, high = speedup
     found = comparison(speed_verdict=verdict, speedup=Estimate(value=value, low=low, high=high))
     assert speed_words(found) == words
+
+
+@pytest.mark.parametrize(("processes", "each"), [(4, "4 processes each"), (1, "1 process each")])
+def test_too_few_processes_are_said_to_be_why_speed_is_inconclusive(processes: int, each: str) -> None:
+    found = comparison(speed_verdict="inconclusive", speedup=Estimate(value=1.1), processes=processes)
+    assert speed_words(found) == f"speed inconclusive: 1.10x, timed in {each}, 5 could tell"
 
 
 def test_what_was_not_timed_together_is_not_compared() -> None:
@@ -59,6 +67,13 @@ def test_size_is_said_in_words(smaller: float, words: str) -> None:
 @pytest.mark.parametrize(("points", "words"), [(1.0, "1 point"), (0.5, "0.5 points"), (2.0, "2 points")])
 def test_a_margin_is_said_in_points(points: float, words: str) -> None:
     assert margin(points) == words
+
+
+def test_the_verdict_begins_large_and_keeps_names_and_units_as_they_are() -> None:
+    report = sample_report()
+    goal = report.goal.model_copy(update={"met": False, "missed": ["13.58 MB, at most 5 allowed", "step Int8 <b>"]})
+    said = render_markdown(report.model_copy(update={"goal": goal}))
+    assert "**Goal missed: 13.58 MB, at most 5 allowed; step Int8 &lt;b>.**" in said
 
 
 def test_the_headline_is_about_the_last_step_with_interval_and_verdict() -> None:
@@ -114,6 +129,27 @@ def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
     assert "Note: 3 test rows stand in train as well (overlap: allow)." in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
     assert all(line.count("|") in {6, 11} for line in tables), "a table's rows have one number of columns"
+
+
+def test_nothing_from_outside_means_anything_in_markdown() -> None:
+    live = "x [a](http://b) ![c](d.png) `e` <i> *f* \x1b[31m\n# g"
+    report = sample_report()
+    notes = [live]
+    targets = dict.fromkeys([live], *report.targets.values())
+    conditions = dict.fromkeys([live], *report.conditions.values())
+    goal = report.goal.model_copy(update={"met": False, "missed": [live]})
+    for row in report.rows:
+        row.target = live
+    for found in report.ablations:
+        found.step, found.reason, found.worth = live, live, None
+    changed = {"notes": notes, "targets": targets, "conditions": conditions, "goal": goal, "baseline": live}
+    text = render_markdown(report.model_copy(update=changed))
+    assert text.count("\\[a\\](http://b)") >= 5
+    outside = re.sub(r"`[^`\n]*`", "", text)  # the baseline is written as code
+    assert "](http://b)" not in outside.replace("\\](", "")
+    assert "<i>" not in outside
+    assert "\x1b" not in text
+    assert "\n# g" not in text
 
 
 def test_markdown_takes_names_as_they_are() -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,11 +62,13 @@ def test_encoders_of_each_size_are_timed(family: str, make_model: Callable[..., 
     target = Target(threads=1, sequence_length=16)
     timer = LayerTimer(model, target, "text-classification", lambda *progress: told.append(progress))
     assert before is not None
+    start = time.perf_counter()
     table = time_layers(timer, before, 32)
+    elapsed_ms = 1000 * (time.perf_counter() - start)
     assert sorted(table.heads_ms) == [1, 2, 3, 4]
     assert sorted(table.neurons_ms) == [32, 64]
     assert table.heads_ms[1] == table.neurons_ms[32] == 0
-    assert 0.005 < table.before_ms < 50
+    assert 0.005 < table.before_ms < elapsed_ms
     assert told[-1] == ("timing layers of each size", 7, 7)
     assert model_shape(model) == before
     assert model.config.vocab_size > 32
@@ -76,7 +79,7 @@ def test_more_layers_take_longer_and_the_caller_may_run_where_it_could(make_mode
     cores = os.sched_getaffinity(0)
     timer = LayerTimer(model, Target(threads=1, sequence_length=16), "text-classification", lambda *_: None)
     few, many = timer.times([[(1, 8)], [(4, 64)] * 16], "layers")
-    assert min(many) > max(few)
+    assert min(many) > min(few)  # what else the machine does can only add
     assert os.sched_getaffinity(0) == cores
 
 

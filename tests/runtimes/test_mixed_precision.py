@@ -88,6 +88,7 @@ def _open(graph: onnx.ModelProto) -> Any:
     return open_graph(graph)
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_static, quantize_onnx_4bit])
 def test_named_nodes_stay_in_float_and_are_told(stage: Any, chain: Chain, tmp_path: Path) -> None:
     source = chain.artifacts["onnx"]
@@ -119,6 +120,7 @@ def test_a_budget_is_held_to_on_rows_that_the_search_did_not_see(
         write_rounded(write, [head], graph, source, limits, context_of(chain, tmp_path), tmp_path)
 
 
+@pytest.mark.int8
 def test_a_budget_that_rounding_keeps_leaves_nothing_in_float(chain: Chain, tmp_path: Path) -> None:
     facts = quantize_onnx_dynamic.run(
         model=chain.artifacts["onnx"],

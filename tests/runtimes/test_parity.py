@@ -62,6 +62,7 @@ def _always_0(folder: Path) -> onnx.ModelProto:
     return model
 
 
+@pytest.mark.int8
 def test_a_model_that_says_the_same_of_all_rows_is_no_measure(chain: Chain, tmp_path: Path) -> None:
     model = graph_of(chain.artifacts["onnx"].path)
     head = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("classifier.weight"))

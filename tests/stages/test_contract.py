@@ -102,6 +102,7 @@ def test_a_second_run_makes_nothing(chain: Chain, run_chain: Callable[[Path], Ch
     assert run_chain(chain.runs_dir).observer.made == []
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("step", STEPS)
 def test_the_output_reloads_and_differs_from_the_input(step: str, chain: Chain) -> None:
     artifact = chain.artifacts[step]
@@ -124,6 +125,7 @@ def test_the_output_reloads_and_differs_from_the_input(step: str, chain: Chain) 
             assert all(before.files.get(name) != after.files[name] for name in weights)
 
 
+@pytest.mark.int8
 def test_each_step_keeps_what_was_learned(chain: Chain) -> None:
     scores = {}
     task = chain.plan.task

@@ -180,6 +180,7 @@ def loaded_kinds(folder: Path, scratch: Path) -> Counter[str]:
     return kinds(onnx.load(options.optimized_model_filepath))
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("step", ["onnx", "int8"])
 def test_norms_stay_apart_from_additions_also_in_a_session(step: str, chain: Chain, tmp_path: Path) -> None:
     assert kinds(graph_of(chain.artifacts[step].path))["Sum"] == 3  # of the embeddings, and two of the layer
@@ -207,6 +208,7 @@ def test_parameters_are_counted_alike_in_torch_and_onnx(chain: Chain) -> None:
         assert ours == pytest.approx(torchs, rel=0.02), step
 
 
+@pytest.mark.int8
 def test_modernbert_goes_through_the_whole_chain(
     make_model: Callable[..., Path], reviews: Path, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_at_full_rank_nothing_changes(family: str, make_classifier: Callable[...
     assert torch.allclose(logits(model), logits(whole), atol=1e-4)
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("family", ["bert", "modernbert"])
 def test_it_exports_fused_and_quantizes(
     family: str, make_classifier: Callable[..., Any], make_model: Callable[..., Path], chain: Chain, tmp_path: Path

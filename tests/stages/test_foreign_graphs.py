@@ -20,6 +20,8 @@ from compress.store import Artifact
 from tests.chain import Chain, context_of
 from tests.foreign import FORMS, as_it_is
 
+pytestmark = pytest.mark.int8
+
 TASK = "text-classification"
 STAGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "dynamic": (quantize_onnx_dynamic, {}),

@@ -162,6 +162,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str,
     return refuse
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("kind", BAD)
 def test_a_graph_that_cannot_be_quantized_is_one_clear_error(
@@ -177,6 +178,7 @@ def test_a_graph_that_cannot_be_quantized_is_one_clear_error(
     assert remedy in fix
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("step", ["int8", "static", "int4", "half"])
 @pytest.mark.parametrize("how", WAYS)
 def test_what_was_quantized_here_is_not_quantized_again(
@@ -217,6 +219,7 @@ def test_a_missing_file_of_weights_is_told(
     assert "copy the graph with the weight files" in fix
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("how", WAYS)
 def test_weights_in_a_file_are_quantized(
     how: str, place: Path, reviews: Path, capsys: pytest.CaptureFixture[str]
@@ -301,6 +304,7 @@ def test_all_errors_of_a_graph_are_input_errors() -> None:
         check_quantizable(onnx.ModelProto(), Path("model.onnx"))
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_4bit])
 def test_a_quantized_graph_is_not_quantized_again(stage: Any, chain: Chain, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="quantized already"):

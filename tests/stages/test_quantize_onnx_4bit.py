@@ -22,6 +22,8 @@ from compress.runtimes.onnxruntime import graph_session
 from compress.stages import quantize_onnx_4bit
 from tests.chain import Chain, context_of, graph_of
 
+pytestmark = pytest.mark.int8
+
 TASK = "text-classification"
 
 

@@ -15,6 +15,8 @@ from compress.stages import quantize_onnx_auto
 from compress.stages.quantize_onnx_auto import Config, ways
 from tests.chain import Chain, context_of
 
+pytestmark = pytest.mark.int8
+
 
 def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> None:
     names = {way.name: [other.name for other in way.instead] for way in ways(Config())}
@@ -33,7 +35,7 @@ def test_what_loses_too_much_is_tried_in_other_ways_before_it_is_given_up() -> N
 
 def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
     out.mkdir()
-    config = Config(rounds=3, target=Target(threads=1, sequence_length=16), **settings)
+    config = Config(rounds=2, target=Target(threads=1, sequence_length=16), **settings)
     return quantize_onnx_auto.run(
         model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out / "model"
     )

@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from compress.models import tables
 from compress.models.matrices import gemms_to_matmuls, left_in_float
 from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
-from compress.processor import instruction_sets, saturates
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of, graph_of
+from tests.processors import SATURATES
+
+pytestmark = pytest.mark.int8
 
 TASK = "text-classification"
 
@@ -55,7 +57,7 @@ def test_int8_weights_are_within_half_a_step(chain: Chain) -> None:
 @pytest.mark.parametrize("stage", [quantize_onnx_dynamic, quantize_onnx_static])
 @pytest.mark.parametrize(
     ("isa", "seven"),
-    [([], True), (["avx2"], True), (["avx2", "avx512f"], True), (["avx2", "avx_vnni"], False), (["asimddp"], False)],
+    [([], True), (["avx2"], True), (["avx2", "avx512f"], True), (["avx2", "avx_vnni"], False), (["asimd"], False)],
 )
 def test_int8_uses_seven_bits_where_sums_saturate_unless_told_otherwise(
     stage: Any, isa: list[str], seven: bool
@@ -102,8 +104,7 @@ def test_settings_that_do_something_are_taken() -> None:
 
 def test_what_this_machine_decides_stands_in_the_key(chain: Chain) -> None:
     for name in ("int8", "static"):
-        expected = saturates(instruction_sets())
-        assert chain.plan.step(name).identity.config["reduce_range"] is expected
+        assert chain.plan.step(name).identity.config["reduce_range"] is SATURATES
 
 
 def test_seven_bits_are_used_where_they_are_asked_for(chain: Chain, tmp_path: Path) -> None:

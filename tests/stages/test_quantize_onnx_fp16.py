@@ -186,7 +186,7 @@ def recipe_of(model: Path, reviews: Path) -> Recipe:
             "task": {"test": str(reviews / "test.csv"), "max_length": 32},
             "steps": [{"name": "half", "stage": "quantize_onnx_fp16", "model": str(model)}],
             "targets": {"cpu": {"runtime": "onnxruntime", "threads": 1, "sequence_length": 16}},
-            "bench": {"rounds": 3, "warmup": 1, "samples": 2},
+            "bench": {"rounds": 2, "warmup": 1, "samples": 2},
         }
     )
 

@@ -15,13 +15,15 @@ from compress.models.matrices import gemms_to_matmuls, matrices
 from compress.models.onnx_graph import read_float_graph, split_attention
 from compress.models.smoothing import divide, readers
 from compress.models.tokenizer import copy_tokenizer
-from compress.processor import instruction_sets, saturates
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.runtimes.activations import activations, calibration_batches
 from compress.stages import quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from tests.chain import Chain, context_of
+from tests.processors import SATURATES, reduced_or_not
+
+pytestmark = pytest.mark.int8
 
 TASK = "text-classification"
 Config = quantize_onnx_static.Config
@@ -77,7 +79,7 @@ def test_codes_are_within_half_a_step_of_the_weights(chain: Chain) -> None:
     gemms_to_matmuls(source)
     for product in matrices(source, attention=True):
         codes, scale = constants[f"{product.name}_int8"].astype(np.float32), constants[f"{product.name}_scale"]
-        assert np.abs(codes).max() == (64 if saturates(instruction_sets()) else 127), "each column uses all of its bits"
+        assert np.abs(codes).max() == (64 if SATURATES else 127), "each column uses all of its bits"
         assert (np.abs(codes * scale - product.weights) <= 0.5001 * scale).all()
 
 
@@ -91,10 +93,11 @@ def test_both_forms_compute_the_same(chain: Chain, tmp_path: Path) -> None:
     assert np.abs(ours - others).max() < 1e-4
 
 
+@reduced_or_not
 @pytest.mark.parametrize("calibration", ["minmax", "percentile", "entropy"])
-def test_outputs_are_near_the_float_models(calibration: str, chain: Chain, tmp_path: Path) -> None:
+def test_outputs_are_near_the_float_models(calibration: str, reduce_range: bool, chain: Chain, tmp_path: Path) -> None:
     source = chain.artifacts["onnx"]
-    quantized(source, chain, tmp_path / "q", calibration=calibration, reduce_range=False)
+    quantized(source, chain, tmp_path / "q", calibration=calibration, reduce_range=reduce_range)
     assert 0 < error(tmp_path / "q", source) < 0.1
 
 

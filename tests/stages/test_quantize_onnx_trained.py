@@ -24,15 +24,24 @@ from compress.store import Artifact
 from compress.training import checkpoints
 from compress.training.fake_quantization import FakeQuantization
 from tests.chain import Chain, context_of
+from tests.processors import reduced_or_not, sums_in_16_bits, sums_in_32_bits
 from tests.training.conftest import Kept
 
+pytestmark = pytest.mark.int8
+
 TASK = "text-classification"
+SEVEN_BITS = {"reduce_range": True}
+EIGHT_BITS = {"reduce_range": False}
 SCHEMES: list[dict[str, Any]] = [
     {"scheme": "int8_dynamic"},
     {"scheme": "int8_static"},
     {"scheme": "int4", "block_size": 16},
     {"scheme": "int4", "accuracy_level": 4},  # blocks as they fit each matrix
     {"scheme": "int4", "symmetric": False, "accuracy_level": 1},
+]
+ALSO_IN_8_BITS = [
+    *SCHEMES,
+    *(pytest.param({"scheme": kind, **EIGHT_BITS}, marks=sums_in_32_bits) for kind in ("int8_dynamic", "int8_static")),
 ]
 FAST = {"epochs": 2, "learning_rate": 2e-3, "scale_learning_rate": 2e-2, "batch_size": 8}
 NONE = {"epochs": 0}
@@ -64,7 +73,7 @@ def train(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         facts = quantize_onnx_trained.run(
             model=model or chain.artifacts["student"],
             teacher=chain.artifacts["teacher"],
-            config=quantize_onnx_trained.Config(**{"min_agreement": 0, **eight_bits(settings), **settings}),
+            config=quantize_onnx_trained.Config(**{"min_agreement": 0, **seven_bits(settings), **settings}),
             context=in_context(chain, tmp_path),
             out=out,
         )
@@ -73,9 +82,9 @@ def train(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def eight_bits(settings: dict[str, Any]) -> dict[str, Any]:
-    """On any processor; 4 bits have no such setting."""
-    return {} if settings.get("scheme") == "int4" else {"reduce_range": False}
+def seven_bits(settings: dict[str, Any]) -> dict[str, Any]:
+    """Right on any processor; 4 bits have no such setting."""
+    return {} if settings.get("scheme") == "int4" else SEVEN_BITS
 
 
 def graph_of(folder: Path) -> onnx.ModelProto:
@@ -105,7 +114,7 @@ def fake_logits(chain: Chain, trained: Trained) -> np.ndarray:
 
 
 @pytest.mark.parametrize("recover", [NONE, FAST], ids=["started", "trained"])
-@pytest.mark.parametrize("scheme", SCHEMES, ids=str)
+@pytest.mark.parametrize("scheme", ALSO_IN_8_BITS, ids=str)
 def test_the_graph_computes_what_the_network_computed_in_training(
     scheme: dict[str, Any], recover: dict[str, Any], train: Any, chain: Chain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +160,8 @@ def test_a_graph_whose_scales_are_mixed_up_is_refused(
     [
         (quantize_onnx_dynamic, {"scheme": "int8_dynamic"}),
         (quantize_onnx_static, {"scheme": "int8_static"}),
+        pytest.param(quantize_onnx_dynamic, {"scheme": "int8_dynamic", **EIGHT_BITS}, marks=sums_in_32_bits),
+        pytest.param(quantize_onnx_static, {"scheme": "int8_static", **EIGHT_BITS}, marks=sums_in_32_bits),
         (quantize_onnx_4bit, {"scheme": "int4"}),
         (quantize_onnx_4bit, {"scheme": "int4", "symmetric": False, "block_size": 16}),
     ],
@@ -160,8 +171,7 @@ def test_without_training_it_is_rounding_to_nearest(
 ) -> None:
     monkeypatch.setattr(tables, "LARGE", 64)
     trained = train(model=chain.artifacts["pruned"], recover=NONE, **scheme)
-    own = {name: value for name, value in scheme.items() if name != "scheme"}
-    settings = own if stage is quantize_onnx_4bit else {"reduce_range": False}
+    settings = seven_bits(scheme) | {name: value for name, value in scheme.items() if name != "scheme"}
     config, out = stage.Config(min_agreement=0, **settings), tmp_path / "plain"
     out.mkdir()
     stage.run(model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out)
@@ -251,7 +261,7 @@ def test_a_killed_training_goes_on_to_the_same_graph(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
-    config = quantize_onnx_trained.Config(scheme="int8_static", recover=FAST, min_agreement=0)
+    config = quantize_onnx_trained.Config(scheme="int8_static", recover=FAST, min_agreement=0, **SEVEN_BITS)
     begun: list[int] = []
 
     def run(work: Path, last: int = 0) -> bytes:
@@ -314,6 +324,16 @@ def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], said: st
         quantize_onnx_trained.Config(**settings)
 
 
+@sums_in_16_bits
+@pytest.mark.parametrize("scheme", ["int8_dynamic", "int8_static"])
+def test_8_bits_are_refused_where_the_processor_cuts_their_sums_off(scheme: str, train: Any, chain: Chain) -> None:
+    model = chain.artifacts["factorized"]
+    with pytest.raises(CompressError, match="the graph differs from the network as it was trained") as caught:
+        train(model=model, recover=NONE, scheme=scheme, reduce_range=False)
+    assert "reduce_range: true" in str(caught.value.fix)
+    train(model=model, recover=NONE, scheme=scheme, reduce_range=True)
+
+
 def test_what_the_machine_decides_is_left_out_where_it_does_not_matter() -> None:
     settle = quantize_onnx_trained.STAGE.settle
     assert settle is not None
@@ -325,25 +345,31 @@ def test_what_the_machine_decides_is_left_out_where_it_does_not_matter() -> None
 @pytest.mark.parametrize(
     ("family", "scheme"),
     [
-        ("distilbert", "int8_static"),
-        ("roberta", "int8_dynamic"),
-        ("electra", "int4"),
-        ("modernbert", "int8_static"),
-        ("modernbert", "int4"),
+        ("distilbert", {"scheme": "int8_static"}),
+        ("roberta", {"scheme": "int8_dynamic"}),
+        ("electra", {"scheme": "int4"}),
+        ("modernbert", {"scheme": "int8_static"}),
+        ("modernbert", {"scheme": "int4"}),
+        pytest.param("distilbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=sums_in_32_bits),
+        pytest.param("roberta", {"scheme": "int8_dynamic", **EIGHT_BITS}, marks=sums_in_32_bits),
+        pytest.param("modernbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=sums_in_32_bits),
     ],
+    ids=str,
 )
 def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_graph(
-    family: str, scheme: str, uneven: Callable[[str], Artifact], train: Any, chain: Chain
+    family: str, scheme: dict[str, Any], uneven: Callable[[str], Artifact], train: Any, chain: Chain
 ) -> None:
-    trained = train(model=uneven(family), recover=NONE, scheme=scheme)
+    trained = train(model=uneven(family), recover=NONE, **scheme)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
     assert np.abs(ours - expected).max() < 1e-3 * np.abs(expected).max()
     assert trained.facts["left_in_float"] == []
 
 
+@reduced_or_not
 @pytest.mark.parametrize("family", ["albert", "deberta-v2"])
 def test_families_that_are_not_known_round_alike_too(
     family: str,
+    reduce_range: bool,
     make_classifier: Callable[..., Any],
     make_model: Callable[..., Path],
     train: Any,
@@ -352,13 +378,14 @@ def test_families_that_are_not_known_round_alike_too(
 ) -> None:
     save_model(make_classifier(family, seed=3), tmp_path / family)
     copy_tokenizer(make_model(family), tmp_path / family)
-    trained = train(model=Artifact(tmp_path / family, "3" * 64, "torch"), recover=NONE)
+    trained = train(model=Artifact(tmp_path / family, "3" * 64, "torch"), recover=NONE, reduce_range=reduce_range)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
     assert np.abs(ours - expected).max() < 1e-3 * np.abs(expected).max()
 
 
-def test_factorized_models_round_both_factors(train: Any, chain: Chain) -> None:
-    trained = train(model=chain.artifacts["factorized"], recover=FAST, scheme="int8_static")
+@reduced_or_not
+def test_factorized_models_round_both_factors(reduce_range: bool, train: Any, chain: Chain) -> None:
+    trained = train(model=chain.artifacts["factorized"], recover=FAST, scheme="int8_static", reduce_range=reduce_range)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
     assert np.abs(ours - expected).max() < 1e-4
     assert trained.facts["left_in_float"] == []

@@ -72,6 +72,7 @@ def test_the_last_layer_works_on_one_token(exported: Callable[..., Artifact], ch
     assert facts["nodes_of_one_token"] == len(per_token) > 4
 
 
+@pytest.mark.int8
 def test_it_quantizes_after(exported: Callable[..., Artifact], chain: Chain, tmp_path: Path) -> None:
     run(exported("bert"), chain, tmp_path / "out")
     folder = tmp_path / "int8"

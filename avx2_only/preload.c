@@ -2,7 +2,8 @@
 
    In a copy of onnxruntime each CPUID is replaced by LOCK NOP, which is as long, no compiler emits and every processor
    refuses (Intel's manual, volume 2A, LOCK). The refusal comes as SIGILL; the handler asks the processor, clears the
-   bits, and goes on after the instruction. Any other SIGILL ends the process, as without this library.
+   bits, and goes on after the instruction. Any other SIGILL goes where it would go without this library: whoever sets a
+   handler for it (pytest's faulthandler does) gets what is not ours.
    /proc/cpuinfo is read with the same flags left out. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,12 +30,35 @@
 
 static const char *const HIDDEN[] = {"avx512", "avx_vnni", "avx_ifma", "avx_ne_convert", "avx10", "amx_"};
 
+typedef int (*Sigaction)(int, const struct sigaction *, struct sigaction *);
+
+/* What the process has set for SIGILL. */
+static struct sigaction others = {.sa_handler = SIG_DFL};
+
+static int real_sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+    static Sigaction real;
+    if (real == NULL)
+        real = (Sigaction)dlsym(RTLD_NEXT, "sigaction");
+    return real(number, action, before);
+}
+
+static void pass_on(int number, siginfo_t *info, void *context) {
+    struct sigaction ends = {.sa_handler = SIG_DFL};
+    if (others.sa_flags & SA_SIGINFO)
+        others.sa_sigaction(number, info, context);
+    else if (others.sa_handler != SIG_DFL && others.sa_handler != SIG_IGN)
+        others.sa_handler(number);
+    else if (others.sa_handler == SIG_DFL || info->si_code > 0) { /* the kernel's own cannot be ignored */
+        real_sigaction(number, &ends, NULL);
+        raise(number);
+    }
+}
+
 static void on_refusal(int number, siginfo_t *info, void *context) {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     const uint8_t *code = (const uint8_t *)registers[REG_RIP];
-    (void)info;
-    if (code[0] != 0xf0 || code[1] != 0x90) {
-        signal(number, SIG_DFL); /* and the same instruction is refused again */
+    if (info->si_code <= 0 || code[0] != 0xf0 || code[1] != 0x90) {
+        pass_on(number, info, context);
         return;
     }
     uint32_t leaf = registers[REG_RAX], part = registers[REG_RCX], a = leaf, b = 0, c = part, d = 0;
@@ -56,10 +80,28 @@ static void on_refusal(int number, siginfo_t *info, void *context) {
 
 __attribute__((constructor)) static void start(void) {
     struct sigaction action = {.sa_sigaction = on_refusal, .sa_flags = SA_SIGINFO | SA_NODEFER};
-    if (sigaction(SIGILL, &action, NULL)) {
+    if (real_sigaction(SIGILL, &action, NULL)) {
         perror("avx2_only");
         _exit(1);
     }
+}
+
+int sigaction(int number, const struct sigaction *action, struct sigaction *before) {
+    struct sigaction set;
+    if (number != SIGILL)
+        return real_sigaction(number, action, before);
+    if (action != NULL)
+        set = *action; /* before may be the same place */
+    if (before != NULL)
+        *before = others;
+    if (action != NULL)
+        others = set;
+    return 0;
+}
+
+sighandler_t signal(int number, sighandler_t handler) {
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART}, before;
+    return sigaction(number, &action, &before) ? SIG_ERR : before.sa_handler;
 }
 
 static int is_hidden(const char *flag) {

@@ -1,6 +1,9 @@
-"""Runs processes as on a processor with AVX2 and without AVX-512, VNNI and AMX, and proves it.
+"""Starts processes that have ONNX Runtime's AVX2 kernels, as on a processor without AVX-512, VNNI and AMX.
 
-`python -m benchmarks.quantization.avx2_only` prints what its own process sees.
+For tests and benchmarks; not part of what is installed. `python -m avx2_only -m pytest` runs the tests so.
+
+Hidden is what ONNX Runtime and `compress.processor` see. torch, oneDNN, bitsandbytes and OpenVINO ask the processor by
+themselves, and see all of it.
 """
 
 import importlib.util
@@ -21,16 +24,21 @@ from typing import Any
 from compress.errors import CompressError
 from compress.processor import instruction_sets
 
-SOURCE = Path(__file__).with_name("avx2_only.c")
-ROOT = Path(__file__).parents[2]
+SOURCE = Path(__file__).with_name("preload.c")
+ROOT = Path(__file__).parents[1]
 BEYOND = {"avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16"}
 """Instruction sets with which ONNX Runtime leaves its AVX2 kernels."""
 CPUID, LOCK_NOP = bytes([0x0F, 0xA2]), bytes([0xF0, 0x90])
 DEPTH = 64
-"""Products summed by the check; an even number, since VPMADDUBSW adds two."""
-EXACT = DEPTH * 255 * 127
+"""Products in a sum; an even number, since VPMADDUBSW adds two."""
+LARGEST = 127
+EXACT = DEPTH * 255 * LARGEST
 CUT = DEPTH // 2 * 32767
 """What the sum is where each pair of products is cut off at 16 bits."""
+
+
+class NotHereError(CompressError):
+    """This machine cannot show AVX2 alone: another kind of processor or system, or no C compiler."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +46,7 @@ class Processes:
     """How processes are started.
 
     Attributes:
-        environment: variables that they need beside the usual ones.
+        environment: variables that they need beside the usual ones; none where nothing is hidden.
         how: in words, what was done to have AVX2 kernels.
         proof: what a process that is started so sees and computes.
     """
@@ -58,13 +66,14 @@ def avx2_only() -> Iterator[Processes]:
     """Processes that see AVX2 and nothing beyond; where the processor has no more than that, ordinary ones.
 
     Raises:
-        CompressError: this machine has no AVX2, is no Linux, or lacks a C compiler's tools.
+        NotHereError: this machine has no AVX2, is no Linux, or lacks a C compiler's tools.
+        CompressError: the processes do not see, or do not compute, what they should.
     """
     found = set(instruction_sets())
     if sys.platform != "linux" or "avx2" not in found:
-        raise CompressError(
+        raise NotHereError(
             f"this machine ({sys.platform}, {platform.machine()}) is no Linux with AVX2",
-            fix="measure on an x86-64 Linux",
+            fix="take an x86-64 Linux",
         )
     if not found & BEYOND:
         yield Processes({}, "the processor itself has AVX2 and neither AVX-512, VNNI nor AMX", proof({}))
@@ -78,8 +87,8 @@ def avx2_only() -> Iterator[Processes]:
         }
         yield Processes(
             environment,
-            f"the processor has {hidden}; the measured processes did not see them: "
-            "benchmarks/quantization/avx2_only.c answers without those where onnxruntime asks CPUID",
+            f"the processor has {hidden}; the processes did not see them: "
+            "avx2_only/preload.c answers without those where onnxruntime asks CPUID",
             proof(environment),
         )
 
@@ -104,7 +113,7 @@ def _plant(folder: Path) -> None:
             if code[place : place + 2] != CPUID:
                 raise CompressError(
                     f"objdump sees CPUID at byte {place} of {library.name}, where it is not",
-                    fix="measure on a processor without VNNI",
+                    fix="take a processor without VNNI",
                 )
             code[place : place + 2] = LOCK_NOP
         library.write_bytes(code)
@@ -122,10 +131,10 @@ def _asks(library: Path) -> Iterator[int]:
 def _run(command: Sequence[str]) -> str:
     """What a tool of the compiler's prints."""
     if shutil.which(command[0]) is None:
-        raise CompressError(f"there is no {command[0]}", fix="install one, as apt-get install gcc libc6-dev does")
+        raise NotHereError(f"there is no {command[0]}", fix="apt-get install gcc libc6-dev")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise CompressError(f"{command[0]} fails: {done.stderr.strip()[:300]}", fix="install gcc and libc6-dev")
+        raise CompressError(f"{command[0]} fails: {done.stderr.strip()[:300]}", fix="apt-get install gcc libc6-dev")
     return done.stdout
 
 
@@ -135,20 +144,20 @@ def proof(environment: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         CompressError: it does not start, sees more than AVX2, or its int8 products are not AVX2's.
     """
-    command = [sys.executable, "-m", "benchmarks.quantization.avx2_only"]
+    command = [sys.executable, "-m", "avx2_only", "--seen"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CompressError(
             f"a process that should see AVX2 alone does not start: {done.stderr.strip()[-300:]}",
-            fix="measure on a processor without VNNI",
+            fix="take a processor without VNNI",
         )
     found: dict[str, Any] = json.loads(done.stdout)
     if found != {"flags": ["avx2"], "product": CUT, "exact": EXACT}:
         raise CompressError(
             f"a process that should see AVX2 alone sees {found}; a product cut off as AVX2 does it would be {CUT}",
-            fix="measure on a processor without VNNI",
+            fix="take a processor without VNNI",
         )
     return found
 
@@ -162,6 +171,16 @@ def seen() -> dict[str, Any]:
     Returns:
         `flags` out of /proc/cpuinfo; `product`: the sum of 64 products of 255 and 127, `exact` as it should be.
     """
+    (product,) = set(sums(LARGEST).flatten().tolist())
+    return {"flags": instruction_sets(), "product": product, "exact": EXACT}
+
+
+def sums(code: int, rows: int = 1, *, unsigned: bool = False) -> Any:
+    """Sums of 64 products of 255 and a weight's code, as ONNX Runtime computes them here: (rows, 16).
+
+    Args:
+        unsigned: write the code as uint8, not as int8.
+    """
     import numpy as np
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -169,19 +188,11 @@ def seen() -> dict[str, Any]:
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["rows", "matrix"], ["sums"])],
         "product",
-        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [1, DEPTH])],
-        [helper.make_tensor_value_info("sums", TensorProto.INT32, [1, 16])],
-        [numpy_helper.from_array(np.full((DEPTH, 16), 127, dtype=np.int8), "matrix")],
+        [helper.make_tensor_value_info("rows", TensorProto.UINT8, [rows, DEPTH])],
+        [helper.make_tensor_value_info("sums", TensorProto.INT32, [rows, 16])],
+        [numpy_helper.from_array(np.full((DEPTH, 16), code, dtype=np.uint8 if unsigned else np.int8), "matrix")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    (sums,) = session.run(None, {"rows": np.full((1, DEPTH), 255, dtype=np.uint8)})
-    return {
-        "flags": instruction_sets(),
-        "product": int(sums[0, 0]),
-        "exact": EXACT,
-    }
-
-
-if __name__ == "__main__":
-    print(json.dumps(seen()))
+    (found,) = session.run(None, {"rows": np.full((rows, DEPTH), 255, dtype=np.uint8)})
+    return found

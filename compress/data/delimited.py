@@ -1,0 +1,173 @@
+"""Tables whose cells are separated by a sign: csv, tsv, and Orange's .tab."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from compress.data.cells import trimmed
+from compress.data.contents import numbered_lines, open_text
+from compress.data.tables import Table, check_cells
+from compress.errors import InputError
+
+csv.field_size_limit(2**31 - 1)
+
+DELIMITERS = (",", ";", "\t", "|")
+"""What a file may be separated by, if its header has one column by what its name says."""
+_SAID = re.compile(r'"?sep=(.)"?')
+"""The line by which Excel says what separates the cells."""
+_ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time", ""}
+_ROWS_AT_ONCE = 4096
+_LINES_OF_ROWS = 3
+"""From so many lines on, a quoted cell whose every line is as wide as a row is told."""
+
+
+def read_csv(path: Path) -> Table:
+    """A table separated by commas, or by what its header or Excel's `sep=` line shows."""
+    return _read(path, ",")
+
+
+def read_tsv(path: Path) -> Table:
+    """A table separated by tabs, or by what its header shows."""
+    return _read(path, "\t")
+
+
+def read_orange(path: Path) -> Table:
+    """Orange's .tab: three header lines (names, types, flags), then tab-separated rows."""
+    with open_text(path) as file:
+        records = _Records(path.name, numbered_lines(file, path.name), "\t")
+        header = [line for _, line in zip(range(3), records, strict=False)]
+        if not header:
+            return Table(path.name, (), [])
+        if [number for number, _ in header] != [1, 2, 3] or not set(header[1][1]) <= _ORANGE_TYPES:
+            raise InputError(
+                f"'{path.name}' does not begin with Orange's three header lines (names, types, flags)",
+                where=f"{path.name}:2",
+                fix="rename it to .tsv if it has one header line",
+            )
+        return _table(header[0][1], records)
+
+
+def _read(path: Path, delimiter: str) -> Table:
+    with open_text(path) as file:
+        lines = numbered_lines(file, path.name)
+        number, first = next(((number, line) for number, line in enumerate(lines, start=1) if line.strip()), (0, ""))
+        _check_no_json(first, path.name)
+        said = _SAID.fullmatch(first.rstrip("\r\n"))
+        if said:
+            records = _Records(path.name, lines, said[1], skipped=number)
+        else:
+            records = _Records(path.name, chain([first], lines), _delimiter(first, delimiter), skipped=number - 1)
+        header = next(iter(records), None)
+        return Table(path.name, (), []) if header is None else _table(header[1], records)
+
+
+def _check_no_json(line: str, name: str) -> None:
+    if re.match(r'\s*(\[\s*)?\{\s*"|\[\s*$', line):
+        raise InputError(
+            f"'{name}' holds JSON", where=f"{name}:1", fix="rename it to .jsonl (one object a line) or .json (an array)"
+        )
+
+
+def _delimiter(header: str, usual: str) -> str:
+    """The usual sign, unless the header has one column by it and more by another."""
+
+    def width(delimiter: str) -> int:
+        return len(next(csv.reader([header], delimiter=delimiter), []))
+
+    return usual if width(usual) > 1 else max((usual, *DELIMITERS), key=width)
+
+
+class _Records:
+    """Records with the numbers of the lines in which they begin, without the blank ones.
+
+    Attributes:
+        name: of the file, for errors.
+        notes: what is doubtful of the records so far.
+    """
+
+    def __init__(self, name: str, lines: Iterable[str], delimiter: str, skipped: int = 0) -> None:
+        self.name, self.delimiter, self.skipped = name, delimiter, skipped
+        self.notes: list[str] = []
+        self._lines: list[str] = []
+        self._reader = csv.reader(self._taken(lines), delimiter=delimiter, strict=True)
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        while True:
+            begin = self._reader.line_num + 1 + self.skipped
+            self._lines.clear()
+            try:
+                record = next(self._reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                raise self._malformed(error, begin) from error
+            if record and record != [""]:
+                if len(self._lines) > 1:
+                    self._check_quoted_rows(begin, len(record))
+                yield begin, record
+
+    def _taken(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            self._lines.append(line)
+            yield line
+
+    def _malformed(self, error: csv.Error, begin: int) -> InputError:
+        last = begin + max(len(self._lines) - 1, 0)
+        if str(error).startswith("unexpected end"):
+            what, fix = "a quote that is never closed", "close it; a quote inside of a quoted cell is written twice"
+        else:
+            what = f"{error} in line {last}"
+            fix = 'a quote inside of a quoted cell is written twice (""), not as \\"'
+        return InputError(f"'{self.name}' is not well-formed: {what}", where=f"{self.name}:{begin}", fix=fix)
+
+    def _check_quoted_rows(self, begin: int, width: int) -> None:
+        """Refuse, or tell, that a stray quote may have made one cell of several rows.
+
+        Tab-separated files are often written without quoting, so that a text may begin with a quote.
+        """
+        lines = self._lines
+        if width < 2 or any(line.count(self.delimiter) != width - 1 for line in lines):
+            return
+        what = (
+            f"lines {begin} to {begin + len(lines) - 1} of {self.name} are one row by their quotes, but look like rows"
+        )
+        if self.delimiter == "\t":
+            raise InputError(
+                what, where=f"{self.name}:{begin}", fix='quote that cell, and write each quote inside of it twice ("")'
+            )
+        if len(lines) >= _LINES_OF_ROWS:
+            self.notes.append(what)
+
+
+def _table(columns: Sequence[str], records: _Records) -> Table:
+    rows: list[tuple[str, ...]] = []
+    name, names = records.name, list(map(trimmed, columns))
+    for number, record in records:
+        if len(record) == 1 < len(columns) and not trimmed(record[0]):
+            continue
+        if len(record) != len(columns):
+            raise InputError(
+                f"a row of '{name}' has {len(record)} columns, the header has {len(columns)}",
+                where=f"{name}:{number}",
+                fix=_widths(len(record) - len(columns), bool(rows), records.delimiter),
+            )
+        if len(columns) > 1 and trimmed(record[0]) == names[0] and list(map(trimmed, record)) == names:
+            raise InputError(
+                f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
+            )
+        rows.append(tuple(record))
+        if len(rows) % _ROWS_AT_ONCE == 0:
+            check_cells(len(rows), len(columns), name)
+    return Table(name, tuple(columns), rows, notes=tuple(records.notes), headed=True)
+
+
+def _widths(more: int, is_later: bool, delimiter: str) -> str:
+    """The fix for a row of so many columns more than the header has."""
+    sign = "tab" if delimiter == "\t" else f"'{delimiter}'"
+    if more == 1 and not is_later:
+        return f"name the first column too, if it holds row names; a cell that holds a {sign} needs quotes"
+    if more > 0:
+        return f"check the delimiters and quotes there: a cell that holds a {sign} needs quotes"
+    return "check the delimiters and quotes there: a cell is missing, or a comment is no row"

@@ -1,0 +1,62 @@
+"""Data sets of the Hugging Face hub, from the folder that they were fetched to."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from compress.data.cells import text_of
+from compress.data.tables import Table
+from compress.errors import InputError
+from compress.files import stays_home
+
+
+def read_hub_dataset(folder: Path, config: str | None, split: str | None, source: str, where: str | None) -> Table:
+    """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
+
+    Raises:
+        InputError: no such configuration or split, not a dataset without code of its own, or one whose description
+            names files outside of its folder.
+    """
+    import datasets
+
+    try:
+        described = datasets.load_dataset_builder(str(folder), name=config).config.data_files or {}
+        for file in (Path(str(name)) for names in described.values() for name in names):
+            if not stays_home(file, folder):
+                raise InputError(
+                    f"the dataset '{source}' names '{file}', outside of its folder",
+                    where=where,
+                    fix="do not use this dataset",
+                )
+        loaded = datasets.load_dataset(str(folder), name=config)
+    except InputError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"cannot read the dataset '{source}': {first[:200]}",
+            where=where,
+            fix="check ?config= in the source",
+        ) from error
+    names = list(loaded)
+    if split is None or split not in names:
+        raise InputError(
+            f"the dataset '{source}' has the splits {', '.join(map(str, names))}",
+            where=where,
+            fix=f"name one: {source.partition('?')[0]}?split={names[0]}",
+        )
+    data = loaded[split]
+    columns = tuple(data.column_names)
+    values: list[Iterable[str]] = []
+    unfit: dict[str, str] = {}
+    for name in columns:
+        feature = data.features[name]
+        if not isinstance(feature, datasets.Value | datasets.ClassLabel):
+            unfit[name] = f"holds {type(feature).__name__}"
+            values.append([""] * len(data))
+        elif isinstance(feature, datasets.ClassLabel):
+            values.append(
+                feature.int2str(value) if value is not None and value >= 0 else "" for value in list(data[name])
+            )
+        else:
+            values.append(map(text_of, list(data[name])))
+    return Table(f"{source.partition('?')[0]}?split={split}", columns, list(zip(*values, strict=True)), unfit)

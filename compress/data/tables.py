@@ -1,0 +1,90 @@
+"""Rows of text with named columns: what every file and data set is read to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from compress.data.cells import trimmed
+from compress.errors import InputError, nearest
+
+MAX_CELLS = 100_000_000
+"""Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
+MAX_RATIO = 200
+"""Most bytes unpacked for one byte of a packed file that is not small."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text with named columns.
+
+    Attributes:
+        name: the file or dataset, for errors.
+        columns: in the file's order.
+        rows: one value a column; a missing value is ''.
+        unfit: why a column can be neither text nor label, after its name: `holds a list`.
+        notes: what a reader of the report must know of the file.
+        headed: the columns' names are the file's first line, so that a row may stand there by mistake.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    unfit: Mapping[str, str] = field(default_factory=dict, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    headed: bool = field(default=False, compare=False)
+
+    def column(self, name: str, where: str | None, chosen_by: str | None = None) -> list[str]:
+        """All values of one column.
+
+        Args:
+            name: as the file has it, or without the white space around it.
+            chosen_by: what names another column.
+
+        Raises:
+            InputError: there is no such column, or more than one, or it holds no texts.
+        """
+        choose = f"; choose with {chosen_by}" if chosen_by else ""
+        places = [place for place, column in enumerate(self.columns) if column == name]
+        places = places or [place for place, column in enumerate(self.columns) if trimmed(column) == trimmed(name)]
+        if not places:
+            fix = self._nearest(name) + choose
+            if self.headed and nearest(name, self.columns) is None:
+                fix += "; if the first line is a row already, write the columns' names above it"
+            raise InputError(f"{self.name} has no column '{name}'", where=where, fix=fix)
+        if len(places) > 1:
+            numbers = " and ".join(str(place + 1) for place in places[:10])
+            raise InputError(
+                f"{self.name} has {len(places)} columns '{name}': the columns {numbers}",
+                where=where,
+                fix=f"rename all but one{choose}",
+            )
+        if (why := self.unfit.get(self.columns[places[0]])) is not None:
+            raise InputError(
+                f"the column '{name}' of {self.name} {why}",
+                where=where,
+                fix=f"one text, number or true/false a row is needed{choose}",
+            )
+        return [row[places[0]] for row in self.rows]
+
+    def _nearest(self, name: str) -> str:
+        close = nearest(name, self.columns)
+        return (f"did you mean '{close:.40}'? " if close else "") + f"accepted: {listed(sorted(self.columns))}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a message: the first 20, each of them cut short."""
+    shown = ", ".join(f"{name[:40]}…" if len(name) > 40 else name for name in names[:20])
+    return f"{shown}, … ({len(names):,} in all)" if len(names) > 20 else shown
+
+
+def check_cells(rows: int, columns: int, name: str) -> None:
+    """Refuse more values than memory holds.
+
+    Raises:
+        InputError: more than `MAX_CELLS`.
+    """
+    if rows * columns > MAX_CELLS:
+        raise InputError(
+            f"'{name}' has {rows:,} rows of {columns:,} columns; at most {MAX_CELLS:,} values are read",
+            where=name,
+            fix="keep the columns of the text and the label",
+        )

@@ -1,0 +1,119 @@
+"""What a file system's refusal means to a person: a full disk, a path that is too long, no right to read or write."""
+
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from compress.errors import CompressError, InputError
+
+FULL_BYTES = 65536
+"""A disk with less space than that left is full: a library's last block did not fit."""
+TIGHT_BYTES = 64 * 2**20
+"""With less space left than that, a disk may be why a library failed in words of its own."""
+MOVE_RUNS, MOVE_TEMPORARY, MOVE_CACHE = "--runs-dir", "the variable TMPDIR", "the variable COMPRESS_CACHE"
+"""What chooses another place for the runs, for temporary files, and for downloads."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def free_disk(folder: Path) -> int:
+    """Bytes free on the disk where `folder` is, or is to be."""
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
+    return shutil.disk_usage(there).free
+
+
+def can_write_below(path: Path) -> bool:
+    """Whether a file or folder could be made there, with the folders above it that are not there yet."""
+    there = next(place for place in (path, *path.absolute().parents) if os.access(place, os.F_OK))
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+def disk_error(error: OSError, path: Path, move: str = MOVE_RUNS) -> CompressError:
+    """What a failed write means to a person.
+
+    Args:
+        path: that was written to.
+        move: what chooses another place for these files.
+    """
+    if error.errno == errno.ENAMETOOLONG:
+        return too_long(error.filename if isinstance(error.filename, str) else path)
+    if error.errno in _FULL:
+        temporary = Path(tempfile.gettempdir())
+        if free_disk(path) >= FULL_BYTES > free_disk(temporary):
+            path, move = temporary, MOVE_TEMPORARY
+        return CompressError(
+            f"the disk is full ({free_disk(path) / 1e6:.0f} MB free)",
+            where=str(path),
+            fix=f"free some space or choose another place with {move}, then run again: finished steps are kept",
+        )
+    return CompressError(
+        f"cannot write: {error.strerror or error}",
+        where=str(path),
+        fix="check that the folder is there and can be written, or choose another place",
+    )
+
+
+def too_long(path: Path | str) -> InputError:
+    """The error of a path that no file system takes."""
+    text = str(path)
+    shown = text if len(text) <= 200 else f"{text[:100]}…{text[-90:]}"
+    return InputError(
+        f"the path is too long: {len(text):,} characters, {max(map(len, text.split('/'))):,} in its longest name",
+        where=shown,
+        fix="use shorter names, or a folder nearer to the root; most systems take 255 bytes a name and 4,095 in all",
+    )
+
+
+def system_error(error: OSError) -> CompressError:
+    """What it means to a person that the system refused to read or write something."""
+    place = error.filename if isinstance(error.filename, str) else None
+    if error.errno == errno.ENAMETOOLONG:
+        return too_long(place or "")
+    if error.errno in _FULL:
+        return disk_error(error, Path(place or tempfile.gettempdir()), MOVE_RUNS if place else MOVE_TEMPORARY)
+    return CompressError(
+        f"the system refuses: {error.strerror or error}",
+        where=place,
+        fix="check that it is there, and that you may read and write it",
+    )
+
+
+def is_disk_full(error: BaseException, folder: Path) -> bool:
+    """True if a full disk made `error`, also where a library tells it in its own words, or as torch not at all.
+
+    Args:
+        folder: that was written to, beside the folder of temporary files.
+    """
+    if isinstance(error, CompressError | MemoryError):
+        return False
+    told: BaseException | None = error
+    while told is not None:
+        if getattr(told, "errno", None) in _FULL or os.strerror(errno.ENOSPC) in str(told):
+            return True
+        told = told.__cause__ or told.__context__
+    if isinstance(error, OSError):
+        return False
+    return min(free_disk(place) for place in (folder, Path(tempfile.gettempdir()))) < FULL_BYTES
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept; the environment variable COMPRESS_CACHE moves it."""
+    return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
+
+
+def tight_places() -> list[str]:
+    """One sentence for each place where hardly any space is left: it may be why a library failed."""
+    places = {
+        MOVE_TEMPORARY: Path(tempfile.gettempdir()),
+        MOVE_CACHE: cache_folder(),
+        MOVE_RUNS: Path(),
+    }
+    free = {move: free_disk(place) for move, place in places.items()}
+    return [
+        f"{free[move] / 1e6:.1f} MB are free in {place.absolute()}, which {move} moves"
+        for move, place in places.items()
+        if free[move] < TIGHT_BYTES
+    ]

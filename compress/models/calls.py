@@ -1,0 +1,104 @@
+"""Calls of ONNX graphs in this process: what fails in one is told in a sentence, and one that never ends is ended."""
+
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from compress.errors import CompressError, InputError
+
+CALL_SECONDS = 120.0
+"""That a call may take which nobody times; a batch takes milliseconds."""
+LAST_SECONDS = 2.0
+"""In which a call that is told to end does so, unless it is inside of one node."""
+_FAILED = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL)
+
+Arrays = list[np.ndarray[Any, Any]]
+
+
+def call(session: Any, outputs: Sequence[str] | None, feed: Mapping[str, Any], where: str | None = None) -> Arrays:
+    """Run a session in this thread.
+
+    Args:
+        session: of onnxruntime.
+        outputs: their names; None for all.
+        where: the graph stands, for errors.
+
+    Raises:
+        InputError: a node of the graph fails.
+    """
+    return _run(session, outputs, feed, where, None)
+
+
+def bounded_call(
+    session: Any,
+    outputs: Sequence[str] | None,
+    feed: Mapping[str, Any],
+    where: str | None = None,
+    seconds: float = CALL_SECONDS,
+) -> Arrays:
+    """Run a session in a thread of its own, so that this one can be interrupted, and a call without an end is ended.
+
+    onnxruntime ends a run between two nodes, also inside of a loop.
+
+    Raises:
+        InputError: a node of the graph fails.
+        CompressError: the call did not end in time.
+    """
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    results: list[Arrays] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            results.append(_run(session, outputs, feed, where, options))
+        except BaseException as error:  # noqa: BLE001  it is raised in the thread that waits
+            errors.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, daemon=True, name="call of a graph").start()
+    try:
+        in_time = done.wait(seconds)  # an interrupted Thread.join takes the thread for ended
+    finally:
+        if not done.is_set():
+            options.terminate = True
+            done.wait(LAST_SECONDS)
+    if not in_time:
+        raise CompressError(
+            f"a call of the graph did not end in {seconds:.0f} s",
+            where=where,
+            fix="check the graph: something in it may repeat or grow without end",
+        )
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _run(
+    session: Any, outputs: Sequence[str] | None, feed: Mapping[str, Any], where: str | None, options: Any
+) -> Arrays:
+    try:
+        results: Arrays = session.run(outputs, dict(feed), options)
+    except Exception as error:  # the library raises classes of its own, without a common base but Exception
+        raise InputError(
+            f"the graph fails while it runs: {_why(str(error))}",
+            where=where,
+            fix="check that the graph and its tokenizer belong together, and that it takes texts of any length",
+        ) from error
+    return results
+
+
+def _why(message: str) -> str:
+    """What onnxruntime says of a failed run, without where in its own code that was."""
+    found = _FAILED.search(message)
+    if found is None:
+        return next(iter(message.strip().splitlines()), "it says nothing")[:300]
+    why = found["why"].strip().splitlines()[-1]
+    _, _, told = why.rpartition(" was false. ")
+    return f"{told[:300]} (node '{found['name'][:100]}', {found['op']})"

@@ -1,0 +1,88 @@
+"""A tokenizer from outside, held against transformers' AutoTokenizer in a process of its own, once for each content."""
+
+import json
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+from compress.child import run
+from compress.disks import cache_folder
+from compress.errors import CompressError, InputError
+from compress.files import file_sha256, fingerprint, write_text
+from compress.models.auto_tokenizer import Wrong
+from compress.models.config_file import read_config
+from compress.models.tokenizer import FILES, OTHER_FORMS
+
+COMMAND = ("-m", "compress.models.auto_tokenizer")
+TRIAL_SECONDS = 300.0
+"""What a tokenizer takes longer for is no tokenizer; a busy machine imports transformers in twenty."""
+COMPARISON = 1
+"""Raised when the comparison asks for more."""
+DECIDING = (
+    "model_type",
+    "tokenizer_class",
+    "auto_map",
+    "model_name",
+    "_name_or_path",
+    "pad_token_id",
+    "type_vocab_size",
+)
+"""Keys of config.json by which AutoTokenizer chooses a class, or rows are padded."""
+
+
+def check_tokenizer(folder: Path, *, pairs: bool) -> None:
+    """Refuse a tokenizer that does not work, or that gives other ids than transformers' AutoTokenizer.
+
+    What was found right is remembered in the cache.
+
+    Args:
+        pairs: whether it will be used on pairs of texts.
+
+    Raises:
+        InputError: with the first text that differs, and how to convert the tokenizer.
+    """
+    remembered = cache_folder() / "tokenizers" / f"{tokenizer_key(folder, pairs)}.json"
+    if remembered.is_file():
+        return
+    wrong = ask_auto_tokenizer(folder, pairs)
+    if wrong is not None:
+        raise InputError(wrong.what, where=wrong.where, fix=wrong.fix)
+    with suppress(OSError, CompressError):  # a cache that cannot be written costs the next plan seconds
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        write_text(remembered, "{}\n")
+
+
+def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
+    """What is wrong with a tokenizer, as a process of its own finds; None if nothing is."""
+    command = [sys.executable, "-P", *COMMAND, str(folder.absolute()), *(["pairs"] if pairs else [])]
+    try:
+        done = run(command, TRIAL_SECONDS)
+    except subprocess.TimeoutExpired:
+        return _hopeless(folder, f"takes longer than {TRIAL_SECONDS:.0f} s for a few texts")
+    if done.returncode != 0:
+        last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
+        return _hopeless(folder, f"ends its process on a few texts (exit code {done.returncode}: {last[:200]})")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return None if found is None else Wrong(*found)
+
+
+def _hopeless(folder: Path, what: str) -> Wrong:
+    fix = "take the tokenizer.json that belongs to the model"
+    return Wrong(f"the tokenizer {what}", str(folder / "tokenizer.json"), fix)
+
+
+def tokenizer_key(folder: Path, pairs: bool) -> str:
+    """Names all that the comparison depends on."""
+    files = sorted({path for name in (*FILES, *OTHER_FORMS) for path in folder.glob(name) if path.is_file()})
+    config = read_config(folder)
+    return fingerprint(
+        {
+            "files": {path.name: file_sha256(path) for path in files},
+            "config": {name: config[name] for name in DECIDING if name in config},
+            "versions": {name: version(name) for name in ("transformers", "tokenizers")},
+            "comparison": COMPARISON,
+            "pairs": pairs,
+        }
+    )
