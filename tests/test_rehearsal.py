@@ -52,7 +52,9 @@ def rehearsed(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     (place / "scratch").mkdir()
     told = Told()
     start = time.monotonic()
-    found = rehearse(planned, told, host_facts(), Store(place), batches=3, done={})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fork_rehearsals(monkeypatch)
+        found = rehearse(planned, told, host_facts(), Store(place), batches=3, done={})
     return found, told, place, time.monotonic() - start
 
 
