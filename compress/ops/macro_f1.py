@@ -61,7 +61,7 @@ def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
     share = np.full(len(classes), PSEUDO_ROWS)
     cells = _mixed(predictions[None], truth, [(classes[None], right * share), (wrong[None], (1 - right) * share)])
     value = f1_macro(predictions, truth)
-    ends = _ends(float(_angle(np.float64(value))), cells, lambda scores: _angle(scores[:, 0]))
+    ends = _ends(float(_angle(np.array(value))), cells, lambda scores: _angle(scores[:, 0]))
     low, high = np.sin(np.clip(ends, 0, np.pi / 2)) ** 2
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
