@@ -3,11 +3,11 @@
 Macro F1 is the mean over classes, so a class of three rows weighs as much as one of a thousand, and two things go wrong
 when rows are simply resampled: resamples lose such classes and read low, as the figure itself does; and a class whose
 few rows are all right counts as sure. So each class's rows are mixed with pseudo rows at the rate of the average class
-(a smoothed bootstrap), and the interval is the normal one around the figure less its bias, with the bias and the
-standard error of the resamples (Efron and Tibshirani 1993, sections 10.2 and 12.3).
+(a smoothed bootstrap), and the interval is the normal one around the figure with and without its bias, both taken from
+the resamples, as is the standard error (Efron and Tibshirani 1993, chapters 10 and 13).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,9 @@ def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
     share = np.full(len(classes), PSEUDO_ROWS)
     cells = _mixed(predictions[None], truth, [(classes[None], right * share), (wrong[None], (1 - right) * share)])
     value = f1_macro(predictions, truth)
-    middle, error = _centred(value, cells, np.array([1.0]))
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
-    return Estimate(value=value, low=max(0.0, min(middle - half, value)), high=min(1.0, max(middle + half, value)))
+    ends = _ends(float(_angle(np.array(value))), cells, lambda scores: _angle(scores[:, 0]))
+    low, high = np.sin(np.clip(ends, 0, np.pi / 2)) ** 2
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
 def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
@@ -88,9 +88,14 @@ def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
         np.stack([base, other]), truth, [(np.stack([classes, wrong]), each), (np.stack([wrong, classes]), each)]
     )
     value = f1_macro(base, truth) - f1_macro(other, truth)
-    middle, error = _centred(value, cells, np.array([1.0, -1.0]))
-    half = stats.norm.ppf((1 + CONFIDENCE) / 2) * error
-    return Estimate(value=value, low=max(-1.0, min(middle - half, value)), high=min(1.0, max(middle + half, value)))
+    low, high = _ends(value, cells, lambda scores: scores[:, 0] - scores[:, 1])
+    return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high))
+
+
+def _angle(score: Array) -> Array:
+    """A share on the scale where its spread hardly depends on it (Anscombe 1948, doi:10.1093/biomet/35.3-4.246)."""
+    result: Array = np.arcsin(np.sqrt(np.clip(score, 0, 1)))
+    return result
 
 
 def _others(classes: Array, counts: Array) -> Array:
@@ -118,11 +123,17 @@ def _mixed(said: Array, truth: Array, pseudo: list[tuple[Array, Array]]) -> _Cel
     )
 
 
-def _centred(value: float, cells: _Cells, signs: Array) -> tuple[float, float]:
-    """(value less its bias, standard error) by resampling the cells."""
-    drawn = np.concatenate([_scores(counts, cells) @ signs for counts in _resamples(cells)])
-    whole = float((_scores(cells.weights[None], cells) @ signs)[0])
-    return value - (float(drawn.mean()) - whole), float(drawn.std(ddof=1))
+def _ends(value: float, cells: _Cells, figure: Callable[[Array], Array]) -> tuple[float, float]:
+    """The ends of the normal interval around a value, and around it less its bias: from the lower to the higher.
+
+    Args:
+        figure: what the value is of the models' scores: (resamples, models) -> (resamples,).
+    """
+    drawn = np.concatenate([figure(_scores(counts, cells)) for counts in _resamples(cells)])
+    whole = float(figure(_scores(cells.weights[None], cells))[0])
+    unbiased = value - (float(drawn.mean()) - whole)
+    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * drawn.std(ddof=1))
+    return min(value, unbiased) - half, max(value, unbiased) + half
 
 
 def _resamples(cells: _Cells) -> Iterator[Array]:
