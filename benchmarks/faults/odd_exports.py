@@ -96,7 +96,7 @@ def same_logits(longest: int = POSITIONS - 2, tolerance: float = TOLERANCE) -> C
 
 EXPORTED = (
     *("albert", "bart", "bert", "convbert", "deberta", "deberta-v2", "electra", "gpt2", "llama", "mbart", "mistral"),
-    *("mpnet", "qwen2", "roformer", "squeezebert", "t5"),
+    *("gpt_neox", "mpnet", "roformer", "squeezebert", "t5"),
 )
 REFUSED = {
     "fnet": "fourier transform",
