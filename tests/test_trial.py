@@ -11,10 +11,11 @@ import pytest
 from compress import trial
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer
+from compress.plan import Plan
 from compress.tasks import Task
 from compress.trial import task_texts, try_graph, try_tokenizer
-from tests.chain import Chain
 from tests.graphs import endless_graph
+from tests.plans import TEACHER
 
 
 @pytest.fixture
@@ -38,8 +39,8 @@ def split(pattern: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def task(chain: Chain) -> Task:
-    return chain.plan.task
+def task(plan: Callable[..., Plan]) -> Task:
+    return plan(TEACHER).task
 
 
 def test_a_graph_that_never_ends_for_the_longest_rows_is_refused(outside: Any, task: Task) -> None:
