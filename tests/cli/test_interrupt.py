@@ -126,6 +126,7 @@ from compress.cli import interrupt
 from tests.models.test_calls import IDS, endless_graph, session_of
 
 interrupt.LAST_SECONDS = 0.5
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
 terminal = interrupt.Interrupt()
 session = session_of(endless_graph())
 
