@@ -62,8 +62,9 @@ def bench_folders(
     for artifact in artifacts:
         if (reason := _too_long(artifact, spec, targets) or _unbearable(artifact, task)) is not None:
             refused.setdefault(artifact.key, reason)
+    told: list[str] = []
     if any(not target.reads_onnx for target in targets.values()):
-        _compare_with_plain([artifact for artifact in artifacts if artifact.key not in refused], task, refused)
+        told = _compare_with_plain([artifact for artifact in artifacts if artifact.key not in refused], task, refused)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
@@ -83,17 +84,21 @@ def bench_folders(
     baselines = dict.fromkeys(targets, artifacts[0].key)
     report = build_report("bench", task, targets, names[0], entries, baselines, measured, goal)
     return report.model_copy(
-        update={"seed": seed, "command": command, "notes": [*report.notes, *_other_runtimes(report)]}
+        update={"seed": seed, "command": command, "notes": [*report.notes, *told, *_other_runtimes(report)]}
     )
 
 
-def _compare_with_plain(artifacts: Sequence[Artifact], task: Task, refused: dict[str, str]) -> None:
-    """Add to `refused` the torch models that are others here than in plain transformers."""
+def _compare_with_plain(artifacts: Sequence[Artifact], task: Task, refused: dict[str, str]) -> list[str]:
+    """Add to `refused` the torch models that are others here than in plain transformers; what to know of the others."""
+    told = []
     for artifact in artifacts:
         try:
-            check_outside(artifact, task, makes_head=False, trust_remote_code=False)
+            remark = check_outside(artifact, task, makes_head=False, trust_remote_code=False)
         except InputError as error:
             refused[artifact.key] = error.what
+        else:
+            told += [f"{artifact.path.name}: {remark}"] if remark else []
+    return told
 
 
 def _other_runtimes(report: Report) -> list[str]:
@@ -147,6 +152,7 @@ def _task_for(
     first_error: InputError | None = None
     for artifact in artifacts:
         try:
+            check_single_label(artifact.path)
             task = load_task(spec, sources.table, seed, origin, labels=labels[artifact.key])
             task.check_labels(dict(enumerate(labels[artifact.key])), artifact.path.name, str(artifact.path))
             break

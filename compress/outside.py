@@ -56,8 +56,8 @@ def check_vocabulary(folder: Path) -> None:
     if beyond:
         number, token = min(beyond)
         raise InputError(
-            f"the tokenizer has {len(beyond)} tokens beyond the model's table of {table} embeddings: '{token[:40]}' is "
-            f"number {number}",
+            f"the tokenizer has tokens beyond the model's table of {table} embeddings, {len(beyond)} in all: "
+            f"'{token[:40]}' is number {number}",
             where=str(folder),
             fix="give it embeddings: model.resize_token_embeddings(len(tokenizer)), and save the model again",
         )

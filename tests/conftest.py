@@ -15,12 +15,34 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several proces
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
+LONG = (
+    "test_rehearsal.py",
+    "test_run.py",
+    "test_quantize_onnx_trained.py",
+    "test_plan_forecast.py",
+    "test_interrupt.py",
+    "test_finetune_lora.py",
+    "test_examination.py",
+    "test_foreign_graphs.py",
+    "test_bench.py",
+    "test_measure.py",
+    "test_distill.py",
+    "test_checkpoints.py",
+    "test_reproduce.py",
+    "test_flops.py",
+    "test_measure_failures.py",
+)
+"""Files that take the longest. They come first, so that no process is left alone with one of them at the end."""
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
 FILLER = "the film was a story about people in town and they said it with some music".split()
 UNUSED = "quorum zebra xylem".split()
 LABELS = ("bad", "good")
 POSITIONS = 256
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(autouse=True)

@@ -4,23 +4,55 @@ The process is forked off a server that has imported the libraries and done noth
 """
 
 import multiprocessing
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ParamSpec, TypeVar
 
+import pytest
 import torch
+
+from compress import rehearsal
+from compress.cli import main
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["compress.models.load", "compress.runtimes", "transformers.modeling_utils"])
+FORKED = multiprocessing.get_context("forkserver")
+PRELOADED = (
+    "compress.cli",
+    "compress.models.load",
+    "compress.rehearsing",
+    "compress.runtimes",
+    "compress.training.loop",
+)
+FORKED.set_forkserver_preload([*PRELOADED, "transformers.modeling_utils"])
 
 
 def in_a_fresh_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with ProcessPoolExecutor(1, mp_context=_SERVER) as process:
+    with ProcessPoolExecutor(1, mp_context=FORKED) as process:
         return process.submit(function, *args, **kwargs).result()
+
+
+def fork_rehearsals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rehearsals run in such processes, and not in those that import all anew."""
+    monkeypatch.setattr(rehearsal, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKED))
+
+
+def command_line(arguments: Sequence[str], folder: Path, stderr: Path) -> None:
+    """In such a process: `compress` as a terminal starts it in that folder, which ends the process.
+
+    Args:
+        stderr: the file that gets what it says; what it prints is lost.
+    """
+    os.chdir(folder)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
+    for number, path in ((1, Path(os.devnull)), (2, stderr)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    main(arguments)
 
 
 def fresh_logits(folder: Path, ids: torch.Tensor, mask: torch.Tensor) -> list[float]:

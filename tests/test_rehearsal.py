@@ -17,6 +17,7 @@ from compress.planning import make_plan
 from compress.rehearsal import Rehearsed, _Piece, _representative, rehearse
 from compress.store import Store
 from compress.validation import Origin
+from tests.fresh import fork_rehearsals
 
 from .chain import Chain, Silent, chain_recipe
 
@@ -51,7 +52,9 @@ def rehearsed(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     (place / "scratch").mkdir()
     told = Told()
     start = time.monotonic()
-    found = rehearse(planned, told, host_facts(), Store(place), batches=3, done={})
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        fork_rehearsals(monkeypatch)
+        found = rehearse(planned, told, host_facts(), Store(place), batches=3, done={})
     return found, told, place, time.monotonic() - start
 
 
@@ -96,7 +99,11 @@ def test_memory_is_that_of_a_process_with_torch(rehearsed: tuple[Rehearsed, Told
     assert 5 * 5e7 < found.measuring.memory_bytes < 5 * 4e8  # five workers on ONNX Runtime
 
 
-def test_steps_that_are_done_are_taken(planned: Plan, chain: Chain, tmp_path: Path) -> None:
+@pytest.mark.int8
+def test_steps_that_are_done_are_taken(
+    planned: Plan, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork_rehearsals(monkeypatch)
     done = {name: artifact for name, artifact in chain.artifacts.items() if name not in {"int8", "int4"}}
     short = replace(planned, steps=tuple(step for step in planned.steps if step.name in chain.artifacts))
     short = replace(short, recipe=short.recipe.model_copy(update={"targets": {}}))
@@ -105,7 +112,10 @@ def test_steps_that_are_done_are_taken(planned: Plan, chain: Chain, tmp_path: Pa
     assert found.measuring is None
 
 
-def test_what_would_fail_fails_with_its_reason(planned: Plan, chain: Chain, tmp_path: Path) -> None:
+def test_what_would_fail_fails_with_its_reason(
+    planned: Plan, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork_rehearsals(monkeypatch)
     step = planned.step("onnx")
     strict = replace(step, config=step.config.model_copy(update={"tolerance": 1e-30}))
     short = replace(planned, steps=(strict,))

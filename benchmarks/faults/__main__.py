@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json.dumps(summary, indent=1))
     whole = not asked.fast and asked.only is None and asked.count is None and not asked.case
     if whole or asked.write:
-        write_results(found, summary, folder)
+        write_results(found, folder)
     wrong = (
         "kills_lost",
         "kills_differing",
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", choices=PARTS, help="this part alone; may be repeated")
     parser.add_argument("--count", type=int, help="so many kills, faults of each kind, or mutants")
     parser.add_argument("--case", default="", help="of hostile and odd inputs, those with this word in kind or name")
-    parser.add_argument("--write", action="store_true", help="write results/ although not everything was run")
+    parser.add_argument("--write", action="store_true", help="write results/ of the parts that were run")
     parser.add_argument(
         "--scratch", type=Path, help="work there; the trials that trials.jsonl in it holds are not rerun"
     )
@@ -140,17 +140,30 @@ def summarise(found: dict[str, Any]) -> dict[str, int | float | str]:
         for kind, suite in found["suites"].items():
             summary[f"{kind}_tests"] = suite["passed"] + len(suite["failed"])
             summary[f"{kind}_failures"] = failures(suite)
-        summary |= {f"suites_{name}": found["suites"]["native"][name] for name in ("created", "processor")}
     if "cached" in found:
         summary |= {name: found["cached"][name] for name in ("cached_run_s", "cached_hash_s")}
     return summary
 
 
-def write_results(found: dict[str, Any], summary: Mapping[str, Any], folder: Path) -> None:
-    """Write raw records and summary, and the README's section; where on this machine it was is nobody's affair."""
+def write_results(found: Mapping[str, Any], folder: Path) -> None:
+    """Write the raw records of the parts that were run, each in a file of its own; then the summary of all parts.
+
+    A part that was not run keeps its file, which says when and where it was. Paths of this machine are left out.
+    """
     RESULTS.mkdir(exist_ok=True)
-    raw = json.dumps(found).replace(str(folder), "SCRATCH")
-    (RESULTS / "faults.json").write_text(f"{raw}\n", encoding="utf-8")
+    for part in PARTS:
+        if part in found:
+            raw = {name: found[name] for name in ("created", "host", "undisturbed", part) if name in found}
+            text = json.dumps(raw).replace(str(folder), "SCRATCH").replace(str(ROOT), "CHECKOUT")
+            (RESULTS / f"{part}.json").write_text(f"{text}\n", encoding="utf-8")
+    kept: dict[str, Any] = {}
+    dates = {}
+    for part in PARTS:
+        if (path := RESULTS / f"{part}.json").is_file():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            kept[part] = record[part]
+            dates[f"{part}_created"], dates[f"{part}_processor"] = record["created"], record["host"]["cpu"]
+    summary = {**summarise(kept), **dates}
     (RESULTS / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     text = README.read_text(encoding="utf-8")
     begin, end = "<!-- faults -->\n", "<!-- /faults -->"

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.faults.tokenizer_files import write_config
+
 LABELS = ("bad", "good")
 POSITIONS = 130
 USUAL = {
@@ -82,6 +84,8 @@ CONFIGS: Mapping[str, dict[str, Any]] = {
     "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 64},
 }
 """Family -> sizes of a tiny one."""
+NO_SEGMENTS = ("gpt2", "xlm", "xlnet")
+"""Families that would look segment ids up, and whose tokenizers give none."""
 TOKENS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
 """Those of the small run's tokenizer; its rows end with [SEP], which stands for an end token."""
 
@@ -107,4 +111,6 @@ def write_family(folder: Path, family: str, tokenizer: Path, **changed: Any) -> 
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer / name, folder / name)
+    if family in NO_SEGMENTS:  # as their own tokenizers have it; the small run's is BERT's
+        write_config(folder, model_input_names=["input_ids", "attention_mask"])
     return folder

@@ -60,8 +60,7 @@ def _case(name: str, prepare: Callable[[Path], Sequence[str]], variable: str) ->
 
 CASES = (
     [
-        *[_case(f"{size}B for temporary files", partial(_run, size), "TMPDIR") for size in ("40k", "300k")],
-        _case("no space for pip's temporary files", _download, "TMPDIR"),
+        *[_case(f"{size}B for temporary files", partial(_run, size), "TMPDIR") for size in ("40k", "120k")],
         _case("no space for downloads", _download, "COMPRESS_CACHE"),
     ]
     if can_mount()

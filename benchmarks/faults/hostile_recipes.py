@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.cases import Case, Check, refused, small_run
 from benchmarks.faults.finished_run import write_recipe
@@ -61,6 +62,33 @@ def refused_before_it_began(folder: Path, ended: Ended) -> str | None:
     return told or ("a runs folder was made" if (folder / "runs").exists() else None)
 
 
+def _parquet(column: Callable[[], Any], folder: Path) -> Sequence[str]:
+    """Rows of which the file says next to nothing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_recipe(folder, task={"train": "bomb.parquet", "max_length": 32, "test_fraction": 0.5})
+    pq.write_table(pa.table({"text": column(), "label": column()}), folder / "bomb.parquet", compression="zstd")
+    if (folder / "bomb.parquet").stat().st_size > 5_000_000:
+        raise RuntimeError("the file is not small")
+    return PLAN
+
+
+def _one_text(length: int, rows: int) -> Any:
+    """One text in all rows."""
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["a" * length]))
+
+
+def _zeros(rows: int) -> Any:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.array(np.zeros(rows, np.int8))
+
+
 def _case(name: str, prepare: Callable[[Path], Sequence[str]], wrong: Check) -> Case:
     return Case(name, "recipe", prepare, wrong)
 
@@ -81,6 +109,14 @@ CASES = [
         _case(f"{file} is {name}", partial(_source, make, f"model/{file}"), refused(file, code=2))
         for name, make in SPECIAL.items()
         for file in ("config.json", "tokenizer.json", "model.safetensors", "tokenizer_config.json")
+    ],
+    *[
+        _case(f"a table of {name}", partial(_parquet, column), refused("unpacks to more than 200 times", code=2))
+        for name, column in {
+            "one long text": partial(_one_text, 10_000_000, 4096),
+            "one text in many rows": partial(_one_text, 1000, 2_457_600),
+            "many zeros": partial(_zeros, 30_000_000),
+        }.items()
     ],
     _case("aliases that grow", partial(_text, ALIASES), refused("YAML aliases counted", code=2)),
     _case("nested without end", partial(_text, "a: " + "[" * 50_000), refused("nested more than", code=2)),

@@ -201,7 +201,7 @@ CASES = [
         "of another family",
         "weights",
         put(_of_another, *EXPORT),
-        _random("BertForSequenceClassification", "transformer."),
+        _random("BertForSequenceClassification", "logits_proj.bias"),
     ),
     Case(
         "saved inside of a wrapper",

@@ -190,8 +190,8 @@ def plain_accuracy(folder: Path, data: Path) -> float:
     texts, labels = texts_of(data)
     names = json.loads((folder / "config.json").read_text(encoding="utf-8"))["id2label"]
     said = plain_logits(folder, texts).argmax(-1)
-    right: list[bool] = [names[str(best)] == label for best, label in zip(said, labels, strict=True)]
-    return sum(right) / len(right)
+    right: int = sum(names[str(best)] == label for best, label in zip(said.tolist(), labels, strict=True))
+    return right / len(labels)
 
 
 def graph_logits(folder: Path, texts: Sequence[str], batch_size: int, max_length: int = 32) -> Any:

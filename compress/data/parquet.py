@@ -11,6 +11,8 @@ SMALL_BYTES = 2**30
 """Up to here a file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
 _ROWS_AT_ONCE = 4096
 _BYTES_OF_A_NUMBER = 8
+_BYTES_OF_A_CELL = 64
+"""What a value takes as a text of its own in a row, beside its characters: a few bits of the file may say it."""
 
 
 def read_parquet(path: Path) -> Table:
@@ -54,19 +56,26 @@ def _read(file: Any, path: Path) -> Table:
     if len(set(columns)) != len(columns):
         raise _repeated(columns, path)
     left = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
+    left -= _BYTES_OF_A_CELL * file.metadata.num_rows * len(columns)
+    if left < 0:
+        raise _too_much(path)
     rows: list[tuple[str, ...]] = []
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=flat):
         left -= sum(map(_unpacked_bytes, batch.columns))
         if left < 0:
-            raise InputError(
-                f"'{path.name}' unpacks to more than {MAX_RATIO} times its size",
-                where=str(path),
-                fix="write it again with the columns of the text and the label",
-            )
+            raise _too_much(path)
         read = {name: _cells(batch.column(name), name, unfit) for name in flat}
         empty = [""] * batch.num_rows
         rows += zip(*(read.get(name, empty) for name in columns), strict=True)
     return Table(path.name, columns, rows, unfit)
+
+
+def _too_much(path: Path) -> InputError:
+    return InputError(
+        f"'{path.name}' unpacks to more than {MAX_RATIO} times its size",
+        where=str(path),
+        fix="write it again with the columns of the text and the label",
+    )
 
 
 def _repeated(columns: tuple[str, ...], path: Path) -> InputError:

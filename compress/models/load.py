@@ -72,6 +72,12 @@ def load_model(
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a config.json of odd values makes the libraries raise anything
+        if "Unrecognized configuration class" in str(error):
+            raise InputError(
+                f"transformers has no class for {hub_task} of the family '{config.get('model_type')}'",
+                where=str(folder),
+                fix="take a model of a family that reads texts and has a head for it",
+            ) from error
         raise InputError(
             f"cannot load the model for {hub_task}: {short_reason(error)}",
             where=str(folder),

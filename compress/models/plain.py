@@ -52,6 +52,7 @@ def check_same_as_plain(
         InputError: transformers cannot load the model, or the ids or the logits differ, with which and by how much.
     """
     where = str(folder)
+    network = load_model(folder, hub_task, labels=labels, trust_remote_code=trust_remote_code)
     rows = _plain_rows(folder, texts, pairs, max_length, trust_remote_code)
     tokenizer = load_tokenizer(folder)
     own = tokenizer.encode(texts, pairs, max_length)
@@ -64,7 +65,6 @@ def check_same_as_plain(
                 fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
             )
     said, info = _plain_logits(folder, hub_task, rows, labels, trust_remote_code)
-    network = load_model(folder, hub_task, labels=labels, trust_remote_code=trust_remote_code)
     _fill(network, _made_anew(info))
     alone = np.concatenate([_logits(network, tokenizer.pad([row])) for row in own])
     padded = _logits(network, tokenizer.pad(own))

@@ -64,7 +64,7 @@ def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head:
             f"the weights lack {_some(lost)}, which {type(model).__name__} needs: they would be random{instead}",
             where=str(folder),
             fix="check that config.json and the weights belong together"
-            if makes_head or others
+            if others or not all(_is_head(model, name) for name in lost)
             else "fine-tune the model first (stage finetune)",
         )
     foreign = [name for name in unread if not _is_head(model, name)]

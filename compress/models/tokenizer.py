@@ -21,7 +21,10 @@ from compress.models.tokenizer_settings import Settings, read_settings
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 OTHER_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
 """Files that slow tokenizers are made of, which are not read here."""
-CONVERSION = "AutoTokenizer.from_pretrained(folder).save_pretrained(folder), of transformers"
+CONVERSION = (
+    "AutoTokenizer.from_pretrained(folder).save_pretrained(folder), of transformers (in a copy, if the folder is the "
+    "hub's or a wheel's)"
+)
 """Makes a tokenizer.json that says all."""
 
 

@@ -3,7 +3,6 @@
 All intervals are two-sided, at 95% confidence. Random resampling is seeded, so the same samples give the same figures.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,10 @@ from statsmodels.stats.proportion import proportion_confint
 from statsmodels.stats.weightstats import DescrStatsW
 
 from compress.measurement import Estimate, QualityVerdict, SpeedVerdict, Timings
-from compress.ops.scores import SCORES
+from compress.ops.macro_f1 import f1_macro_drop, f1_macro_interval
 from compress.recipe import CLAIM_PROCESSES, FEWEST_PROCESSES
 
 CONFIDENCE = 0.95
-RESAMPLES = 4999
 SPEED_GUARD = 1.01
 """A process's memory layout alone can make the same program this much faster (Mytkowicz et al. 2009, ASPLOS)."""
 SAME_SPEED = 1.05
@@ -100,21 +98,6 @@ def _by_process(values: Array, processes: Array) -> Array:
     return np.stack([np.median(values[..., processes == number], axis=-1) for number in np.unique(processes)], axis=-1)
 
 
-def _bootstrap(
-    data: tuple[Array, ...], statistic: Callable[..., Any], confidence: float, *, vectorized: bool = True
-) -> tuple[float, float]:
-    found = stats.bootstrap(
-        data,
-        statistic,
-        confidence_level=confidence,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        vectorized=vectorized,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
 def speed_verdict(found: Estimate, processes: int) -> SpeedVerdict:
     """What the interval of a speed-up allows to be said.
 
@@ -139,14 +122,17 @@ def accuracy(right: int, rows: int) -> Estimate:
     )  # rounding puts a bound past 0 or 1
 
 
-def bootstrap_rows(rows: int, score: Callable[[Array], float]) -> Estimate:
-    """Any score of test rows, with a percentile bootstrap over the rows.
+def metric(name: str, predictions: Array, truth: Array) -> Estimate:
+    """A recipe's metric with its interval.
 
     Args:
-        score: the score of the rows of these numbers, which may repeat.
+        name: of one of `compress.ops.scores.SCORES`.
+        predictions: (rows,) predicted class indices.
+        truth: (rows,) class indices.
     """
-    low, high = _bootstrap((np.arange(rows),), score, CONFIDENCE, vectorized=False)
-    return Estimate(value=score(np.arange(rows)), low=low, high=high)
+    if name == "accuracy":
+        return accuracy(int((predictions == truth).sum()), len(truth))
+    return f1_macro_interval(predictions, truth)
 
 
 def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
@@ -165,44 +151,18 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     return Estimate(value=float(differences.mean()), low=max(-1.0, float(low)), high=min(1.0, float(high)))
 
 
-def score_drop(base: Array, other: Array, truth: Array, score: Callable[[Array, Array], float]) -> Estimate:
-    """Any score lost against the baseline on the same rows, with a percentile bootstrap over the rows.
-
-    As in `accuracy_drop`, rows are added of which one is lost and one gained, here of each class: resampling alone
-    knows nothing of what it has not seen, and would call models equal that agree on the few rows of a rare class.
-
-    Args:
-        base: (rows,) predicted class indices of the baseline.
-        other: (rows,) likewise.
-        truth: (rows,) class indices.
-        score: (predictions, truth) -> score, the higher the better.
-    """
-    classes, counts = np.unique(truth, return_counts=True)
-    by_count = classes[np.argsort(-counts, kind="stable")]
-    wrong = np.array([next((other for other in by_count if other != each), each + 1) for each in classes])
-    first, second = np.concatenate([base, classes, wrong]), np.concatenate([other, wrong, classes])
-    right = np.concatenate([truth, classes, classes])
-
-    def drop(chosen: Array) -> float:
-        return score(first[chosen], right[chosen]) - score(second[chosen], right[chosen])
-
-    value = score(base, truth) - score(other, truth)
-    low, high = _bootstrap((np.arange(len(right)),), drop, CONFIDENCE, vectorized=False)
-    return Estimate(value=value, low=min(low, value), high=max(high, value))
-
-
-def metric_drop(metric: str, base: Array, other: Array, truth: Array) -> Estimate:
+def metric_drop(name: str, base: Array, other: Array, truth: Array) -> Estimate:
     """Loss of a recipe's metric against the baseline on the same rows, as a share; negative is a gain.
 
     Args:
-        metric: name of one of `compress.ops.scores.SCORES`.
+        name: of one of `compress.ops.scores.SCORES`.
         base: (rows,) predicted class indices of the baseline.
         other: (rows,) likewise.
         truth: (rows,) class indices.
     """
-    if metric == "accuracy":
+    if name == "accuracy":
         return accuracy_drop(base == truth, other == truth)
-    return score_drop(base, other, truth, SCORES[metric])
+    return f1_macro_drop(base, other, truth)
 
 
 def _with_pseudo_rows(differences: Array) -> Any:

@@ -6,7 +6,6 @@ import numpy as np
 
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
-from compress.ops.scores import SCORES
 from compress.recipe import Target
 from compress.report.model import Ablation, AblationEntry, Comparison, Entry, Flip, HeldOut, Latency, Row, Slice
 
@@ -196,10 +195,7 @@ def _right(predictions: Sequence[int], test: HeldOut) -> statistics.Array:
 
 
 def _quality(predictions: Sequence[int], test: HeldOut) -> Estimate:
-    if test.metric == "accuracy":
-        return statistics.accuracy(int(_right(predictions, test).sum()), len(predictions))
-    predicted, truth, score = np.array(predictions), np.array(test.truth), SCORES[test.metric]
-    return statistics.bootstrap_rows(len(truth), lambda chosen: score(predicted[chosen], truth[chosen]))
+    return statistics.metric(test.metric, np.array(predictions), np.array(test.truth))
 
 
 def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:

@@ -278,7 +278,7 @@ class Report(_Part):
     command: str
     """Makes this report again."""
     recipe_text: str | None = None
-    """The recipe as it ran; None for a bench of folders."""
+    """The recipe as it ran, full paths without the folders above; None for a bench of folders."""
     host: dict[str, Any]
     conditions: dict[str, Conditions]
     """By target."""

@@ -84,7 +84,7 @@ def keep_tokens(network: Any, kept: list[int]) -> Any:
     table.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
     table.num_embeddings = len(kept)
     if table.padding_idx is not None:
-        table.padding_idx = new[table.padding_idx]
+        table.padding_idx = new.get(table.padding_idx)  # none, where the tokenizer does not know it
     settings = network.config
     for name, value in list(settings.to_dict().items()):
         if name.endswith("_token_id") and value is not None:

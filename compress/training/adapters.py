@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from transformers.pytorch_utils import Conv1D
 
 from compress.models.bnb import float_weights
 
@@ -28,7 +29,7 @@ def add_adapters(network: Any, rank: int, alpha: float, dropout: float) -> PeftM
     adapted = [
         name
         for name, module in network.named_modules()
-        if isinstance(module, torch.nn.Linear) and not f"{name}.".startswith(outside)
+        if isinstance(module, torch.nn.Linear | Conv1D) and not f"{name}.".startswith(outside)
     ]
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=adapted, modules_to_save=whole)
     return get_peft_model(network, config)

@@ -180,7 +180,8 @@ class _Trainer(Trainer):
             del own["labels"]
             outputs = model(**own)
             loss = self.lesson.loss(outputs.logits, inputs)
-        return (loss, outputs) if return_outputs else loss
+        # T5 and BART give states beside the logits, and decoders what they have read
+        return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """See `make_optimizer`."""

@@ -22,6 +22,8 @@ def near_words(model: Any, tokenizer: Tokenizer, words: Iterable[str], count: in
     known = whole_words(tokenizer)  # token id -> word
     asked = {word: number for word, number in _single_tokens(tokenizer, sorted(set(words))).items() if number in known}
     ids = sorted(known)
+    if len(ids) < 2:
+        return {}
     row_of = {number: row for row, number in enumerate(ids)}
     table = model.get_input_embeddings().weight[ids]  # (known words, width)
     queries = torch.tensor([row_of[number] for number in asked.values()], dtype=torch.long)

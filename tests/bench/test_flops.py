@@ -90,6 +90,7 @@ def test_a_product_of_floats_counts_two_operations_a_multiplication(
     assert found == {"fp32": expected}
 
 
+@pytest.mark.int8
 def test_products_of_bytes_count_as_int8(count: Callable[..., dict[str, float]]) -> None:
     left, weights = {"x": bytes_of(2, 5, 8)}, {"w": bytes_of(8, 6, kind=np.int8)}
     scales = {"ws": np.full(6, 0.1, np.float32), "wz": np.zeros(6, np.int8)}
@@ -102,6 +103,7 @@ def test_products_of_bytes_count_as_int8(count: Callable[..., dict[str, float]])
     assert count("QLinearMatMul", left, linear) == expected
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize(
     ("level", "kind"), [({"accuracy_level": 4}, "int8"), ({"accuracy_level": 1}, "fp32"), ({}, "fp32")]
 )
@@ -126,6 +128,7 @@ def test_what_is_no_product_does_not_count(count: Callable[..., dict[str, float]
     assert count("Softmax", {"x": floats(2, 5, 8)}, {}) == {}
 
 
+@pytest.mark.int8
 def test_formats_are_added_up_apart(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["y"]),
@@ -172,6 +175,7 @@ def total(counts: Mapping[str, float]) -> float:
     return math.fsum(counts.values())
 
 
+@pytest.mark.int8
 def test_quantizing_changes_the_format_of_operations_and_not_their_number(chain: Chain) -> None:
     batch = batch_of(16, rows=2)
     float_, int8, static, int4 = (

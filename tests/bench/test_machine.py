@@ -76,6 +76,7 @@ def test_the_best_of_many_calls_is_not_shorter_than_a_call():
     assert len(calls) == 2, "one to warm up, one that counts"
 
 
+@pytest.mark.int8
 def test_kernels_compute_the_product_of_their_weights():
     """Each product of a call, against numpy: rows of ones give the sums of the weights' columns."""
     for kind, tolerance in (
@@ -114,6 +115,7 @@ def test_kinds_are_the_operators_that_graphs_run(kind, operator, level):
         assert written.constants["w"].shape == (48, 3, 16), "70 inputs fill three blocks of 32, two to a byte"
 
 
+@pytest.mark.int8
 def test_onnxruntime_multiplies_integers_in_a_range_that_is_known(tmp_path):
     """Each product of a call rounds its own activations; nothing of the quantize-dequantize form is left."""
     graph = machine._graph(Kernel("int8_static", *SMALL), 3)

@@ -25,6 +25,8 @@ from compress.report.model import Entry, HeldOut
 from compress.store import Artifact
 from tests.chain import Chain
 
+pytestmark = pytest.mark.int8
+
 SPEC = BenchSpec(warmup=1, rounds=3, samples=4, processes=1)
 KINDS = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
 SPY = """

@@ -310,6 +310,7 @@ def test_what_a_library_prints_does_not_mix_with_the_answers(job: Any) -> None:
     assert done.stderr.count("from python\n") == done.stderr.count("from C\n") == 3 + 3 + 6
 
 
+@pytest.mark.int8
 def test_a_worker_answers_each_command_on_a_real_model(chain: Chain, job: Any, tmp_path: Path) -> None:
     given = job(samples=4) | {"folder": str(chain.artifacts["int8"].path)}
     commands = [{"do": "quality", "out": str(tmp_path / "o.npy")}, *rounds(0), {"do": "memory"}, {"do": "flops"}, STOP]

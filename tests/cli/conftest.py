@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from compress.cli import main
+from tests.fresh import fork_rehearsals
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Refusal:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
+    fork_rehearsals(monkeypatch)
     monkeypatch.delenv("COLUMNS", raising=False)
     level = logging.getLogger().level
     yield

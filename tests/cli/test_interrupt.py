@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,9 @@ import pytest
 import yaml
 
 from compress.cli.interrupt import ended_by_signals
+from tests.fresh import FORKED, command_line
+from tests.waiting import NEVER, until
 
-START = 60
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +29,7 @@ def recipe(tmp_path: Path, make_model: Callable[..., Path], reviews: Path) -> Pa
     content = {
         "name": "slow",
         "task": {"train": str(reviews / "train.csv"), "test": str(reviews / "test.csv"), "max_length": 32},
-        "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), "epochs": 60, "batch_size": 4}],
+        "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), "epochs": 30, "batch_size": 4}],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
         "bench": {"rounds": 2000},
         "device": "cpu",
@@ -36,22 +39,46 @@ def recipe(tmp_path: Path, make_model: Callable[..., Path], reviews: Path) -> Pa
     return path
 
 
-def start(recipe: Path) -> subprocess.Popen[str]:
-    line = [sys.executable, "-m", "compress", "run", str(recipe)]
-    return subprocess.Popen(line, cwd=recipe.parent, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+@dataclass(frozen=True)
+class Run:
+    """`compress run` of a recipe in a process of its own, which is forked off one that has imported what it needs."""
+
+    recipe: Path
+    process: BaseProcess
+    stderr: Path
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def wait_for(self, what: str, runs: int = 1) -> None:
+        """Until the newest of so many runs has begun with some work."""
+        path = self.recipe.parent / "runs/slow/events.jsonl"
+
+        def begun() -> bool:
+            found = events(path) if path.is_file() else []
+            starts = [number for number, entry in enumerate(found) if entry.get("event") == "run_started"]
+            return len(starts) == runs and any(entry.get("what") == what for entry in found[starts[-1] :])
+
+        until(begun, what, alive=self.process.is_alive)
+
+    def end(self) -> tuple[int | None, str]:
+        """Its exit code and what it said, once it has ended."""
+        self.process.join(NEVER)
+        return self.process.exitcode, self.stderr.read_text(encoding="utf-8")
 
 
-def wait_for(recipe: Path, what: str, runs: int = 1) -> None:
-    """Until the newest of so many runs has begun with some work."""
-    deadline = time.monotonic() + START
-    path = recipe.parent / "runs/slow/events.jsonl"
-    while time.monotonic() < deadline:
-        found = events(path) if path.is_file() else []
-        starts = [number for number, entry in enumerate(found) if entry.get("event") == "run_started"]
-        if len(starts) == runs and any(entry.get("what") == what for entry in found[starts[-1] :]):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"no {what} in {START} s")
+@contextmanager
+def start(recipe: Path) -> Iterator[Run]:
+    stderr = recipe.parent / "stderr.txt"
+    process = FORKED.Process(target=command_line, args=(["run", str(recipe)], recipe.parent, stderr))
+    process.start()
+    try:
+        yield Run(recipe, process, stderr)
+    finally:
+        process.kill()
+        process.join()
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -61,42 +88,35 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 def test_once_stops_where_it_can_go_on_and_twice_at_once(recipe: Path) -> None:
     with start(recipe) as run:
-        wait_for(recipe, "fine-tuning")
-        run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=START)
-    assert run.returncode == 130
+        run.wait_for("fine-tuning")
+        os.kill(run.pid, signal.SIGINT)
+        code, said = run.end()
+    assert code == 130
     assert "stopping at the next safe point (Ctrl-C again: at once)" in said
     assert said.endswith("stopped; finished steps and checkpoints are kept: run the same command again to go on\n")
     (checkpoint,) = (recipe.parent / "runs/store/scratch").glob("finetune-*/work/*/checkpoint-*")
     assert (checkpoint / "whole").is_file()
 
     with start(recipe) as run:
-        wait_for(recipe, "measuring", runs=2)
-        (worker,) = wait_for_worker(run.pid)
-        run.send_signal(signal.SIGINT)
-        run.communicate(timeout=START)
-    assert run.returncode == 130
+        run.wait_for("measuring", runs=2)
+        (worker,) = until(psutil.Process(run.pid).children, "worker", alive=run.process.is_alive)
+        os.kill(run.pid, signal.SIGINT)
+        code, _ = run.end()
+    assert code == 130
     found = events(recipe.parent / "runs/slow/events.jsonl")
     assert any(entry["message"] == f"fine-tuning goes on from {checkpoint.name}" for entry in found)
     assert not worker.is_running()
     with start(recipe) as run:
-        wait_for(recipe, "measuring", runs=3)
-        run.send_signal(signal.SIGSTOP)  # so that both arrive before it looks
+        run.wait_for("measuring", runs=3)
+        os.kill(run.pid, signal.SIGSTOP)  # so that both arrive before it looks
         os.kill(run.pid, signal.SIGINT)
-        run.send_signal(signal.SIGCONT)
+        os.kill(run.pid, signal.SIGCONT)
         os.kill(run.pid, signal.SIGINT)
-        _, said = run.communicate(timeout=START)
-    assert run.returncode == 130
+        code, said = run.end()
+    assert code == 130
     assert "Traceback" not in said
     ends = [entry for entry in events(recipe.parent / "runs/slow/events.jsonl") if entry.get("event") == "run_stopped"]
     assert len(ends) == 3
-
-
-def wait_for_worker(pid: int) -> list[psutil.Process]:
-    deadline = time.monotonic() + START
-    while not (workers := psutil.Process(pid).children()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return workers
 
 
 IN_A_LIBRARY = """
@@ -125,7 +145,7 @@ with interrupt.ended_by_signals(), terminal.caught():
 )
 def test_a_call_into_a_library_that_never_ends_is_ended_with_its_process(sent: tuple[int, ...], code: int) -> None:
     line = [sys.executable, "-c", IN_A_LIBRARY, *(str(int(number)) for number in sent)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=START, check=False)
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=NEVER, check=False)
     assert done.returncode == code, done.stderr
 
 

@@ -151,6 +151,7 @@ def test_reproduce_warns_of_a_source_that_changed(cli, shipped, reviews, tmp_pat
     assert yaml.safe_load(said.out)["task"]["test"] == str(data / "test.csv")
 
 
+@pytest.mark.int8
 def test_the_recipe_runs_in_a_fresh_place_to_the_same_files(home, shipped, tmp_path):
     compress_in(tmp_path, ["reproduce", str(shipped), "-o", "again.yaml"])
     said = compress_in(tmp_path, ["run", "again.yaml", "--set", "targets={}", "--json"])

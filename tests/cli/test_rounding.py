@@ -72,6 +72,7 @@ def exported(cli, make_model, reviews):
     return "onnx"
 
 
+@pytest.mark.int8
 def test_a_quantize_command_says_what_it_did(cli, exported, reviews):
     line = ("quantize", exported, "--train", reviews / "train.csv", "--max-length", 32, "--min-agreement", 0.1)
     said = cli(*line)
@@ -88,6 +89,7 @@ def test_a_quantize_command_says_what_it_did(cli, exported, reviews):
     assert again["facts"]["quantize"]["left_in_float"] == []
 
 
+@pytest.mark.int8
 def test_a_budget_says_which_layers_it_kept(cli, exported, reviews):
     line = ("quantize", exported, "--train", reviews / "train.csv", "--max-length", 32, "--max-drop-pp", 100)
     said = cli(*line)

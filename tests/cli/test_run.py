@@ -22,6 +22,8 @@ from compress.store import Manifest
 
 from .conftest import Said
 
+pytestmark = pytest.mark.int8
+
 FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
 STEPS = ["teacher", "student", "pruned", "onnx", "int8"]
 BENCH = {"warmup": 1, "rounds": 4, "processes": 3, "samples": 3}

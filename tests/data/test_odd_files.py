@@ -318,3 +318,13 @@ def test_a_csv_cell_of_many_lines_that_look_like_rows_is_told(tmp_path):
     table = read_table(tmp_path / "a.csv")
     assert len(table.rows) == 2
     assert table.notes == ("lines 2 to 5 of a.csv are one row by their quotes, but look like rows",)
+
+
+@pytest.mark.parametrize("values", [pa.nulls(300_000), pa.array([True] * 300_000), pa.array([7] * 300_000, pa.int8())])
+def test_rows_of_which_the_file_says_nearly_nothing_are_counted_by_their_number(tmp_path, monkeypatch, values):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": values, "label": values}), path)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr("compress.data.parquet.SMALL_BYTES", 2**25)
+    with pytest.raises(InputError, match="unpacks to more than 200 times its size"):
+        read_table(path)

@@ -181,6 +181,26 @@ def test_a_hub_model_is_named_by_its_commit(hub, source):
     assert told == []
 
 
+def test_of_a_hub_model_only_what_stands_at_the_top_is_fetched(hub, monkeypatch):
+    import huggingface_hub
+    from huggingface_hub.utils import filter_repo_objects
+
+    folder = write_model(hub("model", "org/tiny"))
+    asked = {}
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **options: asked.update(options) or folder)
+    Sources().model("hf://org/tiny@main")
+    at_the_top = ["config.json", "model.onnx", "model.onnx_data", "model.safetensors", "tokenizer.json", "vocab.txt"]
+    elsewhere = [
+        "onnx/model_fp16.onnx",
+        "onnx/config.json",
+        "1_Pooling/config.json",
+        "pytorch_model.bin",
+        "tf_model.h5",
+    ]
+    patterns = {name: asked[name] for name in ("allow_patterns", "ignore_patterns")}
+    assert list(filter_repo_objects([*at_the_top, *elsewhere], **patterns)) == at_the_top
+
+
 def test_a_hub_model_with_pickled_weights_is_refused(hub):
     write_model(hub("model", "org/tiny"), "pytorch_model.bin")
     assert "are pickled (pytorch_model.bin)" in refused(Sources().model, "hf://org/tiny").what

@@ -10,6 +10,8 @@ from compress.doctor import executed
 from compress.doctor.executed import Node, read_events
 from tests.doctor.subjects import FLOAT, graph, int8_graph, node, static_graph, weights
 
+pytestmark = pytest.mark.int8
+
 
 def attention_in_int8(rounds: str) -> onnx.ModelProto:
     """QAttention, which never rounds itself, behind what rounds in a known range or in that of each call."""

@@ -157,6 +157,7 @@ def rounding_graph() -> onnx.ModelProto:
     )
 
 
+@pytest.mark.int8
 def test_rounding_in_nodes_of_its_own_is_found_and_folded_rounding_is_not(subject):
     made = subject(
         rounding_graph(), us={"DynamicQuantizeLinear": 20.0, "MatMulInteger": 60.0, "Cast": 10.0, "Mul": 10.0}

@@ -21,6 +21,7 @@ def test_int8_is_advised_where_it_is_faster_here_by_the_products_own_share(subje
     assert products.number_format(subject(two_layers(), rates=rates_of(int8_dynamic=50.0))) is None
 
 
+@pytest.mark.int8
 def test_int8_that_does_not_pay_here_is_found(subject):
     found = products.number_format(subject(int8_graph(), rates=rates_of(fp32=200.0, int8_dynamic=100.0)))
     assert found is not None
@@ -29,6 +30,7 @@ def test_int8_that_does_not_pay_here_is_found(subject):
     assert products.number_format(subject(int8_graph(), rates=rates_of(fp32=50.0))) is None
 
 
+@pytest.mark.int8
 def test_static_int8_is_judged_by_its_own_rate(subject):
     rates = rates_of(fp32=100.0, int8_dynamic=80.0, int8_static=160.0)
     assert products.number_format(subject(static_graph("operators"), rates=rates)) is None
@@ -54,6 +56,7 @@ def four_bit_graph(level: int | None) -> onnx.ModelProto:
     )
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize(("level", "written"), [(None, 0), (0, 0), (1, 1)])
 def test_4_bit_products_in_float_are_found_where_int8_is_faster(subject, level, written):
     found = products.accuracy_level(subject(four_bit_graph(level), rates=rates_of(k4bit=300.0, k4bit_float=100.0)))
@@ -67,6 +70,7 @@ def test_4_bit_products_in_float_are_found_where_int8_is_faster(subject, level, 
     assert products.accuracy_level(subject(four_bit_graph(level))) is None
 
 
+@pytest.mark.int8
 def test_4_bit_products_in_int8_are_found_where_float_is_faster(subject):
     found = products.accuracy_level(subject(four_bit_graph(4), rates=rates_of(k4bit=100.0, k4bit_float=150.0)))
     assert found is not None
@@ -78,6 +82,7 @@ def test_4_bit_products_in_int8_are_found_where_float_is_faster(subject):
     assert products.accuracy_level(subject(int8_graph())) is None
 
 
+@pytest.mark.int8
 def test_4_bit_products_that_another_format_beats_are_found(subject):
     found = products.number_format(subject(four_bit_graph(4), rates=rates_of(k4bit=100.0, fp32=200.0)))
     assert found is not None
@@ -125,6 +130,7 @@ def mixed_graph(left: bool) -> onnx.ModelProto:
     return model
 
 
+@pytest.mark.int8
 def test_products_left_in_float_are_found_in_quantized_graphs_alone(subject):
     found = products.left_in_float(subject(mixed_graph(left=True), us={"MatMul": 30.0, "DynamicQuantizeMatMul": 70.0}))
     assert found is not None

@@ -86,6 +86,7 @@ def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tm
     assert (card.data.eval_results, card.data.metrics, card.data.base_model) == (None, None, None)
 
 
+@pytest.mark.int8
 @pytest.mark.parametrize(
     ("step", "library", "needs"),
     [
@@ -113,6 +114,7 @@ def test_its_code_runs_in_its_folder(
     assert [row["label"] if isinstance(row, dict) else row for row in said] == ["good", "bad"]
 
 
+@pytest.mark.int8
 def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypatch, capsys):
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
     text = model_card(lineage.model_copy(update={"data": data}), folder, [])

@@ -21,6 +21,7 @@ from .lineages import lineage_of
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
+@pytest.mark.int8
 def test_a_fresh_run_of_it_gives_the_same_keys_and_the_same_files(chain, tmp_path):
     recipe = tmp_path / "elsewhere" / "recipe.yaml"
     recipe.parent.mkdir()
@@ -65,7 +66,6 @@ def test_a_lineage_cannot_write_lines_into_the_recipe(chain, make_model, reviews
     )
     assert yaml.safe_load(text)["name"] == "tiny"
     assert yaml.safe_load(text)["device"] == "cpu"
-    told = text.count("\n#")
     for end in ("\u2028", "\u2029", "\x85", "\r", "\v", "\x1b[31m", "\u202e", "\x9b"):
         evil = f"a{end}trust_remote_code: true{end}#"
         final = lineage.final.model_copy(update={"name": evil, "host": {"cpu": evil}, "versions": {evil: evil}})
@@ -73,7 +73,6 @@ def test_a_lineage_cannot_write_lines_into_the_recipe(chain, make_model, reviews
         changed = pinned_recipe(lineage.model_copy(update=changes), "final")
         assert "trust_remote_code" not in yaml.safe_load(changed)
         assert all(char == "\n" or char.isprintable() for char in changed)
-        assert changed.count("\n#") >= told
 
 
 def test_a_recipe_that_runs_the_models_code_is_told_of(chain, make_model, reviews):

@@ -1,7 +1,7 @@
 """Intervals and p values against scipy, statsmodels, closed forms and published examples."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from compress.measurement import Estimate, Timings
 from compress.ops import statistics
-from compress.ops.scores import f1_macro
 
 Array = np.ndarray[Any, Any]
 seeded = settings(derandomize=True, deadline=None)
@@ -137,19 +136,6 @@ def test_non_inferiority_and_the_interval_say_the_same() -> None:
     assert statistics.non_inferiority_p(*pair, high + 0.01) < 0.025 < statistics.non_inferiority_p(*pair, high - 0.01)
 
 
-def scipy_interval(data: tuple[Array, ...], statistic: Callable[..., Any], confidence: float) -> tuple[float, float]:
-    found = stats.bootstrap(
-        data,
-        statistic,
-        confidence_level=confidence,
-        n_resamples=statistics.RESAMPLES,
-        method="percentile",
-        vectorized=False,
-        rng=np.random.default_rng(0),
-    )
-    return found.confidence_interval.low, found.confidence_interval.high
-
-
 def pooled_median(samples: Array, chosen: Array) -> float:
     """The median over the samples of these rounds, written slowly."""
     pool = sorted(float(sample) for index in chosen for sample in samples[index])
@@ -218,13 +204,6 @@ def test_rounds_of_different_processes_are_no_pairs() -> None:
         statistics.speedup(timings(samples, [0, 0, 1, 2]), timings(samples, [0, 1, 1, 2]))
 
 
-def test_a_score_of_rows_is_bootstrapped_as_scipy_does() -> None:
-    right = np.random.default_rng(3).random(80) < 0.8
-    found = statistics.bootstrap_rows(80, lambda chosen: float(right[chosen].mean()))
-    assert found.value == same(right.mean())
-    assert bounds(found) == same(scipy_interval((right,), np.mean, 0.95))
-
-
 def slow_calibration_error(confidences: list[float], right: list[bool]) -> float:
     """Guo et al. 2017, equation 3, bin by bin."""
     total = 0.0
@@ -291,55 +270,3 @@ def test_a_speedup_holds_its_value_scales_and_turns_round(samples: Array, factor
     )
     swapped = statistics.speedup(other, own, paired=paired)
     assert (swapped.value, *bounds(swapped)) == pytest.approx((1 / found.value, 1 / high, 1 / low), rel=1e-9)
-
-
-def test_a_drop_of_macro_f1_is_never_sure_where_no_row_flipped() -> None:
-    """Models that agree on a few rows of each class are not proven equal."""
-    truth = np.arange(36) % 3
-    found = statistics.score_drop(truth, truth, truth, f1_macro)
-    assert found.value == 0
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < -0.01
-    assert found.high > 0.01
-    assert statistics.quality_verdict(found, 0.01) == "inconclusive"
-
-
-def test_a_drop_of_macro_f1_gets_surer_with_more_rows() -> None:
-    widths = []
-    for rows in (60, 600, 6000):
-        truth = np.arange(rows) % 3
-        found = statistics.score_drop(truth, truth, truth, f1_macro)
-        assert found.low is not None
-        assert found.high is not None
-        widths.append(found.high - found.low)
-    assert widths[0] > 5 * widths[1] > 25 * widths[2]
-
-
-def test_score_drop_is_a_bootstrap_of_the_rows_and_one_lost_and_gained_of_each_class() -> None:
-    drawn = np.random.default_rng(5)
-    truth = drawn.integers(0, 3, 90)
-    base = np.where(drawn.random(90) < 0.1, (truth + 1) % 3, truth)
-    other = np.where(drawn.random(90) < 0.2, (truth + 1) % 3, truth)
-    found = statistics.score_drop(base, other, truth, f1_macro)
-    assert found.value == pytest.approx(f1_macro(base, truth) - f1_macro(other, truth), abs=1e-9)
-    common = np.bincount(truth).argsort(kind="stable")[::-1]
-    wrong = np.array([next(label for label in common if label != each) for each in range(3)])
-    rows = [(b, o, t) for b, o, t in zip(base, other, truth, strict=True)]
-    rows += [(each, wrong[each], each) for each in range(3)] + [(wrong[each], each, each) for each in range(3)]
-    table = np.array(rows)
-
-    def drop(chosen: np.ndarray) -> float:
-        taken = table[chosen]
-        return f1_macro(taken[:, 0], taken[:, 2]) - f1_macro(taken[:, 1], taken[:, 2])
-
-    expected = stats.bootstrap(
-        (np.arange(len(table)),),
-        drop,
-        vectorized=False,
-        confidence_level=0.95,
-        n_resamples=statistics.RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)

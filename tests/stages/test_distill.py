@@ -18,6 +18,7 @@ from compress.runner import open_store, run_plan
 from compress.validation import Origin
 from tests.chain import FAST, Silent
 from tests.conftest import review
+from tests.fresh import fork_rehearsals
 
 
 @pytest.fixture
@@ -63,7 +64,11 @@ def test_a_student_of_two_teachers_learns_from_all_rows_and_its_lineage_says_of_
     assert set(manifest["inputs"]) == {"teacher", "teacher 2"}
 
 
-def test_a_rehearsal_counts_the_steps_over_all_rows(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_rehearsal_counts_the_steps_over_all_rows(
+    recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork_rehearsals(monkeypatch)
+
     class Told(Silent):
         def __init__(self) -> None:
             super().__init__()

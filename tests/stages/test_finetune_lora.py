@@ -79,7 +79,7 @@ def rounded(pretrained: Artifact, bits: int | None) -> dict[str, torch.Tensor]:
     return {name: found[name] for name in inside}
 
 
-@pytest.mark.parametrize("bits", [None, 4, 8])
+@pytest.mark.parametrize("bits", [None, 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_frozen_weights_and_products_of_that_rank_are_written(
     bits: int | None, pretrained: Artifact, tuned: Any, chain: Chain
 ) -> None:
@@ -130,7 +130,7 @@ def test_unevenly_pruned_models_keep_their_shapes(uneven: Callable[[str], Artifa
     assert facts["parity"]["max_abs_difference"] < 0.03 * max(1, facts["parity"]["scale"])
 
 
-@pytest.mark.parametrize("bits", [None, 4])
+@pytest.mark.parametrize("bits", [None, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_killed_training_goes_on_to_the_same_weights(
     bits: int | None, tuned: Any, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

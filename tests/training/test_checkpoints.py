@@ -42,8 +42,15 @@ def unkilled() -> dict[int, tuple[dict[str, Any], torch.Tensor]]:
     return {}
 
 
-@pytest.mark.parametrize("steps", [[11], [15], [24], [5, 13, 31]], ids=str)
-@pytest.mark.parametrize("accumulation", [1, 2])
+@pytest.mark.parametrize(
+    ("accumulation", "steps"),
+    [
+        *((1, steps) for steps in ([11], [15], [24], [5, 13, 31])),
+        (2, [5, 13, 31]),
+        *(pytest.param(2, steps, marks=pytest.mark.slow) for steps in ([11], [15], [24])),
+    ],
+    ids=str,
+)
 def test_the_weights_after_kills_are_those_without(
     context: Context,
     fresh: Fresh,
