@@ -107,8 +107,7 @@ def _try(job: Mapping[str, Any], path: Path, what: str, memory_bytes: int, secon
                 fix=f"check the {what}: something in it may grow or repeat without end",
             ) from error
     if "refused" in answer:
-        kind = InputError if answer["input"] else CompressError
-        raise kind(**answer["refused"])
+        raise InputError(**answer["refused"])
 
 
 @lru_cache(maxsize=64)
@@ -126,8 +125,7 @@ def main() -> None:
         else:
             _encode(Path(job["tokenizer"]), job["texts"], answer)
     except CompressError as error:
-        told = {"what": error.what, "where": error.where, "fix": error.fix}
-        answer({"refused": told, "input": isinstance(error, InputError)})
+        answer({"refused": {"what": error.what, "where": error.where, "fix": error.fix}})
     else:
         answer({"done": True})
 

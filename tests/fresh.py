@@ -6,17 +6,20 @@ The process is forked off a server that has imported the libraries and done noth
 import multiprocessing
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pytest
 import torch
 
 from compress import rehearsal
 from compress.cli import main
+from compress.rehearsing import rehearse_here
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +42,25 @@ def in_a_fresh_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwar
 
 def fork_rehearsals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rehearsals run in such processes, and not in those that import all anew."""
-    monkeypatch.setattr(rehearsal, "multiprocessing", SimpleNamespace(get_context=lambda _: FORKED))
+
+    def start(_: object, *, pass_fds: Sequence[int], **__: object) -> SimpleNamespace:
+        with Connection(os.dup(pass_fds[0])) as messages:
+            process = FORKED.Process(target=_rehearse, args=(messages,))
+            process.start()
+
+        def wait(timeout: float | None = None) -> int | None:
+            process.join(timeout)
+            if process.exitcode is None:
+                raise subprocess.TimeoutExpired("rehearsing", timeout or 0.0)
+            return process.exitcode
+
+        return SimpleNamespace(pid=process.pid, wait=wait, kill=process.kill)
+
+    monkeypatch.setattr(rehearsal, "start", start)
+
+
+def _rehearse(messages: "Connection[Any, Any]") -> None:
+    rehearse_here(messages, *messages.recv())
 
 
 def command_line(arguments: Sequence[str], folder: Path, stderr: Path) -> None:

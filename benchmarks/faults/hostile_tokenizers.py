@@ -108,7 +108,7 @@ def benched(name: str, change: Change, *words: str) -> Case:
         with_rows(folder, "a")
         return ["bench", "well", "hostile", "--data", "test.csv", *QUICK, *LIMIT]
 
-    return Case(f"{name}, bench", "tokenizer", prepare, refused("'hostile' on", "failed", *words, code=1))
+    return Case(f"{name}, bench", "tokenizer", prepare, refused("tokenizer", *words))
 
 
 def examined(name: str, change: Change, *words: str) -> Case:
@@ -171,5 +171,5 @@ CASES = [
         refused("tokenizer.json"),
     ),
     planned("of no known kind", put(normalizer={"type": "Exfiltrate"}), refused("tokenizer.json")),
-    planned("a giant vocabulary", _giant_vocabulary, succeeded()),
+    planned("a giant vocabulary", _giant_vocabulary, refused("20 tokens beyond")),
 ]
