@@ -107,7 +107,8 @@ def _try(job: Mapping[str, Any], path: Path, what: str, memory_bytes: int, secon
                 fix=f"check the {what}: something in it may grow or repeat without end",
             ) from error
     if "refused" in answer:
-        raise InputError(**answer["refused"])
+        refused = answer["refused"]
+        raise InputError(refused["what"], where=refused["where"] or str(path), fix=refused["fix"])
 
 
 @lru_cache(maxsize=64)

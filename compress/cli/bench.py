@@ -205,6 +205,5 @@ def fail_if_unmeasured(report: "Report") -> None:
     for row in lost:
         say(f"error: '{row.step}' on {row.target} {row.status}: {row.reason}", err=True)
     if lost:
-        typer.echo(f"  fix:   {FIXES[lost[0].status]}", err=True)
-    if lost:
+        say(f"  fix:   {FIXES[lost[0].status]}", err=True)
         raise typer.Exit(1)

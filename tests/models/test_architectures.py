@@ -177,9 +177,9 @@ def test_a_plan_refuses_it(
     ("name", "content", "what"),
     [
         ("tokenizer.json", None, "the model has no tokenizer.json"),
-        ("tokenizer.json", b"{", "tokenizer.json cannot be read: "),
-        ("tokenizer.json", b"\xff", "tokenizer.json cannot be read: "),
-        ("tokenizer.json", b"[" * 100_000, "tokenizer.json cannot be read: "),
+        ("tokenizer.json", b"{", "the model's tokenizer.json cannot be read"),
+        ("tokenizer.json", b"\xff", "the model's tokenizer.json cannot be read"),
+        ("tokenizer.json", b"[" * 100_000, "the model's tokenizer.json cannot be read"),
         ("tokenizer_config.json", b"[]", "the model's tokenizer_config.json is not an object"),
         ("tokenizer_config.json", b"{", "the model's tokenizer_config.json cannot be read"),
         ("model.safetensors", b"half", "'model.safetensors' is damaged or cut off (4 bytes): "),
