@@ -26,7 +26,7 @@ pytestmark = pytest.mark.int8
 
 FAST = {"epochs": 8, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
 STEPS = ["teacher", "student", "pruned", "onnx", "int8"]
-BENCH = {"warmup": 1, "rounds": 4, "processes": 3, "samples": 3}
+BENCH = {"warmup": 1, "rounds": 2, "samples": 3}  # of one process: more are tried in tests/bench
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ def test_latencies_are_all_samples_and_their_quantiles(run):
         if not row["is_baseline"]:
             speedup = row["versus_baseline"]["speedup"]
             assert speedup["value"] == pytest.approx(base["p50"] / row["latency_ms"]["p50"])
-            assert speedup["low"] <= speedup["value"] <= speedup["high"]
+            assert speedup["low"] is None  # of one process, no interval can be told
+            assert row["versus_baseline"]["speed_verdict"] == "inconclusive"
 
 
 def test_the_baseline_is_the_teacher_and_drops_are_against_it(run):
@@ -338,7 +339,7 @@ def test_a_damaged_artifact_is_told_set_aside_and_made_again(run):
     before = (path / "model.onnx").read_bytes()
     (path / "model.onnx").chmod(0o644)
     (path / "model.onnx").write_bytes(before[:-1])
-    plan = json.loads(compress_in(run.home, ["plan", "tiny.yaml", "--json"]).out)
+    plan = json.loads(compress_in(run.home, ["plan", "tiny.yaml", "--json", "--no-forecast"]).out)
     assert {step["step"] for step in plan["steps"] if not step["done"]} == {"int8"}
     said = run.again()
     assert said.code == 0

@@ -122,6 +122,9 @@ def test_a_tokenizer_that_cannot_be_trimmed_is_refused_in_the_plan(
     content = json.loads((folder / "tokenizer.json").read_text())
     content["model"] = {"type": "WordLevel", "vocab": content["model"]["vocab"], "unk_token": "[UNK]"}
     (folder / "tokenizer.json").write_text(json.dumps(content))
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"  # which takes the file as it is
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     teacher = f"{{name: teacher, stage: finetune, model: {folder}}}"
     student = "{name: student, stage: distill, layers: 1}"
     with pytest.raises(
