@@ -114,6 +114,8 @@ def write_family(
             if parameter.dim() == 2:
                 parameter.mul_(3)
     model.save_pretrained(folder)
+    if decodes:  # as the family's own class has it: Qwen2's composes letters, for one
+        transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
     return folder
 
 
