@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.cases import Case, Check, refused, small_run, succeeded
+from benchmarks.faults.cases import Case, Check, refused, small_run
 from benchmarks.faults.hostile_graphs import LIMIT, PLAIN, QUICK, write_graph
 
 Change = Callable[[dict[str, Any]], None]
