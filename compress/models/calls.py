@@ -15,7 +15,17 @@ LAST_SECONDS = 2.0
 """In which a call that is told to end does so, unless it is inside of one node."""
 _FAILED = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL)
 
+_SOURCE = re.compile(r"/\S*onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? *")
+"""Where in its own source onnxruntime noticed it; the sentence comes after that."""
+_LETTERS = 300
+
 Arrays = list[np.ndarray[Any, Any]]
+
+
+def in_a_sentence(error: BaseException) -> str:
+    """What onnxruntime says of a graph that it cannot load: one line, without the place in onnxruntime's source."""
+    first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return _SOURCE.sub(" ", first)[:_LETTERS]
 
 
 def call(session: Any, outputs: Sequence[str] | None, feed: Mapping[str, Any], where: str | None = None) -> Arrays:

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 
 from compress.errors import InputError
+from compress.models.calls import in_a_sentence
 from compress.models.feeds import check_inputs
 from compress.models.matrices import has_products
 from compress.models.subgraphs import all_nodes
@@ -49,9 +50,8 @@ def check_runs(path: Path) -> None:
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
-            f"onnxruntime {onnxruntime.__version__} cannot load the graph: {first[:300]}",
+            f"onnxruntime {onnxruntime.__version__} cannot load the graph: {in_a_sentence(error)}",
             where=str(path),
             fix="export it again, with operators and an opset that this onnxruntime knows",
         ) from error

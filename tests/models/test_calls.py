@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import CompressError, InputError
-from compress.models.calls import bounded_call, call
+from compress.models.calls import bounded_call, call, in_a_sentence
 from tests.graphs import endless_graph
 
 IDS = {"input_ids": np.full((1, 4), 9, np.int64)}
@@ -77,3 +77,14 @@ def test_a_call_without_an_end_can_be_interrupted() -> None:
     finally:
         signal.signal(signal.SIGALRM, before)
     assert nothing_runs_on()
+
+
+def test_a_graph_that_cannot_be_loaded_is_told_without_the_place_in_the_librarys_source() -> None:
+    said = (
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/onnxruntime_src/core/graph/utils.h:46 void "
+        "utils::Validate(const std::unordered_map<std::string, int>&, bool) Opset 9999 is under development.\nmore"
+    )
+    assert in_a_sentence(RuntimeError(said)) == (
+        "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed: Opset 9999 is under development."
+    )
+    assert in_a_sentence(RuntimeError("")) == "RuntimeError"
