@@ -53,15 +53,14 @@ def bench_folders(
     found = [sources.model(str(folder), origin.path) for folder in folders]
     for item in found:
         check_folder(item.path)
-        check_vocabulary(item.path)
-        check_tokenizer(item.path, pairs="text_pair" in spec.columns)
     artifacts = [  # a folder that is given twice is measured twice
         Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
     ]
     task, refused = _task_for(artifacts, spec, sources, seed, origin)
     for artifact in artifacts:
-        if (reason := _too_long(artifact, spec, targets) or _unbearable(artifact, task)) is not None:
+        if (reason := _too_long(artifact, spec, targets)) is not None:
             refused.setdefault(artifact.key, reason)
+    refused = {**_unfit_tokenizers(artifacts, task), **refused}
     told: list[str] = []
     if any(not target.reads_onnx for target in targets.values()):
         told = _compare_with_plain([artifact for artifact in artifacts if artifact.key not in refused], task, refused)
@@ -134,13 +133,23 @@ def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target])
     return f"it has positions for {positions} tokens, {longest} are asked for (--sequence-length, --max-length)"
 
 
-def _unbearable(artifact: Artifact, task: Task) -> str | None:
-    """Why the model's tokenizer cannot be used on the rows within limits."""
-    try:
-        try_tokenizer(artifact.path, lambda: task_texts(task))
-    except InputError as error:
-        return error.what
-    return None
+def _unfit_tokenizers(artifacts: Sequence[Artifact], task: Task) -> dict[str, str]:
+    """Why models' tokenizers cannot be used on the rows, by the models' keys.
+
+    Raises:
+        InputError: none can.
+    """
+    errors: dict[str, InputError] = {}
+    for artifact in artifacts:
+        try:
+            try_tokenizer(artifact.path, lambda: task_texts(task))
+            check_vocabulary(artifact.path)
+            check_tokenizer(artifact.path, pairs="text_pair" in task.spec.columns)
+        except InputError as error:
+            errors[artifact.key] = error
+    if len(errors) == len(artifacts):
+        raise next(iter(errors.values()))
+    return {key: error.what for key, error in errors.items()}
 
 
 def _task_for(

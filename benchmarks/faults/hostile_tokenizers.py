@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.faults.cases import Case, Check, refused, small_run
 from benchmarks.faults.hostile_graphs import LIMIT, PLAIN, QUICK, write_graph
+from benchmarks.faults.small_run import Ended
 
 Change = Callable[[dict[str, Any]], None]
 GROWS, TRIED, ADDS = "times as long", "tried in a process of its own", "tokens to each text"
@@ -108,7 +109,13 @@ def benched(name: str, change: Change, *words: str) -> Case:
         with_rows(folder, "a")
         return ["bench", "well", "hostile", "--data", "test.csv", *QUICK, *LIMIT]
 
-    return Case(f"{name}, bench", "tokenizer", prepare, refused("tokenizer", *words))
+    def wrong(folder: Path, ended: Ended) -> str | None:
+        measured = next((line for line in ended.stdout.splitlines() if line.split()[:1] == ["well"]), "")
+        return refused("'hostile' on", "tokenizer", *words, code=1)(folder, ended) or (
+            None if "%" in measured else "the model beside it was not measured"
+        )
+
+    return Case(f"{name}, bench", "tokenizer", prepare, wrong)
 
 
 def examined(name: str, change: Change, *words: str) -> Case:
@@ -171,5 +178,5 @@ CASES = [
         refused("tokenizer.json"),
     ),
     planned("of no known kind", put(normalizer={"type": "Exfiltrate"}), refused("tokenizer.json")),
-    planned("a giant vocabulary", _giant_vocabulary, refused("20 tokens beyond")),
+    planned("a giant vocabulary", _giant_vocabulary, refused("tokens beyond the model's table", "20 in all")),
 ]

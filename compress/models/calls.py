@@ -15,6 +15,8 @@ LAST_SECONDS = 2.0
 """In which a call that is told to end does so, unless it is inside of one node."""
 _FAILED = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL)
 
+EXPORT_AGAIN = "export it again, with operators and an opset that this onnxruntime knows"
+"""What to do about a graph that cannot be loaded."""
 _SOURCE = re.compile(r"/\S*onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? *")
 """Where in its own source onnxruntime noticed it; the sentence comes after that."""
 _LETTERS = 300

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 
 from compress.errors import InputError
-from compress.models.calls import in_a_sentence
+from compress.models.calls import EXPORT_AGAIN, in_a_sentence
 from compress.models.feeds import check_inputs
 from compress.models.matrices import has_products
 from compress.models.subgraphs import all_nodes
@@ -53,7 +53,7 @@ def check_runs(path: Path) -> None:
         raise InputError(
             f"onnxruntime {onnxruntime.__version__} cannot load the graph: {in_a_sentence(error)}",
             where=str(path),
-            fix="export it again, with operators and an opset that this onnxruntime knows",
+            fix=EXPORT_AGAIN,
         ) from error
     check_inputs(session, str(path))
 

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from compress.errors import CompressError, InputError
-from compress.models.calls import CALL_SECONDS, bounded_call, call, in_a_sentence
+from compress.models.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
 from compress.models.feeds import feeds
 from compress.models.files import MODEL_FILE, model_path
 from compress.recipe import Target
@@ -64,7 +64,7 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
         raise CompressError(
-            f"onnxruntime cannot load the model: {in_a_sentence(error)}", where=str(path), fix="export it again"
+            f"onnxruntime cannot load the model: {in_a_sentence(error)}", where=str(path), fix=EXPORT_AGAIN
         ) from error
     if session.get_providers()[0] != providers[0]:
         raise CompressError(
@@ -105,9 +105,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
             onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
             return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
-        raise CompressError(
-            f"onnxruntime cannot load the graph: {in_a_sentence(error)}", fix="export it again"
-        ) from error
+        raise CompressError(f"onnxruntime cannot load the graph: {in_a_sentence(error)}", fix=EXPORT_AGAIN) from error
 
 
 def predictor_of(
