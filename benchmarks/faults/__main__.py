@@ -71,9 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, help="so many kills, faults of each kind, or mutants")
     parser.add_argument("--case", default="", help="of hostile and odd inputs, those with this word in kind or name")
     parser.add_argument("--write", action="store_true", help="write results/ of the parts that were run")
-    parser.add_argument(
-        "--scratch", type=Path, help="work there; the trials that trials.jsonl in it holds are not rerun"
-    )
+    parser.add_argument("--scratch", type=Path, help="work there; the trials that its .jsonl files hold are not rerun")
     return parser
 
 
@@ -87,17 +85,18 @@ def _disturb(parts: Sequence[str], folder: Path, count: int | None, only: str, *
         found["mutants"] = mutant_trials(many["mutants"] - files, files, mutated)
     for part in ("hostile", "odd"):
         if part in parts:
-            found[part] = case_trials(part, many.get(part), Path(tempfile.mkdtemp(dir=folder)), only)
+            place = Path(tempfile.mkdtemp(dir=folder))
+            found[part] = case_trials(part, many.get(part), place, Kept(folder / f"{part}.jsonl"), only)
     kept = Kept(folder / "trials.jsonl")
     if "orphans" in parts:
         found["orphans"] = orphan_trials(many["orphans"], Path(tempfile.mkdtemp(dir=folder)), kept)
     if {"kills", "faults"} & set(parts):
-        place = prepare(Path(tempfile.mkdtemp(dir=folder)))
-        found["undisturbed"] = place.facts()
+        small = prepare(Path(tempfile.mkdtemp(dir=folder)))
+        found["undisturbed"] = small.facts()
         if "kills" in parts:
-            found["kills"] = kill_trials(many["kills"], place, kept)
+            found["kills"] = kill_trials(many["kills"], small, kept)
         if "faults" in parts:
-            found["faults"] = fault_trials(many["faults"], place, kept)
+            found["faults"] = fault_trials(many["faults"], small, kept)
     if "suites" in parts:
         found["suites"] = suite_trials(Path(tempfile.mkdtemp(dir=folder)))
     if "cached" in parts:

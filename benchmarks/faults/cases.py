@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.faults.small_run import RECIPE, Ended, environment, write_small_run
-from benchmarks.faults.trials import AT_ONCE, Record
+from benchmarks.faults.trials import AT_ONCE, Kept, Record
 from benchmarks.faults.verdict import LINES, error_lines, why_unclear
 from benchmarks.faults.watched import MARKER, ended_orphans
 
@@ -95,8 +95,8 @@ def cases(part: str) -> list[Case]:
     return found
 
 
-def case_trials(part: str, count: int | None, folder: Path, only: str = "") -> list[Record]:
-    """Try the cases of a part, two at a time.
+def case_trials(part: str, count: int | None, folder: Path, kept: Kept, only: str = "") -> list[Record]:
+    """Try the cases of a part that are not kept yet, two at a time, and give the records of all in their order.
 
     Args:
         count: so many, spread evenly over all of them; None for all.
@@ -108,7 +108,10 @@ def case_trials(part: str, count: int | None, folder: Path, only: str = "") -> l
 
     def one(numbered: tuple[int, Case]) -> Record:
         number, case = numbered
+        if (case.kind, case.name) in kept.records:
+            return kept.records[case.kind, case.name]
         record = try_case(case, folder / f"{part}-{number}", f"{part}-{number}")
+        kept.add(record)
         print(f"  {part} {number + 1}/{len(chosen)} {case.kind}, {case.name}: {record['outcome']}", flush=True)
         return record
 
@@ -137,7 +140,7 @@ def try_case(case: Case, folder: Path, trial: str) -> Record:
         wrong = f"a process lived on: {orphans[0]}"
     else:
         wrong = case.wrong(here, ended)
-    record: Record = {"kind": case.kind, "case": case.name, "arguments": arguments, "code": ended.code}
+    record: Record = {"kind": case.kind, "trial": case.name, "arguments": arguments, "code": ended.code}
     record |= {"seconds": round(ended.seconds, 2), "outcome": f"bad: {wrong}" if wrong else "right", "bad": bool(wrong)}
     if ended.code:
         record["error"] = error_lines(ended.stderr)[:LINES]

@@ -81,12 +81,12 @@ def _disk_bytes(folder: Path) -> int:
 
 
 class Kept:
-    """Records in a file of JSON lines, one a trial, by their kind and number."""
+    """Records in a file of JSON lines, one a trial, by their kind and their number or name."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self.records: dict[tuple[str, int], Record] = {}
+        self.records: dict[tuple[str, int | str], Record] = {}
         if path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 record = json.loads(line)
