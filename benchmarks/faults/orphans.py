@@ -29,6 +29,8 @@ AT_START_SECONDS = 0.4
 
 def orphan_trials(count: int, folder: Path, kept: Kept, seed: int = 0) -> list[Record]:
     """Send so many signals: in turn each signal, each command, anywhere or while a process of it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, and hand that on
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     write_small_run(folder / "small", train_rows=96, hidden=32)
     write_graph(folder / "well", PLAIN)
     write_graph(folder / "endless", endless())
