@@ -40,15 +40,22 @@ def main() -> None:
     found = _kept()
     if SIMULATION in names:
         found[SIMULATION] = _dated({"trials": SIMULATED_TRIALS, "noise": simulate_all(SIMULATED_TRIALS)})
+        _write(found)
     if set(names) - {SIMULATION}:
         with tempfile.TemporaryDirectory() as scratch:
             models = made(Path(scratch))
-            found |= {name: _dated(measure(models)) for name, measure in PARTS.items() if name in names}
-    summary = _summary(found)
+            for name in PARTS:
+                if name in names:
+                    found[name] = _dated(PARTS[name](models))
+                    _write(found)
+    print(json.dumps(_summary(found), indent=1))
+
+
+def _write(found: Mapping[str, Any]) -> None:
+    """Keep what there is: a part that fails later takes none of the others with it."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "instrument.json").write_text(json.dumps(found) + "\n")
-    (RESULTS / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(json.dumps(summary, indent=1))
+    (RESULTS / "summary.json").write_text(json.dumps(_summary(found), indent=1) + "\n")
 
 
 def _kept() -> dict[str, Any]:

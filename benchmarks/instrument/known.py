@@ -13,7 +13,7 @@ from compress.recipe import BenchSpec, Target
 from compress.store import Artifact
 from compress.tasks import with_rows
 
-FAKE_WORKER = (sys.executable, "-m", "benchmarks.instrument.fake_worker")
+FAKE_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("fake_worker.py")))
 SLEEPS_MS = (5, 20, 100)
 ALLOCATED_MB = 200
 
