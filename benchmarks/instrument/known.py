@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import sys
+from pathlib import Path
 from statistics import median
 from typing import Any
 
