@@ -15,7 +15,7 @@ from compress.bench.host import host_facts
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("init", "plan", "loaders", "install", "page", "predict", "first_words")
-"""Each is a module of this package: `measure(place)` gives its raw record, `figures(record)` its part of the summary."""
+"""Each is a module here: `measure(place)` gives its raw record, `figures(record)` its part of the summary."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
