@@ -41,6 +41,27 @@ def ending_of(path: Path) -> str:
     return ending
 
 
+def check_out(out: Path, file: str, *, force: bool) -> None:
+    """Refuse a place for predictions before anything is predicted, so that nothing is lost for want of one.
+
+    Args:
+        file: that is read.
+        force: write over what is there.
+
+    Raises:
+        InputError: with what is wrong.
+    """
+    ending_of(out)
+    if out.is_dir():
+        raise InputError(f"'{out}' is a folder", where="--out", fix=f"name a file in it: {out / 'predictions.jsonl'}")
+    if not out.parent.is_dir():
+        raise InputError(f"the folder '{out.parent}' is not there", where="--out", fix=f"mkdir -p {out.parent}")
+    if out.exists() and Path(file).exists() and out.samefile(file):
+        raise InputError(f"'{out}' is the file that is read", where="--out", fix="name another file")
+    if out.exists() and not force:
+        raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
+
+
 def row_writer(file: TextIO, ending: str, columns: Sequence[str], top: int) -> RowWriter:
     """Writes rows into an open file; of a table, also the header.
 

@@ -100,9 +100,11 @@ def predict(
         return
     _refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
     if out is not None:
-        _check_out(out, file, force=force)
-    columns = text_column, text_pair_column
-    _predict_file(folder, file, columns, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
+        from compress.predicted_files import check_out
+
+        check_out(out, file, force=force)
+    named = text_column, text_pair_column
+    _predict_file(folder, file, named, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
 
 
 def _refuse(given: Mapping[str, Any], why: str) -> None:
@@ -164,7 +166,7 @@ def _predict_texts(
         classifier = _open(source, texts, pairs, settings, terminal)
         answers = ranked(classifier, classifier.predict_proba(given), top)
     if json_output:
-        seconds = pairs or [None] * len(texts)
+        seconds: Sequence[str | None] = pairs or [None] * len(texts)
         rows = zip(texts, seconds, answers, strict=True)
         say_json([_as_object(text, second, found, min(top, len(classifier.labels))) for text, second, found in rows])
         return

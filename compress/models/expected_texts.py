@@ -36,9 +36,9 @@ def expected_columns(folder: Path) -> Mapping[str, str]:
 def expected_length(folder: Path, fast: FastTokenizer) -> int:
     """Tokens that are kept of each text.
 
-    It is the length that a run trained and measured with (`data.max_length` of lineage.json; a step of a run has that of
-    the final folder beside it). Without one it is `model_max_length` of tokenizer_config.json, else where tokenizer.json
-    cuts, else the model's number of positions, else `USUAL_TOKENS`; never more than there are positions.
+    It is the length that a run trained and measured with (`data.max_length` of lineage.json; a step of a run has that
+    of the final folder beside it). Without one it is `model_max_length` of tokenizer_config.json, else where
+    tokenizer.json cuts, else the model's number of positions, else `USUAL_TOKENS`; never more than there are positions.
 
     Args:
         fast: the folder's tokenizer, as it was loaded.
