@@ -105,7 +105,7 @@ def test_its_code_runs_in_its_folder(
     assert card.data.library_name == library
     (line,) = re.findall(r"It was made with (.*)\.\n", card.text)
     assert [name.partition("==")[0] for name in re.findall(r"`(.*?)`", line)] == needs
-    (code,) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
     monkeypatch.chdir(folder)
     text = "a superb and lovely film", "an awful and dull film"
     capsys.readouterr()
@@ -118,7 +118,7 @@ def test_its_code_runs_in_its_folder(
 def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypatch, capsys):
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
     text = model_card(lineage.model_copy(update={"data": data}), folder, [])
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert '("a text", "its second text")' in code
     monkeypatch.chdir(folder)
     exec(code, {})  # noqa: S102
