@@ -4,8 +4,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
-DISTRIBUTION = "compress-models"
-"""What `pip install` calls this package."""
+from compress.extras import DISTRIBUTION
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from compress.models.files import size_of
 from compress.recipe_yaml import dump_yaml
 from compress.report.markdown import plain
 from compress.report.words import METRICS, drop, percent, sentence, times
-from compress.usage import DISTRIBUTION, usage
+from compress.usage import usage
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""

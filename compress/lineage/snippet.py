@@ -8,7 +8,6 @@ from compress.lineage.model import Data
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
-from compress.usage import DISTRIBUTION
 
 _ONNX = Template("""\
 import json

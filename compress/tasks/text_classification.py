@@ -25,6 +25,7 @@ from compress.data.tables import Table
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
+from compress.ops.softmax import softmax
 from compress.recipe import TaskSpec
 from compress.tasks import UNKNOWN
 from compress.validation import Origin
@@ -98,9 +99,7 @@ class TextClassification:
                 f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
                 fix="give the model that knows these labels",
             )
-        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-        best = 1 / np.exp(shifted).sum(axis=-1)  # (rows,)
-        return logits.argmax(axis=-1).tolist(), best.round(6).tolist()
+        return logits.argmax(axis=-1).tolist(), softmax(logits).max(axis=-1).round(6).tolist()
 
     def truth(self, rows: Sequence[Row]) -> list[int]:
         """The class of each row."""
