@@ -1,6 +1,8 @@
 """Files whose labels, rows or header are the difficulty."""
 
 import random
+from collections.abc import Sequence
+from typing import Any
 
 from benchmarks.newcomer.init_cases import Asked, File, Found, Refused
 from benchmarks.newcomer.init_files import DESK, PRESS, STARS, column_files, drawn, numbered
@@ -83,7 +85,7 @@ def _of_labels() -> list[File]:
 def _of_rows() -> list[File]:
     made = random.Random(60)
     user = [{"name": f"user {number}", "age": made.randint(18, 80)} for number in range(len(PRESS[0]))]
-    nested = {"id": numbered("{}", 240), "user": user, "text": PRESS[0], "class": PRESS[1]}
+    nested: dict[str, Sequence[Any]] = {"id": numbered("{}", 240), "user": user, "text": PRESS[0], "class": PRESS[1]}
     return [
         File(
             "JSON lines with an object in each",
@@ -107,7 +109,7 @@ def _of_rows() -> list[File]:
             "UTF-16 without its mark",
             "wide.csv",
             separated({"text": PRESS[0], "label": PRESS[1]}, encoding="utf-16-le"),
-            Asked(("utf-16",), ("y",), Found("text", "label", 4, (16, 64))),
+            Asked(("utf-16",), ("1",), Found("text", "label", 4, (16, 64))),
         ),
         File(
             "a delimiter by option",

@@ -1,7 +1,7 @@
 """Sentences as people write them, drawn by a seed: reviews, tickets, news, pairs, in four languages."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 PRAISE = (
     "It does exactly what the box says and it still looks new.",
@@ -96,14 +96,14 @@ def review(draw: random.Random, stars: int, sentences: int = 6) -> str:
     return f"{draw.choice(tone)} {' '.join(chosen)} Used it {draw.randint(2, 900)} times."
 
 
-def of_kind(draw: random.Random, kinds: dict[str, Sequence[str]] | dict[str, tuple[str, ...]], kind: str) -> str:
+def of_kind(draw: random.Random, kinds: Mapping[str, Sequence[str]], kind: str) -> str:
     """One or two sentences about a kind of thing, with a month and a number filled in."""
     chosen = draw.sample(kinds[kind], draw.randint(1, 2))
     return " ".join(sentence.format(month=draw.choice(MONTHS), number=draw.randint(3, 9999)) for sentence in chosen)
 
 
 def rows_of_kinds(
-    kinds: dict[str, tuple[str, ...]], count: int, seed: int, weights: Sequence[float] | None = None
+    kinds: Mapping[str, Sequence[str]], count: int, seed: int, weights: Sequence[float] | None = None
 ) -> list[tuple[str, str]]:
     """(text, kind) of so many rows."""
     draw = random.Random(seed)
