@@ -88,6 +88,8 @@ class TaskSpec(Model):
     """Texts without labels, for the stages that train under a teacher: it says what to learn from them."""
     columns: dict[str, str] = {}
     """Which column plays which role, for example {text: review, label: stars}."""
+    no_label: tuple[str, ...] = ()
+    """Values of the label's column that mean that a row has none, such as "-" or "?"; see `incomplete`."""
     max_length: int = Field(128, ge=4, le=8192)
     """Tokens kept of each text, in training and in measuring."""
     train_rows: int | None = Field(None, ge=8)
@@ -102,6 +104,7 @@ class TaskSpec(Model):
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
     metric: Literal["accuracy", "f1_macro"] = "accuracy"
     """The score that the report compares."""
+    ADDED_LATER = frozenset({"no_label"})
 
     @model_validator(mode="after")
     def _one_test(self) -> "TaskSpec":

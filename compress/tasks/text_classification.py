@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compress.data.labelled import PartReader, Texts
-from compress.data.labels import Classes, check_repeated, check_spellings, label_notes, ordered, shortened
+from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
 from compress.data.tables import Table
@@ -181,6 +181,7 @@ def load(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
             *label_notes(classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"]))),
+            *given_away([(row.text, labels[row.label]) for row in all_train]),
             *_conflicts(all_train),
         ),
         train_key=train_key,
