@@ -11,7 +11,7 @@ task:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from compress.data.labelled import PartReader, Texts
 from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
-from compress.data.tables import Table
+from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
@@ -139,7 +139,7 @@ class TextClassification:
 
 def load(
     spec: TaskSpec,
-    read: Callable[[str, str | None], Table],
+    read: ReadTable,
     seed: int,
     origin: Origin,
     known_labels: Sequence[str] | None,
