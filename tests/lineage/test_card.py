@@ -56,7 +56,7 @@ def test_the_hub_reads_what_it_is_and_its_figures(lineage, folder, tmp_path):
 def test_the_body_tells_the_figures_with_their_intervals(lineage, folder):
     text = model_card(lineage, folder, [])
     against = lineage.measured.targets[0].final.versus_baseline
-    assert f"{against.drop_pp.value:+.2f} ({against.drop_pp.low:+.2f} to {against.drop_pp.high:+.2f})" in text
+    assert f"{-against.drop_pp.value:+z.2f} ({-against.drop_pp.high:+z.2f} to {-against.drop_pp.low:+z.2f})" in text
     assert f"{against.speedup.value:.1f}x ({against.speedup.low:.1f} to {against.speedup.high:.1f})" in text
     assert f"{against.quality_verdict}; {against.speed_verdict}" in text
     assert "AMD EPYC 7763 64-Core Processor, 2 cores" in text
