@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import yaml
 
 from compress.errors import printable
+from compress.extras import DISTRIBUTION
 from compress.files import CARD, LINEAGE
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
@@ -142,7 +143,7 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
 
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     packages, code = snippet(lineage.final.format, data, folder)
-    versions = {**lineage.final.versions, "compress": lineage.compress_version}
+    versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
     return ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
 

@@ -93,7 +93,7 @@ def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tm
         (LAST, "onnx", ["onnxruntime", "tokenizers", "numpy"]),
         ("teacher", "transformers", ["torch", "transformers"]),
         ("nf4", "transformers", ["torch", "transformers", "bitsandbytes", "accelerate"]),
-        ("pruned", "compress", ["compress", "torch", "transformers"]),
+        ("pruned", "compress", ["compress-models", "torch", "transformers"]),
     ],
 )
 def test_its_code_runs_in_its_folder(

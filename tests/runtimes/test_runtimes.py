@@ -140,7 +140,7 @@ def test_compiling_without_triton_or_a_compiler_is_a_reason(monkeypatch: pytest.
 
 def test_openvino_that_is_not_installed_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtimes.find("openvino"), "find_spec", lambda name: None)
-    expected = 'openvino is not installed (pip install "compress[openvino]")'
+    expected = 'openvino is not installed (pip install "compress-models[openvino]")'
     assert why_not("onnx", Target(runtime="openvino")) == expected
 
 
