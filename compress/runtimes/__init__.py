@@ -51,14 +51,14 @@ def why_not(artifact_format: str, target: "Target") -> str | None:
     return unfit(artifact_format, target) or unavailable(target)
 
 
-def unfit(artifact_format: str, target: Target) -> str | None:
+def unfit(artifact_format: str, target: "Target") -> str | None:
     """Why an artifact of that format can run on no target of these settings, on any machine."""
     if artifact_format not in find(target.runtime).FORMATS:
         return f"the runtime '{target.runtime}' does not run the format '{artifact_format}'"
     return OWN_PRECISION if artifact_format == "torch_bnb" and target.precision != "fp32" else None
 
 
-def unavailable(target: Target) -> str | None:
+def unavailable(target: "Target") -> str | None:
     """Why the target cannot be had here, whatever is to run on it."""
     reason: str | None = find(target.runtime).unavailable(target)
     return reason
