@@ -77,12 +77,15 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.bench.host import host_facts
     from compress.cli.console import Terminal
+    from compress.feasibility import check_feasible
     from compress.planning import make_plan
     from compress.rehearsal import rehearse
     from compress.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
+        for warning in check_feasible(plan, ()).warnings:
+            terminal.warned(warning)
         rehearsed = rehearse(plan, terminal, host_facts(), open_store(runs_dir), batches=1, done={})
     if json_output:
         say_json({"works": True, "seconds": rehearsed.seconds})

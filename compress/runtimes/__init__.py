@@ -18,6 +18,8 @@ from compress.errors import CompressError
 if TYPE_CHECKING:
     from compress.recipe import Target
 
+OWN_PRECISION = "bitsandbytes weights bring their own precision"
+
 
 class CannotRunError(CompressError):
     """The runtime is there, but does not know what this artifact is made of."""
@@ -46,10 +48,19 @@ def find(name: str) -> ModuleType:
 
 def why_not(artifact_format: str, target: "Target") -> str | None:
     """Why an artifact of that format cannot run on the target here, or None if it can."""
-    runtime = find(target.runtime)
-    if artifact_format not in runtime.FORMATS:
+    return unfit(artifact_format, target) or unavailable(target)
+
+
+def unfit(artifact_format: str, target: "Target") -> str | None:
+    """Why an artifact of that format can run on no target of these settings, on any machine."""
+    if artifact_format not in find(target.runtime).FORMATS:
         return f"the runtime '{target.runtime}' does not run the format '{artifact_format}'"
-    reason: str | None = runtime.unavailable(target)
+    return OWN_PRECISION if artifact_format == "torch_bnb" and target.precision != "fp32" else None
+
+
+def unavailable(target: "Target") -> str | None:
+    """Why the target cannot be had here, whatever is to run on it."""
+    reason: str | None = find(target.runtime).unavailable(target)
     return reason
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from compress.cuda import cuda_devices
 from compress.errors import CompressError, InputError
 from compress.models.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
 from compress.models.feeds import feeds
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from compress.recipe import Target
 
 FORMATS = ("onnx",)
+CPU = "CPUExecutionProvider"
 LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 LOGITS = "logits"
@@ -37,6 +39,8 @@ def lacks_provider(provider: str) -> str | None:
     """Why an execution provider cannot be had here, or None."""
     if provider not in onnxruntime.get_available_providers():
         return f"this onnxruntime has no {provider} (install onnxruntime-gpu, and what it needs of CUDA)"
+    if provider != CPU and not cuda_devices():
+        return f"{provider} finds no CUDA device: the driver gives this process none"
     return None
 
 
@@ -113,7 +117,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    providers = ["CPUExecutionProvider"]
+    providers = [CPU]
     try:
         if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LARGEST_MESSAGE:
             return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
@@ -159,4 +163,4 @@ def _no_logits(output: str, result: Any, rows: int, where: str | None) -> InputE
 
 
 def _provider(target: "Target") -> str:
-    return "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"
+    return "CUDAExecutionProvider" if target.device == "cuda" else CPU

@@ -11,17 +11,17 @@ task:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compress.data.labelled import PartReader, Texts
-from compress.data.labels import Classes, check_repeated, check_spellings, label_notes, ordered, shortened
+from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
-from compress.data.tables import Table
+from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
@@ -139,7 +139,7 @@ class TextClassification:
 
 def load(
     spec: TaskSpec,
-    read: Callable[[str, str | None], Table],
+    read: ReadTable,
     seed: int,
     origin: Origin,
     known_labels: Sequence[str] | None,
@@ -181,6 +181,7 @@ def load(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
             *label_notes(classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"]))),
+            *given_away([(row.text, labels[row.label]) for row in all_train]),
             *_conflicts(all_train),
         ),
         train_key=train_key,

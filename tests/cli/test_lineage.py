@@ -64,7 +64,7 @@ def test_the_tree_leads_from_the_artifact_to_its_sources_in_80_columns(cli, ship
     assert f"model.onnx {manifest['files']['model.onnx'][:12]}" in " ".join(text.split())
     assert f"accuracy {100 * row['quality']['value']:.2f}%" in text
     assert f"p50 {row['latency_ms']['p50']:.2f} ms, p90 {row['latency_ms']['p90']:.2f} ms" in text
-    assert f"drop {row['versus_baseline']['drop_pp']['value']:+.2f} (" in text
+    assert f"accuracy {-row['versus_baseline']['drop_pp']['value']:+z.2f} (" in text
     order = ["made by", "int8", "model: onnx", "model: teacher  finetune", f"{make_model()}  model"]
     places = [text.replace(" ", "").rindex(part.replace(" ", "")) for part in order]
     assert places[2:] == sorted(places[2:])
