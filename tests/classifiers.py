@@ -24,12 +24,19 @@ TEXTS = (
 def torch_folder(
     make_classifier: Callable[..., Any], make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """As transformers saves it."""
-    from compress.models.load import save_model
-    from compress.models.tokenizer import copy_tokenizer
+    """As transformers saves it; its answers differ from text to text."""
+    import torch
 
-    folder = tmp_path_factory.mktemp("torch")
-    save_model(make_classifier("bert"), folder)
+    from compress.models.load import save_model
+    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+
+    folder, model = tmp_path_factory.mktemp("torch"), make_classifier("bert", seed=5)
+    rows = load_tokenizer(make_model()).encode(TEXTS, None, 256)
+    with torch.no_grad():  # so that texts differ in what is said of them, and both labels are
+        model.classifier.weight.mul_(30)
+        logits = [model(**{name: torch.tensor([ids]) for name, ids in row.items()}).logits[0] for row in rows]
+        model.classifier.bias.sub_(torch.stack(logits).mean(dim=0))
+    save_model(model, folder)
     copy_tokenizer(make_model(), folder)
     return folder
 

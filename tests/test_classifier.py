@@ -116,7 +116,7 @@ def test_without_a_run_the_tokenizers_files_say_the_length(onnx_folder: Path, tm
     folder = shutil.copytree(onnx_folder, tmp_path / "model")
     settings, tokenizer = folder / "tokenizer_config.json", folder / "tokenizer.json"
     said, own = json.loads(settings.read_text()), json.loads(tokenizer.read_text())
-    for told, cut, expected in ((20, None, 20), (10**30, None, 256), (10**30, 24, 24), (20, 24, 20), (900, None, 256)):
+    for told, cut, expected in ((20, None, 20), (10**30, None, 256), (10**30, 24, 256), (20, 24, 20), (900, None, 256)):
         settings.write_text(json.dumps({**said, "model_max_length": told}))
         truncation = cut and {"max_length": cut, "strategy": "LongestFirst", "stride": 0, "direction": "Right"}
         tokenizer.write_text(json.dumps({**own, "truncation": truncation}))

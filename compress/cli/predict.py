@@ -2,30 +2,23 @@
 
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.options import Json
-from compress.cli.saying import say, say_json, say_json_line
+from compress.cli.asking import open_model, refuse, written
+from compress.cli.options import Delimiter, Encoding, Json, Sheet
+from compress.cli.predict_file import RowsFile, predict_file
+from compress.cli.saying import say_json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.classifier import Classifier
-    from compress.cli.console import Terminal
     from compress.cli.screen import Screen
-    from compress.predicted_files import Ranked, RowWriter
-    from compress.predicting import Predicted, TextRows
+    from compress.predicted_files import Ranked
 
-STREAM = "-"
-"""Name of standard input."""
 ALL = "all"
-JSON_LINES = ".jsonl"
-SHOWN_LABELS = 6
 WIDTH = 80
 
 
@@ -67,6 +60,9 @@ def predict(
     text_pair_column: Annotated[
         str | None, typer.Option(help="Column of the second texts. [default: as in training]", metavar="NAME")
     ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     keep: Annotated[bool, typer.Option(help="Keep the file's other columns.")] = True,
     top: Annotated[
         str, typer.Option(help="Labels of each text, the most probable first: a number, or all.", metavar="N")
@@ -93,24 +89,18 @@ def predict(
     settings = {"batch_size": batch_size, "threads": threads, "max_length": max_length}
     given = {name: value for name, value in settings.items() if value is not None}
     if file is None:
-        _refuse(
-            {"--out": out, "--text-column": text_column, "--text-pair-column": text_pair_column}, "for --file alone"
-        )
+        of_files = {"text_column": text_column, "text_pair_column": text_pair_column}
+        of_files |= {"encoding": encoding, "delimiter": delimiter, "sheet": sheet}
+        refuse({"--out": out, **written(of_files)}, "for --file alone")
         _predict_texts(folder, texts or [], text_pair or None, _number_of_labels(top), given, json_output=json_output)
         return
-    _refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
+    refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
     if out is not None:
         from compress.predicted_files import check_out
 
         check_out(out, file, force=force)
-    named = text_column, text_pair_column
-    _predict_file(folder, file, named, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
-
-
-def _refuse(given: Mapping[str, Any], why: str) -> None:
-    for name, value in given.items():
-        if value:
-            raise InputError(f"{name} is {why}", where="compress predict", fix=f"leave {name} out")
+    rows = RowsFile(file, text_column, text_pair_column, encoding, delimiter, sheet)
+    predict_file(folder, rows, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
 
 
 def _number_of_labels(top: str) -> int:
@@ -120,31 +110,6 @@ def _number_of_labels(top: str) -> int:
     if not (top.isascii() and top.isdigit() and 0 < int(top) < 10**9):
         raise InputError(f"'{top}' is no number of labels", where="--top", fix="give a number from 1 on, or all")
     return int(top)
-
-
-def _open(
-    source: str, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
-) -> "Classifier":
-    """The model, once it has been looked at."""
-    from compress.asked import check_to_answer
-    from compress.classifier import Classifier
-
-    folder = _folder(source, terminal)
-    if (remark := check_to_answer(folder, texts, pairs)) is not None:
-        terminal.warned(remark)
-    return Classifier(folder, **settings)
-
-
-def _folder(source: str, terminal: "Terminal") -> Path:
-    """The model's folder on this machine."""
-    from compress.data.sources import Sources, check_model_folder
-    from compress.models.folder import model_folder
-
-    if source.startswith(("hf://", "pypi://")):
-        return Sources(announce=terminal.announce).model(source, "FOLDER").path
-    folder = model_folder(Path(source).expanduser())
-    check_model_folder(folder, source, "FOLDER")
-    return folder
 
 
 def _predict_texts(
@@ -163,7 +128,7 @@ def _predict_texts(
     _check_texts(texts, pairs)
     given = texts if pairs is None else list(zip(texts, pairs, strict=True))
     with Terminal(quiet=json_output) as terminal:
-        classifier = _open(source, texts, pairs, settings, terminal)
+        classifier = open_model(source, texts, pairs, settings, terminal)
         answers = ranked(classifier, classifier.predict_proba(given), top)
     if json_output:
         seconds: Sequence[str | None] = pairs or [None] * len(texts)
@@ -212,84 +177,3 @@ def _screen() -> "Screen":
     from compress.cli.screen import Screen
 
     return Screen(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDTH)
-
-
-def _predict_file(
-    source: str,
-    file: str,
-    columns: tuple[str | None, str | None],
-    out: Path | None,
-    top: int,
-    settings: Mapping[str, int],
-    *,
-    keep: bool,
-    json_output: bool,
-) -> None:
-    """Ask for the rows of a file, and write a row for each."""
-    from compress.cli.console import Terminal
-    from compress.models.expected_texts import expected_columns
-    from compress.predicted_files import check_columns, ending_of
-    from compress.predicting import predict_rows
-
-    with Terminal(quiet=json_output) as terminal:
-        folder = _folder(source, terminal)
-        rows = _read(file, expected_columns(folder), columns, terminal)
-        classifier = _open(str(folder), *rows.sample, settings, terminal)
-        labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
-        check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file)
-        start = time.monotonic()
-        with _writer(out, kept, labels) as write:
-            done = predict_rows(
-                classifier,
-                rows.rows,
-                rows.places,
-                write,
-                labels,
-                lambda count: terminal.progress("predicting", count, rows.total) if rows.total else None,
-            )
-        seconds = time.monotonic() - start
-        if done.empty:
-            named = ", ".join(map(str, done.first_empty)) + (", …" if done.empty > len(done.first_empty) else "")
-            terminal.warned(f"{done.empty:,} of {done.rows:,} rows have no text, and got no label: {named}")
-    if out is not None:
-        _print_summary(out, done, seconds, json_output=json_output)
-
-
-def _read(
-    file: str, known: Mapping[str, str], columns: tuple[str | None, str | None], terminal: "Terminal"
-) -> "TextRows":
-    from compress.data.sources import Sources
-    from compress.predicting import rows_of_lines, rows_of_table
-
-    if file == STREAM:
-        _refuse({"--text-column": columns[0], "--text-pair-column": columns[1]}, "not for lines of text")
-        return rows_of_lines(sys.stdin.buffer)
-    table = Sources(announce=terminal.announce).table(file, "--file")
-    for note in table.notes:
-        terminal.warned(note)
-    return rows_of_table(table, known, *columns)
-
-
-@contextmanager
-def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
-    """Writes rows to a file, whole or not at all, or to stdout."""
-    from compress.files import new_file
-    from compress.predicted_files import as_object, ending_of, row_writer
-
-    if out is None:
-        yield lambda row, ranked: say_json_line(as_object(columns, row, ranked, top))
-        return
-    with new_file(out, "--out") as file:
-        yield row_writer(file, ending_of(out), columns, top)
-
-
-def _print_summary(out: Path, done: "Predicted", seconds: float, *, json_output: bool) -> None:
-    if json_output:
-        told = {"out": str(out), "rows": done.rows, "rows_without_text": done.empty}
-        say_json({**told, "labels": dict(done.labels.most_common()), "seconds": round(seconds, 3)})
-        return
-    shown = [f"{label} {count:,}" for label, count in done.labels.most_common(SHOWN_LABELS)]
-    more = len(done.labels) - len(shown)
-    say(f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} a second")
-    say(f"labels: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}")
-    say(f"predictions: {out}")

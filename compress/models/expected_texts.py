@@ -10,11 +10,10 @@ from compress.errors import InputError
 from compress.files import FINAL, LINEAGE, STEPS, read_object
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
+from compress.models.tokenizer_lengths import own_length
 
 USUAL_TOKENS = 512
 """Kept of a text where nothing in the folder says how many."""
-NO_LIMIT = 1_000_000
-"""A tokenizer_config.json that says at least so many says that there is no limit; transformers writes 10**30."""
 
 
 def expected_columns(folder: Path) -> Mapping[str, str]:
@@ -37,8 +36,8 @@ def expected_length(folder: Path, fast: FastTokenizer) -> int:
     """Tokens that are kept of each text.
 
     It is the length that a run trained and measured with (`data.max_length` of lineage.json; a step of a run has that
-    of the final folder beside it). Without one it is `model_max_length` of tokenizer_config.json, else where
-    tokenizer.json cuts, else the model's number of positions, else `USUAL_TOKENS`; never more than there are positions.
+    of the final folder beside it). Without one it is what the folder says it takes (`own_length`), else where
+    tokenizer.json cuts, else `USUAL_TOKENS`; never more than the model has positions.
 
     Args:
         fast: the folder's tokenizer, as it was loaded.
@@ -46,14 +45,11 @@ def expected_length(folder: Path, fast: FastTokenizer) -> int:
     Raises:
         InputError: one of these files cannot be read.
     """
-    positions = positions_of(read_config(folder))
-    path = folder / "tokenizer_config.json"
-    said = read_object(path) if path.is_file() else {}
-    cut = (fast.truncation or {}).get("max_length")
     measured = _data_of_run(folder).get("max_length")
-    told = (*map(_tokens, (measured, said.get("model_max_length"), cut)), positions, USUAL_TOKENS)
-    length = next(tokens for tokens in told if tokens is not None)
-    return length if positions is None else min(length, positions)
+    if not isinstance(measured, int) or isinstance(measured, bool) or measured < 1:
+        return own_length(folder, (fast.truncation or {}).get("max_length", USUAL_TOKENS))
+    positions = positions_of(read_config(folder))
+    return measured if positions is None else min(measured, positions)
 
 
 def _data_of_run(folder: Path) -> Mapping[str, Any]:
@@ -71,9 +67,3 @@ def _data_of_run(folder: Path) -> Mapping[str, Any]:
             fix="run the recipe again: it writes the final folder anew",
         )
     return data
-
-
-def _tokens(value: Any) -> int | None:
-    """A number of tokens, or None for what is none."""
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_number and 0 < value < NO_LIMIT else None
