@@ -98,7 +98,7 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
 
 
 def _add_figures(root: Any, found: "Lineage") -> None:
-    from compress.report.words import METRICS, drop, percent, quality_words, size_words, speed_words
+    from compress.report.words import METRICS, change, percent, quality_words, size_words, speed_words
 
     measured = found.measured
     if measured is None:
@@ -119,7 +119,7 @@ def _add_figures(root: Any, found: "Lineage") -> None:
         if row.versus_baseline is not None:
             against = row.versus_baseline
             told = branch.add(_line((f"against {against.against}", "")))
-            told.add(_line((f"drop {drop(against)} points; {quality_words(against, metric)}", "")))
+            told.add(_line((f"{name} {change(against)} points; {quality_words(against, metric)}", "")))
             told.add(_line((f"{speed_words(against)}; {size_words(against)}", "")))
     _add_measuring(root, found, measured)
 

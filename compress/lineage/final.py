@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compress import __version__
 from compress.errors import InputError
-from compress.files import CARD, file_sha256, fingerprint, link_file, new_folder, write_text
+from compress.files import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
 from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
 from compress.lineage.model import (
@@ -31,9 +31,6 @@ from compress.recipe import TABLES, said_input
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store import Artifact
-
-FINAL = "final"
-"""Name of the folder in a run's folder."""
 
 
 def write_final(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from string import Template
 
+from compress.extras import DISTRIBUTION
 from compress.lineage.model import Data
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
@@ -74,7 +75,7 @@ def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
         rows = '[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]'
     else:
         own = needs_compress(folder)
-        packages, code = [*(["compress"] if own else []), "torch", "transformers"], _SHAPED if own else _TORCH
+        packages, code = [*([DISTRIBUTION] if own else []), "torch", "transformers"], _SHAPED if own else _TORCH
         packages += ["bitsandbytes", "accelerate"] if form == "torch_bnb" else []
         rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
     settings = load_tokenizer(folder).settings

@@ -56,7 +56,7 @@ def test_the_hub_reads_what_it_is_and_its_figures(lineage, folder, tmp_path):
 def test_the_body_tells_the_figures_with_their_intervals(lineage, folder):
     text = model_card(lineage, folder, [])
     against = lineage.measured.targets[0].final.versus_baseline
-    assert f"{against.drop_pp.value:+.2f} ({against.drop_pp.low:+.2f} to {against.drop_pp.high:+.2f})" in text
+    assert f"{-against.drop_pp.value:+z.2f} ({-against.drop_pp.high:+z.2f} to {-against.drop_pp.low:+z.2f})" in text
     assert f"{against.speedup.value:.1f}x ({against.speedup.low:.1f} to {against.speedup.high:.1f})" in text
     assert f"{against.quality_verdict}; {against.speed_verdict}" in text
     assert "AMD EPYC 7763 64-Core Processor, 2 cores" in text
@@ -97,7 +97,7 @@ def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tm
         (LAST, "onnx", ["onnxruntime", "tokenizers", "numpy"]),
         ("teacher", "transformers", ["torch", "transformers"]),
         ("nf4", "transformers", ["torch", "transformers", "bitsandbytes", "accelerate"]),
-        ("pruned", "compress", ["compress", "torch", "transformers"]),
+        ("pruned", "compress", ["compress-models", "torch", "transformers"]),
     ],
 )
 def test_its_code_runs_in_its_folder(
@@ -111,7 +111,7 @@ def test_its_code_runs_in_its_folder(
     assert card.data.library_name == library
     (line,) = re.findall(r"It was made with (.*)\.\n", card.text)
     assert [name.partition("==")[0] for name in re.findall(r"`(.*?)`", line)] == needs
-    (code,) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
     monkeypatch.chdir(folder)
     text = "a superb and lovely film", "an awful and dull film"
     capsys.readouterr()
@@ -126,7 +126,7 @@ def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypa
     adapt(tmp_path, lineage)
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
     text = model_card(lineage.model_copy(update={"data": data}), folder, [])
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert '("a text", "its second text")' in code
     monkeypatch.chdir(tmp_path)
     exec(code, {})  # noqa: S102
