@@ -39,9 +39,10 @@ class ExpectedTexts:
 def expected_texts(folder: Path, fast: FastTokenizer) -> ExpectedTexts:
     """What a model's folder says of its texts.
 
-    The length is the one that a run trained and measured with (`data.max_length` of lineage.json; a step of a run has
-    that of the final folder beside it). Without one it is `model_max_length` of tokenizer_config.json, else where
-    tokenizer.json cuts, else the model's number of positions, else `USUAL_TOKENS`; never more than there are positions.
+    The length is the one that a run trained and measured with (`data.max_length` of lineage.json, if rows were read; a
+    step of a run has that of the final folder beside it). Without one it is `model_max_length` of
+    tokenizer_config.json, else where tokenizer.json cuts, else the model's number of positions, else `USUAL_TOKENS`;
+    never more than there are positions.
 
     Args:
         fast: the folder's tokenizer, as it was loaded.
@@ -54,7 +55,8 @@ def expected_texts(folder: Path, fast: FastTokenizer) -> ExpectedTexts:
     path = folder / "tokenizer_config.json"
     said = read_object(path) if path.is_file() else {}
     cut = (fast.truncation or {}).get("max_length")
-    told = (*map(_tokens, (data.get("max_length"), said.get("model_max_length"), cut)), positions, USUAL_TOKENS)
+    measured = None if data.get("train_rows") == data.get("test_rows") == 0 else data.get("max_length")
+    told = (*map(_tokens, (measured, said.get("model_max_length"), cut)), positions, USUAL_TOKENS)
     length = next(tokens for tokens in told if tokens is not None)
     columns = data.get("columns")
     named = {role: name for role, name in columns.items() if isinstance(name, str)} if isinstance(columns, dict) else {}
