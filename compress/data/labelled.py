@@ -1,11 +1,11 @@
 """The parts of a task as rows of texts and labels, read from tables and checked for what is missing."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias, TypeVar
 
 from compress.data.cells import trimmed
-from compress.data.tables import Table, listed
+from compress.data.tables import ReadTable, Table, listed
 from compress.errors import InputError
 from compress.recipe import TaskSpec
 from compress.validation import Origin
@@ -24,7 +24,7 @@ class PartReader:
         notes: what a reader of the report must know of the tables.
     """
 
-    def __init__(self, spec: TaskSpec, read: Callable[[str, str | None], Table], origin: Origin) -> None:
+    def __init__(self, spec: TaskSpec, read: ReadTable, origin: Origin) -> None:
         self.spec, self.read, self.origin = spec, read, origin
         self.incomplete = 0
         self.notes: list[str] = []
@@ -72,7 +72,7 @@ class PartReader:
         source = getattr(self.spec, part)
         if source is None:
             return None
-        table = self.read(source, self.origin.where("task", part))
+        table = self.read(source, self.origin.where("task", part), self.spec.reading)
         self.notes += table.notes
         return table
 
