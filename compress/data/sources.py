@@ -162,7 +162,7 @@ class Sources:
 def _instead(source: str, path: Path, kind: str) -> str:
     """What to give in place of a path that leads nowhere: the hub's name, if it looks like one."""
     if kind == "model":
-        looks_like_it = "/" in source or re.search(r"[-\d]", source)
+        looks_like_it = re.search(r"[-/\d]", source) is not None
     else:
         looks_like_it = Path(source.removesuffix(".gz")).suffix.lower() not in _ENDINGS
     if _ON_HUB.fullmatch(source) and looks_like_it:
