@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     from compress.recipe import Target
     from compress.report.model import Report
 
-KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+KEPT = (
+    "test",
+    *options.READING_FIELDS,
+    "max_length",
+    "incomplete",
+    "metric",
+    "text_column",
+    "text_pair_column",
+    "label_column",
+)
 RUNTIMES = (("onnxruntime", True), ("torch", False))
 """What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
 FIXES = {
@@ -93,7 +102,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
             fix="put the baseline's folder before it, or add --baseline report.json",
         )
     if out is not None:
-        _make_folder(out)
+        make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
     report = measure_folders(artifacts, given, shown_line(line), limits, quiet=json_output)
@@ -120,14 +129,15 @@ def shown_line(arguments: Sequence[str]) -> str:
     return shlex.join(["compress", *shown])
 
 
-def _make_folder(out: Path) -> None:
-    """Before anything is measured, so that no measurement is lost for want of a place."""
+def make_folder(out: Path) -> Path:
+    """A folder for a report, made before anything is measured, so that no measurement is lost for want of a place."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write: {error.strerror or error}", where=f"--out {out}", fix="name a folder that can be written"
         ) from error
+    return out
 
 
 def measure_folders(

@@ -76,6 +76,10 @@ class Terminal:
         if self._bars is not None:
             self._bars.stop()
 
+    def _print(self, line: Any, style: str = "") -> None:
+        """A line; what reads it elsewhere than on a terminal gets it in one piece."""
+        self.console.print(line, style=style, soft_wrap=not self.console.is_terminal)
+
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self.interrupt.asked
@@ -117,7 +121,7 @@ class Terminal:
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
-        self.console.print(styled(("warning:", "yellow"), (f" {message}", "")))
+        self._print(styled(("warning:", "yellow"), (f" {message}", "")))
 
     def announce(self, message: str) -> None:
         """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""

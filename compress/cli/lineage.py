@@ -35,7 +35,7 @@ def lineage(folder: Folder, json_output: Json = False) -> None:
     from compress.lineage.model import changed_files
 
     found = find_lineage(folder)
-    files = found.final.files
+    files = found.files
     changed = changed_files(folder, files)
     if json_output:
         say_model(found)
@@ -82,7 +82,7 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
     root.add(_line((f"{made}{found.created}", "")))
     told = (f"files: {changed} not as they were made", "red") if changed else ("files: all as they were made", "")
     listed = root.add(_line(told))
-    for name, sha in final.files.items():
+    for name, sha in found.files.items():
         listed.add(_line((f"{name}  ", ""), (sha[:SHORT], "dim")))
     for name in added:
         listed.add(_line((f"{name}  ", ""), ("added since", "yellow")))

@@ -13,6 +13,7 @@ from compress.cli.run import RecipeName, RunsDir, Set
 from compress.cli.saying import say, say_json
 
 if TYPE_CHECKING:
+    from compress.feasibility import Feasibility
     from compress.forecast import Forecast
     from compress.plan import Plan
     from compress.tasks import Task
@@ -38,6 +39,7 @@ def plan(
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
+    from compress.feasibility import check_feasible
     from compress.making import whole
     from compress.planning import make_plan
     from compress.recipe_yaml import load_recipe
@@ -51,6 +53,9 @@ def plan(
             terminal.warned(remark)
         store, folder = open_store(runs_dir), run_folder(runs_dir, loaded.name)
         done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
+        feasible = check_feasible(planned, done)
+        for warning in feasible.warnings:
+            terminal.warned(warning)
         if not no_forecast and len(done) < len(planned.steps):
             from compress.forecast import measured_forecast, write_forecast
             from compress.rehearsal import rehearse
@@ -61,12 +66,14 @@ def plan(
             forecast = measured_forecast(planned, rehearsed, host)
             write_forecast(forecast, folder)
     if json_output:
-        say_json(_told(planned, done, forecast))
+        say_json(_told(planned, done, feasible, forecast))
     else:
-        _print(planned, done, forecast, runs_dir)
+        _print(planned, done, feasible, forecast, runs_dir)
 
 
-def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -> dict[str, Any]:
+def _told(
+    planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None"
+) -> dict[str, Any]:
     costs = {step.step: step for step in forecast.steps} if forecast else {}
     own = {"step", "stage", "key"}
     steps = [
@@ -90,9 +97,25 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
         "recipe": planned.recipe.name,
         "data": _data(planned.task),
         "steps": steps,
+        "targets": _targets(planned, feasible),
         "measuring": bench,
         "forecast": whole,
-        "remarks": list(planned.remarks),
+        "remarks": [*planned.remarks, *feasible.cautions],
+    }
+
+
+def _targets(planned: "Plan", feasible: "Feasibility") -> dict[str, Any]:
+    """Each target's settings; why it will be skipped (null: it will not); and steps that are skipped on it, and why."""
+    whole = feasible.targets
+    return {
+        name: {
+            **target.model_dump(),
+            "skipped": whole.get(name),
+            "skipped_steps": {
+                step: skip.reason for skip in feasible.skipped if skip.target == name for step in skip.steps
+            },
+        }
+        for name, target in planned.recipe.targets.items()
     }
 
 
@@ -107,7 +130,9 @@ def _data(task: "Task") -> dict[str, Any]:
     return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
 
 
-def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:
+def _print(
+    planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None", runs_dir: Path
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -139,7 +164,12 @@ def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", 
     if any(step.only_measured for step in planned.steps):
         say("* only to measure it")
     for target, spec in planned.recipe.targets.items():
-        say(f"target {target}: {spec.runtime} on {spec.device}, batch {spec.batch_size}, {spec.threads} threads")
+        precision = "" if spec.precision == "fp32" else f" in {spec.precision}"
+        settings = f"{spec.runtime} on {spec.device}{precision}, batch {spec.batch_size}, {spec.threads} threads"
+        say(f"target {target}: {settings}{' (will be skipped)' if target in feasible.targets else ''}")
+        for skip in feasible.skipped:
+            if skip.target == target and skip.steps:
+                say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")
     if not planned.recipe.targets:
         say("no targets: nothing will be measured")
     if forecast is not None:

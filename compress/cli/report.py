@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options, shown_line
+from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders, measuring_options, shown_line
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
@@ -48,21 +48,27 @@ def report(
     min_speedup: gate.MinSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Write report.html, .md and .json into this folder.", file_okay=False),
+    ] = None,
     json_output: Json = False,
 ) -> None:
-    """Show a run's report again, and write its page and its Markdown anew; with limits, judge it."""
+    """Show a run's report again; with limits, judge it. The run is left as it is: --out writes the page anew."""
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
     found = gate.load_report(run, "the command line")
-    folder = run if run.is_dir() else run.parent
-    write_report(found, folder)
+    folder = out or (run if run.is_dir() else run.parent)
+    if out is not None:
+        write_report(found, make_folder(out))
     if json_output:
         say_model(found)
     else:
         print_report(found)
-        say(f"report: {folder / 'report.html'}, .md and .json")
+        if (folder / "report.html").is_file():
+            say(f"report: {folder / 'report.html'}, .md and .json")
     last = found.rows[-1].step if found.rows else ""
     rows = [row for row in found.rows if row.step == last and row.status == "measured"]
     if limits is not None:

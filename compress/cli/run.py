@@ -10,6 +10,7 @@ from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
+from compress.usage import usage
 
 if TYPE_CHECKING:
     from compress.recipe import Recipe
@@ -76,12 +77,15 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.bench.host import host_facts
     from compress.cli.console import Terminal
+    from compress.feasibility import check_feasible
     from compress.planning import make_plan
     from compress.rehearsal import rehearse
     from compress.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
+        for warning in check_feasible(plan, ()).warnings:
+            terminal.warned(warning)
         rehearsed = rehearse(plan, terminal, host_facts(), open_store(runs_dir), batches=1, done={})
     if json_output:
         say_json({"works": True, "seconds": rehearsed.seconds})
@@ -130,6 +134,9 @@ def finish(
             _print_rounding(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
+        lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
+        say(f"use it: {lines.texts}")
+        say(f"        {lines.expression}  # in Python")
     for failure in result.failures:
         say(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)

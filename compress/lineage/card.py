@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import yaml
 
 from compress.errors import printable
+from compress.extras import DISTRIBUTION
 from compress.files import CARD, LINEAGE
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
@@ -17,6 +18,7 @@ from compress.models.files import size_of
 from compress.recipe_yaml import dump_yaml
 from compress.report.markdown import plain
 from compress.report.words import METRICS, change, percent, sentence, times
+from compress.usage import usage
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""
@@ -142,9 +144,13 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
 
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     packages, code = snippet(lineage.final.format, data, folder)
-    versions = {**lineage.final.versions, "compress": lineage.compress_version}
+    versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
-    return ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
+    made = f"It was made with {_listed(pinned)}."
+    own = usage(".", pairs="text_pair" in data.columns)
+    shell = ["```bash", own.install, own.texts, own.file, "```"]
+    shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
+    return ["## Run it", "", made, "", "```python", code.rstrip(), "```", "", *shorter]
 
 
 def _making(lineage: Lineage) -> list[str]:

@@ -81,6 +81,7 @@ class Stage:
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder, and
             the tokens of the longest text.
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
+        times_on: settings -> the target that the step times models on, or None if it times none.
     """
 
     config: type[StageConfig]
@@ -94,6 +95,7 @@ class Stage:
     settle: Callable[[Any, Sequence[str]], Any] | None = None
     check: Callable[[Path, int], None] | None = None
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
+    times_on: Callable[[Any], Target | None] | None = None
 
     def reads_data(self, config: StageConfig) -> bool:
         """Whether it reads training rows, with these settings."""

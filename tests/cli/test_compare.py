@@ -33,6 +33,17 @@ def test_report_prints_the_table_and_the_verdict(cli, saved):
     assert max(len(line) for line in said.out.splitlines() if str(saved) not in line) <= 120
 
 
+def test_report_writes_only_where_it_is_asked_to(cli, saved, tmp_path):
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in saved.iterdir()}
+    (saved / "report.html").unlink()
+    assert f"{saved / 'report.html'}" not in cli("report", saved).out
+    said = cli("report", saved, "--out", tmp_path / "new" / "page")
+    assert f"report: {tmp_path / 'new' / 'page' / 'report.html'}, .md and .json" in said.out
+    assert read_report(tmp_path / "new/page/report.json") == sample_report()
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in saved.iterdir()}
+    assert after == {path: content for path, content in before.items() if path.name != "report.html"}
+
+
 def test_report_in_json_is_the_file(cli, saved):
     said = cli("report", saved, "--json")
     assert (said.code, said.err) == (0, "")

@@ -31,7 +31,12 @@ def home(tmp_path_factory, make_model, reviews):
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     said = compress_in(home, ["run", "tiny.yaml", "--set", "teacher.batch_size=16"])
     assert said.code == 0, said.err
-    assert said.out.endswith("artifacts: runs/tiny/steps\nfinal: runs/tiny/final\n")
+    assert said.out.endswith(
+        "artifacts: runs/tiny/steps\n"
+        "final: runs/tiny/final\n"
+        'use it: compress predict runs/tiny/final "a text"\n'
+        '        compress.Classifier("runs/tiny/final")("a text")  # in Python\n'
+    )
     return home
 
 

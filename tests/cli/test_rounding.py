@@ -80,7 +80,7 @@ def test_a_quantize_command_says_what_it_did(cli, exported, reviews):
     first = said.out.splitlines()[0]
     assert first.startswith("quantize: ")
     assert "% of 6 held-back rows keep their class; quality " in first
-    assert said.out.splitlines()[-1] == "final: runs/quantize/final"
+    assert said.out.splitlines()[-3] == "final: runs/quantize/final"
     again = json.loads(cli(*line, "--json").out)
     assert again["artifacts"] == {"quantize": "runs/quantize/steps/quantize"}
     assert set(again["facts"]) == {"quantize"}
