@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from compress.cli.help_pages import START, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json
 from compress.errors import InputError
@@ -13,7 +14,14 @@ from compress.errors import InputError
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("init")(init)
+    add_command(
+        app,
+        "init",
+        init,
+        START,
+        "compress init --model model/ --train reviews.csv",
+        "compress init --model hf://org/name@main --train train.csv --test test.csv -o mine.yaml",
+    )
 
 
 def init(
