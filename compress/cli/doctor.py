@@ -37,8 +37,8 @@ def register(app: typer.Typer) -> None:
         "doctor",
         doctor,
         MEASURE,
-        "compress doctor                                  # what this machine can win",
-        "compress doctor model/ --test test.csv           # why that model is not faster",
+        "compress doctor                                 # what this machine can win",
+        "compress doctor model/ --test test.csv          # why that model is not faster",
     )
 
 
