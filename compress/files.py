@@ -19,6 +19,8 @@ MANIFEST = "manifest.json"
 """Name of the file that says what a stored folder is; it stands beside what ships."""
 LINEAGE = "lineage.json"
 """Name of the file that says where a run's last artifact came from."""
+STEPS, FINAL = "steps", "final"
+"""Folders of a run, beside each other: links to the steps' artifacts, and what ships."""
 CARD = "README.md"
 """Name of the model card, as the Hugging Face hub has it."""
 WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")

@@ -14,7 +14,7 @@ from compress.bench.host import host_facts
 from compress.disks import disk_error
 from compress.errors import InputError
 from compress.feasibility import check_feasible
-from compress.files import own_folder, write_text
+from compress.files import STEPS, own_folder, write_text
 from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
 from compress.json_files import read_json
@@ -257,7 +257,7 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
-    links = folder / "steps"
+    links = folder / STEPS
     own_folder(links)
     for link in links.iterdir():
         if link.is_symlink():  # what else stands there is not ours

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from compress.recipe import Target
     from compress.report.model import Report
 
-KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+KEPT = (
+    "test",
+    *options.READING_FIELDS,
+    "max_length",
+    "incomplete",
+    "metric",
+    "text_column",
+    "text_pair_column",
+    "label_column",
+)
 RUNTIMES = (("onnxruntime", True), ("torch", False))
 """What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
 FIXES = {

@@ -10,12 +10,13 @@ from typing import Any
 from compress.cli.interrupt import Interrupt
 from compress.cli.screen import Screen, styled
 from compress.errors import printable
-from compress.measurement import Estimate
 from compress.report.model import Ablation, Report
 from compress.report.words import (
     METRICS,
+    POINTS,
+    bracketed,
+    change,
     describe_target,
-    drop,
     headline,
     margin,
     reasons,
@@ -188,7 +189,7 @@ def print_report(report: Report) -> None:
         console.print(_ablation_line(ablation))
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
-        f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
+        f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
         f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals",
         style="dim",
     )
@@ -212,7 +213,7 @@ def _table(report: Report, target: str, *, wide: bool) -> Any:
 
     title = describe_target(report, target)
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    columns = ["step", "score", "drop", *(["quality"] if wide else []), "MB", "p50 ms"]
+    columns = ["step", "score", "change", *(["quality"] if wide else []), "MB", "p50 ms"]
     columns += [*(["p90 ms"] if wide else []), "faster", *(["speed"] if wide else [])]
     for column in columns:
         is_text = column in {"step", "quality", "speed"}
@@ -225,10 +226,10 @@ def _table(report: Report, target: str, *, wide: bool) -> Any:
         if row.quality is None or row.latency_ms is None:
             table.add_row(name, row.status, "", *([""] if wide else []), size)
             continue
-        cells = [name, f"{100 * row.quality.value:.2f}%", bracketed(found.drop_pp if found else None, "{:+.2f}")]
+        cells = [name, f"{100 * row.quality.value:.2f}%", bracketed(found.change_pp if found else None, POINTS)]
         cells += [found.quality_verdict if found else ""] if wide else []
         cells += [size, f"{row.latency_ms.p50:.2f}", *([f"{row.latency_ms.p90:.2f}"] if wide else [])]
-        cells += [bracketed(found.speedup if found else None, "{:.2f}", "x")]
+        cells += [bracketed(found.speedup if found else None, ".2f", "x")]
         cells += [found.speed_verdict if found else ""] if wide else []
         table.add_row(*cells)
     return table
@@ -240,20 +241,10 @@ def _no_worse(report: Report) -> str:
     return f"no worse: by less than {margin(margins.pop())}; " if len(margins) == 1 else ""
 
 
-def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
-    """A figure with its interval, as a cell of a table."""
-    if estimate is None:
-        return ""
-    shown = f"{form.format(estimate.value)}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} [{form.format(estimate.low)}, {form.format(estimate.high)}]"
-
-
 def _ablation_line(found: Ablation) -> str:
     if found.worth is None:
         return f"  without {found.step}: {found.reason}"
     return (
         f"  {found.step} on {found.target}, the chain with it against without: {speed_words(found.worth)}; "
-        f"{size_words(found.worth)}; drop {drop(found.worth)} points ({found.worth.quality_verdict})"
+        f"{size_words(found.worth)}; {change(found.worth)} points ({found.worth.quality_verdict})"
     )

@@ -9,7 +9,9 @@ import typer
 from compress.cli.help_pages import START, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json
-from compress.errors import InputError
+from compress.errors import InputError, did_you_mean
+
+PRESETS = ("small", "strongest")
 
 
 def register(app: typer.Typer) -> None:
@@ -33,32 +35,64 @@ def init(
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
         "recipe.yaml"
     ),
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            metavar="|".join(PRESETS),
+            help="small: done soon. strongest: many times smaller and faster, in several times the time.",
+        ),
+    ] = "small",
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", metavar="NAME", help="Column of the texts.")
+    ] = None,
+    text_pair_column: Annotated[
+        str | None, typer.Option("--text-pair-column", metavar="NAME", help="Column of the second texts, of pairs.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Look at the data and write a commented recipe that runs."""
+    """Look at the data, show what is what in it, and write a commented recipe that runs.
+
+    Where two columns are as likely, it asks; without a terminal it refuses, and names the options.
+    """
     from compress.cli.console import Terminal
+    from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
     from compress.data.sources import Sources
     from compress.files import write_text
     from compress.planning import make_plan
     from compress.recipe_yaml import read_recipe
-    from compress.starter import write_starter
+    from compress.starter import fetch, survey, write_starter
+    from compress.starter.presets import PRESETS as WRITERS
+    from compress.starter.roles import Wishes
 
     if out.exists() and not force:
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
+    chosen = next((name for name in WRITERS if name == preset), None)
+    if chosen is None:
+        raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
     with Terminal(quiet=json_output) as terminal:
-        text = write_starter(model, train, test, Sources(announce=terminal.announce), out)
+        material = fetch(model, train, test, Sources(announce=terminal.announce))
+    wishes = Wishes(text_column, text_pair_column, label_column)
+    found = survey(material, wishes, ask if somebody_is_there() and not json_output else None)
+    if not json_output:
+        print_survey(found)
+    with Terminal(quiet=json_output) as terminal:
+        text = write_starter(material, found, out, chosen)
         recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
         write_text(out, text)
     if json_output:
         rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
-        say_json(told)
+        say_json({**told, **survey_facts(found)})
         return
-    say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
         say(f"note: {note}")
+    say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")

@@ -14,11 +14,24 @@ from compress.recipe import Model
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 
+READING_FIELDS = ("encoding", "delimiter", "sheet")
+"""How files are read that do not say it themselves; texts as they are, since YAML takes | and ~ for something else."""
+Encoding: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--encoding", help="Of text files that are not UTF-8: cp1252, latin-1, …", metavar="NAME"),
+]
+Delimiter: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--delimiter", help="What separates cells: ';', tab, pipe, …", metavar="SIGN"),
+]
+Sheet: TypeAlias = Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook (.xlsx).", metavar="NAME")]
+
 DATA_FIELDS = (
     "train",
     "validation",
     "test",
     "unlabelled",
+    *READING_FIELDS,
     "max_length",
     "train_rows",
     "validation_fraction",
@@ -152,8 +165,8 @@ def take_data(given: dict[str, Any]) -> dict[str, Any]:
 
     columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
     raw = {name: given.pop(name) for name in DATA_FIELDS}
-    paths = {name: raw.pop(name) for name in TABLES}
-    task = {name: path for name, path in paths.items() if path is not None} | settings_from(raw)
+    as_written = {name: raw.pop(name) for name in (*TABLES, *READING_FIELDS)}
+    task = {name: text for name, text in as_written.items() if text is not None} | settings_from(raw)
     chosen = {role: column for role, column in columns.items() if column is not None}
     return {**task, "columns": chosen} if chosen else task
 

@@ -168,13 +168,13 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
 
 
 def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
-    from compress.report.words import drop, quality_words, size_words, speed_words
+    from compress.report.words import change, quality_words, size_words, speed_words
 
     say(f"{row.step} against {found.against}, {found.rows:,} test rows")
     say(f"  speed    {speed_words(found).removeprefix('speed ')}")
     say(f"  size     {size_words(found)}")
     say(f"  quality  {quality_words(found, report.test.metric)}")
-    say(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
+    say(f"           {change(found)} points; McNemar p = {found.mcnemar_p:.3g}")
     say(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
     if note:
         say(f"note: {note}")

@@ -11,6 +11,7 @@ from compress.cli.options import Json
 from compress.cli.recipes import complete_recipe, find_recipe
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
+from compress.usage import usage
 
 if TYPE_CHECKING:
     from compress.recipe import Recipe
@@ -165,6 +166,9 @@ def finish(
             _print_rounding(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
+        lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
+        say(f"use it: {lines.texts}")
+        say(f"        {lines.expression}  # in Python")
     for failure in result.failures:
         say(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)

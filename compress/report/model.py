@@ -112,6 +112,11 @@ class Comparison(_Part):
     smaller: float
     """Size of the other over this one's."""
 
+    @property
+    def change_pp(self) -> Estimate:
+        """Quality won against the other, in percentage points; a loss is negative."""
+        return -self.drop_pp
+
 
 class Slice(_Part):
     """Quality on a part of the test rows: one class, or texts of one length."""

@@ -235,19 +235,31 @@ def test_a_database_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "what", "where", "fix"),
     [
-        ("a.csv", CSV.encode("utf-16-le"), "holds NUL bytes: it seems to be UTF-16", "a.csv:1", "save it as UTF-8"),
-        ("a.csv", "täxt,label\n".encode("utf-16-be"), "it seems to be UTF-16 without", "a.csv:1", "save it as UTF-8"),
+        ("a.csv", CSV.encode("utf-16-le"), "holds NUL bytes: it seems to be UTF-16", "a.csv:1", "--encoding utf-16-le"),
+        (
+            "a.csv",
+            "täxt,label\n".encode("utf-16-be"),
+            "it seems to be UTF-16 without",
+            "a.csv:1",
+            "--encoding utf-16-be",
+        ),
         (
             "a.csv",
             b'text,label\n"m\xfc\xdfig, ""x""",1\n',
-            "latin-1 that line has 'müßig'",
+            'latin-1 reads that line as \'"müßig, ""x""",1\'',
             "a.csv:2",
-            "iconv -f latin-1",
+            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the encoding",
         ),
-        ("a.csv", b"text,label\nx \x93q\x94,1\n", "in cp1252 that line has '“q”'", "a.csv:2", "iconv -f cp1252"),
+        (
+            "a.csv",
+            b"text,label\nx \x93q\x94,1\n",
+            "cp1252 reads that line as 'x “q”,1'",
+            "a.csv:2",
+            "--encoding cp1252",
+        ),
         ("a.csv", "text,label\nä,1\n".encode() + b"\xe4,0\n", "is not UTF-8 text", "a.csv:3", "mend that line"),
         ("a.csv", CSV.encode("utf-16")[:-1], "is not whole UTF-16 text", "a.csv", "as UTF-8"),
-        ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "has 'café'", "a.csv.gz:2", "iconv"),
+        ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "as 'café,1'", "a.csv.gz:2", "--encoding latin-1"),
         ("a.csv.gz", packed(CSV.encode() * 99)[:-20], "ends in the middle", "a.csv.gz", "again"),
         ("a.csv.gz", b"\x1f\x8b\x08" + bytes(50), "is damaged", "a.csv.gz", "again"),
         ("a.csv", LINES, "holds JSON", "a.csv:1", "rename it to .jsonl"),
@@ -265,7 +277,14 @@ def test_a_database_is_named(tmp_path):
         ("a.csv", "a good film,1\na bad film,0\n", "has no column 'text'", None, "write the columns' names above it"),
         ("a.csv", "text\na\n", "has no column 'label'", None, "accepted: text"),
         ("a.csv", "Text,LABEL\na,1\n", "has no column 'text'", None, "did you mean 'Text'?"),
-        ("a.csv", "# made by x\ntext,label\na,1\n", "has 2 columns, the header has 1", "a.csv:2", "quotes"),
+        ("a.csv", "# made by x\ntext,label\na,1\n", "to stand in line 2: text, label", "a.csv:2", "remove what"),
+        (
+            "a.csv",
+            "text,label\na,1,\nb,0,\n",
+            "has 3 columns, the header has 2",
+            "a.csv:2",
+            "behind the header",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_its_fix(refused, name, content, what, where, fix):

@@ -165,9 +165,10 @@ def test_a_malformed_line_is_told_with_its_number(refused, name, content, what, 
 def test_the_first_line_that_is_not_utf8_is_told(refused, name):
     line = b'{"text": "a"}\n' if name.endswith("jsonl") else b"text\n"
     error = refused(name, line * 5000 + b"caf\xe9\n" + line)
-    assert error.what == f"'{name}' is not UTF-8 text; in latin-1 that line has 'café'"
+    assert error.what == f"'{name}' is not UTF-8 text; latin-1 reads that line as 'café'"
     assert error.where == f"{name}:5001"
-    assert error.fix == f"save it as UTF-8, for example: iconv -f latin-1 -t utf-8 {name} > utf-8.csv"
+    assert error.fix.startswith("if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); ")
+    assert (error.option, error.choices) == ("encoding", {"latin-1": "café"})
 
 
 @pytest.mark.parametrize(

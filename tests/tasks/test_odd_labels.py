@@ -148,7 +148,10 @@ def test_labels_that_differ_in_case_are_classes_that_are_told(load, refused):
 def test_a_label_that_may_mean_a_missing_one_is_a_class_and_told(load, label):
     task = load([label, "DE"] * 2)
     assert set(task.labels) == {label, "DE"}
-    assert task.notes == (f"the label '{label}' is taken for a class, though it may mean that the label is missing",)
+    assert task.notes == (
+        f"the label '{label}' is taken for a class, though it may mean that the label is missing; "
+        "task.no_label says that it does",
+    )
 
 
 @pytest.mark.parametrize(
