@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.asking import open_model, refuse, written
+from compress.cli.asking import folder_of, open_model, refuse, written
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.predict_file import RowsFile, predict_file
 from compress.cli.saying import say_json
@@ -123,12 +123,15 @@ def _predict_texts(
 ) -> None:
     """Ask for texts of the command line, and print the answers."""
     from compress.cli.console import Terminal
+    from compress.models.expected_texts import expected_columns
     from compress.predicting import ranked
 
     _check_texts(texts, pairs)
     given = texts if pairs is None else list(zip(texts, pairs, strict=True))
     with Terminal(quiet=json_output) as terminal:
-        classifier = open_model(source, texts, pairs, settings, terminal)
+        folder = folder_of(source, terminal)
+        _check_pairs(expected_columns(folder), pairs)
+        classifier = open_model(folder, texts, pairs, settings, terminal)
         answers = ranked(classifier, classifier.predict_proba(given), top)
     if json_output:
         seconds: Sequence[str | None] = pairs or [None] * len(texts)
@@ -163,6 +166,16 @@ def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
             f"{len(texts)} texts and {len(pairs)} second texts",
             where="--text-pair",
             fix="give one for each text, in the same order",
+        )
+
+
+def _check_pairs(columns: Mapping[str, str], pairs: Sequence[str] | None) -> None:
+    """Refuse second texts to a model of single texts, and the reverse, where the folder says which it is."""
+    if columns and ("text_pair" in columns) != (pairs is not None):
+        raise InputError(
+            f"the model is made for {'single texts' if pairs else 'pairs of texts'}",
+            where="--text-pair",
+            fix="leave it out" if pairs else 'give the second text of each: --text-pair "its second text"',
         )
 
 
