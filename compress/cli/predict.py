@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.asking import folder_of, open_model, refuse, written
+from compress.cli.help_pages import USE, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.predict_file import RowsFile, predict_file
 from compress.cli.saying import say_json
@@ -24,7 +25,14 @@ WIDTH = 80
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("predict")(predict)
+    add_command(
+        app,
+        "predict",
+        predict,
+        USE,
+        'compress predict runs/reviews/final "a lovely film"',
+        "compress predict runs/reviews/final --file rows.csv --out predictions.jsonl",
+    )
 
 
 def predict(
@@ -80,12 +88,7 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Write --out anew if it is there.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Ask a finished model for the labels of texts, with their probabilities.
-
-    compress predict runs/reviews/final "a lovely film"
-
-    compress predict runs/reviews/final --file rows.csv --out predictions.jsonl
-    """
+    """Ask a finished model for the labels of texts, with their probabilities."""
     settings = {"batch_size": batch_size, "threads": threads, "max_length": max_length}
     given = {name: value for name, value in settings.items() if value is not None}
     if file is None:

@@ -35,9 +35,9 @@ def expected_columns(folder: Path) -> Mapping[str, str]:
 def expected_length(folder: Path, fast: FastTokenizer) -> int:
     """Tokens that are kept of each text.
 
-    It is the length that a run trained and measured with (`data.max_length` of lineage.json; a step of a run has that
-    of the final folder beside it). Without one it is what the folder says it takes (`own_length`), else where
-    tokenizer.json cuts, else `USUAL_TOKENS`; never more than the model has positions.
+    It is the length that a run trained and measured with (`data.max_length` of lineage.json, if rows were read; a step
+    of a run has that of the final folder beside it). Without one it is what the folder says it takes (`own_length`),
+    else where tokenizer.json cuts, else `USUAL_TOKENS`; never more than the model has positions.
 
     Args:
         fast: the folder's tokenizer, as it was loaded.
@@ -45,7 +45,8 @@ def expected_length(folder: Path, fast: FastTokenizer) -> int:
     Raises:
         InputError: one of these files cannot be read.
     """
-    measured = _data_of_run(folder).get("max_length")
+    data = _data_of_run(folder)
+    measured = None if data.get("train_rows") == data.get("test_rows") == 0 else data.get("max_length")
     if not isinstance(measured, int) or isinstance(measured, bool) or measured < 1:
         return own_length(folder, (fast.truncation or {}).get("max_length", USUAL_TOKENS))
     positions = positions_of(read_config(folder))
