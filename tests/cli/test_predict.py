@@ -268,7 +268,7 @@ def test_standard_input_that_is_no_text_is_told(refused: Any, run: Path, monkeyp
 
 def test_what_is_no_classifier_is_told(refused: Any, run: Path, make_model: Any, tmp_path: Path) -> None:
     assert "'nowhere' does not exist" in refused("predict", "nowhere", "a").what
-    assert "hf://org/name@main" in refused("predict", "org/name", "a").fix
+    assert "hf://org/name" in refused("predict", "org/name", "a").fix
     error = refused("predict", tmp_path / "runs", "a")
     assert error.what.endswith("runs' has no config.json")
     assert str(run / "final") in error.fix
