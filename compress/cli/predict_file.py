@@ -73,7 +73,7 @@ def predict_file(
     with Terminal(quiet=json_output) as terminal:
         folder = folder_of(source, terminal)
         rows = file.read(expected_columns(folder), terminal)
-        classifier = open_model(str(folder), *rows.sample, settings, terminal)
+        classifier = open_model(folder, *rows.sample, settings, terminal)
         labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
         check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file.name)
         start = time.monotonic()
