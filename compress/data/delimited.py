@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from compress.data.arrow_delimited import arrow_records
 from compress.data.cells import trimmed
-from compress.data.delimiters import SAMPLED, find_sign
+from compress.data.delimiters import SAMPLED, find_sign, look_like_rows
 from compress.data.tables import Table, check_cells, check_title
 from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
@@ -20,8 +21,6 @@ _ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time",
 _ROWS_AT_ONCE = 4096
 _ONE_FOR_SEVERAL = "\x1f"
 """Stands for a delimiter of several signs while a line is parsed."""
-_LINES_OF_ROWS = 3
-"""From so many lines on, a quoted cell whose every line is as wide as a row is told."""
 
 
 def read_csv(path: Path, encoding: Encoding, sign: str | None) -> Table:
@@ -61,6 +60,9 @@ def _read(path: Path, encoding: Encoding, sign: str | None, usual: str) -> Table
         else:
             begin = [first, *islice(lines, SAMPLED - 1)]
             sign = sign or find_sign(begin, usual, path.name, skipped=number - 1)
+            if encoding.is_utf8 and (read := arrow_records(path, sign)) is not None:
+                header, *rows = read
+                return Table(path.name, header, rows, headed=True)
             records = _Records(path.name, chain(begin, lines), sign, skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
@@ -137,7 +139,7 @@ class _Records:
         Tab-separated files are often written without quoting, so that a text may begin with a quote.
         """
         lines = self._lines
-        if width < 2 or any(line.count(self.delimiter) != width - 1 for line in lines):
+        if not look_like_rows(lines, self.delimiter, width):
             return
         what = (
             f"lines {begin} to {begin + len(lines) - 1} of {self.name} are one row by their quotes, but look like rows"
@@ -146,8 +148,7 @@ class _Records:
             raise InputError(
                 what, where=f"{self.name}:{begin}", fix='quote that cell, and write each quote inside of it twice ("")'
             )
-        if len(lines) >= _LINES_OF_ROWS:
-            self.notes.append(what)
+        self.notes.append(what)
 
 
 def _table(columns: Sequence[str], records: _Records) -> Table:

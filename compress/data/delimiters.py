@@ -18,6 +18,16 @@ SAMPLED = 100
 _HIGHEST_TITLE = 20
 
 
+_LINES_OF_ROWS = 3
+"""From so many lines on, a quoted cell whose every line is as wide as a row is told; of tabs, from two on."""
+
+
+def look_like_rows(lines: Sequence[str], sign: str, width: int) -> bool:
+    """True if the lines that quotes hold together are each as wide as a row: a stray quote may do that."""
+    fewest = 2 if sign == "\t" else _LINES_OF_ROWS
+    return width > 1 and len(lines) >= fewest and all(line.count(sign) == width - 1 for line in lines)
+
+
 class _Sample(NamedTuple):
     """The first records of a file by one sign.
 
