@@ -61,8 +61,7 @@ def _read(path: Path, encoding: Encoding, sign: str | None, usual: str) -> Table
             begin = [first, *islice(lines, SAMPLED - 1)]
             sign = sign or find_sign(begin, usual, path.name, skipped=number - 1)
             if encoding.is_utf8 and (read := arrow_records(path, sign)) is not None:
-                header, *rows = read
-                return Table(path.name, header, rows, headed=True)
+                return Table(path.name, read[0], read[1:], headed=True)
             records = _Records(path.name, chain(begin, lines), sign, skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
