@@ -6,6 +6,7 @@ from pathlib import Path
 from compress.data.cells import text_of
 from compress.data.tables import Table
 from compress.errors import InputError
+from compress.extras import need
 from compress.files import stays_home
 
 
@@ -13,9 +14,10 @@ def read_hub_dataset(folder: Path, config: str | None, split: str | None, source
     """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
 
     Raises:
-        InputError: no such configuration or split, not a dataset without code of its own, or one whose description
-            names files outside of its folder.
+        InputError: `datasets` is not installed; no such configuration or split; not a dataset without code of its
+            own, or one whose description names files outside of its folder.
     """
+    need("datasets", "a data set of the hub", where)
     import datasets
 
     try:

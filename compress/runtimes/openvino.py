@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from compress.extras import install_command
 from compress.models.files import model_path
 from compress.recipe import Target
 from compress.runtimes import CannotRunError, Predictor
@@ -18,7 +19,7 @@ HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
 def unavailable(target: Target) -> str | None:
     """Why this target cannot be had here, or None."""
     if find_spec("openvino") is None:
-        return 'openvino is not installed (pip install "compress[openvino]")'
+        return f"openvino is not installed ({install_command('openvino')})"
     if target.precision != "fp32":
         import openvino
 
