@@ -9,12 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from compress.files import read_object, write_text
+from compress.models.architectures import positions_of
+from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_settings import CONFIG
 
 FILE = "tokenizer.json"
 USUAL_NAME = "[PAD]"
 """Of the padding token where the vocabulary has no name for it."""
+
+
+def own_length(folder: Path, otherwise: int) -> int:
+    """Tokens of a text that a model's folder says it takes.
+
+    Args:
+        otherwise: what is taken where neither tokenizer_config.json nor config.json says it.
+    """
+    positions = positions_of(read_config(folder))
+    path = folder / CONFIG
+    said = read_object(path).get("model_max_length") if path.is_file() else None
+    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 < said <= (positions or 10**6):
+        return positions or otherwise  # transformers writes 1e30 where it knows none
+    return int(said)
 
 
 def say_length(folder: Path, max_length: int) -> tuple[str, ...]:
