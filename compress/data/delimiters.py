@@ -7,7 +7,7 @@ from typing import NamedTuple
 from compress.data.cells import trimmed
 from compress.data.tables import misplaced_header
 from compress.errors import InputError
-from compress.reading import OptionNeededError, option_text
+from compress.reading import OptionNeededError, option_text, sign_name
 
 COMMON = (",", ";", "\t", "|")
 """Signs that are looked for."""
@@ -97,7 +97,7 @@ def _sample(lines: Sequence[str], sign: str) -> _Sample:
 
 def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError:
     choices = {
-        option_text("delimiter", sign).split()[1].strip("'"): " | ".join(sample.records[0][1])[:60]
+        sign_name(sign): " | ".join(sample.records[0][1])[:60]
         for sign, sample in sorted(serving.items(), key=lambda item: -item[1].width)
     }
     first = next(iter(choices))
