@@ -9,7 +9,7 @@ from pathlib import Path
 from compress.data.arrow_delimited import arrow_records
 from compress.data.cells import trimmed
 from compress.data.delimiters import SAMPLED, find_sign, look_like_rows
-from compress.data.tables import Table, check_cells, check_title
+from compress.data.tables import TITLE_LINES, Table, check_cells, check_title
 from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
 
@@ -79,14 +79,13 @@ class _Records:
 
     Attributes:
         name: of the file, for errors.
-        notes: what is doubtful of the records so far.
     """
 
     def __init__(self, name: str, lines: Iterable[str], delimiter: str, skipped: int = 0) -> None:
         self.name, self.skipped = name, skipped
         self.sign = delimiter
         self.delimiter = delimiter if len(delimiter) == 1 else _ONE_FOR_SEVERAL
-        self.notes: list[str] = []
+        self._doubtful: list[str] = []
         self._lines: list[str] = []
         self._reader = csv.reader(self._taken(lines), delimiter=self.delimiter, strict=True)
 
@@ -104,6 +103,12 @@ class _Records:
                 if len(self._lines) > 1:
                     self._check_quoted_rows(begin, len(record))
                 yield begin, record if self.sign == self.delimiter else self._as_written(record)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is doubtful of the records so far."""
+        more = f" (and {len(self._doubtful) - 1:,} more such rows)" if len(self._doubtful) > 1 else ""
+        return tuple(f"{first}{more}" for first in self._doubtful[:1])
 
     def _taken(self, lines: Iterable[str]) -> Iterator[str]:
         for written in lines:
@@ -147,11 +152,12 @@ class _Records:
             raise InputError(
                 what, where=f"{self.name}:{begin}", fix='quote that cell, and write each quote inside of it twice ("")'
             )
-        self.notes.append(what)
+        self._doubtful.append(what)
 
 
 def _table(columns: Sequence[str], records: _Records) -> Table:
     rows: list[tuple[str, ...]] = []
+    first: list[tuple[int, list[str]]] = []
     name, names = records.name, list(map(trimmed, columns))
     for number, record in records:
         if len(record) == 1 < len(columns) and not trimmed(record[0]):
@@ -166,12 +172,13 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
             raise InputError(
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )
-        if not rows:
-            check_title(columns, [(number, record)], name)
         rows.append(tuple(record))
+        if len(first) < TITLE_LINES:
+            first.append((number, record))
         if len(rows) % _ROWS_AT_ONCE == 0:
             check_cells(len(rows), len(columns), name)
-    return Table(name, tuple(columns), rows, notes=tuple(records.notes), headed=True)
+    check_title(columns, first, name)
+    return Table(name, tuple(columns), rows, notes=records.notes, headed=True)
 
 
 def _widths(more: int, is_later: bool, last: str, delimiter: str) -> str:

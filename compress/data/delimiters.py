@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from compress.data.cells import trimmed
-from compress.data.tables import misplaced_header
+from compress.data.tables import TITLE_LINES, misplaced_header
 from compress.errors import InputError
 from compress.reading import OptionNeededError, option_text, sign_name
 
 COMMON = (",", ";", "\t", "|")
 """Signs that are looked for."""
-RARE = ("^", "~", "\x01", "\x1f")
-"""Signs that are looked for where no common one stands in the header; a colon or a space has to be given."""
+RARE = ("^", "~", "\x01", "\x1f", ":")
+"""Signs that are looked for where no common one stands in the header; a space has to be given."""
 SAMPLED = 100
 """Lines that are looked at."""
-_HIGHEST_TITLE = 20
 
 
 _LINES_OF_ROWS = 3
@@ -114,7 +113,7 @@ def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError
 def _check_title(sample: _Sample, name: str, skipped: int) -> None:
     """Refuse single cells above rows that are all as wide as the first of them."""
     records = sample.records
-    for start in range(1, min(_HIGHEST_TITLE, len(records) - 1)):
+    for start in range(1, min(TITLE_LINES, len(records) - 1)):
         if len(records[start - 1][1]) > 1:
             return
         if sample.agrees(start):

@@ -171,14 +171,19 @@ def _not_in(path: Path, encoding: Encoding) -> InputError:
     lines = _lines(path)
     if lines.has_nul and (wide := _wide(path, "is not UTF-8 text")) is not None:
         return wide
-    choices = old_encodings([line for _, line in lines.bad])
-    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
     what, where = f"'{name}' is not UTF-8 text", f"{name}:{lines.bad[0][0]}"
     if lines.good:
-        fix = "other lines are UTF-8, so mend that line and those like it; do not convert the whole file"
-        return InputError(f"{what}; {read}", where=where, fix=fix)
+        return InputError(
+            f"{what}: that line reads '{shown_line(lines.bad[0][1], 'utf-8')}'",
+            where=where,
+            fix="other lines are UTF-8, so mend that line and those like it; do not convert the whole file",
+        )
+    choices = old_encodings([line for _, line in lines.bad])
+    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
     first = next(iter(choices))
-    fix = f"if that is right, give {option_text('encoding', first)}; else the encoding that it was written in"
+    fix = (
+        f"if that is right, give {option_text('encoding', first)}; else the one that it was written in, such as cp1250"
+    )
     if len(choices) > 1:
         fix = f"give the one that is right, for example {option_text('encoding', first)}"
     return OptionNeededError(f"{what}; {read}", option="encoding", choices=choices, where=where, fix=fix)

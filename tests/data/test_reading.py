@@ -20,7 +20,7 @@ def separated(sign):
     return CSV.replace(",", sign)
 
 
-@pytest.mark.parametrize("sign", [",", ";", "\t", "|", "^", "~", "\x01", "\x1f"])
+@pytest.mark.parametrize("sign", [",", ";", "\t", "|", "^", "~", "\x01", "\x1f", ":"])
 @pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
 def test_a_delimiter_is_found_by_the_rows(columns, name, sign):
     assert columns(name, separated(sign)) == ROWS
@@ -98,7 +98,7 @@ def test_what_is_no_delimiter_is_refused(refused, text):
 
 
 def test_lines_above_the_header_are_told(refused):
-    for content in ("Report 2024\n\ntext,label\na,1\n", "Report 2024,\n\ntext,label\na,1\n"):
+    for content in ("Report 2024\n\ntext,label\na,1\n", "Report 2024,\n,\ntext,label\na,1\n"):
         error = refused("a.csv", content)
         assert error.what == "the header of 'a.csv' seems to stand in line 3: text, label"
         assert error.fix.startswith("remove what stands above it")
