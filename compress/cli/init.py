@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from compress.cli.help_pages import START, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say, say_json
 from compress.errors import InputError, did_you_mean
@@ -20,7 +21,14 @@ PRESETS = ("small", "strongest")
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("init")(init)
+    add_command(
+        app,
+        "init",
+        init,
+        START,
+        "compress init --model model/ --train reviews.csv",
+        "compress init --model hf://org/name@main --train train.csv --test test.csv -o mine.yaml",
+    )
 
 
 def init(

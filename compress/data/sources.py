@@ -242,7 +242,7 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
     if not (path / "config.json").is_file():
         raise InputError(f"the model '{source}' has no config.json", where=where, fix=_instead_of(path, source))
-    if any(path.glob("*.safetensors")) or any(path.glob("*.onnx")):
+    if any(any(path.glob(pattern)) for pattern in ("*.safetensors", "*.onnx", "onnx/*.onnx")):
         return
     pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
     if pickled:

@@ -191,8 +191,8 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
         lines += [
             f"### {plain(found.described)}",
             "",
-            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
         same = found.baseline is not None and found.baseline.step == found.final.step
         rows = [found.final] if same or found.baseline is None else [found.baseline, found.final]
@@ -211,6 +211,7 @@ def _row(row: Figures, is_baseline: bool) -> str:
         "" if row.p50_ms is None else f"{row.p50_ms:.2f}",
         "" if row.p90_ms is None else f"{row.p90_ms:.2f}",
         times(against.speedup) if against else "",
+        times(against.end_to_end) if against else "",
         f"{against.quality_verdict}; {against.speed_verdict}" if against else row.status if row.reason else "",
     ]
     return f"| {' | '.join(plain(cell) for cell in cells)} |"
@@ -224,7 +225,8 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
     load = f" Other work kept {max(busy):.2f} cores busy." if busy else ""
     return [
         f"Measured on {data.test_rows:,} test rows, side by side in fresh processes with interleaved rounds; intervals "
-        "are at 95%, the change's is paired. A torch model is measured through its ONNX export where ONNX is read.",
+        "are at 95%, the change's is paired. A torch model is measured through its ONNX export where ONNX is read. End "
+        "to end is the same with the tokenizer, on test rows of their own length.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
         f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",
