@@ -85,8 +85,6 @@ def init(
     can_ask = somebody_is_there() and not json_output
     material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
     found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
-    if not json_output:
-        print_survey(found)
     with Terminal(quiet=json_output) as terminal:
         text = write_starter(material, found, out, chosen)
         recipe, origin = read_recipe(text.encode(), out)
@@ -97,6 +95,7 @@ def init(
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
         say_json({**told, **survey_facts(found)})
         return
+    print_survey(found)
     for note in plan.task.notes:
         say(f"note: {note}")
     say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
