@@ -23,6 +23,8 @@ from compress.reading import Reading, delimiter_sign, encoding_name
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
+MODEL_ROLES = ("model", "teacher", "student", "masked_model")
+"""The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5
@@ -52,11 +54,13 @@ class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys.
 
     Attributes:
+        TOPIC: what its fields are about, in the help of commands that take them as options.
         ADDED_LATER: fields that a released model lacked. At their defaults they are not written, so that the keys of
             artifacts hold that were made before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    TOPIC: ClassVar[str] = "Settings"
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
@@ -77,6 +81,8 @@ class Model(BaseModel):
 
 class TaskSpec(Model):
     """The data, and what is to be predicted from it."""
+
+    TOPIC: ClassVar[str] = "Data"
 
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "text_classification"
     """Kind of task: text_classification."""
@@ -185,6 +191,8 @@ def say_input(settings: dict[str, Any], name: str, value: str) -> None:
 class Target(Model):
     """Where and how an artifact is measured."""
 
+    TOPIC: ClassVar[str] = "The target: where a model runs"
+
     runtime: Literal["onnxruntime", "tensorrt", "openvino", "torch", "torch_compile"] = "onnxruntime"
     """What runs the model."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -227,6 +235,8 @@ class Goal(Model):
 
 class BenchSpec(Model):
     """How latency is sampled."""
+
+    TOPIC: ClassVar[str] = "How latency is sampled"
 
     warmup: int = Field(10, ge=1)
     """Calls before the first sample, in each process."""

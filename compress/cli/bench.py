@@ -11,6 +11,7 @@ import typer
 
 from compress.cli import gate, options
 from compress.cli.chain import Invocation
+from compress.cli.help_pages import DATA, MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_model
 from compress.errors import InputError
@@ -43,7 +44,13 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     folders = typer.Argument(help="Model folders; the first is the baseline.", metavar="ARTIFACT…")
-    out = typer.Option("--out", "-o", help="Write report.html, .md and .json into this folder.", file_okay=False)
+    out = typer.Option(
+        "--out",
+        "-o",
+        help="Write report.html, .md and .json into this folder.",
+        file_okay=False,
+        rich_help_panel=OUTPUT,
+    )
     parameters = [
         inspect.Parameter("context", keyword, annotation=typer.Context),
         inspect.Parameter("artifacts", keyword, annotation=Annotated[list[Path], folders]),
@@ -59,10 +66,18 @@ def register(app: typer.Typer) -> None:
         "Measure model folders side by side.\n\n"
         "All see the same test rows, each in a process of its own, in turns. "
         "Takes any folder with an ONNX file or a Hugging Face model, also one that this tool did not make. "
-        "Speed and quality are compared with the first; give a folder twice to see how sure the figures are.\n\n"
-        "compress bench teacher/ student/ --data test.csv --target onnxruntime --target torch,precision=bf16,threads=1"
+        "Speed and quality are compared with the first; give a folder twice to see how sure the figures are."
     )
-    app.command("bench")(options.with_signature(bench, parameters, help_text))
+    add_command(
+        app,
+        "bench",
+        options.with_signature(bench, parameters, help_text),
+        MEASURE,
+        "compress bench teacher/ student/ --data test.csv",
+        "compress bench model/ --data test.csv --text-column review --label-column stars",
+        "compress bench teacher/ student/ --data test.csv --target onnxruntime --target torch,precision=bf16,threads=1",
+        "compress bench runs/mine/final --data test.csv --baseline runs/main/report.json --max-drop-pp 0.5",
+    )
 
 
 def measuring_options() -> list[inspect.Parameter]:
@@ -71,14 +86,17 @@ def measuring_options() -> list[inspect.Parameter]:
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     data = [item for item in options.data_options() if item.name in KEPT and item.name != "test"]
-    test = typer.Option("--data", "--test", help="Test rows: a file, hf://… or pypi://….", show_default=False)
+    test = typer.Option(
+        "--data", "--test", help="Test rows: a file, hf://… or pypi://….", show_default=False, rich_help_panel=DATA
+    )
     target = typer.Option(
         "--target",
         help="A runtime, then settings: openvino,threads=4,batch_size=8. May be repeated; the options below "
         "are the defaults of all. Left out: onnxruntime for ONNX folders, torch for the others.",
         metavar="RUNTIME,…",
+        rich_help_panel=Target.TOPIC,
     )
-    seed = typer.Option("--seed", help="Seed of the order of turns.")
+    seed = typer.Option("--seed", help="Seed of the order of turns.", rich_help_panel=BenchSpec.TOPIC)
     return [
         inspect.Parameter("test", keyword, default=None, annotation=Annotated[str | None, test]),
         *data,

@@ -1,21 +1,34 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import Json
+from compress.cli.help_pages import START, add_command
+from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say, say_json
 from compress.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from compress.reading import Reading
+    from compress.starter import Material
 
 PRESETS = ("small", "strongest")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("init")(init)
+    add_command(
+        app,
+        "init",
+        init,
+        START,
+        "compress init --model model/ --train reviews.csv",
+        "compress init --model hf://org/name@main --train train.csv --test test.csv -o mine.yaml",
+    )
 
 
 def init(
@@ -44,6 +57,9 @@ def init(
     label_column: Annotated[
         str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.")
     ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json_output: Json = False,
 ) -> None:
@@ -53,11 +69,10 @@ def init(
     """
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
-    from compress.data.sources import Sources
     from compress.files import write_text
     from compress.planning import make_plan
     from compress.recipe_yaml import read_recipe
-    from compress.starter import fetch, survey, write_starter
+    from compress.starter import survey, write_starter
     from compress.starter.presets import PRESETS as WRITERS
     from compress.starter.roles import Wishes
 
@@ -66,10 +81,9 @@ def init(
     chosen = next((name for name in WRITERS if name == preset), None)
     if chosen is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
-    with Terminal(quiet=json_output) as terminal:
-        material = fetch(model, train, test, Sources(announce=terminal.announce))
-    wishes = Wishes(text_column, text_pair_column, label_column)
-    found = survey(material, wishes, ask if somebody_is_there() and not json_output else None)
+    can_ask = somebody_is_there() and not json_output
+    material = _fetch((model, train, test), _reading(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
+    found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     if not json_output:
         print_survey(found)
     with Terminal(quiet=json_output) as terminal:
@@ -88,3 +102,35 @@ def init(
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")
+
+
+def _reading(encoding: str | None, delimiter: str | None, sheet: str | None) -> "Reading":
+    from compress.reading import Reading, delimiter_sign, encoding_name
+
+    for option, value, check in (("encoding", encoding, encoding_name), ("delimiter", delimiter, delimiter_sign)):
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise InputError(f"'{value:.40}': {error}", where=f"--{option}", fix="give another") from error
+    return Reading(encoding, delimiter, sheet)
+
+
+def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":
+    """The model and the data; what a file does not say of itself is asked, where somebody is there."""
+    from compress.cli.console import Terminal
+    from compress.cli.survey import ask
+    from compress.data.sources import Sources
+    from compress.reading import OptionNeededError
+    from compress.starter import fetch
+    from compress.starter.questions import Choice
+
+    while True:
+        try:
+            with Terminal(quiet=quiet) as terminal:
+                return fetch(*sources, Sources(announce=terminal.announce), reading)
+        except OptionNeededError as error:
+            if not can_ask or getattr(reading, error.option) is not None:
+                raise
+            choices = [Choice(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

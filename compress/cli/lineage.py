@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from compress.cli.help_pages import KEEP, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_model, say_text
 from compress.errors import InputError
@@ -24,8 +25,15 @@ Folder: TypeAlias = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("lineage")(lineage)
-    app.command("reproduce")(reproduce)
+    add_command(
+        app,
+        "lineage",
+        lineage,
+        KEEP,
+        "compress lineage runs/quickstart/final",
+        "compress lineage runs/quickstart/steps/student --json",
+    )
+    add_command(app, "reproduce", reproduce, KEEP, "compress reproduce runs/quickstart/final --out again.yaml")
 
 
 def lineage(folder: Folder, json_output: Json = False) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
@@ -24,7 +25,15 @@ BATCHES = 5
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("plan")(plan)
+    add_command(
+        app,
+        "plan",
+        plan,
+        START,
+        "compress plan recipe.yaml",
+        "compress plan quickstart --no-forecast           # in a second",
+        "compress plan recipe.yaml --set targets.cpu.threads=4 --json",
+    )
 
 
 def plan(
@@ -32,7 +41,7 @@ def plan(
     runs_dir: RunsDir = Path("runs"),
     overrides: Set = None,
     no_forecast: Annotated[
-        bool, typer.Option("--no-forecast", help="Do not measure a few batches of each step.")
+        bool, typer.Option("--no-forecast", help="Do not measure a few batches of each step.", rich_help_panel=RUNNING)
     ] = False,
     json_output: Json = False,
 ) -> None:

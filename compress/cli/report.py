@@ -8,6 +8,7 @@ import typer
 
 from compress.cli import gate, options
 from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders, measuring_options, shown_line
+from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("report")(report)
+    add_command(
+        app,
+        "report",
+        report,
+        MEASURE,
+        "compress report runs/quickstart",
+        "compress report runs/quickstart --min-speedup 8 --max-drop-pp 1",
+        "compress report runs/quickstart --out page/      # writes the page anew",
+    )
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(name, keyword, annotation=Annotated[Path, typer.Argument(help=text, metavar=name.upper())])
@@ -36,10 +45,16 @@ def register(app: typer.Typer) -> None:
     help_text = (
         "Compare two runs, or two model folders.\n\n"
         "Two runs are compared by their last steps, out of their reports: nothing is measured anew. "
-        "Two model folders are measured side by side; they need --data.\n\n"
-        "compress compare runs/main runs/mine --max-drop-pp 0.5"
+        "Two model folders are measured side by side; they need --data."
     )
-    app.command("compare")(options.with_signature(compare, [*parameters, *measuring_options(), *limits], help_text))
+    add_command(
+        app,
+        "compare",
+        options.with_signature(compare, [*parameters, *measuring_options(), *limits], help_text),
+        MEASURE,
+        "compress compare runs/main runs/mine --max-drop-pp 0.5",
+        "compress compare teacher/ student/ --data test.csv --threads 2",
+    )
 
 
 def report(
@@ -50,7 +65,13 @@ def report(
     baseline: gate.Baseline = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write report.html, .md and .json into this folder.", file_okay=False),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write report.html, .md and .json into this folder.",
+            file_okay=False,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     json_output: Json = False,
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compress.data.cells import trimmed
 from compress.data.delimiters import SAMPLED, find_sign
-from compress.data.tables import Table, check_cells
+from compress.data.tables import Table, check_cells, check_title
 from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
 
@@ -166,6 +166,8 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
             raise InputError(
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )
+        if not rows:
+            check_title(columns, [(number, record)], name)
         rows.append(tuple(record))
         if len(rows) % _ROWS_AT_ONCE == 0:
             check_cells(len(rows), len(columns), name)

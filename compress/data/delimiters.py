@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from compress.data.cells import trimmed
+from compress.data.tables import misplaced_header
 from compress.errors import InputError
 from compress.reading import OptionNeededError, option_text
 
@@ -14,7 +15,6 @@ RARE = ("^", "~", "\x01", "\x1f")
 """Signs that are looked for where no common one stands in the header; a colon or a space has to be given."""
 SAMPLED = 100
 """Lines that are looked at."""
-_LONGEST = 2**20
 _HIGHEST_TITLE = 20
 
 
@@ -108,9 +108,4 @@ def _check_title(sample: _Sample, name: str, skipped: int) -> None:
         if len(records[start - 1][1]) > 1:
             return
         if sample.agrees(start):
-            number = records[start][0] + skipped
-            raise InputError(
-                f"the header of '{name}' seems to stand in line {number}: {', '.join(records[start][1])[:80]}",
-                where=f"{name}:{number}",
-                fix="remove what stands above it; a cell that holds a delimiter needs quotes",
-            )
+            raise misplaced_header(name, records[start][0] + skipped, records[start][1])

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -33,6 +33,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
 
 class RoundingConfig(StageConfig):
     """What all quantizers of ONNX graphs are told of accuracy."""
+
+    TOPIC: ClassVar[str] = "Accuracy"
 
     keep_float: Names = ()
     """Names of nodes whose weights are not rounded."""

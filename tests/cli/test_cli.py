@@ -38,7 +38,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 
 def test_python_m_compress_says_its_version():
-    done = subprocess.run([sys.executable, "-m", "compress", "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "compress", "-V"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"compress {compress.__version__}\n", "")
 
 
@@ -46,7 +46,7 @@ def test_python_m_compress_says_its_version():
 def test_without_a_command_the_commands_are_listed(cli, arguments):
     said = cli(*arguments)
     assert (said.code, said.err) == (0, "")
-    listed = said.out.partition("Commands:\n")[2]
+    listed = said.out.partition("Start:\n")[2]
     for command in ("run", "plan", "init", "finetune", "distill", "prune", "export", "quantize", "chain", "bench"):
         assert f"\n  {command} " in f"\n{listed}"
 
