@@ -119,7 +119,7 @@ def million_cell(row: Row, spec: Mapping[str, Any]) -> Cell:
     hours, cores = row.hours_for_a_million, core_hours(row, spec)
     if hours is None:
         return Cell()
-    return Cell(f"{number(hours)} h", "" if cores is None else f"{number(cores)} core-hours, {PRICE * cores:.2f} USD")
+    return Cell(f"{number(hours)} h", "" if cores is None else f"{number(cores)} core-h, {PRICE * cores:.2f} USD")
 
 
 def other_score(row: Row, metric: str) -> Cell:

@@ -17,6 +17,7 @@ from compress.report.next_steps import next_steps
 from compress.report.rounding_page import choice_parts, layers_parts
 from compress.report.shown import ShownRow, shown_rows
 from compress.report.tables import Table, ablation_table, agreement_table, cost_table, main_table
+from compress.usage import usage
 
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""
@@ -85,6 +86,7 @@ def render_html(report: Report) -> str:
         goal=goal_words(report.goal),
         targets=targets,
         next_steps=next_steps(report),
+        usage=usage("final", pairs="pairs" in report.task) if report.recipe_text else None,
         ablations=_ablations(report),
         choices=choice_parts(report),
         layers=layers_parts(report),
@@ -113,7 +115,7 @@ def goal_words(goal: GoalVerdict) -> str:
     """What was asked for, in one line; empty without a goal."""
     parts = []
     if goal.max_drop_pp is not None:
-        parts.append(f"a drop of at most {goal.max_drop_pp:g} points")
+        parts.append(f"a drop of at most {words.margin(goal.max_drop_pp)}")
     if goal.min_speedup is not None:
         parts.append(f"at least {goal.min_speedup:g}x faster")
     if goal.max_size_mb is not None:

@@ -70,7 +70,7 @@ def _quality(report: Report, goal: GoalVerdict, row: Row, found: Comparison, cha
     if costly is not None and _cost(costly) > max(0.0, SHARE * drop.value):
         verb = costly.stage.partition("_")[0]
         yield NextStep(
-            f"{costly.step}: {GENTLER.get(verb, 'a gentler setting')}",
+            f"in `{costly.step}`, {GENTLER.get(verb, 'take a gentler setting')}",
             f"it changes {metric} by {words.change(costly.bought)} points, of {-drop.value:{words.POINTS}} in all",
         )
     lost = {
@@ -123,7 +123,8 @@ def _speed(report: Report, goal: GoalVerdict, row: Row, found: Comparison, chain
         )
     else:
         yield NextStep(
-            "fewer or narrower layers in the student", f"{latency}, {words.times(speedup)} faster of {limit:g}x wanted"
+            "fewer or narrower layers in the student",
+            f"{latency}, {words.times(speedup)} faster where {limit:g}x is wanted",
         )
     yield from _rounding(report, chain)
     if row.peak_share is not None and row.peak_share < IDLE:

@@ -54,7 +54,7 @@ def test_a_million_texts_are_told_in_hours_of_cores_and_at_a_price() -> None:
     assert hours is not None
     cell = million_cell(row, spec)
     assert cell.text == f"{hours:.3f} h"
-    assert cell.interval == f"{2 * hours:.3f} core-hours, {2 * PRICE * hours:.2f} USD"
+    assert cell.interval == f"{2 * hours:.3f} core-h, {2 * PRICE * hours:.2f} USD"
     assert million_cell(row, spec | {"device": "cuda"}).interval == "", "a GPU's hours are not told in cores"
     told = million_words(report, "cpu")
     assert told.index("int8 ") < told.index("teacher ")
@@ -80,9 +80,9 @@ def test_a_goal_that_is_met_needs_nothing() -> None:
 @pytest.mark.parametrize(
     ("goal", "steps", "changes", "wanted"),
     [
-        (Goal(max_drop_pp=0.5), STEPS, {}, ["pruned: take less out", "it changes accuracy by -1.00"]),
+        (Goal(max_drop_pp=0.5), STEPS, {}, ["in `pruned`, take less out", "it changes accuracy by -1.00"]),
         (Goal(max_drop_pp=3), STEPS, {}, ["score on more test rows: about ", "200 rows leave room for -"]),
-        (Goal(min_speedup=50), STEPS, {}, ["fewer or narrower layers in the student", "x wanted"]),
+        (Goal(min_speedup=50), STEPS, {}, ["fewer or narrower layers in the student", "x is wanted"]),
         (Goal(min_speedup=50), ("teacher", "onnx"), {}, ["distill it into fewer layers", "quantize it"]),
         (Goal(min_speedup=50), ("teacher", "student"), {}, ["prune heads and neurons", "quantize it"]),
         (Goal(min_speedup=50), STEPS, {"peak_share": 0.08}, ["fewer layers rather than narrower", "uses 8% of"]),

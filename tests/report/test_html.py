@@ -11,8 +11,10 @@ from compress.recipe import Goal
 from compress.report import words
 from compress.report.charts import make_charts
 from compress.report.html import goal_state, render_html
+from compress.report.markdown import render_markdown
 from compress.report.model import Report
 from compress.report.shown import shown_rows
+from compress.usage import usage
 from tests.report.reports import STEPS, sample_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--'\"&var(--ink){{7*7}}"
@@ -161,7 +163,7 @@ def test_the_page_is_small(report):
 def test_links_within_the_page_lead_somewhere(page):
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     links = [attributes["href"] for attributes in page.all("a")]
-    assert len(links) == 6
+    assert len(links) == 7
     assert {link.removeprefix("#") for link in links} <= ids
 
 
@@ -271,9 +273,10 @@ def test_importing_the_page_is_light():
 def test_a_missed_goal_says_what_to_try_with_its_evidence():
     text = flat(Page(render_html(sample_report(goal=Goal(max_drop_pp=0.5)))).text)
     assert text.index("Goal missed") < text.index("What to try next") < text.index("Speed, quality and size")
-    assert "Pruned: take less out" in text
+    assert "In pruned, take less out" in text
     assert "Because it changes accuracy by -1.00" in text
     assert "What to try next" not in Page(render_html(sample_report(goal=Goal(max_size_mb=20)))).text
+    assert "- In \\`pruned\\`, take less out" in render_markdown(sample_report(goal=Goal(max_drop_pp=0.5)))
 
 
 def test_mistakes_are_shown_as_a_shaded_table_or_as_a_list_of_many_classes(page):
@@ -285,3 +288,12 @@ def test_mistakes_are_shown_as_a_shaded_table_or_as_a_list_of_many_classes(page)
     assert many.open == []
     assert "The most frequent mistakes" in many.text
     assert "a line's rows are taken for" not in many.text
+
+
+def test_the_model_s_use_is_told_of_a_run_and_not_of_a_bench(page, report):
+    lines = usage("final")
+    for line in (lines.install, lines.texts, lines.file, lines.code):
+        assert line in page.text
+    report = report.model_copy(update={"task": {**report.task, "pairs": True}})
+    assert usage("final", pairs=True).texts in Page(render_html(report)).text
+    assert "Use the model" not in Page(render_html(report.model_copy(update={"recipe_text": None}))).text
