@@ -2,14 +2,26 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # onnxruntime's official builds send events to their maker over HTTPS unless this is set before it is imported;
 # nobody who compresses a model asked for that, and the sender's thread disturbs what is measured
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["Classifier", "__version__", "load"]
+
+if TYPE_CHECKING:
+    from compress.classifier import Classifier
+
+
+def __getattr__(name: str) -> Any:
+    """`Classifier`, imported when it is asked for."""
+    if name != "Classifier":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    from compress.classifier import Classifier
+
+    return Classifier
 
 
 def load(folder: str | Path) -> Any:

@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from compress.errors import CompressError, InputError
 
 FULL_BYTES = 65536
@@ -101,6 +99,8 @@ def is_disk_full(error: BaseException, folder: Path) -> bool:
 
 def cache_folder() -> Path:
     """Where downloads are kept; the environment variable COMPRESS_CACHE moves it."""
+    from platformdirs import user_cache_path
+
     return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
 
 

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
+from compress.feasibility import training_device
 from compress.journal import Observer
 from compress.models.files import model_path
 from compress.outside import check_outside
 from compress.plan import Plan, PlannedStep, artifact_of
-from compress.recipe import Recipe
 from compress.store import Artifact, DamagedArtifactError, Identity, Store
 from compress.trial import try_graph
 
@@ -142,7 +142,7 @@ class _Maker:
         return Context(
             task=task,
             seed=recipe.seed,
-            device=_device(recipe),
+            device=training_device(recipe),
             trust_remote_code=recipe.trust_remote_code,
             work=work,
             progress=self.observer.progress,
@@ -156,15 +156,3 @@ class _Maker:
 def _says_no_memory(error: RuntimeError) -> bool:
     """True for what torch raises where memory of a processor or a GPU has run out."""
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
-
-
-def _device(recipe: Recipe) -> Literal["cpu", "cuda"]:
-    if recipe.device == "cpu":
-        return "cpu"
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if recipe.device == "cuda":
-        raise CompressError("this machine has no CUDA device that torch can use", fix="set device: auto")
-    return "cpu"

@@ -19,6 +19,11 @@ class Estimate(BaseModel):
     low: float | None = None
     high: float | None = None
 
+    def __neg__(self) -> "Estimate":
+        """The same figure counted the other way: a drop as a change, in which a loss is negative."""
+        low, high = (None if end is None else -end for end in (self.high, self.low))
+        return Estimate(value=-self.value, low=low, high=high)
+
 
 @dataclass(frozen=True)
 class Timings:

@@ -10,7 +10,7 @@ from compress.files import file_sha256, fingerprint
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config
-from compress.models.folder import check_folder
+from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact
 from compress.tasks import Task
@@ -117,24 +117,3 @@ def _telling_texts(task: Task) -> tuple[tuple[str, ...], tuple[str, ...] | None]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     chosen = sorted({order[round(place * (len(order) - 1) / (COMPARED - 1))] for place in range(COMPARED)})
     return tuple(texts[index] for index in chosen), None if pairs is None else tuple(pairs[index] for index in chosen)
-
-
-def format_of(folder: Path) -> str:
-    """Format of a model folder that came from outside.
-
-    Raises:
-        InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
-    """
-    if any(folder.glob("*.onnx")):
-        return "onnx"
-    quantized = read_config(folder).get("quantization_config")
-    if not quantized:
-        return "torch"
-    method = quantized.get("quant_method")
-    if method != "bitsandbytes":
-        raise InputError(
-            f"the model's weights are quantized by {method!r:.60}, which is not known here",
-            where=str(folder / "config.json"),
-            fix="take the float model that it was made from; of quantized torch weights, only bitsandbytes' are read",
-        )
-    return "torch_bnb"

@@ -44,7 +44,7 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
-    used, remarks = tuple(sources.used.values()), tuple(planner.remarks())
+    used, remarks = tuple(sources.used.values()), (*origin.remarks, *planner.remarks())
     return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used, remarks)
 
 
@@ -118,6 +118,7 @@ class _Planner:
         shapes = {role: self._shape(value) for role, value in inputs.items()}
         try:
             self._check_origin(stage, inputs)
+            self._check_timed(stage, config, inputs)
             shape = stage.shape(config, shapes)
             if stage.has_teacher:
                 self._check_teacher(config, inputs, shape)
@@ -208,6 +209,17 @@ class _Planner:
             if not self.task.train and not self.task.test:  # the model will be given all that it takes
                 asked.append(positions_of(read_config(origin)) or 0)
             stage.check(origin, max(asked))
+
+    def _check_timed(self, stage: Stage, config: StageConfig, inputs: "Mapping[str, str | Artifact]") -> None:
+        """Refuse to time texts that are longer than the model has positions for."""
+        target = stage.times_on(config) if stage.times_on else None
+        positions = positions_of(read_config(self._origin(inputs))) if target else None
+        if target is not None and positions is not None and target.sequence_length > positions:
+            raise InputError(
+                f"target.sequence_length is {target.sequence_length}, but the model has positions for {positions} "
+                "tokens",
+                fix=f"set target.sequence_length to at most {positions}",
+            )
 
     def _check_length(self, model: Artifact, where: str) -> None:
         """Refuse texts that are longer than the model has positions for."""

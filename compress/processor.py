@@ -1,5 +1,6 @@
 """What this machine's processor is, and what its instruction sets mean for int8."""
 
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,11 @@ ARM64 = ("aarch64", "arm64")
 def processor_name() -> str:
     """As the system calls it."""
     return _processor()[0]
+
+
+def cores_here() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def instruction_sets() -> list[str]:

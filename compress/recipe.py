@@ -19,8 +19,12 @@ from pydantic import (
     model_validator,
 )
 
+from compress.reading import Reading, delimiter_sign, encoding_name
+
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
+MODEL_ROLES = ("model", "teacher", "student", "masked_model")
+"""The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5
@@ -50,11 +54,13 @@ class Model(BaseModel):
     """A frozen piece of a recipe that refuses unknown keys.
 
     Attributes:
+        TOPIC: what its fields are about, in the help of commands that take them as options.
         ADDED_LATER: fields that a released model lacked. At their defaults they are not written, so that the keys of
             artifacts hold that were made before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    TOPIC: ClassVar[str] = "Settings"
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
@@ -76,6 +82,8 @@ class Model(BaseModel):
 class TaskSpec(Model):
     """The data, and what is to be predicted from it."""
 
+    TOPIC: ClassVar[str] = "Data"
+
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "text_classification"
     """Kind of task: text_classification."""
     train: str | None = None
@@ -86,8 +94,16 @@ class TaskSpec(Model):
     """Test rows, used for measuring alone. Left out: `test_fraction` of the training rows."""
     unlabelled: str | None = None
     """Texts without labels, for the stages that train under a teacher: it says what to learn from them."""
+    encoding: str | None = None
+    """Encoding of text files without a mark that are not UTF-8: cp1252, latin-1, utf-16-le, …"""
+    delimiter: str | None = None
+    """What separates cells: a sign in quotes, or tab, semicolon, pipe, … Left out: what a file's first rows show."""
+    sheet: str | None = None
+    """Sheet of a workbook (.xlsx, .xls, .ods). Left out: the only one with rows."""
     columns: dict[str, str] = {}
     """Which column plays which role, for example {text: review, label: stars}."""
+    no_label: tuple[str, ...] = ()
+    """Values of the label's column that mean that a row has none, such as "-" or "?"; see `incomplete`."""
     max_length: int = Field(128, ge=4, le=8192)
     """Tokens kept of each text, in training and in measuring."""
     train_rows: int | None = Field(None, ge=8)
@@ -102,6 +118,26 @@ class TaskSpec(Model):
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
     metric: Literal["accuracy", "f1_macro"] = "accuracy"
     """The score that the report compares."""
+    ADDED_LATER = frozenset({"encoding", "delimiter", "sheet", "no_label"})
+
+    @property
+    def reading(self) -> Reading:
+        """How files are read that do not say it themselves."""
+        return Reading(self.encoding, self.delimiter, self.sheet)
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str | None) -> str | None:
+        return value and encoding_name(value)
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _delimiter_is_a_sign(cls, value: Any) -> Any:
+        if value is None or value == "":
+            raise ValueError("YAML reads ~ and | as something else; write tilde, pipe or another sign in quotes")
+        if isinstance(value, str):
+            delimiter_sign(value)
+        return value
 
     @model_validator(mode="after")
     def _one_test(self) -> "TaskSpec":
@@ -155,6 +191,8 @@ def say_input(settings: dict[str, Any], name: str, value: str) -> None:
 class Target(Model):
     """Where and how an artifact is measured."""
 
+    TOPIC: ClassVar[str] = "The target: where a model runs"
+
     runtime: Literal["onnxruntime", "tensorrt", "openvino", "torch", "torch_compile"] = "onnxruntime"
     """What runs the model."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -197,6 +235,8 @@ class Goal(Model):
 
 class BenchSpec(Model):
     """How latency is sampled."""
+
+    TOPIC: ClassVar[str] = "How latency is sampled"
 
     warmup: int = Field(10, ge=1)
     """Calls before the first sample, in each process."""

@@ -13,7 +13,8 @@ from compress.ablation import Ablated
 from compress.bench.host import host_facts
 from compress.disks import disk_error
 from compress.errors import InputError
-from compress.files import own_folder, write_text
+from compress.feasibility import check_feasible
+from compress.files import STEPS, own_folder, write_text
 from compress.forecast import forecast_for, refuse_what_cannot_fit
 from compress.journal import Observer, journal
 from compress.json_files import read_json
@@ -24,8 +25,9 @@ from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
 from compress.recipe import TABLES, said_input, say_input
 from compress.recipe_yaml import dump_yaml
+from compress.report.entries import AblationEntry
 from compress.report.files import FILES, write_report
-from compress.report.model import AblationEntry, Report
+from compress.report.model import Report
 from compress.reporting import report_plan
 from compress.store import NEEDS, Artifact, Store
 
@@ -89,12 +91,14 @@ def run_plan(
 
     Raises:
         CompressError: a step failed, and the steps before it are kept; or the run cannot fit, and nothing was begun.
+        InputError: this machine cannot make a step, or measure on any of the targets; nothing was begun.
         Stopped: the person asked to stop.
     """
     store = open_store(runs_dir)
     folder = run_folder(runs_dir, plan.recipe.name)
     host = host_facts()
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
+    feasible = check_feasible(plan, done)
     if not force and len(done) < len(plan.steps):
         refuse_what_cannot_fit(forecast_for(plan, done, folder, host), plan, runs_dir)
     needs = _needs([plan, *(item.plan for item in ablated if item.plan is not None)], store)
@@ -108,6 +112,8 @@ def run_plan(
     }
     try:
         with journal(folder, observer, begun) as observed:
+            for warning in feasible.warnings:
+                observed.warned(warning)
             result = _run(plan, folder, store, host, observed, ablated)
             write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
     except OSError as error:
@@ -252,7 +258,7 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
 
 def _link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
-    links = folder / "steps"
+    links = folder / STEPS
     own_folder(links)
     for link in links.iterdir():
         if link.is_symlink():  # what else stands there is not ours

@@ -69,7 +69,7 @@ def task_texts(task: Task) -> list[str]:
 
 
 def try_graph(path: Path, task: Task, seconds: float) -> None:
-    """Refuse an ONNX graph that cannot be loaded, rewritten, and called on real rows within limits.
+    """Refuse an ONNX graph that cannot be loaded, rewritten, and called on a task's rows within limits.
 
     What was tried once is not tried again by this process.
 
@@ -84,12 +84,15 @@ def try_graph(path: Path, task: Task, seconds: float) -> None:
     found = (path, path.stat().st_mtime_ns, path.stat().st_size)
     if found in _borne:
         return
-    rows = sorted(
-        encoded(task, held_back_rows(task), load_tokenizer(path.parent)), key=lambda row: len(row["input_ids"])
-    )
+    try_graph_on(encoded(task, held_back_rows(task), load_tokenizer(path.parent)), path, seconds)
+    _borne.add(found)
+
+
+def try_graph_on(encoded_rows: Sequence[dict[str, Any]], path: Path, seconds: float) -> None:
+    """The same on rows that are encoded: the shortest one, and the longest ones."""
+    rows = sorted(encoded_rows, key=lambda row: len(row["input_ids"]))
     job = {"graph": str(path), "batches": [rows[:1], rows[-BATCH:]], "seconds": seconds}
     _try(job, path, "graph", _share(), seconds + MORE_SECONDS, STARTING * seconds + MORE_SECONDS)
-    _borne.add(found)
 
 
 def _share() -> int:

@@ -98,6 +98,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "recover": {**FAST, "epochs": 2},
         },
         {"name": "adapted", "stage": "finetune_lora", "model": "teacher", "base_bits": 4, **FAST, "epochs": 2},
+        {"name": "bundled", "stage": "bundle_onnx", "model": "onnx", "int8": "int8"},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-pytest_plugins = ("tests.chain", "tests.plans", "tests.processors")
+pytest_plugins = ("tests.chain", "tests.classifiers", "tests.plans", "tests.processors")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed

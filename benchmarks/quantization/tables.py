@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quantization.making import FLOAT, SUBJECTS
+from compress.measurement import Estimate
+from compress.report.words import POINTS, bracketed
 
 DEFAULT_OF = {
     "int8_dynamic": "default_int8_dynamic",
@@ -99,8 +101,8 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
     models = parts[f"{name}-avx2"]["models"]
     native = parts.get(f"{name}-native", {}).get("models", {})
     lines = [
-        "| | accuracy | drop [95%] | MB (model.onnx) | smaller | 128 tokens | times faster [95%] "
-        "| 32 tokens | times faster [95%] | native: drop | times faster |",
+        "| | accuracy | change [95%] | MB (model.onnx) | smaller | 128 tokens | times faster [95%] "
+        "| 32 tokens | times faster [95%] | native: change | times faster |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for model, item in models.items():
@@ -110,14 +112,14 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
         cells = [
             WORDS.get(model, f"`{model}`"),
             f"{item['accuracy']:.2%}",
-            "" if is_float else _interval(item["drop_pp"], "+.2f"),
+            "" if is_float else bracketed(-Estimate.model_validate(item["drop_pp"]), POINTS),
             f"{item['size_bytes'] / 1e6:.2f} ({item['model_bytes'] / 1e6:.2f})",
             f"{models[FLOAT]['size_bytes'] / item['size_bytes']:.1f}x",
             f"{long['p50_ms']:.2f} ms",
-            "" if is_float else _interval(long["speedup"], ".2f"),
+            "" if is_float else bracketed(Estimate.model_validate(long["speedup"]), ".2f"),
             f"{short['p50_ms']:.2f} ms",
-            "" if is_float else _interval(short["speedup"], ".2f"),
-            "" if beside is None or is_float else f"{beside['drop_pp']['value']:+.2f}",
+            "" if is_float else bracketed(Estimate.model_validate(short["speedup"]), ".2f"),
+            "" if beside is None or is_float else f"{-beside['drop_pp']['value']:{POINTS}}",
             "" if beside is None or is_float else f"{beside['lengths']['128']['speedup']['value']:.2f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -126,25 +128,19 @@ def _table(parts: Mapping[str, Part], name: str) -> list[str]:
     return lines
 
 
-def _interval(found: Mapping[str, float | None], form: str) -> str:
-    if found["low"] is None or found["high"] is None:
-        return f"{found['value']:{form}}"
-    return f"{found['value']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
-
-
 def _choice(part: Part) -> list[str]:
     """What `int4_best` was chosen among."""
     data = [key for key in next(iter(part["candidates"].values())) if key != "settings"]
     lines = [
         "Tried for `int4_best`, on rows held back from train:",
         "",
-        f"| | {' | '.join(f'{name}: smaller | error of logits | divergence | drop' for name in data)} |",
+        f"| | {' | '.join(f'{name}: smaller | error of logits | divergence | change' for name in data)} |",
         f"| --- | {' | '.join(['---: | ---: | ---: | ---:'] * len(data))} |",
     ]
     for name, item in part["candidates"].items():
         cells = [
             f"{item[one]['size_ratio']:.2f}x | {item[one]['logit_error']:.2%} | {item[one]['divergence']:.5f} "
-            f"| {item[one]['drop_pp']:+.2f}"
+            f"| {-item[one]['drop_pp']:{POINTS}}"
             for one in data
         ]
         shown = f"**`{name}`**" if name == part["chosen"] else f"`{name}`"

@@ -1,6 +1,5 @@
 """Facts of this machine that a measurement depends on."""
 
-import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -8,7 +7,7 @@ from typing import Any
 
 import psutil
 
-from compress.processor import instruction_sets, processor_name
+from compress.processor import cores_here, instruction_sets, processor_name
 
 PACKAGES = (
     "torch",
@@ -21,11 +20,6 @@ PACKAGES = (
     "tokenizers",
     "numpy",
 )
-
-
-def cores_here() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def host_facts() -> dict[str, Any]:

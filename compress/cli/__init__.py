@@ -14,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
+from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, stages, store
+from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.errors import CompressError, InputError
 from compress.unexpected import explained
@@ -22,14 +23,21 @@ from compress.unexpected import explained
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 KEPT = "; finished steps and checkpoints are kept: run the same command again to go on"
-KEEPS_NOTHING = ("bench", "compare", "doctor", "plan")
+KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
 
 app = typer.Typer(
     name="compress",
-    add_completion=False,
+    cls=Group,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal
+    rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal: see help_pages
+    epilog="\n".join(
+        (
+            "compress init --model model/ --train reviews.csv   # writes recipe.yaml",
+            "compress run recipe.yaml                           # makes, measures, reports",
+            "compress run quickstart                            # a recipe that is shipped",
+        )
+    ),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -43,14 +51,14 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
     _debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (run, plan, init, recipes, stages, chain, bench, report, lineage, doctor, store):
+for group in (init, plan, run, recipes, stages, chain, bench, report, predict, lineage, doctor, store):
     group.register(app)
 
 

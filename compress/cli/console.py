@@ -8,14 +8,14 @@ from types import TracebackType
 from typing import Any
 
 from compress.cli.interrupt import Interrupt
+from compress.cli.report_table import report_table
 from compress.cli.screen import Screen, styled
 from compress.errors import printable
-from compress.measurement import Estimate
 from compress.report.model import Ablation, Report
+from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
-    describe_target,
-    drop,
+    change,
     headline,
     margin,
     reasons,
@@ -76,6 +76,10 @@ class Terminal:
         if self._bars is not None:
             self._bars.stop()
 
+    def _print(self, line: Any, style: str = "") -> None:
+        """A line; what reads it elsewhere than on a terminal gets it in one piece."""
+        self.console.print(line, style=style, soft_wrap=not self.console.is_terminal)
+
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self.interrupt.asked
@@ -117,7 +121,7 @@ class Terminal:
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
-        self.console.print(styled(("warning:", "yellow"), (f" {message}", "")))
+        self._print(styled(("warning:", "yellow"), (f" {message}", "")))
 
     def announce(self, message: str) -> None:
         """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
@@ -177,15 +181,16 @@ def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
     console = stdout()
     for target in report.targets:
-        console.print(_table(report, target, wide=console.width >= WIDE))
-        for reason in reasons(report.on(target)):
+        console.print(report_table(report, target, wide=console.width >= WIDE))
+        for reason in reasons(shown_rows(report, target)):
             console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
         console.print(_ablation_line(ablation))
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
-        f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; drop in points; "
-        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals",
+        f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
+        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals; "
+        "end to end: with the tokenizer, on texts of their own length",
         style="dim",
     )
     for note in report.notes:
@@ -201,49 +206,10 @@ def print_report(report: Report) -> None:
         console.print(verdict(report), style="bold green" if report.goal.met else "bold red")
 
 
-def _table(report: Report, target: str, *, wide: bool) -> Any:
-    """One target's rows; a narrow terminal goes without p90 and the verdicts."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    title = describe_target(report, target)
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    columns = ["step", "score", "drop", *(["quality"] if wide else []), "MB", "p50 ms"]
-    columns += [*(["p90 ms"] if wide else []), "faster", *(["speed"] if wide else [])]
-    for column in columns:
-        is_text = column in {"step", "quality", "speed"}
-        widest = {"min_width": 8, "overflow": "fold"} if column == "step" else {"no_wrap": True}
-        table.add_column(column, justify="left" if is_text else "right", **widest)
-    for row in report.on(target):
-        name = f"{row.step} *" if row.is_baseline else row.step
-        size = f"{row.size_bytes / 1e6:.2f}"
-        found = row.versus_baseline
-        if row.quality is None or row.latency_ms is None:
-            table.add_row(name, row.status, "", *([""] if wide else []), size)
-            continue
-        cells = [name, f"{100 * row.quality.value:.2f}%", bracketed(found.drop_pp if found else None, "{:+.2f}")]
-        cells += [found.quality_verdict if found else ""] if wide else []
-        cells += [size, f"{row.latency_ms.p50:.2f}", *([f"{row.latency_ms.p90:.2f}"] if wide else [])]
-        cells += [bracketed(found.speedup if found else None, "{:.2f}", "x")]
-        cells += [found.speed_verdict if found else ""] if wide else []
-        table.add_row(*cells)
-    return table
-
-
 def _no_worse(report: Report) -> str:
     """By how much less a verdict of the table is still `no worse`."""
     margins = {row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline}
     return f"no worse: by less than {margin(margins.pop())}; " if len(margins) == 1 else ""
-
-
-def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
-    """A figure with its interval, as a cell of a table."""
-    if estimate is None:
-        return ""
-    shown = f"{form.format(estimate.value)}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} [{form.format(estimate.low)}, {form.format(estimate.high)}]"
 
 
 def _ablation_line(found: Ablation) -> str:
@@ -251,5 +217,5 @@ def _ablation_line(found: Ablation) -> str:
         return f"  without {found.step}: {found.reason}"
     return (
         f"  {found.step} on {found.target}, the chain with it against without: {speed_words(found.worth)}; "
-        f"{size_words(found.worth)}; drop {drop(found.worth)} points ({found.worth.quality_verdict})"
+        f"{size_words(found.worth)}; {change(found.worth)} points ({found.worth.quality_verdict})"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.help_pages import MEASURE, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say_json
 from compress.errors import InputError, printable
@@ -31,7 +32,14 @@ WIDTH = 80
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor")(doctor)
+    add_command(
+        app,
+        "doctor",
+        doctor,
+        MEASURE,
+        "compress doctor                                 # what this machine can win",
+        "compress doctor model/ --test test.csv          # why that model is not faster",
+    )
 
 
 def doctor(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from compress.cli.help_pages import GATES
 from compress.cli.saying import say
 from compress.errors import InputError
 
@@ -18,17 +19,24 @@ MISSED = 3
 """Exit code: done, but the goal is missed."""
 
 MaxDrop: TypeAlias = Annotated[
-    float | None, typer.Option("--max-drop-pp", help="Exit with 3 if more percentage points of quality are lost.")
+    float | None,
+    typer.Option(
+        "--max-drop-pp", help="Exit with 3 if more percentage points of quality are lost.", rich_help_panel=GATES
+    ),
 ]
 MinSpeedup: TypeAlias = Annotated[
-    float | None, typer.Option("--min-speedup", help="Exit with 3 if it is not so many times faster.")
+    float | None,
+    typer.Option("--min-speedup", help="Exit with 3 if it is not so many times faster.", rich_help_panel=GATES),
 ]
 MaxSize: TypeAlias = Annotated[
-    float | None, typer.Option("--max-size-mb", help="Exit with 3 if it is larger, in millions of bytes.")
+    float | None,
+    typer.Option("--max-size-mb", help="Exit with 3 if it is larger, in millions of bytes.", rich_help_panel=GATES),
 ]
 Baseline: TypeAlias = Annotated[
     Path | None,
-    typer.Option("--baseline", help="Hold it against the last step of this report.json instead."),
+    typer.Option(
+        "--baseline", help="Hold it against the last step of this report.json instead.", rich_help_panel=GATES
+    ),
 ]
 
 

@@ -1,19 +1,34 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from compress.cli.options import Json
+from compress.cli.help_pages import START, add_command
+from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say, say_json
-from compress.errors import InputError
+from compress.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from compress.reading import Reading
+    from compress.starter import Material
+
+PRESETS = ("small", "strongest")
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("init")(init)
+    add_command(
+        app,
+        "init",
+        init,
+        START,
+        "compress init --model model/ --train reviews.csv",
+        "compress init --model hf://org/name@main --train train.csv --test test.csv -o mine.yaml",
+    )
 
 
 def init(
@@ -25,32 +40,97 @@ def init(
     out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
         "recipe.yaml"
     ),
+    preset: Annotated[
+        str,
+        typer.Option(
+            "--preset",
+            metavar="|".join(PRESETS),
+            help="small: done soon. strongest: many times smaller and faster, in several times the time.",
+        ),
+    ] = "small",
+    text_column: Annotated[
+        str | None, typer.Option("--text-column", metavar="NAME", help="Column of the texts.")
+    ] = None,
+    text_pair_column: Annotated[
+        str | None, typer.Option("--text-pair-column", metavar="NAME", help="Column of the second texts, of pairs.")
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.")
+    ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Look at the data and write a commented recipe that runs."""
+    """Look at the data, show what is what in it, and write a commented recipe that runs.
+
+    Where two columns are as likely, it asks; without a terminal it refuses, and names the options.
+    """
     from compress.cli.console import Terminal
-    from compress.data.sources import Sources
+    from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
     from compress.files import write_text
     from compress.planning import make_plan
     from compress.recipe_yaml import read_recipe
-    from compress.starter import write_starter
+    from compress.starter import survey, write_starter
+    from compress.starter.presets import PRESETS as WRITERS
+    from compress.starter.roles import Wishes
 
     if out.exists() and not force:
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
+    chosen = next((name for name in WRITERS if name == preset), None)
+    if chosen is None:
+        raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
+    can_ask = somebody_is_there() and not json_output
+    material = _fetch((model, train, test), _reading(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
+    found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
+    if not json_output:
+        print_survey(found)
     with Terminal(quiet=json_output) as terminal:
-        text = write_starter(model, train, test, Sources(announce=terminal.announce), out)
+        text = write_starter(material, found, out, chosen)
         recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
         write_text(out, text)
     if json_output:
         rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
-        say_json(told)
+        say_json({**told, **survey_facts(found)})
         return
-    say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     for note in plan.task.notes:
         say(f"note: {note}")
+    say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")
+
+
+def _reading(encoding: str | None, delimiter: str | None, sheet: str | None) -> "Reading":
+    from compress.reading import Reading, delimiter_sign, encoding_name
+
+    for option, value, check in (("encoding", encoding, encoding_name), ("delimiter", delimiter, delimiter_sign)):
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise InputError(f"'{value:.40}': {error}", where=f"--{option}", fix="give another") from error
+    return Reading(encoding, delimiter, sheet)
+
+
+def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":
+    """The model and the data; what a file does not say of itself is asked, where somebody is there."""
+    from compress.cli.console import Terminal
+    from compress.cli.survey import ask
+    from compress.data.sources import Sources
+    from compress.reading import OptionNeededError
+    from compress.starter import fetch
+    from compress.starter.questions import Choice
+
+    while True:
+        try:
+            with Terminal(quiet=quiet) as terminal:
+                return fetch(*sources, Sources(announce=terminal.announce), reading)
+        except OptionNeededError as error:
+            if not can_ask or getattr(reading, error.option) is not None:
+                raise
+            choices = [Choice(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
+from compress.cli.help_pages import KEEP, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_model, say_text
 from compress.errors import InputError
@@ -24,8 +25,15 @@ Folder: TypeAlias = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("lineage")(lineage)
-    app.command("reproduce")(reproduce)
+    add_command(
+        app,
+        "lineage",
+        lineage,
+        KEEP,
+        "compress lineage runs/quickstart/final",
+        "compress lineage runs/quickstart/steps/student --json",
+    )
+    add_command(app, "reproduce", reproduce, KEEP, "compress reproduce runs/quickstart/final --out again.yaml")
 
 
 def lineage(folder: Folder, json_output: Json = False) -> None:
@@ -35,7 +43,7 @@ def lineage(folder: Folder, json_output: Json = False) -> None:
     from compress.lineage.model import changed_files
 
     found = find_lineage(folder)
-    files = found.final.files
+    files = found.files
     changed = changed_files(folder, files)
     if json_output:
         say_model(found)
@@ -82,7 +90,7 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
     root.add(_line((f"{made}{found.created}", "")))
     told = (f"files: {changed} not as they were made", "red") if changed else ("files: all as they were made", "")
     listed = root.add(_line(told))
-    for name, sha in final.files.items():
+    for name, sha in found.files.items():
         listed.add(_line((f"{name}  ", ""), (sha[:SHORT], "dim")))
     for name in added:
         listed.add(_line((f"{name}  ", ""), ("added since", "yellow")))
@@ -98,7 +106,7 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
 
 
 def _add_figures(root: Any, found: "Lineage") -> None:
-    from compress.report.words import METRICS, drop, percent, quality_words, size_words, speed_words
+    from compress.report.words import METRICS, change, percent, quality_words, size_words, speed_words
 
     measured = found.measured
     if measured is None:
@@ -119,7 +127,7 @@ def _add_figures(root: Any, found: "Lineage") -> None:
         if row.versus_baseline is not None:
             against = row.versus_baseline
             told = branch.add(_line((f"against {against.against}", "")))
-            told.add(_line((f"drop {drop(against)} points; {quality_words(against, metric)}", "")))
+            told.add(_line((f"{name} {change(against)} points; {quality_words(against, metric)}", "")))
             told.add(_line((f"{speed_words(against)}; {size_words(against)}", "")))
     _add_measuring(root, found, measured)
 

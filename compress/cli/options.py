@@ -8,15 +8,30 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from compress.cli.help_pages import DATA
 from compress.errors import InputError
+from compress.recipe import Model
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
+
+READING_FIELDS = ("encoding", "delimiter", "sheet")
+"""How files are read that do not say it themselves; texts as they are, since YAML takes | and ~ for something else."""
+Encoding: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--encoding", help="Of text files that are not UTF-8: cp1252, latin-1, …", metavar="NAME"),
+]
+Delimiter: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--delimiter", help="What separates cells: ';', tab, pipe, …", metavar="SIGN"),
+]
+Sheet: TypeAlias = Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook (.xlsx).", metavar="NAME")]
 
 DATA_FIELDS = (
     "train",
     "validation",
     "test",
     "unlabelled",
+    *READING_FIELDS,
     "max_length",
     "train_rows",
     "validation_fraction",
@@ -43,13 +58,27 @@ def model_options(
         if isinstance(nested, type) and issubclass(nested, BaseModel):
             parameters += model_options(nested, prefix=f"{prefix}{name}__")
         else:
-            parameters.append(_option(f"{prefix}{name}", field))
+            parameters.append(_option(f"{prefix}{name}", field, _topic(model, name)))
     return parameters
 
 
-def option(name: str, help_text: str, metavar: str = "TEXT") -> inspect.Parameter:
+def _topic(model: type[BaseModel], field: str) -> str:
+    """What a field is about, by the class that has it first."""
+    kinds = [kind for kind in reversed(model.__mro__) if issubclass(kind, BaseModel)]
+    owner = next(kind for kind in kinds if field in kind.model_fields)
+    return str(vars(owner).get("TOPIC", Model.TOPIC))
+
+
+def retitle(parameter: inspect.Parameter, behind: str) -> None:
+    """Say behind an option's topic when it counts."""
+    declared = get_args(parameter.annotation)[1]
+    declared.rich_help_panel = f"{declared.rich_help_panel} {behind}"
+
+
+def option(name: str, help_text: str, metavar: str = "TEXT", topic: str | None = None) -> inspect.Parameter:
     """An optional text option."""
-    declared = typer.Option(f"--{name.replace('_', '-')}", help=help_text, metavar=metavar, show_default=False)
+    flag = f"--{name.replace('_', '-')}"
+    declared = typer.Option(flag, help=help_text, metavar=metavar, show_default=False, rich_help_panel=topic)
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, declared]
     )
@@ -124,7 +153,9 @@ def data_options() -> list[inspect.Parameter]:
     """Options that name the data and its columns."""
     from compress.recipe import TaskSpec
 
-    columns = [option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME") for role in COLUMN_ROLES]
+    columns = [
+        option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME", DATA) for role in COLUMN_ROLES
+    ]
     return [*model_options(TaskSpec, only=DATA_FIELDS), *columns]
 
 
@@ -134,22 +165,23 @@ def take_data(given: dict[str, Any]) -> dict[str, Any]:
 
     columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
     raw = {name: given.pop(name) for name in DATA_FIELDS}
-    paths = {name: raw.pop(name) for name in TABLES}
-    task = {name: path for name, path in paths.items() if path is not None} | settings_from(raw)
+    as_written = {name: raw.pop(name) for name in (*TABLES, *READING_FIELDS)}
+    task = {name: text for name, text in as_written.items() if text is not None} | settings_from(raw)
     chosen = {role: column for role, column in columns.items() if column is not None}
     return {**task, "columns": chosen} if chosen else task
 
 
-def _option(name: str, field: FieldInfo) -> inspect.Parameter:
+def _option(name: str, field: FieldInfo, topic: str) -> inspect.Parameter:
     flag = name.replace("__", "-").replace("_", "-")
     default = field.get_default(call_default_factory=True)
     shown = "" if field.is_required() or default in {None, ()} else f" [default: {_plain(default)}]"
     help_text = f"{(field.description or '').strip()}{shown}"
     if bool in {field.annotation, *get_args(field.annotation)}:
-        declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False)
+        declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False, rich_help_panel=topic)
         annotation: Any = Annotated[bool | None, declared]
     else:
-        declared = typer.Option(f"--{flag}", help=help_text, metavar=_metavar(field.annotation), show_default=False)
+        metavar = _metavar(field.annotation)
+        declared = typer.Option(f"--{flag}", help=help_text, metavar=metavar, show_default=False, rich_help_panel=topic)
         annotation = Annotated[str | None, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 

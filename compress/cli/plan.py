@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
 from compress.cli.saying import say, say_json
 
 if TYPE_CHECKING:
+    from compress.feasibility import Feasibility
     from compress.forecast import Forecast
     from compress.plan import Plan
     from compress.tasks import Task
@@ -23,7 +25,15 @@ BATCHES = 5
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("plan")(plan)
+    add_command(
+        app,
+        "plan",
+        plan,
+        START,
+        "compress plan recipe.yaml",
+        "compress plan quickstart --no-forecast           # in a second",
+        "compress plan recipe.yaml --set targets.cpu.threads=4 --json",
+    )
 
 
 def plan(
@@ -31,13 +41,14 @@ def plan(
     runs_dir: RunsDir = Path("runs"),
     overrides: Set = None,
     no_forecast: Annotated[
-        bool, typer.Option("--no-forecast", help="Do not measure a few batches of each step.")
+        bool, typer.Option("--no-forecast", help="Do not measure a few batches of each step.", rich_help_panel=RUNNING)
     ] = False,
     json_output: Json = False,
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
+    from compress.feasibility import check_feasible
     from compress.making import whole
     from compress.planning import make_plan
     from compress.recipe_yaml import load_recipe
@@ -51,6 +62,9 @@ def plan(
             terminal.warned(remark)
         store, folder = open_store(runs_dir), run_folder(runs_dir, loaded.name)
         done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
+        feasible = check_feasible(planned, done)
+        for warning in feasible.warnings:
+            terminal.warned(warning)
         if not no_forecast and len(done) < len(planned.steps):
             from compress.forecast import measured_forecast, write_forecast
             from compress.rehearsal import rehearse
@@ -61,12 +75,14 @@ def plan(
             forecast = measured_forecast(planned, rehearsed, host)
             write_forecast(forecast, folder)
     if json_output:
-        say_json(_told(planned, done, forecast))
+        say_json(_told(planned, done, feasible, forecast))
     else:
-        _print(planned, done, forecast, runs_dir)
+        _print(planned, done, feasible, forecast, runs_dir)
 
 
-def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -> dict[str, Any]:
+def _told(
+    planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None"
+) -> dict[str, Any]:
     costs = {step.step: step for step in forecast.steps} if forecast else {}
     own = {"step", "stage", "key"}
     steps = [
@@ -90,9 +106,25 @@ def _told(planned: "Plan", done: Collection[str], forecast: "Forecast | None") -
         "recipe": planned.recipe.name,
         "data": _data(planned.task),
         "steps": steps,
+        "targets": _targets(planned, feasible),
         "measuring": bench,
         "forecast": whole,
-        "remarks": list(planned.remarks),
+        "remarks": [*planned.remarks, *feasible.cautions],
+    }
+
+
+def _targets(planned: "Plan", feasible: "Feasibility") -> dict[str, Any]:
+    """Each target's settings; why it will be skipped (null: it will not); and steps that are skipped on it, and why."""
+    whole = feasible.targets
+    return {
+        name: {
+            **target.model_dump(),
+            "skipped": whole.get(name),
+            "skipped_steps": {
+                step: skip.reason for skip in feasible.skipped if skip.target == name for step in skip.steps
+            },
+        }
+        for name, target in planned.recipe.targets.items()
     }
 
 
@@ -107,7 +139,9 @@ def _data(task: "Task") -> dict[str, Any]:
     return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
 
 
-def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", runs_dir: Path) -> None:
+def _print(
+    planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None", runs_dir: Path
+) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -139,7 +173,12 @@ def _print(planned: "Plan", done: Collection[str], forecast: "Forecast | None", 
     if any(step.only_measured for step in planned.steps):
         say("* only to measure it")
     for target, spec in planned.recipe.targets.items():
-        say(f"target {target}: {spec.runtime} on {spec.device}, batch {spec.batch_size}, {spec.threads} threads")
+        precision = "" if spec.precision == "fp32" else f" in {spec.precision}"
+        settings = f"{spec.runtime} on {spec.device}{precision}, batch {spec.batch_size}, {spec.threads} threads"
+        say(f"target {target}: {settings}{' (will be skipped)' if target in feasible.targets else ''}")
+        for skip in feasible.skipped:
+            if skip.target == target and skip.steps:
+                say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")
     if not planned.recipe.targets:
         say("no targets: nothing will be measured")
     if forecast is not None:

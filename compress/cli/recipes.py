@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from compress.cli.help_pages import START, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json
 from compress.errors import InputError, did_you_mean
@@ -13,8 +14,8 @@ HERE = Path(__file__).resolve().parents[1]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("recipes")(list_recipes)
-    app.command("schema")(schema)
+    add_command(app, "recipes", list_recipes, START, "compress recipes", "compress recipes --json")
+    add_command(app, "schema", schema, START, "compress schema > schema.json    # for an editor that completes YAML")
 
 
 def shipped_folder() -> Path:
@@ -44,6 +45,18 @@ def find_recipe(name: str) -> Path:
     if key in known:
         return known[key]
     raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))
+
+
+def complete_recipe(incomplete: str) -> list[str]:
+    """What a shell offers for a recipe: shipped ones by name, and files and folders of the user's."""
+    folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
+    try:
+        beside = sorted(folder.iterdir())
+    except OSError:
+        beside = []
+    files = [str(path) for path in beside if path.suffix in {".yaml", ".yml"}]
+    folders = [f"{path}/" for path in beside if path.is_dir()]
+    return [name for name in [*shipped(), *files, *folders] if name.startswith(incomplete)]
 
 
 def list_recipes(json_output: Json = False) -> None:

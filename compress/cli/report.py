@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import fail_if_unmeasured, measure_folders, measuring_options, shown_line
+from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders, measuring_options, shown_line
+from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command("report")(report)
+    add_command(
+        app,
+        "report",
+        report,
+        MEASURE,
+        "compress report runs/quickstart",
+        "compress report runs/quickstart --min-speedup 8 --max-drop-pp 1",
+        "compress report runs/quickstart --out page/      # writes the page anew",
+    )
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [
         inspect.Parameter(name, keyword, annotation=Annotated[Path, typer.Argument(help=text, metavar=name.upper())])
@@ -36,10 +45,16 @@ def register(app: typer.Typer) -> None:
     help_text = (
         "Compare two runs, or two model folders.\n\n"
         "Two runs are compared by their last steps, out of their reports: nothing is measured anew. "
-        "Two model folders are measured side by side; they need --data.\n\n"
-        "compress compare runs/main runs/mine --max-drop-pp 0.5"
+        "Two model folders are measured side by side; they need --data."
     )
-    app.command("compare")(options.with_signature(compare, [*parameters, *measuring_options(), *limits], help_text))
+    add_command(
+        app,
+        "compare",
+        options.with_signature(compare, [*parameters, *measuring_options(), *limits], help_text),
+        MEASURE,
+        "compress compare runs/main runs/mine --max-drop-pp 0.5",
+        "compress compare teacher/ student/ --data test.csv --threads 2",
+    )
 
 
 def report(
@@ -48,21 +63,33 @@ def report(
     min_speedup: gate.MinSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Write report.html, .md and .json into this folder.",
+            file_okay=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     json_output: Json = False,
 ) -> None:
-    """Show a run's report again, and write its page and its Markdown anew; with limits, judge it."""
+    """Show a run's report again; with limits, judge it. The run is left as it is: --out writes the page anew."""
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
     found = gate.load_report(run, "the command line")
-    folder = run if run.is_dir() else run.parent
-    write_report(found, folder)
+    folder = out or (run if run.is_dir() else run.parent)
+    if out is not None:
+        write_report(found, make_folder(out))
     if json_output:
         say_model(found)
     else:
         print_report(found)
-        say(f"report: {folder / 'report.html'}, .md and .json")
+        if (folder / "report.html").is_file():
+            say(f"report: {folder / 'report.html'}, .md and .json")
     last = found.rows[-1].step if found.rows else ""
     rows = [row for row in found.rows if row.step == last and row.status == "measured"]
     if limits is not None:
@@ -141,13 +168,15 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
 
 
 def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
-    from compress.report.words import drop, quality_words, size_words, speed_words
+    from compress.report.words import change, quality_words, size_words, speed_words, times
 
     say(f"{row.step} against {found.against}, {found.rows:,} test rows")
     say(f"  speed    {speed_words(found).removeprefix('speed ')}")
+    if found.end_to_end is not None:
+        say(f"           {times(found.end_to_end)} end to end, with the tokenizer, on texts of their own length")
     say(f"  size     {size_words(found)}")
     say(f"  quality  {quality_words(found, report.test.metric)}")
-    say(f"           drop {drop(found)} points; McNemar p = {found.mcnemar_p:.3g}")
+    say(f"           {change(found)} points; McNemar p = {found.mcnemar_p:.3g}")
     say(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
     if note:
         say(f"note: {note}")

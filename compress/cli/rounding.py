@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from compress.cli.console import bracketed, stdout
+from compress.cli.console import stdout
 from compress.cli.screen import styled
 from compress.report.rounding import Candidate, Choice, Rounded
-from compress.report.rounding_words import agreed_words, chosen_on, drop_words, kept_words, left_words
+from compress.report.rounding_words import agreed_words, change_words, chosen_on, kept_words, left_words
+from compress.report.words import POINTS, bracketed
 
 
 def print_rounding(steps: Sequence[Rounded]) -> None:
@@ -23,7 +24,7 @@ def print_rounding(steps: Sequence[Rounded]) -> None:
             for item in found.choice.candidates:
                 if item.reason:
                     console.print(f"{item.name}: {item.reason}", style="yellow")
-            about = f"* chosen; drop in points, brackets: 95% intervals; {chosen_on(found.choice)}"
+            about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(found.choice)}"
             console.print(about, style="dim")
             told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
         for sentence in sentences(found):
@@ -33,11 +34,11 @@ def print_rounding(steps: Sequence[Rounded]) -> None:
 
 
 def sentences(found: Rounded) -> list[str]:
-    """What a step kept in float and how far it drops; of one that chose, the table has said that."""
+    """What a step kept in float and what that changes; of one that chose, the table has said that."""
     told = []
     searched = set()
     if found.sensitivity is not None:
-        told.append(f"{kept_words(found.sensitivity)}; {drop_words(found.sensitivity)}")
+        told.append(f"{kept_words(found.sensitivity)}; {change_words(found.sensitivity)}")
         searched = {layer.name for layer in found.sensitivity.layers}
     if found.choice is None and found.parity is not None:
         told.append(agreed_words(found.parity, searched=found.sensitivity is not None))
@@ -53,7 +54,7 @@ def _table(choice: Choice) -> Any:
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
-    for column in ("candidate", "MB", "drop", "same", "p50 ms", "faster"):
+    for column in ("candidate", "MB", "change", "same", "p50 ms", "faster"):
         is_name = column == "candidate"
         widest: dict[str, Any] = {"min_width": 8, "overflow": "fold"} if is_name else {"no_wrap": True}
         table.add_column(column, justify="left" if is_name else "right", **widest)
@@ -66,8 +67,8 @@ def _cells(item: Candidate) -> list[str]:
     return [
         f"{item.name} *" if item.chosen else item.name,
         "" if item.size_bytes is None else f"{item.size_bytes / 1e6:.2f}",
-        bracketed(item.drop, "{:+.2f}"),
+        bracketed(item.change, POINTS),
         "" if item.agreement is None else f"{item.agreement:.1%}",
         "" if item.latency_ms is None else f"{item.latency_ms:.2f}",
-        bracketed(item.faster, "{:.2f}", "x"),
+        bracketed(item.faster, ".2f", "x"),
     ]

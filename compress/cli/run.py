@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 import typer
 
 from compress.cli import gate
+from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
-from compress.cli.recipes import find_recipe
+from compress.cli.recipes import complete_recipe, find_recipe
 from compress.cli.saying import say, say_json, say_model
 from compress.errors import InputError
+from compress.usage import usage
 
 if TYPE_CHECKING:
     from compress.recipe import Recipe
@@ -17,25 +19,47 @@ if TYPE_CHECKING:
     from compress.validation import Origin
 
 RunsDir: TypeAlias = Annotated[
-    Path, typer.Option("--runs-dir", help="Where runs and their artifacts are kept.", file_okay=False)
+    Path,
+    typer.Option(
+        "--runs-dir", help="Where runs and their artifacts are kept.", file_okay=False, rich_help_panel=RUNNING
+    ),
 ]
 Set: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--set", help="Override a value: --set prune.ffn=0.3. May be repeated.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Override a value: --set prune.ffn=0.3. May be repeated.",
+        metavar="KEY=VALUE",
+        rich_help_panel=RUNNING,
+    ),
 ]
 Force: TypeAlias = Annotated[
-    bool, typer.Option("--force", help="Start even if memory or disk will not do, by the forecast.")
+    bool,
+    typer.Option("--force", help="Start even if memory or disk will not do, by the forecast.", rich_help_panel=RUNNING),
 ]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the run writes into its run.log: losses, keys, findings.")
 ]
 RecipeName: TypeAlias = Annotated[
-    str, typer.Argument(help="A recipe's path, or the name of a shipped one.", metavar="RECIPE")
+    str,
+    typer.Argument(
+        help="A recipe's path, or the name of a shipped one.", metavar="RECIPE", autocompletion=complete_recipe
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("run")(run)
+    add_command(
+        app,
+        "run",
+        run,
+        START,
+        "compress run quickstart",
+        "compress run recipe.yaml --set pruned.ffn=0.3 --set seed=1",
+        "compress run recipe.yaml --smoke                 # will it work?",
+        "compress run recipe.yaml --max-drop-pp 1 --min-speedup 4",
+    )
 
 
 def run(
@@ -43,7 +67,12 @@ def run(
     runs_dir: RunsDir = Path("runs"),
     overrides: Set = None,
     ablate: Annotated[
-        bool, typer.Option("--ablate", help="Also run the chain without each of its steps, and say what it is worth.")
+        bool,
+        typer.Option(
+            "--ablate",
+            help="Also run the chain without each of its steps, and say what it is worth.",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
     max_drop_pp: gate.MaxDrop = None,
     min_speedup: gate.MinSpeedup = None,
@@ -51,7 +80,11 @@ def run(
     baseline: gate.Baseline = None,
     smoke: Annotated[
         bool,
-        typer.Option("--smoke", help="Try every step on a few rows, and keep nothing: what would break at hour three?"),
+        typer.Option(
+            "--smoke",
+            help="Try every step on a few rows, and keep nothing: what would break at hour three?",
+            rich_help_panel=RUNNING,
+        ),
     ] = False,
     force: Force = False,
     verbose: Verbose = False,
@@ -76,12 +109,15 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.bench.host import host_facts
     from compress.cli.console import Terminal
+    from compress.feasibility import check_feasible
     from compress.planning import make_plan
     from compress.rehearsal import rehearse
     from compress.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
+        for warning in check_feasible(plan, ()).warnings:
+            terminal.warned(warning)
         rehearsed = rehearse(plan, terminal, host_facts(), open_store(runs_dir), batches=1, done={})
     if json_output:
         say_json({"works": True, "seconds": rehearsed.seconds})
@@ -130,6 +166,9 @@ def finish(
             _print_rounding(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
+        lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
+        say(f"use it: {lines.texts}")
+        say(f"        {lines.expression}  # in Python")
     for failure in result.failures:
         say(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)

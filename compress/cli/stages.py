@@ -4,13 +4,17 @@ A command is named by the word at the head of its stages' names; where it has se
 """
 
 import inspect
+import shlex
+import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from compress.cli import options
+from compress.cli.help_pages import MAKE, RUNNING, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say
@@ -21,8 +25,12 @@ WHOLE = "full"
 """The technique of a stage that is called as its verb is."""
 DEFAULT_HOW = {"finetune": WHOLE, "quantize": "onnx_dynamic"}
 """The technique of a verb that has several, where `--how` is left out."""
+TECHNIQUE = "Technique and inputs"
 AUTO_HOW = {"quantize": "onnx_auto"}
 """The technique of a verb that tries the others: `--auto` is short for it."""
+
+CHOOSING = {"quantize": {"form": "onnx_static"}}
+"""Options that one technique alone has, and that choose it where `--how` is left out."""
 
 
 def verb_of(stage: str) -> str:
@@ -43,7 +51,7 @@ def verbs() -> dict[str, list[str]]:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for verb, names in verbs().items():
-        app.command(verb)(_command(verb, names))
+        add_command(app, verb, _command(verb, names), MAKE, partial(_examples, verb, names))
 
 
 def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
@@ -51,13 +59,15 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
     from compress import stages
 
     parameters: dict[str, inspect.Parameter] = {}
+    owners: dict[str, list[str]] = {}
     if len(names) > 1:
         hows = [_how(verb, name) for name in names]
         default = DEFAULT_HOW.get(verb)
         help_text = f"Technique. [default: {default}]" if default else "Technique."
-        parameters["how"] = options.option("how", help_text, "|".join(hows))
+        parameters["how"] = options.option("how", help_text, "|".join(hows), TECHNIQUE)
     if verb in AUTO_HOW:
-        flag = typer.Option("--auto", help=f"Try the techniques, and take the best: --how {AUTO_HOW[verb]}.")
+        text = f"Try the techniques, and take the best: --how {AUTO_HOW[verb]}."
+        flag = typer.Option("--auto", help=text, rich_help_panel=TECHNIQUE)
         keyword = inspect.Parameter.KEYWORD_ONLY
         parameters["auto"] = inspect.Parameter("auto", keyword, default=False, annotation=Annotated[bool, flag])
     for name in names:
@@ -65,10 +75,15 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
         for role, wanted in list(stage.inputs.items())[1:]:
             note = "" if not wanted.optional else " Optional."
             parameters[role] = options.option(
-                role, f"The {role.replace('_', ' ')}: a folder or a source.{note}", "MODEL"
+                role, f"The {role.replace('_', ' ')}: a folder or a source.{note}", "MODEL", TECHNIQUE
             )
         for parameter in options.model_options(stage.config):
             parameters.setdefault(parameter.name, parameter)
+            owners.setdefault(parameter.name, []).append(_how(verb, name))
+    if len(names) > 1:
+        for name, hows in owners.items():
+            if len(hows) == 1:
+                options.retitle(parameters[name], f"(--how {hows[0]})")
     return list(parameters.values())
 
 
@@ -76,7 +91,8 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
     """A recipe's step from a command's options.
 
     Raises:
-        InputError: `--how` names no technique of this verb, or stands beside `--auto`.
+        InputError: `--how` names no technique of this verb, or stands beside `--auto`; or an option is another
+            technique's.
     """
     from compress import stages
 
@@ -88,6 +104,9 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
                 f"--auto chooses the technique itself, and --how names '{how}'", fix="leave one of them out"
             )
         how = AUTO_HOW[verb]
+    for option, technique in CHOOSING.get(verb, {}).items():
+        if chosen.get(option) is not None:
+            how = _chosen_by(option, technique, how)
     how = how or DEFAULT_HOW.get(verb)
     by_how = {_how(verb, name): name for name in names}
     if len(names) > 1 and how not in by_how:
@@ -100,21 +119,78 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
 
 def summary(names: list[str]) -> str:
     """The help text of a verb: what its stages' modules say, the default technique first."""
-    import sys
-
     from compress import stages
 
     verb = verb_of(names[0])
     texts: list[str] = []
-    for name in sorted(names, key=lambda name: _how(verb, name) != DEFAULT_HOW.get(verb)):
+    for name in _default_first(verb, names):
         module = sys.modules[stages.find(name).config.__module__]
         text = (module.__doc__ or "").split("```yaml")[0].strip()
         texts.append(text if not texts else f"--how {_how(verb, name)}: {text}")
     return "\n\n".join(texts)
 
 
+def _examples(verb: str, names: list[str]) -> list[str]:
+    """One command line for each technique: what its module shows as a recipe's step."""
+    return [_example(verb, name, several=len(names) > 1) for name in _default_first(verb, names)]
+
+
+def _example(verb: str, name: str, *, several: bool) -> str:
+    """The step in a stage's docstring as a command.
+
+    Args:
+        several: the verb has several techniques.
+    """
+    import yaml
+
+    from compress import stages
+
+    stage = stages.find(name)
+    text = (sys.modules[stage.config.__module__].__doc__ or "").partition("```yaml")[2].partition("```")[0]
+    (step,) = yaml.safe_load(text)
+    roles = list(stage.inputs)
+    settings = {key: value for key, value in step.items() if key not in {"name", "stage", roles[0]}}
+    words = [f"compress {verb} {stage.inputs[roles[0]].format.partition('_')[0]}-model/"]
+    words += [f"--how {_how(verb, name)}"] if several and _how(verb, name) != DEFAULT_HOW.get(verb) else []
+    read = {role: settings.pop(role) for role in roles[1:] if role in settings}
+    if stage.reads_data(stage.config.model_validate(settings)):
+        words += ["--train train.csv"]
+    words += [f"--{role.replace('_', '-')} {value}/" for role, value in read.items()]
+    return " ".join([*words, *_flags(settings), f"--out {step['name']}/"])
+
+
+def _flags(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Settings as options."""
+    found = []
+    for name, value in settings.items():
+        option = f"{prefix}{name}".replace("_", "-")
+        if isinstance(value, Mapping):
+            found += _flags(value, f"{option}-")
+        elif isinstance(value, bool):
+            found.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            text = f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
+            found.append(f"--{option} {shlex.quote(text)}")
+    return found
+
+
+def _default_first(verb: str, names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: _how(verb, name) != DEFAULT_HOW.get(verb))
+
+
 def _how(verb: str, name: str) -> str:
     return name.removeprefix(verb).removeprefix("_") or WHOLE
+
+
+def _chosen_by(option: str, technique: str, how: str | None) -> str:
+    """The technique that an option chooses, if no other is named."""
+    if how in {None, technique}:
+        return technique
+    if how in AUTO_HOW.values():
+        fix = "leave it out: --auto takes the form that its target reads, such as --target-runtime openvino"
+    else:
+        fix = f"give --how {technique}, or leave --how out"
+    raise InputError(f"--{option} is a setting of {technique} alone, not of {how}", where=f"--{option}", fix=fix)
 
 
 def _command(verb: str, names: list[str]) -> Any:
@@ -127,8 +203,10 @@ def _command(verb: str, names: list[str]) -> Any:
         + (" Several may be named." if first.many else ""),
         metavar=role.upper(),
     )
-    out = typer.Option("--out", "-o", help="Put the result into this new folder.", file_okay=False)
-    seed = typer.Option("--seed", help="Seed of splits, weights and order.")
+    out = typer.Option(
+        "--out", "-o", help="Put the result into this new folder.", file_okay=False, rich_help_panel=RUNNING
+    )
+    seed = typer.Option("--seed", help="Seed of splits, weights and order.", rich_help_panel=RUNNING)
     kind = list[str] if first.many else str
     parameters = [
         inspect.Parameter("first_input", keyword, annotation=Annotated[kind, positional]),
@@ -177,8 +255,7 @@ def _command(verb: str, names: list[str]) -> Any:
 def copy_final(run: Path, out: Path) -> None:
     """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
     from compress.disks import disk_error
-    from compress.files import link_file, new_folder
-    from compress.lineage.final import FINAL
+    from compress.files import FINAL, link_file, new_folder
 
     source = run / FINAL
     try:

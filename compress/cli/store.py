@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from compress.cli.help_pages import KEEP, Group, add_command
 from compress.cli.options import Json
 from compress.cli.run import RunsDir
 from compress.cli.saying import say, say_json
@@ -20,13 +21,15 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
         help="What is kept of finished steps: list it, look at it, check it, clean it up.",
+        cls=Group,
+        epilog="compress store list --runs-dir runs",
         rich_markup_mode=None,
     )
-    group.command("list")(list_items)
-    group.command("show")(show)
-    group.command("verify")(verify)
-    group.command("gc")(collect)
-    app.add_typer(group, name="store")
+    add_command(group, "list", list_items, None, "compress store list", "compress store list --runs-dir old --json")
+    add_command(group, "show", show, None, "compress store show finetune-3f2a")
+    add_command(group, "verify", verify, None, "compress store verify")
+    add_command(group, "gc", collect, None, "compress store gc --dry-run", "compress store gc --yes")
+    app.add_typer(group, name="store", rich_help_panel=KEEP)
 
 
 def list_items(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:

@@ -3,40 +3,41 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 from compress.data.cells import trimmed
-from compress.data.contents import numbered_lines, open_text
-from compress.data.tables import Table, check_cells
+from compress.data.delimiters import SAMPLED, find_sign
+from compress.data.tables import Table, check_cells, check_title
+from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
 
 csv.field_size_limit(2**31 - 1)
 
-DELIMITERS = (",", ";", "\t", "|")
-"""What a file may be separated by, if its header has one column by what its name says."""
 _SAID = re.compile(r'"?sep=(.)"?')
 """The line by which Excel says what separates the cells."""
 _ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time", ""}
 _ROWS_AT_ONCE = 4096
+_ONE_FOR_SEVERAL = "\x1f"
+"""Stands for a delimiter of several signs while a line is parsed."""
 _LINES_OF_ROWS = 3
 """From so many lines on, a quoted cell whose every line is as wide as a row is told."""
 
 
-def read_csv(path: Path) -> Table:
-    """A table separated by commas, or by what its header or Excel's `sep=` line shows."""
-    return _read(path, ",")
+def read_csv(path: Path, encoding: Encoding, sign: str | None) -> Table:
+    """A table separated by this sign, or by what its first rows or Excel's `sep=` line show: commas, if they serve."""
+    return _read(path, encoding, sign, ",")
 
 
-def read_tsv(path: Path) -> Table:
-    """A table separated by tabs, or by what its header shows."""
-    return _read(path, "\t")
+def read_tsv(path: Path, encoding: Encoding, sign: str | None) -> Table:
+    """A table separated by this sign, or by what its first rows show: tabs, if they serve."""
+    return _read(path, encoding, sign, "\t")
 
 
-def read_orange(path: Path) -> Table:
+def read_orange(path: Path, encoding: Encoding) -> Table:
     """Orange's .tab: three header lines (names, types, flags), then tab-separated rows."""
-    with open_text(path) as file:
-        records = _Records(path.name, numbered_lines(file, path.name), "\t")
+    with open_text(path, encoding) as file:
+        records = _Records(path.name, numbered_lines(file, path, encoding), "\t")
         header = [line for _, line in zip(range(3), records, strict=False)]
         if not header:
             return Table(path.name, (), [])
@@ -49,16 +50,18 @@ def read_orange(path: Path) -> Table:
         return _table(header[0][1], records)
 
 
-def _read(path: Path, delimiter: str) -> Table:
-    with open_text(path) as file:
-        lines = numbered_lines(file, path.name)
+def _read(path: Path, encoding: Encoding, sign: str | None, usual: str) -> Table:
+    with open_text(path, encoding) as file:
+        lines = numbered_lines(file, path, encoding)
         number, first = next(((number, line) for number, line in enumerate(lines, start=1) if line.strip()), (0, ""))
         _check_no_json(first, path.name)
         said = _SAID.fullmatch(first.rstrip("\r\n"))
         if said:
-            records = _Records(path.name, lines, said[1], skipped=number)
+            records = _Records(path.name, lines, sign or said[1], skipped=number)
         else:
-            records = _Records(path.name, chain([first], lines), _delimiter(first, delimiter), skipped=number - 1)
+            begin = [first, *islice(lines, SAMPLED - 1)]
+            sign = sign or find_sign(begin, usual, path.name, skipped=number - 1)
+            records = _Records(path.name, chain(begin, lines), sign, skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
 
@@ -70,15 +73,6 @@ def _check_no_json(line: str, name: str) -> None:
         )
 
 
-def _delimiter(header: str, usual: str) -> str:
-    """The usual sign, unless the header has one column by it and more by another."""
-
-    def width(delimiter: str) -> int:
-        return len(next(csv.reader([header], delimiter=delimiter), []))
-
-    return usual if width(usual) > 1 else max((usual, *DELIMITERS), key=width)
-
-
 class _Records:
     """Records with the numbers of the lines in which they begin, without the blank ones.
 
@@ -88,10 +82,12 @@ class _Records:
     """
 
     def __init__(self, name: str, lines: Iterable[str], delimiter: str, skipped: int = 0) -> None:
-        self.name, self.delimiter, self.skipped = name, delimiter, skipped
+        self.name, self.skipped = name, skipped
+        self.sign = delimiter
+        self.delimiter = delimiter if len(delimiter) == 1 else _ONE_FOR_SEVERAL
         self.notes: list[str] = []
         self._lines: list[str] = []
-        self._reader = csv.reader(self._taken(lines), delimiter=delimiter, strict=True)
+        self._reader = csv.reader(self._taken(lines), delimiter=self.delimiter, strict=True)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         while True:
@@ -106,12 +102,25 @@ class _Records:
             if record and record != [""]:
                 if len(self._lines) > 1:
                     self._check_quoted_rows(begin, len(record))
-                yield begin, record
+                yield begin, record if self.sign == self.delimiter else self._as_written(record)
 
     def _taken(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
+        for written in lines:
+            line = written
+            if self.sign != self.delimiter:
+                if self.delimiter in line:
+                    raise InputError(
+                        f"a line of '{self.name}' holds the character U+001F, which is none of a text",
+                        where=f"{self.name}:{self._reader.line_num + 1 + self.skipped}",
+                        fix="remove it",
+                    )
+                line = line.replace(self.sign, self.delimiter)
             self._lines.append(line)
             yield line
+
+    def _as_written(self, record: list[str]) -> list[str]:
+        """The cells with what was put in the place of a delimiter of several signs."""
+        return [cell.replace(self.delimiter, self.sign) for cell in record]
 
     def _malformed(self, error: csv.Error, begin: int) -> InputError:
         last = begin + max(len(self._lines) - 1, 0)
@@ -151,21 +160,25 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
             raise InputError(
                 f"a row of '{name}' has {len(record)} columns, the header has {len(columns)}",
                 where=f"{name}:{number}",
-                fix=_widths(len(record) - len(columns), bool(rows), records.delimiter),
+                fix=_widths(len(record) - len(columns), bool(rows), record[-1], records.sign),
             )
         if len(columns) > 1 and trimmed(record[0]) == names[0] and list(map(trimmed, record)) == names:
             raise InputError(
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )
+        if not rows:
+            check_title(columns, [(number, record)], name)
         rows.append(tuple(record))
         if len(rows) % _ROWS_AT_ONCE == 0:
             check_cells(len(rows), len(columns), name)
     return Table(name, tuple(columns), rows, notes=tuple(records.notes), headed=True)
 
 
-def _widths(more: int, is_later: bool, delimiter: str) -> str:
+def _widths(more: int, is_later: bool, last: str, delimiter: str) -> str:
     """The fix for a row of so many columns more than the header has."""
     sign = "tab" if delimiter == "\t" else f"'{delimiter}'"
+    if more == 1 and not is_later and not last:
+        return f"rows end in a {sign} where the header does not: write one behind the header, or remove theirs"
     if more == 1 and not is_later:
         return f"name the first column too, if it holds row names; a cell that holds a {sign} needs quotes"
     if more > 0:

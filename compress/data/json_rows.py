@@ -1,13 +1,14 @@
 """Tables of JSON objects: one a line, or all of them in one array."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from compress.data.cells import text_of
-from compress.data.contents import numbered_lines, open_text
 from compress.data.tables import Table, check_cells
+from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
 
 
@@ -15,32 +16,31 @@ class _KeyTwiceError(ValueError):
     """A key that stands twice in one object."""
 
 
-def read_json_lines(path: Path) -> Table:
+def read_json_lines(path: Path, encoding: Encoding) -> Table:
     """One object a line; a column for each key."""
-    with open_text(path) as file:
-        return _table(path.name, _objects_by_line(file, path.name))
+    with open_text(path, encoding) as file:
+        return _table(path.name, _objects_by_line(numbered_lines(file, path, encoding), path.name))
 
 
-def read_json(path: Path) -> Table:
+def read_json(path: Path, encoding: Encoding) -> Table:
     """One array of objects, or one object a line."""
-    with open_text(path) as file:
-        lines = numbered_lines(file, path.name)
+    with open_text(path, encoding) as file:
+        lines = numbered_lines(file, path, encoding)
         begin = []
         for line in lines:
             begin.append(line)
             if line.strip():
                 break
         if not begin or not begin[-1].lstrip().startswith("["):
-            return _table(path.name, _objects_by_line([*begin, *lines], path.name))
+            return _table(path.name, _objects_by_line(chain(begin, lines), path.name))
         values = _parse("".join([*begin, *lines]), path.name, "one array of objects, or one object a line")
         if not isinstance(values, list):
             raise _no_object(path.name, values, path.name)
         return _table(path.name, ((f"{path.name}, element {n}", value) for n, value in enumerate(values, start=1)))
 
 
-def _objects_by_line(file: TextIO | list[str], name: str) -> Iterator[tuple[str, Any]]:
+def _objects_by_line(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
     """(where it stands, the value) of each line that is not blank."""
-    lines = file if isinstance(file, list) else numbered_lines(file, name)
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{name}:{number}"

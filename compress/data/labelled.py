@@ -1,10 +1,11 @@
 """The parts of a task as rows of texts and labels, read from tables and checked for what is missing."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from typing import TypeAlias, TypeVar
 
 from compress.data.cells import trimmed
-from compress.data.tables import Table, listed
+from compress.data.tables import ReadTable, Table, listed
 from compress.errors import InputError
 from compress.recipe import TaskSpec
 from compress.validation import Origin
@@ -23,7 +24,7 @@ class PartReader:
         notes: what a reader of the report must know of the tables.
     """
 
-    def __init__(self, spec: TaskSpec, read: Callable[[str, str | None], Table], origin: Origin) -> None:
+    def __init__(self, spec: TaskSpec, read: ReadTable, origin: Origin) -> None:
         self.spec, self.read, self.origin = spec, read, origin
         self.incomplete = 0
         self.notes: list[str] = []
@@ -34,7 +35,7 @@ class PartReader:
         if table is None:
             return []
         written = self._column(table, "label")
-        labels = list(map(trimmed, written))
+        labels = self._known(list(map(trimmed, written)), table)
         rows = list(zip(self._texts(table), labels, strict=True))
         complete = self._complete(rows, [bool(trimmed(texts[0]) and label) for texts, label in rows], table, part)
         loose = {label for label, cell in zip(labels, written, strict=True) if label != cell} & set(written)
@@ -42,6 +43,14 @@ class PartReader:
             names = listed([f"'{label}'" for label in sorted(loose)])
             self.notes.append(f"labels of {table.name} with white space around them are those without it: {names}")
         return complete
+
+    def _known(self, labels: list[str], table: Table) -> list[str]:
+        """The labels, '' for what the recipe says is none."""
+        none = {trimmed(value) for value in self.spec.no_label}
+        counts = Counter(label for label in labels if label in none)
+        if told := [f"'{value}' ({count:,} rows)" for value, count in counts.items() if value]:
+            self.notes.append(f"taken for no label in {table.name}: {listed(told)}")
+        return ["" if label in none else label for label in labels]
 
     def unlabelled(self) -> list[Texts]:
         """Texts of the rows without labels."""
@@ -63,7 +72,7 @@ class PartReader:
         source = getattr(self.spec, part)
         if source is None:
             return None
-        table = self.read(source, self.origin.where("task", part))
+        table = self.read(source, self.origin.where("task", part), self.spec.reading)
         self.notes += table.notes
         return table
 

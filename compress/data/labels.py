@@ -4,18 +4,32 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
 
 from compress.data.cells import WHITE, trimmed
 from compress.errors import InputError, nearest
 
 MISSING = {"na", "n/a", "#n/a", "nan", "null", "none", "<na>", "nil", "?", "-", ""}
 """What other programs write for a value that is missing, in lower case."""
+NO_LABEL = MISSING - {"none", "nil"} | {"--", "n.a.", "k.a."}
+"""Those of them that are no class in any data, with what people write."""
 _WHOLE = re.compile(r"(-?)(0|[1-9][0-9]*)(?:\.0+)?")
 _OF_NO_WIDTH = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _DIGITS = 4000
 """Python reads no number of more than 4,300."""
 _TOLD = 6
 """Labels that a message names."""
+_RARE = 5
+"""Rows of a label below which it can hardly be learned, and up to which it may be a slip of the pen."""
+_LEAST_TOLD = 3
+"""Letters of a label that is looked for in texts."""
+_COMMON = 20
+"""Rows from which on a label is what another may be a slip of."""
+_SLIP = 0.8
+_LOOKED_AT = 50
+SKEWED = 0.7
+"""Share of the commonest label, from which on accuracy says little of the others."""
+_NUMBER = re.compile(r"-?[0-9]+(?:[.,][0-9]+)?")
 _FEW = 20
 """Up to so many labels, each row may have one of its own."""
 _OF_THEIR_OWN = 0.9
@@ -127,25 +141,85 @@ def label_notes(
             f"{_written([label])} as '{known[:40]}'" for label, known in list(classes.respelled.items())[:_TOLD]
         )
         notes.append(f"labels in another spelling were taken for the class that they name: {pairs}")
+    notes += _alike(classes, train)
+    if missing := [label for label in classes.labels if label.lower() in MISSING]:
+        notes.append(
+            f"the label {_written(missing)} is taken for a class, though it may mean that the label is missing; "
+            "task.no_label says that it does"
+        )
+    return notes + _counted(classes.labels, train, kept, test)
+
+
+def _alike(classes: Classes, train: Mapping[str, int]) -> list[str]:
+    """Labels that differ in case alone, and rare ones that are nearly a common one."""
+    notes = []
     by_case = defaultdict(list)
     for label in classes.labels:
         by_case[label.casefold()].append(label)
     for group in [group for group in by_case.values() if len(group) > 1][:3]:
         notes.append(f"the labels {_written(group)} differ in case alone; they are taken for {len(group)} classes")
-    if missing := [label for label in classes.labels if label.lower() in MISSING]:
-        notes.append(
-            f"the label {_written(missing)} is taken for a class, though it may mean that the label is missing"
-        )
-    if train:
-        single = [label for label in classes.labels if train.get(label, 0) == 1]
-        gone = [label for label in classes.labels if not kept.get(label)]
-        if single:
-            notes.append(f"{_labels_have(single)} one training row")
-        if gone and kept:
-            notes.append(f"{_labels_have(gone)} no row among those that are trained on")
-        if test and (untested := [label for label in classes.labels if not test.get(label)]):
-            notes.append(f"{_labels_have(untested)} no test row")
+    common = [label for label in classes.labels if train.get(label, 0) >= _COMMON]
+    for rare in [label for label in classes.labels if 0 < train.get(label, 0) <= _RARE][:_LOOKED_AT]:
+        close = nearest(rare[:100], (label[:100] for label in common[:_LOOKED_AT] if is_slip(rare, label)))
+        if close is not None and rare.casefold() != close.casefold():
+            rows = f"{train[rare]} row{'s' if train[rare] > 1 else ''}"
+            notes.append(f"the label {_written([rare])} ({rows}) is nearly '{close[:40]}': a slip of the pen?")
     return notes
+
+
+def is_slip(one: str, other: str) -> bool:
+    """Whether two labels are alike but for a letter or two, and both are words."""
+    if min(len(one), len(other)) < 4 or abs(len(one) - len(other)) > 2 or any(map(str.isdigit, one + other)):
+        return False
+    return SequenceMatcher(None, one.casefold(), other.casefold()).ratio() >= _SLIP
+
+
+def _counted(
+    labels: Sequence[str], train: Mapping[str, int], kept: Mapping[str, int], test: Mapping[str, int]
+) -> list[str]:
+    """What the rows of each label make doubtful."""
+    if not train:
+        return []
+    notes = []
+    rows = sum(train.values())
+    single = [label for label in labels if train.get(label, 0) == 1]
+    few = [label for label in labels if 1 < train.get(label, 0) < _RARE]
+    gone = [label for label in labels if not kept.get(label)]
+    if len(labels) > _FEW and rows < _RARE * len(labels):
+        notes.append(f"{len(labels):,} labels for {rows:,} training rows: is the column of labels one of ids?")
+    if numbers := _quantities(labels):
+        notes.append(f"the labels are {len(labels)} numbers, such as {numbers}: each is taken for a class of its own")
+    if single:
+        notes.append(f"{_labels_have(single)} one training row")
+    if few and rows >= _RARE * len(labels):
+        notes.append(f"{_labels_have(few)} fewer than {_RARE} training rows")
+    if gone and kept:
+        notes.append(f"{_labels_have(gone)} no row among those that are trained on")
+    if test and (untested := [label for label in labels if not test.get(label)]):
+        notes.append(f"{_labels_have(untested)} no test row")
+    most = max(labels, key=lambda label: train.get(label, 0))
+    if len(labels) > 1 and rows >= _COMMON and train.get(most, 0) >= SKEWED * rows:
+        notes.append(
+            f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': accuracy says little of the "
+            "others; task.metric: f1_macro weighs all alike"
+        )
+    return notes
+
+
+def _quantities(labels: Sequence[str]) -> str:
+    """One of the labels, if they are many numbers of which some are no whole ones; '' otherwise."""
+    if len(labels) <= _FEW or not all(_NUMBER.fullmatch(label) for label in labels):
+        return ""
+    return next((label for label in labels if not label.removeprefix("-").isdecimal()), "")
+
+
+def given_away(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """A note if nearly every text, of (text, label), holds its own label as it is written."""
+    worded = [(text, label) for text, label in rows if len(label) >= _LEAST_TOLD and not label.isdigit()]
+    held = sum(label.casefold() in text.casefold() for text, label in worded)
+    if not worded or len(worded) < len(rows) / 2 or held < _OF_THEIR_OWN * len(worded):
+        return []
+    return [f"{held:,} of {len(rows):,} training texts hold their own label: is the answer written into them?"]
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
-"""Files of rows to one shape: csv, tsv, jsonl, json, parquet and Orange's .tab, the texts also packed with gzip."""
+"""Files of rows to one shape: csv, tsv, jsonl, json, Orange's .tab, all also packed; parquet; workbooks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from compress.data.contents import check_kind
@@ -8,29 +9,59 @@ from compress.data.delimited import read_csv, read_orange, read_tsv
 from compress.data.json_rows import read_json, read_json_lines
 from compress.data.parquet import read_parquet
 from compress.data.tables import Table
+from compress.data.texts import Encoding, encoding_of
+from compress.data.workbooks import read_workbook
 from compress.errors import InputError
+from compress.reading import AS_IT_SAYS, Reading
 
-_READERS: dict[str, Callable[[Path], Table]] = {
+_DELIMITED: dict[str, Callable[[Path, Encoding, str | None], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
+}
+_OTHER_TEXTS: dict[str, Callable[[Path, Encoding], Table]] = {
     ".tab": read_orange,
     ".jsonl": read_json_lines,
     ".json": read_json,
+}
+_BINARY: dict[str, Callable[[Path], Table]] = {
     ".parquet": read_parquet,
 }
-_ACCEPTED = f"accepted: {', '.join(sorted(_READERS))}; all but .parquet also as .csv.gz"
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+_PACKED = (*_DELIMITED, *_OTHER_TEXTS)
+_ACCEPTED = f"accepted: {', '.join(sorted((*_PACKED, *_BINARY)))}, {', '.join(_WORKBOOKS)}; texts also as .csv.gz"
 
 
-def read_table(path: Path, where: str | None = None) -> Table:
+def read_table(
+    path: Path,
+    where: str | None = None,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    sheet: str | None = None,
+) -> Table:
     """Read a file by its ending; of texts, `.gz` behind it makes no difference.
+
+    Args:
+        encoding: of a text without a mark that is not UTF-8.
+        delimiter: what separates the cells of a text; left out: what its first rows show.
+        sheet: of a workbook; left out: the only one that holds rows.
 
     Raises:
         InputError: an unknown ending, an unreadable or an empty file, or one that is something else than its ending
-            says; with the line where one is known.
+            says; with the line where one is known. An `OptionNeededError` if an option would make it readable.
     """
+    try:
+        reading = Reading(encoding, delimiter, sheet)
+    except ValueError as error:
+        raise InputError(f"the file cannot be read so: {error}", where=where, fix="correct the option") from error
+    return read_file(path, where, reading)
+
+
+def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:
+    """The same as `read_table`, which raises what this does."""
     ending = path.suffix.lower()
     packed = ending == ".gz"
-    reader = _READERS.get(Path(path.stem).suffix.lower() if packed else ending)
+    ending = Path(path.stem).suffix.lower() if packed else ending
     if path.is_dir():
         raise InputError(
             f"cannot read '{path.name}': it is a folder", where=where, fix=f"name a file in it; {_ACCEPTED}"
@@ -38,12 +69,25 @@ def read_table(path: Path, where: str | None = None) -> Table:
     if path.exists() and not path.is_file():  # a device or a pipe may never end
         raise InputError(f"cannot read '{path.name}': it is no plain file", where=where, fix="give the file itself")
     try:
-        check_kind(path, where)
-        if reader is None or (packed and reader is read_parquet):
+        check_kind(path, where, may_be_workbook=ending in _WORKBOOKS)
+        if ending not in _PACKED and (packed or ending not in (*_BINARY, *_WORKBOOKS)):
             raise InputError(f"cannot read '{path.name}': unknown ending '{path.suffix}'", where=where, fix=_ACCEPTED)
-        table = reader(path)
+        table = _read(path, ending, reading)
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}", where=where, fix="check the path") from error
     if not table.rows:
         raise InputError(f"'{path.name}' holds no rows", where=where, fix="give a file with a header and rows")
     return table
+
+
+def _read(path: Path, ending: str, reading: Reading) -> Table:
+    if ending in _BINARY:
+        return _BINARY[ending](path)
+    if ending in _WORKBOOKS:
+        return read_workbook(path, reading.sheet)
+    encoding = encoding_of(path, reading.encoding)
+    if ending in _DELIMITED:
+        table = _DELIMITED[ending](path, encoding, reading.sign)
+    else:
+        table = _OTHER_TEXTS[ending](path, encoding)
+    return replace(table, notes=(*encoding.notes, *table.notes)) if encoding.notes else table

@@ -1,13 +1,17 @@
 """Rows of text with named columns: what every file and data set is read to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from compress.data.cells import trimmed
 from compress.errors import InputError, nearest
+from compress.reading import Reading
 
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
+_HIGHEST_TITLE = 20
+"""Lines that are looked at below a title."""
 MAX_RATIO = 200
 """Most bytes unpacked for one byte of a packed file that is not small."""
 
@@ -70,6 +74,10 @@ class Table:
         return (f"did you mean '{close:.40}'? " if close else "") + f"accepted: {listed(sorted(self.columns))}"
 
 
+ReadTable: TypeAlias = Callable[[str, str | None, Reading], Table]
+"""(source, where it is named, how files are read that do not say it themselves) -> its rows."""
+
+
 def listed(names: Sequence[str]) -> str:
     """Names for a message: the first 20, each of them cut short."""
     shown = ", ".join(f"{name[:40]}…" if len(name) > 40 else name for name in names[:20])
@@ -88,3 +96,29 @@ def check_cells(rows: int, columns: int, name: str) -> None:
             where=name,
             fix="keep the columns of the text and the label",
         )
+
+
+def check_title(columns: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], name: str) -> None:
+    """Refuse a title in the place of the header: a first line with a single cell, above rows of several.
+
+    Args:
+        rows: with the numbers of their lines.
+
+    Raises:
+        InputError: with the line where the header seems to stand.
+    """
+    named = [place for place, column in enumerate(columns) if trimmed(column)]
+    if len(columns) < 2 or named != [0]:
+        return
+    for number, cells in rows[:_HIGHEST_TITLE]:
+        if sum(bool(trimmed(cell)) for cell in cells) > 1:
+            raise misplaced_header(name, number, cells)
+
+
+def misplaced_header(name: str, number: int, cells: Sequence[str]) -> InputError:
+    """The error of a header that does not stand in the first line."""
+    return InputError(
+        f"the header of '{name}' seems to stand in line {number}: {', '.join(cells)[:80]}",
+        where=f"{name}:{number}",
+        fix="remove what stands above it; a cell that holds a delimiter needs quotes",
+    )

@@ -17,7 +17,8 @@ from compress.models.config_file import labels_of
 from compress.models.files import size_of
 from compress.recipe_yaml import dump_yaml
 from compress.report.markdown import plain
-from compress.report.words import METRICS, drop, percent, sentence, times
+from compress.report.words import METRICS, change, percent, sentence, times
+from compress.usage import usage
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""
@@ -145,7 +146,11 @@ def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     packages, code = snippet(lineage.final.format, data, folder)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
-    return ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
+    made = f"It was made with {_listed(pinned)}."
+    own = usage(".", pairs="text_pair" in data.columns)
+    shell = ["```bash", own.install, own.texts, own.file, "```"]
+    shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
+    return ["## Run it", "", made, "", "```python", code.rstrip(), "```", "", *shorter]
 
 
 def _making(lineage: Lineage) -> list[str]:
@@ -186,8 +191,8 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
         lines += [
             f"### {plain(found.described)}",
             "",
-            f"| | {metric} (95% interval) | drop, points | MB | p50 ms | p90 ms | times faster | |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
         same = found.baseline is not None and found.baseline.step == found.final.step
         rows = [found.final] if same or found.baseline is None else [found.baseline, found.final]
@@ -201,11 +206,12 @@ def _row(row: Figures, is_baseline: bool) -> str:
     cells = [
         f"{row.step} (baseline)" if is_baseline else row.step,
         percent(row.score),
-        drop(against),
+        change(against),
         f"{row.size_bytes / 1e6:.2f}",
         "" if row.p50_ms is None else f"{row.p50_ms:.2f}",
         "" if row.p90_ms is None else f"{row.p90_ms:.2f}",
         times(against.speedup) if against else "",
+        times(against.end_to_end) if against else "",
         f"{against.quality_verdict}; {against.speed_verdict}" if against else row.status if row.reason else "",
     ]
     return f"| {' | '.join(plain(cell) for cell in cells)} |"
@@ -219,7 +225,8 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
     load = f" Other work kept {max(busy):.2f} cores busy." if busy else ""
     return [
         f"Measured on {data.test_rows:,} test rows, side by side in fresh processes with interleaved rounds; intervals "
-        "are at 95%, the drop's is paired. A torch model is measured through its ONNX export where ONNX is read.",
+        "are at 95%, the change's is paired. A torch model is measured through its ONNX export where ONNX is read. End "
+        "to end is the same with the tokenizer, on test rows of their own length.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
         f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",

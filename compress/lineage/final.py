@@ -1,7 +1,8 @@
 """The final folder of a run: the last step's artifact, ready to ship, with its lineage and its model card.
 
 The store's artifact stays as it is. Weights are shared with it where the file system can (a reflink, else a hard link:
-they are read-only), small files are copies.
+they are read-only), small files are copies, and some of these say more than the artifact's own: see
+`compress.lineage.adapted`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from pathlib import Path
 
 from compress import __version__
 from compress.errors import InputError
-from compress.files import CARD, file_sha256, fingerprint, link_file, new_folder, write_text
+from compress.files import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
+from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
 from compress.lineage.model import (
     Data,
@@ -29,9 +31,6 @@ from compress.recipe import TABLES, said_input
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store import Artifact
-
-FINAL = "final"
-"""Name of the folder in a run's folder."""
 
 
 def write_final(
@@ -59,6 +58,7 @@ def write_final(
         for name in lineage.final.files:
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             link_file(artifact.path / name, out / name, share=True)
+        lineage = lineage.model_copy(update={"adapted": adapt(out, lineage)})
         write_lineage(lineage, out)
         write_text(out / CARD, model_card(lineage, out, _base_models(plan, lineage)))
     return True
@@ -69,15 +69,16 @@ def _is_current(final: Path, lineage: Lineage, artifact: Artifact) -> bool:
     if final.is_symlink():
         return False  # it leads to what another writes
     try:
-        if read_lineage(final).key != lineage.key or not (final / CARD).is_file():
-            return False
+        told = read_lineage(final)
     except InputError:
         return False
-    for name, expected in lineage.final.files.items():
-        file = final / name
+    if told.key != lineage.key or not (final / CARD).is_file():
+        return False
+    for name, expected in told.files.items():
+        file, own = final / name, artifact.path / name
         if not file.is_file():
             return False
-        if not file.samefile(artifact.path / name) and file_sha256(file) != expected:
+        if not (own.is_file() and file.samefile(own)) and file_sha256(file) != expected:
             return False  # the artifact's own file was checked when it was taken from the store
     return True
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from compress.errors import InputError
 from compress.files import LINEAGE, file_sha256, fingerprint, write_text
@@ -14,12 +14,24 @@ from compress.measurement import Conditions, Estimate
 from compress.report.model import Comparison
 from compress.store import Artifact
 
-FORMAT: Literal[1] = 1
-"""Raised when lineage.json changes so that an older compress would misread it."""
+FORMAT: Literal[2] = 2
+"""Raised when lineage.json changes so that an older compress would misread it. 1 had no `adapted`."""
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+def _stay_inside(files: dict[str, str]) -> dict[str, str]:
+    for name in files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"'{name}' leaves the folder")
+    return files
+
+
+Hashes = Annotated[dict[str, str], AfterValidator(_stay_inside)]
+"""Relative path -> SHA-256."""
 
 
 class Source(_Part):
@@ -59,8 +71,7 @@ class MadeStep(_Part):
     data: str
     """Fingerprint of the task and the rows that it was given; the task's name where it read none."""
     seed: int
-    files: dict[str, str]
-    """Relative path -> SHA-256."""
+    files: Hashes
     facts: dict[str, Any]
     versions: dict[str, str]
     """Of the packages that made it."""
@@ -69,15 +80,6 @@ class MadeStep(_Part):
     seconds: float
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
-
-    @field_validator("files")
-    @classmethod
-    def _stay_inside(cls, files: dict[str, str]) -> dict[str, str]:
-        for name in files:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(f"'{name}' leaves the folder")
-        return files
 
 
 class Data(_Part):
@@ -152,7 +154,7 @@ class Measurements(_Part):
 class Lineage(_Part):
     """What `lineage.json` holds. Where only manifests are known, recipe and data are None."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1, 2] = FORMAT
     compress_version: str
     """That wrote this."""
     created: str
@@ -168,6 +170,8 @@ class Lineage(_Part):
     """A plain statement that there are no figures, where there are none."""
     recipe: str | None
     """As it ran, overrides included."""
+    adapted: Hashes = {}
+    """Files of the final folder that say more than the artifact's own of that name, or that it does not have."""
 
     @property
     def final(self) -> MadeStep:
@@ -175,9 +179,14 @@ class Lineage(_Part):
         return self.steps[-1]
 
     @property
+    def files(self) -> dict[str, str]:
+        """Files of the folder that it stands in, beside itself and the card: relative path -> SHA-256."""
+        return {**self.final.files, **self.adapted}
+
+    @property
     def key(self) -> str:
-        """Names all that it tells, but for when and by which compress it was written."""
-        return fingerprint(json.loads(self.model_dump_json(exclude={"created", "compress_version"})))
+        """Names all that it tells, but for when and by which compress it was written, and `adapted`."""
+        return fingerprint(json.loads(self.model_dump_json(exclude={"created", "compress_version", "adapted"})))
 
     def source(self, said: str, kind: str = "model") -> Source | None:
         """The source that the recipe names so."""

@@ -7,6 +7,7 @@ from compress.extras import DISTRIBUTION
 from compress.lineage.model import Data
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
+from compress.models.files import model_path
 from compress.models.tokenizer import load_tokenizer
 
 _ONNX = Template("""\
@@ -18,17 +19,15 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 folder = Path(".")  # where this card is
-tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-tokenizer.enable_truncation($max_length$cut)
-tokenizer.enable_padding(pad_id=$pad_id$fill)
-session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # it says where texts are cut, and what fills up
+${splits}session = onnxruntime.InferenceSession(folder / "$graph", providers=["CPUExecutionProvider"])
 labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
 
 rows = tokenizer.encode_batch($rows)
 arrays = {
     "input_ids": [row.ids for row in rows],
     "attention_mask": [row.attention_mask for row in rows],
-    "token_type_ids": [row.type_ids for row in rows],
+    "token_type_ids": [$segments for row in rows],
 }
 types = {item.name: item.type[7:-1] for item in session.get_inputs()}  # "int64" of "tensor(int64)"
 inputs = {name: np.array(arrays[name], dtype=kind) for name, kind in types.items()}
@@ -40,7 +39,7 @@ from transformers import pipeline
 
 folder = "."  # where this card is
 classify = pipeline("$hub_task", model=folder, tokenizer=folder)
-print(classify($rows, truncation=True, max_length=$max_length))
+print(classify($rows, truncation=True))  # where tokenizer_config.json says
 """)
 _SHAPED = Template("""\
 import compress
@@ -49,8 +48,11 @@ from transformers import AutoTokenizer, pipeline
 folder = "."  # where this card is
 model, tokenizer = compress.load(folder), AutoTokenizer.from_pretrained(folder)
 classify = pipeline("$hub_task", model=model, tokenizer=tokenizer)
-print(classify($rows, truncation=True, max_length=$max_length))
+print(classify($rows, truncation=True))  # where tokenizer_config.json says
 """)
+
+
+SPLITS = "tokenizer.encode_special_tokens = True  # their names in a text are plain text\n"
 
 
 def needs_compress(folder: Path) -> bool:
@@ -59,7 +61,7 @@ def needs_compress(folder: Path) -> bool:
 
 
 def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
-    """The packages that are needed, and code that runs from within the folder.
+    """The packages that are needed, and code that runs from within a final folder, whose tokenizer says all of lengths.
 
     Args:
         form: the artifact's format: onnx, torch or torch_bnb.
@@ -76,12 +78,11 @@ def snippet(form: str, data: Data, folder: Path) -> tuple[list[str], str]:
         packages, code = [*([DISTRIBUTION] if own else []), "torch", "transformers"], _SHAPED if own else _TORCH
         packages += ["bitsandbytes", "accelerate"] if form == "torch_bnb" else []
         rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
-    tokenizer, left = load_tokenizer(folder), ', direction="left"'
+    settings = load_tokenizer(folder).settings
     return packages, code.substitute(
         hub_task=data.hub_task,
-        max_length=data.max_length,
         rows=rows,
-        pad_id=tokenizer.pad_id,
-        cut=left if tokenizer.settings.cut_side == "left" else "",
-        fill=left if tokenizer.pad_side == "left" else "",
+        graph=model_path(folder).relative_to(folder).as_posix() if form == "onnx" else "",
+        splits=SPLITS if settings.splits_special_tokens else "",
+        segments="row.type_ids" if settings.tells_segments else "[0] * len(row.ids)",
     )

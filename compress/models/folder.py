@@ -9,29 +9,78 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files import read_object, stays_home
+from compress.files import FINAL, read_object, stays_home
+from compress.models.config_file import read_config
+from compress.models.files import CONFIG, LAYOUT, graphs_in
 
-READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data", "*.py")
+GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data")
+READ = ("*.json", "*.safetensors", "*.txt", "*.model", *GRAPHS, *(f"{LAYOUT}/{name}" for name in GRAPHS), "*.py")
 WHOLE, INDEX = "model.safetensors", ".safetensors.index.json"
 SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
+
+
+def model_folder(path: Path) -> Path:
+    """The folder of a model: `path` itself, or of a run its final folder.
+
+    Raises:
+        InputError: there is no model.
+    """
+    if not path.is_dir():
+        what = "is no folder" if path.exists() else "does not exist"
+        raise InputError(
+            f"'{path}' {what}", where=str(path.absolute()), fix="give a model's folder, such as runs/NAME/final"
+        )
+    if (path / CONFIG).is_file():
+        return path
+    if (path / FINAL / CONFIG).is_file():
+        return path / FINAL
+    inside = sorted(str(item.parent) for depth in ("*", "*/*") for item in path.glob(f"{depth}/{CONFIG}"))
+    raise InputError(
+        f"the folder '{path}' has no {CONFIG}",
+        where=str(path.absolute()),
+        fix=f"give a model's folder, such as {', '.join(inside[:4]) or 'runs/NAME/final'}",
+    )
+
+
+def format_of(folder: Path) -> str:
+    """Format of a model's folder: `onnx`, `torch` or `torch_bnb`.
+
+    Raises:
+        InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
+    """
+    if graphs_in(folder):
+        return "onnx"
+    quantized = read_config(folder).get("quantization_config")
+    if not quantized:
+        return "torch"
+    method = quantized.get("quant_method")
+    if method != "bitsandbytes":
+        raise InputError(
+            f"the model's weights are quantized by {method!r:.60}, which is not known here",
+            where=str(folder / "config.json"),
+            fix="take the float model that it was made from; of quantized torch weights, only bitsandbytes' are read",
+        )
+    return "torch_bnb"
 
 
 def check_folder(folder: Path) -> list[str]:
     """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
 
     Returns:
-        Relative paths of the files that its ONNX graphs read beside themselves.
+        Relative paths of the files that its ONNX graphs read beside themselves, and of graphs in `onnx/`.
 
     Raises:
         InputError: with the first file that is wrong.
     """
     check_weights(folder)
-    graphs = sorted(folder.glob("*.onnx"))
+    graphs = graphs_in(folder)
     if not graphs:
         return []
     from compress.models.onnx_graph import check_external_data
 
-    return sorted({name for graph in graphs for name in check_external_data(graph)})
+    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
+    inner = {graph for graph in graphs if graph.parent != folder}
+    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
 
 
 def check_weights(folder: Path) -> None:
@@ -88,7 +137,7 @@ def _check_index(path: Path) -> None:
 def _check_names(folder: Path) -> None:
     """Weights stand in one file, or in shards with an index; others would not be found."""
     found = sorted(path.name for path in folder.glob("*.safetensors"))
-    if not found or any(folder.glob("*.onnx")) or WHOLE in found or (folder / f"model{INDEX}").is_file():
+    if not found or graphs_in(folder) or WHOLE in found or (folder / f"model{INDEX}").is_file():
         return
     shard = SHARD.fullmatch(found[0])
     raise InputError(

@@ -103,11 +103,11 @@ def verdict(best: Candidate, candidates: Sequence[Candidate], max_drop_pp: float
     assert best.smaller is not None
     size = f"{best.smaller:.1f}x smaller" if best.smaller >= 1 else f"{1 / best.smaller:.1f}x larger"
     ends = "" if best.speedup_low is None else f" [{best.speedup_low:.2f}, {best.speedup_high:.2f}]"
-    lost = "" if best.drop_low_pp is None else f" [{best.drop_low_pp:+.2f}, {best.drop_high_pp:+.2f}]"
+    lost = "" if best.drop_low_pp is None else f" [{-(best.drop_high_pp or 0.0):+z.2f}, {-best.drop_low_pp:+z.2f}]"
     doubt = ""
     if best.drop_pp > max_drop_pp:
-        doubt = f": more than {max_drop_pp:g}, though not on the rows that it was chosen by"
+        doubt = f": a loss of more than {max_drop_pp:g}, though not on the rows that it was chosen by"
     return (
         f"{best.name}: {best.speedup:.2f}x{ends} as fast as float and {size}, "
-        f"at a drop of {best.drop_pp:+.2f} points{lost} on {rows} rows that it was not chosen by{doubt}"
+        f"at {-best.drop_pp:+z.2f} points{lost} on {rows} rows that it was not chosen by{doubt}"
     )

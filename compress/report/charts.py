@@ -135,29 +135,29 @@ def _latency_bought(chain: Sequence[Row]) -> Chart:
 
 
 def _quality_bought(chain: Sequence[Row]) -> Chart:
-    """What each step cost in quality."""
-    drops = [row.bought.drop_pp for row in chain[1:] if row.bought]
-    lost = [0.0]
-    for found in drops:
-        lost.append(lost[-1] + found.value)
-    notes = [words.percent(chain[0].quality).partition(" ")[0], *(_drop_note(row.bought) for row in chain[1:])]
+    """What each step did to quality."""
+    changes = [row.bought.change_pp for row in chain[1:] if row.bought]
+    levels = [0.0]
+    for found in changes:
+        levels.append(levels[-1] + found.value)
+    notes = [words.percent(chain[0].quality).partition(" ")[0], *(_change_note(row.bought) for row in chain[1:])]
     last = chain[-1].versus_baseline if chain[0].is_baseline else None
-    notes.append(_drop_note(last) if last else words.percent(chain[-1].quality).partition(" ")[0])
-    x = axis("points lost, counted up", zeroline=True, zerolinewidth=1, tickformat="~g")
-    figure = _waterfall(chain, lost, notes, x)
-    intervals = [*drops, last.drop_pp] if last else drops
-    starts = [*lost[:-1], 0.0][: len(intervals)]
+    notes.append(_change_note(last) if last else words.percent(chain[-1].quality).partition(" ")[0])
+    x = axis("points won and lost, added up", zeroline=True, zerolinewidth=1, tickformat="~g")
+    figure = _waterfall(chain, levels, notes, x)
+    intervals = [*changes, last.change_pp] if last else changes
+    starts = [*levels[:-1], 0.0][: len(intervals)]
     figure["data"].insert(1, _whiskers(starts, intervals))
     return Chart(
         "quality-bought",
         "What each step did to quality",
         told(
-            (row.step, f"{words.drop(row.bought)} points, {row.bought.quality_verdict}")
+            (row.step, f"{words.change(row.bought)} points, {row.bought.quality_verdict}")
             for row in chain[1:]
             if row.bought
         ),
-        "Percentage points lost against the step before; to the left is a gain. The thin bar is the 95% interval of "
-        "the loss, paired row by row: where it holds the start of its step, the test rows cannot tell it from none.",
+        "Percentage points against the step before; to the left is a loss. The thin bar is the 95% interval of "
+        "the change, paired row by row: where it holds the start of its step, the test rows cannot tell it from none.",
         figure,
     )
 
@@ -167,16 +167,16 @@ def _speed_note(comparison: Comparison | None) -> str:
     return small(toned(comparison.speed_verdict), words.times(comparison.speedup))
 
 
-def _drop_note(comparison: Comparison | None) -> str:
+def _change_note(comparison: Comparison | None) -> str:
     assert comparison is not None
-    return small(toned(comparison.quality_verdict), words.drop(comparison))
+    return small(toned(comparison.quality_verdict), words.change(comparison))
 
 
 def _waterfall(chain: Sequence[Row], levels: Sequence[float], notes: Sequence[str], x: Figure) -> Figure:
     """Where each step of the chain led, and a last row for all of them.
 
     Args:
-        levels: one a step, in the unit of `x`; more is worse.
+        levels: one a step, in the unit of `x`.
     """
     steps = [after - before for before, after in pairwise(levels)]
     names = [plain(row.step) for row in chain]
@@ -197,15 +197,15 @@ def _waterfall(chain: Sequence[Row], levels: Sequence[float], notes: Sequence[st
     return {"data": [bars, NOTES], "layout": named_rows([*names, "<b>together</b>"], notes, x, ROW)}
 
 
-def _whiskers(starts: Sequence[float], drops: Sequence[Estimate]) -> Figure:
-    """The interval of each step's loss, from where the step starts."""
-    ends = [start + found.value for start, found in zip(starts, drops, strict=True)]
+def _whiskers(starts: Sequence[float], changes: Sequence[Estimate]) -> Figure:
+    """The interval of each step's change, from where the step starts."""
+    ends = [start + found.value for start, found in zip(starts, changes, strict=True)]
     reach = [
         (
             start + (found.value if found.low is None else found.low),
             start + (found.value if found.high is None else found.high),
         )
-        for start, found in zip(starts, drops, strict=True)
+        for start, found in zip(starts, changes, strict=True)
     ]
     return {
         "type": "scatter",

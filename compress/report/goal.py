@@ -2,6 +2,7 @@
 
 from compress.recipe import Goal
 from compress.report.model import Comparison, GoalVerdict, Row
+from compress.report.words import POINTS
 
 
 def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> GoalVerdict:
@@ -22,15 +23,15 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
     missed, doubts = [], []
     alone = against is None and not row.is_baseline
     if goal.max_drop_pp is not None and alone:
-        missed.append(f"drop not compared, at most {goal.max_drop_pp:g} allowed")
+        missed.append(f"quality not compared, a drop of at most {goal.max_drop_pp:g} allowed")
     elif goal.max_drop_pp is not None:
         drop = against.drop_pp if against else None
         value, high = (drop.value, drop.high) if drop else (0.0, 0.0)
         if value > goal.max_drop_pp:
-            missed.append(f"drop {value:.2f} points, at most {goal.max_drop_pp:g} allowed")
+            missed.append(f"{-value:{POINTS}} points, a drop of at most {goal.max_drop_pp:g} allowed")
         elif high is None or high > goal.max_drop_pp:
-            told = "unknown" if high is None else f"{high:.2f}"
-            doubts.append(f"the drop may be as large as {told} points, at most {goal.max_drop_pp:g} allowed")
+            told = "unknown" if high is None else f"as low as {-high:{POINTS}} points"
+            doubts.append(f"the change may be {told}, a drop of at most {goal.max_drop_pp:g} allowed")
     if goal.min_speedup is not None:
         speedup = against.speedup if against else None
         if alone or (against is not None and speedup is None):

@@ -15,8 +15,8 @@ from compress.report.tables import (
     Cell,
     Table,
     ablation_table,
+    change_cell,
     detail_table,
-    drop_cell,
     main_table,
     speed_cell,
     with_interval,
@@ -163,7 +163,7 @@ def _tiles(row: Row, report: Report) -> list[Tile]:
     if found is not None:
         if found.speedup is not None:
             tiles.append(Tile("times faster", speed_cell(found)))
-        tiles.append(Tile(f"{metric} drop, points", drop_cell(found, report.test.metric)))
+        tiles.append(Tile(f"change of {metric}, points", change_cell(found, report.test.metric)))
     tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
     tiles.append(Tile("median latency", Cell(f"{number(latency.p50)} ms"), f"p99 {number(latency.p99)} ms"))
     told = f"{found.smaller:.1f}x smaller" if found else "all files that are read"

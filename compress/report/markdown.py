@@ -6,11 +6,14 @@ from compress.errors import printable
 from compress.report import rounding_words
 from compress.report.model import Report, Row
 from compress.report.rounding import Candidate, Choice, Sensitivity
+from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
+    POINTS,
+    change,
     describe_target,
-    drop,
     headline,
+    interval,
     percent,
     reasons,
     sentence,
@@ -22,7 +25,7 @@ from compress.report.words import (
 COLUMNS = (
     "step",
     "score (95% interval)",
-    "drop, points",
+    "change, points",
     "quality",
     "size MB",
     "p50 ms",
@@ -30,6 +33,7 @@ COLUMNS = (
     "real texts p50 ms",
     "times faster",
     "speed",
+    "end to end",
 )
 
 
@@ -50,12 +54,12 @@ def cells(row: Row) -> tuple[str, ...]:
     """One row of the table as text, in the order of COLUMNS."""
     size = f"{row.size_bytes / 1e6:.2f}"
     if row.latency_ms is None or row.real_latency_ms is None:
-        return (plain(row.step), row.status, "", "", size, "", "", "", "", "")
+        return (plain(row.step), row.status, "", "", size, "", "", "", "", "", "")
     found = row.versus_baseline
     return (
         f"{plain(row.step)} (baseline)" if row.is_baseline else plain(row.step),
         percent(row.quality),
-        drop(found),
+        change(found),
         found.quality_verdict if found else "",
         size,
         f"{row.latency_ms.p50:.2f}",
@@ -63,6 +67,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.real_latency_ms.p50:.2f}",
         times(found.speedup) if found else "",
         found.speed_verdict if found else "",
+        times(found.end_to_end) if found else "",
     )
 
 
@@ -74,16 +79,17 @@ def render_markdown(report: Report) -> str:
     for target in report.targets:
         lines += ["", f"## {plain(describe_target(report, target))}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
-        lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
-        lines += ["", *[f"- {plain(reason)}" for reason in reasons(report.on(target))]]
+        lines += ["| " + " | ".join(cells(row)) + " |" for row in shown_rows(report, target)]
+        lines += ["", *[f"- {plain(reason)}" for reason in reasons(shown_rows(report, target))]]
         lines += _attribution(report, target)
     lines += [*_ablations(report), *_choices(report), *_layers(report)]
     host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
     lines += [
         "",
-        f"Score: {metric} on {report.task['test_rows']:,} test rows. Drop and speed are against "
-        f"{code(report.baseline)}, measured in the same run with interleaved rounds; intervals are at 95%, the drop's "
-        "is paired. A torch step is measured through its ONNX export where ONNX is read.",
+        f"Score: {metric} on {report.task['test_rows']:,} test rows. Change and speed are against "
+        f"{code(report.baseline)}, measured in the same run with interleaved rounds; intervals are at 95%, the "
+        "change's is paired. A torch step is measured through its ONNX export where ONNX is read. "
+        "End to end is the same with the tokenizer, on test rows of their own length.",
         *[f"Note: {plain(note)}." for note in report.notes],
         "",
         f"Host: {plain(str(host['cpu']))}, {host['cores']} cores, {', '.join(host['isa']) or 'no known ISA flags'}; "
@@ -95,19 +101,19 @@ def render_markdown(report: Report) -> str:
 
 def _attribution(report: Report, target: str) -> list[str]:
     """What each step bought and what it cost, against the step that it was made from."""
-    rows = [row for row in report.on(target) if row.bought is not None]
+    rows = [row for row in shown_rows(report, target) if row.bought is not None]
     if not rows:
         return []
     lines = ["", "What each step bought, against the one before:", ""]
     lines += [
-        "| step | times faster | smaller | drop, points | rows lost / gained |",
+        "| step | times faster | smaller | change, points | rows lost / gained |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         found = row.bought
         assert found is not None
         lines.append(
-            f"| {plain(row.step)} | {times(found.speedup)} | {found.smaller:.2f}x | {drop(found)} "
+            f"| {plain(row.step)} | {times(found.speedup)} | {found.smaller:.2f}x | {change(found)} "
             f"| {found.lost} / {found.gained} |"
         )
     return lines
@@ -118,7 +124,7 @@ def _ablations(report: Report) -> list[str]:
         return []
     lines = ["", "## What each step was worth: the whole chain against the chain without it", ""]
     lines += [
-        "| without | faster with it | smaller with it | drop with it, points | |",
+        "| without | faster with it | smaller with it | change with it, points | |",
         "| --- | ---: | ---: | ---: | --- |",
     ]
     for found in report.ablations:
@@ -127,7 +133,7 @@ def _ablations(report: Report) -> list[str]:
         else:
             lines.append(
                 f"| {plain(found.step)} | {times(found.worth.speedup)} | {found.worth.smaller:.2f}x "
-                f"| {drop(found.worth)} | {found.worth.quality_verdict} |"
+                f"| {change(found.worth)} | {found.worth.quality_verdict} |"
             )
     return lines
 
@@ -144,7 +150,7 @@ def _choices(report: Report) -> list[str]:
 
 
 def _candidates(found: Choice) -> list[str]:
-    heads = ("size MB", "smaller", "drop, points", "agreement", "p50 ms", "times faster")
+    heads = ("size MB", "smaller", "change, points", "agreement", "p50 ms", "times faster")
     lines = ["| candidate | " + " | ".join(heads) + " | why not |", "| --- |" + " ---: |" * len(heads) + " --- |"]
     return lines + ["| " + " | ".join(_candidate(item)) + " |" for item in found.candidates]
 
@@ -154,10 +160,10 @@ def _candidate(item: Candidate) -> list[str]:
         f"{plain(item.name)} (chosen)" if item.chosen else plain(item.name),
         "" if item.size_bytes is None else f"{item.size_bytes / 1e6:.2f}",
         "" if item.smaller is None else f"{item.smaller:.1f}x",
-        rounding_words.interval(item.drop, "+.2f"),
+        interval(item.change, POINTS),
         "" if item.agreement is None else f"{item.agreement:.1%}",
         "" if item.latency_ms is None else f"{item.latency_ms:.2f}",
-        rounding_words.interval(item.faster, ".2f", "x"),
+        interval(item.faster, ".2f", "x"),
         plain(item.reason),
     ]
 
@@ -171,7 +177,7 @@ def _layers(report: Report) -> list[str]:
         if item.sensitivity is not None:
             kept = rounding_words.kept_words(item.sensitivity, 0)
             told = [
-                f"{kept}; {rounding_words.drop_words(item.sensitivity)}",
+                f"{kept}; {rounding_words.change_words(item.sensitivity)}",
                 rounding_words.search_words(item.sensitivity),
                 *([rounding_words.agreed_words(item.parity, searched=True)] if item.parity else []),
                 *told,

@@ -71,9 +71,10 @@ class Candidate(choice.Candidate):
     reason: Said = ""
 
     @property
-    def drop(self) -> Estimate | None:
-        """In percentage points."""
-        return estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
+    def change(self) -> Estimate | None:
+        """In percentage points; a loss is negative."""
+        drop = estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
+        return drop and -drop
 
     @property
     def faster(self) -> Estimate | None:
@@ -117,9 +118,10 @@ class Agreed(_Told):
     drop_high_pp: float | None = None
 
     @property
-    def drop(self) -> Estimate | None:
-        """In percentage points."""
-        return estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
+    def change(self) -> Estimate | None:
+        """In percentage points; a loss is negative."""
+        drop = estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
+        return drop and -drop
 
 
 class Rounded(_Told):

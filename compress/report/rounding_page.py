@@ -11,6 +11,7 @@ from compress.report.figure import NOTES, Chart, Figure, axis, named_rows, numbe
 from compress.report.model import Report
 from compress.report.rounding import Candidate, Choice, Layer, Rounded, Sensitivity, estimate
 from compress.report.tables import Cell, Line, Table, with_interval
+from compress.report.words import POINTS, interval
 
 FEW = 60
 """Up to so many layers have the taller rows."""
@@ -79,7 +80,7 @@ def _layers_part(found: Rounded, number: int) -> LayersPart:
     searched = sensitivity is not None
     sentences = [f"as written, {words.agreed_words(found.parity, searched=searched)}"] if found.parity else []
     if sensitivity is not None:
-        kept = f"{words.kept_words(sensitivity, 0)}; {words.drop_words(sensitivity)}"
+        kept = f"{words.kept_words(sensitivity, 0)}; {words.change_words(sensitivity)}"
         sentences = [kept, words.search_words(sensitivity), *sentences]
     return LayersPart(
         step=found.step,
@@ -197,7 +198,10 @@ def candidate_table(found: Choice) -> Table:
     heads = [
         ("size, MB", "Weights or graph, tokenizer, configuration; 1 MB is a million bytes"),
         ("smaller", "Size of the float model over this one's"),
-        ("drop, points", "Lost against the float model on the held-back rows, with the paired 95% interval"),
+        (
+            "change, points",
+            "Against the float model on the held-back rows, with the paired 95% interval; negative is a loss",
+        ),
         ("agreement", "Share of the held-back rows on which it says what the float model says"),
         ("p50, ms", "Median latency of a call on the target"),
         ("times faster", "Latency of the float model over this one's, with its 95% interval"),
@@ -213,11 +217,11 @@ def _candidate_line(item: Candidate) -> Line:
         return Line(item.name, "", (), reason=item.reason or "it was not made", badge=chosen)
     cells = [
         Cell(words.megabytes(item.size_bytes)),
-        Cell(words.interval(estimate(item.smaller, None, None), ".1f", "x")),
-        with_interval(words.interval(item.drop, "+.2f")),
+        Cell(interval(estimate(item.smaller, None, None), ".1f", "x")),
+        with_interval(interval(item.change, POINTS)),
         Cell("" if item.agreement is None else f"{item.agreement:.1%}"),
         Cell("" if item.latency_ms is None else number(item.latency_ms)),
-        with_interval(words.interval(item.faster, ".2f", "x")),
+        with_interval(interval(item.faster, ".2f", "x")),
         Cell(item.reason, is_text=True),
     ]
     return Line(item.name, "", cells, is_last=item.chosen, badge=chosen)

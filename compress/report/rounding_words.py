@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from compress.measurement import Estimate
 from compress.report.figure import number
 from compress.report.rounding import Agreed, Choice, Rounded, Sensitivity
-from compress.report.words import describe, margin
+from compress.report.words import POINTS, describe, interval, margin
 
 NAMED = 3
 """Names that a sentence holds; it counts the others."""
@@ -26,16 +25,6 @@ def megabytes(size_bytes: int) -> str:
     return number(size_bytes / 1e6)
 
 
-def interval(estimate: Estimate | None, form: str, unit: str = "") -> str:
-    """A figure as `+0.40 (-0.10 to +0.90)`; nothing where there is none."""
-    if estimate is None:
-        return ""
-    shown = f"{estimate.value:{form}}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} ({estimate.low:{form}} to {estimate.high:{form}})"
-
-
 def listed(names: Sequence[str], most: int = NAMED) -> str:
     """The first names, and how many more there are."""
     more = len(names) - most
@@ -52,7 +41,7 @@ def agreed_words(found: Agreed, *, searched: bool = False) -> str:
     if found.built_in_texts:
         which = "built-in English texts (no rows were given)"
     told = f"{found.agreement:.1%} of {found.rows:,} {which} keep their class"
-    return told if found.drop is None else f"{told}; drop {interval(found.drop, '+.2f')} points"
+    return told if found.change is None else f"{told}; quality {interval(found.change, POINTS)} points"
 
 
 def kept_words(found: Sensitivity, most: int = NAMED) -> str:
@@ -65,21 +54,22 @@ def kept_words(found: Sensitivity, most: int = NAMED) -> str:
     return f"{count}: {listed(names, most)}"
 
 
-def drop_words(found: Sensitivity) -> str:
-    """The drop of what was written on the rows that layers were chosen by, held against the budget."""
-    allowed = f"{margin(found.max_drop_pp)} {'is' if found.max_drop_pp == 1 else 'are'} allowed"
-    return f"drop {found.tried[-1].drop_pp:.2f} points on the {found.rows:,} held-back rows searched on, {allowed}"
+def change_words(found: Sensitivity) -> str:
+    """The change that what was written makes on the rows that layers were chosen by, held against the budget."""
+    allowed = f"a drop of {margin(found.max_drop_pp)} is allowed"
+    change = f"quality {-found.tried[-1].drop_pp:{POINTS}} points"
+    return f"{change} on the {found.rows:,} held-back rows searched on, {allowed}"
 
 
 def search_words(found: Sensitivity) -> str:
     """The search's steps in one sentence; of a long one its start and its end."""
     first, *rest = found.tried
-    parts = [f"with {first.kept} layers in float the drop is {first.drop_pp:.2f} points"]
+    parts = [f"with {first.kept} layers in float the change is {-first.drop_pp:{POINTS}} points"]
     seen = {first.kept}
     for index, item in enumerate(rest, 1):
         which = "and at last, with" if index == len(rest) else "with another" if item.kept in seen else "with"
         seen.add(item.kept)
-        parts.append(f"{which} {item.kept} it is {item.drop_pp:.2f}")
+        parts.append(f"{which} {item.kept} it is {-item.drop_pp:{POINTS}}")
     left_out = len(parts) - 2 * STEPS_AT_EACH_END
     if left_out > 1:
         parts[STEPS_AT_EACH_END:-STEPS_AT_EACH_END] = [f"… ({left_out} more)"]

@@ -71,9 +71,9 @@ def main_table(report: Report, target: str) -> Table:
             metric, "On all test rows, with its 95% interval", lambda row: with_interval(words.percent(row.quality))
         ),
         Column(
-            "drop, points",
-            f"Points of {metric} lost against the baseline, with the paired 95% interval; negative is a gain",
-            lambda row: drop_cell(row.versus_baseline, report.test.metric),
+            "change, points",
+            f"Points of {metric} against the baseline, with the paired 95% interval; negative is a loss",
+            lambda row: change_cell(row.versus_baseline, report.test.metric),
         ),
         Column(
             "size, MB",
@@ -147,7 +147,7 @@ def ablation_table(ablations: Sequence[Ablation], report: Report) -> Table:
     heads = [
         ("times faster", "Median latency of the chain without the step over that of the whole chain"),
         ("smaller", "Size without the step over the size of the whole chain"),
-        ("drop, points", f"Percentage points of {metric} that the step costs; negative: it gains"),
+        ("change, points", f"Percentage points of {metric} that the step brings; negative: it costs them"),
         (f"{metric} without", "Of the chain without the step, with its 95% interval"),
         ("size without, MB", "Of the chain without the step"),
         ("p50 without, ms", "Of the chain without the step"),
@@ -157,7 +157,7 @@ def ablation_table(ablations: Sequence[Ablation], report: Report) -> Table:
         cells = [
             speed_cell(found.worth),
             smaller_cell(found.worth),
-            drop_cell(found.worth, report.test.metric),
+            change_cell(found.worth, report.test.metric),
             with_interval(words.percent(found.quality)),
             _megabytes(found.size_bytes),
             _number(found.latency_ms),
@@ -167,12 +167,12 @@ def ablation_table(ablations: Sequence[Ablation], report: Report) -> Table:
     return Table("The whole chain held against the chain without one step", heads, lines)
 
 
-def drop_cell(comparison: Comparison | None, metric: str) -> Cell:
-    """The quality lost, with its verdict."""
+def change_cell(comparison: Comparison | None, metric: str) -> Cell:
+    """The quality lost or won, with its verdict."""
     if comparison is None:
         return Cell()
     verdict = comparison.quality_verdict
-    cell = with_interval(words.drop(comparison))
+    cell = with_interval(words.change(comparison))
     return cell._replace(verdict=verdict, tone=TONES[verdict], hint=words.quality_words(comparison, metric))
 
 

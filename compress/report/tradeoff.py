@@ -147,7 +147,7 @@ def _points(named: Sequence[tuple[str, Row]], spreads: Sequence[tuple[float, flo
 def _hover(name: str, row: Row) -> str:
     lines = [f"<b>{plain(name, 60)}</b>", words.percent(row.quality), f"p50 {number(timed(row).p50)} ms"]
     if row.versus_baseline is not None:
-        lines += [words.speed_words(row.versus_baseline), f"drop {words.drop(row.versus_baseline)} points"]
+        lines += [words.speed_words(row.versus_baseline), f"{words.change(row.versus_baseline)} points"]
     return "<br>".join(lines)
 
 

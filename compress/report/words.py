@@ -8,6 +8,8 @@ from compress.recipe import CLAIM_PROCESSES
 from compress.report.model import Comparison, Report, Row
 
 METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1"}
+POINTS = "+z.2f"
+"""How a change of quality in points is printed: a loss with its minus, and nothing as `+0.00`."""
 
 
 def percent(estimate: Estimate | None) -> str:
@@ -18,14 +20,29 @@ def percent(estimate: Estimate | None) -> str:
     return f"{100 * estimate.value:.2f}%{interval}"
 
 
-def drop(comparison: Comparison | None) -> str:
-    """Percentage points lost, as `+1.01 (+0.55 to +1.46)`."""
-    if comparison is None:
+def change(comparison: Comparison | None) -> str:
+    """Percentage points of quality won, or lost: `-1.01 (-1.46 to -0.55)`."""
+    return interval(comparison.change_pp, POINTS) if comparison else ""
+
+
+def interval(estimate: Estimate | None, form: str, unit: str = "") -> str:
+    """A figure as `-0.40 (-0.90 to +0.10)`; nothing where there is none."""
+    if estimate is None:
         return ""
-    found = comparison.drop_pp
-    if found.low is None or found.high is None:
-        return f"{found.value:+.2f}"
-    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+    shown = f"{estimate.value:{form}}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return f"{shown} ({estimate.low:{form}} to {estimate.high:{form}})"
+
+
+def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
+    """A figure with its interval, as a cell of a table: `-0.40 [-0.90, +0.10]`."""
+    if estimate is None:
+        return ""
+    shown = f"{estimate.value:{form}}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return shown
+    return f"{shown} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
 def times(estimate: Estimate | None) -> str:
@@ -111,9 +128,10 @@ def headline(report: Report) -> list[str]:
             continue
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = METRICS.get(report.test.metric, report.test.metric)
+        whole = f", {times(found.end_to_end)} end to end" if found.end_to_end else ""
         sentences.append(
-            f"{row.step}{place} against {found.against}: {speed_words(found)}; {size_words(found)}; {metric} drop "
-            f"{drop(found)} points, {quality_words(found, report.test.metric)}"
+            f"{row.step}{place} against {found.against}: {speed_words(found)}{whole}; {size_words(found)}; "
+            f"{metric} {change(found)} points, {quality_words(found, report.test.metric)}"
         )
     return sentences
 

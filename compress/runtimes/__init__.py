@@ -9,12 +9,16 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from compress.errors import CompressError
-from compress.recipe import Target
+
+if TYPE_CHECKING:
+    from compress.recipe import Target
+
+OWN_PRECISION = "bitsandbytes weights bring their own precision"
 
 
 class CannotRunError(CompressError):
@@ -42,17 +46,26 @@ def find(name: str) -> ModuleType:
     return import_module(f"{__name__}.{name}")
 
 
-def why_not(artifact_format: str, target: Target) -> str | None:
+def why_not(artifact_format: str, target: "Target") -> str | None:
     """Why an artifact of that format cannot run on the target here, or None if it can."""
-    runtime = find(target.runtime)
-    if artifact_format not in runtime.FORMATS:
+    return unfit(artifact_format, target) or unavailable(target)
+
+
+def unfit(artifact_format: str, target: "Target") -> str | None:
+    """Why an artifact of that format can run on no target of these settings, on any machine."""
+    if artifact_format not in find(target.runtime).FORMATS:
         return f"the runtime '{target.runtime}' does not run the format '{artifact_format}'"
-    reason: str | None = runtime.unavailable(target)
+    return OWN_PRECISION if artifact_format == "torch_bnb" and target.precision != "fp32" else None
+
+
+def unavailable(target: "Target") -> str | None:
+    """Why the target cannot be had here, whatever is to run on it."""
+    reason: str | None = find(target.runtime).unavailable(target)
     return reason
 
 
 def load(
-    folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool = False, exclusive: bool = False
+    folder: Path, target: "Target", hub_task: str, *, trust_remote_code: bool = False, exclusive: bool = False
 ) -> Predictor:
     """Load a folder for a target.
 
@@ -66,7 +79,7 @@ def load(
     return predictor
 
 
-def cores_for(target: Target) -> list[int]:
+def cores_for(target: "Target") -> list[int]:
     """The cores to pin a target's threads to, one a thread; empty where there are too few, or none can be named."""
     if target.device != "cpu" or not hasattr(os, "sched_getaffinity"):
         return []

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
+from compress.cuda import cuda_devices
 from compress.errors import CompressError, InputError
 from compress.models.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
 from compress.models.feeds import feeds
 from compress.models.files import MODEL_FILE, model_path
-from compress.recipe import Target
 from compress.runtimes import Predictor, cores_for
 
 if TYPE_CHECKING:
     import onnx
 
+    from compress.recipe import Target
+
 FORMATS = ("onnx",)
+CPU = "CPUExecutionProvider"
 LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 LOGITS = "logits"
 """The output that is read where a graph has several; otherwise the first."""
 
 
-def unavailable(target: Target) -> str | None:
+def unavailable(target: "Target") -> str | None:
     """Why this target cannot be had here, or None."""
     return lacks_provider(_provider(target))
 
@@ -36,28 +39,46 @@ def lacks_provider(provider: str) -> str | None:
     """Why an execution provider cannot be had here, or None."""
     if provider not in onnxruntime.get_available_providers():
         return f"this onnxruntime has no {provider} (install onnxruntime-gpu, and what it needs of CUDA)"
+    if provider != CPU and not cuda_devices():
+        return f"{provider} finds no CUDA device: the driver gives this process none"
     return None
 
 
-def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+def load(folder: Path, target: "Target", _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
     del trust_remote_code  # an ONNX file brings no code
     return open_session(folder, target, [_provider(target)], exclusive=exclusive)
 
 
-def open_session(folder: Path, target: Target, providers: list[str], *, exclusive: bool) -> Predictor:
+def open_session(folder: Path, target: "Target", providers: list[str], *, exclusive: bool) -> Predictor:
+    """A folder's graph on a target, its threads pinned where they have the process for themselves; see `open_file`."""
+    cores, seconds = (cores_for(target), None) if exclusive else ([], CALL_SECONDS)
+    return open_file(model_path(folder), providers, target.threads, cores=cores, seconds=seconds)
+
+
+def open_file(
+    path: Path,
+    providers: list[str],
+    threads: int,
+    *,
+    cores: Sequence[int] = (),
+    seconds: float | None = CALL_SECONDS,
+) -> Predictor:
     """A session whose nodes go to the first of `providers` that takes them.
+
+    Args:
+        threads: inside one operation.
+        cores: to pin them to, one each; the first is the calling thread's. Left out: they are not pinned.
+        seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
 
     Raises:
         CompressError: the file cannot be loaded, or the first provider does not start.
     """
-    path = model_path(folder)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = target.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    cores = cores_for(target) if exclusive else []
-    if len(cores) > 1:  # the first is the calling thread's; the option counts processors from 1
+    if len(cores) > 1:  # the option counts processors from 1
         affinities = ";".join(str(core + 1) for core in cores[1:])
         options.add_session_config_entry("session.intra_op_thread_affinities", affinities)
     try:
@@ -74,7 +95,7 @@ def open_session(folder: Path, target: Target, providers: list[str], *, exclusiv
         )
     if cores:
         os.sched_setaffinity(0, cores[:1])
-    return predictor_of(session, path, None if exclusive else CALL_SECONDS)
+    return predictor_of(session, path, seconds)
 
 
 def open_graph(model: "onnx.ModelProto") -> Predictor:
@@ -96,7 +117,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    providers = ["CPUExecutionProvider"]
+    providers = [CPU]
     try:
         if sum(len(tensor.raw_data) for tensor in model.graph.initializer) < LARGEST_MESSAGE:
             return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
@@ -141,5 +162,5 @@ def _no_logits(output: str, result: Any, rows: int, where: str | None) -> InputE
     )
 
 
-def _provider(target: Target) -> str:
-    return "CUDAExecutionProvider" if target.device == "cuda" else "CPUExecutionProvider"
+def _provider(target: "Target") -> str:
+    return "CUDAExecutionProvider" if target.device == "cuda" else CPU

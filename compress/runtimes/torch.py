@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compress.recipe import Target
-from compress.runtimes import CannotRunError, Predictor, cores_for
+from compress.runtimes import OWN_PRECISION, CannotRunError, Predictor, cores_for
 
 FORMATS = ("torch", "torch_bnb")
 
@@ -54,7 +54,7 @@ def load_through(
         if cores := cores_for(target):
             os.sched_setaffinity(0, cores)
     if target.precision != "fp32" and "quantization_config" in read_config(folder):
-        raise CannotRunError("bitsandbytes weights bring their own precision", where=str(folder))
+        raise CannotRunError(OWN_PRECISION, where=str(folder))
     kind = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[target.precision]
     model = load_model(folder, hub_task, trust_remote_code=trust_remote_code, device_map=target.device, dtype=kind)
     return predictor(model, prepare(model), target.device)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
@@ -33,6 +33,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
 
 class RoundingConfig(StageConfig):
     """What all quantizers of ONNX graphs are told of accuracy."""
+
+    TOPIC: ClassVar[str] = "Accuracy"
 
     keep_float: Names = ()
     """Names of nodes whose weights are not rounded."""
@@ -81,6 +83,7 @@ class Stage:
         check: refuses, before any work, a model from outside that the step's model comes from; told its folder, and
             the tokens of the longest text.
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
+        times_on: settings -> the target that the step times models on, or None if it times none.
     """
 
     config: type[StageConfig]
@@ -94,6 +97,7 @@ class Stage:
     settle: Callable[[Any, Sequence[str]], Any] | None = None
     check: Callable[[Path, int], None] | None = None
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
+    times_on: Callable[[Any], Target | None] | None = None
 
     def reads_data(self, config: StageConfig) -> bool:
         """Whether it reads training rows, with these settings."""

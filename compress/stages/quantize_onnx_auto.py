@@ -245,4 +245,5 @@ STAGE = Stage(
     version=2,
     shape=same_shape,
     settle=settle_range,
+    times_on=lambda config: config.target,
 )

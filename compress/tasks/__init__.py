@@ -1,12 +1,12 @@
 """What is learned and scored. One file = one task; the file's name is the recipe's `task.type`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from compress.data.tables import Table
+from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
 from compress.recipe import TaskSpec
 from compress.validation import Origin
@@ -97,7 +97,7 @@ def names() -> list[str]:
 
 def load_task(
     spec: TaskSpec,
-    read: Callable[[str, str | None], Table],
+    read: ReadTable,
     seed: int,
     origin: Origin,
     labels: Sequence[str] | None = None,
@@ -105,7 +105,7 @@ def load_task(
     """Read and check a task's data.
 
     Args:
-        read: (source, where) -> table.
+        read: the rows of a source.
         labels: the classes in a model's order. Left out: those of the training rows, sorted.
 
     Raises:

@@ -11,20 +11,21 @@ task:
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from compress.data.labelled import PartReader, Texts
-from compress.data.labels import Classes, check_repeated, check_spellings, label_notes, ordered, shortened
+from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
-from compress.data.tables import Table
+from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
+from compress.ops.softmax import softmax
 from compress.recipe import TaskSpec
 from compress.tasks import UNKNOWN
 from compress.validation import Origin
@@ -98,9 +99,7 @@ class TextClassification:
                 f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
                 fix="give the model that knows these labels",
             )
-        shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-        best = 1 / np.exp(shifted).sum(axis=-1)  # (rows,)
-        return logits.argmax(axis=-1).tolist(), best.round(6).tolist()
+        return logits.argmax(axis=-1).tolist(), softmax(logits).max(axis=-1).round(6).tolist()
 
     def truth(self, rows: Sequence[Row]) -> list[int]:
         """The class of each row."""
@@ -140,7 +139,7 @@ class TextClassification:
 
 def load(
     spec: TaskSpec,
-    read: Callable[[str, str | None], Table],
+    read: ReadTable,
     seed: int,
     origin: Origin,
     known_labels: Sequence[str] | None,
@@ -182,6 +181,7 @@ def load(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
             *label_notes(classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"]))),
+            *given_away([(row.text, labels[row.label]) for row in all_train]),
             *_conflicts(all_train),
         ),
         train_key=train_key,

@@ -13,6 +13,8 @@ KEPT = 3
 class TrainingConfig(Model):
     """How long and how fast to train."""
 
+    TOPIC: ClassVar[str] = "Training"
+
     epochs: float = Field(2.0, gt=0, le=10_000)
     """Passes over the rows that are trained on."""
     learning_rate: float = Field(1e-4, gt=0, lt=10)
@@ -53,6 +55,7 @@ def trainings_in(settings: Model) -> list[TrainingConfig]:
 class Augmentation(Model):
     """New variants of rows: some of their words are changed, each in one of several ways."""
 
+    TOPIC: ClassVar[str] = "Variants of the rows"
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix"})
 
     copies: int = Field(0, ge=0, le=1000)
@@ -95,6 +98,8 @@ class Augmentation(Model):
 
 class DistillationConfig(TrainingConfig):
     """A training under a teacher: the weights of the parts of its loss."""
+
+    TOPIC: ClassVar[str] = "What is learned from the teacher"
 
     temperature: float = Field(2.0, gt=0)
     """Softens the teacher's and the student's distributions."""
@@ -146,6 +151,8 @@ class Recover(DistillationConfig):
 
 class RecoverRounded(Recover):
     """A training with the rounding of the graph that the model will become."""
+
+    TOPIC: ClassVar[str] = "Training with the rounding"
 
     learning_rate: float = Field(5e-5, gt=0, lt=10)
     """Peak rate of the encoder."""

@@ -38,7 +38,7 @@ def test_importing_the_command_line_imports_nothing_heavy():
 
 
 def test_python_m_compress_says_its_version():
-    done = subprocess.run([sys.executable, "-m", "compress", "--version"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-m", "compress", "-V"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"compress {compress.__version__}\n", "")
 
 
@@ -46,7 +46,7 @@ def test_python_m_compress_says_its_version():
 def test_without_a_command_the_commands_are_listed(cli, arguments):
     said = cli(*arguments)
     assert (said.code, said.err) == (0, "")
-    listed = said.out.partition("Commands:\n")[2]
+    listed = said.out.partition("Start:\n")[2]
     for command in ("run", "plan", "init", "finetune", "distill", "prune", "export", "quantize", "chain", "bench"):
         assert f"\n  {command} " in f"\n{listed}"
 
@@ -250,3 +250,27 @@ def test_the_schema_refuses_what_the_command_refuses(schema, refused, tmp_path, 
 
 def test_the_schema_beside_the_recipes_is_the_one_that_is_printed(schema):
     assert json.loads((shipped_folder() / "schema.json").read_text()) == schema.schema
+
+
+def test_a_plan_says_which_target_is_skipped(cli, recipe):
+    impossible = "targets={gpu: {runtime: tensorrt, device: cuda}, half: {runtime: torch, precision: fp16}}"
+    said = cli("plan", recipe, "--no-forecast", "--set", impossible)
+    assert said.code == 0
+    reason = "this onnxruntime has no TensorrtExecutionProvider (install onnxruntime-gpu, and what it needs of CUDA)"
+    assert said.err == f"warning: target 'gpu' will be skipped: {reason}\n"
+    assert said.out.splitlines()[-3:] == [
+        "target gpu: tensorrt on cuda, batch 1, 2 threads (will be skipped)",
+        "target half: torch on cpu in fp16, batch 1, 2 threads",
+        "  skipped on it: onnx (the runtime 'torch' does not run the format 'onnx')",
+    ]
+    told = json.loads(cli("plan", recipe, "--no-forecast", "--json", "--set", impossible).out)["targets"]
+    assert told["gpu"]["skipped"] == reason
+    assert (told["half"]["skipped"], list(told["half"]["skipped_steps"])) == (None, ["onnx"])
+
+
+def test_a_run_that_can_measure_nothing_is_refused_before_any_work(refused, recipe):
+    for command in (["plan"], ["plan", "--json"], ["run"], ["run", "--smoke"], ["run", "--force"]):
+        error = refused(*command, recipe, "--set", "targets.cpu.device=cuda")
+        assert error.what.startswith("nothing can be measured here: target 'cpu': this onnxruntime has no CUDA")
+        assert error.where == f"{recipe}:{recipe.read_text().splitlines().index('  cpu:') + 1}"
+    assert not Path("runs").exists()

@@ -33,6 +33,17 @@ def test_report_prints_the_table_and_the_verdict(cli, saved):
     assert max(len(line) for line in said.out.splitlines() if str(saved) not in line) <= 120
 
 
+def test_report_writes_only_where_it_is_asked_to(cli, saved, tmp_path):
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in saved.iterdir()}
+    (saved / "report.html").unlink()
+    assert f"{saved / 'report.html'}" not in cli("report", saved).out
+    said = cli("report", saved, "--out", tmp_path / "new" / "page")
+    assert f"report: {tmp_path / 'new' / 'page' / 'report.html'}, .md and .json" in said.out
+    assert read_report(tmp_path / "new/page/report.json") == sample_report()
+    after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in saved.iterdir()}
+    assert after == {path: content for path, content in before.items() if path.name != "report.html"}
+
+
 def test_report_in_json_is_the_file(cli, saved):
     said = cli("report", saved, "--json")
     assert (said.code, said.err) == (0, "")
@@ -43,7 +54,7 @@ def test_report_in_json_is_the_file(cli, saved):
     ("limits", "missed"),
     [
         (["--max-drop-pp", "50", "--min-speedup", "2", "--max-size-mb", "20"], None),
-        (["--max-drop-pp", "0.1"], "missed: int8: drop 2.00 points, at most 0.1 allowed\n"),
+        (["--max-drop-pp", "0.1"], "missed: int8: -2.00 points, a drop of at most 0.1 allowed\n"),
         (["--max-size-mb", "1"], "missed: int8: 13.60 MB, at most 1 allowed\n"),
     ],
 )
@@ -55,13 +66,13 @@ def test_a_missed_gate_ends_with_3_and_one_line(cli, saved, limits, missed):
 def test_a_limit_that_an_interval_reaches_past_is_met_in_doubt(cli, saved):
     said = cli("report", saved, "--max-drop-pp", "2.5")
     assert said.code == 0
-    assert said.err.startswith("met, in doubt: int8: the drop may be as large as ")
+    assert said.err.startswith("met, in doubt: int8: the change may be as low as -")
 
 
 @pytest.mark.parametrize(
     ("limits", "missed"),
     [
-        (["--max-drop-pp", "50"], "drop not compared, at most 50 allowed"),
+        (["--max-drop-pp", "50"], "quality not compared, a drop of at most 50 allowed"),
         (["--min-speedup", "0.1"], "speed not compared, at least 0.1x wanted"),
     ],
 )
@@ -73,7 +84,7 @@ def test_without_a_measured_baseline_no_gate_is_passed(cli, tmp_path, limits, mi
 
 def test_the_table_says_what_no_worse_means_and_no_format(cli, saved):
     said = cli("report", saved).out
-    assert "* baseline. score: accuracy on 200 test rows; drop in points; no worse: by less than 1 point; " in said
+    assert "* baseline. score: accuracy on 200 test rows; change in points; no worse: by less than 1 point; " in said
 
 
 def test_a_missed_speed_is_told_with_what_is_wanted(cli, saved):
@@ -90,7 +101,7 @@ def test_the_baseline_of_an_earlier_report_takes_the_place_of_the_teacher(cli, s
     assert said.code == 3
     told, missed = said.err.splitlines()
     assert told.startswith(f"int8 against pruned of {folder / 'report.json'}: 1.")
-    assert missed == "missed: int8: drop 0.50 points, at most 0.1 allowed"
+    assert missed == "missed: int8: -0.50 points, a drop of at most 0.1 allowed"
 
 
 def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
@@ -102,11 +113,12 @@ def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
     assert lines[0] == "int8 against before's student, 200 test rows"
     assert lines[1].startswith("  speed    3.")
     assert lines[1].endswith(" faster")
-    assert lines[2] == "  size     4.6x smaller"
-    assert "drop +1.50 (" in lines[4]
-    assert "McNemar p = 0.25" in lines[4]  # three of three flipped rows are lost: 2 * (1/2)**3
-    assert lines[5] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
-    assert lines[6].startswith("note: the two were timed in different runs")
+    assert lines[2].endswith(" end to end, with the tokenizer, on texts of their own length")
+    assert lines[3] == "  size     4.6x smaller"
+    assert "-1.50 (" in lines[5]
+    assert "McNemar p = 0.25" in lines[5]  # three of three flipped rows are lost: 2 * (1/2)**3
+    assert lines[6] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
+    assert lines[7].startswith("note: the two were timed in different runs")
 
 
 @pytest.mark.parametrize(

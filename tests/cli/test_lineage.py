@@ -31,7 +31,12 @@ def home(tmp_path_factory, make_model, reviews):
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     said = compress_in(home, ["run", "tiny.yaml", "--set", "teacher.batch_size=16"])
     assert said.code == 0, said.err
-    assert said.out.endswith("artifacts: runs/tiny/steps\nfinal: runs/tiny/final\n")
+    assert said.out.endswith(
+        "artifacts: runs/tiny/steps\n"
+        "final: runs/tiny/final\n"
+        'use it: compress predict runs/tiny/final "a text"\n'
+        '        compress.Classifier("runs/tiny/final")("a text")  # in Python\n'
+    )
     return home
 
 
@@ -59,7 +64,7 @@ def test_the_tree_leads_from_the_artifact_to_its_sources_in_80_columns(cli, ship
     assert f"model.onnx {manifest['files']['model.onnx'][:12]}" in " ".join(text.split())
     assert f"accuracy {100 * row['quality']['value']:.2f}%" in text
     assert f"p50 {row['latency_ms']['p50']:.2f} ms, p90 {row['latency_ms']['p90']:.2f} ms" in text
-    assert f"drop {row['versus_baseline']['drop_pp']['value']:+.2f} (" in text
+    assert f"accuracy {-row['versus_baseline']['drop_pp']['value']:+z.2f} (" in text
     order = ["made by", "int8", "model: onnx", "model: teacher  finetune", f"{make_model()}  model"]
     places = [text.replace(" ", "").rindex(part.replace(" ", "")) for part in order]
     assert places[2:] == sorted(places[2:])

@@ -24,15 +24,15 @@ def printed(monkeypatch, capsys, *names, **changed):
 
 def test_a_choice_is_a_table_its_reasons_and_its_verdict(monkeypatch, capsys):
     lines = printed(monkeypatch, capsys, "choice")
-    assert lines[0].split() == ["candidate", "MB", "drop", "same", "p50", "ms", "faster"]
-    assert lines[3] == "int8 dynamic * 23.40 +0.10 [-0.50, +0.80]  99.9%  18.50 1.30x [1.24, 1.37]"
+    assert lines[0].split() == ["candidate", "MB", "change", "same", "p50", "ms", "faster"]
+    assert lines[3] == "int8 dynamic * 23.40 -0.10 [-0.80, +0.50]  99.9%  18.50 1.30x [1.24, 1.37]"
     assert lines[6] == "int8 mixed"
     assert lines[7:10] == [
         "int8 static: drops 0.9 points, 0.5 are allowed",
         "4 bits: 1.4x slower than int8 dynamic",
         "int8 mixed: there are no rows with labels to search on",
     ]
-    assert " ".join(lines[10:13]).startswith("* chosen; drop in points, brackets: 95% intervals; 256 held-back rows,")
+    assert " ".join(lines[10:13]).startswith("* chosen; change in points, brackets: 95% intervals; 256 held-back rows,")
     assert lines[13:] == [
         "quantize: int8 dynamic is 1.3x [1.2, 1.4] as fast as float and 3.9x smaller, at",
         "          a drop of 0.1 points on 256 held-back rows",
@@ -44,15 +44,15 @@ def test_a_search_is_told_with_what_it_kept(monkeypatch, capsys):
     assert text.startswith(
         "quantize: kept 3 of 29 layers in float: /network/bert/encoder/layer.0/attention/output/dense/MatMul (0.012"
     )
-    assert "drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed" in text
+    assert "quality -0.40 points on the 256 held-back rows searched on, a drop of 0.5 points is allowed" in text
     assert text.endswith("quantize: left in float: tied_head"), "the layers that were searched are named once"
 
 
 def test_without_a_search_agreement_drop_and_what_is_left_are_told(monkeypatch, capsys):
     left = [f"node_{number}" for number in range(7)]
     assert printed(monkeypatch, capsys, "parity", left_in_float=left) == [
-        "quantize: 99.2% of 256 held-back rows keep their class; drop +0.39 (-0.40 to",
-        "          +1.20) points",
+        "quantize: 99.2% of 256 held-back rows keep their class; quality -0.39 (-1.20 to",
+        "          +0.40) points",
         "quantize: left in float: node_0, node_1, node_2 and 4 more",
     ]
     unlabelled = read_rounding("quantize", "quantize_onnx_static", {"parity": PARITY | {"drop_pp": None}})
@@ -79,8 +79,8 @@ def test_a_quantize_command_says_what_it_did(cli, exported, reviews):
     assert said.code == 0, said.err
     first = said.out.splitlines()[0]
     assert first.startswith("quantize: ")
-    assert "% of 6 held-back rows keep their class; drop " in first
-    assert said.out.splitlines()[-1] == "final: runs/quantize/final"
+    assert "% of 6 held-back rows keep their class; quality " in first
+    assert said.out.splitlines()[-3] == "final: runs/quantize/final"
     again = json.loads(cli(*line, "--json").out)
     assert again["artifacts"] == {"quantize": "runs/quantize/steps/quantize"}
     assert set(again["facts"]) == {"quantize"}
@@ -95,5 +95,5 @@ def test_a_budget_says_which_layers_it_kept(cli, exported, reviews):
     said = cli(*line)
     assert said.code == 0, said.err
     text = " ".join(said.out.split())
-    assert text.startswith("quantize: kept none of 13 layers in float; drop ")
-    assert "points on the 3 held-back rows searched on, 100 points are allowed" in text
+    assert text.startswith("quantize: kept none of 13 layers in float; quality ")
+    assert "points on the 3 held-back rows searched on, a drop of 100 points is allowed" in text

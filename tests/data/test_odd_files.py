@@ -1,7 +1,6 @@
 """Files as people have them: each gives the right rows, or one error that says what it is."""
 
 import csv
-import gzip
 import io
 import json
 import sqlite3
@@ -14,40 +13,11 @@ import pytest
 
 from compress.data.readers import read_table
 from compress.errors import InputError
-
-
-def packed(content: bytes) -> bytes:
-    """Packed with gzip, the same each time: the tests' names hold it."""
-    return gzip.compress(content, mtime=0)
-
+from tests.data.conftest import packed
 
 ROWS = [("good film", "1"), ("bad film", "0")]
 CSV = "text,label\ngood film,1\nbad film,0\n"
 LINES = '{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'
-
-
-@pytest.fixture
-def columns(tmp_path):
-    """(text, label) of each row of a file of this content."""
-
-    def write_and_read(name, content):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        table = read_table(path)
-        return list(zip(table.column("text", None), table.column("label", None), strict=True))
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(columns):
-    def refuse(name, content):
-        with pytest.raises(InputError) as caught:
-            columns(name, content)
-        assert caught.value.fix
-        return caught.value
-
-    return refuse
 
 
 @pytest.mark.parametrize(
@@ -197,11 +167,10 @@ def _written(write):
 @pytest.mark.parametrize(
     ("name", "content", "what", "fix"),
     [
-        ("a.xlsx", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "save it as CSV"),
-        ("a.csv", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "save it as CSV"),
+        ("a.csv", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "rename it to .xlsx"),
         ("a.docx", _zip("[Content_Types].xml", "word/document.xml"), "a Word file", "write its rows as CSV"),
         ("a.csv", _zip("a.csv"), "a zip archive", "unpack it"),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an old Excel", "save it as CSV"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an old Excel", "rename it to .xls"),
         ("a.csv", b"\n <!DOCTYPE HTML><title>404</title>", "an HTML page", "download the file itself"),
         ("a.jsonl", b"<html><body>x", "an HTML page", "download the file itself"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer", "git lfs pull"),
@@ -235,19 +204,31 @@ def test_a_database_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "what", "where", "fix"),
     [
-        ("a.csv", CSV.encode("utf-16-le"), "holds NUL bytes: it seems to be UTF-16", "a.csv:1", "save it as UTF-8"),
-        ("a.csv", "täxt,label\n".encode("utf-16-be"), "it seems to be UTF-16 without", "a.csv:1", "save it as UTF-8"),
+        ("a.csv", CSV.encode("utf-16-le"), "holds NUL bytes: it seems to be UTF-16", "a.csv:1", "--encoding utf-16-le"),
+        (
+            "a.csv",
+            "täxt,label\n".encode("utf-16-be"),
+            "it seems to be UTF-16 without",
+            "a.csv:1",
+            "--encoding utf-16-be",
+        ),
         (
             "a.csv",
             b'text,label\n"m\xfc\xdfig, ""x""",1\n',
-            "latin-1 that line has 'müßig'",
+            'latin-1 reads that line as \'"müßig, ""x""",1\'',
             "a.csv:2",
-            "iconv -f latin-1",
+            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the encoding",
         ),
-        ("a.csv", b"text,label\nx \x93q\x94,1\n", "in cp1252 that line has '“q”'", "a.csv:2", "iconv -f cp1252"),
+        (
+            "a.csv",
+            b"text,label\nx \x93q\x94,1\n",
+            "cp1252 reads that line as 'x “q”,1'",
+            "a.csv:2",
+            "--encoding cp1252",
+        ),
         ("a.csv", "text,label\nä,1\n".encode() + b"\xe4,0\n", "is not UTF-8 text", "a.csv:3", "mend that line"),
         ("a.csv", CSV.encode("utf-16")[:-1], "is not whole UTF-16 text", "a.csv", "as UTF-8"),
-        ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "has 'café'", "a.csv.gz:2", "iconv"),
+        ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "as 'café,1'", "a.csv.gz:2", "--encoding latin-1"),
         ("a.csv.gz", packed(CSV.encode() * 99)[:-20], "ends in the middle", "a.csv.gz", "again"),
         ("a.csv.gz", b"\x1f\x8b\x08" + bytes(50), "is damaged", "a.csv.gz", "again"),
         ("a.csv", LINES, "holds JSON", "a.csv:1", "rename it to .jsonl"),
@@ -265,7 +246,14 @@ def test_a_database_is_named(tmp_path):
         ("a.csv", "a good film,1\na bad film,0\n", "has no column 'text'", None, "write the columns' names above it"),
         ("a.csv", "text\na\n", "has no column 'label'", None, "accepted: text"),
         ("a.csv", "Text,LABEL\na,1\n", "has no column 'text'", None, "did you mean 'Text'?"),
-        ("a.csv", "# made by x\ntext,label\na,1\n", "has 2 columns, the header has 1", "a.csv:2", "quotes"),
+        ("a.csv", "# made by x\ntext,label\na,1\n", "to stand in line 2: text, label", "a.csv:2", "remove what"),
+        (
+            "a.csv",
+            "text,label\na,1,\nb,0,\n",
+            "has 3 columns, the header has 2",
+            "a.csv:2",
+            "behind the header",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line_and_its_fix(refused, name, content, what, where, fix):

@@ -15,27 +15,6 @@ from tests.waiting import at_once
 ORANGE = "Text\tCategory\nstring\tdiscrete\nmeta\tclass\n"
 
 
-@pytest.fixture
-def read(tmp_path):
-    def write_and_read(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_table(path, "recipe.yaml:4")
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(read):
-    def refuse(name, content):
-        with pytest.raises(InputError) as caught:
-            read(name, content)
-        assert caught.value.fix
-        return caught.value
-
-    return refuse
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -165,9 +144,10 @@ def test_a_malformed_line_is_told_with_its_number(refused, name, content, what, 
 def test_the_first_line_that_is_not_utf8_is_told(refused, name):
     line = b'{"text": "a"}\n' if name.endswith("jsonl") else b"text\n"
     error = refused(name, line * 5000 + b"caf\xe9\n" + line)
-    assert error.what == f"'{name}' is not UTF-8 text; in latin-1 that line has 'café'"
+    assert error.what == f"'{name}' is not UTF-8 text; latin-1 reads that line as 'café'"
     assert error.where == f"{name}:5001"
-    assert error.fix == f"save it as UTF-8, for example: iconv -f latin-1 -t utf-8 {name} > utf-8.csv"
+    assert error.fix.startswith("if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); ")
+    assert (error.option, error.choices) == ("encoding", {"latin-1": "café"})
 
 
 @pytest.mark.parametrize(
@@ -197,11 +177,13 @@ def test_a_damaged_parquet_is_told(tmp_path, refused, damage):
     )
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.txt", "a", "a.gz", "a.parquet.gz"])
+@pytest.mark.parametrize("name", ["a.xlsx.gz", "a.txt", "a", "a.gz", "a.parquet.gz"])
 def test_an_unknown_ending_lists_the_known_ones(refused, name):
     error = refused(name, "text,label\na,1\n")
     assert error.what.startswith(f"cannot read '{name}': unknown ending")
-    assert error.fix == "accepted: .csv, .json, .jsonl, .parquet, .tab, .tsv; all but .parquet also as .csv.gz"
+    assert error.fix == (
+        "accepted: .csv, .json, .jsonl, .parquet, .tab, .tsv, .xlsx, .xlsm, .xlsb, .xls, .ods; texts also as .csv.gz"
+    )
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])

@@ -1,15 +1,19 @@
 """The model card: what the hub reads of it, whether its code runs, and what text from outside can do to it."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
+from compress.lineage.final import write_final
 from compress.lineage.model import Source
 from compress.lineage.snippet import needs_compress
+from compress.runner import dump_recipe
 from tests.report.reports import sample_report
 
 from .lineages import LAST, lineage_of, measured_lineage
@@ -52,7 +56,7 @@ def test_the_hub_reads_what_it_is_and_its_figures(lineage, folder, tmp_path):
 def test_the_body_tells_the_figures_with_their_intervals(lineage, folder):
     text = model_card(lineage, folder, [])
     against = lineage.measured.targets[0].final.versus_baseline
-    assert f"{against.drop_pp.value:+.2f} ({against.drop_pp.low:+.2f} to {against.drop_pp.high:+.2f})" in text
+    assert f"{-against.drop_pp.value:+z.2f} ({-against.drop_pp.high:+z.2f} to {-against.drop_pp.low:+z.2f})" in text
     assert f"{against.speedup.value:.1f}x ({against.speedup.low:.1f} to {against.speedup.high:.1f})" in text
     assert f"{against.quality_verdict}; {against.speed_verdict}" in text
     assert "AMD EPYC 7763 64-Core Processor, 2 cores" in text
@@ -99,13 +103,15 @@ def test_without_figures_the_card_says_so(chain, make_model, reviews, folder, tm
 def test_its_code_runs_in_its_folder(
     chain, make_model, reviews, tmp_path, monkeypatch, capsys, step, library, needs
 ):  # fmt: skip
-    folder = chain.artifacts[step].path
-    assert needs_compress(folder) is (step in {"pruned", LAST})  # an ONNX file holds the shapes itself
-    card = load(model_card(lineage_of(chain, make_model, reviews, step)[1], folder, []), tmp_path)
+    assert needs_compress(chain.artifacts[step].path) is (step in {"pruned", LAST})  # an ONNX file holds its shapes
+    plan, _ = lineage_of(chain, make_model, reviews, step)
+    assert write_final(plan, chain.artifacts, tmp_path, None, dump_recipe(plan))
+    folder = tmp_path / "final"
+    card = ModelCard.load(folder / "README.md")
     assert card.data.library_name == library
     (line,) = re.findall(r"It was made with (.*)\.\n", card.text)
     assert [name.partition("==")[0] for name in re.findall(r"`(.*?)`", line)] == needs
-    (code,) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
     monkeypatch.chdir(folder)
     text = "a superb and lovely film", "an awful and dull film"
     capsys.readouterr()
@@ -116,11 +122,13 @@ def test_its_code_runs_in_its_folder(
 
 @pytest.mark.int8
 def test_code_for_pairs_of_texts_gives_pairs(lineage, folder, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    adapt(tmp_path, lineage)
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
     text = model_card(lineage.model_copy(update={"data": data}), folder, [])
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    (code, _) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert '("a text", "its second text")' in code
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(tmp_path)
     exec(code, {})  # noqa: S102
     assert len(yaml.safe_load(capsys.readouterr().out)) == 2
 

@@ -11,7 +11,7 @@ from compress import files
 from compress.files import file_sha256, fingerprint, folder_files
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
-from compress.lineage.model import read_lineage
+from compress.lineage.model import changed_files, read_lineage
 from compress.measurement import QualityVerdict
 from compress.runner import dump_recipe
 from compress.store import check_files
@@ -40,7 +40,10 @@ def inodes(folder):
 def test_it_holds_the_artifacts_files_its_lineage_and_its_card(chain, written, tmp_path):
     made = chain.artifacts[LAST]
     assert set(folder_files(tmp_path / "final")) == {*made.manifest.files, "lineage.json", "README.md"}
-    assert all(file_sha256(tmp_path / "final" / name) == sha for name, sha in made.manifest.files.items())
+    told = read_lineage(tmp_path / "final")
+    assert told.adapted.keys() == {"tokenizer.json", "tokenizer_config.json"}
+    assert told.files == made.manifest.files | told.adapted
+    assert changed_files(tmp_path / "final", told.files) == []
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
 
 
@@ -73,7 +76,7 @@ def test_it_is_left_alone_when_nothing_changed_and_so_is_an_edited_card(written,
     assert (tmp_path / "final" / "README.md").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.onnx", "lineage.json", "README.md"])
+@pytest.mark.parametrize("name", ["config.json", "model.onnx", "tokenizer.json", "lineage.json", "README.md"])
 def test_what_is_missing_or_damaged_is_written_again(written, tmp_path, name):
     before = file_sha256(tmp_path / "final" / "config.json")
     (tmp_path / "final" / name).unlink()

@@ -38,8 +38,8 @@ DAMAGES = {
     "nested without end": (lambda content: "[" * 100_000, "lineage.json is damaged: "),
     "no steps": (edit(steps=[]), "lineage.json is damaged: 'steps': "),
     "an unknown key": (edit(more=1), "lineage.json is damaged: 'more': extra inputs"),
-    "an older format": (edit(format=0), "lineage.json is damaged: 'format': input should be 1"),
-    "a newer format": (edit(format=2), "lineage.json is of format 2; this compress reads 1"),
+    "an older format": (edit(format=0), "lineage.json is damaged: 'format': input should be 1 or 2"),
+    "a newer format": (edit(format=3), "lineage.json is of format 3; this compress reads 2"),
 }
 
 
@@ -56,9 +56,11 @@ def test_a_damaged_file_is_refused_with_where_and_a_fix(lineage, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hosts", "a/../../b"])
-def test_a_file_outside_of_the_folder_is_never_looked_at(lineage, tmp_path, name):
+@pytest.mark.parametrize("place", ["files", "adapted"])
+def test_a_file_outside_of_the_folder_is_never_looked_at(lineage, tmp_path, name, place):
     content = json.loads(lineage.model_dump_json())
-    content["steps"][-1]["files"][name] = "0" * 64
+    files = content["adapted"] if place == "adapted" else content["steps"][-1]["files"]
+    files[name] = "0" * 64
     (tmp_path / "lineage.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="leaves the folder"):
         read_lineage(tmp_path)

@@ -61,9 +61,9 @@ def test_the_verdict_tells_what_was_seen_on_other_rows_than_the_choice() -> None
     told = verdict(one, [one], 0.5, "latency", 275)
     assert told == (
         "a: 1.50x [1.46, 1.54] as fast as float and 4.0x smaller, "
-        "at a drop of +0.10 points [-0.40, +0.60] on 275 rows that it was not chosen by"
+        "at -0.10 points [-0.60, +0.40] on 275 rows that it was not chosen by"
     )
     one.drop_pp = 0.7
     assert verdict(one, [one], 0.5, "latency", 275).endswith(
-        ": more than 0.5, though not on the rows that it was chosen by"
+        ": a loss of more than 0.5, though not on the rows that it was chosen by"
     )

@@ -56,11 +56,11 @@ def test_the_waterfall_of_latency_leads_from_the_baseline_to_the_last_step(repor
     assert bars["x"][-1] == medians[-1]
 
 
-def test_the_waterfall_of_quality_adds_up_to_the_drop_against_the_baseline(report):
+def test_the_waterfall_of_quality_adds_up_to_the_change_against_the_baseline(report):
     bars, whiskers, _ = named(report)["quality-bought"].figure["data"]
-    total = report.rows[-1].versus_baseline.drop_pp
+    total = report.rows[-1].versus_baseline.change_pp
     assert sum(bars["x"][:-1]) == pytest.approx(bars["x"][-1]) == pytest.approx(total.value)
-    student = report.rows[1].bought.drop_pp
+    student = report.rows[1].bought.change_pp
     low = [end - reach for end, reach in zip(whiskers["x"], whiskers["error_x"]["arrayminus"], strict=True)]
     high = [end + reach for end, reach in zip(whiskers["x"], whiskers["error_x"]["array"], strict=True)]
     assert (low[0], high[0]) == pytest.approx((student.low, student.high))
@@ -71,7 +71,7 @@ def test_every_difference_stands_beside_its_verdict_and_interval(report):
     notes = named(report)["quality-bought"].figure["layout"]["yaxis2"]["ticktext"]
     for row, note in zip(report.rows[1:], notes[1:], strict=False):
         assert row.bought.quality_verdict in note
-        assert f"({row.bought.drop_pp.low:+.2f} to {row.bought.drop_pp.high:+.2f})" in note
+        assert f"({-row.bought.drop_pp.high:+z.2f} to {-row.bought.drop_pp.low:+z.2f})" in note
 
 
 def test_without_a_compared_speed_there_is_no_waterfall_of_latency():

@@ -42,8 +42,8 @@ def against(speedup: Estimate | None = None) -> Comparison:
     ("goal", "missed", "doubts"),
     [
         (Goal(max_drop_pp=4, min_speedup=5, max_size_mb=1), [], []),
-        (Goal(max_drop_pp=2.5), [], ["the drop may be as large as 4.00 points, at most 2.5 allowed"]),
-        (Goal(max_drop_pp=2.0), ["drop 2.50 points, at most 2 allowed"], []),
+        (Goal(max_drop_pp=2.5), [], ["the change may be as low as -4.00 points, a drop of at most 2.5 allowed"]),
+        (Goal(max_drop_pp=2.0), ["-2.50 points, a drop of at most 2 allowed"], []),
         (Goal(min_speedup=5.5), [], ["the speed-up may be as small as 5.00x, at least 5.5x wanted"]),
         (Goal(min_speedup=6), ["5.50x faster, at least 6x wanted"], []),
         (Goal(max_size_mb=0.5), ["1.00 MB, at most 0.5 allowed"], []),
@@ -88,9 +88,12 @@ def test_the_verdict_says_what_is_missed_or_in_doubt() -> None:
     found = tight.rows[-1].versus_baseline
     assert found is not None
     doubted = sample_report(goal=Goal(max_drop_pp=found.drop_pp.value + 0.01))
-    assert verdict(doubted).startswith("goal met, in doubt: the drop may be as large as ")
+    assert verdict(doubted).startswith("goal met, in doubt: the change may be as low as -")
 
 
 def test_what_no_baseline_was_measured_for_is_missed() -> None:
     found = judge(Goal(max_drop_pp=4, min_speedup=1, max_size_mb=1), ROW, None)
-    assert found.missed == ["drop not compared, at most 4 allowed", "speed not compared, at least 1x wanted"]
+    assert found.missed == [
+        "quality not compared, a drop of at most 4 allowed",
+        "speed not compared, at least 1x wanted",
+    ]

@@ -108,7 +108,7 @@ def test_the_table_holds_every_figure_with_its_interval_and_verdict(page, report
     for row in report.rows:
         assert f"{100 * row.quality.value:.2f}%{100 * row.quality.low:.1f} to {100 * row.quality.high:.1f}" in text
         if row.versus_baseline is not None:
-            figure, _, interval = words.drop(row.versus_baseline).rstrip(")").partition(" (")
+            figure, _, interval = words.change(row.versus_baseline).rstrip(")").partition(" (")
             assert f"{figure}{interval}{row.versus_baseline.quality_verdict}" in text
             figure, _, interval = words.times(row.versus_baseline.speedup).rstrip(")").partition(" (")
             assert f"{figure}{interval}{row.versus_baseline.speed_verdict}" in text

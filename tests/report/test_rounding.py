@@ -11,7 +11,7 @@ from compress.report.markdown import render_markdown
 from compress.report.model import Report
 from compress.report.rounding import Rounded, Sensitivity, facts_of_rounding, read_rounding
 from compress.report.rounding_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
-from compress.report.rounding_words import chosen_on, drop_words, interval, kept_words, listed, nats, search_words
+from compress.report.rounding_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
 from compress.report.words import METRICS
 from tests.report.reports import PARITY, choice, rounding_facts, rounding_report, sample_report, sensitivity
 from tests.report.test_html import HOSTILE, Page, flat
@@ -39,9 +39,9 @@ def test_facts_of_a_manifest_are_read_with_their_types():
     assert found.sensitivity.kept[0].name == "/network/bert/encoder/layer.0/attention/output/dense/MatMul"
     assert found.choice is not None
     int8, mixed = found.choice.candidates[1], found.choice.candidates[-1]
-    assert int8.drop is not None
-    assert (int8.drop.value, int8.drop.low, int8.drop.high) == pytest.approx((0.1, -0.5, 0.8))
-    assert (mixed.size_bytes, mixed.drop, mixed.faster) == (None, None, None)
+    assert int8.change is not None
+    assert (int8.change.value, int8.change.low, int8.change.high) == pytest.approx((-0.1, -0.8, 0.5))
+    assert (mixed.size_bytes, mixed.change, mixed.faster) == (None, None, None)
     assert found.parity is not None
     assert (found.parity.rows, found.parity.drop_pp) == (256, 0.39)
     assert facts_of_rounding({"parity": PARITY, "attention_split": 6, "choice": None}) == {"parity": PARITY}
@@ -78,16 +78,16 @@ def test_divergences_keep_two_digits(value, told):
 def test_a_search_is_told_step_by_step():
     found = searched([(0, 1.2), (1, 0.9), (2, 0.3), (1, 0.7), (2, 0.3)])
     assert search_words(found) == (
-        "with 0 layers in float the drop is 1.20 points, with 1 it is 0.90, with 2 it is 0.30, "
-        "with another 1 it is 0.70, and at last, with 2 it is 0.30"
+        "with 0 layers in float the change is -1.20 points, with 1 it is -0.90, with 2 it is -0.30, "
+        "with another 1 it is -0.70, and at last, with 2 it is -0.30"
     )
-    assert search_words(searched([(0, 0.1)])) == "with 0 layers in float the drop is 0.10 points"
+    assert search_words(searched([(0, 0.1)])) == "with 0 layers in float the change is -0.10 points"
 
 
 def test_of_a_long_search_both_ends_are_told():
     told = search_words(searched([(count, 5.0 - count / 10) for count in range(40)]))
-    assert "with 4 it is 4.60, … (30 more), with 35 it is 1.50" in told
-    assert told.endswith("and at last, with 39 it is 1.10")
+    assert "with 4 it is -4.60, … (30 more), with 35 it is -1.50" in told
+    assert told.endswith("and at last, with 39 it is -1.10")
     assert "more)" not in search_words(searched([(count, 1.0) for count in range(11)]))
 
 
@@ -97,8 +97,11 @@ def test_what_stays_in_float_is_told_the_most_sensitive_first():
         found, 2
     ) == "kept 5 of 29 layers in float: Attention_0 (0.012 nats), Attention_1 (0.0062 nats)" + (" and 3 more")
     assert kept_words(Sensitivity.model_validate(sensitivity(kept=()))) == "kept none of 29 layers in float"
-    assert drop_words(found) == "drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed"
-    assert drop_words(searched([(0, 0.2)], max_drop_pp=1.0)).endswith("1 point is allowed")
+    assert (
+        change_words(found)
+        == "quality -0.40 points on the 256 held-back rows searched on, a drop of 0.5 points is allowed"
+    )
+    assert change_words(searched([(0, 0.2)], max_drop_pp=1.0)).endswith("1 point is allowed")
     assert listed(["a", "b", "c", "d"]) == "a, b, c and 1 more"
 
 
@@ -166,9 +169,10 @@ def test_the_page_shows_the_layers_and_the_choice(page):
         "int8 dynamic chosen",
         "drops 0.9 points, 0.5 are allowed",
         "there are no rows with labels to search on",
-        "Kept 3 of 29 layers in float; drop 0.40 points on the 256 held-back rows searched on, 0.5 points are allowed.",
-        "With 0 layers in float the drop is 1.20 points, with 1 it is 0.90",
-        "As written, 99.2% of 256 other held-back rows keep their class; drop +0.39 (-0.40 to +1.20) points.",
+        "Kept 3 of 29 layers in float; quality -0.40 points on the 256 held-back rows searched on, a drop of 0.5 "
+        "points is allowed.",
+        "With 0 layers in float the change is -1.20 points, with 1 it is -0.90",
+        "As written, 99.2% of 256 other held-back rows keep their class; quality -0.39 (-1.20 to +0.40) points.",
         "/network/bert/encoder/layer.5/output/dense/MatMul",
         "Left in float: 4 nodes that could be rounded",
         "tied_head",
@@ -211,7 +215,7 @@ def test_hostile_names_stay_names():
 def test_markdown_holds_both_as_tables():
     text = render_markdown(rounding_report())
     assert (
-        "| int8 dynamic (chosen) | 23.40 | 3.9x | +0.10 (-0.50 to +0.80) | 99.9% | 18.50 | 1.30x (1.24 to 1.37) |  |"
+        "| int8 dynamic (chosen) | 23.40 | 3.9x | -0.10 (-0.80 to +0.50) | 99.9% | 18.50 | 1.30x (1.24 to 1.37) |  |"
         in text
     )
     assert "| int8 mixed |  |  |  |  |  |  | there are no rows with labels to search on |" in text

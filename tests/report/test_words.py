@@ -7,7 +7,17 @@ import pytest
 from compress.measurement import Conditions, Estimate
 from compress.report.markdown import render_markdown
 from compress.report.model import Comparison
-from compress.report.words import headline, margin, quality_words, reasons, size_words, speed_words, times, warnings
+from compress.report.words import (
+    change,
+    headline,
+    margin,
+    quality_words,
+    reasons,
+    size_words,
+    speed_words,
+    times,
+    warnings,
+)
 from tests.report.reports import sample_report
 
 
@@ -79,7 +89,7 @@ def test_the_verdict_begins_large_and_keeps_names_and_units_as_they_are() -> Non
 def test_the_headline_is_about_the_last_step_with_interval_and_verdict() -> None:
     (sentence,) = headline(sample_report())
     assert sentence.startswith("int8 against teacher: ")
-    for part in ("x (", ") faster; 6.7x smaller; accuracy drop +", " points, "):
+    for part in ("x (", ") faster, ", ") end to end; 6.7x smaller; accuracy -", " points, "):
         assert part in sentence
 
 
@@ -123,12 +133,12 @@ def test_markdown_says_the_verdict_the_figures_and_the_reasons() -> None:
     assert reasons(report.rows) == ["pruned on cpu failed: killed by signal 9: often for want of memory"]
     found = report.rows[-1].versus_baseline
     assert found is not None
-    assert f"| {found.drop_pp.value:+.2f} ({found.drop_pp.low:+.2f} to {found.drop_pp.high:+.2f}) |" in text
+    assert f"| {-found.drop_pp.value:+z.2f} ({-found.drop_pp.high:+z.2f} to {-found.drop_pp.low:+z.2f}) |" in text
     assert "What each step bought" in text
     assert "What each step was worth" in text
     assert "Note: 3 test rows stand in train as well (overlap: allow)." in text
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert all(line.count("|") in {6, 11} for line in tables), "a table's rows have one number of columns"
+    assert all(line.count("|") in {6, 12} for line in tables), "a table's rows have one number of columns"
 
 
 def test_nothing_from_outside_means_anything_in_markdown() -> None:
@@ -159,3 +169,15 @@ def test_markdown_takes_names_as_they_are() -> None:
     text = render_markdown(report)
     assert "<b>" not in text
     assert "| &lt;b>\\|int8 |" in text
+
+
+@pytest.mark.parametrize(
+    ("drop", "told"),
+    [
+        (Estimate(value=0.14, low=0.02, high=0.26), "-0.14 (-0.26 to -0.02)"),
+        (Estimate(value=-0.5, low=-1.0, high=0.001), "+0.50 (+0.00 to +1.00)"),
+        (Estimate(value=0.0), "+0.00"),
+    ],
+)
+def test_a_loss_has_a_minus_and_nothing_has_none(drop: Estimate, told: str) -> None:
+    assert change(comparison(drop_pp=drop)) == told

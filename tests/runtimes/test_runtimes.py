@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 import torch
 
-from compress import runtimes
+from compress import cuda, runtimes
 from compress.errors import CompressError, InputError
 from compress.models.onnx_graph import read_float_graph
 from compress.recipe import Target
@@ -76,7 +76,39 @@ def test_a_device_that_is_there_is_none(
     monkeypatch.setattr(runtimes.find("torch_compile"), "find_spec", lambda name: name)
     known = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: known)
+    monkeypatch.setattr(runtimes.find("onnxruntime"), "cuda_devices", lambda: 1)
     assert why_not(artifact_format, Target.model_validate(target)) is None
+    monkeypatch.setattr(runtimes.find("onnxruntime"), "cuda_devices", lambda: 0)
+    without = why_not(artifact_format, Target.model_validate(target))
+    assert without is None if artifact_format == "torch" else "finds no CUDA device" in str(without)
+
+
+class _Driver:
+    """What the CUDA driver answers."""
+
+    def __init__(self, start: int, count: int) -> None:
+        self.start, self.count = start, count
+
+    def cuInit(self, _flags: int) -> int:  # noqa: N802  the driver's names
+        return self.start
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = self.count
+        return 0
+
+
+@pytest.mark.parametrize(("driver", "devices"), [(_Driver(0, 2), 2), (_Driver(100, 2), 0), (_Driver(0, 0), 0)])
+def test_the_driver_counts_the_devices(driver: _Driver, devices: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda name: driver)
+    assert cuda.cuda_devices() == devices
+
+
+def test_without_a_driver_there_is_no_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr("ctypes.CDLL", missing)
+    assert cuda.cuda_devices() == 0
 
 
 def test_a_device_too_old_for_bf16_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,10 @@ def test_labels_that_differ_in_case_are_classes_that_are_told(load, refused):
 def test_a_label_that_may_mean_a_missing_one_is_a_class_and_told(load, label):
     task = load([label, "DE"] * 2)
     assert set(task.labels) == {label, "DE"}
-    assert task.notes == (f"the label '{label}' is taken for a class, though it may mean that the label is missing",)
+    assert task.notes == (
+        f"the label '{label}' is taken for a class, though it may mean that the label is missing; "
+        "task.no_label says that it does",
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,8 @@ def test_classes_that_are_not_trained_on_or_not_tested_are_told(load):
     task = load(["a", "b", "c"] * 10, ["a", "b"], train_rows=8)
     assert task.notes == ("the label 'c' has no test row",)
     some = load([f"c{number // 2}" for number in range(60)], train_rows=8)
-    assert some.notes[0].startswith("the labels 'c0', ") or "no row among those that are trained on" in some.notes[0]
+    assert some.notes[0] == "30 labels for 60 training rows: is the column of labels one of ids?"
+    assert "no row among those that are trained on" in some.notes[1]
     assert len({row.label for row in some.train}) < 30
 
 

@@ -1,0 +1,189 @@
+"""A file's text: by its mark, as UTF-8, or by the encoding that somebody gave; others are proposed, never taken."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from compress.data.contents import PEEKED, check_head, open_bytes
+from compress.data.encodings import old_encodings, shown_line, wide_encoding
+from compress.errors import InputError
+from compress.reading import OptionNeededError, option_text
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's mark does
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_KEPT_LINES = 1000
+
+
+class Encoding(NamedTuple):
+    """How a file is decoded.
+
+    Attributes:
+        name: for Python.
+        is_given: by somebody, and not by the file's mark or its content.
+        notes: what a reader of the report must know of it.
+    """
+
+    name: str
+    is_given: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_utf8(self) -> bool:
+        """True for UTF-8 with or without its mark."""
+        return codecs.lookup(self.name).name in {"utf-8", "utf-8-sig"}
+
+
+class _Lines(NamedTuple):
+    """What a file's lines are as UTF-8.
+
+    Attributes:
+        good: how many are UTF-8 and more than ASCII.
+        bad: (number, content) of those that are not UTF-8, the first thousand.
+        has_nul: a byte 0 stands in one of them.
+    """
+
+    good: int
+    bad: list[tuple[int, bytes]]
+    has_nul: bool
+
+
+def encoding_of(path: Path, given: str | None) -> Encoding:
+    """How a file is decoded: by its mark; as UTF-8 where it is that, and more than ASCII; or as it is given.
+
+    Raises:
+        InputError: its packing is damaged.
+        OSError: it cannot be read.
+    """
+    with open_bytes(path) as file:
+        head = file.peek(PEEKED)
+    mark = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    if mark is not None:
+        return Encoding(mark)
+    if given is None or Encoding(given).is_utf8:
+        return Encoding("utf-8")
+    lines = _lines(path)
+    if lines.has_nul or not lines.good:
+        return Encoding(given, is_given=True)
+    if not lines.bad:
+        return Encoding("utf-8", notes=(f"{path.name} is UTF-8 text, and was read as that, not as {given}",))
+    told = f"{lines.good:,} lines of {path.name} seem to be UTF-8, and were read as {given}, as was asked"
+    return Encoding(given, is_given=True, notes=(told,))
+
+
+@contextmanager
+def open_text(path: Path, encoding: Encoding) -> Iterator[TextIO]:
+    """The file's text, unpacked if it is packed with gzip; line ends as they are.
+
+    Raises:
+        InputError: it is no text, not in that encoding, or its packing is damaged.
+        OSError: it cannot be read.
+    """
+    with open_bytes(path) as file:
+        check_head(file.peek(PEEKED), path.name, None)
+        try:
+            yield io.TextIOWrapper(file, encoding=encoding.name, newline="")
+        except UnicodeError as error:
+            raise _not_in(path, encoding) from error
+
+
+def numbered_lines(file: TextIO, path: Path, encoding: Encoding) -> Iterator[str]:
+    """Lines of a text, none of which holds a NUL.
+
+    Raises:
+        InputError: with the line of the first NUL.
+    """
+    for number, line in enumerate(file, start=1):
+        if "\0" in line:
+            raise nul_error(path, encoding, number)
+        yield line
+
+
+def nul_error(path: Path, encoding: Encoding, number: int) -> InputError:
+    """The error of a text with a NUL in this line: it is damaged, or in UTF-16 without a mark."""
+    name = path.name
+    where = f"{name}:{number}"
+    if encoding.is_given:
+        return InputError(
+            f"'{name}' holds NUL characters when it is read as {encoding.name}",
+            where=where,
+            fix="give the encoding that it was written in, or leave --encoding (task.encoding) out",
+        )
+    if (wide := _wide(path, "holds NUL bytes")) is not None:
+        return wide
+    return InputError(
+        f"'{name}' holds NUL bytes",
+        where=where,
+        fix=f"it is damaged: export it again, or tr -d '\\000' < {name}",
+    )
+
+
+def _wide(path: Path, what: str) -> InputError | None:
+    with open_bytes(path) as file:
+        head = file.read(PEEKED)
+    name = wide_encoding(head)
+    if name is None:
+        return None
+    first = shown_line(head, name)
+    return OptionNeededError(
+        f"'{path.name}' {what}: it seems to be UTF-16 without its mark; in {name} its first line reads '{first}'",
+        option="encoding",
+        choices={name: first},
+        where=f"{path.name}:1",
+        fix=f"if that is right, give {option_text('encoding', name)}; or save it as UTF-8",
+    )
+
+
+def _lines(path: Path) -> _Lines:
+    good, has_nul, bad = 0, False, list[tuple[int, bytes]]()
+    with open_bytes(path) as file:
+        for number, line in enumerate(file, start=1):
+            has_nul = has_nul or b"\0" in line
+            if line.isascii():
+                continue
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                if len(bad) < _KEPT_LINES:
+                    bad.append((number, line))
+            else:
+                good += 1
+    return _Lines(good, bad, has_nul)
+
+
+def _not_in(path: Path, encoding: Encoding) -> InputError:
+    """The error of a file that is not in its encoding, with what it seems to be in."""
+    name = path.name
+    if encoding.is_given:
+        fix = "give the encoding that it was written in, or leave --encoding (task.encoding) out to see proposals"
+        return InputError(f"'{name}' is not {encoding.name} text", where=name, fix=fix)
+    if not encoding.is_utf8:
+        return InputError(
+            f"'{name}' is not whole {encoding.name.upper()} text", where=name, fix="save it again, as UTF-8"
+        )
+    lines = _lines(path)
+    _number, _line = lines.bad[0]
+    if lines.has_nul and (wide := _wide(path, "is not UTF-8 text")) is not None:
+        return wide
+    choices = old_encodings([line for _, line in lines.bad])
+    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
+    what, where = f"'{name}' is not UTF-8 text", f"{name}:{lines.bad[0][0]}"
+    if lines.good:
+        fix = "other lines are UTF-8, so mend that line and those like it; do not convert the whole file"
+        return InputError(f"{what}; {read}" if read else what, where=where, fix=fix)
+    if not choices:
+        return InputError(
+            what, where=where, fix="give its encoding: --encoding NAME (task.encoding); or save it as UTF-8"
+        )
+    first = next(iter(choices))
+    fix = f"if that is right, give {option_text('encoding', first)}; else the encoding that it was written in"
+    if len(choices) > 1:
+        fix = f"give the one that is right: {option_text('encoding', first)}"
+    return OptionNeededError(f"{what}; {read}", option="encoding", choices=choices, where=where, fix=fix)

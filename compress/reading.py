@@ -1,0 +1,104 @@
+"""How a file of rows is to be read where it does not say so itself: its encoding, its delimiter, its sheet."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from compress.errors import InputError, did_you_mean
+
+SIGNS = {
+    "comma": ",",
+    "semicolon": ";",
+    "tab": "\t",
+    "pipe": "|",
+    "colon": ":",
+    "space": " ",
+    "tilde": "~",
+    "caret": "^",
+}
+"""Delimiters by name: some of them mean something to a shell, or to YAML."""
+_ESCAPED = re.compile(r"\\(?:(t)|x([0-9a-fA-F]{2}))")
+_LONGEST = 4
+_ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis")
+"""Some that people have, for a message."""
+
+
+def encoding_name(name: str) -> str:
+    """The name of an encoding, if there is such a one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        "".encode(name)
+        b"".decode(name)
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise ValueError(f"no such encoding is known; {did_you_mean(name, _ENCODINGS)}, …") from error
+    return name
+
+
+def delimiter_sign(text: str) -> str:
+    r"""The sign that a delimiter stands for: itself, `tab` and other names, `\t` and `\x01`.
+
+    Raises:
+        ValueError: it is no sign, or one that stands in texts.
+    """
+    escaped = _ESCAPED.fullmatch(text)
+    sign = ("\t" if escaped[1] else chr(int(escaped[2], 16))) if escaped else SIGNS.get(text.lower(), text)
+    if not sign or len(sign) > _LONGEST or any(char.isalnum() or char in '"\n\r\0' for char in sign):
+        names = ", ".join(SIGNS)
+        raise ValueError(f"no delimiter is that; one to {_LONGEST} signs in quotes, or {names}, \\t or \\x01")
+    return sign
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How files are read that do not say it themselves.
+
+    Attributes:
+        encoding: of text files that have no mark and are not UTF-8.
+        delimiter: what separates the cells of text files; left out: what their first rows show.
+        sheet: of workbooks; left out: the only one that holds rows.
+
+    Raises:
+        ValueError: there is no such encoding or delimiter.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    sheet: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.encoding is not None:
+            encoding_name(self.encoding)
+        if self.delimiter is not None:
+            delimiter_sign(self.delimiter)
+
+    @property
+    def sign(self) -> str | None:
+        """What separates cells."""
+        return None if self.delimiter is None else delimiter_sign(self.delimiter)
+
+
+AS_IT_SAYS = Reading()
+"""A file's name and its content alone say how it is read."""
+
+
+class OptionNeededError(InputError):
+    """A file can be read, once somebody says how.
+
+    Args:
+        option: `encoding`, `delimiter` or `sheet`.
+        choices: values of the option, the likeliest first -> what of the file is seen when it is read by that.
+    """
+
+    def __init__(self, what: str, *, option: str, choices: Mapping[str, str], where: str, fix: str) -> None:
+        super().__init__(what, where=where, fix=fix)
+        self.option, self.choices = option, dict(choices)
+
+
+def option_text(option: str, value: str) -> str:
+    """How a value of an option is given, on the command line and in a recipe."""
+    shown = next((name for name, sign in SIGNS.items() if sign == value), value) if option == "delimiter" else value
+    quoted = f"'{shown}'" if re.search(r"[^\w.-]", shown) else shown
+    return f"--{option} {quoted} (in a recipe task.{option}: {quoted})"

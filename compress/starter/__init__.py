@@ -1,0 +1,148 @@
+"""A first recipe for somebody's model and data, from a look at both."""
+
+import os
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from compress.data.sources import Sources
+from compress.data.tables import Table
+from compress.errors import printable
+from compress.reading import AS_IT_SAYS, Reading
+from compress.recipe_yaml import dump_yaml
+from compress.starter.presets import PRESETS, Preset
+from compress.starter.questions import Ask
+from compress.starter.roles import NONE_NAMED, Wishes, find_roles
+from compress.starter.survey import Survey, look_at
+
+TEMPLATE = """\
+# {title}: {preset}.
+# Check it with `compress plan {path}`, run it with `compress run {path}`.
+# Keys and values are described by `compress schema`; relative paths start at this file's folder.
+name: {name}
+seed: 0
+
+task:
+  type: text_classification
+  train: {train}
+{test}
+{reading}  columns: {columns}
+{no_label}  max_length: {max_length}        # tokens kept of each text; {cut:.0%} of the training texts are longer
+  overlap: drop           # test rows that also stand in train: refuse | drop (from train) | allow (and report)
+{incomplete}{metric}
+steps:
+{steps}
+targets:
+  cpu: {{runtime: onnxruntime, threads: 2, batch_size: 1, sequence_length: {max_length}}}
+
+goal: {{max_drop_pp: {drop}, min_speedup: {speedup}}}        # missed: exit code 3
+"""
+_ABOUT = {
+    "small": "fine-tune, distill, prune, export, quantize",
+    "strongest": "fine-tune, trim, distill into a narrow student with variants of the rows, export, quantize",
+}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a recipe is written for.
+
+    Attributes:
+        model, train, test: sources, as they were given.
+        folder: where the model is.
+    """
+
+    model: str
+    train: str
+    test: str | None
+    folder: Path
+    train_table: Table
+    test_table: Table | None
+    reading: Reading = AS_IT_SAYS
+
+
+def fetch(model: str, train: str, test: str | None, sources: Sources, reading: Reading = AS_IT_SAYS) -> Material:
+    """Fetch and read what a recipe is to be written for; relative paths start in the current folder.
+
+    Args:
+        reading: how files are read that do not say it themselves.
+
+    Raises:
+        OptionNeededError: a file can be read, once somebody says how.
+        InputError: the data or the model cannot be read.
+    """
+    train_table = sources.table(train, "--train", reading)
+    test_table = None if test is None else sources.table(test, "--test", reading)
+    folder = sources.model(model, "--model").path
+    return Material(model, train, test, folder, train_table, test_table, reading)
+
+
+def survey(material: Material, wishes: Wishes = NONE_NAMED, ask: Ask | None = None) -> Survey:
+    """Look at the data: which columns are what, and what stands in them.
+
+    Args:
+        wishes: the columns that a person named.
+        ask: asks a person where two readings are as likely.
+
+    Raises:
+        InputError: the columns' roles cannot be told, or the model has no tokenizer.
+    """
+    from compress.models.architectures import positions_of
+    from compress.models.config_file import read_config
+
+    roles = find_roles(material.train_table, wishes, ask)
+    positions = positions_of(read_config(material.folder))
+    return look_at(material.train_table, material.test_table, roles, material.folder, positions)
+
+
+def write_starter(material: Material, found: Survey, out: Path, preset: Preset = "small") -> str:
+    """The text of a recipe that fits the data.
+
+    Args:
+        out: where the recipe will stand; its relative paths start there.
+
+    Raises:
+        InputError: the preset does not fit the model.
+    """
+    from compress.models.architectures import read_shape
+    from compress.models.config_file import read_config
+
+    def source(value: str) -> str:
+        path = Path(value).expanduser()
+        return _quoted(value if "://" in value or path.is_absolute() else os.path.relpath(path, out.parent))
+
+    shape = read_shape(read_config(material.folder))
+    steps = PRESETS[preset](source(material.model), shape, found.counts)
+    roles, lengths = found.roles, found.lengths
+    pair = f", text_pair: {_quoted(roles.text_pair)}" if roles.text_pair is not None else ""
+    no_label = f"  no_label: {dump_yaml(list(found.no_label), flow=True).strip()}         # no class, but none\n"
+    test = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
+    skew = "  # metric: f1_macro      # weighs all classes alike, where most rows have one label\n"
+    return TEMPLATE.format(
+        title=printable(f"{Path(material.model.rstrip('/')).name} on {Path(material.train).name}"),
+        preset=_ABOUT[preset],
+        path=printable(str(out)),
+        name=_quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
+        train=source(material.train),
+        test=test if material.test is None else f"  test: {source(material.test)}",
+        reading="".join(
+            f"  {name}: {_quoted(value)}\n" for name, value in asdict(material.reading).items() if value is not None
+        ),
+        columns=f"{{text: {_quoted(roles.text)}{pair}, label: {_quoted(roles.label)}}}",
+        no_label=no_label if found.no_label else "",
+        max_length=lengths.kept,
+        cut=lengths.cut,
+        incomplete=_incomplete(found.lacking),
+        metric=skew if found.is_skewed else "",
+        steps=steps.text,
+        drop=steps.max_drop_pp,
+        speedup=steps.min_speedup,
+    )
+
+
+def _incomplete(lacking: int) -> str:
+    return f"  incomplete: drop         # {lacking:,} rows lack a text or a label\n" if lacking else ""
+
+
+def _quoted(value: str) -> str:
+    return dump_yaml([value], flow=True).strip()[1:-1]

@@ -1,0 +1,210 @@
+"""What a column's values are: texts, a few classes, numbers, dates, addresses, ids."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+from compress.data.cells import trimmed
+from compress.data.labels import NO_LABEL
+from compress.data.tables import Table
+from compress.starter.names import ABOUT_ROW, PLAIN_TEXT, is_measure, label_rank, names_text, text_rank
+
+MOSTLY = 0.9
+"""Share of a column's values that make it what they are."""
+LOOKED_AT = 5_000
+"""Values of a column whose form is looked at; all of them are counted."""
+MOST_CLASSES = 500
+ROWS_OF_CLASS = 5
+"""On average, from which on values are taken for classes; few values may have fewer."""
+FEW_CLASSES = 20
+MOST_GRADES = 21
+"""Numbers: grades from 0 to 10 in halves."""
+MOST_WORDS_OF_LABEL = 12
+_PROSE = 2
+"""Words of a value, on average, below which it is hardly a text."""
+_INDEX = re.compile(r"Unnamed: [\d.]+$|__index_level_\d+__$")
+"""Names that pandas gives to an index."""
+_FORMS: Sequence[tuple[str, re.Pattern[str]]] = (
+    ("e-mail addresses", re.compile(r"\S+@\S+\.\w+")),
+    ("web addresses", re.compile(r"(?:https?://|www\.)\S+")),
+    (
+        "dates",
+        re.compile(
+            r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}\S*(?: ?(?:[AP]M|UTC|[+-]\d{2}:?\d{2}))?)?"
+            r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?: \d{1,2}:\d{2}\S*)?"
+            r"|\d{1,2}:\d{2}(?::\d{2})?|\d{1,2}\.? [^\W\d]{3,9}\.? \d{4}|[^\W\d]{3,9}\.? \d{1,2}, \d{4}"
+        ),
+    ),
+    ("telephone numbers", re.compile(r"\+?[\d(][\d ()/.-]{5,18}\d")),
+    ("ids", re.compile(r"(?=\S*\d)[A-Za-z0-9]+(?:[-_:/.#][A-Za-z0-9]+)*|[0-9a-fA-F-]{16,}")),
+)
+"""Kinds of values that are neither texts nor classes, if nearly each row has one of its own."""
+_ADDRESSES = ("dates", "e-mail addresses", "web addresses")
+_LIST = re.compile(r"\[.*\]|\{.*\}", re.DOTALL)
+_LIST_SIGNS = ";|,/"
+_SHORT = 60
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column and what can be said of its values.
+
+    Attributes:
+        values: without white space around them.
+        is_unfit: why it can hold neither texts nor labels, from the table itself.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    unfit: str = ""
+
+    @cached_property
+    def counts(self) -> Counter[str]:
+        """Rows of each value that says something."""
+        return Counter(value for value in self.values if value.casefold() not in NO_LABEL)
+
+    @cached_property
+    def rows(self) -> int:
+        """Rows with a value."""
+        return self.counts.total()
+
+    @cached_property
+    def words(self) -> float:
+        """Words of a value, on average."""
+        seen = self._seen
+        return sum(len(value.split()) for value in seen) / max(len(seen), 1)
+
+    @cached_property
+    def characters(self) -> float:
+        """Length of a value, on average."""
+        return sum(map(len, self._seen)) / max(len(self._seen), 1)
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...] | None:
+        """The distinct values as numbers, if all are."""
+        try:
+            found = tuple(float(value.replace(",", ".")) for value in self.counts)
+        except ValueError:
+            return None
+        return found if found and all(map(math.isfinite, found)) else None
+
+    @cached_property
+    def is_quantity(self) -> bool:
+        """Whether the values are numbers that measure something, rather than name a class."""
+        if self.numbers is None or len(self.numbers) <= MOST_GRADES:
+            return False
+        whole = all(number.is_integer() for number in self.numbers)
+        most = max(map(abs, self.numbers))
+        return not whole or most > 2 * len(self.numbers) or self.rows < ROWS_OF_CLASS * len(self.counts)
+
+    @cached_property
+    def form(self) -> str:
+        """Kind of values that have one form: dates, addresses, ids; '' for others."""
+        seen = self._seen
+        if not seen:
+            return ""
+        for kind, pattern in _FORMS:
+            if sum(pattern.fullmatch(value) is not None for value in seen) >= MOSTLY * len(seen):
+                return kind
+        return ""
+
+    @cached_property
+    def several_labels(self) -> str:
+        """A cell that holds several labels, if many do; '' otherwise."""
+        cells = [value for value in self.counts if _LIST.fullmatch(value)]
+        if cells and sum(self.counts[value] for value in cells) >= 0.5 * self.rows:
+            return cells[0]
+        return next((found for sign in _LIST_SIGNS if (found := self._joined_by(sign))), "") or self._joined_by(" ")
+
+    def _joined_by(self, sign: str) -> str:
+        """A cell of several labels that also stand alone or in other cells, joined by the sign."""
+        cells = {value: [part.strip() for part in value.split(sign)] for value in self.counts if sign in value}
+        if sum(self.counts[value] for value in cells) < 0.05 * self.rows or len(cells) < 2:
+            return ""
+        homes = Counter(part for parts in cells.values() for part in set(parts))
+        alone = set(self.counts) - set(cells)
+        shared = sum(part in alone or (homes[part] > 1 and sign != " ") for part in homes)
+        short = max(map(len, homes)) <= _SHORT
+        return next(iter(cells)) if short and shared >= MOSTLY * len(homes) and "" not in homes else ""
+
+    @cached_property
+    def _seen(self) -> list[str]:
+        """Some of the values that say something, from all parts of the column."""
+        full = [value for value in self.values if value.casefold() not in NO_LABEL]
+        return full[:: max(1, len(full) // LOOKED_AT)]
+
+    @property
+    def has_own_values(self) -> bool:
+        """Whether nearly each row has a value of its own."""
+        return len(self.counts) >= MOSTLY * self.rows
+
+    @property
+    def not_text(self) -> str:
+        """Why it cannot be the text; '' if it can."""
+        is_address = self.form in _ADDRESSES and text_rank(self.name) < PLAIN_TEXT
+        sure = self.unfit or (self.form if is_address else "")
+        return sure if sure or names_text(self.name) else self._is_no_content() or self._is_no_prose()
+
+    def _is_no_prose(self) -> str:
+        if self.numbers is not None:
+            return "numbers"
+        if self.form and self.words < _PROSE:
+            return self.form
+        if is_measure(self.name) and self.words < _PROSE:
+            return "ids" if self.has_own_values else "numbers or codes"
+        is_few = len(self.counts) <= max(FEW_CLASSES, self.rows // 20) and self.words < MOST_WORDS_OF_LABEL / 2
+        return f"{len(self.counts):,} different values" if is_few and not self.has_own_values else ""
+
+    @property
+    def not_label(self) -> str:
+        """Why it cannot be the label; '' if it can."""
+        return self.unfit or self._is_no_content() or self._is_no_class() or self._has_too_many()
+
+    def _is_no_class(self) -> str:
+        if self.several_labels:
+            return f"several labels in a cell, such as '{self.several_labels[:_SHORT]}'"
+        if is_measure(self.name) and label_rank(self.name) == ABOUT_ROW:
+            return self.form or "ids or numbers, by its name"
+        if self.is_quantity or self.form in _ADDRESSES:
+            return self.form if self.form in _ADDRESSES else "numbers"
+        return "long texts" if self.words > MOST_WORDS_OF_LABEL else ""
+
+    def _has_too_many(self) -> str:
+        distinct = len(self.counts)
+        most = min(MOST_CLASSES, max(2, self.rows // 2), max(FEW_CLASSES, self.rows // ROWS_OF_CLASS))
+        kind = self.form or ("names" if self.words < _PROSE + 1 else "texts")
+        return f"{distinct:,} different values: {kind}" if distinct > most else ""
+
+    def _is_no_content(self) -> str:
+        if not self.rows:
+            return "empty"
+        if len(self.counts) == 1:
+            return "the same in all rows"
+        return "an index" if self._is_index() else ""
+
+    def _is_index(self) -> bool:
+        """Whether it numbers the rows, or is a number without a name or with that of an index."""
+        try:
+            numbers = list(map(int, self.values))
+        except ValueError:
+            return False
+        counted = len(numbers) > 2 and all(one + 1 == other for one, other in pairwise(numbers))
+        return counted or not trimmed(self.name) or _INDEX.match(self.name) is not None
+
+
+def columns_of(table: Table, keep: Callable[[str], bool] = lambda _: True) -> list[Column]:
+    """The columns of a table; of a name that stands there twice, one that is unfit."""
+    found: dict[str, Column] = {}
+    for place, name in enumerate(table.columns):
+        if not keep(name):
+            continue
+        if table.columns.count(name) > 1:
+            found[name] = Column(name, (), "several columns of that name")
+        else:
+            values = tuple(trimmed(row[place]) for row in table.rows)
+            found[name] = Column(name, values, table.unfit.get(name, ""))
+    return list(found.values())

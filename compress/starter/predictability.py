@@ -1,0 +1,70 @@
+"""How well the words of the texts alone tell a label: a first look that costs a second, before any training."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from compress.data.labels import NO_LABEL
+
+MOST_ROWS = 2_000
+FEWEST_ROWS = 40
+LONGEST = 2_000
+"""Characters of a text that are looked at."""
+CLEAR = 0.15
+CHANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was found on held-out rows.
+
+    Attributes:
+        accuracy: of naive Bayes on counted words.
+        commonest: of always saying the commonest label.
+    """
+
+    accuracy: float
+    commonest: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the words tell the label far better than its frequencies do."""
+        return self.accuracy - self.commonest >= CLEAR
+
+    @property
+    def is_chance(self) -> bool:
+        """Whether the words tell nothing of it."""
+        return self.accuracy - self.commonest < CHANCE
+
+    @property
+    def short(self) -> str:
+        """Both figures."""
+        return f"words tell it in {self.accuracy:.0%} of rows, guessing in {self.commonest:.0%}"
+
+
+def told_by_words(texts: Sequence[str], labels: Sequence[str]) -> Told | None:
+    """Accuracy of multinomial naive Bayes, each half of the rows judged by the other; None for too few rows.
+
+    McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification.
+    """
+    rows = [
+        (text[:LONGEST], label) for text, label in zip(texts, labels, strict=True) if label.casefold() not in NO_LABEL
+    ]
+    rows = rows[:: max(1, len(rows) // MOST_ROWS)]
+    counts = Counter(label for _, label in rows)
+    if len(rows) < FEWEST_ROWS or len(counts) < 2:
+        return None
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.naive_bayes import MultinomialNB
+
+    right = 0
+    for held in (0, 1):
+        seen, judged = rows[1 - held :: 2], rows[held::2]
+        try:
+            counter = CountVectorizer(binary=True)
+            model = MultinomialNB().fit(counter.fit_transform([text for text, _ in seen]), [label for _, label in seen])
+        except ValueError:  # not one word in them
+            return None
+        predictions = model.predict(counter.transform([text for text, _ in judged]))
+        right += sum(said == label for said, (_, label) in zip(predictions, judged, strict=True))
+    return Told(right / len(rows), max(counts.values()) / len(rows))

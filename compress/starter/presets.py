@@ -1,0 +1,151 @@
+"""The steps of a first recipe: how far a model is taken down, and by which settings.
+
+`small` is done soon: a third of the layers, then half of the heads and neurons. `strongest` takes the vocabulary, the
+width and the layers down at once, and makes up for it with variants of the rows; its settings follow those of the
+shipped recipes of full strength by rule, from the rows, the classes and the model's sizes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from compress.errors import InputError
+from compress.models.architectures import Shape
+
+Preset: TypeAlias = Literal["small", "strongest"]
+
+STUDENT_LAYERS = 2
+WIDTH = 1 / 3
+WIDTH_OF_MANY = 5 / 12
+"""Share of the teacher's channels that a student keeps, of few classes and of many."""
+MANY_CLASSES = 16
+NEURONS = 2
+NEURONS_OF_MANY = 3
+"""Feed-forward neurons for each of the student's channels."""
+SEEN_ROWS = 175_000
+"""Rows and variants that a student sees in all its epochs, if it may."""
+TEXTS = 16_000
+"""Variants that are made of all rows together, if a row may have so many."""
+COMMON_LABEL = 200
+"""Rows of a label, variants counted, below which more variants are made of it."""
+REFERENCE_WIDTH = 128
+"""Channels of the student whose learning rate the others' are scaled from."""
+READS_FIRST_TOKEN = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
+
+STEPS_SMALL = """\
+  # the student: some of the teacher's layers, taught what the teacher says
+  - {{name: student, stage: distill, layers: {layers}, epochs: {student_epochs}, learning_rate: 3.0e-4}}
+  # heads and feed-forward neurons that matter least are removed; then the student recovers under the teacher
+  - name: pruned
+    stage: prune_structured
+    teacher: teacher
+    heads: 0.5
+    ffn: 0.5
+    recover: {{epochs: {epochs}, learning_rate: 3.0e-4}}
+"""
+
+STEPS_UNKNOWN = """\
+  # layers, heads and neurons of this architecture are not known: a student of its own layers cannot be taken, nor
+  # pruned; another model can be taught with {{stage: distill, student: SOURCE}}
+"""
+
+STEPS_STRONGEST = """\
+  # tokens that the training rows do not use leave the vocabulary
+  - {{name: trimmed, stage: trim_vocabulary, min_count: 1}}
+  # the student: {layers} of the teacher's layers, {hidden} of its {whole} channels
+  - name: student
+    stage: distill
+    teacher: teacher
+    student: trimmed
+    layers: {layers}
+    hidden: {hidden}
+    heads: {heads}
+    ffn: {ffn}
+    epochs: {student_epochs}
+    batch_size: 32
+    learning_rate: {rate}
+    head_learning_rate: {head_rate}
+    attention_dropout: 0.0
+    # variants of the rows, of which the teacher says what they are
+    augment: {augment}
+"""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Text of the steps, between the task and the targets, and the speed-up that can be hoped for."""
+
+    text: str
+    min_speedup: float
+    max_drop_pp: float = 2.0
+
+
+def teacher_epochs(rows: int) -> int:
+    """Passes over the rows: many of a few, two of many."""
+    return min(10, max(2, round(8_000 / max(rows, 1))))
+
+
+def small(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+    """Layers by distillation, then heads and neurons by pruning."""
+    epochs = teacher_epochs(sum(counts.values()))
+    template = STEPS_SMALL if shape else STEPS_UNKNOWN
+    smaller = template.format(
+        layers=max(1, shape.layers // 3) if shape else 0, student_epochs=2 * epochs, epochs=epochs
+    )
+    text = (
+        "  # the teacher: the model, trained on your labels\n"
+        f"  - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, "
+        "patience: 1}\n"
+        f"{smaller}  - {{name: onnx, stage: export_onnx}}\n"
+        "  - {name: int8, stage: quantize_onnx_dynamic}\n"
+    )
+    return Steps(text, min_speedup=4 if shape else 1.1)
+
+
+def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+    """Vocabulary, layers and width at once, by distillation from variants of the rows.
+
+    Raises:
+        InputError: the parts of the model's architecture are not known, or some are gone already.
+    """
+    if shape is None or not shape.is_plain:
+        why = "is pruned already" if shape else "is of an architecture whose parts are not known"
+        raise InputError(f"the model {why}: no narrower student can be cut out of it", where="--preset", fix="small")
+    rows = sum(counts.values())
+    epochs = teacher_epochs(rows)
+    many = len(counts) >= MANY_CLASSES
+    hidden = shape.head_size * max(1, round((WIDTH_OF_MANY if many else WIDTH) * shape.hidden / shape.head_size))
+    copies = min(10, max(2, round(TEXTS / max(rows, 1))))
+    seen = SEEN_ROWS / (max(rows, 1) * (1 + copies))
+    rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
+    augment = f"{{copies: {copies}"
+    if many or min(counts.values(), default=0) * (1 + copies) < COMMON_LABEL:
+        augment += f", per_label: {COMMON_LABEL}"
+    augment += ", mix: 0.5}" if many else "}"
+    student = STEPS_STRONGEST.format(
+        layers=min(STUDENT_LAYERS, shape.layers),
+        hidden=hidden,
+        whole=shape.hidden,
+        heads=max(1, min(hidden // shape.head_size, *shape.heads)),
+        ffn=min((NEURONS_OF_MANY if many else NEURONS) * hidden, *shape.neurons),
+        student_epochs=min(20, max(4, round(seen))),
+        rate=f"{rate:.1e}",
+        head_rate=f"{3 * rate:.1e}",
+        augment=augment,
+    )
+    skipped = "  - {name: skipped, stage: skip_unread_tokens}\n" if shape.model_type in READS_FIRST_TOKEN else ""
+    text = (
+        "  # the teacher: the model, trained on your labels\n"
+        "  - name: teacher\n    stage: finetune\n"
+        f"    model: {model}\n    epochs: {epochs}\n    attention_dropout: 0.0\n"
+        "    learning_rate: 1.0e-4\n    head_learning_rate: 3.0e-3\n    patience: 1\n"
+        f"{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
+        "  - {name: int8, stage: quantize_onnx_dynamic}\n"
+    )
+    return Steps(text, min_speedup=10 if shape.layers >= 3 * STUDENT_LAYERS else 3)
+
+
+PRESETS: Mapping[Preset, Callable[[str, Shape | None, Mapping[str, int]], Steps]] = {
+    "small": small,
+    "strongest": strongest,
+}

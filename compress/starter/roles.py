@@ -1,0 +1,195 @@
+"""Which column holds the text, which the second text of a pair, and which the label."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from compress.data.tables import Table, listed
+from compress.errors import InputError
+from compress.starter.contents import Column, columns_of
+from compress.starter.label_choice import LabelChoice, say_the_same
+from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
+from compress.starter.predictability import Told
+from compress.starter.questions import Ask, Choice, chosen, quoted
+
+MUCH_LONGER = 4
+"""Times as long on average, from which on the longer of two texts with names of one kind is taken."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns that were taken, and those that were not.
+
+    Attributes:
+        left_out: why, by the column's name.
+        told: how well words tell the label; None where nobody knows.
+    """
+
+    text: str
+    label: str
+    text_pair: str | None = None
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    told: Told | None = None
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """The columns in use."""
+        return tuple(name for name in (self.text, self.text_pair, self.label) if name is not None)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """The columns that a person named."""
+
+    text: str | None = None
+    text_pair: str | None = None
+    label: str | None = None
+
+
+NONE_NAMED = Wishes()
+
+
+def find_roles(table: Table, wishes: Wishes = NONE_NAMED, ask: Ask | None = None) -> Roles:
+    """The roles of a table's columns: as they were named, else by their names and contents.
+
+    Args:
+        ask: asks a person where two choices are as likely; None where nobody is there.
+
+    Raises:
+        InputError: there is no text or no label, or several are as likely and nobody is there to ask.
+    """
+    wishes = _as_written(table, wishes)
+    columns = columns_of(table)
+    check_header(table, columns, wishes)
+    if len(columns) < 2:
+        raise InputError(
+            f"{table.name} has only the column '{table.columns[0][:80]}'",
+            fix="a text and a label are needed, each below its column's name",
+        )
+    named = {name for name in (wishes.text, wishes.text_pair, wishes.label) if name}
+    free = [column for column in columns if column.name not in named]
+    texts = [column for column in free if not column.not_text]
+    labels = LabelChoice(table, free, wishes.label)
+    text, pair = _choose_texts(table, texts, labels, wishes, ask)
+    by_name = {column.name: column for column in columns}
+    shown = [by_name[name].values for name in (text, pair) if name is not None]
+    label, told = labels.choose({text, pair}, [" ".join(row) for row in zip(*shown, strict=True)], ask)
+    roles = Roles(text, label, pair, told=told)
+    return replace(roles, left_out=_left_out(columns, roles))
+
+
+def _as_written(table: Table, wishes: Wishes) -> Wishes:
+    """The wishes with the names that the table's columns have, each of them there.
+
+    Raises:
+        InputError: one is not, or two roles are one column.
+    """
+    found: dict[str, str | None] = {}
+    for role in ("text", "text_pair", "label"):
+        name, option = getattr(wishes, role), f"--{role.replace('_', '-')}-column"
+        if name is not None:
+            table.column(name, option)
+            name = next((column for column in table.columns if column == name), None) or next(
+                column for column in table.columns if column.strip() == name.strip()
+            )
+            if name in found.values():
+                raise InputError(f"the column '{name:.80}' is named twice", where=option, fix="name another one")
+        found[role] = name
+    return Wishes(**found)
+
+
+def check_header(table: Table, columns: Sequence[Column], wishes: Wishes) -> None:
+    """Refuse a file whose first line is a row already.
+
+    Raises:
+        InputError: the names of the columns look like values of them.
+    """
+    if not table.headed or wishes != NONE_NAMED:
+        return
+    for column in columns:
+        is_value = column.counts[column.name] > 1 and not names_text(column.name)
+        is_text = len(column.name.split()) >= 7 and len(column.name) > 40
+        if column.name and (is_value or is_text or (column.name.isdecimal() and column.numbers is not None)):
+            raise InputError(
+                f"the first line of {table.name} seems to be a row, and not the columns' names: '{column.name:.40}'",
+                where=f"{table.name}:1",
+                fix="write the columns' names above it, such as text and label; if they are names, choose with "
+                "--text-column and --label-column",
+            )
+
+
+def _choose_texts(
+    table: Table, texts: Sequence[Column], labels: LabelChoice, wishes: Wishes, ask: Ask | None
+) -> tuple[str, str | None]:
+    """The text, and its second one in a pair."""
+    if wishes.text is not None or wishes.text_pair is not None:
+        return _texts_beside(table, texts, labels, wishes, ask)
+    open_texts = [column for column in texts if not labels.is_needed(column)]
+    names = [column.name for column in open_texts]
+    if (pair := next(pairs_by_words(names), None)) is not None:
+        return pair
+    pairs = list(pairs_by_number(names))
+    best = _best_texts(open_texts)
+    if pairs:
+        paired = {name for pair in pairs for name in pair}
+        best = [column for column in best if column.name not in paired and text_rank(column.name) >= FULL_TEXT]
+        return pairs[0] if not best else _ask_for_texts(table, best, pairs[0], ask)
+    if not best:
+        raise InputError(
+            f"no column of {table.name} looks like a text", fix=f"name it with --text-column: {listed(table.columns)}"
+        )
+    return (best[0].name, None) if len(best) == 1 else _ask_for_texts(table, best, (best[0].name, best[1].name), ask)
+
+
+def _ask_for_texts(
+    table: Table, singles: Sequence[Column], pair: tuple[str, str], ask: Ask | None
+) -> tuple[str, str | None]:
+    """One of the texts, or two of them as a pair."""
+    choices = [Choice(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in singles]
+    both = f"--text-column {quoted(pair[0])} --text-pair-column {quoted(pair[1])}"
+    choices.append(Choice(", ".join(pair), "both, as a pair", both))
+    place = chosen(table.name, "the text", choices, ask)
+    return (singles[place].name, None) if place < len(singles) else pair
+
+
+def _texts_beside(
+    table: Table, texts: Sequence[Column], labels: LabelChoice, wishes: Wishes, ask: Ask | None
+) -> tuple[str, str | None]:
+    """The texts of which one was named; the other text of a pair of names stays with it."""
+    if wishes.text is not None:
+        return wishes.text, wishes.text_pair
+    text, _ = _choose_texts(table, texts, labels, replace(wishes, text_pair=None), ask)
+    return text, wishes.text_pair
+
+
+def _best_texts(texts: Sequence[Column]) -> list[Column]:
+    """Those whose names say most that they are the text, the longest first; one if no name says it and it is much
+    longer."""
+    if not texts:
+        return []
+    top = max(text_rank(column.name) for column in texts)
+    best = sorted((column for column in texts if text_rank(column.name) == top), key=lambda one: -one.characters)
+    if top >= FULL_TEXT or len(best) < 2:
+        return best
+    return best[:1] if best[0].characters >= MUCH_LONGER * best[1].characters else best
+
+
+def _about_text(column: Column) -> str:
+    return f"{column.words:.0f} words on average"
+
+
+def _left_out(columns: Sequence[Column], roles: Roles) -> dict[str, str]:
+    """Why each of the other columns was not taken."""
+    label = next(column for column in columns if column.name == roles.label)
+    reasons = {}
+    for column in columns:
+        if column.name in roles.taken:
+            continue
+        if not column.not_label and say_the_same(column, label):
+            reasons[column.name] = f"says the same as {roles.label}"
+        elif not column.not_label and not names_text(column.name):
+            reasons[column.name] = f"another label? {len(column.counts)} different values"
+        elif not column.not_text and not column.form:
+            reasons[column.name] = f"another text, of {column.words:.0f} words on average"
+        else:
+            reasons[column.name] = column.not_label or f"{len(column.counts):,} different values"
+    return reasons
