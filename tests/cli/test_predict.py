@@ -281,6 +281,8 @@ def test_what_is_no_classifier_is_told(refused: Any, run: Path, make_model: Any,
 def test_a_graph_is_tried_on_the_longest_texts_once(
     cli: Any, run: Path, trials: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (run / "final" / "onnx").mkdir()
+    (run / "final" / "model.onnx").rename(run / "final" / "onnx" / "model.onnx")
     for _ in range(2):
         assert cli("predict", run, *TEXTS).code == 0
     assert trials == [5], "the shortest, and up to eight of the longest"
