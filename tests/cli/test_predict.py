@@ -170,6 +170,7 @@ def test_pairs_are_read_from_the_columns_of_the_run(cli: Any, run_folder: Any, r
     assert json.loads(said.out)[0]["probability"] == pytest.approx(answers[0].probability, abs=1e-6)
     assert refused("predict", run, "a").what == "the model is made for pairs of texts"
     assert refused("predict", run, "a", "b", "--text-pair", "c").what == "2 texts and 1 second texts"
+    assert "pairs of texts" in refused("predict", run, "--file", "-").what
     (tmp_path / "single.csv").write_text("review,id\na,1\n")
     assert "no column 'reply'" in refused("predict", run, "--file", "single.csv").what
 
