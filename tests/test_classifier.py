@@ -112,6 +112,14 @@ def test_texts_are_cut_where_the_run_measured(run_folder: Any, torch_folder: Pat
     )
 
 
+def test_a_run_that_read_no_rows_says_nothing_of_texts(run_folder: Any) -> None:
+    run = run_folder()
+    path = run / "final" / "lineage.json"
+    path.write_text(path.read_text().replace('"max_length"', '"train_rows": 0, "test_rows": 0, "max_length"'))
+    found = Classifier(run, threads=1)
+    assert (found.max_length, found.pairs) == (256, None)
+
+
 def test_without_a_run_the_tokenizers_files_say_the_length(onnx_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(onnx_folder, tmp_path / "model")
     settings, tokenizer = folder / "tokenizer_config.json", folder / "tokenizer.json"
