@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,11 @@ def test_the_docstring_says_what_when_cost_and_source_and_its_example_plans(
     step["name"] = "example"
     planned = make_plan(Recipe.model_validate({**recipe.model_dump(), "steps": [*before, step]}), Origin())
     assert planned.steps[-1].stage_name == name
+
+
+@pytest.mark.parametrize("name", stages.names())
+def test_a_stage_can_be_sent_to_another_process(name: str) -> None:
+    assert ForkingPickler.dumps(stages.find(name)), "functions of a stage need names of their own"
 
 
 def test_stages_are_light_to_import() -> None:
