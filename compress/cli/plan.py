@@ -11,7 +11,7 @@ from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
-from compress.cli.saying import say, say_json
+from compress.cli.saying import say, say_first, say_json
 
 if TYPE_CHECKING:
     from compress.feasibility import Feasibility
@@ -46,6 +46,7 @@ def plan(
     json_output: Json = False,
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
+    say_first(f"reading {recipe}", quiet=json_output)
     from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
     from compress.feasibility import check_feasible

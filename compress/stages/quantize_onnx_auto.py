@@ -237,6 +237,10 @@ def _measure(
     return found
 
 
+def _times_on(config: Config) -> Target:
+    return config.target
+
+
 STAGE = Stage(
     Config,
     run,
@@ -245,5 +249,5 @@ STAGE = Stage(
     version=2,
     shape=same_shape,
     settle=settle_range,
-    times_on=lambda config: config.target,
+    times_on=_times_on,
 )
