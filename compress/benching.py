@@ -17,7 +17,8 @@ from compress.models.config_file import check_single_label, labels_of, read_conf
 from compress.models.folder import check_folder, format_of
 from compress.outside import check_outside, check_vocabulary
 from compress.recipe import BenchSpec, Goal, Target, TaskSpec
-from compress.report.model import Entry, Report
+from compress.report.entries import Entry
+from compress.report.model import Report
 from compress.reporting import build_report
 from compress.store import Artifact
 from compress.tasks import Task, load_task

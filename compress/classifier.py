@@ -14,7 +14,7 @@ import numpy as np
 from compress.errors import InputError
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
-from compress.models.expected_texts import expected_texts
+from compress.models.expected_texts import expected_columns, expected_length
 from compress.models.files import model_path
 from compress.models.folder import check_weights, format_of, model_folder
 from compress.models.tokenizer import load_tokenizer
@@ -96,9 +96,10 @@ class Classifier:
         check_single_label(self.folder)
         self.batch_size = batch_size
         self._tokenizer = load_tokenizer(self.folder)
-        expected = expected_texts(self.folder, self._tokenizer.fast)
-        self.pairs = expected.pairs
-        self.max_length = expected.max_length if max_length is None else self._within_positions(max_length)
+        columns = expected_columns(self.folder)
+        self.pairs = "text_pair" in columns if columns else None
+        told = expected_length(self.folder, self._tokenizer.fast)
+        self.max_length = told if max_length is None else self._within_positions(max_length)
         self._predict = _load(self.folder, threads)
         classes = self._logits(["a"], ["a"] if self.pairs else None).shape[1]
         self.labels = _labels(self.folder, classes)

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from compress.disks import disk_error
+from compress.disks import MOVE_RUNS, disk_error
 from compress.errors import InputError
 
 MANIFEST = "manifest.json"
@@ -221,20 +221,38 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a neighbour first, synced, then renamed; a link there is replaced."""
+    """Write a file whole or not at all; see `new_file`."""
+    with new_file(path) as file:
+        file.write(text)
+
+
+@contextmanager
+def new_file(path: Path, move: str = MOVE_RUNS) -> Iterator[TextIO]:
+    """A text file to be filled, which takes its place at the end: whole or not at all; a link there is replaced.
+
+    It is written beside `path`, synced, then renamed. Line ends are written as they are given.
+
+    Args:
+        move: what chooses another place for it, for errors.
+
+    Raises:
+        CompressError: it cannot be written; what stood at `path` is left.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with suppress(FileNotFoundError):  # of a killed process of the same number; or a link
             temporary.unlink()
-        with temporary.open("x", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # its folder may be no folder
             temporary.unlink()
-        raise disk_error(error, path) from error
+        if isinstance(error, OSError):
+            raise disk_error(error, path, move) from error
+        raise
 
 
 def sync(path: Path) -> None:

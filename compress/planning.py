@@ -44,7 +44,7 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
-    used, remarks = tuple(sources.used.values()), tuple(planner.remarks())
+    used, remarks = tuple(sources.used.values()), (*origin.remarks, *planner.remarks())
     return Plan(recipe, origin, task, tuple(planner.planned), subjects, baselines, baseline, used, remarks)
 
 

@@ -23,6 +23,8 @@ from compress.reading import Reading, delimiter_sign, encoding_name
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
+MODEL_ROLES = ("model", "teacher", "student", "masked_model")
+"""The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5
@@ -132,7 +134,7 @@ class TaskSpec(Model):
     @classmethod
     def _delimiter_is_a_sign(cls, value: Any) -> Any:
         if value is None or value == "":
-            raise ValueError("YAML reads ~ and | as something else; write tilde, pipe or another sign in quotes")
+            raise ValueError("write tilde, pipe or a sign in quotes: YAML reads ~ and | alone as something else")
         if isinstance(value, str):
             delimiter_sign(value)
         return value

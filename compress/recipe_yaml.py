@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from compress.errors import InputError, did_you_mean
+from compress.errors import InputError
+from compress.overrides import leave_old_data, override, split_override, told_of, where_of
 from compress.recipe import Recipe
 from compress.validation import KeyPath, Origin, validate
 
@@ -59,9 +60,24 @@ def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[
             where=str(path),
             fix="start from `compress init`",
         )
-    changed = {_override(data, override): override for override in overrides}
-    origin = Origin(str(path), lines, path.parent, changed)
+    changed, remarks = _apply(data, overrides)
+    origin = Origin(str(path), lines, path.parent, changed, tuple(remarks))
     return validate(Recipe, data, origin), origin
+
+
+def _apply(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[KeyPath, str], list[str]]:
+    """Change `data` in place; say by which override each part was changed, and what a person should know of it."""
+    changed: dict[KeyPath, str] = {}
+    remarks: list[str] = []
+    said = [(text, *split_override(text)) for text in overrides]
+    values = [(text, parts, parse_value(value, where_of(text))) for text, parts, value in said]
+    for text, parts, value in values:
+        if parts == ["task", "train"]:
+            left = leave_old_data(data, value)
+            remarks += told_of(left, data.get("name"))
+            changed |= {("task", key): text for key in left}
+    changed |= {override(data, parts, value, where_of(text)): text for text, parts, value in values}
+    return changed, remarks
 
 
 def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
@@ -224,48 +240,3 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wh
         raise InputError(
             f"a whole number of {len(node.value):,} digits", where=f"{name}:{line}", fix="write a smaller one"
         )
-
-
-def _override(data: dict[str, Any], override: str) -> KeyPath:
-    """Change `data` in place, and say which part of it."""
-    key, equals, text = override.partition("=")
-    parts = key.strip().split(".")
-    where = f"--set {override:.200}"
-    if not equals or not all(parts):
-        raise InputError("an override is written a.b=value", where=where, fix="for example --set prune.ffn=0.3")
-    value = parse_value(text, where)
-    steps = data.get("steps")
-    by_name = {
-        str(step["name"]): index
-        for index, step in enumerate(steps if isinstance(steps, list) else [])
-        if isinstance(step, dict) and "name" in step
-    }
-    if parts[0] not in by_name and parts[0] not in Recipe.model_fields:
-        raise InputError(
-            f"'{parts[0]}' is neither a step nor a key of the recipe",
-            where=where,
-            fix=did_you_mean(parts[0], [*by_name, *Recipe.model_fields]),
-        )
-    if parts[0] in by_name and len(parts) == 1:
-        raise InputError(
-            "an override of a step names one of its settings",
-            where=where,
-            fix=f"for example {parts[0]}.epochs=1",
-        )
-    place: Any = data
-    changed: KeyPath = tuple(parts)
-    if parts[0] in by_name:
-        changed = ("steps", by_name[parts[0]], *parts[1:])
-        place, parts = data["steps"][by_name[parts[0]]], parts[1:]
-    for part in parts[:-1]:
-        if isinstance(place.get(part), dict) or part not in place:
-            place[part] = dict(place.get(part, {}))  # an alias elsewhere may hold the same mapping
-            place = place[part]
-        else:
-            raise InputError(
-                f"'{part}' holds {place[part]!r:.60}, which has no '{parts[-1]}' inside",
-                where=where,
-                fix="name the step: --set teacher.epochs=1" if part == "steps" else "override the whole value",
-            )
-    place[parts[-1]] = value
-    return changed

@@ -7,20 +7,22 @@ from pathlib import Path
 from compress import __version__
 from compress.files import fingerprint
 from compress.measurement import Measured
+from compress.models.parameters import token_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.models.vocabulary import split_differently
 from compress.plan import Plan, artifact_of
 from compress.recipe import Goal, Target
+from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge
-from compress.report.model import AblationEntry, Entry, HeldOut, Made, Report, Row
+from compress.report.model import HeldOut, Made, Report, Row
 from compress.report.rounding import Rounded, read_rounding
 from compress.store import Artifact
 from compress.tasks import Task
 
 MARGIN_PP = 1.0
 """Largest drop that is called no worse, where no goal says another."""
-REPORT_VERSION = 4
+REPORT_VERSION = 5
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
 
@@ -90,6 +92,7 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
                 cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
                 made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
                 parent=plan.parent(subject.step),
+                token_parameters=token_parameters(stands_for.path),
             )
         )
     return entries
@@ -179,6 +182,7 @@ def build_report(
             "unlabelled_rows": len(task.unlabelled),
             "overlap": task.overlap,
             "max_length": task.spec.max_length,
+            **({} if pairs is None else {"pairs": True}),
         },
         test=test,
         targets={key: target.model_dump() for key, target in targets.items()},

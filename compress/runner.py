@@ -25,8 +25,9 @@ from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
 from compress.recipe import TABLES, said_input, say_input
 from compress.recipe_yaml import dump_yaml
+from compress.report.entries import AblationEntry
 from compress.report.files import FILES, write_report
-from compress.report.model import AblationEntry, Report
+from compress.report.model import Report
 from compress.reporting import report_plan
 from compress.store import NEEDS, Artifact, Store
 

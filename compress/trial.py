@@ -16,6 +16,7 @@ from compress.bench.process import STARTING
 from compress.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
 from compress.errors import CompressError, InputError
 from compress.memory import free_memory
+from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_bounds import tokenizer_bounds
 from compress.tasks import Task
@@ -69,7 +70,7 @@ def task_texts(task: Task) -> list[str]:
 
 
 def try_graph(path: Path, task: Task, seconds: float) -> None:
-    """Refuse an ONNX graph that cannot be loaded, rewritten, and called on real rows within limits.
+    """Refuse an ONNX graph that cannot be loaded, rewritten, and called on a task's rows within limits.
 
     What was tried once is not tried again by this process.
 
@@ -84,12 +85,15 @@ def try_graph(path: Path, task: Task, seconds: float) -> None:
     found = (path, path.stat().st_mtime_ns, path.stat().st_size)
     if found in _borne:
         return
-    rows = sorted(
-        encoded(task, held_back_rows(task), load_tokenizer(path.parent)), key=lambda row: len(row["input_ids"])
-    )
+    try_graph_on(encoded(task, held_back_rows(task), load_tokenizer(folder_of(path))), path, seconds)
+    _borne.add(found)
+
+
+def try_graph_on(encoded_rows: Sequence[dict[str, Any]], path: Path, seconds: float) -> None:
+    """The same on rows that are encoded: the shortest one, and the longest ones."""
+    rows = sorted(encoded_rows, key=lambda row: len(row["input_ids"]))
     job = {"graph": str(path), "batches": [rows[:1], rows[-BATCH:]], "seconds": seconds}
     _try(job, path, "graph", _share(), seconds + MORE_SECONDS, STARTING * seconds + MORE_SECONDS)
-    _borne.add(found)
 
 
 def _share() -> int:
@@ -150,7 +154,7 @@ def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds
     check_external_data(path)
     model = without_functions(read_graph(path))
     onnx.load_external_data_for_model(model, str(path.parent))
-    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(path.parent)
+    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(folder_of(path))
     signs.give_at_once()
     for rows in batches:
         predict(tokenizer.pad(rows))

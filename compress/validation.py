@@ -24,6 +24,8 @@ class Origin:
     """Relative paths in the recipe start here."""
     overrides: Mapping[KeyPath, str] = field(default_factory=dict)
     """What `--set` said, by the place that it changed."""
+    remarks: tuple[str, ...] = ()
+    """What a person should know of these changes."""
 
     def where(self, *keys: str | int) -> str:
         """The override that changed `keys`, or `path:line` of their deepest part that stands in the file."""

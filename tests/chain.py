@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from compress.context import Context
 from compress.plan import Plan
@@ -97,6 +98,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "recover": {**FAST, "epochs": 2},
         },
         {"name": "adapted", "stage": "finetune_lora", "model": "teacher", "base_bits": 4, **FAST, "epochs": 2},
+        {"name": "bundled", "stage": "bundle_onnx", "model": "onnx", "int8": "int8"},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}
@@ -114,8 +116,10 @@ def run_chain(make_model: Callable[..., Path], reviews: Path) -> Callable[[Path]
 
 
 @pytest.fixture(scope="session")
-def chain(run_chain: Callable[[Path], Chain], tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    return run_chain(tmp_path_factory.mktemp("runs"))
+def chain(run_chain: Callable[[Path], Chain], shared: Path) -> Chain:
+    """The process that asks for it first runs it; another finds each step done."""
+    with FileLock(shared / "chain.lock"):
+        return run_chain(shared / "runs")
 
 
 def context_of(chain: Chain, work: Path) -> Context:

@@ -1,6 +1,7 @@
 """Tiny real models with a small real vocabulary, and a data set of 64 rows that can be learned."""
 
 import csv
+import gc
 import os
 import random
 from collections.abc import Callable
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
-pytest_plugins = ("tests.chain", "tests.plans", "tests.processors")
+pytest_plugins = ("tests.chain", "tests.classifiers", "tests.plans", "tests.processors")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
@@ -43,6 +45,19 @@ POSITIONS = 256
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _objects_that_stay_are_not_looked_through() -> None:
+    """What libraries hold by now is no garbage: each full collection, and training asks for some, is spared it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No machine loses its power while these tests run."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -89,12 +104,34 @@ def write_reviews(path: Path, rows: int, seed: int) -> Path:
 
 
 @pytest.fixture(scope="session")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with train.csv (64 rows) and test.csv (32 rows)."""
-    folder = tmp_path_factory.mktemp("reviews")
-    write_reviews(folder / "train.csv", 64, seed=1)
-    write_reviews(folder / "test.csv", 32, seed=2)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of this session that all its processes share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
     return folder
+
+
+def once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that the first process that asks for it makes, and that nobody changes."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            draft = folder.with_name(f"{folder.name}.draft")
+            draft.mkdir()
+            make(draft)
+            draft.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reviews(shared: Path) -> Path:
+    """A folder with train.csv (64 rows) and test.csv (32 rows)."""
+
+    def make(folder: Path) -> None:
+        write_reviews(folder / "train.csv", 64, seed=1)
+        write_reviews(folder / "test.csv", 32, seed=2)
+
+    return once(shared / "reviews", make)
 
 
 def write_tokenizer(folder: Path) -> int:
@@ -112,55 +149,53 @@ def write_tokenizer(folder: Path) -> int:
 
 
 @pytest.fixture(scope="session")
-def make_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+def make_model(shared: Path) -> Callable[..., Path]:
     """Makes a tiny pretrained model without a head: `make_model("bert")`; the same folder for the same family."""
-    made: dict[str, Path] = {}
 
     def make(family: str = "bert") -> Path:
-        if family in made:
-            return made[family]
-        import torch
-        import transformers
-
-        folder = tmp_path_factory.mktemp(f"tiny-{family}")
-        size = write_tokenizer(folder)
-        torch.manual_seed(0)
-        if family == "distilbert":
-            config = transformers.DistilBertConfig(
-                vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=POSITIONS
-            )
-        else:
-            config_class = {
-                "bert": transformers.BertConfig,
-                "roberta": transformers.RobertaConfig,
-                "electra": transformers.ElectraConfig,
-                "albert": transformers.AlbertConfig,
-                "deberta-v2": transformers.DebertaV2Config,
-                "modernbert": transformers.ModernBertConfig,
-            }[family]
-            extra = {
-                "electra": {"embedding_size": 16},
-                "albert": {"embedding_size": 16},
-                "roberta": {"type_vocab_size": 1, "pad_token_id": 0},
-                "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]},
-                "modernbert": dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
-                | dict.fromkeys(("eos_token_id", "sep_token_id"), 3)
-                | {"pad_token_id": 0},
-            }.get(family, {})
-            config = config_class(
-                vocab_size=size,
-                hidden_size=32,
-                num_hidden_layers=2,
-                num_attention_heads=4,
-                intermediate_size=64,
-                max_position_embeddings=POSITIONS,
-                **extra,
-            )
-        transformers.AutoModel.from_config(config).save_pretrained(folder)
-        made[family] = folder
-        return folder
+        return once(shared / f"tiny-{family}", lambda folder: _write_model(folder, family))
 
     return make
+
+
+def _write_model(folder: Path, family: str) -> None:
+    import torch
+    import transformers
+
+    size = write_tokenizer(folder)
+    torch.manual_seed(0)
+    if family == "distilbert":
+        config = transformers.DistilBertConfig(
+            vocab_size=size, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=POSITIONS
+        )
+    else:
+        config_class = {
+            "bert": transformers.BertConfig,
+            "roberta": transformers.RobertaConfig,
+            "electra": transformers.ElectraConfig,
+            "albert": transformers.AlbertConfig,
+            "deberta-v2": transformers.DebertaV2Config,
+            "modernbert": transformers.ModernBertConfig,
+        }[family]
+        extra = {
+            "electra": {"embedding_size": 16},
+            "albert": {"embedding_size": 16},
+            "roberta": {"type_vocab_size": 1, "pad_token_id": 0},
+            "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]},
+            "modernbert": dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
+            | dict.fromkeys(("eos_token_id", "sep_token_id"), 3)
+            | {"pad_token_id": 0},
+        }.get(family, {})
+        config = config_class(
+            vocab_size=size,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=POSITIONS,
+            **extra,
+        )
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

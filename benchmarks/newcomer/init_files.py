@@ -313,6 +313,7 @@ def _in_other_languages() -> list[File]:
     french, tones = zip(*rows_of_kinds(FRENCH, 200, 41), strict=True)
     spanish, whats = zip(*rows_of_kinds(SPANISH, 200, 42), strict=True)
     tickets = {"Ticketnummer": numbered("{}", 220), "Textinhalt": german, "Kategorie": kinds}
+    windows = separated({**tickets, "Textinhalt": [text.replace("Euro", "€") for text in german]}, ";", "cp1252")
     return [
         File(
             "German, semicolon, byte order mark",
@@ -323,13 +324,13 @@ def _in_other_languages() -> list[File]:
         File(
             "German, cp1252",
             "Tickets.csv",
-            separated(tickets, ";", "cp1252"),
+            windows,
             Asked(("--encoding cp1252",), ("1",), Found("Textinhalt", "Kategorie", 3, (16, 128), told=("Störung",))),
         ),
         File(
             "German, cp1252 by option",
             "Tickets.csv",
-            separated(tickets, ";", "cp1252"),
+            windows,
             Found("Textinhalt", "Kategorie", 3, (16, 128), told=("Kündigung",)),
             ("--encoding", "cp1252"),
         ),

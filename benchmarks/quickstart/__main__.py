@@ -1,5 +1,6 @@
-"""Run the quickstart as a user would, and write what it cost and gave to `results/`."""
+"""Run the quickstart as a user would, and write what it cost and gave to `results/` and into the README."""
 
+import argparse
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.quickstart.table import write_table
 from compress.bench.host import host_facts
 
 HERE = Path(__file__).parent
@@ -75,7 +77,16 @@ def _tree_rss_bytes(pid: int) -> int:
 
 
 def main() -> None:
-    """Measure, print the figures, write raw results and the summary."""
+    """Measure, print the figures, write raw results, the summary and the README's table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quickstart", description=__doc__)
+    parser.add_argument("--table", action="store_true", help="measure nothing: write the table of the results")
+    if not parser.parse_args().table:
+        measure()
+    write_table(ROOT / "README.md", HERE / "results")
+
+
+def measure() -> None:
+    """Run everything, and write down what it gave."""
     plan = run([*COMPRESS, "plan", str(RECIPE)])  # takes the wheels into the cache
     if plan.code != 0:
         sys.exit("the plan failed; run `compress plan recipes/quickstart.yaml` to see why")
@@ -133,8 +144,7 @@ def take_picture(page: Path, picture: Path) -> None:
         browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page(viewport={"width": 1180, "height": 1780}, color_scheme="light")
         tab.goto(page.as_uri())
-        tab.wait_for_selector(".main-svg")
-        tab.wait_for_timeout(500)
+        tab.wait_for_load_state("load")
         tab.screenshot(path=str(picture))
         browser.close()
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, lineage, plan, recipes, report, run, stages, store
+from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, stages, store
 from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.errors import CompressError, InputError
@@ -23,7 +23,7 @@ from compress.unexpected import explained
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
 KEPT = "; finished steps and checkpoints are kept: run the same command again to go on"
-KEEPS_NOTHING = ("bench", "compare", "doctor", "plan")
+KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (init, plan, run, recipes, stages, chain, bench, report, lineage, doctor, store):
+for group in (init, plan, run, recipes, stages, chain, bench, report, predict, lineage, doctor, store):
     group.register(app)
 
 

@@ -11,14 +11,13 @@ from typing import Any
 from compress.cli.interrupt import Interrupt
 from compress.cli.live import LiveLines
 from compress.cli.remaining import Remaining, about
+from compress.cli.report_table import report_table
 from compress.cli.screen import Screen, styled
 from compress.report.model import Ablation, Report
+from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
-    POINTS,
-    bracketed,
     change,
-    describe_target,
     headline,
     margin,
     reasons,
@@ -200,15 +199,16 @@ def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
     console = stdout()
     for target in report.targets:
-        console.print(_table(report, target, wide=console.width >= WIDE))
-        for reason in reasons(report.on(target)):
+        console.print(report_table(report, target, wide=console.width >= WIDE))
+        for reason in reasons(shown_rows(report, target)):
             console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
         console.print(_ablation_line(ablation))
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
         f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
-        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals",
+        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals; "
+        "end to end: with the tokenizer, on texts of their own length",
         style="dim",
     )
     for note in report.notes:
@@ -222,35 +222,6 @@ def print_report(report: Report) -> None:
         console.print(sentence)
     if report.goal.met is not None:
         console.print(verdict(report), style="bold green" if report.goal.met else "bold red")
-
-
-def _table(report: Report, target: str, *, wide: bool) -> Any:
-    """One target's rows; a narrow terminal goes without p90 and the verdicts."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    title = describe_target(report, target)
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    columns = ["step", "score", "change", *(["quality"] if wide else []), "MB", "p50 ms"]
-    columns += [*(["p90 ms"] if wide else []), "faster", *(["speed"] if wide else [])]
-    for column in columns:
-        is_text = column in {"step", "quality", "speed"}
-        widest = {"min_width": 8, "overflow": "fold"} if column == "step" else {"no_wrap": True}
-        table.add_column(column, justify="left" if is_text else "right", **widest)
-    for row in report.on(target):
-        name = f"{row.step} *" if row.is_baseline else row.step
-        size = f"{row.size_bytes / 1e6:.2f}"
-        found = row.versus_baseline
-        if row.quality is None or row.latency_ms is None:
-            table.add_row(name, row.status, "", *([""] if wide else []), size)
-            continue
-        cells = [name, f"{100 * row.quality.value:.2f}%", bracketed(found.change_pp if found else None, POINTS)]
-        cells += [found.quality_verdict if found else ""] if wide else []
-        cells += [size, f"{row.latency_ms.p50:.2f}", *([f"{row.latency_ms.p90:.2f}"] if wide else [])]
-        cells += [bracketed(found.speedup if found else None, ".2f", "x")]
-        cells += [found.speed_verdict if found else ""] if wide else []
-        table.add_row(*cells)
-    return table
 
 
 def _no_worse(report: Report) -> str:

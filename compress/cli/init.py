@@ -1,15 +1,20 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from compress.cli.help_pages import START, add_command
-from compress.cli.options import Json
+from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say, say_first, say_json
 from compress.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from compress.reading import Reading
+    from compress.starter import Material
 
 PRESETS = ("small", "strongest")
 
@@ -52,6 +57,9 @@ def init(
     label_column: Annotated[
         str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.")
     ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json_output: Json = False,
 ) -> None:
@@ -62,11 +70,11 @@ def init(
     say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
-    from compress.data.sources import Sources
     from compress.files import write_text
     from compress.planning import make_plan
+    from compress.reading import reading_of
     from compress.recipe_yaml import read_recipe
-    from compress.starter import fetch, survey, write_starter
+    from compress.starter import survey, write_starter
     from compress.starter.presets import PRESETS as WRITERS
     from compress.starter.roles import Wishes
 
@@ -75,12 +83,9 @@ def init(
     chosen = next((name for name in WRITERS if name == preset), None)
     if chosen is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
-    with Terminal(quiet=json_output) as terminal:
-        material = fetch(model, train, test, Sources(announce=terminal.announce))
-    wishes = Wishes(text_column, text_pair_column, label_column)
-    found = survey(material, wishes, ask if somebody_is_there() and not json_output else None)
-    if not json_output:
-        print_survey(found)
+    can_ask = somebody_is_there() and not json_output
+    material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
+    found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     with Terminal(quiet=json_output) as terminal:
         text = write_starter(material, found, out, chosen)
         recipe, origin = read_recipe(text.encode(), out)
@@ -91,9 +96,30 @@ def init(
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
         say_json({**told, **survey_facts(found)})
         return
+    print_survey(found)
     for note in plan.task.notes:
         say(f"note: {note}")
     say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")
+
+
+def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":
+    """The model and the data; what a file does not say of itself is asked, where somebody is there."""
+    from compress.cli.console import Terminal
+    from compress.cli.survey import ask
+    from compress.data.sources import Sources
+    from compress.reading import OptionNeededError
+    from compress.starter import fetch
+    from compress.starter.questions import Choice
+
+    while True:
+        try:
+            with Terminal(quiet=quiet) as terminal:
+                return fetch(*sources, Sources(announce=terminal.announce), reading)
+        except OptionNeededError as error:
+            if not can_ask or getattr(reading, error.option) is not None:
+                raise
+            choices = [Choice(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

@@ -170,10 +170,12 @@ def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, 
 
 
 def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
-    from compress.report.words import change, quality_words, size_words, speed_words
+    from compress.report.words import change, quality_words, size_words, speed_words, times
 
     say(f"{row.step} against {found.against}, {found.rows:,} test rows")
     say(f"  speed    {speed_words(found).removeprefix('speed ')}")
+    if found.end_to_end is not None:
+        say(f"           {times(found.end_to_end)} end to end, with the tokenizer, on texts of their own length")
     say(f"  size     {size_words(found)}")
     say(f"  quality  {quality_words(found, report.test.metric)}")
     say(f"           {change(found)} points; McNemar p = {found.mcnemar_p:.3g}")

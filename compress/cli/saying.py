@@ -34,6 +34,11 @@ def say_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
 
 
+def say_json_line(value: Any) -> None:
+    """The same in one line, as one of many."""
+    typer.echo(json.dumps(value))
+
+
 def say_model(model: "BaseModel") -> None:
     """The same of a model."""
     typer.echo(model.model_dump_json(indent=1, ensure_ascii=True))

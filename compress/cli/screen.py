@@ -28,3 +28,8 @@ def styled(*parts: tuple[str, str]) -> Text:
     for text, style in parts:
         line.append(printable(text), style)
     return line
+
+
+def stacked(*lines: str) -> Text:
+    """Lines of one cell, below each other; empty ones are left out."""
+    return Text("\n", overflow="fold").join(styled((line, "")) for line in lines if line)

@@ -29,6 +29,9 @@ TECHNIQUE = "Technique and inputs"
 AUTO_HOW = {"quantize": "onnx_auto"}
 """The technique of a verb that tries the others: `--auto` is short for it."""
 
+CHOOSING = {"quantize": {"form": "onnx_static"}}
+"""Options that one technique alone has, and that choose it where `--how` is left out."""
+
 
 def verb_of(stage: str) -> str:
     """The verb at the head of a stage's name."""
@@ -88,7 +91,8 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
     """A recipe's step from a command's options.
 
     Raises:
-        InputError: `--how` names no technique of this verb, or stands beside `--auto`.
+        InputError: `--how` names no technique of this verb, or stands beside `--auto`; or an option is another
+            technique's.
     """
     from compress import stages
 
@@ -100,6 +104,9 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
                 f"--auto chooses the technique itself, and --how names '{how}'", fix="leave one of them out"
             )
         how = AUTO_HOW[verb]
+    for option, technique in CHOOSING.get(verb, {}).items():
+        if chosen.get(option) is not None:
+            how = _chosen_by(option, technique, how)
     how = how or DEFAULT_HOW.get(verb)
     by_how = {_how(verb, name): name for name in names}
     if len(names) > 1 and how not in by_how:
@@ -173,6 +180,17 @@ def _default_first(verb: str, names: list[str]) -> list[str]:
 
 def _how(verb: str, name: str) -> str:
     return name.removeprefix(verb).removeprefix("_") or WHOLE
+
+
+def _chosen_by(option: str, technique: str, how: str | None) -> str:
+    """The technique that an option chooses, if no other is named."""
+    if how in {None, technique}:
+        return technique
+    if how in AUTO_HOW.values():
+        fix = "leave it out: --auto takes the form that its target reads, such as --target-runtime openvino"
+    else:
+        fix = f"give --how {technique}, or leave --how out"
+    raise InputError(f"--{option} is a setting of {technique} alone, not of {how}", where=f"--{option}", fix=fix)
 
 
 def _command(verb: str, names: list[str]) -> Any:

@@ -11,7 +11,7 @@ from compress.cli.saying import say
 from compress.errors import printable
 
 if TYPE_CHECKING:
-    from compress.starter.questions import Reading
+    from compress.starter.questions import Choice
     from compress.starter.survey import Survey
 
 SHOWN_ROWS = 3
@@ -26,20 +26,20 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str, readings: "Sequence[Reading]") -> int:
-    """Show the readings with numbers, and take a number or a name; the place of the one that is meant."""
+def ask(question: str, choices: "Sequence[Choice]") -> int:
+    """Show the choices with numbers, and take a number or a name; the place of the one that is meant."""
     say(question, err=True)
-    widest = max(len(reading.name) for reading in readings)
-    for number, reading in enumerate(readings, start=1):
-        say(_cut(f"  {number}  {reading.name:<{min(widest, 40)}}  {reading.about}"), err=True)
-    names = [reading.name for reading in readings]
+    widest = max(len(choice.name) for choice in choices)
+    for number, choice in enumerate(choices, start=1):
+        say(_cut(f"  {number}  {choice.name:<{min(widest, 40)}}  {choice.about}"), err=True)
+    names = [choice.name for choice in choices]
     while True:
         answer = str(typer.prompt("number or name", err=True)).strip()
         if answer in names:
             return names.index(answer)
-        if answer.isdecimal() and 1 <= int(answer) <= len(readings):
+        if answer.isdecimal() and 1 <= int(answer) <= len(choices):
             return int(answer) - 1
-        say(f"'{answer}' is none of them: a number from 1 to {len(readings)}, or a name", err=True)
+        say(f"'{answer}' is none of them: a number from 1 to {len(choices)}, or a name", err=True)
 
 
 def print_survey(found: "Survey") -> None:

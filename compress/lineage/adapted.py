@@ -9,7 +9,9 @@ from pathlib import Path
 from compress.files import file_sha256, read_object, write_text
 from compress.lineage.model import Lineage
 from compress.models.architectures import SHAPES_KEY
-from compress.models.tokenizer_lengths import own_length, say_length
+from compress.models.expected_texts import expected_length
+from compress.models.tokenizer import load_tokenizer
+from compress.models.tokenizer_lengths import say_length
 
 CONFIG = "config.json"
 HOW_TO_LOAD = "compress.load(folder), of the package compress-models: from_pretrained builds layers of one shape alone"
@@ -29,7 +31,8 @@ def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
     data = lineage.data
     assert data is not None
     has_rows = data.train_rows + data.test_rows > 0
-    written = [*say_length(folder, data.max_length if has_rows else own_length(folder, data.max_length))]
+    max_length = data.max_length if has_rows else expected_length(folder, load_tokenizer(folder).fast)
+    written = [*say_length(folder, max_length)]
     if lineage.final.format != "onnx":  # whose graph holds the shapes itself
         written += _say_how_to_load(folder / CONFIG)
     return {name: file_sha256(folder / name) for name in written}

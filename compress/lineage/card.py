@@ -11,6 +11,7 @@ import yaml
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
 from compress.files import CARD, LINEAGE
+from compress.lineage.formats import formats_section
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
@@ -56,12 +57,13 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
+        formats_section(lineage.final.facts, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
         _again(lineage),
     )
-    body = "\n\n".join("\n".join(part) for part in parts)
+    body = "\n\n".join("\n".join(part) for part in parts if part)
     return str(ModelCard(f"---\n{front.to_yaml()}\n---\n\n{body}\n"))
 
 
@@ -191,8 +193,8 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
         lines += [
             f"### {plain(found.described)}",
             "",
-            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
+            "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
         same = found.baseline is not None and found.baseline.step == found.final.step
         rows = [found.final] if same or found.baseline is None else [found.baseline, found.final]
@@ -211,6 +213,7 @@ def _row(row: Figures, is_baseline: bool) -> str:
         "" if row.p50_ms is None else f"{row.p50_ms:.2f}",
         "" if row.p90_ms is None else f"{row.p90_ms:.2f}",
         times(against.speedup) if against else "",
+        times(against.end_to_end) if against else "",
         f"{against.quality_verdict}; {against.speed_verdict}" if against else row.status if row.reason else "",
     ]
     return f"| {' | '.join(plain(cell) for cell in cells)} |"
@@ -224,7 +227,8 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
     load = f" Other work kept {max(busy):.2f} cores busy." if busy else ""
     return [
         f"Measured on {data.test_rows:,} test rows, side by side in fresh processes with interleaved rounds; intervals "
-        "are at 95%, the change's is paired. A torch model is measured through its ONNX export where ONNX is read.",
+        "are at 95%, the change's is paired. A torch model is measured through its ONNX export where ONNX is read. End "
+        "to end is the same with the tokenizer, on test rows of their own length.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
         f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",

@@ -14,23 +14,56 @@ VOCABULARIES = ("vocab.txt", "vocab.json", "merges.txt", "*.model")
 """What a tokenizer is read from that has no file of its own."""
 
 
+LAYOUT = "onnx"
+"""Folder in a model's folder in which transformers.js and optimum look for graphs."""
+DTYPES = {"fp32": "", "fp16": "_fp16", "q8": "_quantized", "int8": "_int8", "uint8": "_uint8", "q4": "_q4"}
+"""What transformers.js calls number formats, and the ends of their files' names in that folder."""
+JS_CONFIG = "transformers.js_config"
+"""Key of config.json under which it finds which of them to take."""
+
+
+def graphs_in(folder: Path) -> list[Path]:
+    """The ONNX files of a folder; those of `onnx/` where it has no other weights."""
+    return sorted(folder.glob("*.onnx")) or (
+        [] if any(folder.glob("*.safetensors")) else sorted(folder.glob(f"{LAYOUT}/*.onnx"))
+    )
+
+
 def model_path(folder: Path) -> Path:
-    """The ONNX file of a folder.
+    """The ONNX file of a folder: model.onnx, the only one, or in `onnx/` the one that config.json names.
 
     Raises:
-        InputError: there is none, or several and none is called model.onnx.
+        InputError: there is none, or several and none is called model.onnx or named.
     """
-    named = folder / MODEL_FILE
+    found = graphs_in(folder)
+    named = folder / (_named_in_layout(folder) if found and found[0].parent != folder else MODEL_FILE)
     if named.is_file():
         return named
-    found = sorted(folder.glob("*.onnx"))
     if len(found) != 1:
         raise InputError(
-            f"{len(found)} .onnx files, and none is called {MODEL_FILE}",
+            f"{len(found)} .onnx files, and none is called {named.relative_to(folder)}",
             where=str(folder),
             fix="keep just one",
         )
     return found[0]
+
+
+def folder_of(graph: Path) -> Path:
+    """The folder of a graph's model: its own, or the one above `onnx/`."""
+    is_inner = graph.parent.name == LAYOUT and not (graph.parent / CONFIG).is_file()
+    return graph.parent.parent if is_inner else graph.parent
+
+
+def layout_file(dtype: str) -> str:
+    """Where the graph of a number format stands in a folder, as transformers.js calls it."""
+    return f"{LAYOUT}/model{DTYPES[dtype]}.onnx"
+
+
+def _named_in_layout(folder: Path) -> str:
+    """Relative path of the graph that config.json chooses in `onnx/`; left out, the float one."""
+    said = read_object(folder / CONFIG).get(JS_CONFIG) if (folder / CONFIG).is_file() else None
+    dtype = said.get("dtype") if isinstance(said, dict) else None
+    return layout_file(dtype if isinstance(dtype, str) and dtype in DTYPES else "fp32")
 
 
 def weight_files(folder: Path, artifact_format: str) -> list[Path]:
@@ -53,7 +86,7 @@ def weight_files(folder: Path, artifact_format: str) -> list[Path]:
             return [graph]  # a large file is not read to learn that it stands alone
         from compress.models.onnx_graph import check_external_data
 
-        return [graph, *(folder / name for name in check_external_data(graph))]
+        return [graph, *(graph.parent / name for name in check_external_data(graph))]
     if (folder / SAFETENSORS).is_file():
         return [folder / SAFETENSORS]
     index = folder / SAFETENSORS_INDEX
@@ -70,8 +103,8 @@ def weight_files(folder: Path, artifact_format: str) -> list[Path]:
 def size_of(folder: Path, artifact_format: str) -> int:
     """Bytes of all that is read of a model: its weights with their index, its configuration, and its tokenizer.
 
-    For what this tool writes, these are all files but the manifest, the lineage and the card. A folder from outside may
-    hold more: its history, other formats of the weights, examples.
+    For what this tool writes, these are all files but the manifest, the lineage and the card, and other graphs in
+    `onnx/`. A folder from outside may hold more: its history, other formats of the weights, examples.
 
     Raises:
         InputError: there are no weights, or which they are cannot be told.

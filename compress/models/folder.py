@@ -11,9 +11,10 @@ from pathlib import Path
 from compress.errors import InputError
 from compress.files import FINAL, read_object, stays_home
 from compress.models.config_file import read_config
-from compress.models.files import CONFIG
+from compress.models.files import CONFIG, LAYOUT, graphs_in
 
-READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data", "*.py")
+GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data")
+READ = ("*.json", "*.safetensors", "*.txt", "*.model", *GRAPHS, *(f"{LAYOUT}/{name}" for name in GRAPHS), "*.py")
 WHOLE, INDEX = "model.safetensors", ".safetensors.index.json"
 SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 
@@ -47,7 +48,7 @@ def format_of(folder: Path) -> str:
     Raises:
         InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
     """
-    if any(folder.glob("*.onnx")):
+    if graphs_in(folder):
         return "onnx"
     quantized = read_config(folder).get("quantization_config")
     if not quantized:
@@ -66,18 +67,20 @@ def check_folder(folder: Path) -> list[str]:
     """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
 
     Returns:
-        Relative paths of the files that its ONNX graphs read beside themselves.
+        Relative paths of the files that its ONNX graphs read beside themselves, and of graphs in `onnx/`.
 
     Raises:
         InputError: with the first file that is wrong.
     """
     check_weights(folder)
-    graphs = sorted(folder.glob("*.onnx"))
+    graphs = graphs_in(folder)
     if not graphs:
         return []
     from compress.models.onnx_graph import check_external_data
 
-    return sorted({name for graph in graphs for name in check_external_data(graph)})
+    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
+    inner = {graph for graph in graphs if graph.parent != folder}
+    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
 
 
 def check_weights(folder: Path) -> None:
@@ -134,7 +137,7 @@ def _check_index(path: Path) -> None:
 def _check_names(folder: Path) -> None:
     """Weights stand in one file, or in shards with an index; others would not be found."""
     found = sorted(path.name for path in folder.glob("*.safetensors"))
-    if not found or any(folder.glob("*.onnx")) or WHOLE in found or (folder / f"model{INDEX}").is_file():
+    if not found or graphs_in(folder) or WHOLE in found or (folder / f"model{INDEX}").is_file():
         return
     shard = SHARD.fullmatch(found[0])
     raise InputError(

@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from compress.files import read_object
+from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, size_fields
 from compress.models.files import model_path, weight_files
 
 _BNB_EXTRAS = (".SCB", ".weight_format")
@@ -19,6 +21,17 @@ def count_parameters(folder: Path, artifact_format: str) -> int:
 
         return parameters_in(model_path(folder))
     return sum(_in_safetensors(path) for path in weight_files(folder, artifact_format))
+
+
+def token_parameters(folder: Path) -> int | None:
+    """Of those, the ones of the table of token embeddings; None where the folder's config.json does not say it."""
+    config = read_object(folder / "config.json")
+    architecture = ARCHITECTURES.get(str(config.get("model_type")))
+    hidden_field = size_fields(architecture)[1] if architecture else "hidden_size"
+    rank = (config.get(SHAPES_KEY) or {}).get("embedding_rank")
+    width = rank or config.get("embedding_size") or config.get(hidden_field)
+    tokens = config.get("vocab_size")
+    return int(tokens) * int(width) if tokens and width else None
 
 
 def _in_safetensors(path: Path) -> int:

@@ -7,7 +7,8 @@ import numpy as np
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
 from compress.recipe import Target
-from compress.report.model import Ablation, AblationEntry, Comparison, Entry, Flip, HeldOut, Latency, Row, Slice
+from compress.report.entries import AblationEntry, Entry
+from compress.report.model import Ablation, Comparison, Flip, HeldOut, Latency, Row, Slice
 
 FLIPS = 40
 """Rows lost, and as many gained, that are kept with their texts."""
@@ -112,6 +113,7 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
         seconds=entry.seconds,
         cpu_seconds=entry.cpu_seconds,
         made_in_bytes=entry.made_in_bytes,
+        token_parameters=entry.token_parameters,
     )
     if found.status != "measured":
         return row
@@ -173,6 +175,7 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
         speedup=speedup,
         speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup, processes),
         processes=processes,
+        end_to_end=end_to_end(base, other, timed=timed),
         drop_pp=drop_pp,
         margin_pp=margin_pp,
         quality_verdict=statistics.quality_verdict(drop_pp, margin_pp),
@@ -183,6 +186,18 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
         gained=gained,
         smaller=base.size_bytes / other.size_bytes,
     )
+
+
+def end_to_end(base: Row, other: Row, *, timed: str = "together") -> Estimate | None:
+    """How many times faster `other` is with its tokenizer, on rows of their own length; None where that is not known.
+
+    Args:
+        timed: as in `compare`.
+    """
+    first, second = base.end_to_end, other.end_to_end
+    if first is None or second is None or timed == "elsewhere":
+        return None
+    return statistics.speedup(first, second, paired=timed == "together")
 
 
 def _points(share: float) -> float:

@@ -5,7 +5,9 @@ import re
 from compress.errors import printable
 from compress.report import rounding_words
 from compress.report.model import Report, Row
+from compress.report.next_steps import next_steps
 from compress.report.rounding import Candidate, Choice, Sensitivity
+from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
     POINTS,
@@ -32,6 +34,7 @@ COLUMNS = (
     "real texts p50 ms",
     "times faster",
     "speed",
+    "end to end",
 )
 
 
@@ -52,7 +55,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """One row of the table as text, in the order of COLUMNS."""
     size = f"{row.size_bytes / 1e6:.2f}"
     if row.latency_ms is None or row.real_latency_ms is None:
-        return (plain(row.step), row.status, "", "", size, "", "", "", "", "")
+        return (plain(row.step), row.status, "", "", size, "", "", "", "", "", "")
     found = row.versus_baseline
     return (
         f"{plain(row.step)} (baseline)" if row.is_baseline else plain(row.step),
@@ -65,6 +68,7 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.real_latency_ms.p50:.2f}",
         times(found.speedup) if found else "",
         found.speed_verdict if found else "",
+        times(found.end_to_end) if found else "",
     )
 
 
@@ -73,11 +77,12 @@ def render_markdown(report: Report) -> str:
     lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
     lines += [f"- {plain(told)}" for told in headline(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
+    lines += _next_steps(report)
     for target in report.targets:
         lines += ["", f"## {plain(describe_target(report, target))}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
-        lines += ["| " + " | ".join(cells(row)) + " |" for row in report.on(target)]
-        lines += ["", *[f"- {plain(reason)}" for reason in reasons(report.on(target))]]
+        lines += ["| " + " | ".join(cells(row)) + " |" for row in shown_rows(report, target)]
+        lines += ["", *[f"- {plain(reason)}" for reason in reasons(shown_rows(report, target))]]
         lines += _attribution(report, target)
     lines += [*_ablations(report), *_choices(report), *_layers(report)]
     host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
@@ -85,7 +90,8 @@ def render_markdown(report: Report) -> str:
         "",
         f"Score: {metric} on {report.task['test_rows']:,} test rows. Change and speed are against "
         f"{code(report.baseline)}, measured in the same run with interleaved rounds; intervals are at 95%, the "
-        "change's is paired. A torch step is measured through its ONNX export where ONNX is read.",
+        "change's is paired. A torch step is measured through its ONNX export where ONNX is read. "
+        "End to end is the same with the tokenizer, on test rows of their own length.",
         *[f"Note: {plain(note)}." for note in report.notes],
         "",
         f"Host: {plain(str(host['cpu']))}, {host['cores']} cores, {', '.join(host['isa']) or 'no known ISA flags'}; "
@@ -95,9 +101,16 @@ def render_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _next_steps(report: Report) -> list[str]:
+    """What to try where the goal is missed or in doubt."""
+    steps = next_steps(report)
+    lines = ["", "## What to try next", ""] if steps else []
+    return [*lines, *(f"- {plain(sentence(step.what))}. Because {plain(step.because)}." for step in steps)]
+
+
 def _attribution(report: Report, target: str) -> list[str]:
     """What each step bought and what it cost, against the step that it was made from."""
-    rows = [row for row in report.on(target) if row.bought is not None]
+    rows = [row for row in shown_rows(report, target) if row.bought is not None]
     if not rows:
         return []
     lines = ["", "What each step bought, against the one before:", ""]

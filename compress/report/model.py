@@ -1,58 +1,16 @@
 """The report: what each step did to quality, size and latency. This is what `report.json` holds."""
 
-from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import model_validator
 
-from compress.errors import printable
 from compress.measurement import Conditions, Estimate, QualityVerdict, SpeedVerdict, Timings
+from compress.report.part import Part
 from compress.report.rounding import Rounded
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What one row is to be about: a step, and the artifact that stands for it on a target."""
-
-    step: str
-    stage: str
-    target: str
-    artifact: str
-    measured_as: str
-    seconds: float | None = None
-    parent: str | None = None
-    cpu_seconds: float | None = None
-    made_in_bytes: int | None = None
-
-
-SHOWN = (
-    *("step", "stage", "parent", "target", "status", "reason", "against", "speed_verdict", "quality_verdict"),
-    *("missed", "doubts", "recipe", "metric", "targets", "task", "host", "baseline", "notes"),
-)
-"""Fields of a report's parts that stand on a terminal; test rows, which do not, stay what they are."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-    @field_validator(*SHOWN, check_fields=False)
-    @classmethod
-    def _shown_as_it_is(cls, value: Any) -> Any:
-        """A report.json may come from anywhere."""
-        return _printable(value)
-
-
-def _printable(value: Any) -> Any:
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, list):
-        return [_printable(item) for item in value]
-    if isinstance(value, dict):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    return value
-
-
-class Latency(_Part):
+class Latency(Part):
     """Wall time of one call, in milliseconds."""
 
     p50: float
@@ -82,7 +40,7 @@ class Latency(_Part):
         return Timings(self.rounds, self.process_of_round)
 
 
-class Comparison(_Part):
+class Comparison(Part):
     """One row held against another on the same target and the same test rows."""
 
     against: str
@@ -91,6 +49,8 @@ class Comparison(_Part):
     """Median latency of the other over this one's; None where they were not timed side by side."""
     speed_verdict: SpeedVerdict
     """What the speed-up's interval allows to be said."""
+    end_to_end: Estimate | None = None
+    """The same as the speed-up of tokenizing and a call together, on test rows of their own length."""
     processes: int = 1
     """Processes that each of both was timed in, at the least."""
     drop_pp: Estimate
@@ -112,13 +72,20 @@ class Comparison(_Part):
     smaller: float
     """Size of the other over this one's."""
 
+    @model_validator(mode="after")
+    def _worse_is_said(self) -> Self:
+        """Earlier versions called a loss within the margin no worse, also where its interval leaves zero out."""
+        if self.quality_verdict == "no worse" and self.drop_pp.low is not None and self.drop_pp.low > 0:
+            self.quality_verdict = "worse, within the margin"
+        return self
+
     @property
     def change_pp(self) -> Estimate:
         """Quality won against the other, in percentage points; a loss is negative."""
         return -self.drop_pp
 
 
-class Slice(_Part):
+class Slice(Part):
     """Quality on a part of the test rows: one class, or texts of one length."""
 
     name: str
@@ -130,7 +97,7 @@ class Slice(_Part):
     """Of a class; None for lengths."""
 
 
-class Flip(_Part):
+class Flip(Part):
     """A test row on which this one is right and the baseline wrong, or the other way round."""
 
     row: int
@@ -151,7 +118,7 @@ class Flip(_Part):
         return self.before == self.truth
 
 
-class Row(_Part):
+class Row(Part):
     """One step on one target. Numbers that were not measured are None; `reason` says why."""
 
     step: str
@@ -179,6 +146,8 @@ class Row(_Part):
     """Expected calibration error, between 0 and 1."""
     size_bytes: int
     parameters: int | None = None
+    token_parameters: int | None = None
+    """Of the table of token embeddings, among them."""
     load_ms: float | None = None
     first_call_ms: float | None = None
     start_memory_bytes: int | None = None
@@ -208,8 +177,35 @@ class Row(_Part):
     predictions: list[int] = []
     """Index of the predicted label of each test row."""
 
+    @property
+    def end_to_end(self) -> Timings | None:
+        """Tokenizing and calling together, call by call; None where either was not timed."""
+        model, tokenizer = self.real_latency_ms, self.tokenize_ms
+        if model is None or tokenizer is None:
+            return None
+        rounds = [
+            [call + texts for call, texts in zip(*turn, strict=True)]
+            for turn in zip(model.rounds, tokenizer.rounds, strict=True)
+        ]
+        return Timings(rounds, model.process_of_round)
 
-class GoalVerdict(_Part):
+    @property
+    def end_to_end_ms(self) -> float | None:
+        """The median of those."""
+        timed = self.end_to_end
+        return median(sample for turn in timed.samples_ms for sample in turn) if timed else None
+
+    @property
+    def hours_for_a_million(self) -> float | None:
+        """What a million texts take end to end, one call after the other."""
+        timed, model = self.end_to_end, self.real_latency_ms
+        if timed is None or model is None:
+            return None
+        rows_of_a_call = model.rows_per_second * model.mean / 1000
+        return fmean(sample for turn in timed.samples_ms for sample in turn) / rows_of_a_call / 3.6
+
+
+class GoalVerdict(Part):
     """The recipe's goal, and whether the last step meets it."""
 
     max_drop_pp: float | None = None
@@ -223,17 +219,7 @@ class GoalVerdict(_Part):
     """A sentence for each part that is met, but with an interval that reaches past the goal."""
 
 
-@dataclass(frozen=True)
-class AblationEntry:
-    """A step to be left out on a target, and the artifact that the chain without it gives, or why it gives none."""
-
-    step: str
-    target: str
-    artifact: str | None = None
-    reason: str | None = None
-
-
-class Ablation(_Part):
+class Ablation(Part):
     """The chain without one step, on one target."""
 
     step: str
@@ -248,7 +234,7 @@ class Ablation(_Part):
     """The whole chain held against the chain without this step: what the step was worth."""
 
 
-class Made(_Part):
+class Made(Part):
     """Where a step's artifact came from."""
 
     step: str
@@ -260,7 +246,7 @@ class Made(_Part):
     created: str | None = None
 
 
-class HeldOut(_Part):
+class HeldOut(Part):
     """The test rows that all were scored on."""
 
     metric: str
@@ -271,7 +257,7 @@ class HeldOut(_Part):
     """Fingerprint of the rows."""
 
 
-class Report(_Part):
+class Report(Part):
     """What `report.json` holds."""
 
     key: str = ""
@@ -288,7 +274,7 @@ class Report(_Part):
     conditions: dict[str, Conditions]
     """By target."""
     task: dict[str, Any]
-    """type, train_rows, validation_rows, test_rows, overlap, max_length."""
+    """type, train_rows, validation_rows, test_rows, overlap, max_length; pairs where a row has two texts."""
     test: HeldOut
     targets: dict[str, Any]
     baseline: str

@@ -128,9 +128,10 @@ def headline(report: Report) -> list[str]:
             continue
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = METRICS.get(report.test.metric, report.test.metric)
+        whole = f", {times(found.end_to_end)} end to end" if found.end_to_end else ""
         sentences.append(
-            f"{row.step}{place} against {found.against}: {speed_words(found)}; {size_words(found)}; {metric} "
-            f"{change(found)} points, {quality_words(found, report.test.metric)}"
+            f"{row.step}{place} against {found.against}: {speed_words(found)}{whole}; {size_words(found)}; "
+            f"{metric} {change(found)} points, {quality_words(found, report.test.metric)}"
         )
     return sentences
 

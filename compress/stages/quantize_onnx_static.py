@@ -45,7 +45,7 @@ class Config(RoundingConfig):
     """Quantize embedding tables too."""
     form: Literal["operators", "qdq"] = "operators"
     """operators: ONNX Runtime's own, with attention in one piece, the fastest on CPUs. qdq: pairs of QuantizeLinear and
-    DequantizeLinear, which TensorRT, OpenVINO and others read too."""
+    DequantizeLinear, which TensorRT, OpenVINO and others read too. As an option it chooses --how onnx_static."""
 
     @model_validator(mode="after")
     def _fits_the_calibration(self) -> "Config":

@@ -2,12 +2,13 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from compress.data.sources import Sources
 from compress.data.tables import Table
 from compress.errors import printable
+from compress.reading import AS_IT_SAYS, Reading
 from compress.recipe_yaml import dump_yaml
 from compress.starter.presets import PRESETS, Preset
 from compress.starter.questions import Ask
@@ -57,17 +58,23 @@ class Material:
     folder: Path
     train_table: Table
     test_table: Table | None
+    reading: Reading = AS_IT_SAYS
 
 
-def fetch(model: str, train: str, test: str | None, sources: Sources) -> Material:
+def fetch(model: str, train: str, test: str | None, sources: Sources, reading: Reading = AS_IT_SAYS) -> Material:
     """Fetch and read what a recipe is to be written for; relative paths start in the current folder.
 
+    Args:
+        reading: how files are read that do not say it themselves.
+
     Raises:
+        OptionNeededError: a file can be read, once somebody says how.
         InputError: the data or the model cannot be read.
     """
-    train_table = sources.table(train, "--train")
-    test_table = None if test is None else sources.table(test, "--test")
-    return Material(model, train, test, sources.model(model, "--model").path, train_table, test_table)
+    train_table = sources.table(train, "--train", reading)
+    test_table = None if test is None else sources.table(test, "--test", reading)
+    folder = sources.model(model, "--model").path
+    return Material(model, train, test, folder, train_table, test_table, reading)
 
 
 def survey(material: Material, wishes: Wishes = NONE_NAMED, ask: Ask | None = None) -> Survey:
@@ -118,7 +125,9 @@ def write_starter(material: Material, found: Survey, out: Path, preset: Preset =
         name=_quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
         train=source(material.train),
         test=test if material.test is None else f"  test: {source(material.test)}",
-        reading="",
+        reading="".join(
+            f"  {name}: {_quoted(value)}\n" for name, value in asdict(material.reading).items() if value is not None
+        ),
         columns=f"{{text: {_quoted(roles.text)}{pair}, label: {_quoted(roles.label)}}}",
         no_label=no_label if found.no_label else "",
         max_length=lengths.kept,

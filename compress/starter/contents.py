@@ -11,12 +11,14 @@ from itertools import pairwise
 from compress.data.cells import trimmed
 from compress.data.labels import NO_LABEL
 from compress.data.tables import Table
-from compress.starter.names import PLAIN_TEXT, is_measure, names_text, text_rank
+from compress.starter.names import ABOUT_ROW, PLAIN_TEXT, is_measure, label_rank, names_text, text_rank
 
 MOSTLY = 0.9
 """Share of a column's values that make it what they are."""
 LOOKED_AT = 5_000
 """Values of a column whose form is looked at; all of them are counted."""
+SHARED = 0.6
+"""Share of the parts of cells that stand elsewhere too, from which on the cells hold several labels."""
 MOST_CLASSES = 500
 ROWS_OF_CLASS = 5
 """On average, from which on values are taken for classes; few values may have fewer."""
@@ -34,7 +36,7 @@ _FORMS: Sequence[tuple[str, re.Pattern[str]]] = (
     (
         "dates",
         re.compile(
-            r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}\S*(?: [AP]M)?)?"
+            r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}(?:[T ]\d{1,2}:\d{2}\S*(?: ?(?:[AP]M|UTC|[+-]\d{2}:?\d{2}))?)?"
             r"|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}(?: \d{1,2}:\d{2}\S*)?"
             r"|\d{1,2}:\d{2}(?::\d{2})?|\d{1,2}\.? [^\W\d]{3,9}\.? \d{4}|[^\W\d]{3,9}\.? \d{1,2}, \d{4}"
         ),
@@ -118,7 +120,7 @@ class Column:
         cells = [value for value in self.counts if _LIST.fullmatch(value)]
         if cells and sum(self.counts[value] for value in cells) >= 0.5 * self.rows:
             return cells[0]
-        return next((found for sign in _LIST_SIGNS if (found := self._joined_by(sign))), "")
+        return next((found for sign in _LIST_SIGNS if (found := self._joined_by(sign))), "") or self._joined_by(" ")
 
     def _joined_by(self, sign: str) -> str:
         """A cell of several labels that also stand alone or in other cells, joined by the sign."""
@@ -127,9 +129,9 @@ class Column:
             return ""
         homes = Counter(part for parts in cells.values() for part in set(parts))
         alone = set(self.counts) - set(cells)
-        shared = sum(part in alone or homes[part] > 1 for part in homes)
+        shared = sum(part in alone or (homes[part] > 1 and sign != " ") for part in homes)
         short = max(map(len, homes)) <= _SHORT
-        return next(iter(cells)) if short and shared >= MOSTLY * len(homes) and "" not in homes else ""
+        return next(iter(cells)) if short and shared >= SHARED * len(homes) and "" not in homes else ""
 
     @cached_property
     def _seen(self) -> list[str]:
@@ -167,6 +169,8 @@ class Column:
     def _is_no_class(self) -> str:
         if self.several_labels:
             return f"several labels in a cell, such as '{self.several_labels[:_SHORT]}'"
+        if is_measure(self.name) and label_rank(self.name) == ABOUT_ROW:
+            return self.form or "ids or numbers, by its name"
         if self.is_quantity or self.form in _ADDRESSES:
             return self.form if self.form in _ADDRESSES else "numbers"
         return "long texts" if self.words > MOST_WORDS_OF_LABEL else ""

@@ -9,15 +9,18 @@ from compress.starter.names import (
     ABOUT_ROW,
     FULL_TEXT,
     PLAIN_TEXT,
+    RIVAL,
     TARGET,
     TELLING,
+    UNKNOWN,
+    is_prime,
     label_rank,
     names_label_in_words,
     names_text,
     text_rank,
 )
 from compress.starter.predictability import Told, told_by_words
-from compress.starter.questions import Ask, Reading, chosen, quoted
+from compress.starter.questions import Ask, Choice, chosen, quoted
 
 SHOWN = 60
 
@@ -53,35 +56,49 @@ class LabelChoice:
             best = _only_told(best, told)
         if len(best) == 1:
             return best[0].name, told[best[0].name]
-        readings = [
-            Reading(column.name, _about_label(column, told[column.name]), f"--label-column {quoted(column.name)}")
+        choices = [
+            Choice(column.name, _about_label(column, told[column.name]), f"--label-column {quoted(column.name)}")
             for column in best
         ]
-        name = readings[chosen(self.table.name, "the label", readings, ask)].name
+        name = choices[chosen(self.table.name, "the label", choices, ask)].name
         return name, told[name]
 
     def _best(self, others: Sequence[Column]) -> list[Column]:
-        """Those whose names say most that they are the label; of a number and its name, the name.
+        """Those that are as likely the label, by what their names say; of a number and its name, the name.
+
+        One whose name says that it is what a text says has rivals in those that say what is done about it; if there
+        are any, all that may be meant are named with them.
 
         Raises:
             InputError: there is none, or what is named so cannot be one.
         """
-        ranks = {column.name: _rank(column) for column in others}
+        ranked = {
+            rank: [column for column in others if _rank(column) == rank]
+            for rank in (TARGET, TELLING, RIVAL, UNKNOWN, ABOUT_ROW)
+        }
+        fit = {rank: [column for column in columns if not column.not_label] for rank, columns in ranked.items()}
         for rank in (TARGET, TELLING):
-            named = [column for column in others if ranks[column.name] == rank]
-            fit = [column for column in named if not column.not_label]
-            if fit:
-                return _without_twins(fit, others)
-            if named := [column for column in named if not names_text(column.name) or not column.words > 2]:
-                raise self._no_label(named[0])
-        fit = [column for column in others if not column.not_label]
-        if not fit:
-            raise self._none(others)
-        top = max(ranks[column.name] for column in fit)
-        return _without_twins([column for column in fit if ranks[column.name] == top], fit)
+            named = [column for column in ranked[rank] if not names_text(column.name) or column.words <= _PROSE]
+            if named and not fit[rank]:
+                raise self._no_label(named)
+            if fit[rank]:
+                break
+        if targets := _without_twins(fit[TARGET], others):
+            prime = [column for column in targets if is_prime(column.name)]
+            return prime if len(prime) == 1 else targets
+        likely = _without_twins([*fit[TELLING], *fit[RIVAL]], others)
+        if len(likely) > 1 or not fit[TELLING]:
+            likely = _without_twins([*likely, *fit[UNKNOWN]], others)
+        if likely := likely or _without_twins(fit[ABOUT_ROW], others):
+            return likely
+        raise self._none(others)
 
-    def _no_label(self, column: Column) -> InputError:
+    def _no_label(self, named: Sequence[Column]) -> InputError:
+        """What is wrong with the columns that are named like a label, of which none can be one."""
+        column = next((column for column in named if len(column.counts) > 1), named[0])
         name, why = column.name[:80], column.not_label
+        if column.unfit:
+            return InputError(f"the column '{name}' cannot be the label: {column.unfit}", fix=_ANOTHER)
         if len(column.counts) == 1:
             return InputError(f"all rows have the label '{next(iter(column.counts))[:80]}'", fix=_ANOTHER)
         if column.several_labels:
@@ -107,6 +124,8 @@ class LabelChoice:
         return InputError(f"no column of {self.table.name} looks like a label{told}", fix=_ANOTHER)
 
 
+_PROSE = 2
+"""Words of a value, on average, up to which a column with the name of a text may be meant as a label."""
 _ANOTHER = "name the label's column with --label-column"
 
 

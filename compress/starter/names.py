@@ -5,10 +5,12 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-TARGET = 3
+TARGET = 4
 """Says that this is to be predicted."""
-TELLING = 2
-"""Something that is often predicted."""
+TELLING = 3
+"""What a text says, or how: often predicted."""
+RIVAL = 2
+"""What is done about a text: predicted now and then, and often but noted beside it."""
 UNKNOWN = 1
 ABOUT_ROW = 0
 """Where a row comes from, rather than what it says."""
@@ -19,18 +21,21 @@ OTHER_TEXT = 2
 HEADING = 1
 
 _TARGETS = frozenset(
-    "label labels target class classes y gold truth annotation klasse classe clase etikett etiquette etiqueta "
+    "label labels class classes y gold truth annotation klasse classe clase etikett etiquette etiqueta "
     "etichetta ziel cible objetivo rotulo".split()
 )
 _TELLING = frozenset(
     "category categories kategorie categorie categoria cat topic topics thema theme tema sujet rubrik ressort rubrique "
     "section sentiment sentiments stimmung sentimiento sentimento polarity polaritat emotion emotions mood feeling "
-    "tone stance intent intents intention absicht intencion stars star sterne etoiles estrellas stelle rating ratings "
-    "bewertung note valoracion calificacion puntuacion voto score grade verdict priority prioritat priorite prioridad "
-    "priorita severity urgency dringlichkeit urgence department abteilung departement departamento queue team "
-    "genre gattung genero spam ham toxic toxicity hate offensive sarcasm sarcastic relevant relevance duplicate "
-    "outcome decision diagnosis diagnose quality entailment relation tag tags kind sorte art product produkt issue "
-    "subcategory reason cause grund motif".split()
+    "tone stance intent intents intention absicht intencion stars star sterne etoiles estrellas estrelas stelle rating "
+    "ratings bewertung note nota avaliacao valoracion calificacion puntuacion voto score grade verdict genre gattung "
+    "genero spam ham toxic toxicity hate offensive sarcasm sarcastic relevant relevance duplicate outcome decision "
+    "diagnosis diagnose entailment relation target".split()
+)
+_RIVALS = frozenset(
+    "priority prioritat priorite prioridad priorita severity urgency dringlichkeit urgence department abteilung "
+    "departement departamento queue team quality tag tags type typ kind sorte art tipo product produkt issue "
+    "subcategory reason cause grund motif grupo group gruppe".split()
 )
 _ABOUT_ROW = frozenset(
     "source quelle fuente split fold set subset partition lang language sprache langue idioma country land pays pais "
@@ -60,6 +65,8 @@ _MEASURES = frozenset(
     "date datum fecha time zeit heure hora timestamp url link links uri href hash lat lon zip plz".split()
 )
 """A name that ends so tells of something else than the words before it: `text_id`, `review_date`."""
+_NUMBERING = frozenset("id ids nr no num number nummer index idx key code".split())
+"""Behind a word for a label: its number."""
 _NAMING = frozenset("name names text texts str string names title desc description bezeichnung".split())
 """Behind a word for a label: its name, in place of its number."""
 _BOOLEAN = frozenset(("is", "has", "was", "ist", "hat", "est", "es"))
@@ -93,9 +100,12 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 def label_rank(name: str) -> int:
-    """How likely a column of this name holds what is to be predicted: TARGET, TELLING, UNKNOWN or ABOUT_ROW."""
+    """How likely a column of this name holds what is to be predicted: one of the constants."""
     parts = parts_of(name)
-    if len(parts) > 1 and parts[-1] in _NAMING and set(parts[:-1]) & (_TARGETS | _TELLING):
+    before = set(parts[:-1])
+    if (parts and parts[-1] in _NAMING and before & (_TARGETS | _TELLING | _RIVALS)) or (
+        parts and parts[-1] in _NUMBERING and before & (_TARGETS | _TELLING)
+    ):
         parts = parts[:-1]
     if not parts or parts[-1] in _MEASURES:
         return ABOUT_ROW if parts else UNKNOWN
@@ -105,7 +115,15 @@ def label_rank(name: str) -> int:
         return ABOUT_ROW
     if parts[0] in _BOOLEAN or _has(parts, _TELLING):
         return TELLING
+    if _has(parts, _RIVALS):
+        return RIVAL
     return ABOUT_ROW if _has(parts, _ABOUT_ROW) else UNKNOWN
+
+
+def is_prime(name: str) -> bool:
+    """Whether the name says of a label that it is the one that counts: `label` alone, or `gold_label`."""
+    parts = parts_of(name)
+    return label_rank(name) == TARGET and (len(parts) == 1 or "gold" in parts)
 
 
 def text_rank(name: str) -> int:
@@ -139,29 +157,31 @@ def names_label_in_words(name: str) -> bool:
     return len(parts) > 1 and parts[-1] in _NAMING
 
 
-def pairs_among(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Two names each that say that these texts belong together, in their order."""
-    by_parts = {parts_of(name): name for name in reversed(names)}
+def pairs_by_words(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Two names each of texts that are known to belong together, in their order: premise and hypothesis."""
+    parts = {name: set(parts_of(name)) for name in names}
     for one, other in _PAIRS:
-        if (one,) in by_parts and (other,) in by_parts:
-            yield by_parts[one,], by_parts[other,]
-    for one_name, other_name in combinations(names, 2):
+        first = [name for name in names if one in parts[name] and other not in parts[name]]
+        second = [name for name in names if other in parts[name] and one not in parts[name]]
+        if len(first) == len(second) == 1:
+            yield first[0], second[0]
+
+
+def pairs_by_number(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Two names each that differ in what counts them alone: sentence1 and sentence2; those of few words first."""
+    by_words = sorted(names, key=lambda name: len(parts_of(name)))
+    for one_name, other_name in combinations(by_words, 2):
         for first, second in ((one_name, other_name), (other_name, one_name)):
             if _belong(parts_of(first), parts_of(second)):
                 yield first, second
 
 
 def _belong(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether two names differ in a number, a letter or a word that counts them, at either end."""
-    for one, other in _PAIR_ENDS:
-        if second == (*first, other) and not one and len(first) > 0:
-            return True
-        for stem in (slice(None, -1), slice(1, None)):
-            end = -1 if stem.stop == -1 else 0
-            same = len(first) > 1 and len(second) > 1 and first[stem] == second[stem]
-            if same and (first[end], second[end]) == (one, other):
-                return True
-    return False
+    """Whether two names differ in one number, letter or word alone, which counts them."""
+    if any(second == (*first, other) for one, other in _PAIR_ENDS if not one):
+        return bool(first)
+    differing = [pair for pair in zip(first, second, strict=False) if pair[0] != pair[1]]
+    return len(first) == len(second) > 1 and len(differing) == 1 and differing[0] in _PAIR_ENDS
 
 
 def _has(parts: Sequence[str], words: frozenset[str]) -> bool:

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 from compress.data.labels import NO_LABEL
+from compress.ops.naive_bayes import guess_labels
 
 MOST_ROWS = 2_000
 FEWEST_ROWS = 40
@@ -43,28 +45,19 @@ class Told:
 
 
 def told_by_words(texts: Sequence[str], labels: Sequence[str]) -> Told | None:
-    """Accuracy of multinomial naive Bayes, each half of the rows judged by the other; None for too few rows.
-
-    McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification.
-    """
+    """Accuracy of multinomial naive Bayes, each half of the rows judged by the other; None for too few rows."""
     rows = [
         (text[:LONGEST], label) for text, label in zip(texts, labels, strict=True) if label.casefold() not in NO_LABEL
     ]
-    rows = rows[:: max(1, len(rows) // MOST_ROWS)]
+    rows = Random(0).sample(rows, min(len(rows), MOST_ROWS))
     counts = Counter(label for _, label in rows)
     if len(rows) < FEWEST_ROWS or len(counts) < 2:
         return None
-    from sklearn.feature_extraction.text import CountVectorizer
-    from sklearn.naive_bayes import MultinomialNB
-
     right = 0
     for held in (0, 1):
         seen, judged = rows[1 - held :: 2], rows[held::2]
-        try:
-            counter = CountVectorizer(binary=True)
-            model = MultinomialNB().fit(counter.fit_transform([text for text, _ in seen]), [label for _, label in seen])
-        except ValueError:  # not one word in them
+        guesses = guess_labels([text for text, _ in seen], [label for _, label in seen], [text for text, _ in judged])
+        if guesses is None:  # not one word in them
             return None
-        predictions = model.predict(counter.transform([text for text, _ in judged]))
-        right += sum(said == label for said, (_, label) in zip(predictions, judged, strict=True))
+        right += sum(guess == label for guess, (_, label) in zip(guesses, judged, strict=True))
     return Told(right / len(rows), max(counts.values()) / len(rows))

@@ -13,7 +13,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True)
-class Reading:
+class Choice:
     """One way to understand the columns.
 
     Attributes:
@@ -27,8 +27,8 @@ class Reading:
     flags: str
 
 
-Ask: TypeAlias = Callable[[str, Sequence[Reading]], int]
-"""A question with its readings; gives the place of the chosen one."""
+Ask: TypeAlias = Callable[[str, Sequence[Choice]], int]
+"""A question with its choices; gives the place of the chosen one."""
 
 
 def quoted(name: str) -> str:
@@ -36,7 +36,7 @@ def quoted(name: str) -> str:
     return shlex.quote(name)
 
 
-def chosen(table: str, what: str, readings: Sequence[Reading], ask: Ask | None) -> int:
+def chosen(table: str, what: str, choices: Sequence[Choice], ask: Ask | None) -> int:
     """The place of the reading that a person chooses.
 
     Args:
@@ -47,7 +47,7 @@ def chosen(table: str, what: str, readings: Sequence[Reading], ask: Ask | None) 
         InputError: nobody is there to ask.
     """
     if ask is not None:
-        return ask(f"{table} has several columns that may be {what}:", readings)
-    told = "; ".join(f"'{reading.name[:_LONGEST]}' ({reading.about})" for reading in readings[:_TOLD])
-    flags = ", or ".join(reading.flags for reading in readings[:_TOLD])
+        return ask(f"{table} has several columns that may be {what}:", choices)
+    told = "; ".join(f"'{choice.name[:_LONGEST]}' ({choice.about})" for choice in choices[:_TOLD])
+    flags = ", or ".join(choice.flags for choice in choices[:_TOLD])
     raise InputError(f"{table} has several columns that may be {what}: {told}", fix=f"add {flags}")

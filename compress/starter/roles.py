@@ -7,9 +7,9 @@ from compress.data.tables import Table, listed
 from compress.errors import InputError
 from compress.starter.contents import Column, columns_of
 from compress.starter.label_choice import LabelChoice, say_the_same
-from compress.starter.names import names_text, pairs_among, text_rank
+from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
 from compress.starter.predictability import Told
-from compress.starter.questions import Ask, Reading, chosen, quoted
+from compress.starter.questions import Ask, Choice, chosen, quoted
 
 MUCH_LONGER = 4
 """Times as long on average, from which on the longer of two texts with names of one kind is taken."""
@@ -52,7 +52,7 @@ def find_roles(table: Table, wishes: Wishes = NONE_NAMED, ask: Ask | None = None
     """The roles of a table's columns: as they were named, else by their names and contents.
 
     Args:
-        ask: asks a person where two readings are as likely; None where nobody is there.
+        ask: asks a person where two choices are as likely; None where nobody is there.
 
     Raises:
         InputError: there is no text or no label, or several are as likely and nobody is there to ask.
@@ -124,22 +124,31 @@ def _choose_texts(
     if wishes.text is not None or wishes.text_pair is not None:
         return _texts_beside(table, texts, labels, wishes, ask)
     open_texts = [column for column in texts if not labels.is_needed(column)]
-    pair = next(iter(pairs_among([column.name for column in open_texts])), None)
-    if pair is not None:
+    names = [column.name for column in open_texts]
+    if (pair := next(pairs_by_words(names), None)) is not None:
         return pair
+    pairs = list(pairs_by_number(names))
     best = _best_texts(open_texts)
+    if pairs:
+        paired = {name for pair in pairs for name in pair}
+        best = [column for column in best if column.name not in paired and text_rank(column.name) >= FULL_TEXT]
+        return pairs[0] if not best else _ask_for_texts(table, best, pairs[0], ask)
     if not best:
         raise InputError(
             f"no column of {table.name} looks like a text", fix=f"name it with --text-column: {listed(table.columns)}"
         )
-    if len(best) == 1:
-        return best[0].name, None
-    readings = [Reading(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in best]
-    one, other = best[:2]
-    both = f"--text-column {quoted(one.name)} --text-pair-column {quoted(other.name)}"
-    readings.append(Reading(f"{one.name}, {other.name}", "both, as a pair", both))
-    place = chosen(table.name, "the text", readings, ask)
-    return (best[place].name, None) if place < len(best) else (one.name, other.name)
+    return (best[0].name, None) if len(best) == 1 else _ask_for_texts(table, best, (best[0].name, best[1].name), ask)
+
+
+def _ask_for_texts(
+    table: Table, singles: Sequence[Column], pair: tuple[str, str], ask: Ask | None
+) -> tuple[str, str | None]:
+    """One of the texts, or two of them as a pair."""
+    choices = [Choice(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in singles]
+    both = f"--text-column {quoted(pair[0])} --text-pair-column {quoted(pair[1])}"
+    choices.append(Choice(", ".join(pair), "both, as a pair", both))
+    place = chosen(table.name, "the text", choices, ask)
+    return (singles[place].name, None) if place < len(singles) else pair
 
 
 def _texts_beside(
@@ -153,12 +162,13 @@ def _texts_beside(
 
 
 def _best_texts(texts: Sequence[Column]) -> list[Column]:
-    """Those whose names say most that they are the text, the longest first; one if it is much longer."""
-    if not texts:
-        return []
-    top = max(text_rank(column.name) for column in texts)
-    best = sorted((column for column in texts if text_rank(column.name) == top), key=lambda one: -one.characters)
-    return best[:1] if len(best) > 1 and best[0].characters >= MUCH_LONGER * best[1].characters else best
+    """Those whose names say most that they are the text; where no name says it, one that is much longer than others."""
+    top = max((text_rank(column.name) for column in texts), default=0)
+    best = [column for column in texts if text_rank(column.name) == top]
+    by_length = sorted(best, key=lambda column: -column.characters)
+    if top < FULL_TEXT and len(best) > 1 and by_length[0].characters >= MUCH_LONGER * by_length[1].characters:
+        return by_length[:1]
+    return best
 
 
 def _about_text(column: Column) -> str:

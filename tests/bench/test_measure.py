@@ -21,7 +21,8 @@ from compress.measurement import Conditions, Measured, Measurement
 from compress.ops.statistics import accuracy
 from compress.recipe import BenchSpec, Target
 from compress.report.build import build_rows
-from compress.report.model import Entry, HeldOut
+from compress.report.entries import Entry
+from compress.report.model import HeldOut
 from compress.store import Artifact
 from tests.chain import Chain
 

@@ -113,11 +113,12 @@ def test_runs_are_compared_by_their_last_steps(cli, saved, tmp_path):
     assert lines[0] == "int8 against before's student, 200 test rows"
     assert lines[1].startswith("  speed    3.")
     assert lines[1].endswith(" faster")
-    assert lines[2] == "  size     4.6x smaller"
-    assert "-1.50 (" in lines[4]
-    assert "McNemar p = 0.25" in lines[4]  # three of three flipped rows are lost: 2 * (1/2)**3
-    assert lines[5] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
-    assert lines[6].startswith("note: the two were timed in different runs")
+    assert lines[2].endswith(" end to end, with the tokenizer, on texts of their own length")
+    assert lines[3] == "  size     4.6x smaller"
+    assert "-1.50 (" in lines[5]
+    assert "McNemar p = 0.25" in lines[5]  # three of three flipped rows are lost: 2 * (1/2)**3
+    assert lines[6] == "  rows     98.50% predicted alike; 3 lost, 0 gained"
+    assert lines[7].startswith("note: the two were timed in different runs")
 
 
 @pytest.mark.parametrize(

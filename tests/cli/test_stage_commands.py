@@ -154,7 +154,9 @@ def test_a_stage_command_makes_an_artifact_and_copies_it_out(cli, refused, make_
     assert all((copied / name).stat().st_nlink == 1 for name in folder_files(copied))  # the user may change them
     assert all((copied / name).stat().st_mode & 0o200 for name in folder_files(copied))
     assert {"config.json", "model.safetensors"} <= set(folder_files(copied))
-    assert all(file_sha256(copied / name) == file_sha256(made / name) for name in folder_files(made))
+    changed = {name for name in folder_files(made) if file_sha256(copied / name) != file_sha256(made / name)}
+    assert changed == {"tokenizer.json", "tokenizer_config.json"}
+    assert json.loads((copied / "tokenizer_config.json").read_text())["model_max_length"] == 32
     assert json.loads((copied / "config.json").read_text())["id2label"] == {"0": "bad", "1": "good"}
 
     assert refused(*line, "--out", "new/teacher").what == "'new/teacher' is there already"
@@ -178,3 +180,16 @@ def test_several_teachers_are_named_one_after_the_other(cli, make_model, reviews
     assert said.code == 2
     assert "'teacher' is ['" in one_line(said.err)
     assert "name one step or model, or several once each" in one_line(said.err)
+
+
+def test_the_form_of_int8_chooses_the_technique_that_has_it():
+    names = verbs()["quantize"]
+    assert step_from("quantize", names, {"form": "qdq"}) == {"stage": "quantize_onnx_static", "form": "qdq"}
+    assert step_from("quantize", names, {"form": "qdq", "how": "onnx_static"})["stage"] == "quantize_onnx_static"
+    for given, fix in (
+        ({"how": "onnx_dynamic"}, "give --how onnx_static"),
+        ({"auto": True}, "--target-runtime openvino"),
+    ):
+        with pytest.raises(InputError, match="--form is a setting of onnx_static alone") as caught:
+            step_from("quantize", names, {"form": "qdq", **given})
+        assert fix in str(caught.value.fix)

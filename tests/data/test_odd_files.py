@@ -1,7 +1,6 @@
 """Files as people have them: each gives the right rows, or one error that says what it is."""
 
 import csv
-import gzip
 import io
 import json
 import sqlite3
@@ -14,40 +13,11 @@ import pytest
 
 from compress.data.readers import read_table
 from compress.errors import InputError
-
-
-def packed(content: bytes) -> bytes:
-    """Packed with gzip, the same each time: the tests' names hold it."""
-    return gzip.compress(content, mtime=0)
-
+from tests.data.conftest import packed
 
 ROWS = [("good film", "1"), ("bad film", "0")]
 CSV = "text,label\ngood film,1\nbad film,0\n"
 LINES = '{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'
-
-
-@pytest.fixture
-def columns(tmp_path):
-    """(text, label) of each row of a file of this content."""
-
-    def write_and_read(name, content):
-        path = tmp_path / name
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        table = read_table(path)
-        return list(zip(table.column("text", None), table.column("label", None), strict=True))
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(columns):
-    def refuse(name, content):
-        with pytest.raises(InputError) as caught:
-            columns(name, content)
-        assert caught.value.fix
-        return caught.value
-
-    return refuse
 
 
 @pytest.mark.parametrize(
@@ -197,11 +167,10 @@ def _written(write):
 @pytest.mark.parametrize(
     ("name", "content", "what", "fix"),
     [
-        ("a.xlsx", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "save it as CSV"),
-        ("a.csv", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "save it as CSV"),
+        ("a.csv", _zip("[Content_Types].xml", "xl/workbook.xml"), "an Excel file", "rename it to .xlsx"),
         ("a.docx", _zip("[Content_Types].xml", "word/document.xml"), "a Word file", "write its rows as CSV"),
         ("a.csv", _zip("a.csv"), "a zip archive", "unpack it"),
-        ("a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an old Excel", "save it as CSV"),
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100), "an old Excel", "rename it to .xls"),
         ("a.csv", b"\n <!DOCTYPE HTML><title>404</title>", "an HTML page", "download the file itself"),
         ("a.jsonl", b"<html><body>x", "an HTML page", "download the file itself"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer", "git lfs pull"),
@@ -248,7 +217,7 @@ def test_a_database_is_named(tmp_path):
             b'text,label\n"m\xfc\xdfig, ""x""",1\n',
             'latin-1 reads that line as \'"müßig, ""x""",1\'',
             "a.csv:2",
-            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the encoding",
+            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the one",
         ),
         (
             "a.csv",
@@ -257,7 +226,13 @@ def test_a_database_is_named(tmp_path):
             "a.csv:2",
             "--encoding cp1252",
         ),
-        ("a.csv", "text,label\nä,1\n".encode() + b"\xe4,0\n", "is not UTF-8 text", "a.csv:3", "mend that line"),
+        (
+            "a.csv",
+            "text,label\nä,1\n".encode() + b"\xe4,0\n",
+            "is not UTF-8 text: that line reads '�,0'",
+            "a.csv:3",
+            "mend that line",
+        ),
         ("a.csv", CSV.encode("utf-16")[:-1], "is not whole UTF-16 text", "a.csv", "as UTF-8"),
         ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "as 'café,1'", "a.csv.gz:2", "--encoding latin-1"),
         ("a.csv.gz", packed(CSV.encode() * 99)[:-20], "ends in the middle", "a.csv.gz", "again"),
@@ -337,6 +312,10 @@ def test_a_csv_cell_of_many_lines_that_look_like_rows_is_told(tmp_path):
     table = read_table(tmp_path / "a.csv")
     assert len(table.rows) == 2
     assert table.notes == ("lines 2 to 5 of a.csv are one row by their quotes, but look like rows",)
+    (tmp_path / "a.csv").write_text("text,label\n" + '"a,1\nb,0\nc",1\n' * 9)
+    assert read_table(tmp_path / "a.csv").notes == (
+        "lines 2 to 4 of a.csv are one row by their quotes, but look like rows (and 8 more such rows)",
+    )
 
 
 @pytest.mark.parametrize("values", [pa.nulls(300_000), pa.array([True] * 300_000), pa.array([7] * 300_000, pa.int8())])

@@ -15,27 +15,6 @@ from tests.waiting import at_once
 ORANGE = "Text\tCategory\nstring\tdiscrete\nmeta\tclass\n"
 
 
-@pytest.fixture
-def read(tmp_path):
-    def write_and_read(name, content):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_table(path, "recipe.yaml:4")
-
-    return write_and_read
-
-
-@pytest.fixture
-def refused(read):
-    def refuse(name, content):
-        with pytest.raises(InputError) as caught:
-            read(name, content)
-        assert caught.value.fix
-        return caught.value
-
-    return refuse
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -47,6 +26,8 @@ def refused(read):
         ("mark.csv", "\ufefftext,label\ngood film,1\nbad film,0\n"),
         ("quoted.csv", '"text","label"\n"good film","1"\nbad film,"0"\n'),
         ("a.tsv", "text\tlabel\ngood film\t1\nbad film\t0\n"),
+        ("a.txt", "text\tlabel\ngood film\t1\nbad film\t0\n"),
+        ("a.ndjson", '{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'),
         ("a.jsonl", '{"text": "good film", "label": 1}\n\n{"label": "0", "text": "bad film"}\n'),
         ("mark.jsonl", '\ufeff{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'),
         ("a.tab", "text\tlabel\nstring\td\nmeta\tclass\ngood film\t1\nbad film\t0\n"),
@@ -198,11 +179,14 @@ def test_a_damaged_parquet_is_told(tmp_path, refused, damage):
     )
 
 
-@pytest.mark.parametrize("name", ["a.xlsx", "a.txt", "a", "a.gz", "a.parquet.gz"])
+@pytest.mark.parametrize("name", ["a.xlsx.gz", "a.doc", "a", "a.gz", "a.parquet.gz"])
 def test_an_unknown_ending_lists_the_known_ones(refused, name):
     error = refused(name, "text,label\na,1\n")
     assert error.what.startswith(f"cannot read '{name}': unknown ending")
-    assert error.fix == "accepted: .csv, .json, .jsonl, .parquet, .tab, .tsv; all but .parquet also as .csv.gz"
+    assert error.fix == (
+        "accepted: .csv, .json, .jsonl, .ndjson, .parquet, .tab, .tsv, .txt, .xlsx, .xlsm, .xlsb, .xls, .ods; texts "
+        "also as .csv.gz"
+    )
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.parquet"])

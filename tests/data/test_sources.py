@@ -1,5 +1,7 @@
 import hashlib
 import json
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -157,13 +159,32 @@ def test_weights_that_may_not_be_read_are_told(tmp_path, monkeypatch):
 @pytest.mark.parametrize("get", ["model", "table"])
 def test_a_missing_path_that_looks_like_a_hub_name_suggests_the_hub(tmp_path, get):
     error = refused(getattr(Sources(tmp_path), get), "org/tiny-bert.v2")
-    assert "hf://org/tiny-bert.v2@main" in error.fix
+    split = "?split=train" if get == "table" else ""
+    assert error.fix.startswith(f"did you mean hf://org/tiny-bert.v2{split}, on the hub? checked /")
     assert str(tmp_path / "org" / "tiny-bert.v2") in error.fix
 
 
 @pytest.mark.parametrize("source", ["../models/a", "../a", "a", "/none/a"])
 def test_a_missing_path_that_cannot_be_a_hub_name_does_not_suggest_the_hub(tmp_path, source):
     assert "hf://org/name@revision" in refused(Sources(tmp_path).model, source).fix
+
+
+@pytest.mark.parametrize(
+    ("get", "source", "meant"),
+    [
+        ("model", "bert-base-uncased", "hf://bert-base-uncased, "),
+        ("model", "gpt2", "hf://gpt2, "),
+        ("table", "imdb", "hf://imdb?split=train, "),
+        ("table", "stanfordnlp/sst2", "hf://stanfordnlp/sst2?split=train, "),
+    ],
+)
+def test_a_name_of_the_hub_without_its_beginning_is_told(tmp_path, get, source, meant):
+    assert refused(getattr(Sources(tmp_path), get), source).fix.startswith(f"did you mean {meant}on the hub?")
+
+
+@pytest.mark.parametrize("source", ["train.csv", "train.csv.gz", "data/train.JSONL", "../imdb", "~/imdb"])
+def test_a_missing_file_of_rows_is_not_looked_for_on_the_hub(tmp_path, source):
+    assert "hf://org/name@revision" in refused(Sources(tmp_path).table, source).fix
 
 
 def test_a_local_table_is_read_from_the_recipes_folder(tmp_path):
@@ -246,6 +267,15 @@ def test_an_unknown_split_lists_the_splits(reviews_on_hub, query):
     error = refused(Sources().table, f"hf://org/reviews@main{query}")
     assert error.what == f"the dataset 'hf://org/reviews@main{query}' has the splits train, test"
     assert error.fix == "name one: hf://org/reviews@main?split=train"
+
+
+def test_a_hub_dataset_without_its_reader_names_the_extra_before_it_is_fetched(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.setattr("compress.extras.find_spec", lambda name: None if name == "datasets" else find_spec(name))
+    monkeypatch.setattr("compress.data.sources._snapshot", lambda *_: pytest.fail("it was fetched"))
+    error = refused(Sources().table, "hf://org/reviews?split=train")
+    assert error.what == "a data set of the hub needs the package datasets, which is not installed"
+    assert error.fix == 'pip install "compress-models[datasets]"'
 
 
 def test_a_hub_dataset_of_jsonl_writes_numbers_as_text(hub):

@@ -28,7 +28,8 @@ def pad(folder: Path) -> None:
 
 
 def test_of_what_this_tool_makes_every_file_counts(chain: Chain) -> None:
-    for name, artifact in chain.artifacts.items():
+    for name in chain.artifacts.keys() - {"bundled"}:  # it holds several graphs, of which one is taken
+        artifact = chain.artifacts[name]
         assert size_of(artifact.path, artifact.format) == folder_bytes(artifact.path), name
 
 

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoTokenizer
 
 from compress.models.tokenizer import load_tokenizer
-from compress.models.tokenizer_lengths import own_length, say_length
+from compress.models.tokenizer_lengths import say_length
 
 TEXTS = ["good " * 40 + "bad", "a fine film", "", "unknown é text"]
 FIXED = {"strategy": {"Fixed": 128}, "direction": "Left", "pad_id": 7, "pad_type_id": 1, "pad_token": "b"}
@@ -62,16 +62,3 @@ def test_a_missing_tokenizer_config_is_written(folder):
     (folder / "tokenizer_config.json").unlink()
     say_length(folder, 9)
     assert len(AutoTokenizer.from_pretrained(folder)(TEXTS[0], truncation=True)["input_ids"]) == 9
-
-
-@pytest.mark.parametrize(
-    ("said", "length"),
-    [(64, 64), (10**30, 256), (1e30, 256), (512, 256), (None, 256), ("x", 256), (True, 256), (0, 256)],
-)
-def test_without_rows_the_models_own_length_stands(folder, said, length):
-    edit(folder / "tokenizer_config.json", model_max_length=said)
-    assert own_length(folder, 128) == length
-    config = json.loads((folder / "config.json").read_text())
-    del config["max_position_embeddings"]
-    (folder / "config.json").write_text(json.dumps(config))
-    assert own_length(folder, 128) == (said if said in (64, 512) else 128)

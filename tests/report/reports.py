@@ -10,8 +10,9 @@ import numpy as np
 from compress.measurement import Conditions, Measured, Measurement
 from compress.recipe import Goal, Target
 from compress.report.build import build_ablations, build_rows
+from compress.report.entries import AblationEntry, Entry
 from compress.report.goal import judge
-from compress.report.model import AblationEntry, Entry, HeldOut, Made, Report, Row
+from compress.report.model import HeldOut, Made, Report, Row
 from compress.report.rounding import read_rounding
 
 STEPS = ("teacher", "student", "pruned", "onnx", "int8")

@@ -1,11 +1,15 @@
 """Rows out of measurements whose figures can be worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
 from compress.measurement import Conditions, Measured, Measurement
 from compress.report.build import FLIPS, TEXT, build_ablations, build_rows, latency
-from compress.report.model import AblationEntry, Entry, HeldOut, Report, Row
+from compress.report.entries import AblationEntry, Entry
+from compress.report.model import HeldOut, Report, Row
+from tests.report.reports import sample_report
 
 LABELS = ["no", "yes"]
 TRUTH = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
@@ -229,3 +233,39 @@ def test_a_report_reads_back_with_every_sample() -> None:
     assert again == original
     assert again.rows[0].latency_ms is not None
     assert np.shape(again.rows[0].latency_ms.rounds) == (20, 10)
+
+
+def test_end_to_end_is_the_tokenizer_and_the_call_of_the_same_rows(rows: list[Row]) -> None:
+    report = sample_report()
+    teacher, student = report.rows[:2]
+    assert teacher.real_latency_ms is not None
+    assert teacher.tokenize_ms is not None
+    both = np.array(teacher.real_latency_ms.rounds) + np.array(teacher.tokenize_ms.rounds)
+    assert teacher.end_to_end_ms == pytest.approx(np.median(both))
+    assert teacher.hours_for_a_million == pytest.approx(both.mean() * 1e6 / 1000 / 3600)
+    assert student.versus_baseline is not None
+    found = student.versus_baseline.end_to_end
+    assert found is not None
+    assert student.end_to_end_ms is not None
+    assert found.value == pytest.approx(np.median(both) / student.end_to_end_ms)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= found.value <= found.high
+    calls = rows[1].real_latency_ms
+    assert calls is not None
+    assert rows[1].hours_for_a_million == pytest.approx(
+        2 * calls.mean / 4 / 3.6
+    )  # four rows a call, and as long for their tokens
+
+
+def test_a_report_from_before_reads_and_says_worse_where_zero_is_left_out() -> None:
+    content = json.loads(sample_report().model_dump_json())
+    for row in content["rows"]:
+        row.pop("token_parameters")
+        if row["versus_baseline"]:
+            row["versus_baseline"].pop("end_to_end")
+            row["versus_baseline"]["quality_verdict"] = "no worse"
+            row["versus_baseline"]["drop_pp"] = {"value": 0.8, "low": 0.1, "high": 1.0}
+    found = Report.model_validate(content).rows[1].versus_baseline
+    assert found is not None
+    assert (found.end_to_end, found.quality_verdict) == (None, "worse, within the margin")

@@ -135,7 +135,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
     bits: int | None, tuned: Any, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
-    settings = {"epochs": 6, "dropout": 0.1, "base_bits": bits}
+    settings = {"epochs": 3, "dropout": 0.1, "base_bits": bits}
     expected, facts = tuned(**settings)
     begun: list[int] = []
 
@@ -144,7 +144,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(
 
     context = context_of(chain, tmp_path / "killed")
     with pytest.raises(Killed):
-        tuned(context=replace(context, progress=killed_at(25)), **settings)
+        tuned(context=replace(context, progress=killed_at(13)), **settings)
     found, again = tuned(context=replace(context, progress=note), **settings)
     assert begun[0] > 1, "it went on, and did not start anew"
     assert again == facts

@@ -60,26 +60,47 @@ def train(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs the stage on the chain's student, or another model."""
 
     def run(model: Artifact | None = None, **settings: Any) -> Trained:
-        seen: list[Any] = []
-        detach = FakeQuantization.detach
-
-        def watch(self: FakeQuantization, network: Any) -> None:
-            seen.extend([network, self])
-            detach(self, network)
-
-        monkeypatch.setattr(FakeQuantization, "detach", watch)
-        out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
-        out.mkdir()
-        facts = quantize_onnx_trained.run(
-            model=model or chain.artifacts["student"],
-            teacher=chain.artifacts["teacher"],
-            config=quantize_onnx_trained.Config(**{"min_agreement": 0, **seven_bits(settings), **settings}),
-            context=in_context(chain, tmp_path),
-            out=out,
-        )
-        return Trained(graph_of(out), facts | {"folder": out}, *seen)
+        return train_in(tmp_path, chain, monkeypatch, model, **settings)
 
     return run
+
+
+def train_in(
+    folder: Path, chain: Chain, monkeypatch: pytest.MonkeyPatch, model: Artifact | None = None, **settings: Any
+) -> Trained:
+    seen: list[Any] = []
+    detach = FakeQuantization.detach
+
+    def watch(self: FakeQuantization, network: Any) -> None:
+        seen.extend([network, self])
+        detach(self, network)
+
+    monkeypatch.setattr(FakeQuantization, "detach", watch)
+    out = folder / f"out-{len(list(folder.iterdir()))}"
+    out.mkdir()
+    facts = quantize_onnx_trained.run(
+        model=model or chain.artifacts["student"],
+        teacher=chain.artifacts["teacher"],
+        config=quantize_onnx_trained.Config(**{"min_agreement": 0, **seven_bits(settings), **settings}),
+        context=in_context(chain, folder),
+        out=out,
+    )
+    return Trained(graph_of(out), facts | {"folder": out}, *seen)
+
+
+@pytest.fixture(scope="module")
+def learned(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Trained]:
+    """The student after a training with a scheme, its table of words in 4 bits too; trained once for all tests."""
+    known: dict[str, Trained] = {}
+
+    def find(scheme: dict[str, Any]) -> Trained:
+        if str(scheme) not in known:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tables, "LARGE", 64)
+                known[str(scheme)] = train_in(tmp_path_factory.mktemp("learned"), chain, patch, **scheme, recover=FAST)
+        return known[str(scheme)]
+
+    return find
 
 
 def seven_bits(settings: dict[str, Any]) -> dict[str, Any]:
@@ -116,10 +137,15 @@ def fake_logits(chain: Chain, trained: Trained) -> np.ndarray:
 @pytest.mark.parametrize("recover", [NONE, FAST], ids=["started", "trained"])
 @pytest.mark.parametrize("scheme", ALSO_IN_8_BITS, ids=str)
 def test_the_graph_computes_what_the_network_computed_in_training(
-    scheme: dict[str, Any], recover: dict[str, Any], train: Any, chain: Chain, monkeypatch: pytest.MonkeyPatch
+    scheme: dict[str, Any],
+    recover: dict[str, Any],
+    train: Any,
+    learned: Callable[[dict[str, Any]], Trained],
+    chain: Chain,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tables, "LARGE", 64)  # so that the words' table has 4 bits, too
-    trained = train(**scheme, recover=recover)
+    trained = learned(scheme) if recover is FAST else train(**scheme, recover=recover)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
     assert np.abs(ours - expected).max() < 1e-4
     trained.fake.detach(trained.network)
@@ -185,8 +211,10 @@ def test_without_training_it_is_rounding_to_nearest(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=str)
-def test_the_scales_that_are_written_are_those_that_were_learned(scheme: dict[str, Any], train: Any) -> None:
-    trained = train(**scheme, recover=FAST)
+def test_the_scales_that_are_written_are_those_that_were_learned(
+    scheme: dict[str, Any], learned: Callable[[dict[str, Any]], Trained]
+) -> None:
+    trained = learned(scheme)
     written = [
         array.reshape(-1)
         for name, array in trained.constants.items()

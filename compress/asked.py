@@ -1,0 +1,103 @@
+"""Models that are asked for answers: looked at before they are loaded, and tried once for each content.
+
+A folder from outside may grow a text without end, never answer, or say something else here than elsewhere. What is
+found out about it is remembered in the cache, so that the next call costs a hash of its files.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from compress.classifier import HUB_TASK
+from compress.disks import cache_folder
+from compress.errors import CompressError
+from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
+from compress.models.calls import CALL_SECONDS
+from compress.models.config_bounds import check_config_fits
+from compress.models.config_file import check_single_label
+from compress.models.expected_texts import expected_length
+from compress.models.files import CONFIG, model_path, weight_files
+from compress.models.folder import check_folder, check_weights, format_of
+from compress.models.tokenizer import FILES, load_tokenizer
+from compress.outside import COMPARED, check_vocabulary
+from compress.tokenizer_trial import check_tokenizer
+from compress.trial import BATCH, try_graph_on, try_tokenizer
+
+LIBRARIES = ("onnxruntime", "tokenizers", "transformers", "torch")
+
+
+def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) -> str | None:
+    """Refuse a model that cannot be asked for the labels of these texts within limits.
+
+    A folder that says how it was made, and holds the files that were made, is not held against transformers again.
+
+    Args:
+        texts: at least one.
+        pairs: second texts, to a model of pairs.
+
+    Returns:
+        What a person should know of weights that nothing reads, if there is anything.
+
+    Raises:
+        InputError: with what is wrong.
+    """
+    check_weights(folder)
+    check_single_label(folder)
+    try_tokenizer(folder, lambda: [*texts, *(pairs or ())])
+    hashes = _hashes(folder, format_of(folder))
+    told = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in LIBRARIES}}
+    remembered = cache_folder() / "asked" / f"{fingerprint(told)}.json"
+    if remembered.is_file():
+        remark = read_object(remembered).get("remark")
+        return remark if isinstance(remark, str) else None
+    check_folder(folder)
+    check_config_fits(folder)
+    check_vocabulary(folder)
+    remark = _try(folder, texts, pairs, is_as_made=hashes.items() <= _files_as_made(folder).items())
+    with suppress(OSError, CompressError):  # a cache that cannot be written costs the next call seconds
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        write_text(remembered, json.dumps({"remark": remark}) + "\n")
+    return remark
+
+
+def _try(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, *, is_as_made: bool) -> str | None:
+    """The tokenizer and a torch model beside transformers, a graph in a process of its own.
+
+    A graph is called on the shortest text and on the longest ones, torch on some from short to long.
+    """
+    if not is_as_made:
+        check_tokenizer(folder, pairs=pairs is not None)
+    is_onnx = format_of(folder) == "onnx"
+    if is_as_made and not is_onnx:
+        return None
+    order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
+    chosen = [order[0], *order[-BATCH:]] if is_onnx else order[:: max(1, len(order) // COMPARED)][:COMPARED]
+    some, seconds = [texts[place] for place in chosen], pairs and [pairs[place] for place in chosen]
+    tokenizer = load_tokenizer(folder)
+    max_length = expected_length(folder, tokenizer.fast)
+    if is_onnx:
+        try_graph_on(tokenizer.encode(some, seconds, max_length), model_path(folder), CALL_SECONDS)
+        return None
+    from compress.models.plain import check_same_as_plain
+
+    return check_same_as_plain(folder, HUB_TASK, some, seconds, max_length)
+
+
+def _hashes(folder: Path, form: str) -> Mapping[str, str]:
+    """SHA-256 of all by which texts become answers."""
+    small = [path for name in (CONFIG, *FILES) if (path := folder / name).is_file()]
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in [*weight_files(folder, form), *small]}
+
+
+def _files_as_made(folder: Path) -> Mapping[str, Any]:
+    """SHA-256 of the files that were made, as the folder's lineage or manifest says."""
+    if (path := folder / LINEAGE).is_file():
+        steps = read_object(path).get("steps")
+        last = steps[-1] if isinstance(steps, list) and steps else None
+        files = last.get("files") if isinstance(last, dict) else None
+    else:
+        files = read_object(path).get("files") if (path := folder / MANIFEST).is_file() else None
+    return files if isinstance(files, dict) else {}

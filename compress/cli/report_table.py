@@ -1,0 +1,72 @@
+"""A target's figures as a table on a terminal."""
+
+from typing import Any
+
+from compress.cli.screen import stacked
+from compress.measurement import Estimate
+from compress.report.model import Report
+from compress.report.shown import ShownRow, shown_rows
+from compress.report.words import POINTS, describe_target
+
+WORDS = ("step", "quality", "speed")
+"""Columns of words."""
+NARROW = ("step", "score", "change", "MB", "p50 ms", "faster", "end to end")
+WIDE = ("step", "score", "change", "quality", "MB", "p50 ms", "p90 ms", "faster", "speed", "end to end")
+"""Columns of a narrow terminal, and of one with room."""
+
+Lines = tuple[str, ...]
+
+
+def report_table(report: Report, target: str, *, wide: bool) -> Any:
+    """One target's rows, intervals below their figures.
+
+    Args:
+        wide: with the 90th percentile, and verdicts in columns of their own; else they stand below the intervals.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    title = describe_target(report, target)
+    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
+    rows = [cells(row, wide=wide) for row in shown_rows(report, target)]
+    for name in WIDE if wide else NARROW:
+        widest = max(len(line) for row in rows for line in (name, *row.get(name, ())[:2]))
+        limits: dict[str, Any] = {"min_width": min(8, widest)} if name in WORDS else {"width": widest}
+        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold", **limits)
+    for row in rows:
+        table.add_row(*(stacked(*row.get(name, ())) for name in (WIDE if wide else NARROW)))
+    return table
+
+
+def cells(row: ShownRow, *, wide: bool) -> dict[str, Lines]:
+    """What stands in each column."""
+    told: dict[str, Lines] = {
+        "step": (f"{row.step} *" if row.is_baseline else row.step,),
+        "MB": (f"{row.size_bytes / 1e6:.2f}",),
+    }
+    if row.quality is None or row.latency_ms is None:
+        return told | {"score": (row.status,)}
+    told |= {
+        "score": (f"{100 * row.quality.value:.2f}%",),
+        "p50 ms": (f"{row.latency_ms.p50:.2f}",),
+        "p90 ms": (f"{row.latency_ms.p90:.2f}",),
+    }
+    found = row.versus_baseline
+    if found is None:
+        return told
+    change, faster = with_interval(found.change_pp, POINTS), with_interval(found.speedup, ".2f", "x")
+    told["end to end"] = with_interval(found.end_to_end, ".2f", "x")
+    if wide:
+        verdicts: dict[str, Lines] = {"quality": (found.quality_verdict,), "speed": (found.speed_verdict,)}
+        return told | verdicts | {"change": change, "faster": faster}
+    return told | {"change": (*change, found.quality_verdict), "faster": (*faster, found.speed_verdict)}
+
+
+def with_interval(estimate: Estimate | None, form: str, unit: str = "") -> Lines:
+    """A figure, and its interval as the next line."""
+    if estimate is None:
+        return ()
+    shown = f"{estimate.value:{form}}{unit}"
+    if estimate.low is None or estimate.high is None:
+        return (shown,)
+    return shown, f"[{estimate.low:{form}}, {estimate.high:{form}}]"

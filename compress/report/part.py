@@ -1,0 +1,34 @@
+"""What all parts of a report have in common: a report.json may come from anywhere."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from compress.errors import printable
+
+SHOWN = (
+    *("step", "stage", "parent", "target", "status", "reason", "against", "speed_verdict", "quality_verdict"),
+    *("missed", "doubts", "recipe", "metric", "targets", "task", "host", "baseline", "notes"),
+)
+"""Fields of a report's parts that stand on a terminal; test rows, which do not, stay what they are."""
+
+
+class Part(BaseModel):
+    """A part of a report, with names and sentences that do nothing to a terminal."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    @field_validator(*SHOWN, check_fields=False)
+    @classmethod
+    def _shown_as_it_is(cls, value: Any) -> Any:
+        return _printable(value)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list):
+        return [_printable(item) for item in value]
+    if isinstance(value, dict):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,183 @@
+"""Put fp32, fp16, int8 and 4-bit graphs of one model side by side, where transformers.js and optimum look for them.
+
+Use it last, for a model that others load: in a browser, in Node, with optimum, from a hub. The folder holds
+onnx/model.onnx (fp32), onnx/model_fp16.onnx, onnx/model_quantized.onnx (int8) and onnx/model_q4.onnx, with config.json
+and the tokenizer beside `onnx/`. Each is held against the float model on held-back rows by the gate of the stage that
+makes it; one that fails is left out, and the card says so with the reason. `main` is the graph that config.json names,
+that other commands take, and that is measured; the step fails if it is left out. Costs seconds.
+
+```yaml
+- {name: web, stage: bundle_onnx, formats: [fp32, fp16, int8, q4], main: int8}
+```
+
+The graphs are those of `quantize_onnx_fp16`, `quantize_onnx_dynamic` and `quantize_onnx_4bit` as they are by default; a
+step's own takes their place by its role: `int8: small`, `q4: four`.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from compress import stages
+from compress.context import Context
+from compress.errors import CompressError, InputError
+from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
+from compress.store import Artifact
+
+Format = Literal["fp32", "fp16", "int8", "q4"]
+FORMATS: tuple[str, ...] = get_args(Format)
+STAGES = {"fp16": "quantize_onnx_fp16", "int8": "quantize_onnx_dynamic", "q4": "quantize_onnx_4bit"}
+"""What makes each."""
+DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "q4": "q4"}
+"""What transformers.js calls each."""
+
+
+class Config(StageConfig):
+    """Which graphs."""
+
+    formats: Names = FORMATS
+    """Number formats, of fp32, fp16, int8 and q4."""
+    main: Format = "int8"
+    """The one that config.json names, that is measured, and without which the step fails."""
+    reduce_range: bool | None = None
+    """Use 7 of the 8 bits for int8 weights, so that AVX2 cannot saturate. Left out: as this processor needs it."""
+    min_agreement: float = Field(0.9, ge=0, le=1)
+    """Leave a graph out if fewer rows than this share keep their best class, or if Cohen's kappa, the agreement beyond
+    chance, is less than half of it."""
+
+    @model_validator(mode="after")
+    def _knows_its_formats(self) -> "Config":
+        for name in self.formats:
+            if name not in FORMATS:
+                raise ValueError(f"formats names '{name}'; there are {', '.join(FORMATS)}")
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError("formats names one twice")
+        if self.main not in self.formats:
+            raise ValueError(f"main is {self.main}, which is not among formats: {', '.join(self.formats)}")
+        return self
+
+
+def run(
+    *,
+    model: Artifact,
+    config: Config,
+    context: Context,
+    out: Path,
+    int8: Artifact | None = None,
+    q4: Artifact | None = None,
+) -> dict[str, Any]:
+    """Make or take each graph, leave out what is too far from the float one, and write the folder."""
+    from compress.models.files import layout_file
+    from compress.models.tokenizer import copy_tokenizer
+
+    given = {"int8": int8, "q4": q4}
+    _check_ids(model, given)
+    found: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+    for name in config.formats:
+        try:
+            folder, facts = _graph(name, model, given.get(name), config, context)
+        except CompressError as error:
+            left_out[name] = error.what
+            continue
+        file = layout_file(DTYPES[name])
+        size = _put(folder, out / file)
+        found[name] = {"file": file, "dtype": DTYPES[name], "size_bytes": size, **facts}
+    if config.main in left_out:
+        raise CompressError(
+            f"the main graph, {config.main}, cannot be shipped: {left_out[config.main]}",
+            fix=f"take another one as main, or give a step's own: {config.main}: STEP"
+            if config.main in given
+            else "take another one as main",
+        )
+    _write_config(model.path, out, DTYPES[config.main])
+    copy_tokenizer(model.path, out)
+    parity = {"parity": found[config.main]["parity"]} if "parity" in found[config.main] else {}
+    return {"formats": found, "left_out": left_out, "main": config.main, **parity}
+
+
+def _check_ids(model: Artifact, given: Mapping[str, Artifact | None]) -> None:
+    """Refuse a graph that reads other token ids than the one folder's tokenizer will give.
+
+    Raises:
+        InputError: with the role.
+    """
+    from compress.models.tokenizer import load_tokenizer
+
+    own = load_tokenizer(model.path)
+    for role, other in given.items():
+        if other is not None and not load_tokenizer(other.path).gives_ids_of(own):
+            raise InputError(
+                f"'{role}' has another tokenizer than 'model'", fix="name steps that were made of the same ONNX model"
+            )
+
+
+def _graph(
+    name: str, model: Artifact, given: Artifact | None, config: Config, context: Context
+) -> tuple[Path, dict[str, Any]]:
+    """The folder of a graph, with what its gate found.
+
+    Raises:
+        CompressError: it cannot be made, or does not pass.
+    """
+    from compress.runtimes import parity
+
+    if name == "fp32":
+        return model.path, {}
+    if given is not None:
+        return given.path, parity.gate(model.path, given.path, context, config.min_agreement).facts()
+    stage = stages.find(STAGES[name])
+    folder = context.work / "graphs" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    settings: dict[str, Any] = {"min_agreement": config.min_agreement}
+    if name == "int8":
+        settings["reduce_range"] = config.reduce_range
+    facts = stage.run(model=model, config=stage.config(**settings), context=context, out=folder)
+    assert facts is not None
+    return folder, {"parity": facts["parity"]}
+
+
+def _put(folder: Path, target: Path) -> int:
+    """Copy a folder's graph, its weights beside it under a name that belongs to it alone; returns the bytes of both."""
+    import onnx
+
+    from compress.models.files import model_path
+    from compress.models.onnx_graph import check_external_data
+
+    source = model_path(folder)
+    target.parent.mkdir(exist_ok=True)
+    if not check_external_data(source):
+        shutil.copyfile(source, target)
+        return target.stat().st_size
+    beside = f"{target.name}_data"
+    onnx.save(onnx.load(str(source)), str(target), save_as_external_data=True, location=beside)
+    return target.stat().st_size + (target.parent / beside).stat().st_size
+
+
+def _write_config(folder: Path, out: Path, dtype: str) -> None:
+    """config.json with the graph that is taken where none is named."""
+    from compress.files import read_object, write_text
+    from compress.models.files import JS_CONFIG
+
+    settings: dict[str, Any] = {"dtype": dtype}
+    beside = {file.name.removesuffix("_data"): 1 for file in (out / "onnx").glob("*.onnx_data")}
+    if beside:
+        settings["use_external_data_format"] = beside
+    config = {**read_object(folder / "config.json"), JS_CONFIG: settings}
+    write_text(out / "config.json", json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+
+
+STAGE = Stage(
+    Config,
+    run,
+    inputs={"model": Input("onnx"), "int8": Input("onnx", optional=True), "q4": Input("onnx", optional=True)},
+    output="onnx",
+    version=1,
+    shape=same_shape,
+    settle=settle_range,
+)
