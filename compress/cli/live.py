@@ -30,6 +30,7 @@ class LiveLines(Progress):
             BarColumn(bar_width=20),
             TaskProgressColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[loss]}", markup=False),
             console=console,
             transient=True,

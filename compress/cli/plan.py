@@ -147,6 +147,7 @@ def _print(
     from rich.table import Table
 
     from compress.cli.screen import Screen
+    from compress.report.words import describe
 
     task = planned.task
     say(
@@ -174,9 +175,8 @@ def _print(
     if any(step.only_measured for step in planned.steps):
         say("* only to measure it")
     for target, spec in planned.recipe.targets.items():
-        precision = "" if spec.precision == "fp32" else f" in {spec.precision}"
-        settings = f"{spec.runtime} on {spec.device}{precision}, batch {spec.batch_size}, {spec.threads} threads"
-        say(f"target {target}: {settings}{' (will be skipped)' if target in feasible.targets else ''}")
+        skipped = " (will be skipped)" if target in feasible.targets else ""
+        say(f"target {target}: {describe(spec.model_dump())}{skipped}")
         for skip in feasible.skipped:
             if skip.target == target and skip.steps:
                 say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")
