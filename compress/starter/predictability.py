@@ -55,7 +55,7 @@ def told_by_words(texts: Sequence[str], labels: Sequence[str]) -> Told | None:
     right = 0
     for held in (0, 1):
         seen, judged = rows[1 - held :: 2], rows[held::2]
-        guesses = guess_labels(*zip(*seen, strict=True), [text for text, _ in judged])
+        guesses = guess_labels([text for text, _ in seen], [label for _, label in seen], [text for text, _ in judged])
         if guesses is None:  # not one word in them
             return None
         right += sum(guess == label for guess, (_, label) in zip(guesses, judged, strict=True))
