@@ -80,6 +80,24 @@ class Reading:
         return None if self.delimiter is None else delimiter_sign(self.delimiter)
 
 
+def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, where: str | None = None) -> Reading:
+    """What a user's options say of how files are read.
+
+    Args:
+        where: the options stand, if not on the command line.
+
+    Raises:
+        InputError: there is no such encoding or delimiter.
+    """
+    for option, value, check in (("encoding", encoding, encoding_name), ("delimiter", delimiter, delimiter_sign)):
+        try:
+            if value is not None:
+                check(value)
+        except ValueError as error:
+            raise InputError(f"'{value:.40}': {error}", where=where or f"--{option}", fix="give another") from error
+    return Reading(encoding, delimiter, sheet)
+
+
 AS_IT_SAYS = Reading()
 """A file's name and its content alone say how it is read."""
 
@@ -97,8 +115,12 @@ class OptionNeededError(InputError):
         self.option, self.choices = option, dict(choices)
 
 
+def sign_name(sign: str) -> str:
+    """How a delimiter is said: by its name, if it has one."""
+    return next((name for name, known in SIGNS.items() if known == sign), sign)
+
+
 def option_text(option: str, value: str) -> str:
     """How a value of an option is given, on the command line and in a recipe."""
-    shown = next((name for name, sign in SIGNS.items() if sign == value), value) if option == "delimiter" else value
-    quoted = f"'{shown}'" if re.search(r"[^\w.-]", shown) else shown
+    quoted = f"'{value}'" if re.search(r"[^\w.-]", value) else value
     return f"--{option} {quoted} (in a recipe task.{option}: {quoted})"

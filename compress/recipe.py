@@ -134,7 +134,7 @@ class TaskSpec(Model):
     @classmethod
     def _delimiter_is_a_sign(cls, value: Any) -> Any:
         if value is None or value == "":
-            raise ValueError("YAML reads ~ and | as something else; write tilde, pipe or another sign in quotes")
+            raise ValueError("write tilde, pipe or a sign in quotes: YAML reads ~ and | alone as something else")
         if isinstance(value, str):
             delimiter_sign(value)
         return value

@@ -182,6 +182,7 @@ def build_report(
             "unlabelled_rows": len(task.unlabelled),
             "overlap": task.overlap,
             "max_length": task.spec.max_length,
+            **({} if pairs is None else {"pairs": True}),
         },
         test=test,
         targets={key: target.model_dump() for key, target in targets.items()},

@@ -16,6 +16,7 @@ from compress.bench.process import STARTING
 from compress.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
 from compress.errors import CompressError, InputError
 from compress.memory import free_memory
+from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_bounds import tokenizer_bounds
 from compress.tasks import Task
@@ -84,7 +85,7 @@ def try_graph(path: Path, task: Task, seconds: float) -> None:
     found = (path, path.stat().st_mtime_ns, path.stat().st_size)
     if found in _borne:
         return
-    try_graph_on(encoded(task, held_back_rows(task), load_tokenizer(path.parent)), path, seconds)
+    try_graph_on(encoded(task, held_back_rows(task), load_tokenizer(folder_of(path))), path, seconds)
     _borne.add(found)
 
 
@@ -153,7 +154,7 @@ def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds
     check_external_data(path)
     model = without_functions(read_graph(path))
     onnx.load_external_data_for_model(model, str(path.parent))
-    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(path.parent)
+    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(folder_of(path))
     signs.give_at_once()
     for rows in batches:
         predict(tokenizer.pad(rows))

@@ -65,7 +65,7 @@ def test_probabilities_are_torchs_in_the_order_of_the_texts_in_any_batch(
 def test_a_torch_folder_says_the_same(torch_folder: Path, classifier: Classifier) -> None:
     found = Classifier(torch_folder)
     assert found.labels == classifier.labels == ("bad", "good")
-    np.testing.assert_allclose(found.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6)
+    np.testing.assert_allclose(found.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-5)
 
 
 def test_one_text_gives_one_answer_and_several_a_list(classifier: Classifier) -> None:
@@ -110,6 +110,14 @@ def test_texts_are_cut_where_the_run_measured(run_folder: Any, torch_folder: Pat
     assert Classifier(run, max_length=5).predict_proba(TEXTS) == pytest.approx(
         by_hand(torch_folder, TEXTS, max_length=5), abs=1e-6
     )
+
+
+def test_a_run_that_read_no_rows_says_nothing_of_texts(run_folder: Any) -> None:
+    run = run_folder()
+    path = run / "final" / "lineage.json"
+    path.write_text(path.read_text().replace('"max_length"', '"train_rows": 0, "test_rows": 0, "max_length"'))
+    found = Classifier(run, threads=1)
+    assert (found.max_length, found.pairs) == (256, None)
 
 
 def test_without_a_run_the_tokenizers_files_say_the_length(onnx_folder: Path, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ NAME = "compress-models"
 UNIMPORTED = {
     "accelerate": "the Trainer of transformers needs it",
     "onnx-ir": "onnxruntime.quantization imports it",
-    "plotly": "its script goes into the report's page",
     "requests": "optimum.exporters.tasks imports it",
 }
 """What is needed without an import of our own, and by whom."""

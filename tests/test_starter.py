@@ -4,50 +4,16 @@ from pathlib import Path
 import pytest
 
 from compress.data.sources import Sources
-from compress.data.tables import Table
-from compress.errors import InputError
 from compress.planning import make_plan
+from compress.reading import Reading
 from compress.recipe_yaml import load_recipe
-from compress.starter import guess_columns, write_starter
-
-FILMS = ["a fine film", "a bad film", "a dull film", "some film"]
-
-
-def table(**columns):
-    return Table("a.csv", tuple(columns), list(zip(*columns.values(), strict=True)))
+from compress.starter import fetch, survey, write_starter
+from compress.starter.roles import NONE_NAMED, Wishes
 
 
-@pytest.mark.parametrize(
-    ("columns", "expected"),
-    [
-        ({"text": FILMS, "label": "0101"}, ("text", "label")),
-        ({"label": "0101", "text": FILMS}, ("text", "label")),
-        ({"Category": "abab", "Text": FILMS}, ("Text", "Category")),
-        ({"id": "1234", "sentence": FILMS, "stars": "1551"}, ("sentence", "stars")),
-        ({"notes": FILMS, "group": "0101", "id": "1234"}, ("notes", "group")),
-        ({"spam": "0101", "mail": FILMS}, ("mail", "spam")),
-        ({"source": "wwww", "mail": FILMS, "spam": "0101"}, ("mail", "spam")),
-        ({"title": ["x"] * 4, "text": FILMS, "target": "0101", "label": "0011"}, ("text", "label")),
-        ({"text": FILMS, "topic": "0101", "sentiment": "0110"}, ("text", "sentiment")),
-        ({"": "0101", "Unnamed: 0": "0101", "mail": FILMS, "spam": "0011"}, ("mail", "spam")),
-        ({" Text ": FILMS, "group": "0011", "Label\ufeff": "0101"}, (" Text ", "Label\ufeff")),
-    ],
-)
-def test_columns_are_guessed_by_name_and_then_by_content(columns, expected):
-    assert guess_columns(table(**columns)) == expected
-
-
-def test_one_column_is_too_few():
-    with pytest.raises(InputError, match=r"a.csv has only the column 'text'") as caught:
-        guess_columns(table(text=FILMS))
-    assert caught.value.fix == "a text and a label are needed, each below its column's name"
-
-
-def test_a_label_with_a_value_of_its_own_in_each_row_is_none():
-    numbers = [str(number) for number in range(20)]
-    with pytest.raises(InputError, match="'number' has 20 distinct values") as caught:
-        guess_columns(table(text=[f"film {number}" for number in numbers], number=numbers))
-    assert caught.value.fix == "write the recipe by hand; the columns are text, number"
+def starter(model, train, test, out, preset="small", wishes=NONE_NAMED):
+    material = fetch(model, train, test, Sources())
+    return write_starter(material, survey(material, wishes), out, preset)
 
 
 @pytest.fixture
@@ -58,14 +24,22 @@ def start(tmp_path, make_model, monkeypatch):
     (tmp_path / "recipes").mkdir()
 
     def write_and_plan(
-        rows, test=None, *, header=("text", "label"), name="starter.yaml", model=None, train="train.csv"
+        rows,
+        test=None,
+        *,
+        header=("text", "label"),
+        name="starter.yaml",
+        model=None,
+        train="train.csv",
+        preset="small",
+        wishes=NONE_NAMED,
     ):
         for part, content in ((train, rows), ("test.csv", test)):
             with Path("data", part).open("w", newline="") as file:
                 csv.writer(file).writerows([header, *(content or [])])
         out = Path("recipes", name)
         test_source = "data/test.csv" if test else None
-        text = write_starter(model or str(make_model("bert")), f"data/{train}", test_source, Sources(), out)
+        text = starter(model or str(make_model("bert")), f"data/{train}", test_source, out, preset, wishes)
         out.write_text(text)
         recipe, origin = load_recipe(out)
         return recipe, make_plan(recipe, origin), text
@@ -113,12 +87,24 @@ def test_fewer_rows_are_trained_for_more_epochs(start, count, epochs):
     assert recipe.steps[2].settings["recover"]["epochs"] == epochs
 
 
-@pytest.mark.parametrize(("words", "length"), [(6, 32), (22, 32), (23, 64), (60, 128), (1000, 256)])
-def test_the_length_fits_nine_texts_of_ten(start, words, length):
-    recipe, _, text = start([*rows(89, words=words), *rows(10, words=2 * words, start=89), ("x", "bad")])
-    assert recipe.task.max_length == recipe.targets["cpu"].sequence_length == length
-    longer = 100 * (words * 1.4 > length) or 10 * (2 * words * 1.4 > length)
-    assert f"# tokens kept of each text; {min(longer, 99)}% of the training texts are probably longer" in text
+def test_the_length_fits_nine_texts_of_ten_by_the_tokenizers_count(start):
+    """A text of n words is n + 2 tokens."""
+    for words, length, cut in ((30, 32, 0), (31, 64, 0), (126, 128, 0), (127, 256, 0), (400, 256, 100)):
+        texts = [(f"{number} {'good ' * (words - 1)}", "ab"[number % 2]) for number in range(20)]
+        recipe, _, text = start(texts)
+        assert recipe.task.max_length == recipe.targets["cpu"].sequence_length == length
+        assert f"# tokens kept of each text; {cut}% of the training texts are longer" in text
+    long = [(f"{number} {'good ' * 50}", "good") for number in range(100, 103)]
+    assert start([*rows(20), *long[:2]])[0].task.max_length == 32
+    assert start([*rows(20), *long])[0].task.max_length == 64
+
+
+def test_a_pair_is_measured_with_both_texts(start):
+    pairs = [(number, f"{number} {'good ' * 19}", "bad " * 20, str(number % 2)) for number in range(30)]
+    recipe, plan, _ = start(pairs, header=("id", "sentence1", "sentence2", "label"))
+    assert recipe.task.columns == {"text": "sentence1", "text_pair": "sentence2", "label": "label"}
+    assert recipe.task.max_length == 64
+    assert plan.task.train[0].text_pair == "bad " * 20
 
 
 @pytest.mark.parametrize(
@@ -126,7 +112,7 @@ def test_the_length_fits_nine_texts_of_ten(start, words, length):
     [("a, b", "{c}"), ("text: it", "# label"), ("yes", "no"), ("1", "2"), ("'", '"'), ("é", "- x"), ("", "*l")],
 )
 def test_any_column_names_survive(start, header):
-    recipe, plan, _ = start(rows(30), header=header)
+    recipe, plan, _ = start(rows(30), header=header, wishes=Wishes(text=header[0], label=header[1]))
     assert recipe.task.columns == {"text": header[0], "label": header[1]}
     assert plan.task.labels == ("bad", "good")
 
@@ -159,7 +145,7 @@ def test_a_path_from_the_home_folder_stays_one(start, make_model, tmp_path, monk
     start(rows(30))
     monkeypatch.setenv("HOME", str(tmp_path))
     out = Path("recipes", "home.yaml")
-    out.write_text(write_starter(str(make_model("bert")), "~/data/train.csv", None, Sources(), out))
+    out.write_text(starter(str(make_model("bert")), "~/data/train.csv", None, out))
     recipe, origin = load_recipe(out)
     assert recipe.task.train == "~/data/train.csv"
     assert len(make_plan(recipe, origin).task.test) == 6
@@ -184,3 +170,47 @@ def test_an_architecture_that_is_not_known_is_neither_distilled_nor_pruned(start
     assert [step.stage for step in recipe.steps] == ["finetune", "export_onnx", "quantize_onnx_dynamic"]
     assert "of this architecture are not known" in text
     assert plan.step("teacher").shape is None
+
+
+def test_signs_for_no_label_are_told_to_the_recipe(start):
+    unsure = [("a film of no label", label) for label in ("-", "N/A", "?", "-")]
+    recipe, plan, text = start([*rows(60), *unsure], rows(8, start=100))
+    assert set(recipe.task.no_label) == {"-", "N/A", "?"}
+    assert recipe.task.incomplete == "drop"
+    assert "# 4 rows lack a text or a label" in text
+    assert plan.task.labels == ("bad", "good")
+    assert plan.task.notes[0] == "taken for no label in train.csv: '-' (2 rows), 'N/A' (1 rows), '?' (1 rows)"
+
+
+@pytest.mark.parametrize(
+    ("labels", "none", "classes"),
+    [
+        (("0", "1", "2", "-1"), ("-1",), ("0", "1", "2")),
+        (("0", "1", "-1"), (), ("-1", "0", "1")),
+        (("joy", "anger", "none"), (), ("anger", "joy", "none")),
+    ],
+)
+def test_minus_one_is_no_label_beside_three_classes(start, labels, none, classes):
+    recipe, plan, _ = start([(f"film {n} good", labels[n % len(labels)]) for n in range(48)])
+    assert recipe.task.no_label == none
+    assert plan.task.labels == classes
+
+
+def test_skewed_classes_get_a_line_for_another_score(start):
+    skewed = [*rows(60), *[(f"one more good {n}", "good") for n in range(100)]]
+    recipe, plan, text = start(skewed)
+    assert recipe.task.metric == "accuracy"
+    assert "  # metric: f1_macro " in text
+    assert any("task.metric: f1_macro weighs all alike" in note for note in plan.task.notes)
+    assert "f1_macro" not in start(rows(60), name="even.yaml")[2]
+
+
+def test_how_a_file_is_read_is_told_to_the_recipe(make_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = ["text~label", *(f"größer {number} good~{'ja' if number % 2 else 'nein'}" for number in range(30))]
+    Path("train.csv").write_text("\n".join(lines), encoding="cp1252")
+    material = fetch(str(make_model()), "train.csv", None, Sources(), Reading("cp1252", "~"))
+    Path("a.yaml").write_text(write_starter(material, survey(material), Path("a.yaml")))
+    recipe, origin = load_recipe(Path("a.yaml"))
+    assert (recipe.task.encoding, recipe.task.delimiter) == ("cp1252", "~")
+    assert make_plan(recipe, origin).task.labels == ("ja", "nein")

@@ -12,13 +12,12 @@ if TYPE_CHECKING:
 
 
 def open_model(
-    source: str, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
+    folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
 ) -> "Classifier":
-    """The model, once it has been looked at."""
+    """The model in a folder, once it has been looked at."""
     from compress.asked import check_to_answer
     from compress.classifier import Classifier
 
-    folder = folder_of(source, terminal)
     if (remark := check_to_answer(folder, texts, pairs)) is not None:
         terminal.warned(remark)
     return Classifier(folder, **settings)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.help_pages import MEASURE, add_command
-from compress.cli.options import Json
+from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say_json
 from compress.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from compress.data.sources import Sources
+    from compress.data.tables import Table
     from compress.doctor.advice import Advice, Finding
     from compress.doctor.surroundings import Machine
 
@@ -58,6 +58,9 @@ def doctor(
     _label_column: Annotated[
         str | None, typer.Option("--label-column", help="Taken as elsewhere; labels are not read.", metavar="NAME")
     ] = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     threads: Annotated[
         int | None,
         typer.Option(help="Threads inside one operation. [default: all that can run]", min=1, max=1024, metavar="N"),
@@ -76,6 +79,7 @@ def doctor(
     from compress.data.sources import Sources
     from compress.doctor.advice import advise, time_machine
     from compress.doctor.surroundings import look_around
+    from compress.reading import reading_of
 
     if artifact is None and (test or sequence_length):
         raise InputError(
@@ -94,7 +98,10 @@ def doctor(
 
             sources = Sources(announce=terminal.announce)
             folder, file = find_artifact(artifact, sources)
-            rows = [] if test is None else _row_tokens(folder, sources, test, text_column, text_pair_column)
+            rows = []
+            if test is not None:
+                table = sources.table(test, "--test", reading_of(encoding, delimiter, sheet))
+                rows = _row_tokens(folder, table, text_column, text_pair_column)
             machine = look_around()
             named = None if file is None else str(file)
             used = threads or machine.threads
@@ -119,12 +126,9 @@ def doctor(
         screen.findings(examined.findings, examined.facts)
 
 
-def _row_tokens(
-    folder: Path, sources: "Sources", test: str, text_column: str | None, text_pair_column: str | None
-) -> list[int]:
+def _row_tokens(folder: Path, table: "Table", text_column: str | None, text_pair_column: str | None) -> list[int]:
     from compress.doctor.examination import row_tokens
 
-    table = sources.table(test, "--test")
     texts = table.column(text_column or "text", "--text-column")
     pairs = table.column(text_pair_column, "--text-pair-column") if text_pair_column else None
     return row_tokens(folder, texts, pairs)

@@ -71,6 +71,7 @@ def init(
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
     from compress.files import write_text
     from compress.planning import make_plan
+    from compress.reading import reading_of
     from compress.recipe_yaml import read_recipe
     from compress.starter import survey, write_starter
     from compress.starter.presets import PRESETS as WRITERS
@@ -82,10 +83,8 @@ def init(
     if chosen is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
     can_ask = somebody_is_there() and not json_output
-    material = _fetch((model, train, test), _reading(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
+    material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
     found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
-    if not json_output:
-        print_survey(found)
     with Terminal(quiet=json_output) as terminal:
         text = write_starter(material, found, out, chosen)
         recipe, origin = read_recipe(text.encode(), out)
@@ -96,24 +95,13 @@ def init(
         told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
         say_json({**told, **survey_facts(found)})
         return
+    print_survey(found)
     for note in plan.task.notes:
         say(f"note: {note}")
     say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")
-
-
-def _reading(encoding: str | None, delimiter: str | None, sheet: str | None) -> "Reading":
-    from compress.reading import Reading, delimiter_sign, encoding_name
-
-    for option, value, check in (("encoding", encoding, encoding_name), ("delimiter", delimiter, delimiter_sign)):
-        if value is not None:
-            try:
-                check(value)
-            except ValueError as error:
-                raise InputError(f"'{value:.40}': {error}", where=f"--{option}", fix="give another") from error
-    return Reading(encoding, delimiter, sheet)
 
 
 def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":

@@ -18,13 +18,17 @@ READING_FIELDS = ("encoding", "delimiter", "sheet")
 """How files are read that do not say it themselves; texts as they are, since YAML takes | and ~ for something else."""
 Encoding: TypeAlias = Annotated[
     str | None,
-    typer.Option("--encoding", help="Of text files that are not UTF-8: cp1252, latin-1, …", metavar="NAME"),
+    typer.Option(
+        "--encoding", help="Of text files that are not UTF-8: cp1252, latin-1, …", metavar="NAME", rich_help_panel=DATA
+    ),
 ]
 Delimiter: TypeAlias = Annotated[
     str | None,
-    typer.Option("--delimiter", help="What separates cells: ';', tab, pipe, …", metavar="SIGN"),
+    typer.Option("--delimiter", help="What separates cells: ';', tab, pipe, …", metavar="SIGN", rich_help_panel=DATA),
 ]
-Sheet: TypeAlias = Annotated[str | None, typer.Option("--sheet", help="Sheet of a workbook (.xlsx).", metavar="NAME")]
+Sheet: TypeAlias = Annotated[
+    str | None, typer.Option("--sheet", help="Sheet of a workbook (.xlsx).", metavar="NAME", rich_help_panel=DATA)
+]
 
 DATA_FIELDS = (
     "train",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from compress.cli.asking import open_model, refuse, written
-from compress.cli.help_pages import USE, add_command
+from compress.cli.asking import folder_of, open_model, refuse, written
+from compress.cli.help_pages import DATA, OUTPUT, USE, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.predict_file import RowsFile, predict_file
 from compress.cli.saying import say_json
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from compress.predicted_files import Ranked
 
 ALL = "all"
+CALLS = "Calls of the model"
 WIDTH = 80
 
 
@@ -32,6 +33,7 @@ def register(app: typer.Typer) -> None:
         USE,
         'compress predict runs/reviews/final "a lovely film"',
         "compress predict runs/reviews/final --file rows.csv --out predictions.jsonl",
+        "cat texts.txt | compress predict runs/reviews/final --file - > a.jsonl",
     )
 
 
@@ -51,7 +53,11 @@ def predict(
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option(help="Rows: a file, hf://…, pypi://…, or - for standard input, a text a line.", metavar="FILE"),
+        typer.Option(
+            help="Rows: a file, hf://…, pypi://…, or - for standard input, a text a line.",
+            rich_help_panel=DATA,
+            metavar="FILE",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -59,33 +65,55 @@ def predict(
             "--out",
             "-o",
             help="Write a row for each of --file's: .jsonl, .csv or .tsv. Left out: lines of JSON on stdout.",
+            rich_help_panel=OUTPUT,
             metavar="FILE",
         ),
     ] = None,
     text_column: Annotated[
-        str | None, typer.Option(help="Column of the texts. [default: as in training]", metavar="NAME")
+        str | None,
+        typer.Option(help="Column of the texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"),
     ] = None,
     text_pair_column: Annotated[
-        str | None, typer.Option(help="Column of the second texts. [default: as in training]", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="Column of the second texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"
+        ),
     ] = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
-    keep: Annotated[bool, typer.Option(help="Keep the file's other columns.")] = True,
+    keep: Annotated[bool, typer.Option(rich_help_panel=OUTPUT, help="Keep the file's other columns.")] = True,
     top: Annotated[
-        str, typer.Option(help="Labels of each text, the most probable first: a number, or all.", metavar="N")
+        str,
+        typer.Option(
+            help="Labels of each text, the most probable first: a number, or all.", rich_help_panel=OUTPUT, metavar="N"
+        ),
     ] = "1",
     batch_size: Annotated[
-        int | None, typer.Option(help="Texts in one call of the model. [default: 32]", min=1, max=4096, metavar="N")
+        int | None,
+        typer.Option(
+            help="Texts in one call of the model. [default: 32]", min=1, max=4096, rich_help_panel=CALLS, metavar="N"
+        ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads. [default: as many as processors]", min=1, max=1024, metavar="N")
+        int | None,
+        typer.Option(
+            help="Threads. [default: as many as processors]", min=1, max=1024, rich_help_panel=CALLS, metavar="N"
+        ),
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(help="Tokens kept of each text. [default: as in training]", min=1, max=8192, metavar="N"),
+        typer.Option(
+            help="Tokens kept of each text. [default: as in training]",
+            min=1,
+            max=8192,
+            rich_help_panel=CALLS,
+            metavar="N",
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write --out anew if it is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", rich_help_panel=OUTPUT, help="Write --out anew if it is there.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Ask a finished model for the labels of texts, with their probabilities."""
@@ -126,12 +154,15 @@ def _predict_texts(
 ) -> None:
     """Ask for texts of the command line, and print the answers."""
     from compress.cli.console import Terminal
+    from compress.models.expected_texts import expected_columns
     from compress.predicting import ranked
 
     _check_texts(texts, pairs)
     given = texts if pairs is None else list(zip(texts, pairs, strict=True))
     with Terminal(quiet=json_output) as terminal:
-        classifier = open_model(source, texts, pairs, settings, terminal)
+        folder = folder_of(source, terminal)
+        _check_pairs(expected_columns(folder), pairs)
+        classifier = open_model(folder, texts, pairs, settings, terminal)
         answers = ranked(classifier, classifier.predict_proba(given), top)
     if json_output:
         seconds: Sequence[str | None] = pairs or [None] * len(texts)
@@ -166,6 +197,16 @@ def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
             f"{len(texts)} texts and {len(pairs)} second texts",
             where="--text-pair",
             fix="give one for each text, in the same order",
+        )
+
+
+def _check_pairs(columns: Mapping[str, str], pairs: Sequence[str] | None) -> None:
+    """Refuse second texts to a model of single texts, and the reverse, where the folder says which it is."""
+    if columns and ("text_pair" in columns) != (pairs is not None):
+        raise InputError(
+            f"the model is made for {'single texts' if pairs else 'pairs of texts'}",
+            where="--text-pair",
+            fix="leave it out" if pairs else 'give the second text of each: --text-pair "its second text"',
         )
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from compress.cli.asking import folder_of, open_model, refuse, written
 from compress.cli.saying import say, say_json, say_json_line
-from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -38,16 +37,13 @@ class RowsFile:
         """Its rows; `columns` as `rows_of_table` takes them."""
         from compress.data.sources import Sources
         from compress.predicting import rows_of_lines, rows_of_table
-        from compress.reading import Reading
+        from compress.reading import reading_of
 
         if self.name == STREAM:
             told = {name: value for name, value in vars(self).items() if name != "name"}
             refuse(written(told), "not for standard input, which is UTF-8, a text a line")
             return rows_of_lines(sys.stdin.buffer)
-        try:
-            reading = Reading(self.encoding, self.delimiter, self.sheet)
-        except ValueError as error:
-            raise InputError(f"{error}", where="compress predict", fix="correct the option") from error
+        reading = reading_of(self.encoding, self.delimiter, self.sheet)
         table = Sources(announce=terminal.announce).table(self.name, "--file", reading)
         for note in table.notes:
             terminal.warned(note)
@@ -73,7 +69,7 @@ def predict_file(
     with Terminal(quiet=json_output) as terminal:
         folder = folder_of(source, terminal)
         rows = file.read(expected_columns(folder), terminal)
-        classifier = open_model(str(folder), *rows.sample, settings, terminal)
+        classifier = open_model(folder, *rows.sample, settings, terminal)
         labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
         check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file.name)
         start = time.monotonic()

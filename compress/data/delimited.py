@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from compress.data.arrow_delimited import arrow_records
 from compress.data.cells import trimmed
-from compress.data.delimiters import SAMPLED, find_sign
-from compress.data.tables import Table, check_cells, check_title
+from compress.data.delimiters import SAMPLED, find_sign, look_like_rows
+from compress.data.tables import TITLE_LINES, Table, check_cells, check_title
 from compress.data.texts import Encoding, numbered_lines, open_text
 from compress.errors import InputError
 
@@ -20,8 +21,6 @@ _ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time",
 _ROWS_AT_ONCE = 4096
 _ONE_FOR_SEVERAL = "\x1f"
 """Stands for a delimiter of several signs while a line is parsed."""
-_LINES_OF_ROWS = 3
-"""From so many lines on, a quoted cell whose every line is as wide as a row is told."""
 
 
 def read_csv(path: Path, encoding: Encoding, sign: str | None) -> Table:
@@ -61,6 +60,8 @@ def _read(path: Path, encoding: Encoding, sign: str | None, usual: str) -> Table
         else:
             begin = [first, *islice(lines, SAMPLED - 1)]
             sign = sign or find_sign(begin, usual, path.name, skipped=number - 1)
+            if encoding.is_utf8 and (read := arrow_records(path, sign)) is not None:
+                return Table(path.name, read[0], read[1:], headed=True)
             records = _Records(path.name, chain(begin, lines), sign, skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
@@ -78,14 +79,13 @@ class _Records:
 
     Attributes:
         name: of the file, for errors.
-        notes: what is doubtful of the records so far.
     """
 
     def __init__(self, name: str, lines: Iterable[str], delimiter: str, skipped: int = 0) -> None:
         self.name, self.skipped = name, skipped
         self.sign = delimiter
         self.delimiter = delimiter if len(delimiter) == 1 else _ONE_FOR_SEVERAL
-        self.notes: list[str] = []
+        self._doubtful: list[str] = []
         self._lines: list[str] = []
         self._reader = csv.reader(self._taken(lines), delimiter=self.delimiter, strict=True)
 
@@ -103,6 +103,12 @@ class _Records:
                 if len(self._lines) > 1:
                     self._check_quoted_rows(begin, len(record))
                 yield begin, record if self.sign == self.delimiter else self._as_written(record)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is doubtful of the records so far."""
+        more = f" (and {len(self._doubtful) - 1:,} more such rows)" if len(self._doubtful) > 1 else ""
+        return tuple(f"{first}{more}" for first in self._doubtful[:1])
 
     def _taken(self, lines: Iterable[str]) -> Iterator[str]:
         for written in lines:
@@ -137,7 +143,7 @@ class _Records:
         Tab-separated files are often written without quoting, so that a text may begin with a quote.
         """
         lines = self._lines
-        if width < 2 or any(line.count(self.delimiter) != width - 1 for line in lines):
+        if not look_like_rows(lines, self.delimiter, width):
             return
         what = (
             f"lines {begin} to {begin + len(lines) - 1} of {self.name} are one row by their quotes, but look like rows"
@@ -146,12 +152,12 @@ class _Records:
             raise InputError(
                 what, where=f"{self.name}:{begin}", fix='quote that cell, and write each quote inside of it twice ("")'
             )
-        if len(lines) >= _LINES_OF_ROWS:
-            self.notes.append(what)
+        self._doubtful.append(what)
 
 
 def _table(columns: Sequence[str], records: _Records) -> Table:
     rows: list[tuple[str, ...]] = []
+    first: list[tuple[int, list[str]]] = []
     name, names = records.name, list(map(trimmed, columns))
     for number, record in records:
         if len(record) == 1 < len(columns) and not trimmed(record[0]):
@@ -166,12 +172,13 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
             raise InputError(
                 f"'{name}' repeats its header", where=f"{name}:{number}", fix="remove that line: are these two files?"
             )
-        if not rows:
-            check_title(columns, [(number, record)], name)
         rows.append(tuple(record))
+        if len(first) < TITLE_LINES:
+            first.append((number, record))
         if len(rows) % _ROWS_AT_ONCE == 0:
             check_cells(len(rows), len(columns), name)
-    return Table(name, tuple(columns), rows, notes=tuple(records.notes), headed=True)
+    check_title(columns, first, name)
+    return Table(name, tuple(columns), rows, notes=records.notes, headed=True)
 
 
 def _widths(more: int, is_later: bool, last: str, delimiter: str) -> str:

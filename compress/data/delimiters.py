@@ -5,17 +5,26 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from compress.data.cells import trimmed
-from compress.data.tables import misplaced_header
+from compress.data.tables import TITLE_LINES, misplaced_header
 from compress.errors import InputError
-from compress.reading import OptionNeededError, option_text
+from compress.reading import OptionNeededError, option_text, sign_name
 
 COMMON = (",", ";", "\t", "|")
 """Signs that are looked for."""
-RARE = ("^", "~", "\x01", "\x1f")
-"""Signs that are looked for where no common one stands in the header; a colon or a space has to be given."""
+RARE = ("^", "~", "\x01", "\x1f", ":")
+"""Signs that are looked for where no common one stands in the header; a space has to be given."""
 SAMPLED = 100
 """Lines that are looked at."""
-_HIGHEST_TITLE = 20
+
+
+_LINES_OF_ROWS = 3
+"""From so many lines on, a quoted cell whose every line is as wide as a row is told; of tabs, from two on."""
+
+
+def look_like_rows(lines: Sequence[str], sign: str, width: int) -> bool:
+    """True if the lines that quotes hold together are each as wide as a row: a stray quote may do that."""
+    fewest = 2 if sign == "\t" else _LINES_OF_ROWS
+    return width > 1 and len(lines) >= fewest and all(line.count(sign) == width - 1 for line in lines)
 
 
 class _Sample(NamedTuple):
@@ -87,7 +96,7 @@ def _sample(lines: Sequence[str], sign: str) -> _Sample:
 
 def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError:
     choices = {
-        option_text("delimiter", sign).split()[1].strip("'"): " | ".join(sample.records[0][1])[:60]
+        sign_name(sign): " | ".join(sample.records[0][1])[:60]
         for sign, sample in sorted(serving.items(), key=lambda item: -item[1].width)
     }
     first = next(iter(choices))
@@ -104,7 +113,7 @@ def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError
 def _check_title(sample: _Sample, name: str, skipped: int) -> None:
     """Refuse single cells above rows that are all as wide as the first of them."""
     records = sample.records
-    for start in range(1, min(_HIGHEST_TITLE, len(records) - 1)):
+    for start in range(1, min(TITLE_LINES, len(records) - 1)):
         if len(records[start - 1][1]) > 1:
             return
         if sample.agrees(start):

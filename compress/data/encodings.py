@@ -82,9 +82,9 @@ def _decoded(content: bytes, name: str) -> str | None:
 
 
 def shown_line(line: bytes, name: str) -> str:
-    """What a person sees of a line: what stands around its first character that is not ASCII."""
+    """What a person sees of a line: what stands around its first character that is not ASCII, or cannot be read."""
     text = line.decode(name, "replace").lstrip("\r\n").partition("\n")[0].rstrip("\r")
-    odd = re.search(r"[^\x00-\x7f]", text)
+    odd = re.search("\ufffd", text) or re.search(r"[^\x00-\x7f]", text)
     begin = max(odd.start() - _WIDTH // 2, 0) if odd else 0
     shown = text[begin : begin + _WIDTH].strip()
     return ("…" if begin else "") + shown + ("…" if begin + _WIDTH < len(text) else "")

@@ -10,14 +10,22 @@ from compress.extras import need
 from compress.files import stays_home
 
 
+def check_reader(where: str | None) -> None:
+    """Refuse data sets of the hub, before any is fetched, where the package that reads them is not installed.
+
+    Raises:
+        InputError: with the command that installs it.
+    """
+    need("datasets", "a data set of the hub", where)
+
+
 def read_hub_dataset(folder: Path, config: str | None, split: str | None, source: str, where: str | None) -> Table:
     """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
 
     Raises:
-        InputError: `datasets` is not installed; no such configuration or split; not a dataset without code of its
-            own, or one whose description names files outside of its folder.
+        InputError: no such configuration or split; not a dataset without code of its own, or one whose description
+            names files outside of its folder.
     """
-    need("datasets", "a data set of the hub", where)
     import datasets
 
     try:

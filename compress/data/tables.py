@@ -10,7 +10,7 @@ from compress.reading import Reading
 
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
-_HIGHEST_TITLE = 20
+TITLE_LINES = 20
 """Lines that are looked at below a title."""
 MAX_RATIO = 200
 """Most bytes unpacked for one byte of a packed file that is not small."""
@@ -110,7 +110,7 @@ def check_title(columns: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]
     named = [place for place, column in enumerate(columns) if trimmed(column)]
     if len(columns) < 2 or named != [0]:
         return
-    for number, cells in rows[:_HIGHEST_TITLE]:
+    for number, cells in rows[:TITLE_LINES]:
         if sum(bool(trimmed(cell)) for cell in cells) > 1:
             raise misplaced_header(name, number, cells)
 
@@ -120,5 +120,5 @@ def misplaced_header(name: str, number: int, cells: Sequence[str]) -> InputError
     return InputError(
         f"the header of '{name}' seems to stand in line {number}: {', '.join(cells)[:80]}",
         where=f"{name}:{number}",
-        fix="remove what stands above it; a cell that holds a delimiter needs quotes",
+        fix="remove what stands above it",
     )

@@ -74,7 +74,7 @@ def encoding_of(path: Path, given: str | None) -> Encoding:
         return Encoding(given, is_given=True)
     if not lines.bad:
         return Encoding("utf-8", notes=(f"{path.name} is UTF-8 text, and was read as that, not as {given}",))
-    told = f"{lines.good:,} lines of {path.name} seem to be UTF-8, and were read as {given}, as was asked"
+    told = f"lines of {path.name} ({lines.good:,}) seem to be UTF-8, and were read as {given}, as was asked"
     return Encoding(given, is_given=True, notes=(told,))
 
 
@@ -169,21 +169,21 @@ def _not_in(path: Path, encoding: Encoding) -> InputError:
             f"'{name}' is not whole {encoding.name.upper()} text", where=name, fix="save it again, as UTF-8"
         )
     lines = _lines(path)
-    _number, _line = lines.bad[0]
     if lines.has_nul and (wide := _wide(path, "is not UTF-8 text")) is not None:
         return wide
-    choices = old_encodings([line for _, line in lines.bad])
-    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
     what, where = f"'{name}' is not UTF-8 text", f"{name}:{lines.bad[0][0]}"
     if lines.good:
-        fix = "other lines are UTF-8, so mend that line and those like it; do not convert the whole file"
-        return InputError(f"{what}; {read}" if read else what, where=where, fix=fix)
-    if not choices:
         return InputError(
-            what, where=where, fix="give its encoding: --encoding NAME (task.encoding); or save it as UTF-8"
+            f"{what}: that line reads '{shown_line(lines.bad[0][1], 'utf-8')}'",
+            where=where,
+            fix="other lines are UTF-8, so mend that line and those like it; do not convert the whole file",
         )
+    choices = old_encodings([line for _, line in lines.bad])
+    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
     first = next(iter(choices))
-    fix = f"if that is right, give {option_text('encoding', first)}; else the encoding that it was written in"
+    fix = (
+        f"if that is right, give {option_text('encoding', first)}; else the one that it was written in, such as cp1250"
+    )
     if len(choices) > 1:
-        fix = f"give the one that is right: {option_text('encoding', first)}"
+        fix = f"give the one that is right, for example {option_text('encoding', first)}"
     return OptionNeededError(f"{what}; {read}", option="encoding", choices=choices, where=where, fix=fix)

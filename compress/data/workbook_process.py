@@ -55,7 +55,7 @@ def main() -> None:
         for line in sys.stdin:
             _tell_rows(sheets[json.loads(line)["sheet"]], answer)
     except CalamineError as error:
-        answer({"refused": f"{type(error).__name__}: {error}"})
+        answer({"refused": str(error) or type(error).__name__})
 
 
 def _first_cells(rows: Iterable[list[Any]]) -> list[str]:

@@ -11,6 +11,7 @@ import yaml
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
 from compress.files import CARD, LINEAGE
+from compress.lineage.formats import formats_section
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
@@ -56,12 +57,13 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
+        formats_section(lineage.final.facts, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
         _again(lineage),
     )
-    body = "\n\n".join("\n".join(part) for part in parts)
+    body = "\n\n".join("\n".join(part) for part in parts if part)
     return str(ModelCard(f"---\n{front.to_yaml()}\n---\n\n{body}\n"))
 
 

@@ -54,7 +54,10 @@ def expected_length(folder: Path, fast: FastTokenizer) -> int:
 
 
 def _data_of_run(folder: Path) -> Mapping[str, Any]:
-    """The part of a lineage.json that tells of the data: of the folder's own, or of the run that it is a step of."""
+    """What a lineage.json tells of the data: the folder's own, or that of the run that it is a step of.
+
+    Empty where there is none, or where no rows were read, so that what it says are defaults.
+    """
     beside = folder.absolute().parent
     places = [folder / LINEAGE, *([beside.parent / FINAL / LINEAGE] if beside.name == STEPS else [])]
     path = next((place for place in places if place.is_file()), None)
@@ -67,4 +70,5 @@ def _data_of_run(folder: Path) -> Mapping[str, Any]:
             where=str(path),
             fix="run the recipe again: it writes the final folder anew",
         )
-    return data
+    read_rows = any(data.get(name) != 0 for name in ("train_rows", "test_rows"))
+    return data if read_rows else {}

@@ -48,6 +48,12 @@ def model_path(folder: Path) -> Path:
     return found[0]
 
 
+def folder_of(graph: Path) -> Path:
+    """The folder of a graph's model: its own, or the one above `onnx/`."""
+    is_inner = graph.parent.name == LAYOUT and not (graph.parent / CONFIG).is_file()
+    return graph.parent.parent if is_inner else graph.parent
+
+
 def layout_file(dtype: str) -> str:
     """Where the graph of a number format stands in a folder, as transformers.js calls it."""
     return f"{LAYOUT}/model{DTYPES[dtype]}.onnx"

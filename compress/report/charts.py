@@ -1,42 +1,39 @@
-"""The figures of the report's page, in their order."""
+"""The pictures of the report's page, in their order."""
 
+import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
-from compress.measurement import Estimate
 from compress.report import words
 from compress.report.figure import (
-    NOTES,
+    TONES,
     Chart,
-    Figure,
-    axis,
-    colour,
-    error_bars,
+    Mark,
+    PictureRow,
+    Rows,
+    Scale,
+    ends,
+    linear,
     milliseconds,
-    named_rows,
     number,
-    percents,
     plain,
-    small,
     timed,
     told,
-    toned,
+    tone,
 )
-from compress.report.model import Comparison, Report, Row, Slice
+from compress.report.model import Comparison, Report, Row
+from compress.report.shown import ShownRow, shown_rows
+from compress.report.slices import slices
 from compress.report.tradeoff import tradeoff
 
-CLASSES = 60
-"""With more classes than these, only those that changed most are shown."""
-CHANGED = 30
-SIDE_BY_SIDE = 12
-"""Up to so many classes, their chart and the one by length share a line of the page."""
 ROW = 44
 """Height of a row with two lines of text beside it, in pixels."""
 
 
 def make_charts(report: Report, target: str) -> list[Chart]:
-    """All figures of one target; those for which there are no numbers are left out."""
-    rows = report.on(target)
+    """All pictures of one target; those for which there are no numbers are left out."""
+    rows = shown_rows(report, target)
     measured = [row for row in rows if row.latency_ms is not None and row.quality is not None]
     if not measured:
         return [_sizes(rows, rows[-1])] if rows else []
@@ -46,71 +43,78 @@ def make_charts(report: Report, target: str) -> list[Chart]:
         if all(row.bought and row.bought.speedup for row in chain[1:]):
             found.append(_latency_bought(chain))
         found.append(_quality_bought(chain))
-    return [*found, *_slices(measured[-1], report.baseline)]
+    return [*found, *slices(measured[-1], report.baseline)]
 
 
 def _latencies(rows: Sequence[Row]) -> Chart:
     """How the latencies of single calls are spread."""
-    samples = [[float(f"{value:.4g}") for turn in timed(row).rounds for value in turn] for row in rows]
-    x = milliseconds("latency of one call, ms", [value for found in samples for value in found])
-    boxes = [
-        {
-            "type": "box",
-            "orientation": "h",
-            "x": found,
-            "y": [place] * len(found),
-            "boxpoints": "outliers",
-            "width": 0.5,
-            "line": {"color": colour(row, rows[-1]), "width": 1.5},
-            "marker": {"size": 3, "opacity": 0.6},
-            "hoverinfo": "x",
-            "xhoverformat": ".3~g",
-        }
-        for place, (row, found) in enumerate(zip(rows, samples, strict=True))
+    samples = [sorted(value for turn in timed(row).rounds for value in turn) for row in rows]
+    scale = milliseconds("latency of one call, ms", [value for found in samples for value in found])
+    lines = [
+        PictureRow(
+            plain(row.step),
+            _box(found, scale, tone(row, rows[-1])),
+            f"{number(timed(row).p50)} ms",
+            small=f"p99 {number(timed(row).p99)}",
+        )
+        for row, found in zip(rows, samples, strict=True)
     ]
-    notes = [small(f"{number(timed(row).p50)} ms", f"p99 {number(timed(row).p99)}") for row in rows]
     return Chart(
         "latencies",
         "Latency of single calls",
         told((row.step, f"median {number(timed(row).p50)} ms, p99 {number(timed(row).p99)} ms") for row in rows),
         f"{len(samples[-1])} calls a step. A box holds the middle half of them, the line in it is the median; whiskers "
-        "reach up to 1.5 boxes further, points lie beyond." + (" The axis is logarithmic." if x.is_log else ""),
-        {"data": [*boxes, NOTES], "layout": named_rows([plain(row.step) for row in rows], notes, x.axis, ROW)},
+        "reach up to 1.5 boxes further, points lie beyond." + (" The scale is logarithmic." if scale.is_log else ""),
+        Rows(scale, lines, ROW),
     )
+
+
+def _box(samples: Sequence[float], scale: Scale, colour: str) -> list[Mark]:
+    """A box with whiskers, of samples in their order."""
+    if len(samples) == 1:
+        return [Mark("spot", scale.at(samples[0]), tone=colour)]
+    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
+    reach = 1.5 * (high - low)
+    inside = [value for value in samples if low - reach <= value <= high + reach]
+    beyond = {scale.at(value) for value in samples if value not in (inside[0], inside[-1])} - {
+        scale.at(value) for value in inside
+    }
+    return [
+        Mark("whisker", scale.at(inside[0]), scale.at(inside[-1])),
+        Mark("box", scale.at(low), scale.at(high), colour),
+        Mark("median", scale.at(middle), tone=colour),
+        *(Mark("spot", place, tone=colour) for place in sorted(beyond)),
+    ]
 
 
 def _sizes(rows: Sequence[Row], last: Row) -> Chart:
     """What ships."""
-    notes = []
-    for row in rows:
-        smaller = f"{row.versus_baseline.smaller:.1f}x smaller" if row.versus_baseline else ""
-        notes.append(small(f"{number(row.size_bytes / 1e6)} MB", smaller))
-    bars = {
-        "type": "bar",
-        "orientation": "h",
-        "x": [row.size_bytes / 1e6 for row in rows],
-        "y": list(range(len(rows))),
-        "width": 0.5,
-        "marker": {"color": [colour(row, last) for row in rows]},
-        "hoverinfo": "skip",
-    }
-    x = axis("size, MB", rangemode="tozero")
+    scale = linear("size, MB", [0.0, *(row.size_bytes / 1e6 for row in rows)])
+    lines = [
+        PictureRow(
+            plain(row.step),
+            [Mark("bar", scale.at(0), scale.at(row.size_bytes / 1e6), tone(row, last))],
+            f"{number(row.size_bytes / 1e6)} MB",
+            small=f"{row.versus_baseline.smaller:.1f}x smaller" if row.versus_baseline else "",
+        )
+        for row in rows
+    ]
     return Chart(
         "sizes",
         "Size",
         told((row.step, f"{number(row.size_bytes / 1e6)} MB") for row in rows),
         "What is read of the folder: weights or graph, tokenizer, configuration. 1 MB is a million bytes.",
-        {"data": [bars, NOTES], "layout": named_rows([plain(row.step) for row in rows], notes, x, ROW)},
+        Rows(scale, lines, ROW),
     )
 
 
-def _chain(rows: Sequence[Row]) -> list[Row]:
+def _chain(rows: Sequence[ShownRow]) -> list[ShownRow]:
     """The last row with those that it was made from, back to the baseline, as far as they were compared."""
-    by_step = {row.step: row for row in rows}
+    by_step = {name: row for row in rows for name in row.names}
     chain = [rows[-1]]
     while not chain[0].is_baseline and (bought := chain[0].bought) is not None:
-        before = by_step.pop(bought.against, None)
-        if before is None:
+        before = by_step.get(bought.against)
+        if before is None or before in chain:
             break
         chain.insert(0, before)
     return chain
@@ -119,18 +123,19 @@ def _chain(rows: Sequence[Row]) -> list[Row]:
 def _latency_bought(chain: Sequence[Row]) -> Chart:
     """What each step took off the latency."""
     medians = [timed(row).p50 for row in chain]
-    notes = [f"{number(medians[0])} ms", *(_speed_note(row.bought) for row in chain[1:])]
+    scale = linear("median latency of one call, ms", [0.0, *medians])
     last = chain[-1].versus_baseline
-    from_baseline = chain[0].is_baseline and last is not None
-    notes.append(_speed_note(last) if from_baseline else f"{number(medians[-1])} ms")
-    figure = _waterfall(chain, medians, notes, axis("median latency of one call, ms", rangemode="tozero"))
+    whole = ("", f"{number(medians[-1])} ms", "")
+    if chain[0].is_baseline and last is not None:
+        whole = _speed_note(last)
+    notes = [("", f"{number(medians[0])} ms", ""), *(_speed_note(row.bought) for row in chain[1:]), whole]
     return Chart(
         "latency-bought",
         "What each step did to latency",
         told((row.step, words.speed_words(row.bought)) for row in chain[1:] if row.bought),
         f"Each step against the one before, from {chain[0].step} to {chain[-1].step}; below, all of them together. "
         "Small: how many times faster, with its 95% interval.",
-        figure,
+        Rows(scale, _waterfall(chain, medians, notes, scale), ROW),
     )
 
 
@@ -140,14 +145,16 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
     levels = [0.0]
     for found in changes:
         levels.append(levels[-1] + found.value)
-    notes = [words.percent(chain[0].quality).partition(" ")[0], *(_change_note(row.bought) for row in chain[1:])]
     last = chain[-1].versus_baseline if chain[0].is_baseline else None
-    notes.append(_change_note(last) if last else words.percent(chain[-1].quality).partition(" ")[0])
-    x = axis("points won and lost, added up", zeroline=True, zerolinewidth=1, tickformat="~g")
-    figure = _waterfall(chain, levels, notes, x)
     intervals = [*changes, last.change_pp] if last else changes
     starts = [*levels[:-1], 0.0][: len(intervals)]
-    figure["data"].insert(1, _whiskers(starts, intervals))
+    reach = [[start + end for end in ends(found)] for start, found in zip(starts, intervals, strict=True)]
+    scale = linear("points won and lost, added up", [0.0, *levels, *(end for both in reach for end in both)], pad=0.04)
+    first, whole = (("", words.percent(row.quality).partition(" ")[0], "") for row in (chain[0], chain[-1]))
+    notes = [first, *(_change_note(row.bought) for row in chain[1:]), _change_note(last) if last else whole]
+    first_line, *others = _waterfall(chain, levels, notes, scale)
+    whiskers = [Mark("whisker", scale.at(low), scale.at(high)) for low, high in reach]
+    others = [replace(line, marks=[*line.marks, *whiskers[at : at + 1]]) for at, line in enumerate(others)]
     return Chart(
         "quality-bought",
         "What each step did to quality",
@@ -158,135 +165,40 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
         ),
         "Percentage points against the step before; to the left is a loss. The thin bar is the 95% interval of "
         "the change, paired row by row: where it holds the start of its step, the test rows cannot tell it from none.",
-        figure,
+        Rows(scale, [first_line, *others], ROW),
     )
 
 
-def _speed_note(comparison: Comparison | None) -> str:
+Note = tuple[str, str, str]
+"""The colour of a first line, that line, and a small one."""
+
+
+def _speed_note(comparison: Comparison | None) -> Note:
     assert comparison is not None
-    return small(toned(comparison.speed_verdict), words.times(comparison.speedup))
+    return TONES[comparison.speed_verdict], comparison.speed_verdict, words.times(comparison.speedup)
 
 
-def _change_note(comparison: Comparison | None) -> str:
+def _change_note(comparison: Comparison | None) -> Note:
     assert comparison is not None
-    return small(toned(comparison.quality_verdict), words.change(comparison))
+    return TONES[comparison.quality_verdict], comparison.quality_verdict, words.change(comparison)
 
 
-def _waterfall(chain: Sequence[Row], levels: Sequence[float], notes: Sequence[str], x: Figure) -> Figure:
+def _waterfall(chain: Sequence[Row], levels: Sequence[float], notes: Sequence[Note], scale: Scale) -> list[PictureRow]:
     """Where each step of the chain led, and a last row for all of them.
 
     Args:
-        levels: one a step, in the unit of `x`.
+        levels: one a step, in the scale's unit.
     """
-    steps = [after - before for before, after in pairwise(levels)]
-    names = [plain(row.step) for row in chain]
-    bars = {
-        "type": "waterfall",
-        "orientation": "h",
-        "y": list(range(len(levels) + 1)),
-        "x": [levels[0], *steps, levels[-1]],
-        "measure": ["absolute", *["relative"] * len(steps), "total"],
-        "width": 0.5,
-        "textposition": "none",
-        "hoverinfo": "skip",
-        "connector": {"line": {"color": "var(--line)", "width": 1}},
-        "decreasing": {"marker": {"color": "var(--middle)"}},
-        "increasing": {"marker": {"color": "var(--middle)"}},
-        "totals": {"marker": {"color": "var(--baseline)"}},
-    }
-    return {"data": [bars, NOTES], "layout": named_rows([*names, "<b>together</b>"], notes, x, ROW)}
-
-
-def _whiskers(starts: Sequence[float], changes: Sequence[Estimate]) -> Figure:
-    """The interval of each step's change, from where the step starts."""
-    ends = [start + found.value for start, found in zip(starts, changes, strict=True)]
-    reach = [
-        (
-            start + (found.value if found.low is None else found.low),
-            start + (found.value if found.high is None else found.high),
-        )
-        for start, found in zip(starts, changes, strict=True)
-    ]
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "marker": {"size": 0.1, "opacity": 0},
-        "x": ends,
-        "y": list(range(1, len(ends) + 1)),
-        "error_x": error_bars(ends, reach),
-        "hoverinfo": "skip",
-    }
-
-
-def _slices(last: Row, baseline: str) -> list[Chart]:
-    """Where the last step is right less often than the baseline: by class, and by length."""
-    classes = sorted(last.by_class, key=_change)
-    many = len(classes) > CLASSES
-    if many:
-        most = sorted(classes, key=lambda part: -abs(_change(part)))[:CHANGED]
-        classes = sorted(most, key=_change)
-    is_wide = len(classes) > SIDE_BY_SIDE
-    which = f", for the {CHANGED} of {len(last.by_class)} classes that changed most" if many else ""
-    text = f"Share of the rows of a class that are right{which}. Bars: 95% interval of {last.step}; few rows, wide bar."
-    rows = max(len(classes), len(last.by_length))
-    found = []
-    if classes:
-        figure = _dumbbell(classes, last, baseline, _height(rows, len(classes)))
-        found.append(Chart("classes", "Quality by class", _told_slices(classes), text, figure, is_wide))
-    if last.by_length:
-        height = _height(rows if not is_wide else 0, len(last.by_length))
-        text = f"Share of right rows among texts of like length. Bars: 95% interval of {last.step}."
-        figure = _dumbbell(last.by_length, last, baseline, height)
-        found.append(Chart("lengths", "Quality by length", _told_slices(last.by_length), text, figure, is_wide))
-    return found
-
-
-def _change(part: Slice) -> float:
-    return 0.0 if part.baseline_quality is None else part.quality.value - part.baseline_quality
-
-
-def _rows(part: Slice) -> str:
-    return f"{part.rows:,} row{'' if part.rows == 1 else 's'}"
-
-
-def _told_slices(parts: Sequence[Slice]) -> str:
-    return told((part.name, f"{words.percent(part.quality)} of {_rows(part)}") for part in parts)
-
-
-def _height(rows: int, own: int) -> int:
-    """Pixels of a row, so that this chart is as high as one with `rows` rows."""
-    return 26 * max(rows, own) // own
-
-
-def _dumbbell(parts: Sequence[Slice], last: Row, baseline: str, pixels: int) -> Figure:
-    """The baseline's and the last step's quality on each part."""
-    places = list(range(len(parts)))
-    ends = [percents(part.quality) for part in parts]
-    after = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": plain(last.step),
-        "x": [value for value, _, _ in ends],
-        "y": places,
-        "error_x": error_bars([value for value, _, _ in ends], [(low, high) for _, low, high in ends]),
-        "marker": {"size": 9, "color": "var(--accent)"},
-        "hoverinfo": "text",
-        "hovertext": [f"{plain(part.name, 60)}: {words.percent(part.quality)} of {_rows(part)}" for part in parts],
-    }
-    before = {
-        "type": "scatter",
-        "mode": "markers",
-        "name": plain(baseline),
-        "x": [None if part.baseline_quality is None else 100 * part.baseline_quality for part in parts],
-        "y": places,
-        "marker": {"size": 10, "symbol": "circle-open", "color": "var(--baseline)", "line": {"width": 2}},
-        "hoverinfo": "x",
-        "xhoverformat": ".1f",
-    }
-    names = [plain(part.name) for part in parts]
-    notes = [f"<span style='color:var(--muted)'>{_rows(part)}</span>" for part in parts]
-    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom"}
-    shape = named_rows(names, notes, axis("right, %"), pixels, legend=legend)
-    shape["showlegend"] = not last.is_baseline
-    shape["height"] += 24
-    return {"data": [after] if last.is_baseline else [before, after, {**NOTES, "showlegend": False}], "layout": shape}
+    names = [*(plain(row.step) for row in chain), "together"]
+    spans = [(0.0, levels[0]), *pairwise(levels), (0.0, levels[-1])]
+    lines = []
+    for place, (name, (start, end), (colour, note, small)) in enumerate(zip(names, spans, notes, strict=True)):
+        is_whole = place in {0, len(chain)}
+        left, right = sorted((scale.at(start), scale.at(end)))
+        marks = [Mark("bar", left, right, "baseline" if is_whole else "middle")]
+        if place > 0:
+            marks.append(Mark("enter", scale.at(levels[place - 1])))
+        if place < len(chain):
+            marks.append(Mark("leave", scale.at(levels[place])))
+        lines.append(PictureRow(name, marks, note, colour, small, is_strong=place == len(chain)))
+    return lines

@@ -1,19 +1,21 @@
-"""What the page's charts share: plotly's JSON as plain dicts.
+"""What the page's pictures are made of: rows of marks, or points in a plane, on scales that end in percentages.
 
-Lengths are in CSS pixels. Colours are the page's CSS variables, which it resolves where it is shown.
+The template draws them as SVG in which every place is a percentage of the width at hand, and every text keeps its size:
+so a picture fits a phone, a desktop and paper without a script, and its colours are the page's own.
 """
 
-import html
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 from compress.measurement import Estimate
 from compress.report.model import Latency, Row
 
-LONGEST = 20
-"""Characters of a name beside a chart."""
+LONGEST = 22
+"""Characters of a name beside a picture."""
+TICKS = 6
+"""Numbers along a scale, at the most."""
 TONES = {
     "better": "good",
     "no worse": "good",
@@ -25,21 +27,151 @@ TONES = {
     "slower": "bad",
 }
 """Verdict -> the colour of its word."""
-FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+
+Kind = Literal["bar", "box", "median", "whisker", "dot", "ring", "spot", "enter", "leave"]
 
 
-Figure = dict[str, Any]
+class Tick(NamedTuple):
+    """A number along a scale, and where it stands in percent of the scale's length."""
+
+    share: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A line of numbers.
+
+    Attributes:
+        low: its ends; where it is logarithmic, their logarithms.
+    """
+
+    title: str
+    low: float
+    high: float
+    ticks: Sequence[Tick] = ()
+    is_log: bool = False
+
+    def at(self, value: float) -> float:
+        """Where a number stands, in percent; what lies beyond an end stands at that end."""
+        if self.is_log:
+            value = math.log10(value) if value > 0 else self.low
+        return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))), 2)
+
+
+class Mark(NamedTuple):
+    """Something drawn in a row.
+
+    Attributes:
+        left: in percent of the row's width.
+        right: likewise; None for what has no width.
+        tone: its colour: accent, middle or baseline.
+        hint: what is told of it where a mouse rests.
+    """
+
+    kind: Kind
+    left: float
+    right: float | None = None
+    tone: str = "middle"
+    hint: str = ""
+
+    @property
+    def width(self) -> float:
+        """In percent."""
+        return 0.0 if self.right is None else round(self.right - self.left, 2)
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """A name, its marks, and what they come to in words.
+
+    Attributes:
+        note: beside the marks.
+        tone: the note's colour, empty for that of text.
+        small: below the note.
+        is_strong: the name stands out.
+    """
+
+    name: str
+    marks: Sequence[Mark]
+    note: str = ""
+    tone: str = ""
+    small: str = ""
+    is_strong: bool = False
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A picture that reads like a table.
+
+    Attributes:
+        pixels: height of a row.
+        legend: marks and what they stand for.
+    """
+
+    scale: Scale
+    rows: Sequence[PictureRow]
+    pixels: int
+    legend: Sequence[tuple[Mark, str]] = ()
+
+
+class Label(NamedTuple):
+    """A text beside a point.
+
+    Attributes:
+        anchor: which end of it stands at the point: start, middle or end.
+        right: pixels from the point; `down` of the first line's foot.
+    """
+
+    lines: Sequence[str]
+    anchor: str
+    right: float
+    down: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a plane; all places are percentages, counted from the left and from the top.
+
+    Attributes:
+        level: ends of its level bar.
+        upright: ends of its upright bar.
+        wide: its label where there is room; None where there is not.
+        narrow: likewise on a phone.
+    """
+
+    x: float
+    y: float
+    level: tuple[float, float]
+    upright: tuple[float, float]
+    tone: str
+    hint: str
+    wide: Label | None
+    narrow: Label | None
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Points between two scales.
+
+    Attributes:
+        front: the lines of a staircase, each (x1, y1, x2, y2) in percent.
+    """
+
+    x: Scale
+    y: Scale
+    points: Sequence[Point]
+    front: Sequence[tuple[float, float, float, float]] = field(default=())
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One figure of the page.
+    """One picture of the page.
 
     Attributes:
         name: a word, for the element's id.
         summary: what it shows, for those who do not see it.
         caption: how to read it.
-        figure: plotly's data and layout.
         is_wide: takes the page's whole width.
         wide_caption: what the caption goes on with, but not on a phone.
         narrow_caption: what it goes on with on a phone.
@@ -49,19 +181,15 @@ class Chart:
     title: str
     summary: str
     caption: str
-    figure: Figure
+    picture: Rows | Plane
     is_wide: bool = False
     wide_caption: str = ""
     narrow_caption: str = ""
 
-
-def unique(rows: Sequence[Row]) -> list[tuple[str, Row]]:
-    """Each artifact once, with the names of all steps that it stands for."""
-    names: dict[str, list[str]] = {}
-    for row in rows:
-        names.setdefault(row.artifact, []).append(row.step)
-    first = {row.artifact: row for row in reversed(rows)}
-    return [(", ".join(steps), first[artifact]) for artifact, steps in names.items()]
+    @property
+    def is_plane(self) -> bool:
+        """How the template tells them apart."""
+        return isinstance(self.picture, Plane)
 
 
 def timed(row: Row) -> Latency:
@@ -73,29 +201,22 @@ def timed(row: Row) -> Latency:
 def percents(estimate: Estimate | None) -> tuple[float, float, float]:
     """A share and the ends of its interval in percent; without an interval, the ends are the share itself."""
     assert estimate is not None
-    low = estimate.value if estimate.low is None else estimate.low
-    high = estimate.value if estimate.high is None else estimate.high
+    low, high = ends(estimate)
     return 100 * estimate.value, 100 * low, 100 * high
 
 
-def error_bars(values: Sequence[float], ends: Sequence[tuple[float, float]]) -> Figure:
-    """Bars that reach from each value to its two ends."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "thickness": 1.2,
-        "width": 3,
-        "color": "var(--muted)",
-        "array": [high - value for value, (_, high) in zip(values, ends, strict=True)],
-        "arrayminus": [value - low for value, (low, _) in zip(values, ends, strict=True)],
-    }
+def ends(estimate: Estimate) -> tuple[float, float]:
+    """The ends of its interval; without one, the figure itself."""
+    low = estimate.value if estimate.low is None else estimate.low
+    high = estimate.value if estimate.high is None else estimate.high
+    return low, high
 
 
-def colour(row: Row, last: Row) -> str:
+def tone(row: Row, last: Row) -> str:
     """The baseline's, the last step's, or that of those between."""
     if row.is_baseline:
-        return "var(--baseline)"
-    return "var(--accent)" if row.artifact == last.artifact else "var(--middle)"
+        return "baseline"
+    return "accent" if row.artifact == last.artifact else "middle"
 
 
 def told(items: Iterable[tuple[str, str]]) -> str:
@@ -104,12 +225,12 @@ def told(items: Iterable[tuple[str, str]]) -> str:
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """A text that plotly shows as it is: on one line, shortened in its middle, and none of it read as markup."""
+    """A text on one line, shortened in its middle."""
     line = " ".join(text.split())
     if len(line) > longest:
         tail = longest // 3
         line = f"{line[: longest - tail - 1]}…{line[-tail:]}"
-    return html.escape(line, quote=False)
+    return line
 
 
 def number(value: float) -> str:
@@ -119,115 +240,50 @@ def number(value: float) -> str:
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
-def small(first: str, second: str) -> str:
-    """Two lines, the second small."""
-    return f"{first}<br><span style='color:var(--muted);font-size:11px'>{second}</span>" if second else first
-
-
-def toned(verdict: str) -> str:
-    """A verdict in the colour that the page gives it."""
-    return f"<span style='color:var(--{TONES[verdict]})'>{verdict}</span>"
-
-
-def layout(height: int, **parts: Any) -> Figure:
-    """What all charts have in common."""
-    return {
-        "height": height,
-        "margin": {"l": 4, "r": 4, "t": 8, "b": 4},
-        "paper_bgcolor": "var(--paper)",
-        "plot_bgcolor": "var(--paper)",
-        "font": {"family": FONT, "size": 12.5, "color": "var(--ink)"},
-        "hoverlabel": {
-            "bgcolor": "var(--paper)",
-            "bordercolor": "var(--line)",
-            "font": {"color": "var(--ink)", "size": 12.5},
-            "align": "left",
-        },
-        "hovermode": "closest",
-        "dragmode": False,
-        "showlegend": False,
-        **parts,
-    }
-
-
-def axis(title: str, **parts: Any) -> Figure:
-    """An axis of numbers."""
-    return {
-        "title": {"text": title, "standoff": 8, "font": {"size": 12.5, "color": "var(--muted)"}},
-        "gridcolor": "var(--grid)",
-        "linecolor": "var(--line)",
-        "zerolinecolor": "var(--line)",
-        "tickfont": {"color": "var(--muted)"},
-        "automargin": True,
-        "fixedrange": True,
-        "nticks": 6,
-        **parts,
-    }
-
-
-def named_rows(names: Sequence[str], notes: Sequence[str], x: Figure, pixels: int, **parts: Any) -> Figure:
-    """The layout of a chart that reads like a table: names on the left, figures in words on the right.
+def linear(title: str, values: Iterable[float], *, pad: float = 0.0) -> Scale:
+    """A scale that holds all values, with round numbers along it.
 
     Args:
-        names: one a row, from the top; see `plain`.
-        notes: one a row.
-        x: the axis of the bars or points.
-        pixels: height of a row.
+        pad: what it adds on both sides, as a share of their range.
     """
-    places = list(range(len(names)))
-    shared = {
-        "tickmode": "array",
-        "tickvals": places,
-        "range": [len(names) - 0.5, -0.5],
-        "showgrid": False,
-        "zeroline": False,
-        "automargin": True,
-        "fixedrange": True,
-        "ticks": "",
-        "ticklabelstandoff": 6,
-    }
-    return layout(
-        pixels * len(names) + 60,
-        xaxis=x,
-        yaxis={**shared, "ticktext": list(names)},
-        yaxis2={**shared, "ticktext": list(notes), "overlaying": "y", "side": "right"},
-        **parts,
-    )
+    seen = list(values)
+    low, high = min(seen), max(seen)
+    wide = (high - low) or abs(high) or 1.0
+    low, high = low - pad * wide, high + (pad * wide if high > low else wide)
+    step = _round_step((high - low) / TICKS)
+    counts = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    scale = Scale(title, low, high)
+    return Scale(title, low, high, [Tick(scale.at(count * step), f"{count * step:.10g}") for count in counts])
 
 
-NOTES: Figure = {"type": "scatter", "x": [None], "y": [None], "yaxis": "y2", "hoverinfo": "skip"}
-"""A trace without points: plotly draws the axis of the notes only if a trace uses it."""
+def _round_step(least: float) -> float:
+    """The smallest of 1, 2, 5, 10, 20, … that is at least so large."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * step for step in (1, 2, 5, 10) if power * step >= least * (1 - 1e-9))
 
 
-class Milliseconds(NamedTuple):
-    """An axis of latencies, and its ends as it places them: their logarithms on a logarithmic axis."""
-
-    axis: Figure
-    low: float
-    high: float
-    is_log: bool
-
-    def share(self, value: float) -> float:
-        """Where a latency stands: 0 at the left end, 1 at the right."""
-        placed = math.log10(value) if self.is_log else value
-        return (placed - self.low) / (self.high - self.low)
-
-
-def milliseconds(title: str, values: Sequence[float], margin: float = 0.08) -> Milliseconds:
-    """An axis that holds all `values`, logarithmic if they range over more than ten times.
+def milliseconds(title: str, values: Sequence[float], margin: float = 0.08) -> Scale:
+    """A scale of latencies, logarithmic if they range over more than ten times.
 
     Args:
         margin: what it adds on both sides, as a share of their range.
     """
     lowest, highest = min(values), max(values)
-    if highest > 10 * lowest > 0:
-        low, high = math.log10(lowest), math.log10(highest)
-        pad = margin * (high - low)
-        ticks = [step * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for step in (1, 2, 5)]
-        low, high = low - pad, high + pad
-        seen = [tick for tick in ticks if low <= math.log10(tick) <= high]
-        found = axis(title, type="log", range=[low, high], tickvals=seen, ticktext=[f"{tick:g}" for tick in seen])
-        return Milliseconds(found, low, high, is_log=True)
-    pad = margin * (highest - lowest) or 0.25 * highest
-    low, high = max(0.0, lowest - pad), highest + pad
-    return Milliseconds(axis(title, range=[low, high]), low, high, is_log=False)
+    if not highest > 10 * lowest > 0:
+        pad = margin * (highest - lowest) or 0.25 * highest
+        return linear(title, [max(0.0, lowest - pad), highest + pad])
+    low, high = math.log10(lowest), math.log10(highest)
+    pad = margin * (high - low)
+    low, high = low - pad, high + pad
+    return Scale(title, low, high, log_ticks(low, high), is_log=True)
+
+
+def log_ticks(low: float, high: float) -> list[Tick]:
+    """Round numbers between two powers of ten, as many as there is room for."""
+    scale = Scale("", low, high, is_log=True)
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        values = [step * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for step in steps]
+        inside = [value for value in values if low <= math.log10(value) <= high]
+        if len(inside) <= TICKS + 1:
+            break
+    return [Tick(scale.at(value), f"{value:g}") for value in inside]

@@ -1,26 +1,23 @@
-"""The report as one page that opens without a network: styles, script, plotly and all figures are in the file."""
+"""The report as one page that opens without a network: styles, script and pictures are in the file."""
 
 import importlib.resources
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from compress.report import words
+from compress.report.cells import Cell, change_cell, end_to_end_cell, speed_cell, with_interval
 from compress.report.charts import make_charts
-from compress.report.figure import Chart, number, unique
+from compress.report.confusion import Confusion, confusion
+from compress.report.cost import million_words
+from compress.report.figure import Chart, number
 from compress.report.model import Flip, GoalVerdict, Report, Row
+from compress.report.next_steps import next_steps
 from compress.report.rounding_page import choice_parts, layers_parts
-from compress.report.tables import (
-    Cell,
-    Table,
-    ablation_table,
-    change_cell,
-    detail_table,
-    main_table,
-    speed_cell,
-    with_interval,
-)
+from compress.report.shown import ShownRow, shown_rows
+from compress.report.tables import Table, ablation_table, agreement_table, cost_table, main_table
+from compress.usage import usage
 
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""
@@ -64,10 +61,12 @@ class TargetPart:
     tables: list[Table]
     charts: list[Chart]
     flips: list[Flips]
+    cost: str
+    confusion: Confusion | None
 
 
 def render_html(report: Report) -> str:
-    """The whole page, about 5 MB of text; no address outside of it is ever fetched."""
+    """The whole page, some 100 kB of text; no address outside of it is ever fetched."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -78,11 +77,7 @@ def render_html(report: Report) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     targets = [_target_part(report, target, number) for number, target in enumerate(report.targets, 1)]
-    layers = layers_parts(report)
-    charts = [(part.anchor, chart) for part in targets for chart in part.charts]
-    charts += [(part.anchor, part.chart) for part in layers if part.chart is not None]
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
@@ -90,10 +85,11 @@ def render_html(report: Report) -> str:
         state=goal_state(report.goal),
         goal=goal_words(report.goal),
         targets=targets,
-        figures={f"{anchor}-{chart.name}": chart.figure for anchor, chart in charts},
+        next_steps=next_steps(report),
+        usage=usage("final", pairs="pairs" in report.task) if report.recipe_text else None,
         ablations=_ablations(report),
         choices=choice_parts(report),
-        layers=layers,
+        layers=layers_parts(report),
         margin=next((row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline), None),
         conditions=_conditions(report),
         host=_host(report.host),
@@ -103,7 +99,6 @@ def render_html(report: Report) -> str:
         sentence=lambda told: told[:1].upper() + told[1:],
         css=Markup(_part("page.css")),
         script=Markup(_part("page.js")),
-        plotly=Markup(_plotly()),
     )
 
 
@@ -120,7 +115,7 @@ def goal_words(goal: GoalVerdict) -> str:
     """What was asked for, in one line; empty without a goal."""
     parts = []
     if goal.max_drop_pp is not None:
-        parts.append(f"a drop of at most {goal.max_drop_pp:g} points")
+        parts.append(f"a drop of at most {words.margin(goal.max_drop_pp)}")
     if goal.min_speedup is not None:
         parts.append(f"at least {goal.min_speedup:g}x faster")
     if goal.max_size_mb is not None:
@@ -132,16 +127,11 @@ def _part(name: str) -> str:
     return (importlib.resources.files("compress.report") / name).read_text(encoding="utf-8")
 
 
-def _plotly() -> str:
-    source = importlib.resources.files("plotly") / "package_data" / "plotly.min.js"
-    return source.read_text(encoding="utf-8").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
 def _target_part(report: Report, target: str, number: int) -> TargetPart:
-    rows = report.on(target)
+    rows = shown_rows(report, target)
     measured = [row for row in rows if row.latency_ms is not None]
-    tables = [main_table(report, target)] + ([detail_table(report, target)] if measured else [])
-    flips = [_flips(name, row) for name, row in unique(measured) if row.flips]
+    tables = [main_table(report, target)]
+    tables += [cost_table(report, target), agreement_table(report, target)] if measured else []
     return TargetPart(
         name=target,
         anchor=f"target-{number}",
@@ -149,8 +139,18 @@ def _target_part(report: Report, target: str, number: int) -> TargetPart:
         tiles=_tiles(rows[-1], report) if rows else [],
         tables=tables if rows else [],
         charts=make_charts(report, target),
-        flips=flips,
+        flips=[_flips(row) for row in measured if row.flips],
+        cost=million_words(report, target),
+        confusion=_confusion(measured, report),
     )
+
+
+def _confusion(measured: Sequence[ShownRow], report: Report) -> Confusion | None:
+    """Of the last step that was measured, beside the baseline; None where no predictions are known."""
+    if not measured or not report.test.labels or len(measured[-1].predictions) != len(report.test.truth):
+        return None
+    baseline = next((row for row in measured if row.is_baseline and row is not measured[-1]), None)
+    return confusion(measured[-1], baseline, report.test)
 
 
 def _tiles(row: Row, report: Report) -> list[Tile]:
@@ -162,7 +162,9 @@ def _tiles(row: Row, report: Report) -> list[Tile]:
     tiles = []
     if found is not None:
         if found.speedup is not None:
-            tiles.append(Tile("times faster", speed_cell(found)))
+            tiles.append(Tile("times faster, model alone", speed_cell(found)))
+        if found.end_to_end is not None:
+            tiles.append(Tile("times faster end to end", end_to_end_cell(row)))
         tiles.append(Tile(f"change of {metric}, points", change_cell(found, report.test.metric)))
     tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
     tiles.append(Tile("median latency", Cell(f"{number(latency.p50)} ms"), f"p99 {number(latency.p99)} ms"))
@@ -171,11 +173,11 @@ def _tiles(row: Row, report: Report) -> list[Tile]:
     return tiles
 
 
-def _flips(name: str, row: Row) -> Flips:
+def _flips(row: Row) -> Flips:
     lost = [flip for flip in row.flips if flip.is_loss]
     gained = [flip for flip in row.flips if not flip.is_loss]
     found = row.versus_baseline
-    return Flips(name, lost, gained, found.lost if found else len(lost), found.gained if found else len(gained))
+    return Flips(row.step, lost, gained, found.lost if found else len(lost), found.gained if found else len(gained))
 
 
 def _ablations(report: Report) -> list[tuple[str, Table]]:

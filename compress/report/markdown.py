@@ -5,6 +5,7 @@ import re
 from compress.errors import printable
 from compress.report import rounding_words
 from compress.report.model import Report, Row
+from compress.report.next_steps import next_steps
 from compress.report.rounding import Candidate, Choice, Sensitivity
 from compress.report.shown import shown_rows
 from compress.report.words import (
@@ -76,6 +77,7 @@ def render_markdown(report: Report) -> str:
     lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
     lines += [f"- {plain(told)}" for told in headline(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
+    lines += _next_steps(report)
     for target in report.targets:
         lines += ["", f"## {plain(describe_target(report, target))}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
@@ -97,6 +99,13 @@ def render_markdown(report: Report) -> str:
         f"Seed {report.seed}. {report.created}.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _next_steps(report: Report) -> list[str]:
+    """What to try where the goal is missed or in doubt."""
+    steps = next_steps(report)
+    lines = ["", "## What to try next", ""] if steps else []
+    return [*lines, *(f"- {plain(sentence(step.what))}. Because {plain(step.because)}." for step in steps)]
 
 
 def _attribution(report: Report, target: str) -> list[str]:

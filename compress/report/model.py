@@ -274,7 +274,7 @@ class Report(Part):
     conditions: dict[str, Conditions]
     """By target."""
     task: dict[str, Any]
-    """type, train_rows, validation_rows, test_rows, overlap, max_length."""
+    """type, train_rows, validation_rows, test_rows, overlap, max_length; pairs where a row has two texts."""
     test: HeldOut
     targets: dict[str, Any]
     baseline: str

@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from compress.report import rounding_words as words
-from compress.report.figure import NOTES, Chart, Figure, axis, named_rows, number, plain
+from compress.report.cells import Cell, with_interval
+from compress.report.figure import Chart, Mark, PictureRow, Rows, Scale, Tick, number, plain
 from compress.report.model import Report
 from compress.report.rounding import Candidate, Choice, Layer, Rounded, Sensitivity, estimate
-from compress.report.tables import Cell, Line, Table, with_interval
+from compress.report.tables import Line, Table
 from compress.report.words import POINTS, interval
 
 FEW = 60
@@ -27,7 +28,7 @@ LABELS = 3
 """Powers of ten for whose names there is room on a phone; of more, every second is named."""
 SUMMED_UP = 5
 """Layers that are told to those who do not see the picture."""
-COLOURS = {True: "var(--accent)", False: "var(--baseline)"}
+COLOURS = {True: "accent", False: "baseline"}
 """Of the layers that stay in float, and of those that are rounded."""
 WHERE = {True: "in float", False: "rounded"}
 
@@ -105,55 +106,42 @@ def layer_chart(found: Sensitivity) -> Chart:
         f"{summary}.",
         "How far the outputs move from the float model's when this layer alone is rounded: mean Kullback-Leibler "
         "divergence in nats, on a logarithmic axis. Layers stand in the graph's order.",
-        _layer_figure(layers),
+        _layer_picture(layers),
         is_wide=True,
     )
 
 
-def _layer_figure(layers: Sequence[Layer]) -> Figure:
+def _layer_picture(layers: Sequence[Layer]) -> Rows:
     few = len(layers) <= FEW
-    names = [plain(name, NAME) for name in short_names([layer.name for layer in layers])]
-    shown = [f"<b>{name}</b>" if layer.kept_in_float else name for layer, name in zip(layers, names, strict=True)]
-    notes = [f"<span style='color:var(--muted)'>{words.nats(layer.divergence)}</span>" for layer in layers]
-    legend = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom", "itemclick": False}
-    look = {"legend": legend, "barmode": "overlay", "showlegend": True}
-    shape = named_rows(shown, notes, _divergences(layers), TALL if few else SHORT, **look)
-    for side in ("yaxis", "yaxis2"):
-        shape[side]["tickfont"] = {"size": 11 if few else 10}
-    shape["height"] += 24
-    return {"data": [*(_bars(layers, kept) for kept in COLOURS), {**NOTES, "showlegend": False}], "layout": shape}
+    names = short_names([layer.name for layer in layers])
+    scale = _divergences(layers)
+    lines = [
+        PictureRow(
+            plain(name, NAME),
+            [Mark("bar", 0, scale.at(layer.divergence), COLOURS[layer.kept_in_float], _hint(layer))],
+            words.nats(layer.divergence),
+            "muted",
+            is_strong=layer.kept_in_float,
+        )
+        for layer, name in zip(layers, names, strict=True)
+    ]
+    legend = [(Mark("bar", 0, 100, COLOURS[kept]), WHERE[kept]) for kept in COLOURS]
+    return Rows(scale, lines, TALL if few else SHORT, legend)
 
 
-def _divergences(layers: Sequence[Layer]) -> Figure:
-    """A logarithmic axis that leaves out what is too small to matter beside the largest."""
+def _hint(layer: Layer) -> str:
+    return f"{layer.name}: {words.nats(layer.divergence)} nats, {WHERE[layer.kept_in_float]}"
+
+
+def _divergences(layers: Sequence[Layer]) -> Scale:
+    """A logarithmic scale that leaves out what is too small to matter beside the largest."""
     seen = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
-    low = max(min(seen), max(seen) / DECADES) / 2
-    ends = [math.log10(low), math.log10(1.3 * max(seen))]
-    powers = range(math.ceil(ends[0]), math.floor(ends[1]) + 1)
+    low, high = math.log10(max(min(seen), max(seen) / DECADES) / 2), math.log10(1.3 * max(seen))
+    powers = range(math.ceil(low), math.floor(high) + 1)
     every = 1 if len(powers) <= LABELS else 2
-    told = [f"10<sup>{power}</sup>" if power % every == 0 else "" for power in powers]
-    font = {"size": 11, "color": "var(--muted)"}
-    ticks = {"tickvals": [10.0**power for power in powers], "ticktext": told, "tickangle": 0, "tickfont": font}
-    return axis("divergence, nats", type="log", range=ends) | ticks
-
-
-def _bars(layers: Sequence[Layer], kept: bool) -> Figure:
-    """Those that stay in float, or those that are rounded."""
-    own = [(place, layer) for place, layer in enumerate(layers) if layer.kept_in_float is kept]
-    return {
-        "type": "bar",
-        "orientation": "h",
-        "name": WHERE[kept],
-        "x": [layer.divergence for _, layer in own],
-        "y": [place for place, _ in own],
-        "width": 0.7,
-        "marker": {"color": COLOURS[kept]},
-        "hoverinfo": "text",
-        "hovertext": [
-            f"{plain(layer.name, 3 * NAME)}<br>{words.nats(layer.divergence)} nats, {WHERE[kept]}" for _, layer in own
-        ],
-        "textposition": "none",
-    }
+    scale = Scale("divergence, nats", low, high, is_log=True)
+    ticks = [Tick(scale.at(10.0**power), f"{10.0**power:.0e}" if power % every == 0 else "") for power in powers]
+    return replace(scale, ticks=[tick._replace(label=tick.label.replace("e-0", "e-")) for tick in ticks])
 
 
 def short_names(names: Sequence[str]) -> list[str]:

@@ -2,26 +2,27 @@
 
 import math
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from compress.report import words
 from compress.report.figure import (
     Chart,
-    Figure,
-    Milliseconds,
-    axis,
-    colour,
-    error_bars,
-    layout,
+    Label,
+    Plane,
+    Point,
+    Scale,
+    linear,
     milliseconds,
     number,
     percents,
     plain,
     timed,
     told,
-    unique,
+    tone,
 )
 from compress.report.model import Report, Row
+from compress.report.shown import ShownRow
 
 MIDDLE = (0.1, 0.9)
 """Between these quantiles of the rounds' medians lies the level bar of a point."""
@@ -29,58 +30,52 @@ WIDE, NARROW = (620.0, 270.0), (270.0, 260.0)
 """Width and height of a plot on a small window and on a phone; labels with room there have room on larger ones."""
 CHARACTER, LINE, MARK = 6.6, 15.0, 6.0
 """Width of a character, height of a line, and half the width of a mark."""
-PLACES = (
-    ("top right", 1, -1),
-    ("bottom right", 1, 1),
-    ("top left", -1, -1),
-    ("bottom left", -1, 1),
-    ("middle right", 1, 0),
-    ("middle left", -1, 0),
-    ("top center", 0, -1),
-    ("bottom center", 0, 1),
-)
-"""Where a label may stand by its point: plotly's name, then the way to the right and the way down."""
+PLACES = ((1, -1), (1, 1), (-1, -1), (-1, 1), (1, 0), (-1, 0), (0, -1), (0, 1))
+"""Where a label may stand by its point: the way to the right, and the way down."""
+Place = tuple[int, int]
 
 
-def tradeoff(rows: Sequence[Row], report: Report) -> Chart:
+def tradeoff(rows: Sequence[ShownRow], report: Report) -> Chart:
     """Quality against latency, with the Pareto front.
 
     Args:
         rows: measured, on one target.
     """
-    named = unique(rows)
-    shown = [row for _, row in named]
     metric = words.METRICS.get(report.test.metric, report.test.metric)
-    spreads = [spread(row) for row in shown]
-    x = milliseconds("median latency of one call, ms", [end for ends in spreads for end in ends], margin=0.15)
-    low = min(percents(row.quality)[1] for row in shown)
-    high = max(percents(row.quality)[2] for row in shown)
-    pad = 0.13 * (high - low) or 1.0
-    y = (low - pad, high + pad)
-    wide, narrow = (_labels(named, x, y, spreads, size) for size in (WIDE, NARROW))
-    points = {**_points(named, spreads, rows[-1]), **wide, "meta": {"narrow": narrow}}
-    figure = {
-        "data": [_front_line(shown), points],
-        "layout": layout(360, xaxis=x.axis, yaxis=axis(f"{metric}, %", range=list(y))),
-    }
+    spreads = [spread(row) for row in rows]
+    x = milliseconds("median latency of one call, ms", [end for both in spreads for end in both], margin=0.15)
+    shares = [percents(row.quality) for row in rows]
+    y = linear(f"{metric}, %", [value for three in shares for value in three], pad=0.13)
+    wide, narrow = (_labels(rows, x, y, spreads, size) for size in (WIDE, NARROW))
+    points = [
+        Point(
+            x=x.at(timed(row).p50),
+            y=100 - y.at(value),
+            level=(x.at(left), x.at(right)),
+            upright=(100 - y.at(high), 100 - y.at(low)),
+            tone=tone(row, rows[-1]),
+            hint=_hint(row),
+            wide=wide[place],
+            narrow=narrow[place],
+        )
+        for place, (row, (value, low, high), (left, right)) in enumerate(zip(rows, shares, spreads, strict=True))
+    ]
     return Chart(
         "tradeoff",
         f"{metric[:1].upper()}{metric[1:]} against latency",
-        told((name, f"{words.percent(row.quality)} at {number(timed(row).p50)} ms") for name, row in named),
+        told((row.step, f"{words.percent(row.quality)} at {number(timed(row).p50)} ms") for row in rows),
         "Up and to the left is better. Upright bars: 95% interval of the quality. Level bars: the middle 80% of the "
         "rounds' medians. Dotted: the Pareto front, which no other step beats in both; it knows no intervals.",
-        figure,
+        Plane(x, y, points, _staircase(rows, x, y)),
         is_wide=True,
-        wide_caption=_unnamed(named, wide),
-        narrow_caption=_unnamed(named, narrow),
+        wide_caption=_unnamed(rows, wide),
+        narrow_caption=_unnamed(rows, narrow),
     )
 
 
-def _unnamed(named: Sequence[tuple[str, Row]], labels: Figure) -> str:
+def _unnamed(rows: Sequence[Row], labels: Sequence[Label | None]) -> str:
     missing = [
-        f"{name} ({number(timed(row).p50)} ms)"
-        for (name, row), text in zip(named, labels["text"], strict=True)
-        if not text
+        f"{row.step} ({number(timed(row).p50)} ms)" for row, label in zip(rows, labels, strict=True) if label is None
     ]
     return f"No room for the names of {'; '.join(missing)}." if missing else ""
 
@@ -110,76 +105,52 @@ def _quantile(values: Sequence[float], share: float) -> float:
     return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
-def _front_line(rows: Sequence[Row]) -> Figure:
-    edge = front(rows)
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "hoverinfo": "skip",
-        "x": [timed(row).p50 for row in edge],
-        "y": [percents(row.quality)[0] for row in edge],
-        "line": {"color": "var(--middle)", "dash": "dot", "shape": "hv"},
-    }
+def _staircase(rows: Sequence[Row], x: Scale, y: Scale) -> list[tuple[float, float, float, float]]:
+    """The front's lines: level to the next point's latency, then up to its quality."""
+    corners = [(x.at(timed(row).p50), 100 - y.at(percents(row.quality)[0])) for row in front(rows)]
+    lines = []
+    for (left, low), (right, high) in pairwise(corners):
+        lines += [(left, low, right, low), (right, low, right, high)]
+    return lines
 
 
-def _points(named: Sequence[tuple[str, Row]], spreads: Sequence[tuple[float, float]], last: Row) -> Figure:
-    rows = [row for _, row in named]
-    x, y = [timed(row).p50 for row in rows], [percents(row.quality) for row in rows]
-    return {
-        "type": "scatter",
-        "mode": "markers+text",
-        "x": x,
-        "y": [value for value, _, _ in y],
-        "error_x": error_bars(x, spreads),
-        "error_y": error_bars([value for value, _, _ in y], [(low, high) for _, low, high in y]),
-        "textfont": {"color": "var(--ink)"},
-        "cliponaxis": False,
-        "marker": {
-            "size": 11,
-            "color": [colour(row, last) for row in rows],
-            "line": {"color": "var(--paper)", "width": 1},
-        },
-        "hoverinfo": "text",
-        "hovertext": [_hover(name, row) for name, row in named],
-    }
-
-
-def _hover(name: str, row: Row) -> str:
-    lines = [f"<b>{plain(name, 60)}</b>", words.percent(row.quality), f"p50 {number(timed(row).p50)} ms"]
+def _hint(row: Row) -> str:
+    lines = [row.step, words.percent(row.quality), f"p50 {number(timed(row).p50)} ms"]
     if row.versus_baseline is not None:
         lines += [words.speed_words(row.versus_baseline), f"{words.change(row.versus_baseline)} points"]
-    return "<br>".join(lines)
-
-
-def _stacked(name: str) -> str:
-    """The names of the steps that share a point, one a line."""
-    return ",<br>".join(plain(step) for step in name.split(", "))
+    return "\n".join(lines)
 
 
 def _labels(
-    named: Sequence[tuple[str, Row]],
-    x: Milliseconds,
-    y: tuple[float, float],
-    spreads: Sequence[tuple[float, float]],
-    size: tuple[float, float],
-) -> Figure:
-    """The points' labels and their places; those that matter most first, empty where there is no room."""
+    rows: Sequence[ShownRow], x: Scale, y: Scale, spreads: Sequence[tuple[float, float]], size: tuple[float, float]
+) -> list[Label | None]:
+    """The points' names and where they stand; those that matter most first, None where there is no room."""
     width, height = size
     points, bars = [], []
-    for (_, row), (left, right) in zip(named, spreads, strict=True):
-        across = width * x.share(timed(row).p50)
-        value, low, high = (height * (y[1] - end) / (y[1] - y[0]) for end in percents(row.quality))
+    for row, (left, right) in zip(rows, spreads, strict=True):
+        across = width * x.at(timed(row).p50) / 100
+        value, low, high = (height * (1 - y.at(end) / 100) for end in percents(row.quality))
         points.append((across, value))
         bars.append(Box(across - 2, high, across + 2, low))
-        bars.append(Box(width * x.share(left), value - 2, width * x.share(right), value + 2))
-    edge = {row.artifact for row in front([row for _, row in named])}
-    order = sorted(range(len(named)), key=lambda place: _weight(named[place][1], named[-1][1], edge))
-    texts = [_stacked(name) for name, _ in named]
-    places = place_labels(points, texts, bars, size, order)
-    return {
-        "text": [text if place else "" for text, place in zip(texts, places, strict=True)],
-        "textposition": [place or "top right" for place in places],
-    }
+        bars.append(Box(width * x.at(left) / 100, value - 2, width * x.at(right) / 100, value + 2))
+    edge = {row.artifact for row in front(rows)}
+    order = sorted(range(len(rows)), key=lambda place: _weight(rows[place], rows[-1], edge))
+    names = [_stacked(row) for row in rows]
+    places = place_labels(points, names, bars, size, order)
+    return [place and _beside(lines, *place) for lines, place in zip(names, places, strict=True)]
+
+
+def _stacked(row: ShownRow) -> list[str]:
+    """The names of the steps that share a point, one a line."""
+    *others, last = (plain(name) for name in row.names)
+    return [*(f"{name}," for name in others), last]
+
+
+def _beside(lines: Sequence[str], right: int, down: int) -> Label:
+    """A label at that side of its point."""
+    height = LINE * len(lines)
+    top = down * MARK - {1: 0.0, 0: height / 2, -1: height}[down]
+    return Label(lines, {1: "start", 0: "middle", -1: "end"}[right], right * MARK, top + LINE - 4)
 
 
 def _weight(row: Row, last: Row, edge: Collection[str]) -> int:
@@ -203,34 +174,34 @@ class Box(NamedTuple):
 
 def place_labels(
     points: Sequence[tuple[float, float]],
-    texts: Sequence[str],
+    texts: Sequence[Sequence[str]],
     bars: Sequence[Box],
     size: tuple[float, float],
     order: Iterable[int],
-) -> list[str]:
-    """Where each point's label goes so that it covers nothing; empty for those that have no room.
+) -> list[Place | None]:
+    """Where each point's label goes so that it covers nothing; None for those that have no room.
 
     Args:
         points: in pixels to the right and down.
+        texts: the lines of each label.
         bars: what else must stay free.
         size: the plot's width and height, in pixels.
         order: of the points, by number: the first ones take their places first.
     """
     plot = Box(0, 0, *size)
     taken = [*bars, *(Box(x - MARK, y - MARK, x + MARK, y + MARK) for x, y in points)]
-    found = [""] * len(points)
+    found: list[Place | None] = [None] * len(points)
     for place in order:
-        for name, right, down in PLACES:
-            box = _label(*points[place], texts[place], right, down)
+        for way in PLACES:
+            box = _label(*points[place], texts[place], *way)
             if _fits(box, taken, plot):
                 taken.append(box)
-                found[place] = name
+                found[place] = way
                 break
     return found
 
 
-def _label(x: float, y: float, text: str, right: int, down: int) -> Box:
-    lines = text.split("<br>")
+def _label(x: float, y: float, lines: Sequence[str], right: int, down: int) -> Box:
     width, height = CHARACTER * max(map(len, lines)), LINE * len(lines)
     left = x + right * MARK - {1: 0, 0: width / 2, -1: width}[right]
     top = y + down * MARK - {1: 0, 0: height / 2, -1: height}[down]

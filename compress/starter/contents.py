@@ -17,6 +17,8 @@ MOSTLY = 0.9
 """Share of a column's values that make it what they are."""
 LOOKED_AT = 5_000
 """Values of a column whose form is looked at; all of them are counted."""
+SHARED = 0.6
+"""Share of the parts of cells that stand elsewhere too, from which on the cells hold several labels."""
 MOST_CLASSES = 500
 ROWS_OF_CLASS = 5
 """On average, from which on values are taken for classes; few values may have fewer."""
@@ -129,7 +131,7 @@ class Column:
         alone = set(self.counts) - set(cells)
         shared = sum(part in alone or (homes[part] > 1 and sign != " ") for part in homes)
         short = max(map(len, homes)) <= _SHORT
-        return next(iter(cells)) if short and shared >= MOSTLY * len(homes) and "" not in homes else ""
+        return next(iter(cells)) if short and shared >= SHARED * len(homes) and "" not in homes else ""
 
     @cached_property
     def _seen(self) -> list[str]:

@@ -97,6 +97,8 @@ class LabelChoice:
         """What is wrong with the columns that are named like a label, of which none can be one."""
         column = next((column for column in named if len(column.counts) > 1), named[0])
         name, why = column.name[:80], column.not_label
+        if column.unfit:
+            return InputError(f"the column '{name}' cannot be the label: {column.unfit}", fix=_ANOTHER)
         if len(column.counts) == 1:
             return InputError(f"all rows have the label '{next(iter(column.counts))[:80]}'", fix=_ANOTHER)
         if column.several_labels:

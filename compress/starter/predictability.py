@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 
 from compress.data.labels import NO_LABEL
 from compress.ops.naive_bayes import guess_labels
@@ -48,7 +49,7 @@ def told_by_words(texts: Sequence[str], labels: Sequence[str]) -> Told | None:
     rows = [
         (text[:LONGEST], label) for text, label in zip(texts, labels, strict=True) if label.casefold() not in NO_LABEL
     ]
-    rows = rows[:: max(1, len(rows) // MOST_ROWS)]
+    rows = Random(0).sample(rows, min(len(rows), MOST_ROWS))
     counts = Counter(label for _, label in rows)
     if len(rows) < FEWEST_ROWS or len(counts) < 2:
         return None

@@ -110,7 +110,9 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
     """
     if shape is None or not shape.is_plain:
         why = "is pruned already" if shape else "is of an architecture whose parts are not known"
-        raise InputError(f"the model {why}: no narrower student can be cut out of it", where="--preset", fix="small")
+        raise InputError(
+            f"the model {why}: no narrower student can be cut out of it", where="--preset", fix="take --preset small"
+        )
     rows = sum(counts.values())
     epochs = teacher_epochs(rows)
     many = len(counts) >= MANY_CLASSES
@@ -119,7 +121,7 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
     seen = SEEN_ROWS / (max(rows, 1) * (1 + copies))
     rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
     augment = f"{{copies: {copies}"
-    if many or min(counts.values(), default=0) * (1 + copies) < COMMON_LABEL:
+    if min(counts.values(), default=0) * (1 + copies) < COMMON_LABEL:
         augment += f", per_label: {COMMON_LABEL}"
     augment += ", mix: 0.5}" if many else "}"
     student = STEPS_STRONGEST.format(
@@ -129,8 +131,8 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
         heads=max(1, min(hidden // shape.head_size, *shape.heads)),
         ffn=min((NEURONS_OF_MANY if many else NEURONS) * hidden, *shape.neurons),
         student_epochs=min(20, max(4, round(seen))),
-        rate=f"{rate:.1e}",
-        head_rate=f"{3 * rate:.1e}",
+        rate=f"{rate:.1e}".replace("e-0", "e-"),
+        head_rate=f"{3 * rate:.1e}".replace("e-0", "e-"),
         augment=augment,
     )
     skipped = "  - {name: skipped, stage: skip_unread_tokens}\n" if shape.model_type in READS_FIRST_TOKEN else ""

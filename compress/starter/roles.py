@@ -162,15 +162,13 @@ def _texts_beside(
 
 
 def _best_texts(texts: Sequence[Column]) -> list[Column]:
-    """Those whose names say most that they are the text, the longest first; one if no name says it and it is much
-    longer."""
-    if not texts:
-        return []
-    top = max(text_rank(column.name) for column in texts)
-    best = sorted((column for column in texts if text_rank(column.name) == top), key=lambda one: -one.characters)
-    if top >= FULL_TEXT or len(best) < 2:
-        return best
-    return best[:1] if best[0].characters >= MUCH_LONGER * best[1].characters else best
+    """Those whose names say most that they are the text; where no name says it, one that is much longer than others."""
+    top = max((text_rank(column.name) for column in texts), default=0)
+    best = [column for column in texts if text_rank(column.name) == top]
+    by_length = sorted(best, key=lambda column: -column.characters)
+    if top < FULL_TEXT and len(best) > 1 and by_length[0].characters >= MUCH_LONGER * by_length[1].characters:
+        return by_length[:1]
+    return best
 
 
 def _about_text(column: Column) -> str:

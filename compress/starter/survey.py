@@ -1,5 +1,6 @@
 """What a first look at somebody's data shows: roles, rows, classes, lengths, and the settings that follow."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -110,7 +111,7 @@ def _lengths(rows: Sequence[tuple[str, str | None, str]], model: Path, positions
     seconds = [(pair or "")[:COUNTED_CHARACTERS] for _, pair, _ in seen]
     pairs = seconds if seen[0][1] is not None else None
     found = sorted(len(row["input_ids"]) for row in load_tokenizer(model).encode(texts, pairs, MOST_TOKENS))
-    ninth = found[int(0.9 * (len(found) - 1))]
+    ninth = found[math.ceil(0.9 * len(found)) - 1]
     kept = next((size for size in LENGTHS if size >= ninth), LENGTHS[-1])
     kept = min(kept, positions or kept)
     cut = sum(length > kept for length in found) / len(found)

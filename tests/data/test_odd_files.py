@@ -217,7 +217,7 @@ def test_a_database_is_named(tmp_path):
             b'text,label\n"m\xfc\xdfig, ""x""",1\n',
             'latin-1 reads that line as \'"müßig, ""x""",1\'',
             "a.csv:2",
-            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the encoding",
+            "if that is right, give --encoding latin-1 (in a recipe task.encoding: latin-1); else the one",
         ),
         (
             "a.csv",
@@ -226,7 +226,13 @@ def test_a_database_is_named(tmp_path):
             "a.csv:2",
             "--encoding cp1252",
         ),
-        ("a.csv", "text,label\nä,1\n".encode() + b"\xe4,0\n", "is not UTF-8 text", "a.csv:3", "mend that line"),
+        (
+            "a.csv",
+            "text,label\nä,1\n".encode() + b"\xe4,0\n",
+            "is not UTF-8 text: that line reads '�,0'",
+            "a.csv:3",
+            "mend that line",
+        ),
         ("a.csv", CSV.encode("utf-16")[:-1], "is not whole UTF-16 text", "a.csv", "as UTF-8"),
         ("a.csv.gz", packed(b"text,label\ncaf\xe9,1\n"), "as 'café,1'", "a.csv.gz:2", "--encoding latin-1"),
         ("a.csv.gz", packed(CSV.encode() * 99)[:-20], "ends in the middle", "a.csv.gz", "again"),
@@ -306,6 +312,10 @@ def test_a_csv_cell_of_many_lines_that_look_like_rows_is_told(tmp_path):
     table = read_table(tmp_path / "a.csv")
     assert len(table.rows) == 2
     assert table.notes == ("lines 2 to 5 of a.csv are one row by their quotes, but look like rows",)
+    (tmp_path / "a.csv").write_text("text,label\n" + '"a,1\nb,0\nc",1\n' * 9)
+    assert read_table(tmp_path / "a.csv").notes == (
+        "lines 2 to 4 of a.csv are one row by their quotes, but look like rows (and 8 more such rows)",
+    )
 
 
 @pytest.mark.parametrize("values", [pa.nulls(300_000), pa.array([True] * 300_000), pa.array([7] * 300_000, pa.int8())])

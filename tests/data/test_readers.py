@@ -26,6 +26,8 @@ ORANGE = "Text\tCategory\nstring\tdiscrete\nmeta\tclass\n"
         ("mark.csv", "\ufefftext,label\ngood film,1\nbad film,0\n"),
         ("quoted.csv", '"text","label"\n"good film","1"\nbad film,"0"\n'),
         ("a.tsv", "text\tlabel\ngood film\t1\nbad film\t0\n"),
+        ("a.txt", "text\tlabel\ngood film\t1\nbad film\t0\n"),
+        ("a.ndjson", '{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'),
         ("a.jsonl", '{"text": "good film", "label": 1}\n\n{"label": "0", "text": "bad film"}\n'),
         ("mark.jsonl", '\ufeff{"text": "good film", "label": 1}\n{"text": "bad film", "label": 0}\n'),
         ("a.tab", "text\tlabel\nstring\td\nmeta\tclass\ngood film\t1\nbad film\t0\n"),
@@ -177,12 +179,13 @@ def test_a_damaged_parquet_is_told(tmp_path, refused, damage):
     )
 
 
-@pytest.mark.parametrize("name", ["a.xlsx.gz", "a.txt", "a", "a.gz", "a.parquet.gz"])
+@pytest.mark.parametrize("name", ["a.xlsx.gz", "a.doc", "a", "a.gz", "a.parquet.gz"])
 def test_an_unknown_ending_lists_the_known_ones(refused, name):
     error = refused(name, "text,label\na,1\n")
     assert error.what.startswith(f"cannot read '{name}': unknown ending")
     assert error.fix == (
-        "accepted: .csv, .json, .jsonl, .parquet, .tab, .tsv, .xlsx, .xlsm, .xlsb, .xls, .ods; texts also as .csv.gz"
+        "accepted: .csv, .json, .jsonl, .ndjson, .parquet, .tab, .tsv, .txt, .xlsx, .xlsm, .xlsb, .xls, .ods; texts "
+        "also as .csv.gz"
     )
 
 

@@ -1,5 +1,7 @@
 import hashlib
 import json
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -265,6 +267,15 @@ def test_an_unknown_split_lists_the_splits(reviews_on_hub, query):
     error = refused(Sources().table, f"hf://org/reviews@main{query}")
     assert error.what == f"the dataset 'hf://org/reviews@main{query}' has the splits train, test"
     assert error.fix == "name one: hf://org/reviews@main?split=train"
+
+
+def test_a_hub_dataset_without_its_reader_names_the_extra_before_it_is_fetched(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.setattr("compress.extras.find_spec", lambda name: None if name == "datasets" else find_spec(name))
+    monkeypatch.setattr("compress.data.sources._snapshot", lambda *_: pytest.fail("it was fetched"))
+    error = refused(Sources().table, "hf://org/reviews?split=train")
+    assert error.what == "a data set of the hub needs the package datasets, which is not installed"
+    assert error.fix == 'pip install "compress-models[datasets]"'
 
 
 def test_a_hub_dataset_of_jsonl_writes_numbers_as_text(hub):

@@ -111,13 +111,17 @@ def test_its_code_runs_in_its_folder(
     assert card.data.library_name == library
     (line,) = re.findall(r"It was made with (.*)\.\n", card.text)
     assert [name.partition("==")[0] for name in re.findall(r"`(.*?)`", line)] == needs
-    (code, _) = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
+    code, shorter = re.findall(r"```python\n(.*?)```", card.text, flags=re.DOTALL)
     monkeypatch.chdir(folder)
     text = "a superb and lovely film", "an awful and dull film"
     capsys.readouterr()
     exec(code.replace('["a text", "another"]', repr(list(text))), {})  # noqa: S102  it is what a user would run
     said = yaml.safe_load(capsys.readouterr().out)
     assert [row["label"] if isinstance(row, dict) else row for row in said] == ["good", "bad"]
+    names = {}
+    exec(shorter.replace('["a text", "another"]', repr(list(text))), names)  # noqa: S102
+    assert [answer.label for answer in names["answers"]] == ["good", "bad"]
+    assert names["answer"].label in {"good", "bad"}
 
 
 @pytest.mark.int8

@@ -1,6 +1,7 @@
 """The page in a real browser, without a network: what people see of it on a desktop and on a phone."""
 
 import base64
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -22,7 +23,7 @@ DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 CHARTS = 7
 CONTRAST = """(selectors) => {
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const numbers = (colour) => colour.match(/[\\d.]+/g).map((n) => n * (colour.startsWith("color(srgb") ? 255 : 1));
   const linear = (part) => (part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4);
   const light = (colour) => {
     const [r, g, b] = numbers(colour).map((part) => linear(part / 255));
@@ -49,8 +50,7 @@ COLOURS = """async (png) => {
   const pixels = new Uint32Array(context.getImageData(0, 0, image.width, image.height).data.buffer);
   return new Set(pixels).size;
 }"""
-PAPER = "getComputedStyle(document.querySelector('.main-svg')).backgroundColor"
-WIDEST = "Math.max(...[...document.querySelectorAll('.main-svg')].map((svg) => svg.clientWidth))"
+PAGE_OBJECT = re.compile(rb"/Type\s*/Page[^s]")
 
 pytestmark = [
     pytest.mark.browser,
@@ -130,17 +130,17 @@ def test_every_chart_is_drawn_within_its_frame(open_page: Open, size):
     boxes = page.eval_on_selector_all(
         "[data-figure]",
         """(charts) => charts.map((chart) => ({
-             svgs: chart.querySelectorAll(".main-svg").length,
-             marks: chart.querySelectorAll(".trace path").length,
-             frame: chart.getBoundingClientRect().toJSON(),
-             labels: [...chart.querySelectorAll("text")].filter((text) => text.textContent)
-               .map((text) => text.getBoundingClientRect().toJSON()),
+             marks: chart.querySelectorAll("rect, circle").length,
+             frame: chart.closest("figure").getBoundingClientRect().toJSON(),
+             plots: [...chart.querySelectorAll(".plot")].map((plot) => plot.clientWidth),
+             labels: [...chart.querySelectorAll("text, .who, .note, .ticks span, .axis")]
+               .map((text) => text.getBoundingClientRect()).filter((box) => box.width).map((box) => box.toJSON()),
            }))""",
     )
     assert len(boxes) == CHARTS
     for found in boxes:
-        assert found["svgs"] >= 1
-        assert found["marks"] > 0
+        assert found["marks"] > 3
+        assert min(found["plots"]) >= 60
         assert len(found["labels"]) >= 8
         frame = found["frame"]
         for label in found["labels"]:
@@ -154,7 +154,8 @@ def test_names_beside_the_points_cover_nothing(open_page: Open, size):
     overlaps = page.eval_on_selector(
         "[data-figure$=tradeoff]",
         """(chart) => {
-          const boxes = [...chart.querySelectorAll(".textpoint, .point")].map((e) => e.getBoundingClientRect());
+          const boxes = [...chart.querySelectorAll("text, .point")].map((e) => e.getBoundingClientRect())
+            .filter((box) => box.width);
           if (boxes.length !== 8) return "not four points with four names";
           return boxes.flatMap((one, i) => boxes.slice(i + 1).filter((other) =>
             Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
@@ -179,17 +180,12 @@ def test_dark_and_light_differ_and_the_charts_follow(open_page: Open):
         page = open_page(scheme=scheme)
         found[scheme] = [
             styled(page, "body", "backgroundColor"),
-            styled(page, ".main-svg", "backgroundColor"),
-            styled(page, ".xtick text", "fill"),
-            styled(page, ".gridlayer path", "stroke"),
+            styled(page, "figure", "backgroundColor"),
+            styled(page, ".fill-accent", "fill"),
+            styled(page, ".ticks", "color"),
+            styled(page, ".rule", "stroke"),
         ]
-        assert found[scheme][1] == styled(page, "figure", "backgroundColor")
     assert all(light != dark for light, dark in zip(found["light"], found["dark"], strict=True))
-    page = open_page()
-    page.emulate_media(color_scheme="dark")
-    until(page, PAPER, is_value=found["dark"][1])
-    page.emulate_media(color_scheme="light")
-    until(page, PAPER, is_value=found["light"][1])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -219,16 +215,30 @@ def test_text_can_be_read(open_page: Open, scheme):
         "footer",
         "tr.last td small",
         ".said span",
+        ".note small",
+        ".ticks span",
+        ".hit",
+        ".miss[style]",
     ]
     for text, contrast in zip(texts, page.evaluate(CONTRAST, texts), strict=True):
         assert contrast >= 4.5, text
 
 
-def test_a_phone_scrolls_tables_and_not_the_page(open_page: Open):
+def test_a_desktop_shows_every_table_whole(open_page: Open):
+    page = open_page()
+    wide = page.eval_on_selector_all(".scroll", "(all) => all.filter((e) => e.scrollWidth > e.clientWidth + 1).length")
+    assert (wide, page.locator(".more:visible").count()) == (0, 0)
+
+
+def test_a_phone_scrolls_tables_says_so_and_shows_how_much_faster_first(open_page: Open):
     page = open_page(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     assert float(styled(page, "body", "fontSize").removesuffix("px")) >= 14
-    first, last = page.locator("tbody tr:nth-child(2) > *").first, page.locator("tbody tr:nth-child(2) > td").nth(8)
+    assert "scroll it sideways" in page.locator(".more:visible").first.inner_text()
+    line = page.locator("tbody tr:nth-child(2)").first
+    first, faster, last = line.locator("th"), line.locator("td").first, line.locator("td").last
+    assert page.locator("thead th").nth(1).inner_text() == "times faster"
+    assert faster.bounding_box()["x"] + faster.bounding_box()["width"] < PHONE["width"]
     assert last.bounding_box()["x"] > PHONE["width"]
     before = first.bounding_box()
     page.eval_on_selector(".scroll", "(table) => (table.scrollLeft = 1000)")
@@ -237,22 +247,40 @@ def test_a_phone_scrolls_tables_and_not_the_page(open_page: Open):
     page.eval_on_selector(".scroll", "(table) => (table.scrollLeft = 0)")
 
 
+def test_on_a_phone_lineage_stacks(open_page: Open):
+    boxes = [cell.bounding_box() for cell in open_page(PHONE).locator(".stacks tbody tr").first.locator("td").all()]
+    assert len(boxes) == 4
+    assert all(below["y"] >= above["y"] + above["height"] - 1 for above, below in pairwise(boxes))
+    assert all(box["x"] + box["width"] <= PHONE["width"] for box in boxes)
+
+
 def test_a_window_made_narrow_keeps_its_charts_whole(open_page: Open):
     page = open_page()
     page.set_viewport_size(PHONE)
-    until(page, f"{WIDEST} < 390")
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    until(page, "document.querySelectorAll('.more:not([hidden])').length > 0")
     page.set_viewport_size(DESKTOP)
-    until(page, f"{WIDEST} > 1000")
+    until(page, "document.querySelectorAll('.more:not([hidden])').length", is_value=0)
+    assert page.locator("[data-figure$=tradeoff] .plot").bounding_box()["width"] > 900
 
 
-def test_print_is_light_and_fits_the_paper(open_page: Open, tmp_path: Path):
+def test_print_is_light_fits_five_pages_and_leaves_what_is_folded(open_page: Open, tmp_path: Path):
     page = open_page(scheme="dark")
-    paper = page.evaluate(PAPER)
-    page.evaluate(f"addEventListener('beforeprint', () => {{ window.printed = [{PAPER}, {WIDEST} <= 700]; }})")
-    page.pdf(path=tmp_path / "report.pdf", format="A4")
-    assert page.evaluate("window.printed") == ["rgb(255, 255, 255)", True]
-    until(page, PAPER, is_value=paper)
+    path = tmp_path / "report.pdf"
+    page.pdf(path=path, prefer_css_page_size=True)
+    assert 1 <= len(PAGE_OBJECT.findall(path.read_bytes())) <= 5
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 695, "height": 1000})  # A4 between the page's margins
+    assert styled(page, "body", "backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator(".flips:visible, nav:visible, button:visible").count() == 0
+    assert page.locator("summary:visible").count() > 2
+    assert page.evaluate("document.documentElement.scrollWidth") <= 695
+    right = page.eval_on_selector_all(
+        "table, .chart", "(all) => Math.max(...all.map((e) => e.getBoundingClientRect().right))"
+    )
+    assert right <= 695
+    page.emulate_media(media="screen")
+    page.set_viewport_size(DESKTOP)
 
 
 def test_the_copy_button_says_that_it_copied(open_page: Open):
@@ -290,16 +318,15 @@ def test_the_layers_of_a_deep_model_stay_within_the_page(open_page: Open, size, 
     found = page.eval_on_selector(
         "[data-figure=layers-1-divergence]",
         """(chart) => ({
-             bars: chart.querySelectorAll(".trace .point path").length,
-             frame: chart.getBoundingClientRect().toJSON(),
-             names: [...chart.querySelectorAll(".ytick text")].map((text) => text.getBoundingClientRect().toJSON()),
+             bars: chart.querySelectorAll(".rows rect").length,
+             frame: chart.closest("figure").getBoundingClientRect().toJSON(),
+             names: [...chart.querySelectorAll(".who")].map((text) => text.getBoundingClientRect().toJSON()),
            })""",
     )
-    assert found["bars"] == 149
-    names = sorted((name for name in found["names"] if name["left"] < size["width"] / 2), key=lambda name: name["top"])
-    assert len(names) == 149
-    assert min(name["left"] for name in names) >= found["frame"]["left"] - 1
-    assert all(below["top"] - above["top"] > 12 for above, below in pairwise(names))
+    assert found["bars"] == len(found["names"]) == 149
+    for name, below in pairwise(found["names"]):
+        assert name["bottom"] <= below["top"] + 2
+        assert name["left"] >= found["frame"]["left"]
     page.click("#layers details.tall summary")
     table = page.locator("#layers .tall .scroll")
     assert 200 < table.bounding_box()["height"] < 600
