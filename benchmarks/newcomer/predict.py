@@ -96,7 +96,7 @@ def _batches(folder: Path, texts: Sequence[str], max_length: int) -> dict[tuple[
 
 
 def _bare(folder: Path, max_length: int, threads: int) -> Callable[[Sequence[str]], np.ndarray[Any, Any]]:
-    """What the model's card shows: a batch of texts to logits; with the library's faster call, which works out no offsets."""
+    """What the model's card shows: a batch of texts to logits, by the library's call without offsets."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(max_length)
     tokenizer.enable_padding(pad_id=load_tokenizer(folder).pad_id)
