@@ -1,11 +1,11 @@
 """What every stage promises; tests/lineage/test_reproduce.py shows that two runs of them all give equal bytes."""
 
+import pickle
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,8 @@ def test_the_docstring_says_what_when_cost_and_source_and_its_example_plans(
 
 @pytest.mark.parametrize("name", stages.names())
 def test_a_stage_can_be_sent_to_another_process(name: str) -> None:
-    assert ForkingPickler.dumps(stages.find(name)), "functions of a stage need names of their own"
+    """As the rehearsal does with a plan."""
+    assert pickle.loads(pickle.dumps(stages.find(name))) == stages.find(name)  # noqa: S301  made in this line
 
 
 def test_stages_are_light_to_import() -> None:
