@@ -68,6 +68,7 @@ def test_a_label_of_most_rows_is_told_with_the_score_that_weighs_all_alike(notes
     told = notes(["a"] * many + ["b"] * few)
     share = f"{many}% of the training rows have the label 'a': accuracy says little of the others; "
     assert told == ((f"{share}task.metric: f1_macro weighs all alike",) if is_told else ())
+    assert notes(["a"] * many + ["b"] * few, metric="f1_macro") == ()
 
 
 def test_a_class_of_few_rows_and_one_without_a_test_row_are_told(notes):
