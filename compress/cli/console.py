@@ -199,8 +199,8 @@ def print_report(report: Report) -> None:
     for target in report.targets:
         rows = shown_rows(report, target)
         alike = {(row.status, row.reason) for row in rows}
-        if len(alike) == 1 and rows[0].reason:
-            console.print(f"{describe_target(report, target)} {rows[0].status}: {rows[0].reason}", style="yellow")
+        if len(alike) == 1 < len(rows) and rows[0].reason:
+            console.print(f"{describe_target(report, target)}: {rows[0].status}: {rows[0].reason}", style="yellow")
             continue
         console.print(report_table(report, target, console.width))
         for reason in reasons(rows):

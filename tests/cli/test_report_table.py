@@ -1,7 +1,6 @@
 """A report's table on terminals of several widths: what stands in it, and that the verdicts always do."""
 
 import io
-import os
 
 import pytest
 
@@ -62,14 +61,22 @@ def test_short_verdicts_have_columns_of_their_own_on_120_columns() -> None:
     assert [name for name in WIDE if name in head] == list(WIDE)
 
 
-def test_a_bench_takes_the_width_of_its_terminal(capsys: pytest.CaptureFixture[str], report: Report) -> None:
+def test_a_report_takes_the_width_of_its_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, report: Report
+) -> None:
     from compress.cli.console import print_report
 
-    os.environ["COLUMNS"] = "80"
-    try:
-        print_report(report)
-    finally:
-        del os.environ["COLUMNS"]
+    monkeypatch.setenv("COLUMNS", "80")
+    print_report(report)
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "no worse: by less than 1 point" in " ".join(shown.split())
+
+
+def test_a_target_that_nothing_was_measured_on_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    from compress.cli.console import print_report
+
+    steps = ("teacher", "student", "pruned", "onnx", "int8")
+    print_report(sample_report(failed=dict.fromkeys(steps, "no such device")))
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "cpu: onnxruntime on cpu, 2 threads, batch 1, 128 tokens: failed: no such device"
