@@ -108,7 +108,7 @@ def test_an_extra_that_is_missing_is_named_with_its_command(monkeypatch: pytest.
     assert caught.value.fix == 'pip install "compress-models[datasets]"'
     assert "needs the package datasets" in str(caught.value)
     with pytest.raises(ValueError, match="no extra"):
-        extras.install_command("plotly")
+        extras.install_command("plots")
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -19,8 +19,6 @@ from compress.errors import CompressError
 
 INSTALLER = "pip"
 """Stands in each new environment and is not counted."""
-CARRIED = ("py.typed", "recipes/quickstart.yaml", "report/page.html.j2", "report/page.css", "report/page.js")
-"""Files beside the code that the installed package must have."""
 LARGEST = 10
 
 
@@ -47,7 +45,7 @@ def measure(place: Workplace) -> dict[str, Any]:
     if done.returncode != 0:
         raise CompressError(f"the install failed: {done.stderr.strip()[-1000:]}", where=command)
     (site,) = checkout.glob(".venv/lib/python3*/site-packages")
-    missing = [name for name in CARRIED if not (site / "compress" / name).is_file()]
+    missing = [name for name in carried(checkout) if not (site / name).is_file()]
     if missing:
         raise CompressError(f"the installed package lacks {', '.join(missing)}", where="pyproject.toml")
     return {
@@ -77,6 +75,13 @@ def copy_tracked(folder: Path) -> None:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+
+
+def carried(checkout: Path) -> list[str]:
+    """What the installed package must have: each file of compress/, code or not, and each recipe."""
+    code = [path.relative_to(checkout) for path in (checkout / "compress").rglob("*.*")]
+    recipes = [Path("compress") / path.relative_to(checkout) for path in (checkout / "recipes").rglob("*.*")]
+    return [str(path) for path in (*code, *recipes)]
 
 
 def readme_command(checkout: Path) -> str:

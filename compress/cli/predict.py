@@ -92,7 +92,11 @@ def predict(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Texts in one call of the model. [default: 32]", min=1, max=4096, rich_help_panel=CALLS, metavar="N"
+            help="Texts in one call of the model; with 1 dynamic int8 answers as it was measured. [default: 32]",
+            min=1,
+            max=4096,
+            rich_help_panel=CALLS,
+            metavar="N",
         ),
     ] = None,
     threads: Annotated[

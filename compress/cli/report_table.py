@@ -26,7 +26,8 @@ Lines = tuple[str, ...]
 def report_table(report: Report, target: str, width: int) -> Any:
     """One target's rows, intervals below their figures, in the first layout that fits.
 
-    Where the verdicts have no columns of their own they stand below the intervals.
+    Where the verdicts have no columns of their own they stand below the intervals. Columns that say nothing of any row
+    are left out.
 
     Args:
         width: columns of the terminal.
@@ -35,8 +36,9 @@ def report_table(report: Report, target: str, width: int) -> Any:
     from rich.table import Table
 
     shown = shown_rows(report, target)
-    for names in LAYOUTS:
-        rows = [cells(row, wide=names == WIDE) for row in shown]
+    for layout in LAYOUTS:
+        rows = [cells(row, wide=layout == WIDE) for row in shown]
+        names = [name for name in layout if any(row.get(name) for row in rows)]
         widths = {name: max(len(line) for row in rows for line in (name, *row.get(name, ())[:2])) for name in names}
         least = min(STEP, widths["step"])
         if least + sum(widths[name] for name in names[1:]) + GAP * len(names) <= width:

@@ -254,6 +254,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _times_on(config: Config) -> Target | None:
+    """A function with a name: a rehearsal sends the stage to another process."""
     return None if config.min_speedup is None else config.target
 
 
