@@ -29,6 +29,10 @@ from compress.report.words import (
 )
 
 
+MEASURING = "bench"
+"""Stands in the place of a stage while artifacts are measured."""
+
+
 class Terminal:
     """Draws a run on stderr: what is at work on a terminal, plain lines elsewhere; nothing with `quiet`.
 
@@ -110,10 +114,11 @@ class Terminal:
         """Name the step, and its number among the recipe's."""
         self._left.started(name)
         self._what = self._loss = ""
-        if self._live is None:
-            self._print(f"{name} ({stage}){self._numbers.get(name, '')} …")
+        told = "" if stage == MEASURING else self._numbers.get(name, "")
+        if self._live is not None:
+            self._live.begin("measuring" if stage == MEASURING else f"{name}{told}")
         else:
-            self._live.begin("measuring" if stage == "bench" else name + self._numbers.get(name, ""))
+            self._print("measuring …" if stage == MEASURING else f"{name} ({stage}){told} …")
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
         """One line for a finished step."""
