@@ -14,6 +14,7 @@ from filelock import FileLock
 
 pytest_plugins = ("tests.chain", "tests.classifiers", "tests.plans", "tests.processors")
 
+gc.disable()  # what is imported before the first test is no garbage
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -59,6 +60,11 @@ def _objects_that_stay_are_not_looked_through() -> None:
 def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """No machine loses its power while these tests run."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def pytest_collection_finish() -> None:
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
