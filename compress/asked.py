@@ -95,9 +95,12 @@ def _hashes(folder: Path, form: str) -> Mapping[str, str]:
 def _files_as_made(folder: Path) -> Mapping[str, Any]:
     """SHA-256 of the files that were made, as the folder's lineage or manifest says."""
     if (path := folder / LINEAGE).is_file():
-        steps = read_object(path).get("steps")
+        lineage = read_object(path)
+        steps, adapted = lineage.get("steps"), lineage.get("adapted")
         last = steps[-1] if isinstance(steps, list) and steps else None
         files = last.get("files") if isinstance(last, dict) else None
+        if isinstance(files, dict) and isinstance(adapted, dict):
+            files = files | adapted
     else:
         files = read_object(path).get("files") if (path := folder / MANIFEST).is_file() else None
     return files if isinstance(files, dict) else {}

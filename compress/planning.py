@@ -65,8 +65,8 @@ def _check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
     if recipe.targets and not task.test:
         raise InputError(
             "there are targets, but no test rows to measure on",
-            where=origin.where("task"),
-            fix="add task.test (--test), or task.test_fraction: 0.2 (--test-fraction)",
+            where=origin.where("task", "test"),
+            fix="add task.test (--test), or task.test_fraction: 0.2 (--test-fraction), or --set task.test_fraction=0.2",
         )
     if recipe.baseline is not None and recipe.baseline not in {step.name for step in recipe.steps}:
         raise InputError(

@@ -17,6 +17,7 @@ SIGNS = {
     "caret": "^",
 }
 """Delimiters by name: some of them mean something to a shell, or to YAML."""
+_SHEET = re.compile(r"(.+\.(?:xls[xmb]?|ods))\?sheet=(.+)", re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(r"\\(?:(t)|x([0-9a-fA-F]{2}))")
 _LONGEST = 4
 _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis")
@@ -94,7 +95,8 @@ def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, w
             if value is not None:
                 check(value)
         except ValueError as error:
-            raise InputError(f"'{value:.40}': {error}", where=where or f"--{option}", fix="give another") from error
+            where = where or f"--{option}"
+            raise InputError(f"'{value:.40}': {error}", where=where, fix="correct the option") from error
     return Reading(encoding, delimiter, sheet)
 
 
@@ -113,6 +115,12 @@ class OptionNeededError(InputError):
     def __init__(self, what: str, *, option: str, choices: Mapping[str, str], where: str, fix: str) -> None:
         super().__init__(what, where=where, fix=fix)
         self.option, self.choices = option, dict(choices)
+
+
+def split_sheet(source: str) -> tuple[str, str | None]:
+    """A source's path, and the sheet that it names: `book.xlsx?sheet=Test`."""
+    match = _SHEET.fullmatch(source)
+    return (match[1], match[2]) if match else (source, None)
 
 
 def sign_name(sign: str) -> str:

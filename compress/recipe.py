@@ -23,7 +23,7 @@ from compress.reading import Reading, delimiter_sign, encoding_name
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
-MODEL_ROLES = ("model", "teacher", "student", "masked_model")
+MODEL_ROLES = ("model", "teacher", "student", "masked_model", "int8", "q4")
 """The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""

@@ -23,6 +23,7 @@ from compress.locks import locked
 from compress.making import make_steps
 from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of
+from compress.reading import split_sheet
 from compress.recipe import TABLES, said_input, say_input
 from compress.recipe_yaml import dump_yaml
 from compress.report.entries import AblationEntry
@@ -240,11 +241,12 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
 
     def say_local(place: dict[str, Any], name: str) -> None:
         said = said_input(place, name)
-        path = plan.origin.folder / said
+        file, _ = split_sheet(said)
+        path = plan.origin.folder / file
         if "://" not in said and path.exists():
             is_whole = said.startswith("~") or Path(said).is_absolute()
-            shown = path.name if is_whole else said
-            say_input(place, name, shown if to_show else str(path.resolve()))
+            shown = path.name if is_whole else file
+            say_input(place, name, (shown if to_show else str(path.resolve())) + said[len(file) :])
 
     for part in TABLES:
         if data["task"].get(part):

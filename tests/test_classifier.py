@@ -91,6 +91,17 @@ def test_more_texts_than_a_window_keep_their_order(classifier: Classifier, monke
     assert done == [2, 4, 6, 8, 10, 12]
 
 
+def test_a_graph_may_stand_where_transformers_js_looks(
+    classifier: Classifier, onnx_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(onnx_folder, tmp_path / "model")
+    (folder / "onnx").mkdir()
+    (folder / "model.onnx").rename(folder / "onnx" / "model.onnx")
+    np.testing.assert_allclose(
+        Classifier(folder, threads=1).predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=1e-6
+    )
+
+
 def test_pairs_are_encoded_as_pairs(classifier: Classifier, torch_folder: Path) -> None:
     pairs = [(TEXTS[0], TEXTS[1]), (TEXTS[2], ""), (TEXTS[1], TEXTS[0])]
     expected = by_hand(torch_folder, [first for first, _ in pairs], [second for _, second in pairs])

@@ -100,15 +100,3 @@ def cli_starter(make_model, reviews, tmp_path):
         return out
 
     return write
-
-
-@pytest.mark.slow
-@pytest.mark.int8
-@pytest.mark.parametrize("preset", ["small", "strongest"])
-def test_a_preset_runs_in_rehearsal(cli_starter, preset):
-    from compress.cli import main
-
-    out = cli_starter("bert", preset)
-    with pytest.raises(SystemExit) as ended:
-        main(["run", str(out), "--smoke", "--runs-dir", str(out.parent / "runs")])
-    assert ended.value.code == 0

@@ -32,22 +32,25 @@ class Asked:
 
 
 def card_alone(asked: Asked) -> Iterator[str]:
-    """A card's code that runs once a text."""
+    """A card's code: what stands before its rows once, and the rest for each text."""
+    start = asked.code.rindex("\n", 0, asked.code.index(EXAMPLE)) + 1
+    names: dict[str, Any] = {}
+    exec(asked.code[:start], names)  # noqa: S102  it is what a user would run
     for text in asked.texts:
-        yield _printed(asked.code.replace(EXAMPLE, repr([text])))[0]
+        yield _printed(asked.code[start:].replace(EXAMPLE, repr([text])), names)[0]
 
 
 def card_together(asked: Asked) -> Iterator[str]:
     """A card's code that takes all texts, and asks one by one itself, as a pipeline does."""
-    for answer in _printed(asked.code.replace(ALONE, repr(asked.texts)).replace(EXAMPLE, repr(asked.texts))):
+    for answer in _printed(asked.code.replace(ALONE, repr(asked.texts)).replace(EXAMPLE, repr(asked.texts)), {}):
         yield answer["label"]
 
 
-def _printed(code: str) -> list[Any]:
-    """What the code prints."""
+def _printed(code: str, names: dict[str, Any]) -> list[Any]:
+    """What the code prints, run with these names."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(code, {})  # noqa: S102  it is what a user would run
+        exec(code, names)  # noqa: S102
     printed: list[Any] = literal_eval(out.getvalue())
     return printed
 

@@ -96,7 +96,7 @@ def _batches(folder: Path, texts: Sequence[str], max_length: int) -> dict[tuple[
 
 
 def _bare(folder: Path, max_length: int, threads: int) -> Callable[[Sequence[str]], np.ndarray[Any, Any]]:
-    """What the model's card shows: a batch of texts to logits."""
+    """What the model's card shows: a batch of texts to logits, by the library's call without offsets."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_truncation(max_length)
     tokenizer.enable_padding(pad_id=load_tokenizer(folder).pad_id)
@@ -106,7 +106,7 @@ def _bare(folder: Path, max_length: int, threads: int) -> Callable[[Sequence[str
     types = {item.name: item.type[7:-1] for item in session.get_inputs()}
 
     def logits(texts: Sequence[str]) -> np.ndarray[Any, Any]:
-        rows = tokenizer.encode_batch(list(texts))
+        rows = tokenizer.encode_batch_fast(list(texts))
         arrays = {
             "input_ids": [row.ids for row in rows],
             "attention_mask": [row.attention_mask for row in rows],

@@ -13,7 +13,7 @@ from compress.cli import gate, options
 from compress.cli.chain import Invocation
 from compress.cli.help_pages import DATA, MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
-from compress.cli.saying import say, say_model
+from compress.cli.saying import say, say_first, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,6 +109,7 @@ def measuring_options() -> list[inspect.Parameter]:
 
 def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, json_output: bool, **given: Any) -> None:
     """Measure, print the tables, exit with 1 if a measurement failed and with 3 if a gate is missed."""
+    say_first(f"reading {', '.join(map(str, artifacts))}", quiet=json_output)
     from compress.cli.console import print_report
     from compress.report.files import write_report
 

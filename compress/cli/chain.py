@@ -15,7 +15,7 @@ from compress.cli import options
 from compress.cli.help_pages import MAKE, RUNNING, Command, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
-from compress.cli.saying import say
+from compress.cli.saying import say, say_first
 from compress.cli.stages import step_from, step_options, summary, verbs
 from compress.errors import InputError, did_you_mean
 
@@ -128,6 +128,7 @@ def chain(
     **given: Any,
 ) -> None:
     """Run the chain that the segments say."""
+    say_first(f"reading {model}", quiet=json_output)
     from compress.files import write_text
     from compress.planning import make_plan
     from compress.recipe import Recipe

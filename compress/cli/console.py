@@ -4,13 +4,15 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from compress.cli.interrupt import Interrupt
+from compress.cli.live import LiveLines
+from compress.cli.remaining import Remaining, about
 from compress.cli.report_table import report_table
 from compress.cli.screen import Screen, styled
-from compress.errors import printable
 from compress.report.model import Ablation, Report
 from compress.report.shown import shown_rows
 from compress.report.words import (
@@ -27,12 +29,10 @@ from compress.report.words import (
 
 WIDE = 110
 """Columns of a terminal from which on the table holds all."""
-REFRESH_PER_SECOND = 1
-"""How often the bar is drawn anew between two steps of the work: drawing costs time that is being measured."""
 
 
 class Terminal:
-    """Draws a run on stderr: bars on a terminal, plain lines elsewhere; nothing with `quiet`.
+    """Draws a run on stderr: what is at work on a terminal, plain lines elsewhere; nothing with `quiet`.
 
     Args:
         verbose: also what the modules log of their work.
@@ -44,37 +44,39 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.console = Screen(stderr=True, quiet=quiet)
         self.interrupt = Interrupt()
-        self._details = _Details(self.console) if verbose else None
-        self._bars: Any = None
-        self._task: Any = None
-        self._what = ""
-        self._last_plain = 0.0
+        self._listeners: list[logging.Handler] = [_Losses(self._heard_loss)]
+        self._listeners += [_Details(self.console)] if verbose else []
+        self._live: LiveLines | None = None
+        self._numbers: dict[str, str] = {}
+        self._left = Remaining({})
+        self._what, self._last_plain, self._loss = "", 0.0, ""
 
     def __enter__(self) -> "Terminal":
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
         if self.console.is_terminal:
-            self._bars = Progress(
-                TextColumn("  {task.description}", markup=False),
-                BarColumn(bar_width=30),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-                console=self.console,
-                transient=True,
-                refresh_per_second=REFRESH_PER_SECOND,
-            )
-            self._bars.start()
-        if self._details is not None:
-            logging.getLogger("compress").addHandler(self._details)
+            self._live = LiveLines(self.console, self._about_left)
+            self._live.start()
+        for listener in self._listeners:
+            logging.getLogger("compress").addHandler(listener)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._details is not None:
-            logging.getLogger("compress").removeHandler(self._details)
-        if self._bars is not None:
-            self._bars.stop()
+        for listener in self._listeners:
+            logging.getLogger("compress").removeHandler(listener)
+        if self._live is not None:
+            self._live.stop()
+
+    def expect(self, steps: Sequence[str], seconds: Mapping[str, float]) -> None:
+        """What is going to be done.
+
+        Args:
+            steps: names of the recipe's steps, in their order.
+            seconds: what each piece of the work that is to do will take, where a forecast says so.
+        """
+        if len(steps) > 1:
+            self._numbers = {name: f", step {number} of {len(steps)}" for number, name in enumerate(steps, 1)}
+        self._left = Remaining(seconds)
 
     def _print(self, line: Any, style: str = "") -> None:
         """A line; what reads it elsewhere than on a terminal gets it in one piece."""
@@ -86,38 +88,42 @@ class Terminal:
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Move the bar; without a terminal, say so at most every ten seconds."""
-        if self._bars is not None:
-            self._draw(what, done, total)
+        self._left.progressed(what, done, total)
+        if what != self._what:
+            self._loss = ""
+        if self._live is not None:
+            self._what = what
+            self._live.show(what, done, total, self._loss)
             return
         now = time.monotonic()
         if what != self._what or now - self._last_plain > 10:
             self._what, self._last_plain = what, now
-            self.console.print(f"  {what}: {done} of {total}")
+            told = [f"{what}: {done} of {total}", self._loss, self._about_left()]
+            self._print(f"  {'; '.join(part for part in told if part)}")
 
-    def _draw(self, what: str, done: int, total: int) -> None:
-        """Show one bar at a time, and none once its work is done."""
-        if what != self._what or done >= total:
-            self._drop_bar()
-        if done < total:
-            if self._task is None:
-                self._task, self._what = self._bars.add_task(printable(what), total=total), what
-            self._bars.update(self._task, completed=done, total=total)
+    def _about_left(self) -> str:
+        seconds = self._left.seconds()
+        return "" if seconds is None else f"{about(seconds)} left in all"
 
-    def _drop_bar(self) -> None:
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+    def _heard_loss(self, loss: float) -> None:
+        self._loss = f"loss {loss:.3f}"
 
     def step_started(self, name: str, stage: str) -> None:
-        """Nothing to draw yet: the first progress opens the bar."""
-        if self._bars is None:
-            self.console.print(f"{name} ({stage}) …")
+        """Name the step, and its number among the recipe's."""
+        self._left.started(name)
+        self._what = self._loss = ""
+        if self._live is None:
+            self._print(f"{name} ({stage}){self._numbers.get(name, '')} …")
+        else:
+            self._live.begin("measuring" if stage == "bench" else name + self._numbers.get(name, ""))
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
         """One line for a finished step."""
-        self._drop_bar()
+        self._left.done(name)
+        if self._live is not None:
+            self._live.end()
         told = f"{seconds:.1f} s" if made else "done before"
-        self.console.print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {told}", "dim")))
+        self._print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {told}", "dim")))
 
     def warned(self, message: str) -> None:
         """A line that stands out."""
@@ -125,10 +131,9 @@ class Terminal:
 
     def announce(self, message: str) -> None:
         """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
-        self.console.print(f"{message} …", style="dim")
-        if self._bars is not None:
-            self._drop_bar()
-            self._task, self._what = self._bars.add_task("", total=None), message
+        self._print(f"{message} …", style="dim")
+        if self._live is not None:
+            self._live.wait()
 
 
 class OnlyBars:
@@ -158,6 +163,19 @@ class OnlyBars:
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""
         return self._terminal.stopping()
+
+
+class _Losses(logging.Handler):
+    """Hears the training loss, which a training logs."""
+
+    def __init__(self, hear: Callable[[float], None]) -> None:
+        super().__init__()
+        self._hear = hear
+
+    def emit(self, record: logging.LogRecord) -> None:
+        loss = getattr(record, "loss", None)
+        if isinstance(loss, float):
+            self._hear(loss)
 
 
 class _Details(logging.Handler):

@@ -10,7 +10,7 @@ import typer
 
 from compress.cli.help_pages import MEASURE, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
-from compress.cli.saying import say_json
+from compress.cli.saying import say_first, say_json
 from compress.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def doctor(
 
     With an ARTIFACT: say why it is not faster, with the numbers that each finding rests on, and what to do.
     """
+    say_first(f"looking at {artifact or 'this machine'}", quiet=json_output)
     from compress.cli.console import Terminal
     from compress.data.sources import Sources
     from compress.doctor.advice import advise, time_machine

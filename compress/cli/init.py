@@ -9,7 +9,7 @@ import typer
 
 from compress.cli.help_pages import START, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
-from compress.cli.saying import say, say_json
+from compress.cli.saying import say, say_first, say_json
 from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def init(
 
     Where two columns are as likely, it asks; without a terminal it refuses, and names the options.
     """
+    say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
     from compress.files import write_text

@@ -10,7 +10,7 @@ import typer
 
 from compress.cli.help_pages import KEEP, add_command
 from compress.cli.options import Json
-from compress.cli.saying import say, say_model, say_text
+from compress.cli.saying import say, say_first, say_model, say_text
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def lineage(folder: Folder, json_output: Json = False) -> None:
     """Show where an artifact came from, and check its files; exit with 1 if one is not as it was made."""
+    say_first(f"reading {folder}", quiet=json_output)
     from compress.files import CARD, LINEAGE, foreign_entries
     from compress.lineage.ancestry import find_lineage
     from compress.lineage.model import changed_files

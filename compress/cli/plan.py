@@ -11,7 +11,7 @@ from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
-from compress.cli.saying import say, say_json
+from compress.cli.saying import say, say_first, say_json
 
 if TYPE_CHECKING:
     from compress.feasibility import Feasibility
@@ -46,6 +46,7 @@ def plan(
     json_output: Json = False,
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
+    say_first(f"reading {recipe}", quiet=json_output)
     from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
     from compress.feasibility import check_feasible
@@ -146,6 +147,7 @@ def _print(
     from rich.table import Table
 
     from compress.cli.screen import Screen
+    from compress.report.words import describe
 
     task = planned.task
     say(
@@ -173,9 +175,8 @@ def _print(
     if any(step.only_measured for step in planned.steps):
         say("* only to measure it")
     for target, spec in planned.recipe.targets.items():
-        precision = "" if spec.precision == "fp32" else f" in {spec.precision}"
-        settings = f"{spec.runtime} on {spec.device}{precision}, batch {spec.batch_size}, {spec.threads} threads"
-        say(f"target {target}: {settings}{' (will be skipped)' if target in feasible.targets else ''}")
+        skipped = " (will be skipped)" if target in feasible.targets else ""
+        say(f"target {target}: {describe(spec.model_dump())}{skipped}")
         for skip in feasible.skipped:
             if skip.target == target and skip.steps:
                 say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")

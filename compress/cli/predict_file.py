@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from compress.cli.asking import folder_of, open_model, refuse, written
 from compress.cli.saying import say, say_json, say_json_line
+from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -42,6 +43,12 @@ class RowsFile:
         if self.name == STREAM:
             told = {name: value for name, value in vars(self).items() if name != "name"}
             refuse(written(told), "not for standard input, which is UTF-8, a text a line")
+            if "text_pair" in columns:
+                raise InputError(
+                    "the model is made for pairs of texts, and standard input has one a line",
+                    where="--file -",
+                    fix="name a file with two columns of texts",
+                )
             return rows_of_lines(sys.stdin.buffer)
         reading = reading_of(self.encoding, self.delimiter, self.sheet)
         table = Sources(announce=terminal.announce).table(self.name, "--file", reading)

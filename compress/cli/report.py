@@ -10,7 +10,7 @@ from compress.cli import gate, options
 from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders, measuring_options, shown_line
 from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
-from compress.cli.saying import say, say_json, say_model
+from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def report(
     json_output: Json = False,
 ) -> None:
     """Show a run's report again; with limits, judge it. The run is left as it is: --out writes the page anew."""
+    say_first(f"reading {run}", quiet=json_output)
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
@@ -107,6 +108,7 @@ def compare(
     **given: Any,
 ) -> None:
     """Compare, print it in words and figures, exit with 3 if a gate is missed."""
+    say_first(f"reading {first} and {second}", quiet=json_output)
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb)
     if _is_report(first) != _is_report(second):
         raise InputError(

@@ -18,7 +18,7 @@ Lines = tuple[str, ...]
 
 
 def report_table(report: Report, target: str, *, wide: bool) -> Any:
-    """One target's rows, intervals below their figures.
+    """One target's rows, intervals below their figures; columns that say nothing of any row are left out.
 
     Args:
         wide: with the 90th percentile, and verdicts in columns of their own; else they stand below the intervals.
@@ -29,12 +29,13 @@ def report_table(report: Report, target: str, *, wide: bool) -> Any:
     title = describe_target(report, target)
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     rows = [cells(row, wide=wide) for row in shown_rows(report, target)]
-    for name in WIDE if wide else NARROW:
+    names = [name for name in (WIDE if wide else NARROW) if any(row.get(name) for row in rows)]
+    for name in names:
         widest = max(len(line) for row in rows for line in (name, *row.get(name, ())[:2]))
         limits: dict[str, Any] = {"min_width": min(8, widest)} if name in WORDS else {"width": widest}
         table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold", **limits)
     for row in rows:
-        table.add_row(*(stacked(*row.get(name, ())) for name in (WIDE if wide else NARROW)))
+        table.add_row(*(stacked(*row.get(name, ())) for name in names))
     return table
 
 

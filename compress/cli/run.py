@@ -9,11 +9,13 @@ from compress.cli import gate
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import complete_recipe, find_recipe
-from compress.cli.saying import say, say_json, say_model
+from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
 from compress.usage import usage
 
 if TYPE_CHECKING:
+    from compress.cli.console import Terminal
+    from compress.plan import Plan
     from compress.recipe import Recipe
     from compress.runner import Result
     from compress.validation import Origin
@@ -91,6 +93,7 @@ def run(
     json_output: Json = False,
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
+    say_first(f"reading {recipe}", quiet=json_output)
     from compress.recipe_yaml import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
@@ -148,6 +151,7 @@ def finish(
             raise InputError(
                 "there is no target to measure the steps' worth on", where=origin.path, fix="add targets to the recipe"
             )
+        _expect(terminal, plan, runs_dir)
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
     if json_output:
@@ -179,6 +183,19 @@ def finish(
     if result.report and result.report.goal.met is False:
         raise typer.Exit(gate.MISSED)
     return result
+
+
+def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
+    """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
+    from compress.bench.host import host_facts
+    from compress.forecast import forecast_for
+    from compress.runner import open_store, run_folder
+
+    store = open_store(runs_dir)
+    done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
+    forecast = forecast_for(plan, done, run_folder(runs_dir, plan.recipe.name), host_facts())
+    known = {step.step: step.seconds for step in forecast.steps if step.seconds is not None}
+    terminal.expect([step.name for step in plan.recipe.steps], known if forecast.measured else {})
 
 
 def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:

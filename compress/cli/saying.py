@@ -1,6 +1,7 @@
 """Plain lines on stdout and stderr; what stands in them may come from outside."""
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 def say(text: str = "", *, err: bool = False) -> None:
     """One line, in which control characters are written out."""
     typer.echo(printable(text), err=err)
+
+
+def say_first(text: str, *, quiet: bool = False) -> None:
+    """What is at work, said on a terminal before libraries are imported, which takes a while; nothing elsewhere."""
+    if not quiet and sys.stderr.isatty():
+        say(f"{text} …", err=True)
 
 
 def say_text(text: str) -> None:

@@ -17,7 +17,7 @@ from compress.cli import options
 from compress.cli.help_pages import MAKE, RUNNING, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
-from compress.cli.saying import say
+from compress.cli.saying import say, say_first
 from compress.disks import can_write_below
 from compress.errors import InputError, did_you_mean
 
@@ -229,6 +229,8 @@ def _command(verb: str, names: list[str]) -> Any:
         json_output: bool,
         **given: Any,
     ) -> None:
+        inputs = first_input if isinstance(first_input, list) else [first_input]
+        say_first(f"reading {', '.join(inputs)}", quiet=json_output)
         from compress.recipe import Recipe
         from compress.validation import Origin, validate
 

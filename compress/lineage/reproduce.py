@@ -10,6 +10,7 @@ from compress.data.sources import folder_hashes
 from compress.errors import InputError, printable
 from compress.files import LINEAGE, file_sha256
 from compress.lineage.model import Lineage, Source
+from compress.reading import split_sheet
 from compress.recipe import say_input
 from compress.recipe_yaml import dump_yaml, read_recipe
 
@@ -76,7 +77,7 @@ def _changes(source: Source) -> Iterator[str]:
     """How a local source differs from what was read."""
     if not source.is_local:
         return
-    path = Path(source.pinned)
+    path = Path(split_sheet(source.pinned)[0])
     what = "model" if source.kind == "model" else "data file"
     try:
         yield from _local_changes(source, path, what)

@@ -78,7 +78,7 @@ class Tokenizer:
         return [self._row(encoding) for encoding in encodings]
 
     def _cut_at(self, max_length: int) -> None:
-        """Let the library cut; only where it does not yet, since that ends what other threads encode."""
+        """Let the library cut; not told again, since that waits for what other threads encode."""
         side = self.settings.cut_side
         asked = {"max_length": max_length, "stride": 0, "strategy": "longest_first", "direction": side}
         if self.fast.truncation != asked:

@@ -174,7 +174,8 @@ def _size(goal: GoalVerdict, row: Row, chain: list[Row]) -> Iterator[NextStep]:
         yield NextStep("quantize it: int8 is about four times smaller, 4 bits about seven", f"{megabytes} MB in float")
     elif all_of_it and row.size_bytes > 0.9 * all_of_it:
         yield NextStep(
-            "4 bits (`quantize_onnx_4bit`)", f"{megabytes} MB for {number(all_of_it / 1e6)} million parameters"
+            "round it to 4 bits (`quantize_onnx_4bit`)",
+            f"{megabytes} MB for {number(all_of_it / 1e6)} million parameters",
         )
     if not has("distill"):
         yield NextStep("distill it into fewer or narrower layers", "no step takes layers out")

@@ -75,7 +75,7 @@ def main_table(report: Report, target: str) -> Table:
             lambda row: speed_cell(row.versus_baseline),
         ),
         Column(
-            "end to end",
+            "end\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}end",
             "The same for the tokenizer and the call together, on test rows of their own length",
             end_to_end_cell,
         ),

@@ -76,9 +76,9 @@ def test_a_segment_keeps_its_verb_and_arguments():
 @pytest.mark.parametrize(
     ("line", "what", "fix"),
     [
-        ("chain m finetun", "'finetun' is no step", "did you mean 'finetune'? accepted: bench, distill, export"),
+        ("chain m finetun", "'finetun' is no step", "did you mean 'finetune'? accepted: bench, bundle, distill"),
         ("chain m finetune prun --ffn 0.5", "'prun' is no step", "did you mean 'prune'?"),
-        ("chain m --json n finetune", "'n' is no step", "accepted: bench, distill"),
+        ("chain m --json n finetune", "'n' is no step", "accepted: bench, bundle, distill"),
     ],
 )
 def test_a_word_that_is_neither_a_verb_nor_behind_an_option_is_refused(line, what, fix):

@@ -157,7 +157,7 @@ def test_a_plan_says_what_is_to_do_and_does_nothing(cli, recipe):
     lines = [line.split() for line in said.out.splitlines() if "to do" in line]
     assert said.out.startswith("tiny: 58 training, 6 validation and 32 test rows, 2 labels\n")
     assert lines == [["to", "do", "teacher", "finetune"], ["to", "do", "onnx", "export_onnx"]]
-    assert said.out.endswith("target cpu: onnxruntime on cpu, batch 1, 1 threads\n")
+    assert said.out.endswith("target cpu: onnxruntime on cpu, 1 thread, batch 1, 128 tokens\n")
     assert not Path("runs").exists()
 
 
@@ -259,8 +259,8 @@ def test_a_plan_says_which_target_is_skipped(cli, recipe):
     reason = "this onnxruntime has no TensorrtExecutionProvider (install onnxruntime-gpu, and what it needs of CUDA)"
     assert said.err == f"warning: target 'gpu' will be skipped: {reason}\n"
     assert said.out.splitlines()[-3:] == [
-        "target gpu: tensorrt on cuda, batch 1, 2 threads (will be skipped)",
-        "target half: torch on cpu in fp16, batch 1, 2 threads",
+        "target gpu: tensorrt on cuda, 2 threads, batch 1, 128 tokens (will be skipped)",
+        "target half: torch on cpu in fp16, 2 threads, batch 1, 128 tokens",
         "  skipped on it: onnx (the runtime 'torch' does not run the format 'onnx')",
     ]
     told = json.loads(cli("plan", recipe, "--no-forecast", "--json", "--set", impossible).out)["targets"]

@@ -183,3 +183,13 @@ def test_a_model_whose_layers_are_not_known_gets_a_recipe_that_leaves_them(cli, 
     text = Path("recipe.yaml").read_text()
     assert "of this architecture are not known" in text
     assert "prune_structured" not in text
+
+
+@pytest.mark.slow
+@pytest.mark.int8
+@pytest.mark.parametrize("preset", ["small", "strongest"])
+def test_a_preset_runs_in_rehearsal(cli, init, preset):
+    assert cli(*init, "--preset", preset).code == 0
+    said = cli("run", "recipe.yaml", "--smoke")
+    assert said.code == 0, said.err
+    assert said.out.startswith("every step and the measuring works")

@@ -52,7 +52,7 @@ def test_a_run_is_drawn_so(text: str, shown: str) -> None:
         terminal.warned(text)
         terminal.step_done(text, text, 1.0, True)
         terminal.progress(text, 1, 2)
-        terminal._bars.refresh()  # what the thread would draw next
+        terminal._live.refresh()  # what the thread would draw next
     assert out.getvalue().count(shown) >= 5
     plain = io.StringIO()
     terminal = Terminal()

@@ -100,3 +100,13 @@ def test_a_large_file_takes_the_fast_way_and_a_small_one_does_not(tmp_path, monk
     monkeypatch.setattr(arrow_delimited, "LEAST_BYTES", path.stat().st_size + 1)
     with pytest.raises(pytest.fail.Exception, match="our reader was asked"):
         read_table(path)
+
+
+def test_what_is_too_large_to_be_held_twice_is_left_to_our_reader(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"text,label\n" + b"good,1\n" * 1000))
+    monkeypatch.setattr(arrow_delimited, "LEAST_BYTES", 0)
+    assert len(arrow_records(path, ",")) == 1001
+    monkeypatch.setattr(arrow_delimited, "_MOST_BYTES", 7000)
+    assert arrow_records(path, ",") is None
+    assert len(read_table(path).rows) == 1000

@@ -6,8 +6,13 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
+from compress.data.sources import Sources
 from compress.data.workbook_process import cell_text
-from compress.reading import OptionNeededError
+from compress.errors import InputError
+from compress.reading import OptionNeededError, split_sheet
+from compress.recipe import TaskSpec
+from compress.tasks import load_task
+from compress.validation import Origin
 from tests.workbooks import ods, xlsx
 
 ROWS = [["text", "label"], ["good film", 1.0], ["bad film", 0]]
@@ -52,7 +57,10 @@ def test_a_sheet_is_chosen_by_its_name(columns, read, refused):
     error = refused("a.xlsx", content)
     assert isinstance(error, OptionNeededError)
     assert error.what.startswith("'a.xlsx' has 2 sheets with rows: 'train' (3 lines of text, label); '2024' (2 lines")
-    assert error.fix == "say which: --sheet train (in a recipe task.sheet: train)"
+    assert (
+        error.fix
+        == "say which: --sheet train (in a recipe task.sheet: train); or name the file as 'a.xlsx?sheet=train'"
+    )
     assert (error.option, list(error.choices)) == ("sheet", ["train", "2024"])
     assert columns("a.xlsx", content, sheet="2024") == [("other", "x")]
     assert columns("a.xlsx", content, sheet="train") == WANTED
@@ -148,3 +156,34 @@ def test_a_workbook_that_unpacks_without_end_is_refused_before_it_is(refused, mo
 def test_more_cells_than_memory_holds_are_refused(refused, monkeypatch):
     monkeypatch.setattr("compress.data.tables.MAX_CELLS", 5)
     assert refused("a.xlsx", xlsx({"S": ROWS})).what == ("'a.xlsx' has 3 rows of 2 columns; at most 5 values are read")
+
+
+def test_a_source_names_its_sheet(tmp_path):
+    (tmp_path / "a.xlsx").write_bytes(
+        xlsx({"Train": ROWS, "My test?": [["text", "label"], ["other", "1"], ["x", "0"]]})
+    )
+    sources = Sources(tmp_path)
+    spec = TaskSpec(train="a.xlsx?sheet=Train", test="a.xlsx?sheet=My test?")
+    task = load_task(spec, sources.table, 0, Origin())
+    assert sorted(row.text for row in (*task.train, *task.validation)) == ["bad film", "good film"]
+    assert [row.text for row in task.test] == ["other", "x"]
+    pinned = [used.pinned for used in sources.used.values()]
+    assert pinned == [f"{tmp_path / 'a.xlsx'}?sheet={name}" for name in ("Train", "My test?")]
+    assert {name for used in sources.used.values() for name in used.files} == {"a.xlsx"}
+    with pytest.raises(InputError, match=r"the data file 'b\.xlsx' does not exist"):
+        sources.table("b.xlsx?sheet=Train")
+
+
+@pytest.mark.parametrize(
+    ("source", "parts"),
+    [
+        ("a.xlsx?sheet=S", ("a.xlsx", "S")),
+        ("x/y.ODS?sheet=a?sheet=b", ("x/y.ODS", "a?sheet=b")),
+        ("a.csv?sheet=S", ("a.csv?sheet=S", None)),
+        ("a.xlsx", ("a.xlsx", None)),
+        ("a.xlsx?sheet=", ("a.xlsx?sheet=", None)),
+        ("hf://a/b?split=train", ("hf://a/b?split=train", None)),
+    ],
+)
+def test_a_sheet_is_split_from_its_workbook(source, parts):
+    assert split_sheet(source) == parts

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from compress import files
+from compress import asked, files
 from compress.files import file_sha256, fingerprint, folder_files
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
@@ -45,6 +45,13 @@ def test_it_holds_the_artifacts_files_its_lineage_and_its_card(chain, written, t
     assert told.files == made.manifest.files | told.adapted
     assert changed_files(tmp_path / "final", told.files) == []
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+def test_it_counts_as_made_here_with_the_files_that_were_adapted(written, tmp_path):
+    final = tmp_path / "final"
+    assert asked._hashes(final, "onnx").items() <= asked._files_as_made(final).items()
+    (final / "tokenizer.json").write_text((final / "tokenizer.json").read_text() + " ")
+    assert not asked._hashes(final, "onnx").items() <= asked._files_as_made(final).items()
 
 
 def test_a_run_writes_it(chain):

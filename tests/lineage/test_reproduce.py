@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from compress.errors import InputError
+from compress.files import file_sha256
 from compress.lineage.ancestry import find_lineage
 from compress.lineage.model import Source, read_lineage
 from compress.lineage.reproduce import doubts, pinned_recipe
@@ -128,6 +129,17 @@ def test_local_sources_that_changed_or_went_are_told(chain, make_model, reviews,
     gone = doubts(lineage)
     assert gone[0].startswith(f"the data file '{data / 'train.csv'}' is gone; its SHA-256 was ")
     assert gone[1].startswith(f"the model '{model}' is gone; its SHA-256 was ")
+
+
+def test_a_workbook_is_looked_at_without_the_name_of_its_sheet(chain, make_model, reviews, tmp_path):
+    _, lineage = lineage_of(chain, make_model, reviews)
+    book = tmp_path / "rows.xlsx"
+    book.write_bytes(b"rows")
+    pinned = f"{book}?sheet=Test"
+    table = source("table", "rows.xlsx?sheet=Test", pinned, {"rows.xlsx": file_sha256(book)}, ("task.test",))
+    lineage = lineage.model_copy(update={"sources": (table,)})
+    assert doubts(lineage) == []
+    assert yaml.safe_load(pinned_recipe(lineage, "final"))["task"]["test"] == pinned
 
 
 def test_another_compress_or_another_version_of_a_stage_is_told(chain, make_model, reviews):

@@ -280,14 +280,14 @@ def test_a_missed_goal_says_what_to_try_with_its_evidence():
 
 
 def test_mistakes_are_shown_as_a_shaded_table_or_as_a_list_of_many_classes(page):
-    assert "int8: a line's rows are taken for" in flat(page.text)
+    assert "Rows of a class, and what int8 takes them for" in flat(page.text)
     cells = [attributes for attributes in page.all("td") if attributes.get("class") in {"hit", "miss"}]
     assert len(cells) == 64
     assert {attributes.get("style", "")[:9] for attributes in cells} == {"", "--shade: "}
     many = Page(render_html(sample_report(labels=[f"class {number}" for number in range(40)])))
     assert many.open == []
     assert "The most frequent mistakes" in many.text
-    assert "a line's rows are taken for" not in many.text
+    assert "takes them for" not in many.text
 
 
 def test_the_model_s_use_is_told_of_a_run_and_not_of_a_bench(page, report):

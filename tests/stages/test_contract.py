@@ -1,5 +1,6 @@
 """What every stage promises; tests/lineage/test_reproduce.py shows that two runs of them all give equal bytes."""
 
+import pickle
 import re
 import subprocess
 import sys
@@ -81,6 +82,12 @@ def test_the_docstring_says_what_when_cost_and_source_and_its_example_plans(
     step["name"] = "example"
     planned = make_plan(Recipe.model_validate({**recipe.model_dump(), "steps": [*before, step]}), Origin())
     assert planned.steps[-1].stage_name == name
+
+
+@pytest.mark.parametrize("name", stages.names())
+def test_a_stage_can_be_sent_to_another_process(name: str) -> None:
+    """As the rehearsal does with a plan."""
+    assert pickle.loads(pickle.dumps(stages.find(name))) == stages.find(name)  # noqa: S301  made in this line
 
 
 def test_stages_are_light_to_import() -> None:
