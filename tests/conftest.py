@@ -35,6 +35,12 @@ LONG = (
     "test_reproduce.py",
     "test_flops.py",
     "test_measure_failures.py",
+    "test_prune_structured.py",
+    "test_odd_exports.py",
+    "test_export_onnx.py",
+    "test_layer_timing.py",
+    "test_predict.py",
+    "test_examples.py",
 )
 """Files that take the longest. They come first, so that no process is left alone with one of them at the end."""
 GOOD = "good great fine lovely superb".split()
