@@ -72,9 +72,11 @@ def run(
     q4: Artifact | None = None,
 ) -> dict[str, Any]:
     """Make or take each graph, leave out what is too far from the float one, and write the folder."""
-    from compress.models.files import layout_file
+    from compress.models.files import layout_file, model_path
+    from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer
 
+    read_float_graph(model_path(model.path))  # which refuses one that is quantized
     given = {"int8": int8, "q4": q4}
     _check_ids(model, given)
     found: dict[str, Any] = {}

@@ -137,6 +137,16 @@ def test_a_steps_own_graph_that_stayed_float_is_left_out(chain, tmp_path):
     assert facts["left_out"] == {"q4": "the step's own graph is no smaller than the float one"}
 
 
+def test_a_model_that_is_quantized_is_refused(chain, tmp_path):
+    with pytest.raises(InputError, match="the graph is quantized already"):
+        bundle_onnx.run(
+            model=chain.artifacts["int8"],
+            config=Config(formats=("fp32",), main="fp32"),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+
+
 def test_a_graph_of_a_format_that_is_left_out_is_refused(make_model, reviews):
     recipe = cut_after("bundled", make_model(), reviews)
     last = {**recipe.steps[-1].model_dump(), "formats": ["fp32"], "main": "fp32"}
