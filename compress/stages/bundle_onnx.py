@@ -25,6 +25,7 @@ from pydantic import Field, model_validator
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.models.architectures import Shape
 from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
 from compress.store import Artifact
 
@@ -71,9 +72,11 @@ def run(
     q4: Artifact | None = None,
 ) -> dict[str, Any]:
     """Make or take each graph, leave out what is too far from the float one, and write the folder."""
-    from compress.models.files import layout_file
+    from compress.models.files import layout_file, model_path
+    from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer
 
+    read_float_graph(model_path(model.path))  # which refuses one that is quantized
     given = {"int8": int8, "q4": q4}
     _check_ids(model, given)
     found: dict[str, Any] = {}
@@ -129,6 +132,8 @@ def _graph(
     if name == "fp32":
         return model.path, {}
     if given is not None:
+        if _weight_bytes(given.path) >= _weight_bytes(model.path):
+            raise CompressError("the step's own graph is no smaller than the float one")
         return given.path, parity.gate(model.path, given.path, context, config.min_agreement).facts()
     stage = stages.find(STAGES[name])
     folder = context.work / "graphs" / name
@@ -140,6 +145,12 @@ def _graph(
     facts = stage.run(model=model, config=stage.config(**settings), context=context, out=folder)
     assert facts is not None
     return folder, {"parity": facts["parity"]}
+
+
+def _weight_bytes(folder: Path) -> int:
+    from compress.models.files import weight_files
+
+    return sum(path.stat().st_size for path in weight_files(folder, "onnx"))
 
 
 def _put(folder: Path, target: Path) -> int:
@@ -172,12 +183,22 @@ def _write_config(folder: Path, out: Path, dtype: str) -> None:
     write_text(out / "config.json", json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
+def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
+    for role in shapes:
+        if role in STAGES and role not in config.formats:
+            raise InputError(
+                f"'{role}' names a graph, and formats leaves {role} out: {', '.join(config.formats)}",
+                fix=f"add {role} to formats, or leave '{role}' out",
+            )
+    return same_shape(config, shapes)
+
+
 STAGE = Stage(
     Config,
     run,
     inputs={"model": Input("onnx"), "int8": Input("onnx", optional=True), "q4": Input("onnx", optional=True)},
     output="onnx",
     version=1,
-    shape=same_shape,
+    shape=_shape,
     settle=settle_range,
 )

@@ -12,13 +12,16 @@ from compress.files import file_sha256
 from compress.models.files import graphs_in, layout_file, model_path, size_of, weight_files
 from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Target
+from compress.planning import make_plan
+from compress.recipe import Step, Target
 from compress.runtimes import load
 from compress.runtimes.onnxruntime import open_file
 from compress.stages import bundle_onnx
 from compress.stages.bundle_onnx import Config
 from compress.store import Artifact
+from compress.validation import Origin
 from tests.chain import context_of
+from tests.lineage.lineages import cut_after
 
 pytestmark = pytest.mark.int8
 FILES = {"fp32": "model.onnx", "fp16": "model_fp16.onnx", "int8": "model_quantized.onnx", "q4": "model_q4.onnx"}
@@ -127,6 +130,29 @@ def test_a_steps_own_graph_with_another_tokenizer_is_refused(chain, tmp_path):
     shutil.copyfile(chain.artifacts["trimmed"].path / "tokenizer.json", other / "tokenizer.json")
     with pytest.raises(InputError, match="'q4' has another tokenizer than 'model'"):
         given(chain, tmp_path, other, Config())
+
+
+def test_a_steps_own_graph_that_stayed_float_is_left_out(chain, tmp_path):
+    facts = given(chain, tmp_path, chain.artifacts["onnx"].path, Config(formats=("fp32", "q4"), main="fp32"))
+    assert facts["left_out"] == {"q4": "the step's own graph is no smaller than the float one"}
+
+
+def test_a_model_that_is_quantized_is_refused(chain, tmp_path):
+    with pytest.raises(InputError, match="the graph is quantized already"):
+        bundle_onnx.run(
+            model=chain.artifacts["int8"],
+            config=Config(formats=("fp32",), main="fp32"),
+            context=context_of(chain, tmp_path),
+            out=tmp_path,
+        )
+
+
+def test_a_graph_of_a_format_that_is_left_out_is_refused(make_model, reviews):
+    recipe = cut_after("bundled", make_model(), reviews)
+    last = {**recipe.steps[-1].model_dump(), "formats": ["fp32"], "main": "fp32"}
+    changed = recipe.model_copy(update={"steps": (*recipe.steps[:-1], Step.model_validate(last))})
+    with pytest.raises(InputError, match="'int8' names a graph, and formats leaves int8 out: fp32"):
+        make_plan(changed, Origin())
 
 
 def test_large_weights_keep_a_file_of_their_own_under_the_graphs_name(chain, tmp_path):
