@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from compress.errors import InputError, did_you_mean
 
@@ -52,6 +53,22 @@ def delimiter_sign(text: str) -> str:
     return sign
 
 
+_CHECKS = {"encoding": encoding_name, "delimiter": delimiter_sign}
+
+
+def checked(option: str, value: Any) -> Any:
+    """An encoding or a delimiter as a recipe has it; what is no text is left to others to refuse.
+
+    Raises:
+        ValueError: there is no such encoding or delimiter, or YAML took one for something else.
+    """
+    if option == "delimiter" and (value is None or value == ""):
+        raise ValueError("write tilde, pipe or a sign in quotes: YAML reads ~ and | alone as something else")
+    if isinstance(value, str):
+        _CHECKS[option](value)
+    return value
+
+
 @dataclass(frozen=True)
 class Reading:
     """How files are read that do not say it themselves.
@@ -90,10 +107,10 @@ def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, w
     Raises:
         InputError: there is no such encoding or delimiter.
     """
-    for option, value, check in (("encoding", encoding, encoding_name), ("delimiter", delimiter, delimiter_sign)):
+    for option, value in (("encoding", encoding), ("delimiter", delimiter)):
         try:
             if value is not None:
-                check(value)
+                _CHECKS[option](value)
         except ValueError as error:
             where = where or f"--{option}"
             raise InputError(f"'{value:.40}': {error}", where=where, fix="correct the option") from error

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from compress.reading import Reading, delimiter_sign, encoding_name
+from compress.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
@@ -125,19 +125,10 @@ class TaskSpec(Model):
         """How files are read that do not say it themselves."""
         return Reading(self.encoding, self.delimiter, self.sheet)
 
-    @field_validator("encoding")
+    @field_validator("encoding", "delimiter", mode="before")
     @classmethod
-    def _encoding_is_known(cls, value: str | None) -> str | None:
-        return value and encoding_name(value)
-
-    @field_validator("delimiter", mode="before")
-    @classmethod
-    def _delimiter_is_a_sign(cls, value: Any) -> Any:
-        if value is None or value == "":
-            raise ValueError("write tilde, pipe or a sign in quotes: YAML reads ~ and | alone as something else")
-        if isinstance(value, str):
-            delimiter_sign(value)
-        return value
+    def _reading_is_known(cls, value: Any, info: ValidationInfo) -> Any:
+        return checked(str(info.field_name), value)
 
     @model_validator(mode="after")
     def _one_test(self) -> "TaskSpec":

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from compress.data.cells import text_of
 from compress.data.tables import Table
@@ -54,19 +55,24 @@ def read_hub_dataset(folder: Path, config: str | None, split: str | None, source
             where=where,
             fix=f"name one: {source.partition('?')[0]}?split={names[0]}",
         )
-    data = loaded[split]
+    return _table(loaded[split], f"{source.partition('?')[0]}?split={split}")
+
+
+def _table(data: Any, name: str) -> Table:
+    import datasets
+
     columns = tuple(data.column_names)
     values: list[Iterable[str]] = []
     unfit: dict[str, str] = {}
-    for name in columns:
-        feature = data.features[name]
+    for column in columns:
+        feature = data.features[column]
         if not isinstance(feature, datasets.Value | datasets.ClassLabel):
-            unfit[name] = f"holds {type(feature).__name__}"
+            unfit[column] = f"holds {type(feature).__name__}"
             values.append([""] * len(data))
         elif isinstance(feature, datasets.ClassLabel):
             values.append(
-                feature.int2str(value) if value is not None and value >= 0 else "" for value in list(data[name])
+                [feature.int2str(value) if value is not None and value >= 0 else "" for value in list(data[column])]
             )
         else:
-            values.append(map(text_of, list(data[name])))
-    return Table(f"{source.partition('?')[0]}?split={split}", columns, list(zip(*values, strict=True)), unfit)
+            values.append(map(text_of, list(data[column])))
+    return Table(name, columns, list(zip(*values, strict=True)), unfit)

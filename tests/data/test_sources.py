@@ -299,6 +299,18 @@ def test_a_hub_datasets_class_numbers_become_their_names(hub):
     assert table.rows == [("a", "good"), ("b", "bad"), ("c", "")]
 
 
+def test_each_class_column_of_a_hub_dataset_has_its_own_names(hub):
+    import datasets
+
+    names = {"stars": ["one", "two"], "label": ["bad", "good"]}
+    features = {name: datasets.ClassLabel(names=known) for name, known in names.items()}
+    features = datasets.Features({**features, "text": datasets.Value("string")})
+    data = datasets.Dataset.from_dict({"stars": [0, 1], "label": [1, 0], "text": ["a", "b"]}, features=features)
+    data.to_parquet(hub("dataset", "org/classes") / "train.parquet")
+    table = Sources().table("hf://org/classes?split=train")
+    assert table.rows == [("one", "good", "a"), ("two", "bad", "b")]
+
+
 def test_a_hub_dataset_with_configurations_gives_the_named_one(hub):
     folder = hub("dataset", "org/lengths")
     (folder / "README.md").write_text(CARD)
