@@ -181,7 +181,11 @@ def load(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
             *label_notes(
-                classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"])), spec.metric
+                classes,
+                _counts(all_train, labels),
+                _counts(kept, labels),
+                _counts(numbered["test"], labels),
+                metric=spec.metric,
             ),
             *given_away([(row.text, labels[row.label]) for row in all_train]),
             *_conflicts(all_train),
