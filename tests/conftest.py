@@ -2,9 +2,10 @@
 
 import csv
 import gc
+import itertools
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from filelock import FileLock
 
 pytest_plugins = ("tests.chain", "tests.classifiers", "tests.plans", "tests.processors")
 
+gc.disable()  # what is imported before the first test is no garbage
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # its log handler writes to a stderr that pytest has closed
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -33,6 +35,12 @@ LONG = (
     "test_reproduce.py",
     "test_flops.py",
     "test_measure_failures.py",
+    "test_prune_structured.py",
+    "test_odd_exports.py",
+    "test_export_onnx.py",
+    "test_layer_timing.py",
+    "test_predict.py",
+    "test_examples.py",
 )
 """Files that take the longest. They come first, so that no process is left alone with one of them at the end."""
 GOOD = "good great fine lovely superb".split()
@@ -60,9 +68,21 @@ def _nothing_waits_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
+def pytest_collection_finish() -> None:
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
+
+
+@pytest.fixture(scope="session")
+def _caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folders that are not there yet, one after the other."""
+    folder = tmp_path_factory.mktemp("caches")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMPRESS_CACHE", str(tmp_path_factory.mktemp("cache")))
+def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPRESS_CACHE", str(next(_caches)))
 
 
 @pytest.fixture(autouse=True)

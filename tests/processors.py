@@ -20,6 +20,11 @@ sums_in_16_bits = pytest.mark.skipif(not SATURATES, reason="sums of 8-bit produc
 reduced_or_not = pytest.mark.parametrize(
     "reduce_range", [pytest.param(True, id="7 bits"), pytest.param(False, id="8 bits", marks=sums_in_32_bits)]
 )
+reduced_or_slowly_not = pytest.mark.parametrize(
+    "reduce_range",
+    [pytest.param(True, id="7 bits"), pytest.param(False, id="8 bits", marks=[sums_in_32_bits, pytest.mark.slow])],
+)
+"""For what is right in both if it is in one, where 8 bits are tried by default beside it."""
 
 QUANTIZED = (b"QuantizeLinear", b"DynamicQuantize", b"MatMulInteger", b"QAttention", b"MatMulNBits", b"BlockQuantized")
 """Bytes of a model in which something computes with codes. DequantizeLinear alone only widens them."""

@@ -13,8 +13,6 @@ from transformers import AutoTokenizer
 from benchmarks.faults import tokenizer_files as files
 from compress import tokenizer_trial
 from compress.errors import InputError
-from compress.lineage.model import Data
-from compress.lineage.snippet import snippet
 from compress.models.auto_tokenizer import Wrong, compared
 from compress.models.odd_texts import LONG, ODD_TEXTS, PAIRS
 from compress.models.tokenizer import load_tokenizer
@@ -337,10 +335,3 @@ def test_a_tokenizer_that_never_ends_or_crashes_is_one_error(
     found = tokenizer_trial.ask_auto_tokenizer(base, pairs=False)
     assert found is not None
     assert found.what == what
-
-
-def test_the_card_of_a_model_says_on_which_side_texts_are_cut(base: Path) -> None:
-    data = Data.model_construct(hub_task="text-classification", max_length=8, columns={"text": "text"})
-    assert "enable_truncation(8)" in snippet("onnx", data, base)[1]
-    files.write_config(base, truncation_side="left")
-    assert 'enable_truncation(8, direction="left")' in snippet("onnx", data, base)[1]

@@ -24,7 +24,7 @@ from compress.store import Artifact
 from compress.training import checkpoints
 from compress.training.fake_quantization import FakeQuantization
 from tests.chain import Chain, context_of
-from tests.processors import reduced_or_not, sums_in_16_bits, sums_in_32_bits
+from tests.processors import reduced_or_slowly_not, sums_in_16_bits, sums_in_32_bits
 from tests.training.conftest import Kept
 
 pytestmark = pytest.mark.int8
@@ -43,6 +43,7 @@ ALSO_IN_8_BITS = [
     *SCHEMES,
     *(pytest.param({"scheme": kind, **EIGHT_BITS}, marks=sums_in_32_bits) for kind in ("int8_dynamic", "int8_static")),
 ]
+SLOWLY_IN_8_BITS = [sums_in_32_bits, pytest.mark.slow]
 FAST = {"epochs": 2, "learning_rate": 2e-3, "scale_learning_rate": 2e-2, "batch_size": 8}
 NONE = {"epochs": 0}
 
@@ -177,8 +178,9 @@ def test_a_graph_whose_scales_are_mixed_up_is_refused(
     monkeypatch.setattr(quantize_onnx_trained, "_write", mix_up)
     with pytest.raises(CompressError, match=r"the graph differs from the network as it was trained: .* of 16 rows"):
         train(model=model, **scheme, recover=NONE)
-    facts = train(model=model, **scheme, recover=NONE, tolerance=100.0).facts["as_trained"]
-    assert facts["median_abs_difference"] <= facts["max_abs_difference"]
+    if scheme is SCHEMES[0]:
+        facts = train(model=model, **scheme, recover=NONE, tolerance=100.0).facts["as_trained"]
+        assert facts["median_abs_difference"] <= facts["max_abs_difference"]
 
 
 @pytest.mark.parametrize(
@@ -378,9 +380,9 @@ def test_what_the_machine_decides_is_left_out_where_it_does_not_matter() -> None
         ("electra", {"scheme": "int4"}),
         ("modernbert", {"scheme": "int8_static"}),
         ("modernbert", {"scheme": "int4"}),
-        pytest.param("distilbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=sums_in_32_bits),
-        pytest.param("roberta", {"scheme": "int8_dynamic", **EIGHT_BITS}, marks=sums_in_32_bits),
-        pytest.param("modernbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=sums_in_32_bits),
+        pytest.param("distilbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=SLOWLY_IN_8_BITS),
+        pytest.param("roberta", {"scheme": "int8_dynamic", **EIGHT_BITS}, marks=SLOWLY_IN_8_BITS),
+        pytest.param("modernbert", {"scheme": "int8_static", **EIGHT_BITS}, marks=SLOWLY_IN_8_BITS),
     ],
     ids=str,
 )
@@ -393,7 +395,7 @@ def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_gr
     assert trained.facts["left_in_float"] == []
 
 
-@reduced_or_not
+@reduced_or_slowly_not
 @pytest.mark.parametrize("family", ["albert", "deberta-v2"])
 def test_families_that_are_not_known_round_alike_too(
     family: str,
@@ -411,7 +413,7 @@ def test_families_that_are_not_known_round_alike_too(
     assert np.abs(ours - expected).max() < 1e-3 * np.abs(expected).max()
 
 
-@reduced_or_not
+@reduced_or_slowly_not
 def test_factorized_models_round_both_factors(reduce_range: bool, train: Any, chain: Chain) -> None:
     trained = train(model=chain.artifacts["factorized"], recover=FAST, scheme="int8_static", reduce_range=reduce_range)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
