@@ -43,7 +43,7 @@ def days(count: int) -> list[str]:
 
 def column_files() -> list[File]:
     """Files in which the columns are the difficulty."""
-    return [*_of_one_text(), *_of_pairs(), *_in_other_languages()]
+    return [*_of_one_text(), *_of_odd_texts(), *_of_pairs(), *_in_other_languages()]
 
 
 def _of_one_text() -> list[File]:
@@ -99,6 +99,12 @@ def _of_one_text() -> list[File]:
             separated(_complaints()),
             Found("customer_complaint", "product_category", 4, (32, 64), told=("email", "zip")),
         ),
+    ]
+
+
+def _of_odd_texts() -> list[File]:
+    texts = STARS[1]
+    return [
         File(
             "very short texts",
             "queries.csv",

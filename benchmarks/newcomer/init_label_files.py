@@ -10,14 +10,14 @@ from benchmarks.newcomer.init_texts import TICKETS, rows_of_kinds
 
 def label_files() -> list[File]:
     """Files in which it must be found which column is the label, or that none can be."""
+    return [*_of_several_labels(), *_of_no_label()]
+
+
+def _of_several_labels() -> list[File]:
     count = len(DESK[0])
     tickets = {"ticket_id": numbered("T{}", count), "subject": drawn(("Help", "Question", "Problem"), count, 30)}
     priority = drawn(("low", "normal", "high"), count, 31)
     coarse = ["money" if kind == "billing" else "other" for kind in DESK[1]]
-    one_each = [f"code {number}" for number in [number % 866 for number in range(2000)]]
-    many = list(zip(*rows_of_kinds(TICKETS, 2000, 33), strict=True))
-    numbers = [f"{value / 1000:.3f}" for value in drawn(range(1000), 300, 34)]
-    tags = [";".join(random.Random(n).sample(("sport", "politics", "money"), 1 + n % 2)) for n in range(240)]
     ids = {name: str(number) for number, name in enumerate(TICKETS)}
     return [
         File(
@@ -62,6 +62,15 @@ def label_files() -> list[File]:
             ),
             Found("message", "label", 4, (32, 64), told=("channel",)),
         ),
+    ]
+
+
+def _of_no_label() -> list[File]:
+    one_each = [f"code {number}" for number in [number % 866 for number in range(2000)]]
+    many = list(zip(*rows_of_kinds(TICKETS, 2000, 33), strict=True))
+    numbers = [f"{value / 1000:.3f}" for value in drawn(range(1000), 300, 34)]
+    tags = [";".join(random.Random(n).sample(("sport", "politics", "money"), 1 + n % 2)) for n in range(240)]
+    return [
         File(
             "866 classes that are ids",
             "items.csv",

@@ -13,7 +13,7 @@ from benchmarks.newcomer.init_texts import TICKETS, rows_of_kinds
 
 def files() -> list[File]:
     """All cases."""
-    return [*column_files(), *label_files(), *_of_labels(), *_of_rows()]
+    return [*column_files(), *label_files(), *_of_labels(), *_of_missing_labels(), *_of_rows()]
 
 
 def _of_labels() -> list[File]:
@@ -22,8 +22,6 @@ def _of_labels() -> list[File]:
     cases = [kind.title() if number % 3 else kind for number, kind in enumerate(DESK[1])]
     blanks = [f" {kind}" if number % 4 == 0 else kind for number, kind in enumerate(DESK[1])]
     rare = ["lost property" if number == 9 else kind for number, kind in enumerate(DESK[1])]
-    known = ["N/A" if number % 9 == 0 else kind for number, kind in enumerate(DESK[1])]
-    gold = [-1 if number % 10 == 4 else stars for number, stars in enumerate(STARS[2])]
     text = DESK[0]
     return [
         File(
@@ -56,6 +54,14 @@ def _of_labels() -> list[File]:
             separated({"text": text, "label": rare}),
             Found("text", "label", 5, (32, 64), told=("lost property", "test row")),
         ),
+    ]
+
+
+def _of_missing_labels() -> list[File]:
+    known = ["N/A" if number % 9 == 0 else kind for number, kind in enumerate(DESK[1])]
+    gold = [-1 if number % 10 == 4 else stars for number, stars in enumerate(STARS[2])]
+    text = DESK[0]
+    return [
         File(
             "labels that are not known",
             "known.csv",

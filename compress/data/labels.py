@@ -130,6 +130,7 @@ def label_notes(
     train: Mapping[str, int],
     kept: Mapping[str, int],
     test: Mapping[str, int],
+    *,
     metric: str = "accuracy",
 ) -> list[str]:
     """What a reader of the report must know of the labels.

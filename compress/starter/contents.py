@@ -147,9 +147,16 @@ class Column:
     @property
     def not_text(self) -> str:
         """Why it cannot be the text; '' if it can."""
-        is_address = self.form in _ADDRESSES and text_rank(self.name) < PLAIN_TEXT
-        sure = self.unfit or (self.form if is_address else "")
-        return sure if sure or names_text(self.name) else self._is_no_content() or self._is_no_prose()
+        is_plain = text_rank(self.name) == PLAIN_TEXT
+        sure = self.unfit or (self.form if self.form in _ADDRESSES and not is_plain else "")
+        if sure or is_plain or (names_text(self.name) and not self._is_few()):
+            return sure
+        return self._is_no_content() or self._is_no_prose()
+
+    def _is_few(self) -> bool:
+        """Whether the values are a few short ones, again and again."""
+        most = max(FEW_CLASSES, self.rows // 20)
+        return self.words < MOST_WORDS_OF_LABEL / 2 and len(self.counts) <= most and not self.has_own_values
 
     def _is_no_prose(self) -> str:
         if self.numbers is not None:
@@ -158,8 +165,7 @@ class Column:
             return self.form
         if is_measure(self.name) and self.words < _PROSE:
             return "ids" if self.has_own_values else "numbers or codes"
-        is_few = len(self.counts) <= max(FEW_CLASSES, self.rows // 20) and self.words < MOST_WORDS_OF_LABEL / 2
-        return f"{len(self.counts):,} different values" if is_few and not self.has_own_values else ""
+        return f"{len(self.counts):,} different values" if self._is_few() else ""
 
     @property
     def not_label(self) -> str:

@@ -69,7 +69,7 @@ _NUMBERING = frozenset("id ids nr no num number nummer index idx key code".split
 """Behind a word for a label: its number."""
 _NAMING = frozenset("name names text texts str string names title desc description bezeichnung".split())
 """Behind a word for a label: its name, in place of its number."""
-_BOOLEAN = frozenset(("is", "has", "was", "ist", "hat", "est", "es"))
+_BOOLEAN = frozenset(("is", "has", "was", "same", "ist", "hat", "est", "es"))
 _TRANSLATED = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "æ": "ae"})
 
 _PAIRS: Sequence[tuple[str, str]] = (
@@ -102,22 +102,22 @@ def parts_of(name: str) -> tuple[str, ...]:
 def label_rank(name: str) -> int:
     """How likely a column of this name holds what is to be predicted: one of the constants."""
     parts = parts_of(name)
-    before = set(parts[:-1])
-    if (parts and parts[-1] in _NAMING and before & (_TARGETS | _TELLING | _RIVALS)) or (
-        parts and parts[-1] in _NUMBERING and before & (_TARGETS | _TELLING)
-    ):
+    before, end = set(parts[:-1]), parts[-1:]
+    numbers_label = set(end) <= _NUMBERING and before & (_TARGETS | _TELLING)
+    if numbers_label or (set(end) <= _NAMING and before & (_TARGETS | _TELLING | _RIVALS)):
         parts = parts[:-1]
-    if not parts or parts[-1] in _MEASURES:
-        return ABOUT_ROW if parts else UNKNOWN
-    if _has(parts, _TARGETS):
-        return TARGET
-    if parts[-1] in _ABOUT_ROW:
-        return ABOUT_ROW
-    if parts[0] in _BOOLEAN or _has(parts, _TELLING):
-        return TELLING
-    if _has(parts, _RIVALS):
-        return RIVAL
-    return ABOUT_ROW if _has(parts, _ABOUT_ROW) else UNKNOWN
+    if not parts:
+        return UNKNOWN
+    ranks = (
+        (parts[-1] in _MEASURES, ABOUT_ROW),
+        (_has(parts, _TARGETS), TARGET),
+        (parts[0] in _BOOLEAN, TELLING),
+        (parts[-1] in _ABOUT_ROW, ABOUT_ROW),
+        (_has(parts, _TELLING), TELLING),
+        (_has(parts, _RIVALS), RIVAL),
+        (_has(parts, _ABOUT_ROW), ABOUT_ROW),
+    )
+    return next((rank for holds, rank in ranks if holds), UNKNOWN)
 
 
 def is_prime(name: str) -> bool:

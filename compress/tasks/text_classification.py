@@ -180,11 +180,7 @@ def load(
         notes=(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
-            *label_notes(
-                classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"])), spec.metric
-            ),
-            *given_away([(row.text, labels[row.label]) for row in all_train]),
-            *_conflicts(all_train),
+            *_label_notes(spec, classes, all_train, kept, numbered["test"]),
         ),
         train_key=train_key,
         transfer_key=fingerprint([train_key, _plain(unlabelled)]) if unlabelled else train_key,
@@ -239,13 +235,16 @@ def _hold_out_test(parts: dict[str, list[Row]], fraction: float, seed: int, orig
     parts["train"], parts["test"] = split(train, fraction, seed + 1, [row.label for row in train])
 
 
-def _counts(rows: Sequence[Row], labels: Sequence[str]) -> dict[str, int]:
-    return {labels[number]: count for number, count in Counter(row.label for row in rows).items()}
-
-
-def _conflicts(train: Sequence[Row]) -> list[str]:
-    rows = conflicting([(row.content, row.label) for row in train])
-    return [f"{rows:,} training rows have the same text as others with another label"] if rows else []
+def _label_notes(
+    spec: TaskSpec, classes: Classes, train: Sequence[Row], kept: Sequence[Row], test: Sequence[Row]
+) -> list[str]:
+    labels = classes.labels
+    counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept, test)]
+    notes = label_notes(classes, *counts, metric=spec.metric)
+    notes += given_away([(row.text, labels[row.label]) for row in train])
+    if rows := conflicting([(row.content, row.label) for row in train]):
+        notes.append(f"{rows:,} training rows have the same text as others with another label")
+    return notes
 
 
 def _number(rows: Sequence[tuple[Texts, str]], classes: Classes, part: str, origin: Origin) -> list[Row]:
