@@ -28,7 +28,6 @@ from compress.report.words import (
     warnings,
 )
 
-
 MEASURING = "bench"
 """Stands in the place of a stage while artifacts are measured."""
 
