@@ -72,7 +72,12 @@ def check_feasible(plan: Plan, done: Collection[str]) -> Feasibility:
     skipped = [skip for name in plan.recipe.targets for skip in _skips(plan, name)]
     found = Feasibility(tuple(skipped), tuple(_cautions(plan, skipped)))
     if found.targets and len(found.targets) == len(plan.recipe.targets):
-        why = "; ".join(f"target '{name}': {reason}" for name, reason in found.targets.items())
+        reasons: dict[str, list[str]] = {}
+        for name, reason in found.targets.items():
+            reasons.setdefault(reason, []).append(f"'{name}'")
+        why = "; ".join(
+            f"target{'' if len(names) == 1 else 's'} {', '.join(names)}: {reason}" for reason, names in reasons.items()
+        )
         raise InputError(
             f"nothing can be measured here: {why}",
             where=plan.origin.where("targets", next(iter(found.targets))),

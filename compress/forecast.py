@@ -112,15 +112,20 @@ def forecast_for(plan: Plan, done: Collection[str], folder: Path, host: Mapping[
         done: names of the steps that need no work.
         folder: of the run.
     """
+    return kept_forecast(plan, done, folder, host) or least(plan, done, host)
+
+
+def kept_forecast(plan: Plan, done: Collection[str], folder: Path, host: Mapping[str, Any]) -> Forecast | None:
+    """The forecast that `compress plan` kept, if it is of these steps on this machine."""
     wanted = {step.identity.key for step in plan.steps if step.name not in done}
     try:
         kept = Forecast.model_validate(read_json(folder / FORECAST))
     except (OSError, ValueError):
-        return least(plan, done, host)
+        return None
     known = {step.key for step in kept.steps}
     fits = wanted <= known and kept.bench == _bench_key(plan) and kept.compress_version == __version__
     if not fits or not same_machine(kept.host, host):
-        return least(plan, done, host)
+        return None
     return kept.model_copy(update={"steps": tuple(step for step in kept.steps if step.key in {*wanted, ""})})
 
 

@@ -8,22 +8,20 @@ from typing import Any
 from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
+from compress.fitting import check_input, check_targets, check_timed
 from compress.models.architectures import Shape, positions_of, read_shape
-from compress.models.config_file import check_single_label, labels_of, read_config
+from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.outside import outside_artifact
 from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
 from compress.processor import instruction_sets
 from compress.recipe import Recipe, Step, Target, role_names
-from compress.stages import Input, Stage, StageConfig
+from compress.stages import Stage, StageConfig
 from compress.store import Artifact, Identity
 from compress.tasks import Task, load_task
 from compress.training.config import DistillationConfig, trainings_in
 from compress.training.matching import check_masked_model, check_same_ids, check_states
 from compress.validation import Origin, validate
-
-LEAST_POSITIONS = 4
-"""Of the shortest text: the least `max_length` of a task."""
 
 
 def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
@@ -39,7 +37,7 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
     task = load_task(recipe.task, sources.table, recipe.seed, origin)
-    _check_targets(recipe, task, origin)
+    check_targets(recipe, task, origin)
     planner = _Planner(recipe, origin, task, sources)
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
@@ -53,27 +51,6 @@ def _check_steps(recipe: Recipe, origin: Origin) -> None:
     for index, step in enumerate(recipe.steps):
         stage = stages.find(step.stage, origin.where("steps", index, "stage"))
         _config(step, stage, index, origin)
-
-
-def _check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
-    if recipe.goal is not None and not recipe.targets:
-        raise InputError(
-            "there is a goal, but no target to measure it on",
-            where=origin.where("goal"),
-            fix="add targets: {cpu: {runtime: onnxruntime}}",
-        )
-    if recipe.targets and not task.test:
-        raise InputError(
-            "there are targets, but no test rows to measure on",
-            where=origin.where("task", "test"),
-            fix="add task.test (--test), or task.test_fraction: 0.2 (--test-fraction), or --set task.test_fraction=0.2",
-        )
-    if recipe.baseline is not None and recipe.baseline not in {step.name for step in recipe.steps}:
-        raise InputError(
-            f"the baseline '{recipe.baseline}' is not a step",
-            where=origin.where("baseline"),
-            fix=did_you_mean(recipe.baseline, [step.name for step in recipe.steps]),
-        )
 
 
 def _split_settings(step: Step, stage: Stage) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -118,7 +95,8 @@ class _Planner:
         shapes = {role: self._shape(value) for role, value in inputs.items()}
         try:
             self._check_origin(stage, inputs)
-            self._check_timed(stage, config, inputs)
+            if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
+                check_timed(timed, self._origin(inputs))
             shape = stage.shape(config, shapes)
             if stage.has_teacher:
                 self._check_teacher(config, inputs, shape)
@@ -151,7 +129,7 @@ class _Planner:
                 continue
             for name, chosen in inputs.items():
                 if name.partition(" ")[0] == role:
-                    self._check_input(step, wanted, chosen, where)
+                    check_input(step.name, wanted, chosen, self._format(chosen), self.task, self.recipe.targets, where)
         return inputs
 
     def _several(self, value: Any, role: str, where: str) -> list[Any]:
@@ -185,21 +163,8 @@ class _Planner:
             raise
         return outside_artifact(fetched, self.task)
 
-    def _check_input(self, step: Step, wanted: Input, value: "str | Artifact", where: str) -> None:
-        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
-        if has != wanted.format:
-            giver = value.path.name if isinstance(value, Artifact) else value
-            raise InputError(
-                f"step '{step.name}' reads format '{wanted.format}', but '{giver}' gives '{has}'",
-                where=where,
-                fix=_format_fix(wanted.format, has, step.name, giver, is_step=not isinstance(value, Artifact)),
-            )
-        if isinstance(value, Artifact):
-            self._check_length(value, where)
-            if not wanted.makes_head:
-                check_single_label(value.path)
-            if self.task.labels and not wanted.makes_head:
-                self.task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
+    def _format(self, value: "str | Artifact") -> str:
+        return value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
 
     def _check_origin(self, stage: Stage, inputs: "Mapping[str, str | Artifact]") -> None:
         """Refuse what a stage cannot do to the model that its own comes from."""
@@ -209,36 +174,6 @@ class _Planner:
             if not self.task.train and not self.task.test:  # the model will be given all that it takes
                 asked.append(positions_of(read_config(origin)) or 0)
             stage.check(origin, max(asked))
-
-    def _check_timed(self, stage: Stage, config: StageConfig, inputs: "Mapping[str, str | Artifact]") -> None:
-        """Refuse to time texts that are longer than the model has positions for."""
-        target = stage.times_on(config) if stage.times_on else None
-        positions = positions_of(read_config(self._origin(inputs))) if target else None
-        if target is not None and positions is not None and target.sequence_length > positions:
-            raise InputError(
-                f"target.sequence_length is {target.sequence_length}, but the model has positions for {positions} "
-                "tokens",
-                fix=f"set target.sequence_length to at most {positions}",
-            )
-
-    def _check_length(self, model: Artifact, where: str) -> None:
-        """Refuse texts that are longer than the model has positions for."""
-        positions = positions_of(read_config(model.path))
-        if positions is not None and positions < LEAST_POSITIONS:
-            raise InputError(
-                f"'{model.path.name}' has positions for {positions} tokens; a text takes at least {LEAST_POSITIONS}",
-                where=where,
-                fix="take a model with more: max_position_embeddings in its config.json",
-            )
-        asked = {"task.max_length": self.task.spec.max_length}  # without data, built-in texts are read up to it
-        asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in self.recipe.targets.items()}
-        for key, length in asked.items():
-            if positions is not None and length > positions:
-                raise InputError(
-                    f"{key} is {length}, but '{model.path.name}' has positions for {positions} tokens",
-                    where=where,
-                    fix=f"set {key} to at most {positions}",
-                )
 
     def _check_teacher(
         self, config: StageConfig, inputs: "Mapping[str, str | Artifact]", student: Shape | None
@@ -345,8 +280,7 @@ class _Planner:
 
     def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
         """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
-        has = value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
-        if not target.reads_onnx or has != "torch":
+        if not target.reads_onnx or self._format(value) != "torch":
             return value
         stage = stages.find(EXPORT)
         config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
@@ -371,13 +305,3 @@ def _same_ids(own: str | Path, other: str | Path) -> bool:
     if own == other or isinstance(own, str) or isinstance(other, str):
         return own == other
     return load_tokenizer(own).gives_ids_of(load_tokenizer(other))
-
-
-def _format_fix(wanted: str, has: str, reader: str, giver: str, *, is_step: bool) -> str:
-    if has == "onnx" and wanted == "torch" and not is_step:
-        return f"give the torch folder that '{giver}' was exported from"
-    if has == "onnx" and wanted == "torch":
-        return f"move '{reader}' before the export that '{giver}' stands for"
-    if has == "torch" and wanted == "onnx":
-        return f"put an export_onnx step between '{giver}' and '{reader}'"
-    return f"let '{reader}' read an earlier step; bitsandbytes weights neither export nor train further"

@@ -59,6 +59,8 @@ def test_where_no_target_can_be_had_the_plan_is_refused(plan: Callable[..., Plan
         f"nothing can be measured here: target 'one': {NO_CUDA}; target 'two': {NO_OPENVINO}"
     )
     assert caught.value.where == f"{tmp_path / 'recipe.yaml'}:6"
+    with pytest.raises(InputError, match=r"^nothing can be measured here: targets 'one', 'two': openvino is"):
+        check_feasible(plan(TEACHER, ONNX, more=targets(one="{runtime: openvino}", two="{runtime: openvino}")), ())
     assert "without targets" in str(caught.value.fix)
 
 

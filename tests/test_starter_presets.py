@@ -33,6 +33,7 @@ def test_on_data_like_the_shipped_recipes_the_student_is_theirs():
     news = steps_of(strongest("model", shape(), classes(20, 565)))["student"]
     assert (news["hidden"], news["heads"], news["ffn"]) == (160, 5, 480)
     assert news["augment"] == {"copies": 2, "mix": 0.5}
+    assert (r8["teacher"]["epochs"], teacher_epochs(5485)) == (3, 2)
     assert list(r8) == ["teacher", "trimmed", "student", "onnx", "skipped", "int8"]
 
 

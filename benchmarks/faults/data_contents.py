@@ -94,7 +94,7 @@ PACKINGS: Sequence[Packing] = (
 
 CONTENTS: Sequence[tuple[str, str, bytes, tuple[str, ...]]] = (
     ("Word", "a.docx", zipped("[Content_Types].xml", "word/document.xml"), ("is a Word file", "as CSV")),
-    ("old Excel", "a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), ("is an old Excel", "save it as CSV")),
+    ("no old Excel", "a.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(512), ("is not a whole workbook", "as CSV")),
     ("zip", "a.csv.zip", zipped("a.csv"), ("is a zip archive", "unpack it")),
     ("tar", "a.csv.gz", _tarred(), ("is a tar archive", "unpack it")),
     ("bzip2", "a.csv", bz2.compress(b"text,label\na,b\n"), ("is a packed file", "unpack it")),

@@ -204,7 +204,7 @@ LABELS = [
 ]  # fmt: skip
 
 REFUSED = [
-    _refused("latin-1", "a.csv", PLAIN.replace("🙂", "").encode("latin-1"), "a.csv:2", "iconv -f latin-1", "müßig"),
+    _refused("latin-1", "a.csv", PLAIN.replace("🙂", "").encode("latin-1"), "a.csv:2", "--encoding latin-1", "müßig"),
     _refused("cp1252", "a.csv", 'text,label\nx "y",a\n\x93quoted\x94,b\n'.encode("latin-1"), "a.csv:3", "cp1252"),
     _refused("mixed encodings", "a.csv", PLAIN.encode() + b"caf\xe9,good\n", "a.csv:50", "mend that line"),
     _refused("UTF-16 without its mark", "a.csv", PLAIN.encode("utf-16-le"), "UTF-16 without its mark", "as UTF-8"),
@@ -217,7 +217,7 @@ REFUSED = [
     ),
     _refused("a row too wide", "a.csv", "text,label\na, b,good\nc,bad\n", "a.csv:2", "3 columns, the header has 2"),
     _refused("a row too narrow", "a.csv", "text,label\na,good\nc\n", "a.csv:3", "1 columns, the header has 2"),
-    _refused("a comment", "a.csv", "# export\ntext,label\na,good\nc,bad\n", "a.csv:2", "the header has 1"),
+    _refused("a comment", "a.csv", "# export\ntext,label\na,good\nc,bad\n", "a.csv:2", "stand in line 2"),
     _refused("a header in the middle", "a.csv", PLAIN + '"text","label"\nx,good\n', "repeats its header", "a.csv:50"),
     _refused("no header", "a.csv", "\n".join(PLAIN.splitlines()[1:]), "no column 'label'", "columns' names above it"),
     _refused("a used column twice", "a.csv", "text,label,text\na,good,b\n", "2 columns 'text': the columns 1 and 3"),
@@ -242,8 +242,8 @@ REFUSED = [
     _refused("no labels to test", "a.csv", PLAIN, "a.csv has no column 'gold'", columns={"label": "gold"}),
     _refused("a folder", "a.csv", PLAIN, "it is a folder", train="model"),
     _refused("a number as name", "a.csv", PLAIN, "text is needed", '"1"', columns={"text": 1, "label": "label"}),
-    _refused("Excel", "a.xlsx", zipped("[Content_Types].xml", "xl/workbook.xml"), "is an Excel file", "save it as CSV"),
-    _refused("Excel named csv", "a.csv", zipped("xl/workbook.xml"), "is an Excel file", "save it as CSV (UTF-8)"),
+    _refused("no Excel", "a.xlsx", zipped("[Content_Types].xml", "xl/workbook.xml"), "not a whole workbook", "as CSV"),
+    _refused("Excel named csv", "a.csv", zipped("xl/workbook.xml"), "is an Excel file", "rename it to .xlsx"),
     _refused("Arrow", "a.arrow", feather(TEXTS), "is an Arrow (Feather) file", "write it as parquet"),
     _refused("parquet named csv", "a.csv", parquet(["a"], ["b"]), "is a parquet file", "rename it to .parquet"),
     *(_refused(name, file, content, *words) for name, file, content, words in CONTENTS),
@@ -275,7 +275,7 @@ INIT = [
     _init("semicolons and a mark", b"\xef\xbb\xbf" + plain(ROWS, ("Review", "Stars"), ";").encode(),
           _recipe_has({"text": "Review", "label": "Stars"}, ["bad", "good"])),
     _init("names of YAML", plain(ROWS, ("null", "on")), _recipe_has({"text": "null", "label": "on"}, ["bad", "good"])),
-    _init("latin-1", PLAIN.replace("🙂", "").encode("latin-1"), refused("iconv -f latin-1", "train.csv:2", code=2)),
+    _init("latin-1", PLAIN.replace("🙂", "").encode("latin-1"), refused("--encoding latin-1", "train.csv:2", code=2)),
 ]  # fmt: skip
 
 CASES = [*READ, *LABELS, *REFUSED, *INIT]

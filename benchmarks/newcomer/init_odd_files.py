@@ -6,13 +6,14 @@ from typing import Any
 
 from benchmarks.newcomer.init_cases import Asked, File, Found, Refused
 from benchmarks.newcomer.init_files import DESK, PRESS, STARS, column_files, drawn, numbered
+from benchmarks.newcomer.init_label_files import label_files
 from benchmarks.newcomer.init_tables import json_lines, separated
 from benchmarks.newcomer.init_texts import TICKETS, rows_of_kinds
 
 
 def files() -> list[File]:
     """All cases."""
-    return [*column_files(), *_of_labels(), *_of_rows()]
+    return [*column_files(), *label_files(), *_of_labels(), *_of_rows()]
 
 
 def _of_labels() -> list[File]:

@@ -18,6 +18,7 @@ from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
     change,
+    describe_target,
     headline,
     margin,
     reasons,
@@ -27,8 +28,9 @@ from compress.report.words import (
     warnings,
 )
 
-WIDE = 110
-"""Columns of a terminal from which on the table holds all."""
+
+MEASURING = "bench"
+"""Stands in the place of a stage while artifacts are measured."""
 
 
 class Terminal:
@@ -112,10 +114,11 @@ class Terminal:
         """Name the step, and its number among the recipe's."""
         self._left.started(name)
         self._what = self._loss = ""
-        if self._live is None:
-            self._print(f"{name} ({stage}){self._numbers.get(name, '')} …")
+        told = "" if stage == MEASURING else self._numbers.get(name, "")
+        if self._live is not None:
+            self._live.begin("measuring" if stage == MEASURING else f"{name}{told}")
         else:
-            self._live.begin("measuring" if stage == "bench" else name + self._numbers.get(name, ""))
+            self._print("measuring …" if stage == MEASURING else f"{name} ({stage}){told} …")
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
         """One line for a finished step."""
@@ -199,15 +202,20 @@ def print_report(report: Report) -> None:
     """The tables and the verdict, on stdout."""
     console = stdout()
     for target in report.targets:
-        console.print(report_table(report, target, wide=console.width >= WIDE))
-        for reason in reasons(shown_rows(report, target)):
+        rows = shown_rows(report, target)
+        alike = {(row.status, row.reason) for row in rows}
+        if len(alike) == 1 < len(rows) and rows[0].reason:
+            console.print(f"{describe_target(report, target)}: {rows[0].status}: {rows[0].reason}", style="yellow")
+            continue
+        console.print(report_table(report, target, console.width))
+        for reason in reasons(rows):
             console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
         console.print(_ablation_line(ablation))
     metric = METRICS.get(report.test.metric, report.test.metric)
     console.print(
         f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
-        f"{_no_worse(report) if console.width >= WIDE else ''}brackets: 95% intervals; "
+        f"{_no_worse(report)}brackets: 95% intervals; "
         "end to end: with the tokenizer, on texts of their own length",
         style="dim",
     )

@@ -3,20 +3,31 @@
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from compress.cli.help_pages import START, add_command
+from compress.cli.help_pages import DATA, START, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.saying import say, say_first, say_json
 from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from compress.plan import Plan
     from compress.reading import Reading
     from compress.starter import Material
 
 PRESETS = ("small", "strongest")
+TextColumn: TypeAlias = Annotated[
+    str | None, typer.Option("--text-column", metavar="NAME", help="Column of the texts.", rich_help_panel=DATA)
+]
+TextPairColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--text-pair-column", metavar="NAME", help="Column of the second texts.", rich_help_panel=DATA),
+]
+LabelColumn: TypeAlias = Annotated[
+    str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.", rich_help_panel=DATA)
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,18 +39,34 @@ def register(app: typer.Typer) -> None:
         START,
         "compress init --model model/ --train reviews.csv",
         "compress init --model hf://org/name@main --train train.csv --test test.csv -o mine.yaml",
+        "compress init --model model/ --train tickets.csv --label-column category --preset strongest",
     )
 
 
 def init(
-    model: Annotated[str, typer.Option("--model", help="A folder, hf://… or pypi://….", show_default=False)],
-    train: Annotated[
-        str, typer.Option("--train", help="Training rows: a file, hf://… or pypi://….", show_default=False)
+    model: Annotated[
+        str, typer.Option("--model", help="A folder, hf://… or pypi://….", metavar="SOURCE", show_default=False)
     ],
-    test: Annotated[str | None, typer.Option("--test", help="Test rows. Left out: a fifth of train.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
-        "recipe.yaml"
-    ),
+    train: Annotated[
+        str,
+        typer.Option(
+            "--train",
+            help="Training rows: a file, hf://… or pypi://….",
+            metavar="SOURCE",
+            show_default=False,
+            rich_help_panel=DATA,
+        ),
+    ],
+    test: Annotated[
+        str | None,
+        typer.Option("--test", help="Test rows. Left out: a fifth of train.", metavar="SOURCE", rich_help_panel=DATA),
+    ] = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    label_column: LabelColumn = None,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    sheet: Sheet = None,
     preset: Annotated[
         str,
         typer.Option(
@@ -48,18 +75,9 @@ def init(
             help="small: done soon. strongest: many times smaller and faster, in several times the time.",
         ),
     ] = "small",
-    text_column: Annotated[
-        str | None, typer.Option("--text-column", metavar="NAME", help="Column of the texts.")
-    ] = None,
-    text_pair_column: Annotated[
-        str | None, typer.Option("--text-pair-column", metavar="NAME", help="Column of the second texts, of pairs.")
-    ] = None,
-    label_column: Annotated[
-        str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.")
-    ] = None,
-    encoding: Encoding = None,
-    delimiter: Delimiter = None,
-    sheet: Sheet = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
+        "recipe.yaml"
+    ),
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json_output: Json = False,
 ) -> None:
@@ -97,6 +115,10 @@ def init(
         say_json({**told, **survey_facts(found)})
         return
     print_survey(found)
+    _say_what_next(plan, out)
+
+
+def _say_what_next(plan: "Plan", out: Path) -> None:
     for note in plan.task.notes:
         say(f"note: {note}")
     say(f"wrote {out}: {len(plan.task.train):,} training rows, {len(plan.task.labels)} labels")

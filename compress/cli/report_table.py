@@ -10,29 +10,43 @@ from compress.report.words import POINTS, describe_target
 
 WORDS = ("step", "quality", "speed")
 """Columns of words."""
-NARROW = ("step", "score", "change", "MB", "p50 ms", "faster", "end to end")
+GAP = 2
+"""Columns of the terminal beside each of the table's."""
+STEP = 8
+"""Letters of a step's name that stand in one line at least; a longer name goes on below."""
 WIDE = ("step", "score", "change", "quality", "MB", "p50 ms", "p90 ms", "faster", "speed", "end to end")
-"""Columns of a narrow terminal, and of one with room."""
+NARROW = ("step", "score", "change", "MB", "p50 ms", "faster", "end to end")
+NARROWER = tuple(NARROW[:-1]), ("step", "change", "p50 ms", "faster"), ("step", "change", "faster"), ("step", "change")
+LAYOUTS = (WIDE, NARROW, *NARROWER)
+"""Columns, for less and less room. Verdicts are in all of them."""
 
 Lines = tuple[str, ...]
 
 
-def report_table(report: Report, target: str, *, wide: bool) -> Any:
-    """One target's rows, intervals below their figures; columns that say nothing of any row are left out.
+def report_table(report: Report, target: str, width: int) -> Any:
+    """One target's rows, intervals below their figures, in the first layout that fits.
+
+    Where the verdicts have no columns of their own they stand below the intervals. Columns that say nothing of any row
+    are left out.
 
     Args:
-        wide: with the 90th percentile, and verdicts in columns of their own; else they stand below the intervals.
+        width: columns of the terminal.
     """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    shown = shown_rows(report, target)
+    for layout in LAYOUTS:
+        rows = [cells(row, wide=layout == WIDE) for row in shown]
+        names = [name for name in layout if any(row.get(name) for row in rows)]
+        widths = {name: max(len(line) for row in rows for line in (name, *row.get(name, ())[:2])) for name in names}
+        least = min(STEP, widths["step"])
+        if least + sum(widths[name] for name in names[1:]) + GAP * len(names) <= width:
+            break
     title = describe_target(report, target)
     table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    rows = [cells(row, wide=wide) for row in shown_rows(report, target)]
-    names = [name for name in (WIDE if wide else NARROW) if any(row.get(name) for row in rows)]
     for name in names:
-        widest = max(len(line) for row in rows for line in (name, *row.get(name, ())[:2]))
-        limits: dict[str, Any] = {"min_width": min(8, widest)} if name in WORDS else {"width": widest}
+        limits: dict[str, Any] = {"min_width": least} if name == "step" else {"width": widths[name]}
         table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold", **limits)
     for row in rows:
         table.add_row(*(stacked(*row.get(name, ())) for name in names))

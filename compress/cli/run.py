@@ -188,14 +188,15 @@ def finish(
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
     from compress.bench.host import host_facts
-    from compress.forecast import forecast_for
+    from compress.forecast import kept_forecast
     from compress.runner import open_store, run_folder
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
-    forecast = forecast_for(plan, done, run_folder(runs_dir, plan.recipe.name), host_facts())
-    known = {step.step: step.seconds for step in forecast.steps if step.seconds is not None}
-    terminal.expect([step.name for step in plan.recipe.steps], known if forecast.measured else {})
+    forecast = kept_forecast(plan, done, run_folder(runs_dir, plan.recipe.name), host_facts())
+    steps = forecast.steps if forecast else ()
+    known = {step.step: step.seconds for step in steps if step.seconds is not None}
+    terminal.expect([step.name for step in plan.recipe.steps], known)
 
 
 def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:

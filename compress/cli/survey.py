@@ -107,9 +107,12 @@ def _print_classes(found: "Survey") -> None:
     if len(counts) > len(shown):
         label, fewest = counts[-1]
         say(_cut(f"  … {len(counts) - len(shown)} more, the rarest with {fewest:,}: {label}"))
-    if found.roles.told is not None:
-        told = found.roles.told
-        say(f"a first look: {told.short}")
+    if (told := found.roles.told) is not None:
+        doubt = ": do the texts say it at all?" if told.is_chance else ""
+        say(
+            f"a first look: counting words tells the label in {told.accuracy:.0%} of rows, "
+            f"always saying the commonest in {told.commonest:.0%}{doubt}"
+        )
 
 
 def _print_lengths(found: "Survey") -> None:

@@ -126,7 +126,11 @@ class Classes:
 
 
 def label_notes(
-    classes: Classes, train: Mapping[str, int], kept: Mapping[str, int], test: Mapping[str, int]
+    classes: Classes,
+    train: Mapping[str, int],
+    kept: Mapping[str, int],
+    test: Mapping[str, int],
+    metric: str = "accuracy",
 ) -> list[str]:
     """What a reader of the report must know of the labels.
 
@@ -134,6 +138,7 @@ def label_notes(
         train: rows of each label in the training file.
         kept: in what of it is trained on, without what is held out, dropped or left aside.
         test: in the test rows.
+        metric: the score of the report.
     """
     notes = []
     if classes.respelled:
@@ -147,7 +152,8 @@ def label_notes(
             f"the label {_written(missing)} is taken for a class, though it may mean that the label is missing; "
             "task.no_label says that it does"
         )
-    return notes + _counted(classes.labels, train, kept, test)
+    skewed = _skewed(classes.labels, train) if metric == "accuracy" else []
+    return notes + _counted(classes.labels, train, kept, test) + skewed
 
 
 def _alike(classes: Classes, train: Mapping[str, int]) -> list[str]:
@@ -197,13 +203,18 @@ def _counted(
         notes.append(f"{_labels_have(gone)} no row among those that are trained on")
     if test and (untested := [label for label in labels if not test.get(label)]):
         notes.append(f"{_labels_have(untested)} no test row")
-    most = max(labels, key=lambda label: train.get(label, 0))
-    if len(labels) > 1 and rows >= _COMMON and train.get(most, 0) >= SKEWED * rows:
-        notes.append(
-            f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': accuracy says little of the "
-            "others; task.metric: f1_macro weighs all alike"
-        )
     return notes
+
+
+def _skewed(labels: Sequence[str], train: Mapping[str, int]) -> list[str]:
+    """A note if most rows have one label."""
+    rows, most = sum(train.values()), max(labels, key=lambda label: train.get(label, 0), default="")
+    if len(labels) < 2 or rows < _COMMON or train.get(most, 0) < SKEWED * rows:
+        return []
+    return [
+        f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': accuracy says little of the "
+        "others; task.metric: f1_macro weighs all alike"
+    ]
 
 
 def _quantities(labels: Sequence[str]) -> str:

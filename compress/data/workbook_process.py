@@ -42,7 +42,10 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     try:
         with Path(job["path"]).open("rb") as file:
-            book = CalamineWorkbook.from_filelike(file)  # which looks at the content, not at the name
+            try:
+                book = CalamineWorkbook.from_filelike(file)  # which looks at the content, not at the name
+            except CalamineError:
+                book = CalamineWorkbook.from_path(job["path"])  # whose error says more, of a password too
             sheets, listed = {}, []
             for told in book.sheets_metadata:
                 if told.typ != SheetTypeEnum.WorkSheet or job["sheet"] not in {None, told.name}:

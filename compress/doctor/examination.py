@@ -17,7 +17,7 @@ from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
-from compress.models.files import graphs_in
+from compress.models.files import folder_of, graphs_in
 from compress.trial import try_tokenizer
 
 ROWS = 2000
@@ -38,7 +38,7 @@ def find_artifact(source: str, sources: Sources) -> tuple[Path, Path | None]:
     """
     path = Path(source).expanduser()
     if path.suffix == ".onnx" and path.is_file():
-        return path.parent, path
+        return folder_of(path), path
     if not path.is_dir():
         return sources.model(source, "the command line").path, None
     graphs = graphs_in(path)

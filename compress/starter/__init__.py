@@ -141,7 +141,8 @@ def write_starter(material: Material, found: Survey, out: Path, preset: Preset =
 
 
 def _incomplete(lacking: int) -> str:
-    return f"  incomplete: drop         # {lacking:,} rows lack a text or a label\n" if lacking else ""
+    rows = "1 row lacks" if lacking == 1 else f"{lacking:,} rows lack"
+    return f"  incomplete: drop         # {rows} a text or a label\n" if lacking else ""
 
 
 def _quoted(value: str) -> str:

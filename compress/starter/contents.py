@@ -167,13 +167,13 @@ class Column:
         return self.unfit or self._is_no_content() or self._is_no_class() or self._has_too_many()
 
     def _is_no_class(self) -> str:
-        if self.several_labels:
-            return f"several labels in a cell, such as '{self.several_labels[:_SHORT]}'"
+        if self.words > MOST_WORDS_OF_LABEL:
+            return "long texts"
         if is_measure(self.name) and label_rank(self.name) == ABOUT_ROW:
             return self.form or "ids or numbers, by its name"
         if self.is_quantity or self.form in _ADDRESSES:
             return self.form if self.form in _ADDRESSES else "numbers"
-        return "long texts" if self.words > MOST_WORDS_OF_LABEL else ""
+        return f"several labels in a cell, such as '{self.several_labels[:_SHORT]}'" if self.several_labels else ""
 
     def _has_too_many(self) -> str:
         distinct = len(self.counts)

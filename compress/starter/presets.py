@@ -22,6 +22,9 @@ MANY_CLASSES = 16
 NEURONS = 2
 NEURONS_OF_MANY = 3
 """Feed-forward neurons for each of the student's channels."""
+FEWEST_EPOCHS = 3
+FEWEST_EPOCHS_OF_MANY = 5
+"""Passes of the teacher, of few classes and of many."""
 SEEN_ROWS = 175_000
 """Rows and variants that a student sees in all its epochs, if it may."""
 TEXTS = 16_000
@@ -114,8 +117,8 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
             f"the model {why}: no narrower student can be cut out of it", where="--preset", fix="take --preset small"
         )
     rows = sum(counts.values())
-    epochs = teacher_epochs(rows)
     many = len(counts) >= MANY_CLASSES
+    epochs = max(FEWEST_EPOCHS_OF_MANY if many else FEWEST_EPOCHS, teacher_epochs(rows))
     hidden = shape.head_size * max(1, round((WIDTH_OF_MANY if many else WIDTH) * shape.hidden / shape.head_size))
     copies = min(10, max(2, round(TEXTS / max(rows, 1))))
     seen = SEEN_ROWS / (max(rows, 1) * (1 + copies))
@@ -140,7 +143,7 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
         "  # the teacher: the model, trained on your labels\n"
         "  - name: teacher\n    stage: finetune\n"
         f"    model: {model}\n    epochs: {epochs}\n    attention_dropout: 0.0\n"
-        "    learning_rate: 1.0e-4\n    head_learning_rate: 3.0e-3\n    patience: 1\n"
+        "    learning_rate: 1.0e-4\n    head_learning_rate: 3.0e-3\n"
         f"{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
         "  - {name: int8, stage: quantize_onnx_dynamic}\n"
     )

@@ -180,7 +180,9 @@ def load(
         notes=(
             *reader.notes,
             *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
-            *label_notes(classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"]))),
+            *label_notes(
+                classes, *(_counts(rows, labels) for rows in (all_train, kept, numbered["test"])), spec.metric
+            ),
             *given_away([(row.text, labels[row.label]) for row in all_train]),
             *_conflicts(all_train),
         ),

@@ -38,7 +38,9 @@ def test_what_was_taken_is_shown(cli, init, monkeypatch):
     )
     assert lines[6] == "classes: 2, in 64 rows"
     assert lines[7].split()[:3] == ["bad", "32", "50%"]
-    assert lines[9] == "a first look: words tell it in 100% of rows, guessing in 50%"
+    assert (
+        lines[9] == "a first look: counting words tells the label in 100% of rows, always saying the commonest in 50%"
+    )
     assert lines[10].startswith("tokens of a text: ")
     assert lines[10].endswith("; 32 are kept")
     assert max(len(line) for line in lines[:6]) <= 60

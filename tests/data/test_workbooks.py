@@ -125,6 +125,14 @@ def _zip(**files):
     return content.getvalue()
 
 
+def _encrypted():
+    """As an encrypted workbook begins: old Excel's container with a stream of that name."""
+    name = "EncryptedPackage".encode("utf-16-le")
+    at = OLD_EXCEL.index("Workbook".encode("utf-16-le"))
+    entry = name.ljust(64, b"\0") + (len(name) + 2).to_bytes(2, "little")
+    return OLD_EXCEL[:at] + entry + OLD_EXCEL[at + len(entry) :]
+
+
 FAR_CELL = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
 
 
@@ -136,6 +144,7 @@ FAR_CELL = '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
         ("a.xls", b"\xd0\xcf\x11\xe0" + bytes(600), "is not a whole workbook ("),
         ("a.xls", b"text\tlabel\ngood\t1\n", "is not a whole workbook ("),
         ("a.xls", b"<html><table>", "is an HTML page"),
+        ("a.xlsx", _encrypted(), "is protected by a password"),
         ("a.xlsx", xlsx({"S": ROWS})[:-30], "is not a whole workbook ("),
         ("a.xlsx", xlsx({"S": []}), "holds no rows"),
         ("a.xlsx", xlsx({"S": [["text", "label"]]}), "holds no rows"),

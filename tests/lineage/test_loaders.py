@@ -95,7 +95,7 @@ def test_the_artifacts_own_files_would_not_do(chain, final_of, texts, monkeypatc
     monkeypatch.chdir(chain.artifacts["int8"].path)  # whose tokenizer_config.json names no length
     found, expected = list(PROGRAMS["auto_tokenizer"](Asked(texts, ""))), measured(final_of("int8"), texts)
     assert found[:EACH] == expected[:EACH]
-    assert sum(one != other for one, other in zip(found[EACH:], expected[EACH:], strict=True)) > EACH / 2
+    assert sum(one != other for one, other in zip(found[EACH:], expected[EACH:], strict=True)) > EACH / 4
 
 
 @pytest.mark.int8
