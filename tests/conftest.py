@@ -85,6 +85,24 @@ def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("COMPRESS_CACHE", str(next(_caches)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _peaks_are_measured_once() -> Iterator[None]:
+    """What this machine's arithmetic can do at most does not change from test to test."""
+    from compress.bench import machine, measure
+
+    known: dict[tuple[str, int, str], float] = {}
+
+    def peaks(kinds: set[str], threads: int, device: machine.Device) -> dict[str, float]:
+        new = {kind for kind in kinds if (kind, threads, device) not in known}
+        known.update({(kind, threads, device): rate for kind, rate in peak_gflops(new, threads, device).items()})
+        return {kind: known[kind, threads, device] for kind in kinds}
+
+    peak_gflops = machine.peak_gflops
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measure, "peak_gflops", peaks)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 
 from compress.bench import measure as measuring
 from compress.bench.host import host_facts, same_machine
-from compress.bench.machine import peak_gflops
 from compress.bench.measure import Bench, measure
 from compress.files import folder_bytes
 from compress.measurement import Conditions, Measured, Measurement
@@ -88,15 +87,7 @@ def done(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Finished:
         progress=lambda *told: progress.append(told),
         worker=[sys.executable, "-P", str(folder / "spy.py"), str(folder / "log")],
     )
-    peaks: dict[str, float] = {}
-
-    def peaks_once(kinds: set[str], threads: int, device: Literal["cpu"]) -> dict[str, float]:
-        peaks.update(peak_gflops(kinds - set(peaks), threads, device))
-        return {kind: peaks[kind] for kind in kinds}
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measuring, "peak_gflops", peaks_once)  # all three targets have one thread
-        measurements, conditions = measure(list(made.values()), targets, bench)
+    measurements, conditions = measure(list(made.values()), targets, bench)
     folders = {str(artifact.path.resolve()): name for name, artifact in made.items()}
     commands = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
     keys = [(names[found.artifact], found.target) for found in measurements]
