@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import positions_of
@@ -67,6 +68,14 @@ def check_input(
             check_single_label(value.path)
         if task.labels and not wanted.makes_head:
             task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
+
+
+def several(value: Any, role: str, where: str) -> list[Any]:
+    """What a role that takes several names."""
+    values = list(value) if isinstance(value, list | tuple) else [value]
+    if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):
+        raise InputError(f"'{role}' is {value!r}", where=where, fix="name one step or model, or several once each")
+    return values
 
 
 def check_timed(target: Target, model: Path) -> None:

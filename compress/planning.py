@@ -8,7 +8,7 @@ from typing import Any
 from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
-from compress.fitting import check_input, check_targets, check_timed
+from compress.fitting import check_input, check_targets, check_timed, several
 from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
@@ -110,7 +110,7 @@ class _Planner:
         for position, (role, wanted) in enumerate(stage.inputs.items()):
             where = self.origin.where("steps", index, role)
             if role in given:
-                values = self._several(given[role], role, where) if wanted.many else [given[role]]
+                values = several(given[role], role, where) if wanted.many else [given[role]]
                 for name, value in zip(role_names(role, len(values)), values, strict=True):
                     inputs[name] = self._resolve(value, role, where)
             elif position == 0 and self.planned:
@@ -131,13 +131,6 @@ class _Planner:
                 if name.partition(" ")[0] == role:
                     check_input(step.name, wanted, chosen, self._format(chosen), self.task, self.recipe.targets, where)
         return inputs
-
-    def _several(self, value: Any, role: str, where: str) -> list[Any]:
-        """What a role that takes several names."""
-        values = list(value) if isinstance(value, list | tuple) else [value]
-        if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):
-            raise InputError(f"'{role}' is {value!r}", where=where, fix="name one step or model, or several once each")
-        return values
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
         if not isinstance(value, str):
