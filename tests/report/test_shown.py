@@ -27,7 +27,7 @@ def test_the_table_keeps_every_figure_and_verdict_at(width: int) -> None:
     found.quality_verdict = "worse, within the margin"
     console = Console(width=width)
     with console.capture() as capture:
-        console.print(report_table(report, "cpu", wide=width > 100))
+        console.print(report_table(report, "cpu", width))
     text = capture.get()
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
