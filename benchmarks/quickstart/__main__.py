@@ -83,8 +83,10 @@ def main() -> None:
     parser.add_argument(
         "--table", action="store_true", help="measure nothing: write the table and the picture of the results"
     )
-    if not parser.parse_args().table:
-        measure()
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the folder of runs there")
+    asked = parser.parse_args()
+    if not asked.table:
+        measure(asked.keep)
     write_table(ROOT / "README.md", HERE / "results")
     with tempfile.TemporaryDirectory() as scratch:
         page = Path(scratch) / "report.html"
@@ -93,8 +95,8 @@ def main() -> None:
         take_picture(page, HERE / "results" / "report.png")
 
 
-def measure() -> None:
-    """Run everything, and write down what it gave."""
+def measure(keep: Path | None) -> None:
+    """Run everything, write down what it gave, and keep the folder of runs if asked."""
     plan = run([*COMPRESS, "plan", str(RECIPE)])  # takes the wheels into the cache
     if plan.code != 0:
         sys.exit("the plan failed; run `compress plan recipes/quickstart.yaml` to see why")
@@ -105,6 +107,8 @@ def measure() -> None:
         cached = [run([*COMPRESS, "run", str(RECIPE), "--runs-dir", runs]) for _ in range(5)]
         assert all("nothing to do" in again.output for again in cached)
         report = json.loads((Path(runs) / "quickstart" / "report.json").read_text())
+        if keep is not None:
+            shutil.copytree(runs, keep, symlinks=True)
     helped = [_seconds([str(Path(sys.executable).with_name("compress")), "--help"]) for _ in range(20)]
     tests = run([sys.executable, "-m", "pytest"])
     if tests.code != 0:
