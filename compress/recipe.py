@@ -59,7 +59,13 @@ class Model(BaseModel):
             artifacts hold that were made before.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,  # a command builds the few that it checks, not all
+    )
     TOPIC: ClassVar[str] = "Settings"
     ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
 
