@@ -3,6 +3,7 @@
 All intervals are two-sided, at 95% confidence. Random resampling is seeded, so the same samples give the same figures.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,22 +67,56 @@ def speedups(
             if not np.array_equal(base_processes, other_processes):
                 raise ValueError("rounds of different processes are no pairs")
             ratios = np.log(np.median(base, axis=-1)) - np.log(np.median(other, axis=-1))  # (…, rounds)
-            by_process = _by_process(ratios, base_processes)
-            middle, freedom = by_process.mean(axis=-1), by_process.shape[-1] - 1
-            error = stats.sem(by_process, axis=-1)
+            sides = [_by_process(ratios, base_processes)]
         else:
             sides = [
                 _by_process(np.log(np.median(side, axis=-1)), numbers)
                 for side, numbers in ((base, base_processes), (other, other_processes))
             ]
-            first, second = (stats.sem(side, axis=-1) ** 2 for side in sides)
-            middle = sides[0].mean(axis=-1) - sides[1].mean(axis=-1)
-            counts = [side.shape[-1] - 1 for side in sides]
-            error = np.sqrt(first + second)
-            freedom = (first + second) ** 2 / (first**2 / counts[0] + second**2 / counts[1])
-            freedom = np.where(error > 0, freedom, min(counts))  # without any scatter, 0 / 0
+        return value, *_t_interval(value, sides)
+
+
+def total_speedup(base: Timings, other: Timings, *, paired: bool = True) -> Estimate:
+    """How many times less time `other` takes for all calls: the ratio of the sums, with its interval over processes.
+
+    For calls that are unlike each other, as rows of their own length are: what counts of them is the whole.
+
+    Args:
+        base: of the model that `other` is held against.
+        other: of as many calls a process; with `paired`, of the same ones, process by process.
+        paired: False for samples of different runs, which are held against each other by the mean call.
+    """
+    first, second = _mean_of_processes(base), _mean_of_processes(other)
+    value = np.asarray(np.mean(base.samples_ms) / np.mean(other.samples_ms))
+    if min(len(first), len(second)) < FEWEST_PROCESSES:
+        return Estimate(value=float(value))
+    sides = [np.log(first) - np.log(second)] if paired else [np.log(first), np.log(second)]
+    low, high = _t_interval(value, sides)
+    return Estimate(value=float(value), low=float(low), high=float(high))
+
+
+def _t_interval(value: Array, sides: Sequence[Array]) -> tuple[Array, Array]:
+    """Bounds of a ratio, extended to `value` where they leave it out.
+
+    Args:
+        sides: log ratios of processes, (…, processes); or the logs of both models, by Welch's method.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        squares = [stats.sem(side, axis=-1) ** 2 for side in sides]
+        counts = [side.shape[-1] - 1 for side in sides]
+        middle = sides[0].mean(axis=-1) - sum(side.mean(axis=-1) for side in sides[1:])
+        error = np.sqrt(sum(squares))
+        freedom = sum(squares) ** 2 / sum(square**2 / count for square, count in zip(squares, counts, strict=True))
+        freedom = np.where(error > 0, freedom, min(counts))  # without any scatter, 0 / 0
         half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * error
-    return value, np.minimum(np.exp(middle - half), value), np.maximum(np.exp(middle + half), value)
+    return np.minimum(np.exp(middle - half), value), np.maximum(np.exp(middle + half), value)
+
+
+def _mean_of_processes(timings: Timings) -> Array:
+    """Mean call of each process: (processes,)."""
+    samples = np.asarray(timings.samples_ms)
+    numbers = np.asarray(timings.process_of_round if len(timings.process_of_round) else [0] * len(samples))
+    return np.array([samples[numbers == number].mean() for number in np.unique(numbers)])
 
 
 def _pooled_median(samples: Array) -> Array:

@@ -189,7 +189,7 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
 
 
 def end_to_end(base: Row, other: Row, *, timed: str = "together") -> Estimate | None:
-    """How many times faster `other` is with its tokenizer, on rows of their own length; None where that is not known.
+    """How many times faster `other` is with its tokenizer, for all timed rows at their own length; None where unknown.
 
     Args:
         timed: as in `compare`.
@@ -197,7 +197,7 @@ def end_to_end(base: Row, other: Row, *, timed: str = "together") -> Estimate | 
     first, second = base.end_to_end, other.end_to_end
     if first is None or second is None or timed == "elsewhere":
         return None
-    return statistics.speedup(first, second, paired=timed == "together")
+    return statistics.total_speedup(first, second, paired=timed == "together")
 
 
 def _points(share: float) -> float:

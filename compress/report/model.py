@@ -1,6 +1,6 @@
 """The report: what each step did to quality, size and latency. This is what `report.json` holds."""
 
-from statistics import fmean, median
+from statistics import fmean
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -188,12 +188,6 @@ class Row(Part):
             for turn in zip(model.rounds, tokenizer.rounds, strict=True)
         ]
         return Timings(rounds, model.process_of_round)
-
-    @property
-    def end_to_end_ms(self) -> float | None:
-        """The median of those."""
-        timed = self.end_to_end
-        return median(sample for turn in timed.samples_ms for sample in turn) if timed else None
 
     @property
     def hours_for_a_million(self) -> float | None:

@@ -177,6 +177,23 @@ def test_the_interval_of_an_unpaired_speedup_is_welchs_over_each_sides_processes
     assert bounds(found) == same((min(expected[0], found.value), max(expected[1], found.value)))
 
 
+@pytest.mark.parametrize("paired", [True, False])
+def test_the_speedup_of_all_calls_is_the_ratio_of_their_sums_over_processes(paired: bool) -> None:
+    processes = [0, 0, 1, 1, 1, 2, 3]
+    base, other = draw_rounds(1, 7, 5), draw_rounds(2, 7, 5, speed=1.5)
+    found = statistics.total_speedup(timings(base, processes), timings(other, processes), paired=paired)
+    assert found.value == same(base.sum() / other.sum())
+    first, second = ([math.log(side[np.equal(processes, one)].mean()) for one in range(4)] for side in (base, other))
+    test = stats.ttest_rel(first, second) if paired else stats.ttest_ind(first, second, equal_var=False)
+    expected = np.exp(test.confidence_interval(0.95))
+    assert bounds(found) == same((min(expected[0], found.value), max(expected[1], found.value)))
+
+
+def test_the_speedup_of_all_calls_of_one_process_has_no_interval() -> None:
+    found = statistics.total_speedup(timings(draw_rounds(1, 3, 4), []), timings(draw_rounds(2, 3, 4), []))
+    assert (found.low, found.high) == (None, None)
+
+
 def test_an_interval_that_the_ratio_of_all_samples_lies_beside_is_extended_to_it() -> None:
     base = np.array([[1.0], [1.0], [1.0], [9.0], [1.0], [9.0]])  # processes: two of 1 ms, one of 1 and 9
     other = np.array([[1.0], [1.0], [1.0], [9.0], [4.0], [4.0]])
