@@ -6,7 +6,7 @@ from compress.cli.screen import stacked
 from compress.measurement import Estimate
 from compress.report.model import Report
 from compress.report.shown import ShownRow, shown_rows
-from compress.report.words import POINTS, describe_target
+from compress.report.words import POINTS, describe_target, digits_of_ratio
 
 WORDS = ("step", "quality", "speed")
 """Columns of words."""
@@ -69,12 +69,17 @@ def cells(row: ShownRow, *, wide: bool) -> dict[str, Lines]:
     found = row.versus_baseline
     if found is None:
         return told
-    change, faster = with_interval(found.change_pp, POINTS), with_interval(found.speedup, ".2f", "x")
-    told["end to end"] = with_interval(found.end_to_end, ".2f", "x")
+    change, faster = with_interval(found.change_pp, POINTS), ratio(found.speedup)
+    told["end to end"] = ratio(found.end_to_end)
     if wide:
         verdicts: dict[str, Lines] = {"quality": (found.quality_verdict,), "speed": (found.speed_verdict,)}
         return told | verdicts | {"change": change, "faster": faster}
     return told | {"change": (*change, found.quality_verdict), "faster": (*faster, found.speed_verdict)}
+
+
+def ratio(estimate: Estimate | None) -> Lines:
+    """How many times faster something is, and its interval as the next line."""
+    return () if estimate is None else with_interval(estimate, f".{digits_of_ratio(estimate.value)}f", "x")
 
 
 def with_interval(estimate: Estimate | None, form: str, unit: str = "") -> Lines:

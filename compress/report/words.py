@@ -45,11 +45,16 @@ def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
     return f"{shown} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
+def digits_of_ratio(value: float) -> int:
+    """Digits behind the point that are shown of how many times faster something is."""
+    return 1 if value >= 10 else 2
+
+
 def times(estimate: Estimate | None) -> str:
     """A ratio as `11.4x (11.1 to 11.6)`."""
     if estimate is None:
         return ""
-    digits = 1 if estimate.value >= 10 else 2
+    digits = digits_of_ratio(estimate.value)
     interval = "" if estimate.low is None else f" ({_span(estimate, 1, digits)})"
     return f"{estimate.value:.{digits}f}x{interval}"
 
