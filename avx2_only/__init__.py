@@ -2,8 +2,8 @@
 
 For tests and benchmarks; not part of what is installed. `python -m avx2_only -m pytest` runs the tests so.
 
-Hidden is what ONNX Runtime and `compress.processor` see. torch, oneDNN, bitsandbytes and OpenVINO ask the processor by
-themselves, and see all of it.
+Hidden is what ONNX Runtime and `compress.machine.processor` see. torch, oneDNN, bitsandbytes and OpenVINO ask the
+processor by themselves, and see all of it.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import CompressError
-from compress.processor import instruction_sets
+from compress.machine.processor import instruction_sets
 
 SOURCE = Path(__file__).with_name("preload.c")
 ROOT = Path(__file__).parents[1]

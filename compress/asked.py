@@ -15,7 +15,7 @@ from compress.classifier import HUB_TASK
 from compress.disks import cache_folder
 from compress.errors import CompressError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
-from compress.models.calls import CALL_SECONDS
+from compress.graphs.calls import CALL_SECONDS
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import check_single_label
 from compress.models.expected_texts import expected_length

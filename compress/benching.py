@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compress.bench.host import host_facts
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.files import fingerprint
+from compress.machine.facts import host_facts
 from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from compress.errors import InputError
+from compress.machine.processor import cores_here
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.expected_texts import expected_columns, expected_length
@@ -19,7 +20,6 @@ from compress.models.files import model_path
 from compress.models.folder import check_weights, format_of, model_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.softmax import softmax
-from compress.processor import cores_here
 from compress.runtimes import Predictor
 
 Text: TypeAlias = str | tuple[str, str]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compress.errors import InputError
+from compress.machine.processor import cores_here
 from compress.plan import Plan, PlannedStep
-from compress.processor import cores_here
 from compress.recipe import Recipe
 from compress.runtimes import unavailable, unfit
 from compress.store import Artifact

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from compress.bench.host import same_machine
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.files import fingerprint, write_text
 from compress.json_files import read_json
+from compress.machine.facts import same_machine
 from compress.measurement import Conditions, Measured, Measurement
 from compress.plan import Plan, artifact_of
 from compress.store import Artifact

@@ -111,7 +111,7 @@ def _compare(
 
 def _telling_texts(task: Task) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
     """A few texts, from a short one to a long one, with their second texts where the task has pairs."""
-    from compress.runtimes.held_back import BUILT_IN_TEXTS
+    from compress.comparing.held_back import BUILT_IN_TEXTS
 
     texts, pairs = task.texts(task.train[:64]) if task.train else (list(BUILT_IN_TEXTS), None)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))

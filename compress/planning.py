@@ -9,12 +9,12 @@ from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
 from compress.fitting import check_input, check_targets, check_timed, several
+from compress.machine.processor import instruction_sets
 from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.outside import outside_artifact
 from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
-from compress.processor import instruction_sets
 from compress.recipe import Recipe, Step, Target, role_names
 from compress.stages import Stage, StageConfig
 from compress.store import Artifact, Identity

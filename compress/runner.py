@@ -10,7 +10,6 @@ from typing import Any
 
 from compress import __version__
 from compress.ablation import Ablated
-from compress.bench.host import host_facts
 from compress.disks import disk_error
 from compress.errors import InputError
 from compress.feasibility import check_feasible
@@ -20,6 +19,7 @@ from compress.journal import Observer, journal
 from compress.json_files import read_json
 from compress.lineage.final import write_final
 from compress.locks import locked
+from compress.machine.facts import host_facts
 from compress.making import make_steps
 from compress.measuring import measure_plan
 from compress.plan import Plan, artifact_of

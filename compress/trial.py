@@ -80,7 +80,7 @@ def try_graph(path: Path, task: Task, seconds: float) -> None:
     Raises:
         InputError: with what it did.
     """
-    from compress.runtimes.held_back import encoded, held_back_rows
+    from compress.comparing.held_back import encoded, held_back_rows
 
     found = (path, path.stat().st_mtime_ns, path.stat().st_size)
     if found in _borne:
@@ -146,8 +146,8 @@ def _encode(folder: Path, texts: Sequence[str], answer: Answer) -> None:
 def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds: float, answer: Answer) -> None:
     import onnx
 
-    from compress.models.normal_form import in_normal_form, without_functions
-    from compress.models.onnx_graph import check_external_data, read_graph
+    from compress.graphs.normal_form import in_normal_form, without_functions
+    from compress.graphs.read import check_external_data, read_graph
     from compress.runtimes.onnxruntime import graph_session, predictor_of
 
     signs = SignsOfLife(answer)

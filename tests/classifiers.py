@@ -44,7 +44,7 @@ def torch_folder(
 @pytest.fixture(scope="session")
 def onnx_folder(torch_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its graph in float, which knows nothing of a run."""
-    from compress.models.export import export
+    from compress.export.export import export
     from compress.models.load import load_model
     from compress.models.tokenizer import copy_tokenizer
 

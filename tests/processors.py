@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from compress.processor import instruction_sets, saturates
+from compress.machine.processor import instruction_sets, saturates
 
 SATURATES = saturates(instruction_sets())
 sums_in_32_bits = pytest.mark.skipif(SATURATES, reason="sums of 8-bit products are cut off on this processor")

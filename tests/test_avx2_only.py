@@ -11,7 +11,7 @@ from avx2_only.__main__ import main
 from tests.processors import sums_in_32_bits
 
 SEVEN = ["-c", "raise SystemExit(7)"]
-FLAGS = "import sys; from compress.processor import instruction_sets as sets; sys.exit(sets() != ['avx2'])"
+FLAGS = "import sys; from compress.machine.processor import instruction_sets as sets; sys.exit(sets() != ['avx2'])"
 
 
 def test_without_a_command_it_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ import psutil
 import pytest
 
 from compress import forecast, memory
-from compress.bench.host import host_facts
 from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.forecast import (
@@ -20,6 +19,7 @@ from compress.forecast import (
     refuse_what_cannot_fit,
     write_forecast,
 )
+from compress.machine.facts import host_facts
 from compress.memory import free_memory
 from compress.models.parameters import count_parameters
 from compress.plan import Plan

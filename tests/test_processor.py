@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from avx2_only import CUT, DEPTH, sums
-from compress import processor
+from compress.machine import processor
 from compress.ops.int8 import LARGEST, LARGEST_REDUCED
 from tests.processors import SATURATES, sums_in_16_bits, sums_in_32_bits
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress.bench.host import host_facts
 from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
 from compress.files import folder_bytes
+from compress.machine.facts import host_facts
 from compress.plan import Plan
 from compress.planning import make_plan
 from compress.rehearsal import Rehearsed, _Piece, _representative, rehearse

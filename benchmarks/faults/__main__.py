@@ -20,7 +20,7 @@ from benchmarks.faults.small_run import ROOT
 from benchmarks.faults.suites import failures, suite_trials
 from benchmarks.faults.together import together_trials
 from benchmarks.faults.trials import Kept, Record, Workplace, prepare
-from compress.bench.host import host_facts
+from compress.machine.facts import host_facts
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"

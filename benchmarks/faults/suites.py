@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from avx2_only import NotHereError, avx2_only
 from benchmarks.faults.small_run import ROOT
 from benchmarks.faults.trials import Record
-from compress.processor import instruction_sets, processor_name
+from compress.machine.processor import instruction_sets, processor_name
 
 NATIVE, AVX2 = "native", "avx2"
 PRINTED = 20_000

@@ -14,7 +14,7 @@ from benchmarks.instrument.known import harness_on_a_terminal, known_allocation,
 from benchmarks.instrument.models import Models, made
 from benchmarks.instrument.simulated import simulate_all
 from benchmarks.instrument.twins import against_itself, beside_a_busy_process, cost_of_processes, counted
-from compress.bench.host import host_facts
+from compress.machine.facts import host_facts
 from compress.recipe import BenchSpec, Target
 
 RESULTS = Path(__file__).parent / "results"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.newcomer.workplace import ROOT, Workplace
-from compress.bench.host import host_facts
+from compress.machine.facts import host_facts
 
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("init", "plan", "loaders", "install", "page", "predict", "first_words")

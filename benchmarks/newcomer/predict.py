@@ -17,11 +17,11 @@ from compress.classifier import BATCH_SIZE, WINDOW, Classifier
 from compress.data.readers import read_table
 from compress.data.sources import Sources
 from compress.files import new_file
+from compress.machine.processor import cores_here
 from compress.models.expected_texts import expected_columns
 from compress.models.tokenizer import load_tokenizer
 from compress.predicted_files import row_writer
 from compress.predicting import predict_rows, rows_of_table
-from compress.processor import cores_here
 from compress.recipe_yaml import load_recipe
 
 SAMPLES = 9

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantized, task_of
+from compress.comparing.held_back import held_back
 from compress.errors import CompressError
 from compress.files import folder_bytes
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.divergence import divergence, logit_error
 from compress.recipe import Target
 from compress.runtimes import load
-from compress.runtimes.held_back import held_back
 
 MIN_RATIO = 7.0
 CHOOSE_ON = ("r8", "r52")

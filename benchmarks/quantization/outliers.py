@@ -10,13 +10,13 @@ import onnx
 from onnx import helper, numpy_helper
 
 from benchmarks.quantization.making import recipe_of, run_recipe
+from compress.comparing.parity import compare
 from compress.errors import CompressError
 from compress.files import file_sha256, fingerprint, new_folder
-from compress.models.onnx_graph import read_float_graph
+from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe import Target
 from compress.runtimes import load
-from compress.runtimes.parity import compare
 from compress.store import Artifact
 from compress.tasks import Task
 

@@ -24,8 +24,8 @@ from benchmarks.quantization.making import (
 )
 from benchmarks.quantization.measuring import measured
 from benchmarks.quantization.outliers import picked_by_auto, with_outliers
-from compress.bench.host import host_facts
 from compress.errors import CompressError
+from compress.machine.facts import host_facts
 from compress.recipe import BenchSpec
 from compress.store import Artifact
 from compress.tasks import Task, with_rows

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from benchmarks.quickstart.table import report_of, write_table
-from compress.bench.host import host_facts
+from compress.machine.facts import host_facts
 from compress.report.html import render_html
 
 HERE = Path(__file__).parent

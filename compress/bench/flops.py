@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from compress.models.calls import call
-from compress.models.feeds import feeds
+from compress.graphs.calls import call
+from compress.graphs.feeds import feeds
 
 INT8_PRODUCTS = {"MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm"}
 TRANSPOSING = {"FusedMatMul", "Gemm", "FusedGemm", "QGemm"}

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 
 from compress.bench.conditions import Watch
-from compress.bench.machine import peak_gflops
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
 from compress.errors import CompressError, InputError
+from compress.machine.kernels import peak_gflops
+from compress.machine.processor import cores_here
 from compress.measurement import Conditions, Measurement
 from compress.models.files import size_of
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
-from compress.processor import cores_here
 from compress.recipe import BenchSpec, Target
 from compress.runtimes import why_not
 from compress.store import Artifact

@@ -113,7 +113,7 @@ def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> 
     Raises:
         InputError: they were not scored on the same test rows.
     """
-    from compress.bench.host import same_machine
+    from compress.machine.facts import same_machine
     from compress.report.build import compare
 
     if (first.test.key, first.test.metric) != (second.test.key, second.test.metric):

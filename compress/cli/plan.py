@@ -47,9 +47,9 @@ def plan(
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     say_first(f"reading {recipe}", quiet=json_output)
-    from compress.bench.host import host_facts
     from compress.cli.console import OnlyBars, Terminal
     from compress.feasibility import check_feasible
+    from compress.machine.facts import host_facts
     from compress.making import whole
     from compress.planning import make_plan
     from compress.recipe_yaml import load_recipe

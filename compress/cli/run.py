@@ -110,9 +110,9 @@ def run(
 
 def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
-    from compress.bench.host import host_facts
     from compress.cli.console import Terminal
     from compress.feasibility import check_feasible
+    from compress.machine.facts import host_facts
     from compress.planning import make_plan
     from compress.rehearsal import rehearse
     from compress.runner import open_store
@@ -187,8 +187,8 @@ def finish(
 
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
-    from compress.bench.host import host_facts
     from compress.forecast import kept_forecast
+    from compress.machine.facts import host_facts
     from compress.runner import open_store, run_folder
 
     store = open_store(runs_dir)

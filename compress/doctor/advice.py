@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from compress.bench.machine import Kernel, time_kernels
 from compress.context import Progress
 from compress.doctor.surroundings import BUSY_CORES, Machine, Rate, watched
-from compress.processor import INT8_SETS
+from compress.machine.kernels import Kernel, time_kernels
+from compress.machine.processor import INT8_SETS
 
 SHAPES = ((384, 1536), (768, 3072))
 """(inputs, outputs) of a feed-forward matrix in a small and in a base encoder."""

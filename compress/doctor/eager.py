@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from compress.bench.machine import Kernel, peak_gflops, time_kernels
 from compress.context import Progress
 from compress.doctor.advice import Finding, times
 from compress.doctor.calling import padding_waste, slow_threads
@@ -26,6 +25,7 @@ from compress.doctor.executed import Product, Rates
 from compress.doctor.products import COMPARE, slow_widths, with_even_head, with_even_widths
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
+from compress.machine.kernels import Kernel, peak_gflops, time_kernels
 
 LINEAR = ("aten::addmm", "aten::mm", "aten::linear", "aten::mkldnn_linear", "mkldnn::_linear_pointwise")
 PROFILED_CALLS = 3

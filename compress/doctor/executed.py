@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
-from compress.bench.machine import Kernel
+from compress.machine.kernels import Kernel
 
 FUSED_ATTENTION = {"Attention", "QAttention", "MultiHeadAttention", "PackedAttention", "GroupQueryAttention"}
 THROUGH = set(

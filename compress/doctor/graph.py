@@ -12,7 +12,6 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.bench import flops
-from compress.bench.machine import best_seconds, onnx_session, peak_gflops, time_kernels
 from compress.context import Progress
 from compress.doctor.diagnosis import diagnose
 from compress.doctor.examined import (
@@ -29,9 +28,10 @@ from compress.doctor.examined import (
 from compress.doctor.executed import Node, Subject, read_events
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
-from compress.models.calls import bounded_call
+from compress.graphs.calls import bounded_call
+from compress.graphs.read import check_external_data, read_graph
+from compress.machine.kernels import best_seconds, onnx_session, peak_gflops, time_kernels
 from compress.models.files import model_path
-from compress.models.onnx_graph import check_external_data, read_graph
 
 OPERATOR_SECONDS = 0.1
 PROFILES, PROFILE_SECONDS = 3, 0.4

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
-from compress.bench.machine import Kernel
 from compress.doctor.advice import ARITHMETIC, INT8_KINDS, Finding, times
 from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
-from compress.models.quantizable import QUANTIZED
+from compress.graphs.quantizable import QUANTIZED
+from compress.machine.kernels import Kernel
 
 MULTIPLE = 16
 MATTERS = 0.02

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psutil
 
-from compress.bench.host import host_facts
+from compress.machine.facts import host_facts
 
 LOAD_SECONDS = 0.5
 BUSY_CORES = 0.2

@@ -84,7 +84,7 @@ def weight_files(folder: Path, artifact_format: str) -> list[Path]:
         known = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
         if all(path in known for path in folder.rglob("*")):
             return [graph]  # a large file is not read to learn that it stands alone
-        from compress.models.onnx_graph import check_external_data
+        from compress.graphs.read import check_external_data
 
         return [graph, *(graph.parent / name for name in check_external_data(graph))]
     if (folder / SAFETENSORS).is_file():

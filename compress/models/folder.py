@@ -76,7 +76,7 @@ def check_folder(folder: Path) -> list[str]:
     graphs = graphs_in(folder)
     if not graphs:
         return []
-    from compress.models.onnx_graph import check_external_data
+    from compress.graphs.read import check_external_data
 
     beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
     inner = {graph for graph in graphs if graph.parent != folder}

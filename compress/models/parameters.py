@@ -17,7 +17,7 @@ def count_parameters(folder: Path, artifact_format: str) -> int:
         artifact_format: `torch`, `torch_bnb` or `onnx`.
     """
     if artifact_format == "onnx":
-        from compress.models.onnx_graph import parameters_in
+        from compress.graphs.read import parameters_in
 
         return parameters_in(model_path(folder))
     return sum(_in_safetensors(path) for path in weight_files(folder, artifact_format))

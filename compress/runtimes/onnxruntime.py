@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 
-from compress.cuda import cuda_devices
 from compress.errors import CompressError, InputError
-from compress.models.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
-from compress.models.feeds import feeds
+from compress.graphs.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
+from compress.graphs.feeds import feeds
+from compress.machine.cuda import cuda_devices
 from compress.models.files import MODEL_FILE, model_path
 from compress.runtimes import Predictor, cores_for
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, Field
 
 from compress.errors import InputError, did_you_mean
+from compress.machine.processor import saturates
 from compress.models.architectures import Shape
-from compress.processor import saturates
 from compress.recipe import Model, Target
 
 

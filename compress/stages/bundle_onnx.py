@@ -72,8 +72,8 @@ def run(
     q4: Artifact | None = None,
 ) -> dict[str, Any]:
     """Make or take each graph, leave out what is too far from the float one, and write the folder."""
+    from compress.graphs.read import read_float_graph
     from compress.models.files import layout_file, model_path
-    from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer
 
     read_float_graph(model_path(model.path))  # which refuses one that is quantized
@@ -127,7 +127,7 @@ def _graph(
     Raises:
         CompressError: it cannot be made, or does not pass.
     """
-    from compress.runtimes import parity
+    from compress.comparing import parity
 
     if name == "fp32":
         return model.path, {}
@@ -157,8 +157,8 @@ def _put(folder: Path, target: Path) -> int:
     """Copy a folder's graph, its weights beside it under a name that belongs to it alone; returns the bytes of both."""
     import onnx
 
+    from compress.graphs.read import check_external_data
     from compress.models.files import model_path
-    from compress.models.onnx_graph import check_external_data
 
     source = model_path(folder)
     target.parent.mkdir(exist_ok=True)

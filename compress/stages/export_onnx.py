@@ -44,11 +44,12 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Trace, fuse, count the fused nodes, and compare the outputs with torch on real rows."""
-    from compress.models.export import export
+    from compress.comparing import parity
+    from compress.export.export import export
     from compress.models.load import load_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.recipe import Target
-    from compress.runtimes import load, parity
+    from compress.runtimes import load
 
     network = load_model(
         model.path,

@@ -46,10 +46,10 @@ class Config(StageConfig, TrainingConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Train adapters, head and pooler on the labels, and merge the epoch that is best on the validation rows."""
+    from compress.comparing import parity
     from compress.models import bnb
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.runtimes import parity
     from compress.runtimes.torch import predictor
     from compress.training.adapters import add_adapters, merged, trained_whole
     from compress.training.loop import set_seed, train

@@ -35,7 +35,7 @@ from compress.training.config import Recover
 
 if TYPE_CHECKING:
     from compress.ops.importance import LayerScores
-    from compress.runtimes.target_speedup import TargetSpeedup
+    from compress.sizing.target_speedup import TargetSpeedup
     from compress.training.scoring import ScoreRows
 
 
@@ -96,7 +96,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.ops.budget import cubic_shares
-    from compress.runtimes.target_speedup import TargetSpeedup
+    from compress.sizing.target_speedup import TargetSpeedup
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.teacher import train_under_teacher

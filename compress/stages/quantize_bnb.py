@@ -33,11 +33,11 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Load with quantized weights, save, and compare the reloaded outputs with the float model's on real rows."""
+    from compress.comparing import parity
     from compress.models import bnb
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer
-    from compress.runtimes import parity
 
     context.progress("quantizing", 0, 2)
     trust = context.trust_remote_code

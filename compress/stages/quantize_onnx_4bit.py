@@ -27,7 +27,7 @@ from compress.store import Artifact
 if TYPE_CHECKING:
     import onnx
 
-    from compress.models.matrices import Matrix
+    from compress.graphs.matrices import Matrix
     from compress.ops.blockwise import Blocks
 
 BITS = 4
@@ -66,13 +66,13 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
 
-    from compress.models.blockwise import put_blocks
+    from compress.graphs.matrices import gemms_to_matmuls, matrices
+    from compress.graphs.read import read_float_graph, split_attention
+    from compress.graphs.tables import tables_to_4_bits, tables_to_8_bits
+    from compress.graphs.write_blocks import put_blocks
     from compress.models.files import model_path
-    from compress.models.matrices import gemms_to_matmuls, matrices
-    from compress.models.onnx_graph import read_float_graph, split_attention
-    from compress.models.tables import tables_to_4_bits, tables_to_8_bits
-    from compress.runtimes.mixed_precision import layers_in
-    from compress.runtimes.rounding import write_rounded
+    from compress.quantizing.mixed_precision import layers_in
+    from compress.quantizing.write_and_gate import write_rounded
 
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
@@ -124,8 +124,8 @@ def _moments(
     """For each matrix by its name the mean of x xᵀ over its inputs x: (inputs, inputs)."""
     import numpy as np
 
+    from compress.comparing.activations import activations, calibration_batches
     from compress.models.tokenizer import load_tokenizer
-    from compress.runtimes.activations import activations, calibration_batches
 
     batches = calibration_batches(context, load_tokenizer(folder), config.calibration_rows)
     names = sorted({product.reads for product in products})

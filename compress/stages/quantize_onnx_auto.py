@@ -93,8 +93,8 @@ def ways(config: Config) -> list[Way]:
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Make all, refuse what loses too much, time the rest, and copy the best."""
-    from compress.runtimes.held_back import held_back_rows, parted
-    from compress.runtimes.parity import refuse_constant
+    from compress.comparing.held_back import held_back_rows, parted
+    from compress.comparing.parity import refuse_constant
 
     _check_target(config.target, model.path)
     to_choose, others = parted(context.task)
@@ -152,8 +152,8 @@ def _check_target(target: Target, folder: Path) -> None:
 
 def _float_copy(model: Artifact, folder: Path) -> Path:
     """The float model alone, whatever else lies beside it."""
+    from compress.graphs.read import check_external_data
     from compress.models.files import MODEL_FILE, model_path
-    from compress.models.onnx_graph import check_external_data
     from compress.models.tokenizer import copy_tokenizer
 
     folder.mkdir(parents=True)

@@ -44,17 +44,17 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Look for large numbers, convert, and compare the outputs with the float model's on real rows."""
+    from compress.comparing import parity
+    from compress.comparing.activations import calibration_batches
+    from compress.comparing.held_back import built_in_batches
+    from compress.graphs.masks import clip_masks
+    from compress.graphs.read import read_float_graph
+    from compress.graphs.write_half import LARGEST_SEEN, in_half
     from compress.models.files import model_path
-    from compress.models.half import LARGEST_SEEN, in_half
-    from compress.models.masks import clip_masks
-    from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.runtimes import parity
-    from compress.runtimes.activations import calibration_batches
-    from compress.runtimes.held_back import built_in_batches
-    from compress.runtimes.magnitudes import magnitudes
+    from compress.quantizing.magnitudes import magnitudes
+    from compress.quantizing.write_and_gate import save_graph
     from compress.runtimes.onnxruntime import lacks_provider
-    from compress.runtimes.rounding import save_graph
 
     graph = read_float_graph(model_path(model.path))
     clip_masks(graph)

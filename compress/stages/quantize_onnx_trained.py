@@ -30,7 +30,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
-from compress.processor import instruction_sets, saturates
+from compress.machine.processor import instruction_sets, saturates
 from compress.recipe import Target
 from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
 from compress.store import Artifact
@@ -87,12 +87,12 @@ class Config(StageConfig):
 
 def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
     """Export, train with the graph's rounding, export again, and write that in few bits."""
+    from compress.comparing.as_trained import EXACT, ROUNDED, differences, logits_of
+    from compress.comparing.held_back import held_back
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.quantizing.write_and_gate import gate_rounded
     from compress.runtimes import load
-    from compress.runtimes.as_trained import EXACT, ROUNDED, differences, logits_of
-    from compress.runtimes.held_back import held_back
-    from compress.runtimes.rounding import gate_rounded
     from compress.training.loop import set_dropout, set_seed
     from compress.training.teacher import train_under_teacher
 
@@ -127,10 +127,10 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
 
 def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":
     """The float graph of a torch model, in the form that is rounded; it stands in `folder` as an artifact would."""
-    from compress.models.export import export
+    from compress.export.export import export
+    from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls
+    from compress.graphs.read import read_float_graph, split_attention
     from compress.models.load import load_model
-    from compress.models.matrices import fits_8_bits, gemms_to_matmuls
-    from compress.models.onnx_graph import read_float_graph, split_attention
     from compress.models.tokenizer import copy_tokenizer
 
     folder.mkdir()
@@ -153,7 +153,7 @@ def _fake_quantization(
     network: Any, graph: "onnx.ModelProto", folder: Path, config: Config, context: Context
 ) -> "FakeQuantization":
     """What rounds in the network as the graph will."""
-    from compress.models.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.export.layers_in_graph import layers_of_products, layers_of_tables
     from compress.training.fake_quantization import FakeQuantization
 
     products = layers_of_products(graph, network)
@@ -182,7 +182,7 @@ def _grid(layer: Any, config: Config) -> "WeightGrid":
     """The codes that a layer's weights get."""
     import torch
 
-    from compress.models.tables import worth_4_bits
+    from compress.graphs.tables import worth_4_bits
     from compress.ops.blockwise import fitting_size
     from compress.ops.int8 import largest_code
     from compress.training.fake_quantization import WeightGrid
@@ -204,10 +204,10 @@ def _ranges(
     """By the name of each Linear: the range of what it reads, one for all that read the same."""
     from scipy.cluster.hierarchy import DisjointSet
 
-    from compress.models.matrices import matrices
+    from compress.comparing.activations import calibration_batches
+    from compress.graphs.matrices import matrices
     from compress.models.tokenizer import load_tokenizer
-    from compress.runtimes.activations import calibration_batches
-    from compress.runtimes.calibration import ranges_of
+    from compress.quantizing.calibration import ranges_of
     from compress.training.fake_quantization import ActivationRange
 
     every = matrices(graph, attention=True)
@@ -230,11 +230,11 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     """Round the graph of the trained network, in place, with what was learned."""
     import numpy as np
 
-    from compress.models.blockwise import put_blocks
-    from compress.models.int8 import put_int8
-    from compress.models.layers_in_graph import layers_of_products, layers_of_tables
-    from compress.models.matrices import matrices
-    from compress.models.tables import tables, tables_to_4_bits, tables_to_8_bits
+    from compress.export.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.graphs.matrices import matrices
+    from compress.graphs.tables import tables, tables_to_4_bits, tables_to_8_bits
+    from compress.graphs.write_blocks import put_blocks
+    from compress.graphs.write_int8 import put_int8
     from compress.ops.int8 import Rounded
 
     grids = fake.weights()

@@ -9,7 +9,7 @@ several times faster, one of six by about an eighth. Costs seconds.
 - {name: skipped, stage: skip_unread_tokens}
 ```
 
-By associativity of the matrix product; see `compress.models.unread_tokens`.
+By associativity of the matrix product; see `compress.graphs.unread_tokens`.
 """
 
 import shutil
@@ -36,12 +36,13 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     """Rewrite the graph, and compare its outputs with those of before on real rows."""
     import onnx
 
+    from compress.comparing import parity
+    from compress.graphs.read import read_float_graph
+    from compress.graphs.unread_tokens import skip_unread_tokens
     from compress.models.files import model_path
-    from compress.models.onnx_graph import read_float_graph
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.models.unread_tokens import skip_unread_tokens
     from compress.recipe import Target
-    from compress.runtimes import load, parity
+    from compress.runtimes import load
 
     context.progress("rewriting", 0, 2)
     graph = read_float_graph(model_path(model.path))

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
+from compress.comparing import parity
 from compress.context import Context
-from compress.models.export import export
+from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe import Target
-from compress.runtimes import Predictor, load, parity
+from compress.runtimes import Predictor, load
 from compress.store import Artifact
 from compress.training.rows import EncodedRows
 

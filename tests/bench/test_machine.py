@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-from compress.bench import machine
-from compress.bench.machine import ONNX_KINDS, PASSES, PEAK_SHAPES, Kernel, best_seconds, peak_gflops, time_kernels
 from compress.errors import CompressError
+from compress.machine import kernels as machine
+from compress.machine.kernels import ONNX_KINDS, PASSES, PEAK_SHAPES, Kernel, best_seconds, peak_gflops, time_kernels
 
 SMALL = (4, 64, 48, 1)
 

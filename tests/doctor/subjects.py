@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.bench.machine import Kernel
+from compress.machine.kernels import Kernel
 
 FLOAT, HALF, IDS = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT64
 Rates = Callable[[Sequence[Kernel]], list[float]]

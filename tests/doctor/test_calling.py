@@ -7,7 +7,7 @@ from onnx import helper
 from compress.doctor import calling
 from compress.doctor.advice import Finding
 from compress.doctor.executed import Subject
-from compress.models.onnx_graph import check_external_data
+from compress.graphs.read import check_external_data
 from tests.doctor.subjects import FLOAT, graph, node, same_rates, two_layers
 
 

@@ -6,11 +6,11 @@ import pytest
 from onnx import helper
 
 from compress.errors import InputError
-from compress.models.half import in_half
-from compress.models.int8 import put_int8
-from compress.models.matrices import matrices
-from compress.models.subgraphs import all_nodes, reads
-from compress.models.unread_tokens import skip_unread_tokens
+from compress.graphs.matrices import matrices
+from compress.graphs.subgraphs import all_nodes, reads
+from compress.graphs.unread_tokens import skip_unread_tokens
+from compress.graphs.write_half import in_half
+from compress.graphs.write_int8 import put_int8
 from compress.ops.int8 import largest_code, round_columns
 from tests.chain import Chain
 from tests.graphs import branches, graph_of, operators, random, run

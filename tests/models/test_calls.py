@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import CompressError, InputError
-from compress.models.calls import bounded_call, call, in_a_sentence
+from compress.graphs.calls import bounded_call, call, in_a_sentence
 from tests.graphs import endless_graph
 
 IDS = {"input_ids": np.full((1, 4), 9, np.int64)}

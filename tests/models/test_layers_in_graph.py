@@ -10,11 +10,11 @@ import torch
 from onnx import numpy_helper
 
 from compress.errors import CompressError
-from compress.models.export import export
-from compress.models.layers_in_graph import layers_of_products, layers_of_tables
+from compress.export.export import export
+from compress.export.layers_in_graph import layers_of_products, layers_of_tables
+from compress.graphs.matrices import gemms_to_matmuls, matrices
+from compress.graphs.read import read_float_graph, split_attention
 from compress.models.load import load_model
-from compress.models.matrices import gemms_to_matmuls, matrices
-from compress.models.onnx_graph import read_float_graph, split_attention
 
 TASK = "text-classification"
 

@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.models.export import export
-from compress.models.half import in_half
+from compress.export.export import export
+from compress.graphs.masks import MASKING, clip_masks
+from compress.graphs.read import read_float_graph
+from compress.graphs.write_half import in_half
 from compress.models.load import load_model
-from compress.models.masks import MASKING, clip_masks
-from compress.models.onnx_graph import read_float_graph
 from tests.conftest import LABELS
 from tests.graphs import copy_of, graph_of, random, run
 

@@ -13,14 +13,15 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from benchmarks.faults.families import CONFIGS, POSITIONS, write_family
+from compress.comparing import parity
+from compress.comparing.probes import longest, probes
 from compress.errors import CompressError, InputError
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
 from compress.models.exportable import NOT_EXPORTED, why_not_exportable
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe import Target
-from compress.runtimes import load, parity
-from compress.runtimes.probes import longest, probes
+from compress.runtimes import load
 from compress.stages import export_onnx
 from compress.store import Artifact
 from compress.tasks import with_rows

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from onnx import helper
 
-from compress.models.int8 import put_int8
-from compress.models.matrices import fits_8_bits, left_in_float, matrices
-from compress.models.onnx_graph import split_attention
+from compress.graphs.matrices import fits_8_bits, left_in_float, matrices
+from compress.graphs.read import split_attention
+from compress.graphs.write_int8 import put_int8
 from compress.ops.int8 import largest_code, round_columns
 from tests.graphs import copy_of, graph_of, names, operators, random, run
 from tests.processors import reduced_or_not

@@ -7,12 +7,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from compress.models.blockwise import put_blocks
-from compress.models.int8 import put_int8
-from compress.models.matrices import gemms_to_matmuls, matrices
-from compress.models.qdq import put_qdq
-from compress.models.smoothing import divide, readers
-from compress.models.tables import tables_to_4_bits, tables_to_8_bits
+from compress.graphs.divide import divide, readers
+from compress.graphs.matrices import gemms_to_matmuls, matrices
+from compress.graphs.tables import tables_to_4_bits, tables_to_8_bits
+from compress.graphs.write_blocks import put_blocks
+from compress.graphs.write_int8 import put_int8
+from compress.graphs.write_qdq import put_qdq
 from compress.ops.blockwise import round_to_nearest
 from compress.ops.int8 import round_columns
 from tests.graphs import branches, copy_of, graph_of, names, operators, random, run

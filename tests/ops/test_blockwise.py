@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from compress.models.blockwise import packed, packed_zeros
+from compress.graphs.write_blocks import packed, packed_zeros
 from compress.ops.blockwise import (
     SHARES,
     SIZES,

@@ -120,7 +120,7 @@ def conditions() -> Conditions:
 
 
 def host() -> dict[str, object]:
-    """What `compress.bench.host` tells of a machine."""
+    """What `compress.machine.facts` tells of a machine."""
     return {
         "cpu": "AMD EPYC 7763 64-Core Processor",
         "isa": ["avx2", "avx512f", "avx512_vnni"],

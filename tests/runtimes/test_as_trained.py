@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from compress.comparing.as_trained import EXACT, ROUNDED, differences
 from compress.errors import CompressError
-from compress.runtimes.as_trained import EXACT, ROUNDED, differences
 
 
 def test_a_row_that_differs_passes_and_half_of_them_do_not() -> None:

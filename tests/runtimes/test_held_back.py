@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from compress.comparing.held_back import ROWS, beyond_chance, held_back, held_back_rows, parted
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
-from compress.runtimes.held_back import ROWS, beyond_chance, held_back, held_back_rows, parted
 from compress.tasks.text_classification import Row
 from tests.chain import Chain
 

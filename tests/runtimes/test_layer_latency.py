@@ -10,7 +10,7 @@ import torch
 
 from compress.models.architectures import Shape
 from compress.ops.importance import LayerScores, PartScores
-from compress.runtimes.layer_latency import (
+from compress.sizing.layer_latency import (
     LayerLatency,
     read_table,
     sizes_to_time,

@@ -13,9 +13,9 @@ from compress.errors import InputError
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.recipe import Target
-from compress.runtimes import layer_timing
-from compress.runtimes.layer_latency import time_layers
-from compress.runtimes.layer_timing import LayerTimer
+from compress.sizing import layer_timing
+from compress.sizing.layer_latency import time_layers
+from compress.sizing.layer_timing import LayerTimer
 
 
 class _Clock:

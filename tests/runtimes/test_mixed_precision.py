@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from compress.comparing.held_back import held_back
 from compress.errors import CompressError, InputError
-from compress.models.matrices import gemms_to_matmuls, matrices
-from compress.models.onnx_graph import read_float_graph
+from compress.graphs.matrices import gemms_to_matmuls, matrices
+from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import load_tokenizer
-from compress.runtimes.held_back import held_back
-from compress.runtimes.mixed_precision import Write, keep_what_matters, layers_in
-from compress.runtimes.rounding import write_rounded
+from compress.quantizing.mixed_precision import Write, keep_what_matters, layers_in
+from compress.quantizing.write_and_gate import write_rounded
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of
 

@@ -8,15 +8,16 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from compress.comparing import parity
+from compress.comparing.blame import first_to_leave
+from compress.comparing.held_back import held_back, held_back_rows
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.models.matrices import matrices
-from compress.models.onnx_graph import read_float_graph, split_attention
+from compress.graphs.matrices import matrices
+from compress.graphs.read import read_float_graph, split_attention
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe import Target
-from compress.runtimes import Predictor, load, parity
-from compress.runtimes.blame import first_to_leave
-from compress.runtimes.held_back import held_back, held_back_rows
+from compress.runtimes import Predictor, load
 from compress.stages import quantize_onnx_4bit
 from compress.store import Artifact
 from tests.chain import Chain, context_of, graph_of

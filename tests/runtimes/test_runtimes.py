@@ -9,9 +9,10 @@ import onnxruntime
 import pytest
 import torch
 
-from compress import cuda, runtimes
+from compress import runtimes
 from compress.errors import CompressError, InputError
-from compress.models.onnx_graph import read_float_graph
+from compress.graphs.read import read_float_graph
+from compress.machine import cuda
 from compress.recipe import Target
 from compress.runtimes import cores_for, load, why_not
 from tests.chain import Chain

@@ -9,9 +9,9 @@ import torch
 from compress.errors import CompressError
 from compress.models.architectures import Shape
 from compress.ops.importance import LayerScores, PartScores
-from compress.runtimes import target_speedup
-from compress.runtimes.layer_latency import LayerLatency
-from compress.runtimes.target_speedup import TargetSpeedup
+from compress.sizing import target_speedup
+from compress.sizing.layer_latency import LayerLatency
+from compress.sizing.target_speedup import TargetSpeedup
 
 BEFORE = Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)
 TABLE = LayerLatency(

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from compress.errors import CompressError, InputError
+from compress.graphs.read import parameters_in
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
-from compress.models.onnx_graph import parameters_in
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
 from compress.planning import make_plan

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.models import tables
-from compress.models.export import export
+from compress.export.export import export
+from compress.graphs import tables
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
 from compress.recipe import Target

@@ -18,8 +18,8 @@ from compress.models.load import load, save_model
 from compress.models.reshape import layers_of, model_shape
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.planning import make_plan
-from compress.runtimes.layer_latency import LayerLatency, write_table
-from compress.runtimes.layer_timing import LayerTimer
+from compress.sizing.layer_latency import LayerLatency, write_table
+from compress.sizing.layer_timing import LayerTimer
 from compress.stages import prune_structured
 from compress.store import Artifact
 from compress.training.config import DistillationConfig

@@ -13,10 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress import trial
 from compress.cli import main
+from compress.comparing.activations import calibration_batches
 from compress.errors import CompressError, InputError
-from compress.models.onnx_graph import read_float_graph
+from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.runtimes.activations import calibration_batches
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from compress.tasks import load_task
@@ -312,7 +312,7 @@ def test_a_folder_without_a_graph_is_no_onnx_model(place: Path, refused: Callabl
 
 
 def test_all_errors_of_a_graph_are_input_errors() -> None:
-    from compress.models.quantizable import check_quantizable
+    from compress.graphs.quantizable import check_quantizable
 
     with pytest.raises(InputError, match="nothing to quantize"):
         check_quantizable(onnx.ModelProto(), Path("model.onnx"))

@@ -10,10 +10,10 @@ import pytest
 from onnx import numpy_helper
 from pydantic import ValidationError
 
-from compress.models import tables
-from compress.models.blockwise import put_blocks
-from compress.models.matrices import gemms_to_matmuls, matrices
-from compress.models.onnx_graph import read_float_graph, split_attention
+from compress.graphs import tables
+from compress.graphs.matrices import gemms_to_matmuls, matrices
+from compress.graphs.read import read_float_graph, split_attention
+from compress.graphs.write_blocks import put_blocks
 from compress.ops.blockwise import fitting_size, round_to_nearest
 from compress.ops.hqq import half_quadratic
 from compress.recipe import Target

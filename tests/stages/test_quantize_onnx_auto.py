@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compress.comparing import parity
 from compress.errors import InputError
 from compress.ops.choice import Candidate
 from compress.recipe import Target
-from compress.runtimes import load, parity
+from compress.runtimes import load
 from compress.stages import quantize_onnx_auto
 from compress.stages.quantize_onnx_auto import Config, ways
 from tests.chain import Chain, context_of

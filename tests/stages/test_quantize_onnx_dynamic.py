@@ -10,9 +10,9 @@ import pytest
 from onnx import numpy_helper
 from pydantic import ValidationError
 
-from compress.models import tables
-from compress.models.matrices import gemms_to_matmuls, left_in_float
-from compress.models.onnx_graph import parameters_in, read_float_graph, split_attention
+from compress.graphs import tables
+from compress.graphs.matrices import gemms_to_matmuls, left_in_float
+from compress.graphs.read import parameters_in, read_float_graph, split_attention
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static

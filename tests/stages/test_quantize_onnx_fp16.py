@@ -9,17 +9,17 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from compress.cli import main
-from compress.models.export import export
+from compress.comparing.held_back import built_in_batches
+from compress.export.export import export
+from compress.graphs.masks import MASKING, clip_masks
+from compress.graphs.read import read_float_graph
 from compress.models.load import load_model
-from compress.models.masks import MASKING, clip_masks
-from compress.models.onnx_graph import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.planning import make_plan
+from compress.quantizing.magnitudes import magnitudes
 from compress.recipe import Recipe, Target
 from compress.runner import run_plan
 from compress.runtimes import load
-from compress.runtimes.held_back import built_in_batches
-from compress.runtimes.magnitudes import magnitudes
 from compress.runtimes.onnxruntime import lacks_provider
 from compress.stages import quantize_onnx_fp16
 from compress.store import Artifact

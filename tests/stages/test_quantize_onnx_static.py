@@ -10,14 +10,14 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
+from compress.comparing.activations import activations, calibration_batches
 from compress.errors import CompressError
-from compress.models.matrices import gemms_to_matmuls, matrices
-from compress.models.onnx_graph import read_float_graph, split_attention
-from compress.models.smoothing import divide, readers
+from compress.graphs.divide import divide, readers
+from compress.graphs.matrices import gemms_to_matmuls, matrices
+from compress.graphs.read import read_float_graph, split_attention
 from compress.models.tokenizer import copy_tokenizer
 from compress.recipe import Target
 from compress.runtimes import load
-from compress.runtimes.activations import activations, calibration_batches
 from compress.stages import quantize_onnx_dynamic, quantize_onnx_static
 from compress.store import Artifact
 from tests.chain import Chain, context_of

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.models import tables
+from compress.graphs import tables
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe import Target

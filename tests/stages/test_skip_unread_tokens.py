@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from compress.errors import CompressError, InputError
-from compress.models.unread_tokens import skip_unread_tokens
+from compress.graphs.unread_tokens import skip_unread_tokens
 from compress.recipe import Target
 from compress.runtimes import load
 from compress.stages import export_onnx, quantize_onnx_dynamic

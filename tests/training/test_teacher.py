@@ -12,7 +12,7 @@ from onnx import numpy_helper
 from pydantic import ValidationError
 
 from compress.context import Context
-from compress.models.export import export
+from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
 from compress.store import Artifact

@@ -1,0 +1,1 @@
+"""Models held against each other on rows that no training has seen."""

@@ -1,0 +1,1 @@
+"""ONNX graphs: read, rewritten, and written in other number formats."""

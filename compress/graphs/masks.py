@@ -1,0 +1,77 @@
+"""Constants of an ONNX graph that do nothing but mask: they make scores so low that a softmax takes them for 0."""
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from compress.graphs.subgraphs import reads
+
+MASKING = 1e4
+"""Largest magnitude that a constant that masks needs."""
+SHAPED = ("Unsqueeze", "Squeeze", "Expand", "Reshape", "Transpose", "Slice", "Identity", "Tile")
+"""Operators that move the numbers of their first input about."""
+BIASED = {"Softmax": 0, "MultiHeadAttention": 5, "Attention": 5}
+"""Operators that take a softmax of scores -> the input that is the scores, or is added to them."""
+
+
+def clip_masks(model: onnx.ModelProto) -> int:
+    """Bring finite numbers of constants that do nothing but mask to a size that masks as well, in place.
+
+    Returns:
+        How many tensors were changed.
+    """
+    graph = _Graph(model)
+    count = 0
+    for tensor in model.graph.initializer:
+        if tensor.data_type != onnx.TensorProto.FLOAT:
+            continue
+        values = numpy_helper.to_array(tensor)
+        beyond = np.isfinite(values) & (np.abs(values) > MASKING)
+        if beyond.any() and graph.only_masks(tensor.name):
+            count += 1
+            clipped = np.where(beyond, np.copysign(np.float32(MASKING), values), values)
+            tensor.CopyFrom(numpy_helper.from_array(clipped, tensor.name))
+    return count
+
+
+class _Graph:
+    """What makes and what reads each tensor of a graph."""
+
+    def __init__(self, model: onnx.ModelProto) -> None:
+        self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
+        self.outputs = {item.name for item in model.graph.output}
+        self.maker = {name: node for node in model.graph.node for name in node.output}
+        self.readers: dict[str, list[onnx.NodeProto]] = {}
+        for node in model.graph.node:
+            for name in reads(node):
+                self.readers.setdefault(name, []).append(node)
+
+    def only_masks(self, name: str) -> bool:
+        """Whether all that becomes of a tensor is added to scores, stands instead of them, or tells a shape."""
+        return name not in self.outputs and all(self._masks(name, node) for node in self.readers.get(name, ()))
+
+    def _masks(self, name: str, node: onnx.NodeProto) -> bool:
+        places = [place for place, read in enumerate(node.input) if read == name]
+        if len(places) != 1:  # in a branch, or as two inputs at once
+            return False
+        (place,) = places
+        if node.op_type in BIASED:
+            return place == BIASED[node.op_type]
+        goes_on = (
+            node.op_type in ("Add", "Sub", "Sum")
+            or (node.op_type in SHAPED and place == 0)
+            or (node.op_type == "Where" and place > 0)
+            or (node.op_type == "Mul" and self._is_mask(node.input[1 - place]))
+        )
+        return node.op_type == "Shape" or (goes_on and self.only_masks(node.output[0]))
+
+    def _is_mask(self, name: str) -> bool:
+        """Whether a tensor holds nothing but what was made of integers or truth values and constants up to 1."""
+        if name in self.constants:
+            return bool(np.abs(numpy_helper.to_array(self.constants[name])).max(initial=0) <= 1)
+        node = self.maker.get(name)
+        if node is None or node.op_type == "Cast":
+            return node is not None
+        if node.op_type in SHAPED:
+            return self._is_mask(node.input[0])
+        return node.op_type in ("Add", "Sub", "Mul", "Neg") and all(map(self._is_mask, node.input))

@@ -1,0 +1,1 @@
+"""From a float graph to a folder with a quantized one, within a budget of quality."""

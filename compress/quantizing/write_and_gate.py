@@ -1,0 +1,122 @@
+"""From a float graph to a folder with a quantized one: what stays in float, what is written, and the gate."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import onnx
+
+from compress.comparing import parity
+from compress.comparing.held_back import held_back, parted
+from compress.context import Context
+from compress.errors import CompressError, InputError, did_you_mean
+from compress.graphs.matrices import left_in_float
+from compress.models.files import MODEL_FILE
+from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+from compress.quantizing.mixed_precision import Layer, Write, keep_what_matters
+from compress.runtimes.onnxruntime import LARGEST_MESSAGE
+
+
+class Limits(Protocol):
+    """Settings that all quantizers of graphs have."""
+
+    @property
+    def keep_float(self) -> tuple[str, ...]:
+        """Names of nodes that are not rounded."""
+        ...
+
+    @property
+    def max_drop_pp(self) -> float | None:
+        """Largest loss on held-back rows; None: everything else is rounded."""
+        ...
+
+    @property
+    def min_agreement(self) -> float:
+        """With less, the step fails, and with less than half of it beyond chance."""
+        ...
+
+
+def write_rounded(
+    write: Write,
+    layers: Sequence[Layer],
+    reference: onnx.ModelProto,
+    folder: Path,
+    limits: Limits,
+    context: Context,
+    out: Path,
+) -> dict[str, Any]:
+    """Choose what stays in float, write the rest rounded, and hold the result against the float model.
+
+    Args:
+        write: rounds all layers but those that it is told.
+        layers: what it can round.
+        reference: the float graph.
+        folder: of the float model.
+
+    Returns:
+        Facts for the manifest.
+
+    Raises:
+        InputError: a node that is to stay in float is not there, or there are no rows for a budget.
+        CompressError: the result does not pass the gate, or surely not the budget.
+    """
+    forced = frozenset(limits.keep_float)
+    known = {layer.name for layer in layers}
+    for name in sorted(forced - known):
+        raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(known)))
+    facts: dict[str, Any] = {}
+    kept, judged = forced, context
+    if limits.max_drop_pp is not None:
+        searched, others = parted(context.task)
+        held, judged = held_back(searched, load_tokenizer(folder)), replace(context, task=others)
+        free = [layer for layer in layers if layer.name not in forced]
+        found, facts["sensitivity"] = keep_what_matters(
+            lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context
+        )
+        kept = forced | found
+    facts |= gate_rounded(write(kept), folder, limits.min_agreement, judged, out)
+    _hold_to(limits.max_drop_pp, facts["parity"], context)
+    return facts
+
+
+def _hold_to(max_drop_pp: float | None, parity: Mapping[str, Any], context: Context) -> None:
+    """Fail if a budget is surely not kept on the rows that no layers were chosen on.
+
+    Raises:
+        CompressError: the whole interval of the drop lies above it.
+    """
+    low = parity["drop_low_pp"]
+    if max_drop_pp is None or low is None or low <= max_drop_pp or context.rehearsal is not None:
+        return
+    raise CompressError(
+        f"max_drop_pp {max_drop_pp:g} is not kept: layers were left in float until the rows searched on lost no more, "
+        f"but {parity['rows']} others lose {parity['drop_pp']:.2f} points, at least {low:.2f}",
+        fix="give more validation rows, allow a larger drop, or take a gentler method",
+    )
+
+
+def gate_rounded(
+    graph: onnx.ModelProto, folder: Path, min_agreement: float, context: Context, out: Path
+) -> dict[str, Any]:
+    """Write a rounded graph with what belongs to it, and hold it against the float model in `folder`.
+
+    Returns:
+        Facts for the manifest.
+
+    Raises:
+        CompressError: the outputs agree less than `min_agreement` asks.
+    """
+    save_graph(graph, out)
+    shutil.copyfile(folder / "config.json", out / "config.json")
+    copy_tokenizer(folder, out)
+    agreed = parity.gate(folder, out, context, min_agreement)
+    return {"left_in_float": left_in_float(graph), **agreed.facts()}
+
+
+def save_graph(graph: onnx.ModelProto, folder: Path) -> None:
+    """Write model.onnx, its weights beside it where one file cannot hold them."""
+    large = sum(len(tensor.raw_data) for tensor in graph.graph.initializer) >= LARGEST_MESSAGE
+    beside: dict[str, Any] = {"save_as_external_data": True, "location": f"{MODEL_FILE}.data"} if large else {}
+    onnx.save(graph, str(folder / MODEL_FILE), **beside)

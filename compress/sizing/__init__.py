@@ -1,0 +1,1 @@
+"""What each size of a layer costs on a target, and the sizes that make a model fast enough."""
