@@ -22,7 +22,7 @@ from compress.models.expected_texts import expected_length
 from compress.models.files import CONFIG, model_path, weight_files
 from compress.models.folder import check_folder, check_weights, format_of
 from compress.models.tokenizer import FILES, load_tokenizer
-from compress.outside import COMPARED, check_vocabulary
+from compress.plan.outside import COMPARED, check_vocabulary
 from compress.tokenizer_trial import check_tokenizer
 from compress.trial import BATCH, try_graph_on, try_tokenizer
 

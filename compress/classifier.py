@@ -187,7 +187,7 @@ def _load(folder: Path, threads: int | None) -> Predictor:
         from compress.runtimes.onnxruntime import open_file
 
         return open_file(model_path(folder), ["CPUExecutionProvider"], threads or cores_here())
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
     from compress.runtimes import load
 
     if threads is not None:

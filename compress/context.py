@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 

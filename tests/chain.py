@@ -9,12 +9,12 @@ import pytest
 from filelock import FileLock
 
 from compress.context import Context
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.recipe import Recipe
-from compress.runner import run_plan
-from compress.store import Artifact
-from compress.validation import Origin
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
+from compress.run.runner import run_plan
+from compress.store.artifacts import Artifact
 
 
 class Silent:

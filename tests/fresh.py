@@ -17,9 +17,9 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 import torch
 
-from compress import rehearsal
 from compress.cli import main
-from compress.rehearsing import rehearse_here
+from compress.run import rehearsal
+from compress.run.rehearsal_process import rehearse_here
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +28,7 @@ FORKED = multiprocessing.get_context("forkserver")
 PRELOADED = (
     "compress.cli",
     "compress.models.load",
-    "compress.rehearsing",
+    "compress.run.rehearsal_process",
     "compress.runtimes",
     "compress.training.loop",
 )

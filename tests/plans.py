@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.recipe_yaml import load_recipe
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.yaml_file import load_recipe
 
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"
 STUDENT = "{name: student, stage: distill, layers: 1}"

@@ -9,8 +9,8 @@ import torch
 
 from compress import runtimes
 from compress.errors import InputError
-from compress.feasibility import check_feasible
-from compress.plan import Plan
+from compress.plan.feasibility import check_feasible
+from compress.plan.plan import Plan
 from tests.plans import CPU, INT8, ONNX, PRUNED, STUDENT, TEACHER
 
 NF4 = "{name: nf4, stage: quantize_bnb}"
@@ -26,7 +26,7 @@ def _bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     monkeypatch.setattr(runtimes.find("openvino"), "find_spec", lambda name: None)
-    monkeypatch.setattr("compress.feasibility.cores_here", lambda: 2)
+    monkeypatch.setattr("compress.plan.feasibility.cores_here", lambda: 2)
 
 
 def targets(**named: str) -> str:

@@ -6,10 +6,17 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress import forecast, memory
+from compress import memory
 from compress.disks import free_disk
 from compress.errors import CompressError
-from compress.forecast import (
+from compress.machine.facts import host_facts
+from compress.memory import free_memory
+from compress.models.parameters import count_parameters
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.validation import Origin
+from compress.run import forecast
+from compress.run.forecast import (
     FORECAST,
     Forecast,
     StepForecast,
@@ -19,14 +26,8 @@ from compress.forecast import (
     refuse_what_cannot_fit,
     write_forecast,
 )
-from compress.machine.facts import host_facts
-from compress.memory import free_memory
-from compress.models.parameters import count_parameters
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.rehearsal import Cost, Rehearsed
-from compress.runner import run_plan
-from compress.validation import Origin
+from compress.run.rehearsal import Cost, Rehearsed
+from compress.run.runner import run_plan
 
 from .chain import Chain, Silent, chain_recipe
 

@@ -6,9 +6,9 @@ import pytest
 
 from compress import stages
 from compress.errors import InputError
-from compress.planning import make_plan
-from compress.recipe import MODEL_ROLES
-from compress.recipe_yaml import load_recipe
+from compress.plan.planner import make_plan
+from compress.recipe.schema import MODEL_ROLES
+from compress.recipe.yaml_file import load_recipe
 
 WHEEL = "pypi://dist==1.0/data"
 RECIPE = f"""\

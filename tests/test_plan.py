@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compress.errors import InputError
-from compress.plan import Plan
+from compress.plan.plan import Plan
 from tests.plans import CHAIN, CPU, INT8, ONNX, PRUNED, STUDENT, TEACHER, model_like
 
 

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from compress.plan import Plan
+from compress.plan.plan import Plan
 from tests.conftest import write_reviews
 from tests.plans import CHAIN, INT8, ONNX, STUDENT, TEACHER, model_like
 

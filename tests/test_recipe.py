@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import InputError
-from compress.recipe_yaml import MAX_BYTES, load_recipe, parse_yaml
-from compress.validation import Origin
+from compress.recipe.validation import Origin
+from compress.recipe.yaml_file import MAX_BYTES, load_recipe, parse_yaml
 from tests.waiting import at_once
 
 RECIPE = """\

@@ -12,11 +12,11 @@ from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
 from compress.files import folder_bytes
 from compress.machine.facts import host_facts
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.rehearsal import Rehearsed, _Piece, _representative, rehearse
-from compress.store import Store
-from compress.validation import Origin
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.validation import Origin
+from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
+from compress.store.artifacts import Store
 from tests.fresh import fork_rehearsals
 
 from .chain import Chain, Silent, chain_recipe

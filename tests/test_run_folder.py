@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from compress.errors import CompressError, InputError
-from compress.inventory import take_inventory
-from compress.runner import _claim, _link_steps, open_store, run_folder
-from compress.store import Artifact, Identity
+from compress.run.runner import _claim, _link_steps, open_store, run_folder
+from compress.store.artifacts import Artifact, Identity
+from compress.store.inventory import take_inventory
 
 IDENTITY = Identity("finetune", 1, {}, {}, "rows", 0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.spending import SPENT, Meter, Spent
+from compress.store.cost import SPENT, Meter, Spent
 
 
 @pytest.fixture

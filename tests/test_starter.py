@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from compress.data.sources import Sources
-from compress.planning import make_plan
-from compress.reading import Reading
-from compress.recipe_yaml import load_recipe
+from compress.plan.planner import make_plan
+from compress.recipe.reading import Reading
+from compress.recipe.yaml_file import load_recipe
 from compress.starter import fetch, survey, write_starter
 from compress.starter.roles import NONE_NAMED, Wishes
 

@@ -13,7 +13,7 @@ import pytest
 
 from compress.errors import CompressError, Stopped
 from compress.files import disk_error, file_sha256, write_text
-from compress.store import Identity, Store
+from compress.store.artifacts import Identity, Store
 from tests.waiting import NEVER
 
 IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)

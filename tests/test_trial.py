@@ -11,7 +11,7 @@ import pytest
 from compress import trial
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer
-from compress.plan import Plan
+from compress.plan.plan import Plan
 from compress.tasks import Task
 from compress.trial import task_texts, try_graph, try_tokenizer
 from tests.graphs import endless_graph

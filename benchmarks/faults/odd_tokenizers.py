@@ -94,7 +94,7 @@ def says_of_each_alone(folder: Path, ended: Ended) -> str | None:
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     from compress.models.tokenizer import load_tokenizer
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
     from compress.runtimes import load
 
     theirs = AutoTokenizer.from_pretrained(folder / "model")

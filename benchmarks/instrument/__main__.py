@@ -15,7 +15,7 @@ from benchmarks.instrument.models import Models, made
 from benchmarks.instrument.simulated import simulate_all
 from benchmarks.instrument.twins import against_itself, beside_a_busy_process, cost_of_processes, counted
 from compress.machine.facts import host_facts
-from compress.recipe import BenchSpec, Target
+from compress.recipe.schema import BenchSpec, Target
 
 RESULTS = Path(__file__).parent / "results"
 SIMULATED_TRIALS = 10_000

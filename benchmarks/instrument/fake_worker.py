@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compress.bench import worker
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor
 
 WAKING_SECONDS = 1e-3

@@ -10,8 +10,8 @@ from typing import Any
 
 from benchmarks.instrument.models import COMPRESS, Models, bench_of
 from compress.bench.measure import measure
-from compress.recipe import BenchSpec, Target
-from compress.store import Artifact
+from compress.recipe.schema import BenchSpec, Target
+from compress.store.artifacts import Artifact
 from compress.tasks import with_rows
 
 FAKE_WORKER = (sys.executable, "-P", str(Path(__file__).with_name("fake_worker.py")))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from compress.bench.measure import WORKER, Bench
 from compress.data.sources import Sources
-from compress.recipe import BenchSpec, TaskSpec
+from compress.recipe.schema import BenchSpec, TaskSpec
+from compress.recipe.validation import Origin
 from compress.tasks import Task, load_task
-from compress.validation import Origin
 
 ROOT = Path(__file__).parents[2]
 COMPRESS = (sys.executable, "-m", "compress")

@@ -8,7 +8,7 @@ import numpy as np
 
 from compress.measurement import Estimate
 from compress.ops.statistics import speed_verdict, speedups
-from compress.recipe import BenchSpec
+from compress.recipe.schema import BenchSpec
 
 Array = np.ndarray[Any, Any]
 ROUNDS = (20, 10, 4)

@@ -15,8 +15,8 @@ from benchmarks.instrument.models import Models, bench_of
 from compress.bench.measure import measure
 from compress.measurement import Conditions, Measurement
 from compress.ops.statistics import speed_verdict, speedup, speedups
-from compress.recipe import BenchSpec, Target
-from compress.store import Artifact
+from compress.recipe.schema import BenchSpec, Target
+from compress.store.artifacts import Artifact
 
 BUSY = "import os, sys; os.sched_setaffinity(0, [int(sys.argv[1])])\nwhile True: pass"
 """A process that keeps one core at work."""

@@ -28,7 +28,7 @@ from compress.data.sources import Sources
 from compress.lineage.model import Data, Lineage, read_lineage
 from compress.models.config_file import labels_of
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
 from compress.runtimes.onnxruntime import open_file
 

@@ -22,7 +22,7 @@ from compress.models.expected_texts import expected_columns
 from compress.models.tokenizer import load_tokenizer
 from compress.predicted_files import row_writer
 from compress.predicting import predict_rows, rows_of_table
-from compress.recipe_yaml import load_recipe
+from compress.recipe.yaml_file import load_recipe
 
 SAMPLES = 9
 """Of each way, taken in turns; each goes over all rows."""

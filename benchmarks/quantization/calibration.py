@@ -17,11 +17,11 @@ import psutil
 from benchmarks.quantization.making import ROOT, task_of
 from compress.context import Context
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
-from compress.spending import forget_peak_memory, peak_memory_bytes
 from compress.stages import quantize_onnx_static
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
+from compress.store.cost import forget_peak_memory, peak_memory_bytes
 from compress.tasks import Task, with_rows
 
 ROWS = 512

@@ -12,7 +12,7 @@ from compress.errors import CompressError
 from compress.files import folder_bytes
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.divergence import divergence, logit_error
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 
 MIN_RATIO = 7.0

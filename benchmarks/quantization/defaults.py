@@ -15,7 +15,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from compress.files import file_sha256, fingerprint, new_folder
 from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 CALIBRATION_ROWS = 256

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from compress.errors import CompressError
-from compress.planning import make_plan
-from compress.recipe import Recipe
-from compress.store import Artifact
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
-from compress.validation import Origin
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

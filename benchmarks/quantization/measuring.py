@@ -13,8 +13,8 @@ from compress.errors import CompressError
 from compress.measurement import Estimate, Measurement
 from compress.models.files import model_path
 from compress.ops.statistics import accuracy_drop, speedup
-from compress.recipe import BenchSpec, Target
-from compress.store import Artifact
+from compress.recipe.schema import BenchSpec, Target
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 LENGTHS = (32, 128)

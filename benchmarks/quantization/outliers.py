@@ -15,9 +15,9 @@ from compress.errors import CompressError
 from compress.files import file_sha256, fingerprint, new_folder
 from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 CHANNELS = 6

@@ -26,8 +26,8 @@ from benchmarks.quantization.measuring import measured
 from benchmarks.quantization.outliers import picked_by_auto, with_outliers
 from compress.errors import CompressError
 from compress.machine.facts import host_facts
-from compress.recipe import BenchSpec
-from compress.store import Artifact
+from compress.recipe.schema import BenchSpec
+from compress.store.artifacts import Artifact
 from compress.tasks import Task, with_rows
 
 CHOICE, CALIBRATION, OUTLIER = "choice", "calibration", "outlier"

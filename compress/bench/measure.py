@@ -25,9 +25,9 @@ from compress.measurement import Conditions, Measurement
 from compress.models.files import size_of
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import BenchSpec, Target
+from compress.recipe.schema import BenchSpec, Target
 from compress.runtimes import why_not
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 WORKER = (sys.executable, "-P", "-m", "compress.bench.worker")

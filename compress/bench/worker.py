@@ -27,9 +27,9 @@ import psutil
 from compress.child import SignsOfLife, answering, to_parent
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor, load
-from compress.spending import peak_memory_bytes
+from compress.store.cost import peak_memory_bytes
 
 SETTLE_SECONDS = 0.1
 """A runtime's threads spin for some tens of milliseconds after a call; the next artifact's turn waits for that."""

@@ -17,7 +17,7 @@ from compress.cli.saying import say, say_first, say_model
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
     from compress.report.model import Report
 
 KEPT = (
@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
 
 def measuring_options() -> list[inspect.Parameter]:
     """Options that say what is measured on which rows, where, and how often."""
-    from compress.recipe import BenchSpec, Target
+    from compress.recipe.schema import BenchSpec, Target
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     data = [item for item in options.data_options() if item.name in KEPT and item.name != "test"]
@@ -167,10 +167,10 @@ def measure_folders(
     Args:
         limits: a largest drop among them is the margin up to which a model is no worse.
     """
-    from compress.benching import bench_folders, formats_of
     from compress.cli.console import Terminal
-    from compress.recipe import BenchSpec, Target, TaskSpec
-    from compress.validation import Origin, validate
+    from compress.recipe.schema import BenchSpec, Target, TaskSpec
+    from compress.recipe.validation import Origin, validate
+    from compress.run.bench_folders import bench_folders, formats_of
 
     unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
     task = options.take_data({**unset, **{name: value for name, value in given.items() if name in KEPT}})
@@ -204,8 +204,8 @@ def read_targets(specs: Sequence[str], defaults: dict[str, Any]) -> "dict[str, T
     Raises:
         InputError: a setting is unknown or does not fit, or two targets are the same.
     """
-    from compress.recipe import Target
-    from compress.validation import Origin, validate
+    from compress.recipe.schema import Target
+    from compress.recipe.validation import Origin, validate
 
     if not specs:
         return {"bench": validate(Target, defaults, Origin(), label="the options")}

@@ -130,10 +130,10 @@ def chain(
     """Run the chain that the segments say."""
     say_first(f"reading {model}", quiet=json_output)
     from compress.files import write_text
-    from compress.planning import make_plan
-    from compress.recipe import Recipe
-    from compress.runner import dump_recipe
-    from compress.validation import Origin, validate
+    from compress.plan.planner import make_plan
+    from compress.recipe.schema import Recipe
+    from compress.recipe.validation import Origin, validate
+    from compress.run.runner import dump_recipe
 
     invocation: Invocation = context.find_root().obj
     segments = invocation.segments
@@ -186,7 +186,7 @@ def _free_name(verb: str, steps: Sequence[dict[str, Any]]) -> str:
 
 
 def _parse_target(segment: Segment) -> dict[str, Any]:
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
 
     return options.settings_from(_parse(segment, options.model_options(Target)))
 

@@ -80,7 +80,7 @@ def doctor(
     from compress.data.sources import Sources
     from compress.doctor.advice import advise, time_machine
     from compress.doctor.surroundings import look_around
-    from compress.reading import reading_of
+    from compress.recipe.reading import reading_of
 
     if artifact is None and (test or sequence_length):
         raise InputError(

@@ -12,7 +12,7 @@ from compress.cli.saying import say
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.recipe import Goal
+    from compress.recipe.schema import Goal
     from compress.report.model import Comparison, Report, Row
 
 MISSED = 3
@@ -96,8 +96,8 @@ def read_gate(
     Raises:
         InputError: a limit makes no sense, or the earlier report cannot be read.
     """
-    from compress.recipe import Goal
-    from compress.validation import Origin, validate
+    from compress.recipe.schema import Goal
+    from compress.recipe.validation import Origin, validate
 
     limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
     given = {name: value for name, value in limits.items() if value is not None}

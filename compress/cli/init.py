@@ -13,8 +13,8 @@ from compress.cli.saying import say, say_first, say_json
 from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from compress.plan import Plan
-    from compress.reading import Reading
+    from compress.plan.plan import Plan
+    from compress.recipe.reading import Reading
     from compress.starter import Material
 
 PRESETS = ("small", "strongest")
@@ -89,9 +89,9 @@ def init(
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
     from compress.files import write_text
-    from compress.planning import make_plan
-    from compress.reading import reading_of
-    from compress.recipe_yaml import read_recipe
+    from compress.plan.planner import make_plan
+    from compress.recipe.reading import reading_of
+    from compress.recipe.yaml_file import read_recipe
     from compress.starter import survey, write_starter
     from compress.starter.presets import PRESETS as WRITERS
     from compress.starter.roles import Wishes
@@ -132,7 +132,7 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
     from compress.cli.console import Terminal
     from compress.cli.survey import ask
     from compress.data.sources import Sources
-    from compress.reading import OptionNeededError
+    from compress.recipe.reading import OptionNeededError
     from compress.starter import fetch
     from compress.starter.questions import Choice
 

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from compress.cli.help_pages import DATA
 from compress.errors import InputError
-from compress.recipe import Model
+from compress.recipe.schema import Model
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 
@@ -131,7 +131,7 @@ def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     import yaml
 
-    from compress.recipe_yaml import parse_value
+    from compress.recipe.yaml_file import parse_value
 
     settings: dict[str, Any] = {}
     for name, raw in given.items():
@@ -155,7 +155,7 @@ def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def data_options() -> list[inspect.Parameter]:
     """Options that name the data and its columns."""
-    from compress.recipe import TaskSpec
+    from compress.recipe.schema import TaskSpec
 
     columns = [
         option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME", DATA) for role in COLUMN_ROLES
@@ -165,7 +165,7 @@ def data_options() -> list[inspect.Parameter]:
 
 def take_data(given: dict[str, Any]) -> dict[str, Any]:
     """Remove the data options from `given`, and return them as the recipe's `task`."""
-    from compress.recipe import TABLES
+    from compress.recipe.schema import TABLES
 
     columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
     raw = {name: given.pop(name) for name in DATA_FIELDS}

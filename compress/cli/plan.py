@@ -14,9 +14,9 @@ from compress.cli.run import RecipeName, RunsDir, Set
 from compress.cli.saying import say, say_first, say_json
 
 if TYPE_CHECKING:
-    from compress.feasibility import Feasibility
-    from compress.forecast import Forecast
-    from compress.plan import Plan
+    from compress.plan.feasibility import Feasibility
+    from compress.plan.plan import Plan
+    from compress.run.forecast import Forecast
     from compress.tasks import Task
 
 BATCHES = 5
@@ -48,12 +48,12 @@ def plan(
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     say_first(f"reading {recipe}", quiet=json_output)
     from compress.cli.console import OnlyBars, Terminal
-    from compress.feasibility import check_feasible
     from compress.machine.facts import host_facts
-    from compress.making import whole
-    from compress.planning import make_plan
-    from compress.recipe_yaml import load_recipe
-    from compress.runner import open_store, run_folder
+    from compress.plan.feasibility import check_feasible
+    from compress.plan.planner import make_plan
+    from compress.recipe.yaml_file import load_recipe
+    from compress.run.make import whole
+    from compress.run.runner import open_store, run_folder
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     forecast = None
@@ -67,8 +67,8 @@ def plan(
         for warning in feasible.warnings:
             terminal.warned(warning)
         if not no_forecast and len(done) < len(planned.steps):
-            from compress.forecast import measured_forecast, write_forecast
-            from compress.rehearsal import rehearse
+            from compress.run.forecast import measured_forecast, write_forecast
+            from compress.run.rehearsal import rehearse
 
             terminal.announce(f"measuring {BATCHES} batches of each step that is to do")
             host = host_facts()

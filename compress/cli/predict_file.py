@@ -38,7 +38,7 @@ class RowsFile:
         """Its rows; `columns` as `rows_of_table` takes them."""
         from compress.data.sources import Sources
         from compress.predicting import rows_of_lines, rows_of_table
-        from compress.reading import reading_of
+        from compress.recipe.reading import reading_of
 
         if self.name == STREAM:
             told = {name: value for name, value in vars(self).items() if name != "name"}

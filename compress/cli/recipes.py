@@ -81,6 +81,6 @@ def _about(path: Path) -> str:
 
 def schema() -> None:
     """Print the recipe's JSON Schema."""
-    from compress.schema import recipe_schema
+    from compress.plan.json_schema import recipe_schema
 
     say_json(recipe_schema())

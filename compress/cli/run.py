@@ -15,10 +15,10 @@ from compress.usage import usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
-    from compress.plan import Plan
-    from compress.recipe import Recipe
-    from compress.runner import Result
-    from compress.validation import Origin
+    from compress.plan.plan import Plan
+    from compress.recipe.schema import Recipe
+    from compress.recipe.validation import Origin
+    from compress.run.runner import Result
 
 RunsDir: TypeAlias = Annotated[
     Path,
@@ -94,7 +94,7 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
-    from compress.recipe_yaml import load_recipe
+    from compress.recipe.yaml_file import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     if smoke:
@@ -111,11 +111,11 @@ def run(
 def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.cli.console import Terminal
-    from compress.feasibility import check_feasible
     from compress.machine.facts import host_facts
-    from compress.planning import make_plan
-    from compress.rehearsal import rehearse
-    from compress.runner import open_store
+    from compress.plan.feasibility import check_feasible
+    from compress.plan.planner import make_plan
+    from compress.run.rehearsal import rehearse
+    from compress.run.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -140,10 +140,10 @@ def finish(
     verbose: bool = False,
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
-    from compress.ablation import ablate as plans_without
     from compress.cli.console import Terminal, print_report
-    from compress.planning import make_plan
-    from compress.runner import run_plan
+    from compress.plan.ablation import ablate as plans_without
+    from compress.plan.planner import make_plan
+    from compress.run.runner import run_plan
 
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -187,9 +187,9 @@ def finish(
 
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
-    from compress.forecast import kept_forecast
     from compress.machine.facts import host_facts
-    from compress.runner import open_store, run_folder
+    from compress.run.forecast import kept_forecast
+    from compress.run.runner import open_store, run_folder
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}

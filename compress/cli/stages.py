@@ -231,8 +231,8 @@ def _command(verb: str, names: list[str]) -> Any:
     ) -> None:
         inputs = first_input if isinstance(first_input, list) else [first_input]
         say_first(f"reading {', '.join(inputs)}", quiet=json_output)
-        from compress.recipe import Recipe
-        from compress.validation import Origin, validate
+        from compress.recipe.schema import Recipe
+        from compress.recipe.validation import Origin, validate
 
         if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")

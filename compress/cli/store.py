@@ -13,8 +13,8 @@ from compress.cli.saying import say, say_json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.inventory import Item
-    from compress.store import Store
+    from compress.store.artifacts import Store
+    from compress.store.inventory import Item
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +49,7 @@ def show(
     runs_dir: RunsDir = Path("runs"),
 ) -> None:
     """Print an artifact's manifest as JSON, with the runs that name it."""
-    from compress.inventory import find
+    from compress.store.inventory import find
 
     item = find(_inventory(runs_dir)[1], key)
     manifest = item.artifact.manifest.model_dump() if item.artifact and item.artifact.manifest else None
@@ -58,7 +58,7 @@ def show(
 
 def verify(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
     """Read every file and compare it with its manifest; exit with 1 if one is damaged."""
-    from compress.inventory import verify as look
+    from compress.store.inventory import verify as look
 
     _, items = _inventory(runs_dir)
     damaged = {item.path.name: damage for item in items if (damage := look(item)) is not None}
@@ -79,7 +79,7 @@ def collect(
     json_output: Json = False,
 ) -> None:
     """Remove what no run names; it can be made again."""
-    from compress.inventory import remove, unnamed
+    from compress.store.inventory import remove, unnamed
 
     store, items = _inventory(runs_dir)
     loose = unnamed(store, items, runs_dir)
@@ -109,8 +109,8 @@ def _ask(question: str, *, yes: bool) -> None:
 
 
 def _inventory(runs_dir: Path) -> "tuple[Store, list[Item]]":
-    from compress.inventory import take_inventory
-    from compress.runner import open_store
+    from compress.run.runner import open_store
+    from compress.store.inventory import take_inventory
 
     store = open_store(runs_dir)
     if not store.root.is_dir():

@@ -13,7 +13,7 @@ from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
 from compress.tasks import Task
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from compress.data.cells import trimmed
 from compress.data.tables import TITLE_LINES, misplaced_header
 from compress.errors import InputError
-from compress.reading import OptionNeededError, option_text, sign_name
+from compress.recipe.reading import OptionNeededError, option_text, sign_name
 
 COMMON = (",", ";", "\t", "|")
 """Signs that are looked for."""

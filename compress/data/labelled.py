@@ -7,8 +7,8 @@ from typing import TypeAlias, TypeVar
 from compress.data.cells import trimmed
 from compress.data.tables import ReadTable, Table, listed
 from compress.errors import InputError
-from compress.recipe import TaskSpec
-from compress.validation import Origin
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 
 Row = TypeVar("Row")
 

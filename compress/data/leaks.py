@@ -5,8 +5,8 @@ from typing import Protocol, TypeVar
 
 from compress.data.splits import overlap
 from compress.errors import InputError
-from compress.recipe import TaskSpec
-from compress.validation import Origin
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 
 
 class Comparable(Protocol):

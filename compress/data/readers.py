@@ -12,7 +12,7 @@ from compress.data.tables import Table
 from compress.data.texts import Encoding, encoding_of
 from compress.data.workbooks import read_workbook
 from compress.errors import InputError
-from compress.reading import AS_IT_SAYS, Reading, reading_of
+from compress.recipe.reading import AS_IT_SAYS, Reading, reading_of
 
 _DELIMITED: dict[str, Callable[[Path, Encoding, str | None], Table]] = {
     ".csv": read_csv,

@@ -13,7 +13,7 @@ from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
-from compress.reading import AS_IT_SAYS, Reading, split_sheet
+from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
 BELOW = "*/*"

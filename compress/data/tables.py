@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from compress.data.cells import trimmed
 from compress.errors import InputError, nearest
-from compress.reading import Reading
+from compress.recipe.reading import Reading
 
 MAX_CELLS = 100_000_000
 """Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""

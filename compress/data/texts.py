@@ -10,7 +10,7 @@ from typing import NamedTuple, TextIO
 from compress.data.contents import PEEKED, check_head, open_bytes
 from compress.data.encodings import old_encodings, shown_line, wide_encoding
 from compress.errors import InputError
-from compress.reading import OptionNeededError, option_text
+from compress.recipe.reading import OptionNeededError, option_text
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

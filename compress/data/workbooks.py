@@ -10,7 +10,7 @@ from compress.data.cells import trimmed
 from compress.data.tables import MAX_RATIO, Table, check_cells, check_title
 from compress.errors import InputError, did_you_mean
 from compress.memory import free_memory
-from compress.reading import OptionNeededError, option_text
+from compress.recipe.reading import OptionNeededError, option_text
 
 COMMAND = (sys.executable, "-P", "-m", "compress.data.workbook_process")
 SECONDS = 300.0

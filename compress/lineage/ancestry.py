@@ -5,7 +5,7 @@ from pathlib import Path
 from compress.errors import InputError
 from compress.files import LINEAGE, MANIFEST
 from compress.lineage.model import Lineage, MadeStep, Source, made_step, read_lineage
-from compress.store import Artifact, DamagedArtifactError, open_artifact
+from compress.store.artifacts import Artifact, DamagedArtifactError, open_artifact
 
 UNKNOWN = "from outside, or no longer in the store"
 """What is said of an input that the manifests alone do not lead to."""

@@ -16,7 +16,7 @@ from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurement
 from compress.lineage.snippet import needs_compress, snippet
 from compress.models.config_file import labels_of
 from compress.models.files import size_of
-from compress.recipe_yaml import dump_yaml
+from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
 from compress.report.words import METRICS, change, percent, sentence, times
 from compress.usage import usage

@@ -26,11 +26,11 @@ from compress.lineage.model import (
     read_lineage,
     write_lineage,
 )
-from compress.plan import Plan
-from compress.recipe import TABLES, said_input
+from compress.plan.plan import Plan
+from compress.recipe.schema import TABLES, said_input
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 
 def write_final(

@@ -12,7 +12,7 @@ from compress.files import LINEAGE, file_sha256, fingerprint, write_text
 from compress.json_files import read_json
 from compress.measurement import Conditions, Estimate
 from compress.report.model import Comparison
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 FORMAT: Literal[2] = 2
 """Raised when lineage.json changes so that an older compress would misread it. 1 had no `adapted`."""

@@ -10,9 +10,9 @@ from compress.data.sources import folder_hashes
 from compress.errors import InputError, printable
 from compress.files import LINEAGE, file_sha256
 from compress.lineage.model import Lineage, Source
-from compress.reading import split_sheet
-from compress.recipe import say_input
-from compress.recipe_yaml import dump_yaml, read_recipe
+from compress.recipe.reading import split_sheet
+from compress.recipe.schema import say_input
+from compress.recipe.yaml_file import dump_yaml, read_recipe
 
 
 def pinned_recipe(lineage: Lineage, where: str) -> str:

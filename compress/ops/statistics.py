@@ -11,7 +11,7 @@ from scipy import stats
 
 from compress.measurement import Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.ops.macro_f1 import f1_macro_drop, f1_macro_interval
-from compress.recipe import CLAIM_PROCESSES, FEWEST_PROCESSES
+from compress.recipe.schema import CLAIM_PROCESSES, FEWEST_PROCESSES
 
 CONFIDENCE = 0.95
 SPEED_GUARD = 1.01

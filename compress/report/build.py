@@ -6,7 +6,7 @@ import numpy as np
 
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.model import Ablation, Comparison, Flip, HeldOut, Latency, Row, Slice
 

@@ -1,6 +1,6 @@
 """Whether a row is good enough: the recipe's goal, and the gates of a pipeline."""
 
-from compress.recipe import Goal
+from compress.recipe.schema import Goal
 from compress.report.model import Comparison, GoalVerdict, Row
 from compress.report.words import POINTS
 

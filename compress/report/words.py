@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.measurement import Estimate
-from compress.recipe import CLAIM_PROCESSES
+from compress.recipe.schema import CLAIM_PROCESSES
 from compress.report.model import Comparison, Report, Row
 
 METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1"}

@@ -16,7 +16,7 @@ import numpy as np
 from compress.errors import CompressError
 
 if TYPE_CHECKING:
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
 
 OWN_PRECISION = "bitsandbytes weights bring their own precision"
 

@@ -20,7 +20,7 @@ from compress.runtimes import Predictor, cores_for
 if TYPE_CHECKING:
     import onnx
 
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
 
 FORMATS = ("onnx",)
 CPU = "CPUExecutionProvider"

@@ -9,7 +9,7 @@ import numpy as np
 
 from compress.extras import install_command
 from compress.models.files import model_path
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor
 
 FORMATS = ("onnx",)

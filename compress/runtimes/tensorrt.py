@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor
 from compress.runtimes.onnxruntime import lacks_provider, open_session
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import OWN_PRECISION, CannotRunError, Predictor, cores_for
 
 FORMATS = ("torch", "torch_bnb")

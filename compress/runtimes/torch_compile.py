@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor
 from compress.runtimes import torch as eager
 

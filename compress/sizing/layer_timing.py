@@ -17,7 +17,7 @@ from compress.errors import InputError
 from compress.export.export import export
 from compress.models.architectures import ARCHITECTURES, positions_of
 from compress.models.reshape import cut_layer, keep_layers, layers_of, model_shape, set_heads
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 
 TOKENS = 128

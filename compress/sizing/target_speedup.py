@@ -14,7 +14,7 @@ from compress.context import Context
 from compress.errors import CompressError
 from compress.models.architectures import Shape
 from compress.ops.importance import LayerScores
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.sizing.layer_latency import LayerLatency, layer_latency, sizes_of
 from compress.sizing.layer_timing import LayerTimer
 

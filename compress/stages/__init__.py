@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
-from compress.recipe import Model, Target
+from compress.recipe.schema import Model, Target
 
 
 class StageConfig(Model):

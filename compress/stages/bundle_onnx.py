@@ -27,7 +27,7 @@ from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.models.architectures import Shape
 from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 Format = Literal["fp32", "fp16", "int8", "q4"]
 FORMATS: tuple[str, ...] = get_args(Format)

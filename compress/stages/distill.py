@@ -31,7 +31,7 @@ from compress.errors import InputError
 from compress.models.architectures import Shape, evenly_spaced
 from compress.models.sizes import check_whole
 from compress.stages import Input, Stage, StageConfig
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 
 SCORE_ROWS = 256

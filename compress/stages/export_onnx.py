@@ -26,7 +26,7 @@ from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 
 class Config(StageConfig):
@@ -48,7 +48,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.export.export import export
     from compress.models.load import load_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
     from compress.runtimes import load
 
     network = load_model(

@@ -25,7 +25,7 @@ from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.stages import Input, Stage, StageConfig
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import Recover
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import TrainingConfig
 
 

@@ -28,9 +28,9 @@ from compress.context import Context
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.sizes import check_whole, layers_left, narrower, shrink
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.stages import Input, Stage, StageConfig
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import Recover
 
 if TYPE_CHECKING:

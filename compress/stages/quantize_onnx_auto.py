@@ -27,9 +27,9 @@ from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.ops.choice import FLOAT, Candidate, choose, verdict
-from compress.recipe import BenchSpec, Target
+from compress.recipe.schema import BenchSpec, Target
 from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 
 class Config(StageConfig):

@@ -23,9 +23,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.context import Context
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.stages import Input, Stage, StageConfig, same_shape
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 CUDA = "CUDAExecutionProvider"
 

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 OPSET = 13
 """The first that has a scale for each channel."""

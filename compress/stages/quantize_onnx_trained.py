@@ -31,9 +31,9 @@ from pydantic import Field, model_validator
 from compress.context import Context
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets, saturates
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import RecoverRounded
 
 if TYPE_CHECKING:

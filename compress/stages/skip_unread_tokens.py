@@ -19,7 +19,7 @@ from pydantic import Field
 
 from compress.context import Context
 from compress.stages import Input, Stage, StageConfig, same_shape
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     from compress.graphs.unread_tokens import skip_unread_tokens
     from compress.models.files import model_path
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.recipe import Target
+    from compress.recipe.schema import Target
     from compress.runtimes import load
 
     context.progress("rewriting", 0, 2)

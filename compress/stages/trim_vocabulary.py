@@ -22,7 +22,7 @@ from pydantic import Field
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.stages import Input, Stage, StageConfig, same_shape
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 
 TOLERANCE = 1e-5
 """Largest difference of a logit, as a share of the largest (at least 1); the same numbers are only summed elsewhere."""

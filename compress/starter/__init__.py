@@ -8,8 +8,8 @@ from pathlib import Path
 from compress.data.sources import Sources
 from compress.data.tables import Table
 from compress.errors import printable
-from compress.reading import AS_IT_SAYS, Reading
-from compress.recipe_yaml import dump_yaml
+from compress.recipe.reading import AS_IT_SAYS, Reading
+from compress.recipe.yaml_file import dump_yaml
 from compress.starter.presets import PRESETS, Preset
 from compress.starter.questions import Ask
 from compress.starter.roles import NONE_NAMED, Wishes, find_roles

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
-from compress.recipe import TaskSpec
-from compress.validation import Origin
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 
 if TYPE_CHECKING:
     import numpy as np

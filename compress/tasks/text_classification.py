@@ -26,9 +26,9 @@ from compress.errors import InputError, did_you_mean
 from compress.files import fingerprint
 from compress.ops.scores import SCORES
 from compress.ops.softmax import softmax
-from compress.recipe import TaskSpec
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 from compress.tasks import UNKNOWN
-from compress.validation import Origin
 
 if TYPE_CHECKING:
     from compress.models.tokenizer import Tokenizer

@@ -22,9 +22,9 @@ from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.rows import EncodedRows
 
 BATCH = 32

@@ -19,7 +19,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from compress.errors import Stopped
 from compress.files import file_sha256, remove_tree, sync, write_text
 from compress.json_files import read_json
-from compress.spending import Meter
+from compress.store.cost import Meter
 
 _log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from compress.recipe import Model
+from compress.recipe.schema import Model
 
 KEPT = 3
 """Checkpoints that a training keeps: the best, the newest, and the one before, for a kill in the middle of saving."""

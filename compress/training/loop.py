@@ -25,7 +25,7 @@ from compress.errors import CompressError
 from compress.files import fingerprint
 from compress.models.inputs import input_names
 from compress.models.tokenizer import Tokenizer
-from compress.spending import Meter
+from compress.store.cost import Meter
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.optimizer import make_optimizer

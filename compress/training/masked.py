@@ -17,7 +17,7 @@ from compress.files import read_object
 from compress.models.inputs import input_names
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.neighbours import whole_words
 
 BATCH = 8

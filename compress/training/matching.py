@@ -5,7 +5,7 @@ import math
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.config_file import read_config
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import Augmentation, DistillationConfig
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from compress.context import Context
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.asking import ask
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length

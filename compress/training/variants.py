@@ -13,7 +13,7 @@ from compress.context import Context
 from compress.data.augmentation import Near, mix, vary, words_of
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import UNKNOWN, Task
 from compress.training.config import Augmentation
 from compress.training.masked import MaskedWords

@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from compress.bench.flops import onnx_flops, profile, torch_flops
 from compress.context import Context
 from compress.stages import export_onnx, quantize_bnb
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain
 
 Array = np.ndarray[Any, Any]

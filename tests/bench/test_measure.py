@@ -18,11 +18,11 @@ from compress.files import folder_bytes
 from compress.machine.facts import host_facts, same_machine
 from compress.measurement import Conditions, Measured, Measurement
 from compress.ops.statistics import accuracy
-from compress.recipe import BenchSpec, Target
+from compress.recipe.schema import BenchSpec, Target
 from compress.report.build import build_rows
 from compress.report.entries import Entry
 from compress.report.model import HeldOut
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain
 
 pytestmark = pytest.mark.int8

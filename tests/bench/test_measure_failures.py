@@ -17,8 +17,8 @@ from compress.bench import measure as measuring
 from compress.bench.measure import measure
 from compress.bench.process import WorkerProcess
 from compress.measurement import Conditions, Measurement
-from compress.recipe import BenchSpec, Target
-from compress.store import Artifact
+from compress.recipe.schema import BenchSpec, Target
+from compress.store.artifacts import Artifact
 from tests.bench.test_measure import SPEC, bench_of
 from tests.chain import Chain
 

@@ -17,7 +17,7 @@ from compress.bench import worker
 from compress.child import ALIVE
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError
 from tests.chain import Chain
 

@@ -10,8 +10,8 @@ from compress.cli.chain import Segment, _chain_options, split
 from compress.cli.options import written
 from compress.cli.stages import step_options, verbs
 from compress.errors import InputError
-from compress.planning import make_plan
-from compress.recipe_yaml import load_recipe
+from compress.plan.planner import make_plan
+from compress.recipe.yaml_file import load_recipe
 
 FAST = ("--epochs", "1", "--learning-rate", "5e-3")
 

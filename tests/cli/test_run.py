@@ -18,7 +18,7 @@ import yaml
 import compress
 from compress.cli import main
 from compress.files import file_sha256
-from compress.store import Manifest
+from compress.store.artifacts import Manifest
 
 from .conftest import Said
 

@@ -7,10 +7,10 @@ import pytest
 
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.reading import OptionNeededError, Reading, delimiter_sign, option_text, reading_of
-from compress.recipe import TaskSpec
+from compress.recipe.reading import OptionNeededError, Reading, delimiter_sign, option_text, reading_of
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin, validate
 from compress.tasks import load_task
-from compress.validation import Origin, validate
 
 ROWS = [("good film", "1"), ("bad film", "0")]
 CSV = "text,label\ngood film,1\nbad film,0\n"

@@ -9,10 +9,10 @@ import pytest
 from compress.data.sources import Sources
 from compress.data.workbook_process import cell_text
 from compress.errors import InputError
-from compress.reading import OptionNeededError, split_sheet
-from compress.recipe import TaskSpec
+from compress.recipe.reading import OptionNeededError, split_sheet
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 from compress.tasks import load_task
-from compress.validation import Origin
 from tests.workbooks import ods, xlsx
 
 ROWS = [["text", "label"], ["good film", 1.0], ["bad film", 0]]

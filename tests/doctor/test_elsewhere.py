@@ -7,7 +7,7 @@ import pytest
 
 from compress.doctor import elsewhere
 from compress.doctor.executed import Subject
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, load
 from compress.stages.quantize_onnx_static import STAGE
 from tests.chain import context_of

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from compress.lineage.final import build_lineage
 from compress.lineage.model import Lineage
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.recipe import Recipe
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
 from compress.report.model import Report
-from compress.runner import dump_recipe
-from compress.validation import Origin
+from compress.run.runner import dump_recipe
 from tests.chain import Chain, chain_recipe
 from tests.report.reports import sample_report
 

@@ -13,8 +13,8 @@ from compress.lineage import final as final_module
 from compress.lineage.final import write_final
 from compress.lineage.model import changed_files, read_lineage
 from compress.measurement import QualityVerdict
-from compress.runner import dump_recipe
-from compress.store import check_files
+from compress.run.runner import dump_recipe
+from compress.store.artifacts import check_files
 from tests.chain import FAST
 from tests.report.reports import sample_report
 

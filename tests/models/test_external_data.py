@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from compress.errors import CompressError, InputError
 from compress.graphs.read import check_external_data
 from compress.models.folder import check_folder
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import onnxruntime
 
 BYTES = 64 * 64 * 4

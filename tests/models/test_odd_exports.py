@@ -20,10 +20,10 @@ from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
 from compress.models.exportable import NOT_EXPORTED, why_not_exportable
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import export_onnx
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import with_rows
 from tests.chain import Chain, context_of
 from tests.plans import CPU

@@ -42,7 +42,7 @@ def test_f1_macro_of_worked_examples(predictions: list[int], truth: list[int], e
 
 
 def test_every_metric_of_a_recipe_has_its_score() -> None:
-    from compress.recipe import TaskSpec
+    from compress.recipe.schema import TaskSpec
 
     names = TaskSpec.model_json_schema()["properties"]["metric"]["enum"]
     perfect = np.array([0, 1, 2])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compress.measurement import Conditions, Measured, Measurement
-from compress.recipe import Goal, Target
+from compress.recipe.schema import Goal, Target
 from compress.report.build import build_ablations, build_rows
 from compress.report.entries import AblationEntry, Entry
 from compress.report.goal import judge

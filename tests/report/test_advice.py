@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from compress.recipe import Goal
+from compress.recipe.schema import Goal
 from compress.report.cells import million_cell, other_score
 from compress.report.confusion import MOST, PAIRS, confusion
 from compress.report.cost import PRICE, million_words

@@ -3,7 +3,7 @@
 import pytest
 
 from compress.measurement import Estimate
-from compress.recipe import Goal
+from compress.recipe.schema import Goal
 from compress.report.goal import judge
 from compress.report.model import Comparison, Row
 from compress.report.words import verdict

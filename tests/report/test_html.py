@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from compress.recipe import Goal
+from compress.recipe.schema import Goal
 from compress.report import words
 from compress.report.charts import make_charts
 from compress.report.html import goal_state, render_html

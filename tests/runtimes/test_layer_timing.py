@@ -12,7 +12,7 @@ import pytest
 from compress.errors import InputError
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.sizing import layer_timing
 from compress.sizing.layer_latency import time_layers
 from compress.sizing.layer_timing import LayerTimer

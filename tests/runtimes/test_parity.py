@@ -16,10 +16,10 @@ from compress.errors import CompressError, InputError
 from compress.graphs.matrices import matrices
 from compress.graphs.read import read_float_graph, split_attention
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
 from compress.stages import quantize_onnx_4bit
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of, graph_of
 
 

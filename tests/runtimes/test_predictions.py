@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from compress.models.tokenizer import load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, load, why_not
 from tests.chain import Chain
 

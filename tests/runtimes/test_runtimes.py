@@ -13,7 +13,7 @@ from compress import runtimes
 from compress.errors import CompressError, InputError
 from compress.graphs.read import read_float_graph
 from compress.machine import cuda
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import cores_for, load, why_not
 from tests.chain import Chain
 

@@ -12,14 +12,14 @@ from compress.files import file_sha256
 from compress.models.files import graphs_in, layout_file, model_path, size_of, weight_files
 from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
-from compress.planning import make_plan
-from compress.recipe import Step, Target
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Step, Target
+from compress.recipe.validation import Origin
 from compress.runtimes import load
 from compress.runtimes.onnxruntime import open_file
 from compress.stages import bundle_onnx
 from compress.stages.bundle_onnx import Config
-from compress.store import Artifact
-from compress.validation import Origin
+from compress.store.artifacts import Artifact
 from tests.chain import context_of
 from tests.lineage.lineages import cut_after
 

@@ -16,10 +16,10 @@ import yaml
 from compress import stages
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
-from compress.planning import make_plan
-from compress.recipe import Recipe, Target
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe, Target
+from compress.recipe.validation import Origin
 from compress.runtimes import load
-from compress.validation import Origin
 from tests.chain import Chain, chain_recipe
 
 STEPS = [

@@ -11,11 +11,11 @@ import yaml
 
 from compress.lineage.model import read_lineage
 from compress.lineage.reproduce import pinned_recipe
-from compress.planning import make_plan
-from compress.recipe import Recipe
-from compress.rehearsal import rehearse
-from compress.runner import open_store, run_plan
-from compress.validation import Origin
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
+from compress.run.rehearsal import rehearse
+from compress.run.runner import open_store, run_plan
 from tests.chain import FAST, Silent
 from tests.conftest import review
 from tests.fresh import fork_rehearsals

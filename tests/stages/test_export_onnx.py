@@ -18,13 +18,13 @@ from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
 from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
-from compress.planning import make_plan
-from compress.recipe import Recipe, Target
-from compress.runner import run_plan
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe, Target
+from compress.recipe.validation import Origin
+from compress.run.runner import run_plan
 from compress.runtimes import load
 from compress.stages import export_onnx
-from compress.store import Artifact
-from compress.validation import Origin
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, Silent, chain_recipe, context_of, graph_of
 
 TASK = "text-classification"

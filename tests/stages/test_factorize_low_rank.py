@@ -23,7 +23,7 @@ from compress.models.tokenizer import copy_tokenizer
 from compress.stages import distill, export_onnx, prune_structured, quantize_onnx_dynamic
 from compress.stages.factorize_low_rank import STAGE, Config, factorize_embeddings, factorize_feed_forward
 from compress.stages.trim_vocabulary import keep_tokens
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 from tests.fresh import fresh_logits
 

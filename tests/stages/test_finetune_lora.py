@@ -15,7 +15,7 @@ from compress.models.config_file import read_config
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
 from compress.stages import finetune_lora
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training import checkpoints
 from tests.chain import FAST, Chain, context_of
 from tests.fresh import fresh_logits

@@ -13,10 +13,10 @@ from compress.export.export import export
 from compress.graphs import tables
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 from tests.foreign import FORMS, as_it_is
 

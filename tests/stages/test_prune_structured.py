@@ -17,15 +17,15 @@ from compress.models.cutting import cut, part
 from compress.models.load import load, save_model
 from compress.models.reshape import layers_of, model_shape
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.planning import make_plan
+from compress.plan.planner import make_plan
+from compress.recipe.validation import Origin
 from compress.sizing.layer_latency import LayerLatency, write_table
 from compress.sizing.layer_timing import LayerTimer
 from compress.stages import prune_structured
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 from compress.training.mask_tuning import _Stream, tune_masks
 from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
-from compress.validation import Origin
 from tests.chain import FAST, Chain, Silent, chain_recipe
 
 FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]

@@ -18,7 +18,7 @@ from compress.errors import CompressError, InputError
 from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import load_task
 from tests.chain import Chain, context_of, graph_of
 from tests.conftest import write_reviews
@@ -276,7 +276,7 @@ def test_rows_that_also_stand_in_test_are_left_out_where_they_are_allowed(
     chain: Chain, reviews: Path, tmp_path: Path
 ) -> None:
     from compress.data.sources import Sources
-    from compress.validation import Origin
+    from compress.recipe.validation import Origin
 
     train, test = two_thirds_leaked(reviews, tmp_path)
     spec = chain.plan.task.spec.model_copy(update={"train": str(train), "test": str(test), "overlap": "allow"})
@@ -292,7 +292,7 @@ def test_rows_that_also_stand_in_test_are_left_out_where_they_are_allowed(
 
 def test_other_rows_of_the_test_make_another_calibration(chain: Chain, reviews: Path, tmp_path: Path) -> None:
     from compress.data.sources import Sources
-    from compress.validation import Origin
+    from compress.recipe.validation import Origin
 
     train, test = two_thirds_leaked(reviews, tmp_path)
     apart = write_reviews(tmp_path / "apart.csv", 16, seed=9)

@@ -11,10 +11,10 @@ from safetensors import safe_open
 
 from compress.errors import InputError
 from compress.models.architectures import read_shape
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_bnb
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 from tests.fresh import in_a_fresh_process
 

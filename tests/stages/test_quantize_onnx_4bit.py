@@ -16,7 +16,7 @@ from compress.graphs.read import read_float_graph, split_attention
 from compress.graphs.write_blocks import put_blocks
 from compress.ops.blockwise import fitting_size, round_to_nearest
 from compress.ops.hqq import half_quadratic
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.runtimes.onnxruntime import graph_session
 from compress.stages import quantize_onnx_4bit

@@ -10,7 +10,7 @@ import pytest
 from compress.comparing import parity
 from compress.errors import InputError
 from compress.ops.choice import Candidate
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_auto
 from compress.stages.quantize_onnx_auto import Config, ways

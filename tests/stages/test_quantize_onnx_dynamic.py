@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from compress.graphs import tables
 from compress.graphs.matrices import gemms_to_matmuls, left_in_float
 from compress.graphs.read import parameters_in, read_float_graph, split_attention
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from tests.chain import Chain, context_of, graph_of

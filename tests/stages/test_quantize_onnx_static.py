@@ -16,10 +16,10 @@ from compress.graphs.divide import divide, readers
 from compress.graphs.matrices import gemms_to_matmuls, matrices
 from compress.graphs.read import read_float_graph, split_attention
 from compress.models.tokenizer import copy_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_dynamic, quantize_onnx_static
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 from tests.processors import SATURATES, reduced_or_not
 

@@ -17,10 +17,10 @@ from compress.errors import CompressError, InputError
 from compress.graphs import tables
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static, quantize_onnx_trained
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training import checkpoints
 from compress.training.fake_quantization import FakeQuantization
 from tests.chain import Chain, context_of

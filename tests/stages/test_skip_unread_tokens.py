@@ -10,11 +10,11 @@ import pytest
 
 from compress.errors import CompressError, InputError
 from compress.graphs.unread_tokens import skip_unread_tokens
-from compress.recipe import Target
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import export_onnx, quantize_onnx_dynamic
 from compress.stages import skip_unread_tokens as stage
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 
 TASK = "text-classification"

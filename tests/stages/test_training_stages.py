@@ -14,7 +14,7 @@ from compress.models.config_file import read_config
 from compress.models.load import load
 from compress.models.parameters import count_parameters
 from compress.stages import distill, prune_structured
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 
 

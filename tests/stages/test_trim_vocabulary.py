@@ -13,11 +13,11 @@ import compress
 from compress.errors import CompressError, InputError
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.plan import Plan
-from compress.recipe import Target
+from compress.plan.plan import Plan
+from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import export_onnx, trim_vocabulary
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
 from tests.conftest import FILLER, UNUSED
 
@@ -148,7 +148,7 @@ def test_pairs_of_texts_are_counted_too(chain: Chain, tmp_path: Path, classifier
 
 
 def test_the_report_says_how_the_test_rows_split(chain: Chain) -> None:
-    from compress.reporting import _trimmed
+    from compress.run.report import _trimmed
 
     task = chain.plan.task
     rows = [replace(task.train[0], text="good zebra"), replace(task.train[0], text="the quorum")]

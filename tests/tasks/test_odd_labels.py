@@ -11,9 +11,9 @@ import pytest
 from compress.data.labels import same_class
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.recipe import TaskSpec
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 from compress.tasks import load_task
-from compress.validation import Origin
 
 
 def _csv(path, rows):

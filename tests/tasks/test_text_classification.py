@@ -5,10 +5,10 @@ import pytest
 
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.recipe import TaskSpec
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
 from compress.tasks import UNKNOWN, load_task, names
 from compress.tasks.text_classification import Row
-from compress.validation import Origin
 
 TRAIN = [(f"train {number}", "bad" if number % 2 else "good") for number in range(20)]
 TEST = [(f"test {number}", "bad" if number % 2 else "good") for number in range(6)]

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
-from compress.recipe import TaskSpec
+from compress.recipe.schema import TaskSpec
 from compress.tasks.text_classification import Row, TextClassification
 
 

@@ -12,11 +12,11 @@ from compress.context import Context
 from compress.data.sources import Sources
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
-from compress.recipe import TaskSpec
-from compress.store import Artifact, Identity
+from compress.recipe.schema import TaskSpec
+from compress.recipe.validation import Origin
+from compress.store.artifacts import Artifact, Identity
 from compress.tasks import load_task
 from compress.training.loop import set_seed
-from compress.validation import Origin
 
 TASK = "text-classification"
 FAST = {"learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}

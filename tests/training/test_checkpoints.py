@@ -12,7 +12,7 @@ import torch
 from compress.context import Context
 from compress.errors import Stopped
 from compress.models.tokenizer import Tokenizer
-from compress.spending import Meter
+from compress.store.cost import Meter
 from compress.training import checkpoints
 from compress.training.checkpoints import WHOLE, last_checkpoint, mark_whole
 from compress.training.config import TrainingConfig

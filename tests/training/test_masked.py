@@ -12,7 +12,7 @@ from compress.context import Context
 from compress.data.augmentation import MASKED
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 from compress.training.masked import MaskedWords
 from compress.training.objective import Objective

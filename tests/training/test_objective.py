@@ -15,7 +15,7 @@ from compress.models.reshape import keep_layers
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.hidden_states import squared_error
 from compress.ops.relations import relation_loss
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training import checkpoints
 from compress.training.config import DistillationConfig
 from compress.training.loop import OBJECTIVE, set_seed

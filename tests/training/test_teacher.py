@@ -15,7 +15,7 @@ from compress.context import Context
 from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import UNKNOWN
 from compress.training import asking
 from compress.training.config import DistillationConfig

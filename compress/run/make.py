@@ -7,12 +7,12 @@ from typing import Any
 
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
-from compress.feasibility import training_device
-from compress.journal import Observer
 from compress.models.files import model_path
-from compress.outside import check_outside
-from compress.plan import Plan, PlannedStep, artifact_of
-from compress.store import Artifact, DamagedArtifactError, Identity, Store
+from compress.plan.feasibility import training_device
+from compress.plan.outside import check_outside
+from compress.plan.plan import Plan, PlannedStep, artifact_of
+from compress.run.journal import Observer
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
 from compress.trial import try_graph
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError, did_you_mean
-from compress.recipe import MODEL_ROLES, TABLES, Recipe
-from compress.validation import KeyPath
+from compress.recipe.schema import MODEL_ROLES, TABLES, Recipe
+from compress.recipe.validation import KeyPath
 
 OF_THE_DATA = (
     *(table for table in TABLES if table != "train"),

@@ -12,7 +12,15 @@ from compress.errors import CompressError, InputError
 from compress.files import remove_tree
 from compress.json_files import read_json
 from compress.locks import lock_at
-from compress.store import NEEDS, OWN_FOLDERS, Artifact, DamagedArtifactError, Store, check_files, open_artifact
+from compress.store.artifacts import (
+    NEEDS,
+    OWN_FOLDERS,
+    Artifact,
+    DamagedArtifactError,
+    Store,
+    check_files,
+    open_artifact,
+)
 
 
 @dataclass(frozen=True)

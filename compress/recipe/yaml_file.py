@@ -9,9 +9,9 @@ from typing import Any
 import yaml
 
 from compress.errors import InputError
-from compress.overrides import leave_old_data, override, split_override, told_of, where_of
-from compress.recipe import Recipe
-from compress.validation import KeyPath, Origin, validate
+from compress.recipe.overrides import leave_old_data, override, split_override, told_of, where_of
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import KeyPath, Origin, validate
 
 MAX_BYTES = 1_000_000
 MAX_ALIASES = 100

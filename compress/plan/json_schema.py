@@ -3,7 +3,7 @@
 from typing import Any
 
 from compress import stages
-from compress.recipe import Recipe
+from compress.recipe.schema import Recipe
 
 
 def recipe_schema() -> dict[str, Any]:

@@ -8,20 +8,20 @@ from typing import Any
 from compress import stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
-from compress.fitting import check_input, check_targets, check_timed, several
 from compress.machine.processor import instruction_sets
 from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
-from compress.outside import outside_artifact
-from compress.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
-from compress.recipe import Recipe, Step, Target, role_names
+from compress.plan.fitting import check_input, check_targets, check_timed, several
+from compress.plan.outside import outside_artifact
+from compress.plan.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
+from compress.recipe.schema import Recipe, Step, Target, role_names
+from compress.recipe.validation import Origin, validate
 from compress.stages import Stage, StageConfig
-from compress.store import Artifact, Identity
+from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task, load_task
 from compress.training.config import DistillationConfig, trainings_in
 from compress.training.matching import check_masked_model, check_same_ids, check_states
-from compress.validation import Origin, validate
 
 
 def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:

@@ -12,7 +12,7 @@ from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config
 from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 from compress.tokenizer_trial import check_tokenizer
 from compress.trial import task_texts, try_tokenizer

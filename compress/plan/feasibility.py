@@ -10,10 +10,10 @@ from typing import Literal
 
 from compress.errors import InputError
 from compress.machine.processor import cores_here
-from compress.plan import Plan, PlannedStep
-from compress.recipe import Recipe
+from compress.plan.plan import Plan, PlannedStep
+from compress.recipe.schema import Recipe
 from compress.runtimes import unavailable, unfit
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.training.config import trainings_in
 
 

@@ -25,12 +25,12 @@ from compress.bench.worker import SETTLE_SECONDS
 from compress.child import how_it_died, start
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.journal import Observer
 from compress.measurement import Measurement
-from compress.plan import Plan
-from compress.recipe import BenchSpec
-from compress.rehearsing import SAID
-from compress.store import Artifact, Store
+from compress.plan.plan import Plan
+from compress.recipe.schema import BenchSpec
+from compress.run.journal import Observer
+from compress.run.rehearsal_process import SAID
+from compress.store.artifacts import Artifact, Store
 from compress.tasks import Task, with_rows
 from compress.training.config import trainings_in
 
@@ -113,7 +113,7 @@ def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) 
     """Start the rehearsing process, and listen until it ends.
 
     Args:
-        job: arguments of `compress.rehearsing.rehearse_here`, but for the first.
+        job: arguments of `compress.run.rehearsal_process.rehearse_here`, but for the first.
 
     Raises:
         CompressError: a step fails, or the process dies.
@@ -121,7 +121,7 @@ def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) 
     ours, theirs = multiprocessing.Pipe()
     with ours, (scratch / SAID).open("wb") as said:
         with theirs:
-            command = [sys.executable, "-P", "-m", "compress.rehearsing", str(theirs.fileno())]
+            command = [sys.executable, "-P", "-m", "compress.run.rehearsal_process", str(theirs.fileno())]
             process = start(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
         watch = _Watch(plan, scratch, process.pid, observer)
         try:

@@ -20,10 +20,10 @@ from compress.memory import free_memory
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
-from compress.plan import EXPORT, Plan, PlannedStep
-from compress.recipe import Model
-from compress.rehearsal import Rehearsed
-from compress.store import Artifact
+from compress.plan.plan import EXPORT, Plan, PlannedStep
+from compress.recipe.schema import Model
+from compress.run.rehearsal import Rehearsed
+from compress.store.artifacts import Artifact
 from compress.training.config import trainings_in
 
 FORECAST = "forecast.json"

@@ -37,7 +37,7 @@ from compress.files import (
 )
 from compress.json_files import read_json
 from compress.locks import locked
-from compress.spending import Meter, Spent, forget_peak_memory, peak_memory_bytes
+from compress.store.cost import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
 OWN_FOLDERS = ("scratch", "damaged", "locks")
 """Folders of the store that are no artifacts."""

@@ -5,10 +5,10 @@ from typing import Any
 
 from compress import stages
 from compress.errors import InputError
-from compress.plan import Plan
-from compress.planning import make_plan
-from compress.recipe import Recipe
-from compress.validation import Origin
+from compress.plan.plan import Plan
+from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Any
 from compress.errors import InputError, did_you_mean
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
-from compress.recipe import Recipe, Target
+from compress.recipe.schema import Recipe, Target
+from compress.recipe.validation import Origin
 from compress.stages import Input
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
-from compress.validation import Origin
 
 LEAST_POSITIONS = 4
 """Of the shortest text: the least `max_length` of a task."""

@@ -1,6 +1,7 @@
 """The process that rehearses a plan, and tells its parent what each step took.
 
-`python -P -m compress.rehearsing N`, where N is the number of an open connection. The first message is the job.
+`python -P -m compress.run.rehearsal_process N`, where N is the number of an open connection. The first message is the
+job.
 """
 
 import logging
@@ -16,10 +17,10 @@ from typing import Any
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
 from compress.files import folder_bytes
-from compress.making import make_steps
-from compress.measuring import measure_plan
-from compress.plan import Plan
-from compress.store import Artifact, Identity, Store
+from compress.plan.plan import Plan
+from compress.run.make import make_steps
+from compress.run.measure import measure_plan
+from compress.store.artifacts import Artifact, Identity, Store
 from compress.training.config import KEPT
 from compress.unexpected import explained
 

@@ -9,28 +9,28 @@ from pathlib import Path
 from typing import Any
 
 from compress import __version__
-from compress.ablation import Ablated
 from compress.disks import disk_error
 from compress.errors import InputError
-from compress.feasibility import check_feasible
 from compress.files import STEPS, own_folder, write_text
-from compress.forecast import forecast_for, refuse_what_cannot_fit
-from compress.journal import Observer, journal
 from compress.json_files import read_json
 from compress.lineage.final import write_final
 from compress.locks import locked
 from compress.machine.facts import host_facts
-from compress.making import make_steps
-from compress.measuring import measure_plan
-from compress.plan import Plan, artifact_of
-from compress.reading import split_sheet
-from compress.recipe import TABLES, said_input, say_input
-from compress.recipe_yaml import dump_yaml
+from compress.plan.ablation import Ablated
+from compress.plan.feasibility import check_feasible
+from compress.plan.plan import Plan, artifact_of
+from compress.recipe.reading import split_sheet
+from compress.recipe.schema import TABLES, said_input, say_input
+from compress.recipe.yaml_file import dump_yaml
 from compress.report.entries import AblationEntry
 from compress.report.files import FILES, write_report
 from compress.report.model import Report
-from compress.reporting import report_plan
-from compress.store import NEEDS, Artifact, Store
+from compress.run.forecast import forecast_for, refuse_what_cannot_fit
+from compress.run.journal import Observer, journal
+from compress.run.make import make_steps
+from compress.run.measure import measure_plan
+from compress.run.report import report_plan
+from compress.store.artifacts import NEEDS, Artifact, Store
 
 LOCK = ".lock"
 """Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ValidationError
 
 from compress.errors import InputError, did_you_mean
-from compress.recipe import Model
+from compress.recipe.schema import Model
 
 KeyPath: TypeAlias = tuple[str | int, ...]
 

@@ -15,16 +15,16 @@ from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.folder import check_folder, format_of
-from compress.outside import check_outside, check_vocabulary
-from compress.recipe import BenchSpec, Goal, Target, TaskSpec
+from compress.plan.outside import check_outside, check_vocabulary
+from compress.recipe.schema import BenchSpec, Goal, Target, TaskSpec
+from compress.recipe.validation import Origin
 from compress.report.entries import Entry
 from compress.report.model import Report
-from compress.reporting import build_report
-from compress.store import Artifact
+from compress.run.report import build_report
+from compress.store.artifacts import Artifact
 from compress.tasks import Task, load_task
 from compress.tokenizer_trial import check_tokenizer
 from compress.trial import task_texts, try_tokenizer
-from compress.validation import Origin
 
 
 def bench_folders(

@@ -2,7 +2,7 @@
 
 A recipe says what to make (`task`, `steps`), where to measure it (`targets`) and what is good enough
 (`goal`). A step's own settings stay raw here: the stage that the step names validates them in
-`compress.planning`.
+`compress.plan.planner`.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from compress.reading import Reading, checked
+from compress.recipe.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""

@@ -10,14 +10,14 @@ from compress.measurement import Measured
 from compress.models.parameters import token_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.models.vocabulary import split_differently
-from compress.plan import Plan, artifact_of
-from compress.recipe import Goal, Target
+from compress.plan.plan import Plan, artifact_of
+from compress.recipe.schema import Goal, Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge
 from compress.report.model import HeldOut, Made, Report, Row
 from compress.report.rounding import Rounded, read_rounding
-from compress.store import Artifact
+from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 MARGIN_PP = 1.0

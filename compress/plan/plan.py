@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from compress.data.sources import Used
 from compress.models.architectures import Shape
-from compress.recipe import Recipe
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
 from compress.stages import Stage, StageConfig
-from compress.store import Artifact, Identity
+from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task
-from compress.validation import Origin
 
 EXPORT = "export_onnx"
 SOURCE = "source"

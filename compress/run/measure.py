@@ -13,8 +13,8 @@ from compress.files import fingerprint, write_text
 from compress.json_files import read_json
 from compress.machine.facts import same_machine
 from compress.measurement import Conditions, Measured, Measurement
-from compress.plan import Plan, artifact_of
-from compress.store import Artifact
+from compress.plan.plan import Plan, artifact_of
+from compress.store.artifacts import Artifact
 
 BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""

@@ -1,0 +1,1 @@
+"""A plan run against the store: made, measured, reported; forecast and rehearsed before."""

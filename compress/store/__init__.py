@@ -1,0 +1,1 @@
+"""What is kept of finished steps, and what they have cost."""
