@@ -12,14 +12,14 @@ __version__ = "0.1.0"
 __all__ = ["Classifier", "__version__", "load"]
 
 if TYPE_CHECKING:
-    from compress.classifier import Classifier
+    from compress.use.classifier import Classifier
 
 
 def __getattr__(name: str) -> Any:
     """`Classifier`, imported when it is asked for."""
     if name != "Classifier":
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from compress.classifier import Classifier
+    from compress.use.classifier import Classifier
 
     return Classifier
 

@@ -107,7 +107,7 @@ def _peaks_are_measured_once() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _tokenizers_are_tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Held against AutoTokenizer in this process, which has imported transformers anyway, and once for each content."""
-    from compress import tokenizer_trial
+    from compress.trials import tokenizer_trial
 
     def ask(folder: Path, pairs: bool) -> Any:
         from compress.models.auto_tokenizer import compared

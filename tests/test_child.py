@@ -12,13 +12,13 @@ import psutil
 import pytest
 
 from compress.bench.process import WorkerProcess
-from compress.child import Child, ChildError, start
+from compress.processes.child import Child, ChildError, start
 
 PYTHON = (sys.executable, "-P")
 SOON = 60.0
 STARTS = """
 import subprocess, sys, threading, time
-from compress.child import start
+from compress.processes.child import start
 
 def begin():
     global child
@@ -49,7 +49,7 @@ def script(tmp_path: Path) -> Callable[[str], list[str]]:
 @pytest.fixture
 def children() -> Iterator[None]:
     yield
-    assert [child for child in psutil.Process().children() if "compress.lifeline" in child.cmdline()] == []
+    assert [child for child in psutil.Process().children() if "compress.processes.lifeline" in child.cmdline()] == []
 
 
 def is_gone(pid: int, seconds: float) -> bool:
@@ -89,7 +89,7 @@ def test_a_process_whose_parent_has_ended_before_it_could_be_watched_does_nothin
     script: Callable[[str], list[str]], tmp_path: Path
 ) -> None:
     command = script(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    line = [*PYTHON, "-m", "compress.lifeline", str(os.getppid()), "-1", command[-1]]
+    line = [*PYTHON, "-m", "compress.processes.lifeline", str(os.getppid()), "-1", command[-1]]
     assert subprocess.run(line, check=False).returncode == 1
     assert not (tmp_path / "ran").exists()
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import compress
-from compress.classifier import Classifier, Prediction
 from compress.errors import InputError
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
+from compress.use.classifier import Classifier, Prediction
 from tests.classifiers import MAX_LENGTH, TEXTS
 
 ALONE = """
@@ -84,7 +84,7 @@ def test_one_text_gives_one_answer_and_several_a_list(classifier: Classifier) ->
 
 def test_more_texts_than_a_window_keep_their_order(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = classifier.predict_proba(TEXTS * 3)
-    monkeypatch.setattr("compress.classifier.WINDOW", 3)
+    monkeypatch.setattr("compress.use.classifier.WINDOW", 3)
     small = Classifier(classifier.folder, threads=1, batch_size=2)
     done: list[int] = []
     np.testing.assert_allclose(small.predict_proba(TEXTS * 3, done.append), whole, atol=1e-6)

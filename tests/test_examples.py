@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from compress.classifier import Classifier
+from compress.use.classifier import Classifier
 from tests.classifiers import TEXTS
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

@@ -6,14 +6,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress import memory
 from compress.disks import free_disk
 from compress.errors import CompressError
 from compress.machine.facts import host_facts
-from compress.memory import free_memory
 from compress.models.parameters import count_parameters
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
+from compress.processes import memory
+from compress.processes.memory import free_memory
 from compress.recipe.validation import Origin
 from compress.run import forecast
 from compress.run.forecast import (

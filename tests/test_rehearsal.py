@@ -130,7 +130,9 @@ def test_a_rehearsal_that_is_killed_says_in_which_step(planned: Plan, tmp_path: 
     class Killer(Silent):
         def step_started(self, name: str, stage: str) -> None:
             if name == "teacher":
-                (child,) = [child for child in psutil.Process().children() if "compress.lifeline" in child.cmdline()]
+                (child,) = [
+                    child for child in psutil.Process().children() if "compress.processes.lifeline" in child.cmdline()
+                ]
                 child.kill()
 
     message = r"the rehearsal of 'teacher' died \(killed by signal 9: often for want of memory\)"

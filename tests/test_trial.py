@@ -8,12 +8,12 @@ from typing import Any
 import onnx
 import pytest
 
-from compress import trial
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer
 from compress.plan.plan import Plan
 from compress.tasks import Task
-from compress.trial import task_texts, try_graph, try_tokenizer
+from compress.trials import trial
+from compress.trials.trial import task_texts, try_graph, try_tokenizer
 from tests.graphs import endless_graph
 from tests.plans import TEACHER
 

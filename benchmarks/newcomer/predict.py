@@ -13,16 +13,16 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from benchmarks.newcomer.workplace import Workplace
-from compress.classifier import BATCH_SIZE, WINDOW, Classifier
 from compress.data.readers import read_table
 from compress.data.sources import Sources
 from compress.files import new_file
 from compress.machine.processor import cores_here
 from compress.models.expected_texts import expected_columns
 from compress.models.tokenizer import load_tokenizer
-from compress.predicted_files import row_writer
-from compress.predicting import predict_rows, rows_of_table
 from compress.recipe.yaml_file import load_recipe
+from compress.use.classifier import BATCH_SIZE, WINDOW, Classifier
+from compress.use.predicted_files import row_writer
+from compress.use.predicting import predict_rows, rows_of_table
 
 SAMPLES = 9
 """Of each way, taken in turns; each goes over all rows."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from compress.child import ALIVE_SECONDS, Child, ChildError
+from compress.processes.child import ALIVE_SECONDS, Child, ChildError
 
 Status = Literal["measured", "skipped", "failed"]
 

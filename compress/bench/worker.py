@@ -24,9 +24,9 @@ from typing import Any, TextIO
 import numpy as np
 import psutil
 
-from compress.child import SignsOfLife, answering, to_parent
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.processes.child import SignsOfLife, answering, to_parent
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor, load
 from compress.store.cost import peak_memory_bytes

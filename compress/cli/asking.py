@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.classifier import Classifier
     from compress.cli.console import Terminal
+    from compress.use.classifier import Classifier
 
 
 def open_model(
     folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
 ) -> "Classifier":
     """The model in a folder, once it has been looked at."""
-    from compress.asked import check_to_answer
-    from compress.classifier import Classifier
+    from compress.use.asked import check_to_answer
+    from compress.use.classifier import Classifier
 
     if (remark := check_to_answer(folder, texts, pairs)) is not None:
         terminal.warned(remark)

@@ -188,7 +188,7 @@ def _print(
 
 def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
     from compress.disks import free_disk
-    from compress.memory import free_memory
+    from compress.processes.memory import free_memory
 
     most = forecast.hungriest
     assert most is not None  # there is a step to do

@@ -17,7 +17,7 @@ from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.cli.screen import Screen
-    from compress.predicted_files import Ranked
+    from compress.use.predicted_files import Ranked
 
 ALL = "all"
 CALLS = "Calls of the model"
@@ -132,7 +132,7 @@ def predict(
         return
     refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
     if out is not None:
-        from compress.predicted_files import check_out
+        from compress.use.predicted_files import check_out
 
         check_out(out, file, force=force)
     rows = RowsFile(file, text_column, text_pair_column, encoding, delimiter, sheet)
@@ -160,7 +160,7 @@ def _predict_texts(
     """Ask for texts of the command line, and print the answers."""
     from compress.cli.console import Terminal
     from compress.models.expected_texts import expected_columns
-    from compress.predicting import ranked
+    from compress.use.predicting import ranked
 
     _check_texts(texts, pairs)
     given = texts if pairs is None else list(zip(texts, pairs, strict=True))
@@ -216,7 +216,7 @@ def _check_pairs(columns: Mapping[str, str], pairs: Sequence[str] | None) -> Non
 
 
 def _as_object(text: str, second: str | None, ranked: "Ranked", top: int) -> dict[str, Any]:
-    from compress.predicted_files import as_object
+    from compress.use.predicted_files import as_object
 
     row = {"text": text, **({} if second is None else {"text_pair": second})}
     return as_object(tuple(row), tuple(row.values()), ranked, top)

@@ -14,8 +14,8 @@ from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
-    from compress.predicted_files import RowWriter
-    from compress.predicting import Predicted, TextRows
+    from compress.use.predicted_files import RowWriter
+    from compress.use.predicting import Predicted, TextRows
 
 STREAM = "-"
 """Name of standard input."""
@@ -37,8 +37,8 @@ class RowsFile:
     def read(self, columns: Mapping[str, str], terminal: "Terminal") -> "TextRows":
         """Its rows; `columns` as `rows_of_table` takes them."""
         from compress.data.sources import Sources
-        from compress.predicting import rows_of_lines, rows_of_table
         from compress.recipe.reading import reading_of
+        from compress.use.predicting import rows_of_lines, rows_of_table
 
         if self.name == STREAM:
             told = {name: value for name, value in vars(self).items() if name != "name"}
@@ -70,8 +70,8 @@ def predict_file(
     """Ask for the rows of a file, and write a row for each."""
     from compress.cli.console import Terminal
     from compress.models.expected_texts import expected_columns
-    from compress.predicted_files import check_columns, ending_of
-    from compress.predicting import predict_rows
+    from compress.use.predicted_files import check_columns, ending_of
+    from compress.use.predicting import predict_rows
 
     with Terminal(quiet=json_output) as terminal:
         folder = folder_of(source, terminal)
@@ -101,7 +101,7 @@ def predict_file(
 def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
     """Writes rows to a file, whole or not at all, or to stdout."""
     from compress.files import new_file
-    from compress.predicted_files import as_object, ending_of, row_writer
+    from compress.use.predicted_files import as_object, ending_of, row_writer
 
     if out is None:
         yield lambda row, ranked: say_json_line(as_object(columns, row, ranked, top))

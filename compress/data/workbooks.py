@@ -5,11 +5,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from compress.child import Child, ChildError
 from compress.data.cells import trimmed
 from compress.data.tables import MAX_RATIO, Table, check_cells, check_title
 from compress.errors import InputError, did_you_mean
-from compress.memory import free_memory
+from compress.processes.child import Child, ChildError
+from compress.processes.memory import free_memory
 from compress.recipe.reading import OptionNeededError, option_text
 
 COMMAND = (sys.executable, "-P", "-m", "compress.data.workbook_process")

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from compress.child import Child, ChildError, answering, to_parent
 from compress.context import Progress
 from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
 from compress.models.files import folder_of, graphs_in
-from compress.trial import try_tokenizer
+from compress.processes.child import Child, ChildError, answering, to_parent
+from compress.trials.trial import try_tokenizer
 
 ROWS = 2000
 """Rows that are tokenized, spread over all of them."""

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from compress.child import Child, ChildError, answering, to_parent
 from compress.errors import CompressError
+from compress.processes.child import Child, ChildError, answering, to_parent
 
 Device = Literal["cpu", "cuda"]
 PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))

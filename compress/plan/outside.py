@@ -14,8 +14,8 @@ from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
-from compress.tokenizer_trial import check_tokenizer
-from compress.trial import task_texts, try_tokenizer
+from compress.trials.tokenizer_trial import check_tokenizer
+from compress.trials.trial import task_texts, try_tokenizer
 
 COMPARED = 4
 """Texts on which a model from outside is compared with plain transformers."""

@@ -23,8 +23,8 @@ from compress.report.model import Report
 from compress.run.report import build_report
 from compress.store.artifacts import Artifact
 from compress.tasks import Task, load_task
-from compress.tokenizer_trial import check_tokenizer
-from compress.trial import task_texts, try_tokenizer
+from compress.trials.tokenizer_trial import check_tokenizer
+from compress.trials.trial import task_texts, try_tokenizer
 
 
 def bench_folders(

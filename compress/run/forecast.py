@@ -16,11 +16,11 @@ from compress.errors import CompressError
 from compress.files import fingerprint, write_text
 from compress.json_files import read_json
 from compress.machine.facts import same_machine
-from compress.memory import free_memory
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
 from compress.plan.plan import EXPORT, Plan, PlannedStep
+from compress.processes.memory import free_memory
 from compress.recipe.schema import Model
 from compress.run.rehearsal import Rehearsed
 from compress.store.artifacts import Artifact

@@ -13,7 +13,7 @@ from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
 from compress.run.journal import Observer
 from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
-from compress.trial import try_graph
+from compress.trials.trial import try_graph
 
 
 def whole(step: PlannedStep, store: Store) -> Artifact | None:

@@ -22,11 +22,11 @@ from typing import Any
 import psutil
 
 from compress.bench.worker import SETTLE_SECONDS
-from compress.child import how_it_died, start
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
 from compress.measurement import Measurement
 from compress.plan.plan import Plan
+from compress.processes.child import how_it_died, start
 from compress.recipe.schema import BenchSpec
 from compress.run.journal import Observer
 from compress.run.rehearsal_process import SAID

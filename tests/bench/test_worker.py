@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from compress.bench import worker
-from compress.child import ALIVE
 from compress.errors import CompressError
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.processes.child import ALIVE
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError
 from tests.chain import Chain

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from compress import asked
-from compress.classifier import Classifier
+from compress.use import asked
+from compress.use.classifier import Classifier
 from tests.classifiers import TEXTS
 
 
@@ -126,7 +126,7 @@ def test_windows_are_written_in_the_files_order(
     cli: Any, run: Path, rows: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cli("predict", run, "--file", rows, "--out", "whole.jsonl")
-    monkeypatch.setattr("compress.predicting.WINDOW", 4)
+    monkeypatch.setattr("compress.use.predicting.WINDOW", 4)
     said = cli("predict", run, "--file", rows, "--out", "parts.jsonl", "--batch-size", 2, "--json")
     assert [row["id"] for row in lines_of(Path("parts.jsonl"))] == [str(number) for number in range(12)]
     for part, whole in zip(lines_of(Path("parts.jsonl")), lines_of(Path("whole.jsonl")), strict=True):
@@ -208,7 +208,7 @@ def test_a_failure_on_the_way_leaves_what_was_there(
             raise InputError("the graph fails while it runs")
         return whole(self, *arguments)
 
-    monkeypatch.setattr("compress.predicting.WINDOW", 4)
+    monkeypatch.setattr("compress.use.predicting.WINDOW", 4)
     monkeypatch.setattr(Classifier, "predict_proba", fails_later)
     said = cli("predict", run, "--file", rows, "--out", "out.jsonl", "--force", "--batch-size", 4)
     assert (said.code, Path("out.jsonl").read_text()) == (2, "mine")

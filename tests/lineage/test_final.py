@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from compress import asked, files
+from compress import files
 from compress.files import file_sha256, fingerprint, folder_files
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
@@ -15,6 +15,7 @@ from compress.lineage.model import changed_files, read_lineage
 from compress.measurement import QualityVerdict
 from compress.run.runner import dump_recipe
 from compress.store.artifacts import check_files
+from compress.use import asked
 from tests.chain import FAST
 from tests.report.reports import sample_report
 

@@ -11,11 +11,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from benchmarks.faults import tokenizer_files as files
-from compress import tokenizer_trial
 from compress.errors import InputError
 from compress.models.auto_tokenizer import Wrong, compared
 from compress.models.odd_texts import LONG, ODD_TEXTS, PAIRS
 from compress.models.tokenizer import load_tokenizer
+from compress.trials import tokenizer_trial
 
 GENERIC = "PreTrainedTokenizerFast"
 Json = dict[str, Any]

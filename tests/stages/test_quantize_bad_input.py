@@ -11,7 +11,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from compress import trial
 from compress.cli import main
 from compress.comparing.activations import calibration_batches
 from compress.errors import CompressError, InputError
@@ -20,6 +19,7 @@ from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from compress.store.artifacts import Artifact
 from compress.tasks import load_task
+from compress.trials import trial
 from tests.chain import Chain, context_of, graph_of
 from tests.conftest import write_reviews
 

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from compress.classifier import HUB_TASK
 from compress.disks import cache_folder
 from compress.errors import CompressError
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
@@ -23,8 +22,9 @@ from compress.models.files import CONFIG, model_path, weight_files
 from compress.models.folder import check_folder, check_weights, format_of
 from compress.models.tokenizer import FILES, load_tokenizer
 from compress.plan.outside import COMPARED, check_vocabulary
-from compress.tokenizer_trial import check_tokenizer
-from compress.trial import BATCH, try_graph_on, try_tokenizer
+from compress.trials.tokenizer_trial import check_tokenizer
+from compress.trials.trial import BATCH, try_graph_on, try_tokenizer
+from compress.use.classifier import HUB_TASK
 
 LIBRARIES = ("onnxruntime", "tokenizers", "transformers", "torch")
 

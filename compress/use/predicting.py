@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
-from compress.classifier import WINDOW, Classifier
 from compress.data.cells import trimmed
 from compress.data.tables import Table
 from compress.errors import InputError
-from compress.predicted_files import Ranked, RowWriter
+from compress.use.classifier import WINDOW, Classifier
+from compress.use.predicted_files import Ranked, RowWriter
 
 NAMED = 5
 """Rows that a message names."""

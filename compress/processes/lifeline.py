@@ -1,9 +1,9 @@
 """The first thing that runs in a process of our own: it ties the process's life to that of the one that started it.
 
-`python -P -m compress.lifeline PARENT PIPE MODULE_OR_FILE …` runs a module (`-m NAME`) or a file as Python itself
-would. Linux ends the process with its parent, whatever it is at (prctl(2), PR_SET_PDEATHSIG). Where PIPE is given, a
-thread reads it, and ends the process when it closes with the parent: on other systems, and where the parent's thread
-that starts it may end before the parent, since Linux takes that thread for the parent.
+`python -P -m compress.processes.lifeline PARENT PIPE MODULE_OR_FILE …` runs a module (`-m NAME`) or a file as Python
+itself would. Linux ends the process with its parent, whatever it is at (prctl(2), PR_SET_PDEATHSIG). Where PIPE is
+given, a thread reads it, and ends the process when it closes with the parent: on other systems, and where the parent's
+thread that starts it may end before the parent, since Linux takes that thread for the parent.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Files from outside are tried in a process of its own, within limits, before this one uses them.
 
-`python -P -m compress.trial` reads one job, as JSON, and does once what the work will do: it loads the file, and calls
-it on real rows. A graph that allocates without end, or never ends, a tokenizer that grows its texts, a library that
-crashes: all of these end that process, and become an error that names the file.
+`python -P -m compress.trials.trial` reads one job, as JSON, and does once what the work will do: it loads the file,
+and calls it on real rows. A graph that allocates without end, or never ends, a tokenizer that grows its texts, a
+library that crashes: all of these end that process, and become an error that names the file.
 """
 
 import json
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from compress.bench.process import STARTING
-from compress.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
 from compress.errors import CompressError, InputError
-from compress.memory import free_memory
 from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_bounds import tokenizer_bounds
+from compress.processes.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
+from compress.processes.memory import free_memory
 from compress.tasks import Task
 
-COMMAND = (sys.executable, "-P", "-m", "compress.trial")
+COMMAND = (sys.executable, "-P", "-m", "compress.trials.trial")
 SECONDS = 60.0
 """For loading a tokenizer, and for encoding some texts."""
 MORE_SECONDS = 30.0

@@ -22,8 +22,8 @@ from typing import Any, Self, TextIO
 import psutil
 
 from compress.errors import CompressError
-from compress.lifeline import NO_PIPE
-from compress.memory import free_memory
+from compress.processes.lifeline import NO_PIPE
+from compress.processes.memory import free_memory
 
 MEANINGS = {
     4: ": illegal instruction",
@@ -57,7 +57,7 @@ def start(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: An
     """
     python, safe_path, *rest = command
     assert safe_path == "-P", "nothing may be imported from the current folder"
-    head = [python, "-P", "-m", "compress.lifeline", str(os.getpid())]
+    head = [python, "-P", "-m", "compress.processes.lifeline", str(os.getpid())]
     options = {"env": {**os.environ, "PYTHONSAFEPATH": "1"}, "process_group": 0, **options}
     if sys.platform == "linux" and threading.current_thread() is threading.main_thread():
         return subprocess.Popen([*head, str(NO_PIPE), *rest], pass_fds=pass_fds, **options)

@@ -1,0 +1,1 @@
+"""Files from outside, tried in processes with limits before they are used."""

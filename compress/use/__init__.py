@@ -1,0 +1,1 @@
+"""Finished models, asked for answers."""
