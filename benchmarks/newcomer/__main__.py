@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         place = Workplace(Path(scratch), asked.run)
         for part in asked.only or PARTS:
             record = importlib.import_module(f"benchmarks.newcomer.{part}").measure(place)
-            _write(part, record, scratch)
+            _write(part, record, place)
     print(json.dumps(_sum_up(), indent=1))
     return 0
 
@@ -37,11 +37,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _write(part: str, record: Any, scratch: str) -> None:
+def _write(part: str, record: Any, place: Workplace) -> None:
     """Keep a part's record, with when and where it was made; paths of this machine are left out."""
     RESULTS.mkdir(exist_ok=True)
     kept = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "host": host_facts(), "record": record}
-    text = json.dumps(kept, ensure_ascii=False).replace(scratch, "SCRATCH").replace(str(ROOT), "CHECKOUT")
+    text = json.dumps(kept, ensure_ascii=False)
+    places = {"RUN": place.given_run, "SCRATCH": place.folder, "CHECKOUT": ROOT}
+    for name, path in places.items():
+        text = text if path is None else text.replace(str(path.resolve()), name)
     (RESULTS / f"{part}.json").write_text(f"{text}\n", encoding="utf-8")
 
 
