@@ -6,7 +6,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -210,9 +210,16 @@ def _read_json(text: str, ending: str) -> list[tuple[str, str]]:
     else:
         lines = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
         read = [json.loads(line, object_pairs_hook=_object) for line in lines]
-    if any(isinstance(row[name], list | dict) for row in read for name in ("text", "label")):
+    text_name, label_name = (_written(name, [key for row in read for key in row]) for name in ("text", "label"))
+    if any(isinstance(row[name], list | dict) for row in read for name in (text_name, label_name)):
         raise ValueError("a text or a label that is none")
-    return [(_text(row["text"]), _text(row["label"])) for row in read]
+    return [(_text(row[text_name]), _text(row[label_name])) for row in read]
+
+
+def _written(name: str, columns: Iterable[str]) -> str:
+    """A column's name as the file has it: white space around it does not count, unless another has none."""
+    alike = {column for column in columns if _seen(column) == name}
+    return alike.pop() if name not in alike and len(alike) == 1 else name
 
 
 def _seen(text: str) -> str:
@@ -245,5 +252,6 @@ def _read_parquet(content: bytes) -> list[tuple[str, str]]:
         table = pq.ParquetFile(io.BytesIO(content)).read()
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
-    texts, labels = (table.column(name).to_pylist() for name in ("text", "label"))
+    names = [_written(name, table.column_names) for name in ("text", "label")]
+    texts, labels = (table.column(name).to_pylist() for name in names)
     return [(_text(text), _text(label)) for text, label in zip(texts, labels, strict=True)]
