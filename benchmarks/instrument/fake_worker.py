@@ -20,6 +20,7 @@ def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool
     """A predictor that sleeps `sleep_ms` a call and holds `allocate_mb` million bytes."""
     del target, hub_task, trust_remote_code, exclusive
     known = json.loads((folder / "fake.json").read_text())
+    classes = len(json.loads((folder / "config.json").read_text())["id2label"])
     held = np.ones(1 + int(known["allocate_mb"] * 1e6), np.uint8)  # written, so that it is resident
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
@@ -27,7 +28,7 @@ def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool
         time.sleep(max(0.0, known["sleep_ms"] / 1e3 - WAKING_SECONDS))
         while time.perf_counter() < end:
             pass
-        return np.full((len(batch["input_ids"]), 2), held[0], np.float32)
+        return np.full((len(batch["input_ids"]), classes), held[0], np.float32)
 
     return predict
 
