@@ -27,22 +27,21 @@ def change(comparison: Comparison | None) -> str:
 
 def interval(estimate: Estimate | None, form: str, unit: str = "") -> str:
     """A figure as `-0.40 (-0.90 to +0.10)`; nothing where there is none."""
-    if estimate is None:
-        return ""
-    shown = f"{estimate.value:{form}}{unit}"
-    if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} ({estimate.low:{form}} to {estimate.high:{form}})"
+    return _with_bounds(estimate, form, unit, "({} to {})")
 
 
 def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
     """A figure with its interval, as a cell of a table: `-0.40 [-0.90, +0.10]`."""
+    return _with_bounds(estimate, form, unit, "[{}, {}]")
+
+
+def _with_bounds(estimate: Estimate | None, form: str, unit: str, bounds: str) -> str:
     if estimate is None:
         return ""
     shown = f"{estimate.value:{form}}{unit}"
     if estimate.low is None or estimate.high is None:
         return shown
-    return f"{shown} [{estimate.low:{form}}, {estimate.high:{form}}]"
+    return f"{shown} {bounds.format(f'{estimate.low:{form}}', f'{estimate.high:{form}}')}"
 
 
 def digits_of_ratio(value: float) -> int:
