@@ -11,7 +11,7 @@ from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.disks import cache_folder
-from compress.errors import CompressError, InputError
+from compress.errors import CompressError, InputError, nearest, printable
 from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
@@ -162,8 +162,20 @@ class Sources:
         return path, f"hf:{name}@{path.name}"
 
 
+def _beside(path: Path) -> str | None:
+    """What stands beside a path that leads nowhere, with the same ending and nearly its name."""
+    try:
+        alike = {other.stem: other.name for other in path.parent.iterdir() if other.suffix == path.suffix}
+    except OSError:  # there is no such folder either
+        return None
+    stem = nearest(path.stem, alike)
+    return alike[stem] if stem is not None else None
+
+
 def _instead(source: str, path: Path, kind: str) -> str:
-    """What to give in place of a path that leads nowhere: the hub's name, if it looks like one."""
+    """What to give in place of a path that leads nowhere: a near name beside it, or the hub's if it looks like one."""
+    if (close := _beside(path)) is not None:
+        return f"did you mean '{printable(str(Path(source).parent / close))}'? checked {path.absolute()}"
     if kind == "model":
         looks_like_it = re.search(r"[-/\d]", source) is not None
     else:

@@ -396,3 +396,12 @@ def test_a_models_key_does_not_mind_what_only_tells_of_it(tmp_path, name):
     before = folder_fingerprint(write_model(tmp_path / "a"))
     (tmp_path / "a" / name).write_text('{"created": "today"}')
     assert folder_fingerprint(tmp_path / "a") == before
+
+
+@pytest.mark.parametrize(("written", "near"), [("finl", "final"), ("held-out.csv", None)])
+def test_a_name_that_is_near_is_proposed(written: str, near: str | None, tmp_path: Path) -> None:
+    (tmp_path / "final").mkdir()
+    with pytest.raises(InputError) as error:
+        Sources(folder=tmp_path).model(written)
+    assert error.value.fix is not None
+    assert ("did you mean 'final'?" in error.value.fix) == (near is not None)
