@@ -4,8 +4,8 @@ import errno
 import os
 from pathlib import Path
 
-from compress.disks import disk_error, is_disk_full, system_error, tight_places
 from compress.errors import CompressError
+from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 
 
 def explained(error: BaseException) -> CompressError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compress.files import file_sha256
+from compress.files.whole import file_sha256
 
 MAX_LENGTH = 12
 """Tokens that the run's lineage says were measured."""

@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from compress import files
-from compress.files import WEIGHTS, folder_bytes, link_file, new_folder
+from compress.files.whole import WEIGHTS, folder_bytes, link_file, new_folder
+from compress.files.whole import whole as files
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from compress import disks
-from compress.disks import disk_error, is_disk_full, system_error, tight_places
 from compress.errors import CompressError, InputError
-from compress.files import file_sha256, make_way, new_folder, own_folder, write_text
-from compress.locks import lock_at
+from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
+from compress.files.locks import lock_at
+from compress.files.whole import disks, file_sha256, make_way, new_folder, own_folder, write_text
 from compress.unexpected import explained
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress.disks import free_disk
 from compress.errors import CompressError
+from compress.files.disks import free_disk
 from compress.machine.facts import host_facts
 from compress.models.parameters import count_parameters
 from compress.plan.plan import Plan

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compress.json_files import MAX_DEPTH, DamagedJsonError, parse_json, read_json
+from compress.files.strict_json import MAX_DEPTH, DamagedJsonError, parse_json, read_json
 
 DAMAGE = {
     "nested more than": b"[" * 100_000 + b"]" * 100_000,
@@ -44,7 +44,7 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path: Path, make) -> None:
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.json_files.MAX_BYTES", 10)
+    monkeypatch.setattr("compress.files.strict_json.MAX_BYTES", 10)
     (tmp_path / "x.json").write_text("[1, 2, 3, 4]")
     with pytest.raises(DamagedJsonError, match="12 bytes; at most 10"):
         read_json(tmp_path / "x.json")

@@ -10,7 +10,7 @@ import pytest
 
 from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
-from compress.files import folder_bytes
+from compress.files.whole import folder_bytes
 from compress.machine.facts import host_facts
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan

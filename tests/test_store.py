@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError
-from compress.files import MANIFEST, fingerprint, folder_bytes, folder_files
+from compress.files.whole import MANIFEST, fingerprint, folder_bytes, folder_files
 from compress.store.artifacts import DamagedArtifactError, Identity, Store
 
 IDENTITY = Identity("distill", 1, {"layers": 2, "rate": 0.1}, {"model": "abc"}, "rows", 0)

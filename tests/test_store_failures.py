@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from compress.errors import CompressError, Stopped
-from compress.files import disk_error, file_sha256, write_text
+from compress.files.whole import disk_error, file_sha256, write_text
 from compress.store.artifacts import Identity, Store
 from tests.waiting import NEVER
 

@@ -16,7 +16,7 @@ from benchmarks.faults.small_run import NAME, Ended, command, run
 from benchmarks.faults.trials import Kept, Record, Workplace, run_trials
 from benchmarks.faults.verdict import RIGHT, finish, judge
 from benchmarks.faults.watched import PHASES, Watched
-from compress.files import MANIFEST
+from compress.files.whole import MANIFEST
 
 PHASE_NAMES = tuple(PHASES)
 LARGE = "64m"

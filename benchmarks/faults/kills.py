@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.faults.small_run import NAME, TRAINED, Ended, command, run, step_hashes
 from benchmarks.faults.trials import Kept, Record, Workplace, run_trials
 from benchmarks.faults.watched import PHASES, Watched, first_progress
-from compress.files import MANIFEST, file_sha256
+from compress.files.whole import MANIFEST, file_sha256
 
 KILLS = 60
 ORPHANS_SECONDS = 20.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from compress.files import file_sha256
+from compress.files.whole import file_sha256
 
 ROOT = Path(__file__).parents[2]
 NAME = "small"

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from compress import files
+from compress.files import whole as files
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from benchmarks.newcomer.workplace import Workplace
 from compress.data.readers import read_table
 from compress.data.sources import Sources
-from compress.files import new_file
+from compress.files.whole import new_file
 from compress.machine.processor import cores_here
 from compress.models.expected_texts import expected_columns
 from compress.models.tokenizer import load_tokenizer

@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantized, task_of
 from compress.comparing.held_back import held_back
 from compress.errors import CompressError
-from compress.files import folder_bytes
+from compress.files.whole import folder_bytes
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.divergence import divergence, logit_error
 from compress.recipe.schema import Target

@@ -13,7 +13,7 @@ from onnxruntime.quantization import CalibrationDataReader, quantize_dynamic, qu
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from compress.files import file_sha256, fingerprint, new_folder
+from compress.files.whole import file_sha256, fingerprint, new_folder
 from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.tasks import Task

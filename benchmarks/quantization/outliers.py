@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from benchmarks.quantization.making import recipe_of, run_recipe
 from compress.comparing.parity import compare
 from compress.errors import CompressError
-from compress.files import file_sha256, fingerprint, new_folder
+from compress.files.whole import file_sha256, fingerprint, new_folder
 from compress.graphs.read import read_float_graph
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe.schema import Target

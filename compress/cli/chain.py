@@ -129,7 +129,7 @@ def chain(
 ) -> None:
     """Run the chain that the segments say."""
     say_first(f"reading {model}", quiet=json_output)
-    from compress.files import write_text
+    from compress.files.whole import write_text
     from compress.plan.planner import make_plan
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin, validate

@@ -88,7 +88,7 @@ def init(
     say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
-    from compress.files import write_text
+    from compress.files.whole import write_text
     from compress.plan.planner import make_plan
     from compress.recipe.reading import reading_of
     from compress.recipe.yaml_file import read_recipe

@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def lineage(folder: Folder, json_output: Json = False) -> None:
     """Show where an artifact came from, and check its files; exit with 1 if one is not as it was made."""
     say_first(f"reading {folder}", quiet=json_output)
-    from compress.files import CARD, LINEAGE, foreign_entries
+    from compress.files.whole import CARD, LINEAGE, foreign_entries
     from compress.lineage.ancestry import find_lineage
     from compress.lineage.model import changed_files
 
@@ -62,7 +62,7 @@ def reproduce(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the recipe to this new file.")] = None,
 ) -> None:
     """Write the recipe that makes an artifact again, with every source pinned to what was read."""
-    from compress.files import write_text
+    from compress.files.whole import write_text
     from compress.lineage.ancestry import find_lineage
     from compress.lineage.reproduce import doubts, pinned_recipe
 

@@ -187,7 +187,7 @@ def _print(
 
 
 def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
-    from compress.disks import free_disk
+    from compress.files.disks import free_disk
     from compress.processes.memory import free_memory
 
     most = forecast.hungriest

@@ -100,7 +100,7 @@ def predict_file(
 @contextmanager
 def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
     """Writes rows to a file, whole or not at all, or to stdout."""
-    from compress.files import new_file
+    from compress.files.whole import new_file
     from compress.use.predicted_files import as_object, ending_of, row_writer
 
     if out is None:

@@ -18,8 +18,8 @@ from compress.cli.help_pages import MAKE, RUNNING, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say, say_first
-from compress.disks import can_write_below
 from compress.errors import InputError, did_you_mean
+from compress.files.disks import can_write_below
 
 WHOLE = "full"
 """The technique of a stage that is called as its verb is."""
@@ -256,8 +256,8 @@ def _command(verb: str, names: list[str]) -> Any:
 
 def copy_final(run: Path, out: Path) -> None:
     """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
-    from compress.disks import disk_error
-    from compress.files import FINAL, link_file, new_folder
+    from compress.files.disks import disk_error
+    from compress.files.whole import FINAL, link_file, new_folder
 
     source = run / FINAL
     try:

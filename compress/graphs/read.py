@@ -10,7 +10,7 @@ import onnx.version_converter
 from onnx import helper, numpy_helper
 
 from compress.errors import InputError
-from compress.files import stays_home
+from compress.files.whole import stays_home
 from compress.graphs.fused_embeddings import split_embeddings
 from compress.graphs.matrices import replace_nodes
 from compress.graphs.normal_form import in_normal_form, without_functions

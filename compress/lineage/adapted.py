@@ -6,7 +6,7 @@ An artifact's files cannot say it: one export serves tasks of any length.
 import json
 from pathlib import Path
 
-from compress.files import file_sha256, read_object, write_text
+from compress.files.whole import file_sha256, read_object, write_text
 from compress.lineage.model import Lineage
 from compress.models.architectures import SHAPES_KEY
 from compress.models.expected_texts import expected_length

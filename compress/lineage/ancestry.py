@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files import LINEAGE, MANIFEST
+from compress.files.whole import LINEAGE, MANIFEST
 from compress.lineage.model import Lineage, MadeStep, Source, made_step, read_lineage
 from compress.store.artifacts import Artifact, DamagedArtifactError, open_artifact
 

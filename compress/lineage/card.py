@@ -10,7 +10,7 @@ import yaml
 
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
-from compress.files import CARD, LINEAGE
+from compress.files.whole import CARD, LINEAGE
 from compress.lineage.formats import formats_section
 from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
 from compress.lineage.snippet import needs_compress, snippet

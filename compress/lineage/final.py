@@ -11,7 +11,7 @@ from pathlib import Path
 
 from compress import __version__
 from compress.errors import InputError
-from compress.files import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
+from compress.files.whole import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
 from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
 from compress.lineage.model import (

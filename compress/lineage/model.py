@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from compress.errors import InputError
-from compress.files import LINEAGE, file_sha256, fingerprint, write_text
-from compress.json_files import read_json
+from compress.files.strict_json import read_json
+from compress.files.whole import LINEAGE, file_sha256, fingerprint, write_text
 from compress.measurement import Conditions, Estimate
 from compress.report.model import Comparison
 from compress.store.artifacts import Artifact

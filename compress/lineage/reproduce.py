@@ -8,7 +8,7 @@ from typing import Any
 from compress import __version__, stages
 from compress.data.sources import folder_hashes
 from compress.errors import InputError, printable
-from compress.files import LINEAGE, file_sha256
+from compress.files.whole import LINEAGE, file_sha256
 from compress.lineage.model import Lineage, Source
 from compress.recipe.reading import split_sheet
 from compress.recipe.schema import say_input

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 from compress.models.odd_texts import LENGTHS, LONG, ODD_TEXTS, PAIRS
 from compress.models.tokenizer import CONVERSION, Tokenizer, load_tokenizer
 from compress.models.tokenizer_settings import CONFIG, SEGMENTS

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architecture, size_fields
 
 MAX_LAYERS = 10_000

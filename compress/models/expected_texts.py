@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
-from compress.files import FINAL, LINEAGE, STEPS, read_object
+from compress.files.whole import FINAL, LINEAGE, STEPS, read_object
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
 from compress.models.tokenizer_lengths import own_length

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files import CARD, LINEAGE, MANIFEST, read_object
+from compress.files.whole import CARD, LINEAGE, MANIFEST, read_object
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 
 MODEL_FILE = "model.onnx"

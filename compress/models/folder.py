@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files import FINAL, read_object, stays_home
+from compress.files.whole import FINAL, read_object, stays_home
 from compress.models.config_file import read_config
 from compress.models.files import CONFIG, LAYOUT, graphs_in
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from tokenizers import Tokenizer as FastTokenizer
 
-from compress.files import read_object
+from compress.files.whole import read_object
 
 USUAL = ("[PAD]", "<pad>")
 """Names of the padding token in tokenizers that do not say which it is."""

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from compress.files import read_object
+from compress.files.whole import read_object
 from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, size_fields
 from compress.models.files import model_path, weight_files
 

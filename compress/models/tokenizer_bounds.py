@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 
 MOST_GROWTH = 1000
 """Letters that one letter may become, at the most, beside Unicode's own forms, which make up to 18 of one."""

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from compress.files import read_object, write_text
+from compress.files.whole import read_object, write_text
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer

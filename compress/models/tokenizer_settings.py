@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 
 CONFIG = "tokenizer_config.json"
 SEGMENTS = "token_type_ids"

@@ -13,7 +13,7 @@ from typing import Any
 from tokenizers import Tokenizer as FastTokenizer
 
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 
 BYTES = frozenset(f"<0x{number:02X}>" for number in range(256))
 """What some tokenizers fall back to for characters that they do not know."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
-from compress.files import file_sha256, fingerprint
+from compress.files.whole import file_sha256, fingerprint
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config

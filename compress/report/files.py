@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from compress.files import write_text
-from compress.json_files import read_json
+from compress.files.strict_json import read_json
+from compress.files.whole import write_text
 from compress.report.model import Report
 
 FILES = ("report.json", "report.md", "report.html")

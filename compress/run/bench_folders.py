@@ -9,7 +9,7 @@ from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.data.sources import Sources
 from compress.errors import InputError
-from compress.files import fingerprint
+from compress.files.whole import fingerprint
 from compress.machine.facts import host_facts
 from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of

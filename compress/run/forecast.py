@@ -11,10 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from compress import __version__
-from compress.disks import free_disk
 from compress.errors import CompressError
-from compress.files import fingerprint, write_text
-from compress.json_files import read_json
+from compress.files.disks import free_disk
+from compress.files.strict_json import read_json
+from compress.files.whole import fingerprint, write_text
 from compress.machine.facts import same_machine
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pythonjsonlogger.json import JsonFormatter
 
 from compress.errors import CompressError, Stopped, printable
-from compress.files import make_way
+from compress.files.whole import make_way
 
 LOG, EVENTS = "run.log", "events.jsonl"
 EVERY_SECONDS = 10.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
-from compress.files import fingerprint, write_text
-from compress.json_files import read_json
+from compress.files.strict_json import read_json
+from compress.files.whole import fingerprint, write_text
 from compress.machine.facts import same_machine
 from compress.measurement import Conditions, Measured, Measurement
 from compress.plan.plan import Plan, artifact_of

@@ -16,7 +16,7 @@ from typing import Any
 
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
-from compress.files import folder_bytes
+from compress.files.whole import folder_bytes
 from compress.plan.plan import Plan
 from compress.run.make import make_steps
 from compress.run.measure import measure_plan

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from compress import __version__
-from compress.files import fingerprint
+from compress.files.whole import fingerprint
 from compress.measurement import Measured
 from compress.models.parameters import token_parameters
 from compress.models.tokenizer import load_tokenizer

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from compress import __version__
-from compress.disks import disk_error
 from compress.errors import InputError
-from compress.files import STEPS, own_folder, write_text
-from compress.json_files import read_json
+from compress.files.disks import disk_error
+from compress.files.locks import locked
+from compress.files.strict_json import read_json
+from compress.files.whole import STEPS, own_folder, write_text
 from compress.lineage.final import write_final
-from compress.locks import locked
 from compress.machine.facts import host_facts
 from compress.plan.ablation import Ablated
 from compress.plan.feasibility import check_feasible

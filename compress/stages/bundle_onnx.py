@@ -172,7 +172,7 @@ def _put(folder: Path, target: Path) -> int:
 
 def _write_config(folder: Path, out: Path, dtype: str) -> None:
     """config.json with the graph that is taken where none is named."""
-    from compress.files import read_object, write_text
+    from compress.files.whole import read_object, write_text
     from compress.models.files import JS_CONFIG
 
     settings: dict[str, Any] = {"dtype": dtype}

@@ -171,7 +171,7 @@ def _make(
     way: Way, model: Artifact, reference: Path, scratch: Path, config: Config, context: Context
 ) -> tuple[Candidate, Made | None]:
     """A candidate, and what was made if it may be taken."""
-    from compress.files import folder_bytes
+    from compress.files.whole import folder_bytes
 
     stage = stages.find(way.stage)
     folder = scratch / way.name.replace(" ", "-").replace(",", "")

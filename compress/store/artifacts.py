@@ -21,9 +21,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.disks import disk_error, is_disk_full
 from compress.errors import CompressError
-from compress.files import (
+from compress.files.disks import disk_error, is_disk_full
+from compress.files.locks import locked
+from compress.files.strict_json import read_json
+from compress.files.whole import (
     MANIFEST,
     WEIGHTS,
     file_sha256,
@@ -35,8 +37,6 @@ from compress.files import (
     sync,
     write_text,
 )
-from compress.json_files import read_json
-from compress.locks import locked
 from compress.store.cost import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
 OWN_FOLDERS = ("scratch", "damaged", "locks")

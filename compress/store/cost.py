@@ -6,8 +6,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from compress.files import write_text
-from compress.json_files import read_json
+from compress.files.strict_json import read_json
+from compress.files.whole import write_text
 
 SPENT = "spent.json"
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from compress.disks import disk_error
 from compress.errors import CompressError, InputError
-from compress.files import remove_tree
-from compress.json_files import read_json
-from compress.locks import lock_at
+from compress.files.disks import disk_error
+from compress.files.locks import lock_at
+from compress.files.strict_json import read_json
+from compress.files.whole import remove_tree
 from compress.store.artifacts import (
     NEEDS,
     OWN_FOLDERS,

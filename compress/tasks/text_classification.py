@@ -23,7 +23,7 @@ from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
 from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
-from compress.files import fingerprint
+from compress.files.whole import fingerprint
 from compress.ops.scores import SCORES
 from compress.ops.softmax import softmax
 from compress.recipe.schema import TaskSpec

@@ -17,8 +17,8 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from compress.errors import Stopped
-from compress.files import file_sha256, remove_tree, sync, write_text
-from compress.json_files import read_json
+from compress.files.strict_json import read_json
+from compress.files.whole import file_sha256, remove_tree, sync, write_text
 from compress.store.cost import Meter
 
 _log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from transformers import (
 
 from compress.context import Context
 from compress.errors import CompressError
-from compress.files import fingerprint
+from compress.files.whole import fingerprint
 from compress.models.inputs import input_names
 from compress.models.tokenizer import Tokenizer
 from compress.store.cost import Meter

@@ -13,7 +13,7 @@ import torch
 from compress.context import Context
 from compress.data.augmentation import MASKED
 from compress.errors import InputError
-from compress.files import read_object
+from compress.files.whole import read_object
 from compress.models.inputs import input_names
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer

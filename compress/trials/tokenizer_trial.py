@@ -7,9 +7,9 @@ from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-from compress.disks import cache_folder
 from compress.errors import CompressError, InputError
-from compress.files import file_sha256, fingerprint, write_text
+from compress.files.disks import cache_folder
+from compress.files.whole import file_sha256, fingerprint, write_text
 from compress.models.auto_tokenizer import Wrong
 from compress.models.config_file import read_config
 from compress.models.tokenizer import FILES, OTHER_FORMS

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from compress.disks import cache_folder
 from compress.errors import CompressError
-from compress.files import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
+from compress.files.disks import cache_folder
+from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
 from compress.graphs.calls import CALL_SECONDS
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import check_single_label

@@ -14,7 +14,7 @@ import pytest
 
 from compress.bench import measure as measuring
 from compress.bench.measure import Bench, measure
-from compress.files import folder_bytes
+from compress.files.whole import folder_bytes
 from compress.machine.facts import host_facts, same_machine
 from compress.measurement import Conditions, Measured, Measurement
 from compress.ops.statistics import accuracy

@@ -17,7 +17,7 @@ import yaml
 
 import compress
 from compress.cli import main
-from compress.files import file_sha256
+from compress.files.whole import file_sha256
 from compress.store.artifacts import Manifest
 
 from .conftest import Said

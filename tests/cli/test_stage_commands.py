@@ -12,7 +12,7 @@ from compress import stages
 from compress.cli.options import flags, settings_from
 from compress.cli.stages import step_from, step_options, verbs
 from compress.errors import InputError
-from compress.files import file_sha256, folder_files
+from compress.files.whole import file_sha256, folder_files
 from tests.plans import model_like
 
 

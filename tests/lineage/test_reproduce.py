@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from compress.errors import InputError
-from compress.files import file_sha256
+from compress.files.whole import file_sha256
 from compress.lineage.ancestry import find_lineage
 from compress.lineage.model import Source, read_lineage
 from compress.lineage.reproduce import doubts, pinned_recipe

@@ -106,7 +106,7 @@ def test_a_config_that_is_no_json_object_is_refused(tmp_path: Path, content: str
 def test_a_config_that_is_no_text_or_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
     assert said(tmp_path) == "the model's config.json cannot be read"
-    monkeypatch.setattr("compress.files.MAX_JSON_BYTES", 100)
+    monkeypatch.setattr("compress.files.whole.MAX_JSON_BYTES", 100)
     assert said(write(tmp_path, " " * 101)) == "the model's config.json has 101 bytes; at most 100 are read"
 
 

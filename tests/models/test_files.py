@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from compress.errors import InputError
-from compress.files import folder_bytes
+from compress.files.whole import folder_bytes
 from compress.models.files import size_of, weight_files
 from compress.models.parameters import count_parameters
 from tests.chain import Chain

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import CompressError, InputError
-from compress.files import file_sha256
+from compress.files.whole import file_sha256
 from compress.models.files import graphs_in, layout_file, model_path, size_of, weight_files
 from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer

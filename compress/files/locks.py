@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from compress.errors import Stopped
-from compress.files import make_way
+from compress.files.whole import make_way
 
 
 def lock_at(path: Path, timeout: float = -1) -> FileLock:

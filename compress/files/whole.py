@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from compress.disks import MOVE_RUNS, disk_error
 from compress.errors import InputError
+from compress.files.disks import MOVE_RUNS, disk_error
 
 MANIFEST = "manifest.json"
 """Name of the file that says what a stored folder is; it stands beside what ships."""
