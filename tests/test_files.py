@@ -6,8 +6,8 @@ import stat
 
 import pytest
 
-from compress.files.whole import WEIGHTS, folder_bytes, link_file, new_folder
 from compress.files import whole as files
+from compress.files.whole import WEIGHTS, folder_bytes, link_file, new_folder
 
 
 @pytest.fixture

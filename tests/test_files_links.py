@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from compress.errors import CompressError, InputError
+from compress.files import disks
 from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 from compress.files.locks import lock_at
-from compress.files.whole import disks, file_sha256, make_way, new_folder, own_folder, write_text
+from compress.files.whole import file_sha256, make_way, new_folder, own_folder, write_text
 from compress.unexpected import explained
 
 

@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from compress.files.whole import file_sha256, fingerprint, folder_files
 from compress.files import whole as files
+from compress.files.whole import file_sha256, fingerprint, folder_files
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
 from compress.lineage.model import changed_files, read_lineage
