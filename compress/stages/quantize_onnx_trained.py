@@ -21,7 +21,6 @@ arXiv:2004.09576), both by their logarithm or share, which suits AdamW (Jain et 
 `recover: {epochs: 0}` the graph is the one that rounding to nearest gives.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -130,16 +129,15 @@ def _export(source: Path, folder: Path, config: Config, context: Context) -> "on
     from compress.export.export import export
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls
     from compress.graphs.read import read_float_graph, split_attention
+    from compress.models.files import copy_config_and_tokenizer
     from compress.models.load import load_model
-    from compress.models.tokenizer import copy_tokenizer
 
     folder.mkdir()
     eager = load_model(
         source, context.task.hub_task, attention="eager", trust_remote_code=context.trust_remote_code
     )  # which onnxruntime fuses
     export(eager, folder / "model.onnx")
-    shutil.copyfile(source / "config.json", folder / "config.json")
-    copy_tokenizer(source, folder)
+    copy_config_and_tokenizer(source, folder)
     graph = read_float_graph(folder / "model.onnx")
     if config.scheme == "int4":
         split_attention(graph)
