@@ -168,7 +168,7 @@ def finish(
             print_report(result.report)
             say(f"report: {result.folder / 'report.html'}, .md and .json")
         else:
-            _print_rounding(recipe, result)
+            _print_quantized(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
         lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
@@ -212,7 +212,7 @@ def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
     }
 
 
-def _print_rounding(recipe: "Recipe", result: "Result") -> None:
+def _print_quantized(recipe: "Recipe", result: "Result") -> None:
     from compress.cli.print_quantized import print_quantized
     from compress.report.quantized import read_quantized
 
