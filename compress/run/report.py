@@ -57,7 +57,7 @@ def report_plan(
     if ablations:
         from compress.report.build import build_ablations
 
-        margin = margin_pp(goal and goal.max_drop_pp)
+        margin = margin_pp(goal.max_drop_pp if goal else None)
         report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
     command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
     update = {
@@ -187,5 +187,5 @@ def build_report(
         baseline=baseline,
         goal=judge(None, None, None),
         notes=list(task.notes),
-        rows=build_rows(entries, measured, baselines, test, shown, margin_pp(goal and goal.max_drop_pp), targets),
+        rows=build_rows(entries, measured, baselines, test, shown, margin_pp(goal.max_drop_pp if goal else None), targets),
     )
