@@ -16,7 +16,7 @@ from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.rounding import Rounded, read_rounding
+from compress.report.quantized import Quantized, read_quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -96,9 +96,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     return entries
 
 
-def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
+def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
     """What the manifests of the steps that quantized tell."""
-    told = (read_rounding(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
+    told = (read_quantized(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
     return [found for found in told if found is not None]
 
 

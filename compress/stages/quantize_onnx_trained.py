@@ -180,7 +180,7 @@ def _grid(layer: Any, config: Config) -> "WeightGrid":
     """The codes that a layer's weights get."""
     import torch
 
-    from compress.graphs.tables import worth_4_bits
+    from compress.graphs.embedding_tables import worth_4_bits
     from compress.ops.blockwise import fitting_size
     from compress.ops.int8 import largest_code
     from compress.training.fake_quantization import WeightGrid
@@ -229,8 +229,8 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     import numpy as np
 
     from compress.export.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.graphs.embedding_tables import tables, tables_to_4_bits, tables_to_8_bits
     from compress.graphs.matrices import matrices
-    from compress.graphs.tables import tables, tables_to_4_bits, tables_to_8_bits
     from compress.graphs.write_blocks import put_blocks
     from compress.graphs.write_int8 import put_int8
     from compress.ops.int8 import Rounded
