@@ -110,7 +110,7 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
         found = artifacts[step.name]
         if "tokens_after" not in found.facts:
             continue
-        before = artifact_of(step.inputs[next(iter(step.inputs))], artifacts)
+        before = artifact_of(step.model, artifacts)
         share = split_differently(
             load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
         )

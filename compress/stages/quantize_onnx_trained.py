@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets, saturates
 from compress.recipe.schema import Target
@@ -270,6 +270,13 @@ def _settle(config: Config, isa: Any) -> Config:
     return settled
 
 
+def _check(step: KnownStep) -> None:
+    """Refuse what the model cannot learn from its teacher."""
+    from compress.training.matching import check_lesson
+
+    check_lesson(step.config.recover, step)
+
+
 STAGE = Stage(
     Config,
     run,
@@ -277,5 +284,7 @@ STAGE = Stage(
     output="onnx",
     version=2,
     shape=same_shape,
+    teacher_role="teacher",
+    check=_check,
     settle=_settle,
 )
