@@ -47,6 +47,7 @@ def plan(
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress import stages
     from compress.cli.console import OnlyBars, Terminal
     from compress.machine.facts import host_facts
     from compress.plan.feasibility import check_feasible
@@ -55,7 +56,7 @@ def plan(
     from compress.run.make import whole
     from compress.run.runner import open_store, run_folder
 
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     forecast = None
     with Terminal(quiet=json_output) as terminal:
         planned = make_plan(loaded, origin, terminal.announce)

@@ -152,6 +152,11 @@ def find(name: str, where: str | None = None) -> Stage:
     return stage
 
 
+def roles_of(name: str) -> tuple[str, ...]:
+    """What steps of a stage may read; nothing, where no stage has that name."""
+    return tuple(find(name).inputs) if name in names() else ()
+
+
 def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
     """The shape rule of a stage that leaves its first input's sizes as they are."""
     return next(iter(shapes.values()), None)
