@@ -7,7 +7,7 @@ from typing import Any
 
 from compress import stages
 from compress.context import KnownModel, KnownStep
-from compress.data.sources import Sources
+from compress.data.sources import Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
 from compress.models.architectures import Shape, positions_of, read_shape
@@ -22,11 +22,14 @@ from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task, load_task
 
 
-def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None, *, beside: Plan | None = None
+) -> Plan:
     """Check a recipe against its stages, sources, data and targets.
 
     Args:
         announce: told in one line before a download.
+        beside: a plan of the same data and seed: the rows and models that it has read are not read again.
 
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was changed.
@@ -34,9 +37,13 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     """
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
-    task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    if beside is None:
+        task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    else:
+        task = beside.task
+        sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
-    planner = _Planner(recipe, origin, task, sources)
+    planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
@@ -73,8 +80,15 @@ def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig
 class _Planner:
     """Collects planned steps, one recipe step after the other."""
 
-    def __init__(self, recipe: Recipe, origin: Origin, task: Task, sources: Sources) -> None:
-        self.recipe, self.origin, self.task, self.sources = recipe, origin, task, sources
+    def __init__(
+        self,
+        recipe: Recipe,
+        origin: Origin,
+        task: Task,
+        sources: Sources,
+        models: Mapping[str, tuple[Artifact, Used]],
+    ) -> None:
+        self.recipe, self.origin, self.task, self.sources, self.models = recipe, origin, task, sources, models
         self.planned: list[PlannedStep] = []
         self.made: dict[str, KnownModel] = {}
         """What each planned step gives, by its name."""
@@ -143,6 +157,9 @@ class _Planner:
                 where=where,
                 fix=f"move '{value}' up",
             )
+        if value in self.models:
+            artifact, self.sources.used["model", value] = self.models[value]
+            return artifact
         try:
             fetched = self.sources.model(value, where)
         except InputError as error:

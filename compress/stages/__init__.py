@@ -6,17 +6,15 @@ stage's settings to make its command.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
 from compress.context import KnownStep
-from compress.errors import InputError, did_you_mean
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
 from compress.recipe.schema import Model, Target
+from compress.registry import Registry
 from compress.training.config import TrainingConfig, trainings_in
 
 Of = TypeVar("Of")
@@ -117,7 +115,10 @@ class Stage:
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
 
     def __post_init__(self) -> None:
-        base = self.base_role or next(iter(self.inputs))
+        for role in (self.base_role, self.model_role, self.teacher_role):
+            if role and role not in self.inputs:
+                raise ValueError(f"'{role}' is none of the stage's inputs: {', '.join(self.inputs)}")
+        base = self.base_role or next(iter(self.inputs), "")
         object.__setattr__(self, "base_role", base)
         object.__setattr__(self, "model_role", self.model_role or base)
 
@@ -135,20 +136,31 @@ class Stage:
         return {role: wanted for role, wanted in self.inputs.items() if role != self.base_role}
 
 
+def _check(stage: Any) -> None:
+    """Refuse what is no stage, in a plug-in.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(stage, Stage):
+        raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
+
+
+REGISTRY = Registry("stage", __name__, "STAGE", check=_check)
+
+
 def names() -> list[str]:
-    """All stages: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All stages: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
 def find(name: str, where: str | None = None) -> Stage:
     """The stage of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the plug-in that has it cannot be used.
     """
-    if name not in names():
-        raise InputError(f"unknown stage '{name}'", where=where, fix=did_you_mean(name, names()))
-    stage: Stage = import_module(f"{__name__}.{name}").STAGE
+    stage: Stage = REGISTRY.find(name, where)
     return stage
 
 

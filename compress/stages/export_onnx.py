@@ -15,7 +15,6 @@ which is traced as RotaryEmbedding and MultiHeadAttention from the start. Adding
 widths of 64 to 768, lengths of 32 and 128).
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +45,9 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Trace, fuse, count the fused nodes, and compare the outputs with torch on real rows."""
     from compress.comparing import parity
     from compress.export.export import export
+    from compress.models.files import copy_config_and_tokenizer
     from compress.models.load import load_model
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.tokenizer import load_tokenizer
     from compress.recipe.schema import Target
     from compress.runtimes import load
 
@@ -66,8 +66,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         skip_layer_norm=config.skip_layer_norm,
     )
     context.progress("exporting", 1, 2)
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
+    copy_config_and_tokenizer(model.path, out)
     found = parity.compare(
         load(
             model.path,

@@ -113,6 +113,8 @@ def test_what_is_not_said_is_the_first_input() -> None:
     assert (MERGE.base_role, MERGE.model_role, list(MERGE.other_inputs)) == ("main", "main", ["other"])
     plain = replace(MERGE, base_role="", model_role="")
     assert (plain.base_role, plain.model_role) == ("other", "other")
+    with pytest.raises(ValueError, match="'mian' is none of the stage's inputs: other, main"):
+        replace(MERGE, base_role="mian")
     assert distill.STAGE.model_of({"teacher": 1, "student": 2}) == 2
     assert distill.STAGE.model_of({"teacher": 1}) == 1
 
