@@ -23,8 +23,6 @@ from compress.recipe.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
-MODEL_ROLES = ("model", "teacher", "student", "masked_model", "int8", "q4")
-"""The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5

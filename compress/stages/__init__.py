@@ -115,7 +115,10 @@ class Stage:
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
 
     def __post_init__(self) -> None:
-        base = self.base_role or next(iter(self.inputs))
+        for role in (self.base_role, self.model_role, self.teacher_role):
+            if role and role not in self.inputs:
+                raise ValueError(f"'{role}' is none of the stage's inputs: {', '.join(self.inputs)}")
+        base = self.base_role or next(iter(self.inputs), "")
         object.__setattr__(self, "base_role", base)
         object.__setattr__(self, "model_role", self.model_role or base)
 
@@ -159,6 +162,11 @@ def find(name: str, where: str | None = None) -> Stage:
     """
     stage: Stage = REGISTRY.find(name, where)
     return stage
+
+
+def roles_of(name: str) -> tuple[str, ...]:
+    """What steps of a stage may read; nothing, where no stage has that name."""
+    return tuple(find(name).inputs) if name in names() else ()
 
 
 def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
