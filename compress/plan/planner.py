@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compress import stages
+from compress import formats, runtimes, stages
 from compress.data.sources import Sources
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
@@ -14,7 +14,7 @@ from compress.models.config_file import read_config
 from compress.models.tokenizer import load_tokenizer
 from compress.plan.fitting import check_input, check_targets, check_timed, several
 from compress.plan.outside import outside_artifact
-from compress.plan.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
+from compress.plan.plan import SOURCE, Plan, PlannedStep, Subject
 from compress.recipe.schema import Recipe, Step, Target, role_names
 from compress.recipe.validation import Origin, validate
 from compress.stages import Stage, StageConfig
@@ -272,25 +272,35 @@ class _Planner:
         return first.inputs[next(iter(first.stage.inputs))], "baseline"
 
     def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
-        """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
-        if not target.reads_onnx or self._format(value) != "torch":
+        """What stands for a model on a target: itself, or its export to a format that the target's runtime takes."""
+        export = self._export(self._format(value), target)
+        if export is None:
             return value
-        stage = stages.find(EXPORT)
-        config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
-        name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
+        stage = stages.find(export)
+        config = next((step.config for step in self.planned if step.stage_name == export), stage.config())
+        name = f"{value if isinstance(value, str) else 'input model'} as {stage.output}"  # spaces: no step's name
         try:
             self._check_origin(stage, {"model": value})
         except InputError as error:
             what = f"'{value}'" if isinstance(value, str) else "the model"
             raise InputError(
-                f"{what} is to be measured as ONNX: {error.what}", where=self.origin.where("targets"), fix=error.fix
+                f"{what} is to be measured as {formats.find(stage.output).title}: {error.what}",
+                where=self.origin.where("targets"), fix=error.fix
             ) from error
-        planned = self._planned(name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path)
+        planned = self._planned(name, export, stage, config, {"model": value}, self._shape(value), self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
         if same is not None:
             return same.name
         self.planned.append(replace(planned, only_measured=True))
         return name
+
+    def _export(self, form: str, target: Target) -> str | None:
+        """The stage that makes a format one that the target's runtime takes; None where it takes it, or there is none.
+        """
+        taken = runtimes.find(target.runtime).FORMATS
+        exports = [export for name in taken if (export := formats.find(name).export) is not None]
+        reading = (export for export in exports if next(iter(stages.find(export).inputs.values())).format == form)
+        return None if form in taken else next(reading, None)
 
 
 def _same_ids(own: str | Path, other: str | Path) -> bool:

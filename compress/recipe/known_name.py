@@ -1,0 +1,44 @@
+"""A setting whose value is a name that a room above knows: `runtime: onnxruntime`.
+
+The rooms of what a recipe can name hold one file for each, and what other packages add. They stand above this one, so
+they are asked by name, when a recipe is read.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
+
+
+@dataclass(frozen=True)
+class KnownName:
+    """Annotates a text: `Annotated[str, KnownName("compress.runtimes")]`.
+
+    Attributes:
+        room: the package whose `names()` are accepted.
+    """
+
+    room: str
+
+    def names(self) -> list[str]:
+        """All that are accepted."""
+        known: list[str] = import_module(self.room).names()
+        return known
+
+    def checked(self, name: str) -> str:
+        """The name, if it is one of them."""
+        names = self.names()
+        if name not in names:
+            *others, last = map(repr, names)
+            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+        return name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Checks the text once it is one."""
+        return core_schema.no_info_after_validator_function(self.checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Lists the names."""
+        return {**handler(schema), "enum": self.names()}
