@@ -115,21 +115,17 @@ def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> 
     """
     from compress.machine.facts import same_machine
     from compress.report.build import compare
+    from compress.report.goal import margin_pp
 
     if (first.test.key, first.test.metric) != (second.test.key, second.test.metric):
         raise InputError(
             f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
             fix="measure both on one data set: compress bench A B --data FILE",
         )
-    limits = (second.goal.max_drop_pp, first.goal.max_drop_pp)
-    margin = next((limit for limit in limits if limit is not None), None)
     timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
-    margin_pp = (
-        margin
-        if margin is not None
-        else next((found.versus_baseline.margin_pp for found in second.rows if found.versus_baseline), 1.0)
-    )
-    return compare(base, row, second.test, margin_pp, timed=timed)
+    of_rows = (other.versus_baseline.margin_pp for other in second.rows if other.versus_baseline)
+    margin = margin_pp(second.goal.max_drop_pp, first.goal.max_drop_pp, *of_rows)
+    return compare(base, row, second.test, margin, timed=timed)
 
 
 def last_row(report: "Report", target: object, path: Path) -> "Row":

@@ -186,7 +186,7 @@ def _option(name: str, field: FieldInfo, topic: str) -> inspect.Parameter:
         annotation: Any = Annotated[bool | None, declared]
     else:
         known = next((item for item in field.metadata if isinstance(item, KnownName)), None)
-        metavar = "|".join(known.names()) if known else _metavar(field.annotation)
+        metavar = "|".join(known.registry.names()) if known else _metavar(field.annotation)
         declared = typer.Option(f"--{flag}", help=help_text, metavar=metavar, show_default=False, rich_help_panel=topic)
         annotation = Annotated[str | None, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

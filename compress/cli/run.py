@@ -8,10 +8,10 @@ import typer
 from compress.cli import gate
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
-from compress.cli.recipes import complete_recipe, find_recipe
+from compress.cli.recipes import complete_recipe
 from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
-from compress.usage import usage
+from compress.report.usage import usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -94,6 +94,7 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())

@@ -6,11 +6,11 @@ where that is used.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from compress import runtimes
-from compress.errors import InputError, did_you_mean
+from compress.errors import InputError
 from compress.extras import DISTRIBUTION
 from compress.machine.processor import cores_here
 from compress.models.config_file import read_config
@@ -18,8 +18,9 @@ from compress.models.files import CONFIG, VOCABULARIES
 from compress.models.folder import check_weights
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 from compress.recipe.schema import Target
+from compress.registry import Registry
+from compress.report.usage import usage
 from compress.runtimes import Predictor
-from compress.usage import usage
 
 
 def _by_compress(_folder: Path, _hub_task: str, pairs: bool) -> tuple[list[str], str]:
@@ -88,20 +89,31 @@ class Format:
         return runtimes.load(folder, Target(runtime=self.runtime, threads=threads or cores_here()), hub_task)
 
 
+def _check(form: Any) -> None:
+    """Refuse what is no format, in a plug-in.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(form, Format):
+        raise TypeError(f"FORMAT is of type {type(form).__name__}, and compress.formats.Format is needed")
+
+
+REGISTRY = Registry("format", __name__, "FORMAT", check=_check)
+
+
 def names() -> list[str]:
-    """All formats: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All formats: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
-def find(name: str) -> Format:
+def find(name: str, where: str | None = None) -> Format:
     """The format of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the plug-in that has it cannot be used.
     """
-    if name not in names():
-        raise InputError(f"unknown format '{name}'", fix=did_you_mean(name, names()))
-    form: Format = import_module(f"{__name__}.{name}").FORMAT
+    form: Format = REGISTRY.find(name, where)
     return form
 
 

@@ -13,7 +13,6 @@ from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_lengths import say_length
 
 
-
 def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
     """Let a folder's files say it.
 

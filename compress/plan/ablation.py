@@ -39,7 +39,7 @@ def ablate(plan: Plan) -> list[Ablated]:
             continue
         try:
             origin = Origin(plan.origin.path, folder=plan.origin.folder)
-            found.append(Ablated(step.name, make_plan(without(recipe, index), origin)))
+            found.append(Ablated(step.name, make_plan(without(recipe, index), origin, beside=plan)))
         except InputError as error:
             found.append(Ablated(step.name, None, error.what))
     return found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from compress.data.sources import Used
 from compress.models.architectures import Shape
-from compress.recipe.schema import Recipe
+from compress.recipe.schema import Recipe, said_input
 from compress.recipe.validation import Origin
 from compress.stages import Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
@@ -77,6 +77,16 @@ class Plan:
     def step(self, name: str) -> PlannedStep:
         """The planned step of that name."""
         return next(step for step in self.steps if step.name == name)
+
+    def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
+        """The models from outside that its steps read, and how each was fetched, by what the recipe calls them."""
+        used = {source.said: source for source in self.sources if source.kind == "model"}
+        return {
+            name: (model, used[name])
+            for step in self.recipe.steps
+            for role, model in self.step(step.name).inputs.items()
+            if isinstance(model, Artifact) and (name := said_input(step.settings, role))
+        }
 
     def parent(self, name: str) -> str | None:
         """The row of the report that a step was made from; None for a model from outside that has no row."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from compress import formats, runtimes, stages
-from compress.data.sources import Sources
+from compress.data.sources import Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
 from compress.models.architectures import Shape, positions_of, read_shape
@@ -24,11 +24,14 @@ from compress.training.config import DistillationConfig, trainings_in
 from compress.training.matching import check_masked_model, check_same_ids, check_states
 
 
-def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None, *, beside: Plan | None = None
+) -> Plan:
     """Check a recipe against its stages, sources, data and targets.
 
     Args:
         announce: told in one line before a download.
+        beside: a plan of the same data and seed: the rows and models that it has read are not read again.
 
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was changed.
@@ -36,9 +39,13 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     """
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
-    task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    if beside is None:
+        task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    else:
+        task = beside.task
+        sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
-    planner = _Planner(recipe, origin, task, sources)
+    planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
@@ -75,8 +82,15 @@ def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig
 class _Planner:
     """Collects planned steps, one recipe step after the other."""
 
-    def __init__(self, recipe: Recipe, origin: Origin, task: Task, sources: Sources) -> None:
-        self.recipe, self.origin, self.task, self.sources = recipe, origin, task, sources
+    def __init__(
+        self,
+        recipe: Recipe,
+        origin: Origin,
+        task: Task,
+        sources: Sources,
+        models: Mapping[str, tuple[Artifact, Used]],
+    ) -> None:
+        self.recipe, self.origin, self.task, self.sources, self.models = recipe, origin, task, sources, models
         self.planned: list[PlannedStep] = []
 
     def find(self, name: str) -> PlannedStep | None:
@@ -144,6 +158,9 @@ class _Planner:
                 where=where,
                 fix=f"move '{value}' up",
             )
+        if value in self.models:
+            artifact, self.sources.used["model", value] = self.models[value]
+            return artifact
         try:
             fetched = self.sources.model(value, where)
         except InputError as error:
@@ -285,7 +302,8 @@ class _Planner:
             what = f"'{value}'" if isinstance(value, str) else "the model"
             raise InputError(
                 f"{what} is to be measured as {formats.find(stage.output).title}: {error.what}",
-                where=self.origin.where("targets"), fix=error.fix
+                where=self.origin.where("targets"),
+                fix=error.fix,
             ) from error
         planned = self._planned(name, export, stage, config, {"model": value}, self._shape(value), self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
@@ -295,8 +313,7 @@ class _Planner:
         return name
 
     def _export(self, form: str, target: Target) -> str | None:
-        """The stage that makes a format one that the target's runtime takes; None where it takes it, or there is none.
-        """
+        """The stage that writes a model of a format in one that the target takes, if there is need for it."""
         taken = runtimes.find(target.runtime).FORMATS
         exports = [export for name in taken if (export := formats.find(name).export) is not None]
         reading = (export for export in exports if next(iter(stages.find(export).inputs.values())).format == form)

@@ -17,23 +17,29 @@ class KnownName:
     """Annotates a text: `Annotated[str, KnownName("compress.runtimes")]`.
 
     Attributes:
-        room: the package whose `names()` are accepted.
+        room: the package whose `REGISTRY` knows the accepted ones.
     """
 
     room: str
 
-    def names(self) -> list[str]:
-        """All that are accepted."""
-        known: list[str] = import_module(self.room).names()
-        return known
+    @property
+    def registry(self) -> Any:
+        """The `compress.registry.Registry` that knows the names."""
+        return import_module(self.room).REGISTRY
 
     def checked(self, name: str) -> str:
-        """The name, if it is one of them."""
-        names = self.names()
-        if name not in names:
-            *others, last = map(repr, names)
-            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-        return name
+        """The name, if it is one of them.
+
+        Raises:
+            ValueError: it is not; of a plug-in that cannot be used, with what is wrong with it.
+        """
+        names = self.registry.names()
+        if name in names:
+            return name
+        if (refusal := self.registry.refusals().get(name)) is not None:
+            raise ValueError(f"{refusal.what} ({refusal.fix})")
+        *others, last = map(repr, names)
+        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Checks the text once it is one."""
@@ -41,4 +47,4 @@ class KnownName:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Lists the names."""
-        return {**handler(schema), "enum": self.names()}
+        return {**handler(schema), "enum": self.registry.names()}

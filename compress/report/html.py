@@ -17,7 +17,7 @@ from compress.report.next_steps import next_steps
 from compress.report.rounding_page import choice_parts, layers_parts
 from compress.report.shown import ShownRow, shown_rows
 from compress.report.tables import Table, ablation_table, agreement_table, cost_table, main_table
-from compress.usage import usage
+from compress.report.usage import usage
 
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""

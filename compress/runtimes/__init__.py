@@ -8,12 +8,12 @@ is used.
 
 import os
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from compress.errors import CompressError, InputError, did_you_mean
+from compress.errors import CompressError
+from compress.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,20 +41,21 @@ class Predictor(Protocol):
         ...
 
 
+REGISTRY = Registry("runtime", __name__, needs=("FORMATS", "refuse", "unavailable", "load"))
+
+
 def names() -> list[str]:
-    """All runtimes: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All runtimes: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
-def find(name: str) -> ModuleType:
+def find(name: str, where: str | None = None) -> ModuleType:
     """The runtime's module.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the plug-in that has it cannot be used.
     """
-    if name not in names():
-        raise InputError(f"unknown runtime '{name}'", fix=did_you_mean(name, names()))
-    return import_module(f"{__name__}.{name}")
+    return REGISTRY.module(name, where)
 
 
 def refuse(target: "Target") -> str | None:

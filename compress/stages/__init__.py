@@ -6,16 +6,15 @@ stage's settings to make its command.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field
 
-from compress.errors import InputError, did_you_mean
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
 from compress.recipe.schema import Model, Target
+from compress.registry import Registry
 
 
 class StageConfig(Model):
@@ -114,20 +113,31 @@ class Stage:
         return "teacher" in self.inputs
 
 
+def _check(stage: Any) -> None:
+    """Refuse what is no stage, in a plug-in.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(stage, Stage):
+        raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
+
+
+REGISTRY = Registry("stage", __name__, "STAGE", check=_check)
+
+
 def names() -> list[str]:
-    """All stages: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All stages: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
 def find(name: str, where: str | None = None) -> Stage:
     """The stage of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the plug-in that has it cannot be used.
     """
-    if name not in names():
-        raise InputError(f"unknown stage '{name}'", where=where, fix=did_you_mean(name, names()))
-    stage: Stage = import_module(f"{__name__}.{name}").STAGE
+    stage: Stage = REGISTRY.find(name, where)
     return stage
 
 

@@ -66,7 +66,6 @@ def measurement(step: str, target: str, test: HeldOut, slower: float = 1.0) -> M
         artifact=artifact,
         target=target,
         status="measured",
-        metric=test.metric,
         predictions=said.tolist(),
         confidences=np.where(wrong, random.uniform(0.3, 0.9, rows), random.uniform(0.8, 1, rows)).tolist(),
         row_tokens=lengths,
