@@ -1,9 +1,11 @@
 """The files of a model's folder, and which graph of several is read."""
 
+import shutil
 from pathlib import Path
 
 from compress.errors import InputError
 from compress.files.whole import read_object
+from compress.models.tokenizer import copy_tokenizer
 
 MODEL_FILE = "model.onnx"
 SAFETENSORS = "model.safetensors"
@@ -63,3 +65,9 @@ def _named_in_layout(folder: Path) -> str:
     said = read_object(folder / CONFIG).get(JS_CONFIG) if (folder / CONFIG).is_file() else None
     dtype = said.get("dtype") if isinstance(said, dict) else None
     return layout_file(dtype if isinstance(dtype, str) and dtype in DTYPES else "fp32")
+
+
+def copy_config_and_tokenizer(source: Path, target: Path) -> None:
+    """Put beside a graph what belongs to it: the configuration and the tokenizer of the model that it was made from."""
+    shutil.copyfile(source / CONFIG, target / CONFIG)
+    copy_tokenizer(source, target)

@@ -66,9 +66,10 @@ def check_input(
         )
     if isinstance(value, Artifact):
         _check_length(value, task, targets, where)
-        if not wanted.makes_head:
-            check_single_label(value.path)
-        if task.labels and not wanted.makes_head:
+        if wanted.head != "task":
+            return
+        check_single_label(value.path)
+        if task.labels:
             task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
 
@@ -129,4 +130,4 @@ def _format_fix(wanted: str, has: str, reader: str, giver: str, *, is_step: bool
 def _exported_from(form: str) -> str | None:
     """The format that a format's export reads."""
     export = find(form).export
-    return None if export is None else next(iter(stages.find(export).inputs.values())).format
+    return None if export is None else stages.find(export).base.format
