@@ -149,7 +149,7 @@ def _example(verb: str, name: str, *, several: bool) -> str:
     text = (sys.modules[stage.config.__module__].__doc__ or "").partition("```yaml")[2].partition("```")[0]
     (step,) = yaml.safe_load(text)
     settings = {key: value for key, value in step.items() if key not in {"name", "stage", stage.base_role}}
-    words = [f"compress {verb} {stage.inputs[stage.base_role].format.partition('_')[0]}-model/"]
+    words = [f"compress {verb} {stage.base.format.partition('_')[0]}-model/"]
     words += [f"--how {_how(verb, name)}"] if several and _how(verb, name) != DEFAULT_HOW.get(verb) else []
     read = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
     if stage.reads_data(stage.config.model_validate(settings)):
@@ -196,7 +196,7 @@ def _command(verb: str, names: list[str]) -> Any:
     from compress import stages
 
     stage = stages.find(names[0])
-    first = stage.inputs[stage.base_role]
+    first = stage.base
     keyword = inspect.Parameter.KEYWORD_ONLY
     positional = typer.Argument(
         help="A folder, hf://org/name@revision, or pypi://dist==version/path."

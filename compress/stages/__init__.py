@@ -131,6 +131,11 @@ class Stage:
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
 
     @property
+    def base(self) -> Input:
+        """What it reads first."""
+        return self.inputs[self.base_role]
+
+    @property
     def other_inputs(self) -> dict[str, Input]:
         """What it reads beside its base."""
         return {role: wanted for role, wanted in self.inputs.items() if role != self.base_role}
