@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
-from compress.recipe.schema import Model, Target
+from compress.recipe.schema import Model, Target, TaskSpec
 from compress.registry import Registry
 
 
@@ -113,14 +113,29 @@ class Stage:
         return "teacher" in self.inputs
 
 
+OPTIONS = frozenset("name stage first_input how auto out seed runs_dir force json json_output help debug".split())
+"""What recipes call a step's own keys, and commands their own options, beside those of the data."""
+
+
 def _check(stage: Any) -> None:
-    """Refuse what is no stage, in a plug-in.
+    """Refuse what a package calls a stage, and is none.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is none, or its settings or inputs are not what a stage's are.
+        ValueError: a setting has a name that recipes and commands have for something else.
     """
     if not isinstance(stage, Stage):
         raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
+    if not issubclass(stage.config, StageConfig):
+        raise TypeError(f"its settings, {stage.config.__name__}, are no compress.stages.StageConfig")
+    if not stage.inputs or not all(isinstance(wanted, Input) for wanted in stage.inputs.values()):
+        raise TypeError("STAGE.inputs needs a compress.stages.Input for each role, and one role at the least")
+    stage.config.model_json_schema()  # raises what is wrong with the settings
+    reserved = OPTIONS | set(TaskSpec.model_fields) | {f"{role}_column" for role in ("text", "text_pair", "label")}
+    taken = sorted({*stage.config.model_fields, *stage.inputs} & reserved)
+    taken += sorted({*stage.config.model_fields} & {*stage.inputs})
+    if taken:
+        raise ValueError(f"{', '.join(taken)}: recipes and commands have that name for something else")
 
 
 REGISTRY = Registry("stage", __name__, "STAGE", check=_check)
