@@ -179,7 +179,7 @@ def take_data(given: dict[str, Any]) -> dict[str, Any]:
 def _option(name: str, field: FieldInfo, topic: str) -> inspect.Parameter:
     flag = name.replace("__", "-").replace("_", "-")
     default = field.get_default(call_default_factory=True)
-    shown = "" if field.is_required() or default in {None, ()} else f" [default: {_plain(default)}]"
+    shown = "" if field.is_required() or default is None or default == () else f" [default: {_plain(default)}]"
     help_text = f"{(field.description or '').strip()}{shown}"
     if bool in {field.annotation, *get_args(field.annotation)}:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False, rich_help_panel=topic)
