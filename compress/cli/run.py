@@ -94,10 +94,11 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress import stages
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
 
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     if smoke:
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
