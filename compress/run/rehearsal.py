@@ -21,9 +21,9 @@ from typing import Any
 
 import psutil
 
-from compress.bench.worker import SETTLE_SECONDS
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
+from compress.machine.settling import SETTLE_SECONDS
 from compress.measurement import Measurement
 from compress.plan.plan import Plan
 from compress.processes.child import how_it_died, start

@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
 from compress.files.whole import folder_bytes
 from compress.machine.facts import host_facts
+from compress.machine.settling import SETTLE_SECONDS
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
 from compress.recipe.validation import Origin
