@@ -1,0 +1,74 @@
+"""What quantizing did, for a command that measures nothing and so has no report."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from compress.cli.console import stdout
+from compress.cli.screen import styled
+from compress.report.quantized import Candidate, Choice, Quantized
+from compress.report.quantized_words import agreed_words, change_words, chosen_on, kept_words, left_words
+from compress.report.words import POINTS, bracketed
+
+
+def print_quantized(steps: Sequence[Quantized]) -> None:
+    """A table and a verdict for each step that chose, a line or two for each other one, on stdout."""
+    from rich.table import Table
+
+    console = stdout()
+    told = Table.grid(padding=(0, 1, 0, 0))
+    told.add_column(no_wrap=True)
+    told.add_column(overflow="fold")
+    for found in steps:
+        if found.choice is not None:
+            console.print(_table(found.choice))
+            for item in found.choice.candidates:
+                if item.reason:
+                    console.print(f"{item.name}: {item.reason}", style="yellow")
+            about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(found.choice)}"
+            console.print(about, style="dim")
+            told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
+        for sentence in sentences(found):
+            told.add_row(f"{found.step}:", sentence)
+    if told.row_count:
+        console.print(told)
+
+
+def sentences(found: Quantized) -> list[str]:
+    """What a step kept in float and what that changes; of one that chose, the table has said that."""
+    told = []
+    searched = set()
+    if found.sensitivity is not None:
+        told.append(f"{kept_words(found.sensitivity)}; {change_words(found.sensitivity)}")
+        searched = {layer.name for layer in found.sensitivity.layers}
+    if found.choice is None and found.parity is not None:
+        told.append(agreed_words(found.parity, searched=found.sensitivity is not None))
+    beside = [name for name in found.left_in_float if name not in searched]
+    if beside:
+        told.append(left_words(found.model_copy(update={"left_in_float": beside})))
+    return told
+
+
+def _table(choice: Choice) -> Any:
+    """The candidates, in 80 columns."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=0)
+    for column in ("candidate", "MB", "change", "same", "p50 ms", "faster"):
+        is_name = column == "candidate"
+        widest: dict[str, Any] = {"min_width": 8, "overflow": "fold"} if is_name else {"no_wrap": True}
+        table.add_column(column, justify="left" if is_name else "right", **widest)
+    for item in choice.candidates:
+        table.add_row(*_cells(item))
+    return table
+
+
+def _cells(item: Candidate) -> list[str]:
+    return [
+        f"{item.name} *" if item.chosen else item.name,
+        "" if item.size_bytes is None else f"{item.size_bytes / 1e6:.2f}",
+        bracketed(item.change, POINTS),
+        "" if item.agreement is None else f"{item.agreement:.1%}",
+        "" if item.latency_ms is None else f"{item.latency_ms:.2f}",
+        bracketed(item.faster, ".2f", "x"),
+    ]

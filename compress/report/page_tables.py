@@ -1,0 +1,233 @@
+"""The tables of the report's page: what each column says of a row, as text."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from compress.report import words
+from compress.report.model import Ablation, Report, Row
+from compress.report.page_cells import (
+    Cell,
+    above_start_cell,
+    agreement_cell,
+    change_cell,
+    end_to_end_cell,
+    flipped_cell,
+    median_cell,
+    megabytes_cell,
+    million_cell,
+    number_cell,
+    other_score,
+    percent_cell,
+    rows_per_second_cell,
+    smaller_cell,
+    speed_cell,
+    with_interval,
+)
+from compress.report.shown import shown_rows
+
+
+class Column(NamedTuple):
+    """A column: its head, what the head means, and what it says of a row."""
+
+    head: str
+    hint: str
+    cell: Callable[[Row], Cell]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a table, of a step as a rule.
+
+    Attributes:
+        about: small, below the step's name.
+        badge: stands out beside the name.
+        cells: empty where nothing was measured; `reason` says why.
+    """
+
+    step: str
+    about: str
+    cells: Sequence[Cell]
+    is_baseline: bool = False
+    is_last: bool = False
+    reason: str = ""
+    badge: str = ""
+
+
+@dataclass(frozen=True)
+class PageTable:
+    """A table; its heads are pairs of a name and what it means, but for that of the lines' names, `first`."""
+
+    caption: str
+    heads: Sequence[tuple[str, str]]
+    lines: Sequence[Line]
+    first: str = "step"
+
+
+def main_table(report: Report, target: str) -> PageTable:
+    """Speed, quality and size of each step on a target, what matters most first: a phone shows two columns."""
+    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    other = "accuracy" if report.test.metric == "f1_macro" else "macro F1"
+    columns = [
+        Column(
+            "times faster",
+            "The model alone, at the fixed length: median latency of the baseline over this one's, with its interval",
+            lambda row: speed_cell(row.versus_baseline),
+        ),
+        Column(
+            "end\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}end",
+            "The same for the tokenizer and the call together, on test rows of their own length",
+            end_to_end_cell,
+        ),
+        Column(
+            "change, points",
+            f"Points of {metric} against the baseline, with the paired 95% interval; negative is a loss",
+            lambda row: change_cell(row.versus_baseline, report.test.metric),
+        ),
+        Column(
+            metric, "On all test rows, with its 95% interval", lambda row: with_interval(words.percent(row.quality))
+        ),
+        Column(other, "On the same rows", lambda row: other_score(row, report.test.metric)),
+        Column(
+            "size, MB",
+            "Weights or graph, tokenizer, configuration; 1 MB is a million bytes",
+            lambda row: megabytes_cell(row.size_bytes),
+        ),
+        Column("smaller", "Size of the baseline over this one's", lambda row: smaller_cell(row.versus_baseline)),
+        *[Column(f"{name}, ms", hint, _quantile(name)) for name, hint in _QUANTILES],
+    ]
+    return _table(f"Speed, quality and size on {target}", columns, report, target)
+
+
+def cost_table(report: Report, target: str) -> PageTable:
+    """What each step costs to run."""
+    spec = report.targets[target]
+    columns = [
+        Column("rows/s", "Rows that one caller gets through, one call after the other", rows_per_second_cell),
+        Column(
+            "real texts p50, ms",
+            "Median of calls on test rows of their own length",
+            lambda row: median_cell(row.real_latency_ms),
+        ),
+        Column("tokenize p50, ms", "From texts to the model's inputs", lambda row: median_cell(row.tokenize_ms)),
+        Column(
+            "a million texts",
+            "End to end and one call after the other, on texts like the test rows",
+            lambda row: million_cell(row, spec),
+        ),
+        Column(
+            "load, ms", "From the start of loading to a model that can be called", lambda row: number_cell(row.load_ms)
+        ),
+        Column(
+            "peak memory, MB",
+            "Largest resident memory of the process",
+            lambda row: megabytes_cell(row.peak_memory_bytes),
+        ),
+        Column("above start, MB", "The same, less Python and the runtime before loading", above_start_cell),
+        Column(
+            "GPU memory, MB",
+            "Taken on the device by loading and calling",
+            lambda row: megabytes_cell(row.gpu_memory_bytes),
+        ),
+        Column("parameters, M", "In millions", lambda row: number_cell(row.parameters, 1e6)),
+        Column(
+            "GFLOP",
+            "Arithmetic of one call at the fixed length, in 10^9 operations",
+            lambda row: number_cell(row.flops, 1e9),
+        ),
+        Column(
+            "share of peak",
+            "Least time that this arithmetic takes at the machine's measured peak, over the median latency",
+            lambda row: percent_cell(row.peak_share, 0),
+        ),
+    ]
+    return _plain(_table(f"Cost of running on {target}", columns, report, target))
+
+
+def agreement_table(report: Report, target: str) -> PageTable:
+    """Where each step says something else than the baseline, and what it took to make."""
+    columns = [
+        Column("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
+        Column(
+            "lost / gained",
+            "Test rows that only the baseline has right, and those that only this one has right",
+            flipped_cell,
+        ),
+        Column(
+            "calibration error",
+            "Expected calibration error: how far the model's confidence is from its accuracy, on average",
+            lambda row: percent_cell(row.calibration_error, 1),
+        ),
+        Column("made in, s", "What the step took", lambda row: number_cell(row.seconds)),
+        Column("CPU, s", "Processor time of all threads that the step took", lambda row: number_cell(row.cpu_seconds)),
+        Column(
+            "made in, MB",
+            "Largest resident memory of the process meanwhile",
+            lambda row: megabytes_cell(row.made_in_bytes),
+        ),
+    ]
+    return _plain(_table(f"Agreement and making on {target}", columns, report, target))
+
+
+def _plain(table: PageTable) -> PageTable:
+    """Without what stands below the names, which the first table has said."""
+    return replace(table, lines=[replace(line, about="") for line in table.lines])
+
+
+def ablation_table(ablations: Sequence[Ablation], report: Report) -> PageTable:
+    """What each step was worth on one target."""
+    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    heads = [
+        ("times faster", "Median latency of the chain without the step over that of the whole chain"),
+        ("smaller", "Size without the step over the size of the whole chain"),
+        ("change, points", f"Percentage points of {metric} that the step brings; negative: it costs them"),
+        (f"{metric} without", "Of the chain without the step, with its 95% interval"),
+        ("size without, MB", "Of the chain without the step"),
+        ("p50 without, ms", "Of the chain without the step"),
+    ]
+    lines = []
+    for found in ablations:
+        cells = [
+            speed_cell(found.worth),
+            smaller_cell(found.worth),
+            change_cell(found.worth, report.test.metric),
+            with_interval(words.percent(found.quality)),
+            megabytes_cell(found.size_bytes),
+            number_cell(found.latency_ms),
+        ]
+        reason = "" if found.worth else found.reason or "not measured"
+        lines.append(Line(found.step, "", () if reason else cells, reason=reason))
+    return PageTable("The whole chain held against the chain without one step", heads, lines)
+
+
+_QUANTILES = (
+    ("p50", "Median latency of a call at the fixed length"),
+    ("p90", "Nine calls of ten are faster"),
+    ("p99", "99 calls of 100 are faster"),
+)
+
+
+def _quantile(name: str) -> Callable[[Row], Cell]:
+    return lambda row: number_cell(getattr(row.latency_ms, name, None))
+
+
+def _table(caption: str, columns: Sequence[Column], report: Report, target: str) -> PageTable:
+    """A line a row; columns that say nothing of any row are left out."""
+    rows = shown_rows(report, target)
+    last = rows[-1].step if rows else ""
+    measured = [row for row in rows if row.latency_ms is not None]
+    kept = [column for column in columns if any(column.cell(row) != Cell() for row in measured)]
+    lines = []
+    for row in rows:
+        lines.append(
+            Line(
+                row.step,
+                row.stage if row.measured_as in row.stage else f"{row.stage}, as {row.measured_as}",
+                [column.cell(row) for column in kept] if row in measured else (),
+                row.is_baseline,
+                row.step == last,
+                "" if row in measured else f"{row.status}: {row.reason or 'no reason is known'}",
+                "baseline" if row.is_baseline else "",
+            )
+        )
+    return PageTable(caption, [(column.head, column.hint) for column in kept], lines)
