@@ -36,6 +36,16 @@ class PlannedStep:
     where: str
     only_measured: bool = False
 
+    @property
+    def base(self) -> "str | Artifact":
+        """What it reads in place of the step before."""
+        return self.inputs[self.stage.base_role]
+
+    @property
+    def model(self) -> "str | Artifact":
+        """What its own model comes from."""
+        return self.stage.model_of(self.inputs)
+
 
 def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
     """What a plan names: a model from outside as it is, or the artifact of a planned step."""
@@ -94,7 +104,6 @@ class Plan:
         own = next((step for step in self.steps if step.name == name), None)
         if own is None:
             return None
-        read = own.inputs[next(iter(own.stage.inputs))]
-        if isinstance(read, str):
-            return read
+        if isinstance(own.base, str):
+            return own.base
         return next((subject.step for subject in self.subjects if subject.stage == SOURCE), None)

@@ -23,8 +23,6 @@ from compress.recipe.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
-MODEL_ROLES = ("model", "teacher", "student", "masked_model", "int8", "q4")
-"""The keys of steps that name a model, or the step that makes it."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5
@@ -167,6 +165,11 @@ class Step(Model):
 def role_names(role: str, count: int) -> list[str]:
     """Names of the inputs of a role that takes several: `teacher`, `teacher 2`, and so on."""
     return [role if number == 0 else f"{role} {number + 1}" for number in range(count)]
+
+
+def role_of(name: str) -> str:
+    """The role of an input that is named as by `role_names`."""
+    return name.partition(" ")[0]
 
 
 def said_input(settings: Mapping[str, Any], name: str) -> str:

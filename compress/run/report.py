@@ -16,7 +16,7 @@ from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.rounding import Rounded, read_rounding
+from compress.report.quantized import Quantized, read_quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -96,9 +96,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     return entries
 
 
-def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
+def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
     """What the manifests of the steps that quantized tell."""
-    told = (read_rounding(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
+    told = (read_quantized(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
     return [found for found in told if found is not None]
 
 
@@ -110,7 +110,7 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
         found = artifacts[step.name]
         if "tokens_after" not in found.facts:
             continue
-        before = artifact_of(step.inputs[next(iter(step.inputs))], artifacts)
+        before = artifact_of(step.model, artifacts)
         share = split_differently(
             load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
         )

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig
@@ -94,12 +94,12 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     return shape
 
 
-def _check(folder: Path, longest: int) -> None:
+def _check(step: KnownStep) -> None:
     """Refuse a family that has no graph which is right at every length, before any work."""
     from compress.models.config_file import read_config
     from compress.models.exportable import why_not_exportable
 
-    why = why_not_exportable(read_config(folder), longest)
+    why = why_not_exportable(read_config(step.model.origin), step.longest)
     if why is not None:
         raise InputError(why[0], fix=why[1])
 
@@ -111,6 +111,7 @@ STAGE = Stage(
     output="onnx",
     version=2,
     shape=_shape,
+    writes_floats=True,
     needs_data=False,
     check=_check,
 )
