@@ -30,7 +30,8 @@ from compress.processes.child import how_it_died, start
 from compress.recipe.schema import BenchSpec
 from compress.run.journal import Observer
 from compress.run.rehearsal_process import SAID
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from compress.tasks import Task, with_rows
 
 MEASURED_ROWS = 32

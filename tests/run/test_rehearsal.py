@@ -16,7 +16,7 @@ from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
 from compress.recipe.validation import Origin
 from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
-from compress.store.artifacts import Store
+from compress.store.store import Store
 from tests.chain import Chain, Silent, chain_recipe
 from tests.fresh import fork_rehearsals
 
