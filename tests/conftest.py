@@ -5,6 +5,7 @@ import gc
 import itertools
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-pytest_plugins = ("tests.chain", "tests.classifiers", "tests.families", "tests.plans", "tests.processors")
+pytest_plugins = (
+    "tests.chain",
+    "tests.classifiers",
+    "tests.exports",
+    "tests.families",
+    "tests.plans",
+    "tests.processors",
+)
 
 gc.disable()  # what is imported before the first test is no garbage
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread
@@ -156,6 +164,7 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             draft = folder.with_name(f"{folder.name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)  # of one that failed
             draft.mkdir()
             make(draft)
             draft.rename(folder)
