@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 QualityVerdict = Literal["better", "no worse", "worse, within the margin", "worse", "inconclusive"]
 SpeedVerdict = Literal["faster", "as fast", "slower", "inconclusive"]
@@ -51,7 +51,7 @@ class Measurement(BaseModel):
         artifact: key.
         status: `skipped` if it cannot run there, `failed` if it should have run and did not.
         reason: why there are no numbers, where it was skipped or failed.
-        quality: the task's metric over all test rows, between 0 and 1.
+        session: number of the session of measuring that its latencies are of: only rounds of one were interleaved.
         predictions: the best class of each test row.
         confidences: the probability that the model gives to that class, row by row.
         batch_size: rows in one call.
@@ -79,8 +79,7 @@ class Measurement(BaseModel):
     target: str
     status: Literal["measured", "skipped", "failed"]
     reason: str | None = None
-    metric: str | None = None
-    quality: float | None = None
+    session: int = 0
     predictions: list[int] = []
     confidences: list[float] = []
     batch_size: int = 1
@@ -98,6 +97,14 @@ class Measurement(BaseModel):
     peak_memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
     flops: dict[str, float] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_ones_are_read(cls, content: Any) -> Any:
+        """Earlier versions wrote the score too, which follows from the predictions."""
+        if not isinstance(content, Mapping):
+            return content
+        return {name: value for name, value in content.items() if name not in {"metric", "quality"}}
 
     @property
     def timings(self) -> Timings:
@@ -130,9 +137,11 @@ class Measured:
     """Measurements, and when and where they were taken.
 
     Attributes:
+        measurements: one of each pair of artifact and target, the newest.
         conditions: by target.
         key: names all that they depend on.
-        is_new: False if they are those of an earlier run.
+        is_new: False if all are those of earlier runs.
+        earlier: further measurements of the same pairs, of earlier sessions of measuring.
     """
 
     measurements: Sequence[Measurement]
@@ -141,3 +150,12 @@ class Measured:
     host: Mapping[str, Any]
     key: str = ""
     is_new: bool = True
+    earlier: Sequence[Measurement] = ()
+
+    def together(self, one: tuple[str, str], other: tuple[str, str]) -> tuple[Measurement, Measurement] | None:
+        """Two pairs of artifact's key and target in the newest session that timed both; None if there is none."""
+        timed = [found for found in (*self.measurements, *self.earlier) if found.status == "measured"]
+        ones = {found.session: found for found in timed if (found.artifact, found.target) == one}
+        others = {found.session: found for found in timed if (found.artifact, found.target) == other}
+        newest = max(ones.keys() & others.keys(), default=None)
+        return None if newest is None else (ones[newest], others[newest])

@@ -19,6 +19,7 @@ pytest_plugins = (
     "tests.exports",
     "tests.families",
     "tests.plans",
+    "tests.plugins",
     "tests.processors",
 )
 

@@ -16,7 +16,8 @@ from compress.cli.help_pages import MAKE, RUNNING, Command, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say, say_first
-from compress.cli.stages import step_from, step_options, summary, verbs
+from compress.cli.stages import step_from, step_options, summary
+from compress.cli.verbs import refusals, verbs
 from compress.errors import InputError, did_you_mean
 
 
@@ -68,6 +69,8 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
             wants_value = "=" not in word and word not in flags
             of_chain = word.partition("=")[0] in of_chain_names
         elif not is_value and (segments or has_model):
+            for refused in refusals(word).values():
+                raise refused
             raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, known))
         elif not is_value:
             has_model = True
@@ -133,7 +136,7 @@ def chain(
     from compress.plan.planner import make_plan
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin, validate
-    from compress.run.runner import dump_recipe
+    from compress.run.folder import dump_recipe
 
     invocation: Invocation = context.find_root().obj
     segments = invocation.segments
@@ -171,13 +174,12 @@ def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
     """The first step reads the model; pruning recovers under the chain's first fine-tuned teacher, if any."""
     from compress import stages
 
-    first = stages.find(steps[0]["stage"])
-    steps[0].setdefault(next(iter(first.inputs)), model)
-    teacher = next((step["name"] for step in steps if stages.find(step["stage"]).tunes), None)
-    for step in steps[1:]:
-        roles = list(stages.find(step["stage"]).inputs)[1:]
-        if teacher is not None and "teacher" in roles:
-            step.setdefault("teacher", teacher)
+    used = [stages.find(step["stage"]) for step in steps]
+    steps[0].setdefault(used[0].base_role, model)
+    teacher = next((step["name"] for step, stage in zip(steps, used, strict=True) if stage.makes_teacher), None)
+    for step, stage in list(zip(steps, used, strict=True))[1:]:
+        if teacher is not None and stage.teacher_role in stage.other_inputs:
+            step.setdefault(stage.teacher_role, teacher)
 
 
 def _free_name(verb: str, steps: Sequence[dict[str, Any]]) -> str:

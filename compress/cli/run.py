@@ -8,10 +8,10 @@ import typer
 from compress.cli import gate
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
-from compress.cli.recipes import complete_recipe, find_recipe
+from compress.cli.recipes import complete_recipe
 from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
-from compress.usage import usage
+from compress.report.usage import usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -94,9 +94,11 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress import stages
+    from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
 
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     if smoke:
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
@@ -114,8 +116,8 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     from compress.machine.facts import host_facts
     from compress.plan.feasibility import check_feasible
     from compress.plan.planner import make_plan
+    from compress.run.folder import open_store
     from compress.run.rehearsal import rehearse
-    from compress.run.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -167,7 +169,7 @@ def finish(
             print_report(result.report)
             say(f"report: {result.folder / 'report.html'}, .md and .json")
         else:
-            _print_rounding(recipe, result)
+            _print_quantized(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
         lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
@@ -188,8 +190,8 @@ def finish(
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
+    from compress.run.folder import open_store, run_folder
     from compress.run.forecast import kept_forecast
-    from compress.run.runner import open_store, run_folder
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
@@ -201,19 +203,19 @@ def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
 
 def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
     """Of a run without a report: where the artifacts are, and what quantizing did."""
-    from compress.report.rounding import facts_of_rounding
+    from compress.report.quantized import quantized_facts
 
     names = [step.name for step in recipe.steps]
-    facts = {name: facts_of_rounding(result.artifacts[name].facts) for name in names}
+    facts = {name: quantized_facts(result.artifacts[name].facts) for name in names}
     return {
         "artifacts": {name: str(result.folder / "steps" / name) for name in names},
         "facts": {name: found for name, found in facts.items() if found},
     }
 
 
-def _print_rounding(recipe: "Recipe", result: "Result") -> None:
-    from compress.cli.rounding import print_rounding
-    from compress.report.rounding import read_rounding
+def _print_quantized(recipe: "Recipe", result: "Result") -> None:
+    from compress.cli.print_quantized import print_quantized
+    from compress.report.quantized import read_quantized
 
-    read = (read_rounding(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
-    print_rounding([found for found in read if found is not None])
+    read = (read_quantized(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
+    print_quantized([found for found in read if found is not None])

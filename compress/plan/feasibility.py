@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compress.errors import InputError
+from compress.formats import unfit
 from compress.machine.processor import cores_here
 from compress.plan.plan import Plan, PlannedStep
 from compress.recipe.schema import Recipe
-from compress.runtimes import unavailable, unfit
+from compress.runtimes import unavailable
 from compress.store.artifacts import Artifact
-from compress.training.config import trainings_in
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def training_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
 
 def _check_step(step: PlannedStep, recipe: Recipe) -> None:
     """Refuse what would fail when the step's turn comes."""
-    halves = any(training.precision == "fp16" and training.epochs > 0 for training in trainings_in(step.config))
+    halves = any(training.precision == "fp16" for training in step.stage.trainings(step.config))
     try:
         if recipe.device == "cuda" or halves:
             device = training_device(recipe)

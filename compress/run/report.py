@@ -14,14 +14,12 @@ from compress.plan.plan import Plan, artifact_of
 from compress.recipe.schema import Goal, Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
-from compress.report.goal import judge
+from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.rounding import Rounded, read_rounding
+from compress.report.quantized import Quantized, read_quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
-MARGIN_PP = 1.0
-"""Largest drop that is called no worse, where no goal says another."""
 REPORT_VERSION = 5
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
@@ -59,7 +57,7 @@ def report_plan(
     if ablations:
         from compress.report.build import build_ablations
 
-        margin = _margin_pp(goal)
+        margin = margin_pp(None if goal is None else goal.max_drop_pp)
         report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
     command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
     update = {
@@ -70,7 +68,7 @@ def report_plan(
         "lineage": _lineage(plan, artifacts),
         "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
-        "notes": [*report.notes, *plan.remarks, *_trimmed(plan, artifacts)],
+        "notes": [*report.notes, *plan.remarks, *_sessions(report.rows), *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
 
@@ -98,9 +96,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     return entries
 
 
-def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
+def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
     """What the manifests of the steps that quantized tell."""
-    told = (read_rounding(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
+    told = (read_quantized(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
     return [found for found in told if found is not None]
 
 
@@ -112,7 +110,7 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
         found = artifacts[step.name]
         if "tokens_after" not in found.facts:
             continue
-        before = artifact_of(step.inputs[next(iter(step.inputs))], artifacts)
+        before = artifact_of(step.model, artifacts)
         share = split_differently(
             load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
         )
@@ -121,6 +119,21 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
             f"{share:.2%} of the test rows' tokens split differently"
         )
     return notes
+
+
+def _sessions(rows: Sequence[Row]) -> list[str]:
+    """Which rows' latencies may be held against each other, where not all were timed in turns."""
+    steps: dict[int, list[str]] = {}
+    for row in rows:
+        own = steps.setdefault(row.session, []) if row.status == "measured" else []
+        own += [row.step] if row.step not in own else []
+    if len(steps) < 2:
+        return []
+    told = "; ".join(f"{', '.join(names)} in session {number}" for number, names in sorted(steps.items()))
+    return [
+        f"latencies are of {len(steps)} sessions of measuring ({told}): hold only those of one session against each "
+        "other; each speed-up is of a session that timed both sides"
+    ]
 
 
 def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
@@ -189,9 +202,7 @@ def build_report(
         baseline=baseline,
         goal=judge(None, None, None),
         notes=list(task.notes),
-        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal), targets),
+        rows=build_rows(
+            entries, measured, baselines, test, shown, margin_pp(None if goal is None else goal.max_drop_pp), targets
+        ),
     )
-
-
-def _margin_pp(goal: Goal | None) -> float:
-    return MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp
