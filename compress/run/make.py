@@ -13,7 +13,8 @@ from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
 from compress.recipe.schema import role_of
 from compress.run.journal import Observer
-from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity
+from compress.store.store import Store
 from compress.trials.trial import try_graph
 
 
