@@ -1,12 +1,14 @@
-"""A format of somebody else with its runtime, one file each: planned, refused, listed and loaded as those of the house."""
+"""A format of somebody else with its runtime, one file each: planned, refused, listed and loaded as built-in ones are."""
 
 import json
 import shutil
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import compress
+from compress.cli.options import model_options
 from compress.errors import InputError
 from compress.formats import find, format_of, size_of, why_not
 from compress.plan.feasibility import check_feasible
@@ -163,14 +165,16 @@ def test_a_step_that_cannot_read_it_is_refused(steps, what, fix, tables, plan):
 
 
 def test_a_target_that_its_runtime_refuses_is_refused_with_its_line(tables, plan):
-    with pytest.raises(InputError, match="'targets.table': adding takes one row at a time") as refusal:
+    with pytest.raises(InputError, match=r"'targets[.]table': adding takes one row at a time") as refusal:
         plan(TEACHER, more="targets: {table: {runtime: adding, batch_size: 2}}")
     assert str(refusal.value.where).endswith("recipe.yaml:5")
 
 
-def test_its_runtime_stands_in_the_schema_among_the_others(tables):
+def test_its_runtime_stands_in_the_schema_and_in_the_options_among_the_others(tables):
     known = recipe_schema()["$defs"]["Target"]["properties"]["runtime"]
     assert known["enum"] == ["adding", "onnxruntime", "openvino", "tensorrt", "torch", "torch_compile"]
+    (option,) = model_options(Target, only=["runtime"])
+    assert get_args(option.annotation)[1].metavar == "|".join(known["enum"])
     assert (known["type"], known["default"]) == ("string", "onnxruntime")
 
 
@@ -182,9 +186,7 @@ def test_a_folder_of_two_formats_is_refused_with_their_names(install, folder):
 
 def test_a_runtime_that_cannot_be_imported_is_named_with_its_package(install, plan):
     install("broken", {"compress.runtimes": {"fast": "fast_runtime"}}, fast_runtime="import nowhere_at_all")
-    with pytest.raises(
-        InputError, match="the runtime 'fast' of the package 'broken 1.0' cannot be imported"
-    ) as refusal:
+    with pytest.raises(InputError, match=r"'fast' of the package 'broken 1[.]0' cannot be imported") as refusal:
         plan(TEACHER, more="targets: {table: {runtime: fast}}")
     assert "pip uninstall broken" in refusal.value.what
     assert str(refusal.value.where).endswith("recipe.yaml:5")
