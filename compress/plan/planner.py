@@ -21,7 +21,7 @@ from compress.stages import Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task, load_task
 from compress.training.config import DistillationConfig, trainings_in
-from compress.training.matching import check_masked_model, check_same_ids, check_states
+from compress.training.matching import check_label_of_rows, check_masked_model, check_same_ids, check_states
 
 
 def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
@@ -176,6 +176,7 @@ class _Planner:
         trainings = [training for training in trainings_in(config) if isinstance(training, DistillationConfig)]
         for training in trainings:
             check_masked_model(training.augment, inputs.get("masked_model"))
+            check_label_of_rows(training.augment, self.task.outputs)
             if not training.reads_states or training.epochs == 0:
                 continue
             check_states(training, student, self._shape(teacher))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = -100
-"""The label of a row whose answer is not known; PyTorch's cross-entropy leaves it out."""
+"""The label of a row, or of a token, whose answer is not known; PyTorch's cross-entropy leaves it out."""
 
 
 class Task(Protocol):
@@ -28,6 +28,7 @@ class Task(Protocol):
         spec: as the recipe has it.
         labels: names of the classes in a stable order; a row's label is an index into it.
         hub_task: the task's name on the Hugging Face hub, which says what class loads a model for it.
+        outputs: what a model gives: (classes,) for each row, or for each of a row's tokens.
         train, validation, test: rows; test rows never reach a stage that changes the model.
         overlap: how many test rows also stand in train.
         notes: what a reader of the report must know of the data.
@@ -40,6 +41,7 @@ class Task(Protocol):
     spec: TaskSpec
     labels: tuple[str, ...]
     hub_task: str
+    outputs: Literal["row", "token"]
     train: Sequence[Any]
     validation: Sequence[Any]
     test: Sequence[Any]
@@ -55,7 +57,16 @@ class Task(Protocol):
     ) -> list[dict[str, Any]]:
         """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`.
 
-        The label of a row whose answer is not known is `UNKNOWN`.
+        Labels are a number, `UNKNOWN` where the answer is not known; or a list of one for each token. Beside a list
+        stands another, `counted`: 1 at the tokens of which the model is asked, whether the answer is known or not.
+        """
+        ...
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> "dict[str, np.ndarray[Any, Any]]":
+        """Rows as `encode` gives them to one batch: the inputs (batch, tokens), padded as the tokenizer does.
+
+        Labels are (batch,); or (batch, tokens), `UNKNOWN` at padding, with `counted` (batch, tokens), 0 at padding:
+        what is not counted stands in no loss and no score.
         """
         ...
 

@@ -13,7 +13,7 @@ task:
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -66,6 +66,7 @@ class TextClassification:
     transfer_key: str
     test_key: str
     hub_task: str = "text-classification"
+    outputs: Literal["row", "token"] = "row"
 
     def encode(
         self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
@@ -74,6 +75,10 @@ class TextClassification:
         texts, pairs = self.texts(rows)
         encoded = tokenizer.encode(texts, pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> dict[str, np.ndarray[Any, Any]]:
+        """Token ids of encoded rows, padded, with `labels` (batch,)."""
+        return {**tokenizer.pad(rows), "labels": np.array([row["labels"] for row in rows], np.int64)}
 
     def texts(self, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
         """The rows' texts, and their second texts where each row is a pair."""

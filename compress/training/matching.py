@@ -1,6 +1,7 @@
 """What a student can learn from its teacher: which layers and heads; what does not fit is refused before any work."""
 
 import math
+from typing import Literal
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
@@ -130,4 +131,20 @@ def check_masked_model(config: Augmentation, model: str | Artifact | None) -> No
         raise InputError(
             f"'{model.path.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
             fix="name a model that was saved with it, such as a BertForMaskedLM",
+        )
+
+
+def check_label_of_rows(config: Augmentation, outputs: Literal["row", "token"]) -> None:
+    """Refuse to count the rows of each label where a row has a label for each token.
+
+    Args:
+        outputs: the task's.
+
+    Raises:
+        InputError: the settings count them.
+    """
+    if config.per_label and outputs == "token":
+        raise InputError(
+            "augment.per_label counts the rows of each label, and here each token has one",
+            fix="leave per_label out; augment: {copies: 2} makes as many variants of each row",
         )
