@@ -1,10 +1,11 @@
-"""All that a stage may know of the world besides its inputs and its settings."""
+"""All that a stage may know of the world: while it runs, and before, when its step is planned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from compress.models.architectures import Shape
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -93,3 +94,50 @@ class Context:
     def unlabelled_rows(self) -> int:
         """Unlabelled rows of the run, also where this one only rehearses it."""
         return self.rehearsal.unlabelled_rows if self.rehearsal else len(self.task.unlabelled)
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """What is known of a model before any work.
+
+    Attributes:
+        origin: folder of the model from outside that it comes from.
+        step: that will make it; None for the model from outside itself.
+        shape: its sizes; None where they are not known.
+        tokenizer: the step that will make its tokenizer, or the folder from outside that has it.
+    """
+
+    origin: Path
+    step: str | None
+    shape: Shape | None
+    tokenizer: str | Path
+
+    def gives_ids_of(self, other: "KnownModel") -> bool:
+        """Whether both tokenizers give the same ids; those that two steps will make are taken to differ."""
+        own, theirs = self.tokenizer, other.tokenizer
+        if own == theirs or isinstance(own, str) or isinstance(theirs, str):
+            return own == theirs
+        from compress.models.tokenizer import load_tokenizer
+
+        return load_tokenizer(own).gives_ids_of(load_tokenizer(theirs))
+
+
+@dataclass(frozen=True)
+class KnownStep:
+    """What a stage's check may know of its step.
+
+    Attributes:
+        config: its settings.
+        inputs: the models of each role that is given; of most roles one.
+        model: the one that the step's own comes from.
+        shape: sizes of the model that it will give; None where they are not known.
+        longest: tokens of the longest text that the model will be given.
+        task: the data.
+    """
+
+    config: Any
+    inputs: Mapping[str, tuple[KnownModel, ...]]
+    model: KnownModel
+    shape: Shape | None
+    longest: int
+    task: Task

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 QualityVerdict = Literal["better", "no worse", "worse, within the margin", "worse", "inconclusive"]
 SpeedVerdict = Literal["faster", "as fast", "slower", "inconclusive"]
@@ -51,7 +51,6 @@ class Measurement(BaseModel):
         artifact: key.
         status: `skipped` if it cannot run there, `failed` if it should have run and did not.
         reason: why there are no numbers, where it was skipped or failed.
-        quality: the task's metric over all test rows, between 0 and 1.
         predictions: the best class of each test row.
         confidences: the probability that the model gives to that class, row by row.
         batch_size: rows in one call.
@@ -79,8 +78,6 @@ class Measurement(BaseModel):
     target: str
     status: Literal["measured", "skipped", "failed"]
     reason: str | None = None
-    metric: str | None = None
-    quality: float | None = None
     predictions: list[int] = []
     confidences: list[float] = []
     batch_size: int = 1
@@ -98,6 +95,14 @@ class Measurement(BaseModel):
     peak_memory_bytes: int | None = None
     gpu_memory_bytes: int | None = None
     flops: dict[str, float] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_ones_are_read(cls, content: Any) -> Any:
+        """Earlier versions wrote the score too, which follows from the predictions."""
+        if not isinstance(content, Mapping):
+            return content
+        return {name: value for name, value in content.items() if name not in {"metric", "quality"}}
 
     @property
     def timings(self) -> Timings:

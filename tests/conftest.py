@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-pytest_plugins = ("tests.chain", "tests.classifiers", "tests.plans", "tests.processors")
+pytest_plugins = (
+    "tests.chain",
+    "tests.classifiers",
+    "tests.families",
+    "tests.plans",
+    "tests.plugins",
+    "tests.processors",
+)
 
 gc.disable()  # what is imported before the first test is no garbage
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run in several processes; tiny models need one thread

@@ -1,6 +1,6 @@
 import shlex
 
-from compress.usage import usage
+from compress.report.usage import usage
 
 
 def test_a_folder_with_a_space_and_a_quote_stays_one_argument_and_one_text():

@@ -257,8 +257,6 @@ class _Measuring:
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
         return empty.model_copy(
             update={
-                "metric": task.spec.metric,
-                "quality": task.score(predictions, task.truth(task.test)),
                 "predictions": predictions,
                 "confidences": confidences,
                 "parameters": count_parameters(pair.artifact.path, pair.artifact.format),

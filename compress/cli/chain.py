@@ -171,13 +171,12 @@ def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
     """The first step reads the model; pruning recovers under the chain's first fine-tuned teacher, if any."""
     from compress import stages
 
-    first = stages.find(steps[0]["stage"])
-    steps[0].setdefault(next(iter(first.inputs)), model)
-    teacher = next((step["name"] for step in steps if stages.find(step["stage"]).tunes), None)
-    for step in steps[1:]:
-        roles = list(stages.find(step["stage"]).inputs)[1:]
-        if teacher is not None and "teacher" in roles:
-            step.setdefault("teacher", teacher)
+    used = [stages.find(step["stage"]) for step in steps]
+    steps[0].setdefault(used[0].base_role, model)
+    teacher = next((step["name"] for step, stage in zip(steps, used, strict=True) if stage.makes_teacher), None)
+    for step, stage in list(zip(steps, used, strict=True))[1:]:
+        if teacher is not None and stage.teacher_role in stage.other_inputs:
+            step.setdefault(stage.teacher_role, teacher)
 
 
 def _free_name(verb: str, steps: Sequence[dict[str, Any]]) -> str:

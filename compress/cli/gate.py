@@ -9,11 +9,10 @@ import typer
 
 from compress.cli.help_pages import GATES
 from compress.cli.saying import say
-from compress.errors import InputError
 
 if TYPE_CHECKING:
     from compress.recipe.schema import Goal
-    from compress.report.model import Comparison, Report, Row
+    from compress.report.model import Report, Row
 
 MISSED = 3
 """Exit code: done, but the goal is missed."""
@@ -67,6 +66,7 @@ class Gate:
                 reaches past one, a line says that.
         """
         from compress.report.goal import judge
+        from compress.report.two_reports import compare_rows, last_row
         from compress.report.words import quality_words, speed_words
 
         missed = [] if rows else ["nothing was measured"]
@@ -98,6 +98,7 @@ def read_gate(
     """
     from compress.recipe.schema import Goal
     from compress.recipe.validation import Origin, validate
+    from compress.report.two_reports import load_report
 
     limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
     given = {name: value for name, value in limits.items() if value is not None}
@@ -105,64 +106,3 @@ def read_gate(
         return None
     goal: Goal = validate(Goal, given, Origin(), label="the options")
     return Gate(goal, None if baseline is None else (load_report(baseline, "--baseline"), baseline))
-
-
-def compare_rows(first: "Report", base: "Row", second: "Report", row: "Row") -> "Comparison":
-    """Rows of two reports held against each other.
-
-    Raises:
-        InputError: they were not scored on the same test rows.
-    """
-    from compress.machine.facts import same_machine
-    from compress.report.build import compare
-
-    if (first.test.key, first.test.metric) != (second.test.key, second.test.metric):
-        raise InputError(
-            f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
-            fix="measure both on one data set: compress bench A B --data FILE",
-        )
-    limits = (second.goal.max_drop_pp, first.goal.max_drop_pp)
-    margin = next((limit for limit in limits if limit is not None), None)
-    timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
-    margin_pp = (
-        margin
-        if margin is not None
-        else next((found.versus_baseline.margin_pp for found in second.rows if found.versus_baseline), 1.0)
-    )
-    return compare(base, row, second.test, margin_pp, timed=timed)
-
-
-def last_row(report: "Report", target: object, path: Path) -> "Row":
-    """The last step that was measured on a target of these settings.
-
-    Raises:
-        InputError: there is none.
-    """
-    names = [name for name, spec in report.targets.items() if spec == target]
-    rows = [row for row in report.rows if row.target in names and row.status == "measured"]
-    if not rows:
-        raise InputError(
-            "the report has no measured row on a target of the same settings",
-            where=str(path),
-            fix=f"its targets: {', '.join(report.targets)}; measure on the same runtime, threads, batch and length",
-        )
-    return rows[-1]
-
-
-def load_report(path: Path, where: str) -> "Report":
-    """A report by its file, or by the folder of its run.
-
-    Raises:
-        InputError: there is none, or it is of another form.
-    """
-    from compress.report.files import read_report
-
-    file = path / "report.json" if path.is_dir() else path
-    if not file.is_file():
-        raise InputError(f"there is no report '{file}'", where=where, fix="name a run's folder, or its report.json")
-    report = read_report(file)
-    if report is None:
-        raise InputError(
-            f"'{file}' is not a report of this version of compress", where=where, fix="run or bench it again"
-        )
-    return report

@@ -9,7 +9,6 @@ import typer
 
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
-from compress.cli.recipes import find_recipe
 from compress.cli.run import RecipeName, RunsDir, Set
 from compress.cli.saying import say, say_first, say_json
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from compress.plan.plan import Plan
     from compress.run.forecast import Forecast
     from compress.tasks import Task
-
-BATCHES = 5
-"""Optimizer steps of each training that a forecast is measured on; the first pays for what is done once."""
 
 
 def register(app: typer.Typer) -> None:
@@ -48,12 +44,10 @@ def plan(
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     say_first(f"reading {recipe}", quiet=json_output)
     from compress.cli.console import OnlyBars, Terminal
-    from compress.machine.facts import host_facts
-    from compress.plan.feasibility import check_feasible
     from compress.plan.planner import make_plan
+    from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
-    from compress.run.make import whole
-    from compress.run.runner import open_store, run_folder
+    from compress.run.outlook import BATCHES, look_ahead, measure_forecast
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
     forecast = None
@@ -61,20 +55,13 @@ def plan(
         planned = make_plan(loaded, origin, terminal.announce)
         for remark in planned.remarks:
             terminal.warned(remark)
-        store, folder = open_store(runs_dir), run_folder(runs_dir, loaded.name)
-        done = {step.name: found for step in planned.steps if (found := whole(step, store)) is not None}
-        feasible = check_feasible(planned, done)
-        for warning in feasible.warnings:
+        outlook = look_ahead(planned, runs_dir)
+        for warning in outlook.feasibility.warnings:
             terminal.warned(warning)
-        if not no_forecast and len(done) < len(planned.steps):
-            from compress.run.forecast import measured_forecast, write_forecast
-            from compress.run.rehearsal import rehearse
-
+        if not no_forecast and outlook.to_do:
             terminal.announce(f"measuring {BATCHES} batches of each step that is to do")
-            host = host_facts()
-            rehearsed = rehearse(planned, OnlyBars(terminal), host, store, batches=BATCHES, done=done)
-            forecast = measured_forecast(planned, rehearsed, host)
-            write_forecast(forecast, folder)
+            forecast = measure_forecast(outlook, runs_dir, OnlyBars(terminal))
+    done, feasible = outlook.done, outlook.feasibility
     if json_output:
         say_json(_told(planned, done, feasible, forecast))
     else:

@@ -7,44 +7,13 @@ import typer
 from compress.cli.help_pages import START, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json
-from compress.errors import InputError, did_you_mean
-
-HERE = Path(__file__).resolve().parents[1]
+from compress.recipe.shipped import shipped, shipped_folder
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     add_command(app, "recipes", list_recipes, START, "compress recipes", "compress recipes --json")
     add_command(app, "schema", schema, START, "compress schema > schema.json    # for an editor that completes YAML")
-
-
-def shipped_folder() -> Path:
-    """Where the shipped recipes are: in the installed package, or beside it in a checkout."""
-    installed = HERE / "recipes"
-    return installed if installed.is_dir() else HERE.parent / "recipes"
-
-
-def shipped() -> dict[str, Path]:
-    """Shipped recipes by name: the path below the folder, without the ending."""
-    root = shipped_folder()
-    paths = sorted(root.rglob("*.yaml"), key=lambda path: (len(path.relative_to(root).parts), path))
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in paths}
-
-
-def find_recipe(name: str) -> Path:
-    """A recipe's path, by its path or by the name of a shipped one.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = Path(name)
-    if path.exists():
-        return path
-    known = shipped()
-    key = name.removeprefix("recipes/").removesuffix(".yaml")
-    if key in known:
-        return known[key]
-    raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))
 
 
 def complete_recipe(incomplete: str) -> list[str]:

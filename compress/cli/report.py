@@ -11,10 +11,9 @@ from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders,
 from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_first, say_json, say_model
-from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.report.model import Comparison, Report, Row
+    from compress.report.two_reports import Compared
 
 
 def register(app: typer.Typer) -> None:
@@ -79,9 +78,10 @@ def report(
     say_first(f"reading {run}", quiet=json_output)
     from compress.cli.console import print_report
     from compress.report.files import write_report
+    from compress.report.two_reports import load_report
 
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
-    found = gate.load_report(run, "the command line")
+    found = load_report(run, "the command line")
     folder = out or (run if run.is_dir() else run.parent)
     if out is not None:
         write_report(found, make_folder(out))
@@ -109,76 +109,38 @@ def compare(
 ) -> None:
     """Compare, print it in words and figures, exit with 3 if a gate is missed."""
     say_first(f"reading {first} and {second}", quiet=json_output)
+    from compress.report.two_reports import check_one_kind, compare_reports, compared_pair, is_report
+
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb)
-    if _is_report(first) != _is_report(second):
-        raise InputError(
-            f"'{first}' and '{second}' are not of one kind",
-            where="compress compare",
-            fix="give two runs (folders with a report.json), or two model folders",
-        )
-    if _is_report(first):
-        compared, row, whole, note = _from_reports(first, second)
+    check_one_kind(first, second)
+    if is_report(first):
+        compared = compare_reports(first, second)
     else:
         line = shown_line(["compare", str(first), str(second), "--data", str(given.get("test"))])
-        whole = measure_folders([first, second], given, line, limits, quiet=json_output)
-        fail_if_unmeasured(whole)
-        row, compared = _measured_pair(whole)
-        note = None
+        measured = measure_folders([first, second], given, line, limits, quiet=json_output)
+        fail_if_unmeasured(measured)
+        compared = compared_pair(measured)
+    row, comparison = compared.row, compared.comparison
     if json_output:
-        say_json({"step": row.step, **compared.model_dump(), "flips": [f.model_dump() for f in row.flips]})
+        say_json({"step": row.step, **comparison.model_dump(), "flips": [f.model_dump() for f in row.flips]})
     else:
-        _print(compared, row, whole, note)
-    row.versus_baseline = compared
+        _print(compared)
+    row.versus_baseline = comparison
     if limits is not None:
-        limits.hold(whole, [row])
+        limits.hold(compared.report, [row])
 
 
-def _measured_pair(report: "Report") -> "tuple[Row, Comparison]":
-    from compress.report.words import reasons
-
-    for row in report.rows:
-        if row.versus_baseline is not None:
-            return row, row.versus_baseline
-    raise InputError(
-        f"nothing to compare: {'; '.join(reasons(report.rows))}",
-        where="compress compare",
-        fix="choose with --target what runs both",
-    )
-
-
-def _is_report(path: Path) -> bool:
-    return path.suffix == ".json" or (path / "report.json").is_file()
-
-
-def _from_reports(first: Path, second: Path) -> "tuple[Comparison, Row, Report, str | None]":
-    one, two = gate.load_report(first, str(first)), gate.load_report(second, str(second))
-    shared = [spec for spec in two.targets.values() if spec in one.targets.values()]
-    if not shared:
-        raise InputError(
-            "the two runs have no target of the same settings",
-            where=str(second),
-            fix=f"their targets: {', '.join(one.targets)}; {', '.join(two.targets)}",
-        )
-    base, row = gate.last_row(one, shared[0], first), gate.last_row(two, shared[0], second)
-    found = gate.compare_rows(one, base, two, row)
-    found.against = f"{one.recipe}'s {base.step}"
-    note = (
-        "the two were timed in different runs, so the speed's interval does not hold the machine's drift between "
-        "them; to time them side by side: compress compare MODEL MODEL --data FILE"
-    )
-    return found, row, two, note if found.speedup else None
-
-
-def _print(found: "Comparison", row: "Row", report: "Report", note: str | None) -> None:
+def _print(compared: "Compared") -> None:
     from compress.report.words import change, quality_words, size_words, speed_words, times
 
-    say(f"{row.step} against {found.against}, {found.rows:,} test rows")
-    say(f"  speed    {speed_words(found).removeprefix('speed ')}")
-    if found.end_to_end is not None:
-        say(f"           {times(found.end_to_end)} end to end, with the tokenizer, on texts of their own length")
-    say(f"  size     {size_words(found)}")
-    say(f"  quality  {quality_words(found, report.test.metric)}")
-    say(f"           {change(found)} points; McNemar p = {found.mcnemar_p:.3g}")
-    say(f"  rows     {found.agreement:.2%} predicted alike; {found.lost} lost, {found.gained} gained")
-    if note:
-        say(f"note: {note}")
+    row, comparison = compared.row, compared.comparison
+    say(f"{row.step} against {comparison.against}, {comparison.rows:,} test rows")
+    say(f"  speed    {speed_words(comparison).removeprefix('speed ')}")
+    if comparison.end_to_end is not None:
+        say(f"           {times(comparison.end_to_end)} end to end, with the tokenizer, on texts of their own length")
+    say(f"  size     {size_words(comparison)}")
+    say(f"  quality  {quality_words(comparison, compared.report.test.metric)}")
+    say(f"           {change(comparison)} points; McNemar p = {comparison.mcnemar_p:.3g}")
+    say(f"  rows     {comparison.agreement:.2%} predicted alike; {comparison.lost} lost, {comparison.gained} gained")
+    if compared.note:
+        say(f"note: {compared.note}")

@@ -8,10 +8,10 @@ import typer
 from compress.cli import gate
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
-from compress.cli.recipes import complete_recipe, find_recipe
+from compress.cli.recipes import complete_recipe
 from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
-from compress.usage import usage
+from compress.report.usage import usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -94,6 +94,7 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
@@ -201,10 +202,10 @@ def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
 
 def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
     """Of a run without a report: where the artifacts are, and what quantizing did."""
-    from compress.report.rounding import facts_of_rounding
+    from compress.report.quantized import quantized_facts
 
     names = [step.name for step in recipe.steps]
-    facts = {name: facts_of_rounding(result.artifacts[name].facts) for name in names}
+    facts = {name: quantized_facts(result.artifacts[name].facts) for name in names}
     return {
         "artifacts": {name: str(result.folder / "steps" / name) for name in names},
         "facts": {name: found for name, found in facts.items() if found},
@@ -212,8 +213,8 @@ def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
 
 
 def _print_rounding(recipe: "Recipe", result: "Result") -> None:
-    from compress.cli.rounding import print_rounding
-    from compress.report.rounding import read_rounding
+    from compress.cli.print_quantized import print_quantized
+    from compress.report.quantized import read_quantized
 
-    read = (read_rounding(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
-    print_rounding([found for found in read if found is not None])
+    read = (read_quantized(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
+    print_quantized([found for found in read if found is not None])

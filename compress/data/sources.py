@@ -284,11 +284,6 @@ def _instead_of(path: Path, source: str) -> str:
     return "give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors"
 
 
-def folder_fingerprint(path: Path) -> str:
-    """SHA-256 over the names and contents of a model's files."""
-    return fingerprint(folder_hashes(path))
-
-
 def folder_hashes(path: Path) -> dict[str, str]:
     """SHA-256 of each of a model's files by its name; what only tells of the model does not count."""
     names = sorted({file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()})

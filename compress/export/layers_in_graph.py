@@ -9,8 +9,8 @@ import onnx
 import torch
 
 from compress.errors import CompressError
+from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import Matrix, matrices
-from compress.graphs.tables import tables
 from compress.models.low_rank import LowRankEmbedding
 
 Content = tuple[tuple[int, ...], bytes]

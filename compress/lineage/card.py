@@ -18,8 +18,8 @@ from compress.models.config_file import labels_of
 from compress.models.files import size_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
+from compress.report.usage import usage
 from compress.report.words import METRICS, change, percent, sentence, times
-from compress.usage import usage
 
 TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
 """What the hub calls a model that a stage of this verb made."""

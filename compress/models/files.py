@@ -1,10 +1,12 @@
 """Which of a model folder's files are read: those that count as its size, and as its weights."""
 
+import shutil
 from pathlib import Path
 
 from compress.errors import InputError
 from compress.files.whole import CARD, LINEAGE, MANIFEST, read_object
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
+from compress.models.tokenizer import copy_tokenizer
 
 MODEL_FILE = "model.onnx"
 SAFETENSORS = "model.safetensors"
@@ -64,6 +66,12 @@ def _named_in_layout(folder: Path) -> str:
     said = read_object(folder / CONFIG).get(JS_CONFIG) if (folder / CONFIG).is_file() else None
     dtype = said.get("dtype") if isinstance(said, dict) else None
     return layout_file(dtype if isinstance(dtype, str) and dtype in DTYPES else "fp32")
+
+
+def copy_config_and_tokenizer(source: Path, target: Path) -> None:
+    """Put beside a graph what belongs to it: the configuration and the tokenizer of the model that it was made from."""
+    shutil.copyfile(source / CONFIG, target / CONFIG)
+    copy_tokenizer(source, target)
 
 
 def weight_files(folder: Path, artifact_format: str) -> list[Path]:

@@ -203,12 +203,6 @@ def _drop_distribution(differences: Array) -> Any:
     return stats.norm(padded.mean(), stats.sem(padded))
 
 
-def non_inferiority_p(base_right: Array, other_right: Array, margin: float) -> float:
-    """p value of "the accuracy drop is at least `margin`": small speaks for no worse. See `accuracy_drop`."""
-    differences = base_right.astype(float) - other_right.astype(float)
-    return float(_drop_distribution(differences).sf(margin))
-
-
 def mcnemar_p(lost: int, gained: int) -> float:
     """p value of McNemar's exact test that two models are right equally often on the same rows.
 

@@ -39,7 +39,7 @@ def ablate(plan: Plan) -> list[Ablated]:
             continue
         try:
             origin = Origin(plan.origin.path, folder=plan.origin.folder)
-            found.append(Ablated(step.name, make_plan(without(recipe, index), origin)))
+            found.append(Ablated(step.name, make_plan(without(recipe, index), origin, beside=plan)))
         except InputError as error:
             found.append(Ablated(step.name, None, error.what))
     return found
@@ -48,18 +48,19 @@ def ablate(plan: Plan) -> list[Ablated]:
 def without(recipe: Recipe, index: int) -> Recipe:
     """The recipe without a step; what read it reads what the step read."""
     left_out = recipe.steps[index]
-    first_role = next(iter(stages.find(left_out.stage).inputs))
-    read = left_out.settings.get(first_role) or (recipe.steps[index - 1].name if index else None)
+    read = left_out.settings.get(stages.find(left_out.stage).base_role) or (
+        recipe.steps[index - 1].name if index else None
+    )
     data = recipe.model_dump(mode="json", exclude_unset=True)
     steps: list[dict[str, Any]] = data["steps"]
     del steps[index]
     for position, step in enumerate(steps):
-        roles = list(stages.find(step["stage"]).inputs)
-        for role in roles:
+        stage = stages.find(step["stage"])
+        for role in stage.inputs:
             if step.get(role) == left_out.name:
                 step[role] = read
             elif isinstance(step.get(role), list):
                 step[role] = [name for name in step[role] if name != left_out.name] or read
-        if position == index and roles[0] not in step:
-            step[roles[0]] = read
+        if position == index and stage.base_role not in step:
+            step[stage.base_role] = read
     return Recipe.model_validate(data)

@@ -14,7 +14,6 @@ from compress.plan.plan import Plan, PlannedStep
 from compress.recipe.schema import Recipe
 from compress.runtimes import unavailable, unfit
 from compress.store.artifacts import Artifact
-from compress.training.config import trainings_in
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def training_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
 
 def _check_step(step: PlannedStep, recipe: Recipe) -> None:
     """Refuse what would fail when the step's turn comes."""
-    halves = any(training.precision == "fp16" and training.epochs > 0 for training in trainings_in(step.config))
+    halves = any(training.precision == "fp16" for training in step.stage.trainings(step.config))
     try:
         if recipe.device == "cuda" or halves:
             device = training_device(recipe)

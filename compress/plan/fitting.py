@@ -64,9 +64,10 @@ def check_input(
         )
     if isinstance(value, Artifact):
         _check_length(value, task, targets, where)
-        if not wanted.makes_head:
-            check_single_label(value.path)
-        if task.labels and not wanted.makes_head:
+        if wanted.head != "task":
+            return
+        check_single_label(value.path)
+        if task.labels:
             task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
 

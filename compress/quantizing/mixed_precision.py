@@ -16,8 +16,8 @@ import onnx
 
 from compress.comparing.held_back import Array, HeldBack, agreement
 from compress.context import Context
+from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import matrices
-from compress.graphs.tables import tables
 from compress.ops.divergence import divergence
 from compress.runtimes.onnxruntime import open_graph
 

@@ -1,6 +1,5 @@
 """From a float graph to a folder with a quantized one: what stays in float, what is written, and the gate."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +12,8 @@ from compress.comparing.held_back import held_back, parted
 from compress.context import Context
 from compress.errors import CompressError, InputError, did_you_mean
 from compress.graphs.matrices import left_in_float
-from compress.models.files import MODEL_FILE
-from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+from compress.models.files import MODEL_FILE, copy_config_and_tokenizer
+from compress.models.tokenizer import load_tokenizer
 from compress.quantizing.mixed_precision import Layer, Write, keep_what_matters
 from compress.runtimes.onnxruntime import LARGEST_MESSAGE
 
@@ -109,8 +108,7 @@ def gate_rounded(
         CompressError: the outputs agree less than `min_agreement` asks.
     """
     save_graph(graph, out)
-    shutil.copyfile(folder / "config.json", out / "config.json")
-    copy_tokenizer(folder, out)
+    copy_config_and_tokenizer(folder, out)
     agreed = parity.gate(folder, out, context, min_agreement)
     return {"left_in_float": left_in_float(graph), **agreed.facts()}
 

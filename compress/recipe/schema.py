@@ -169,6 +169,11 @@ def role_names(role: str, count: int) -> list[str]:
     return [role if number == 0 else f"{role} {number + 1}" for number in range(count)]
 
 
+def role_of(name: str) -> str:
+    """The role of an input that is named as by `role_names`."""
+    return name.partition(" ")[0]
+
+
 def said_input(settings: Mapping[str, Any], name: str) -> str:
     """What a step's settings say of an input, named as by `role_names`."""
     role, _, number = name.partition(" ")

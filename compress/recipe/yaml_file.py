@@ -1,8 +1,9 @@
 """A recipe's YAML: read safely and within bounds, with the line of every key, and overridden from outside."""
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[
     changed, remarks = _apply(data, overrides)
     origin = Origin(str(path), lines, path.parent, changed, tuple(remarks))
     return validate(Recipe, data, origin), origin
+
+
+def recipe_from(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+    """A recipe that a program holds; relative paths in it start in the current folder. See `load_recipe`."""
+    own = deepcopy(dict(data))
+    changed, remarks = _apply(own, overrides)
+    origin = Origin("the recipe", overrides=changed, remarks=tuple(remarks))
+    return validate(Recipe, own, origin), origin
 
 
 def _apply(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[KeyPath, str], list[str]]:

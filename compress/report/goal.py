@@ -4,6 +4,14 @@ from compress.recipe.schema import Goal
 from compress.report.model import Comparison, GoalVerdict, Row
 from compress.report.words import POINTS
 
+MARGIN_PP = 1.0
+"""Largest drop that is called no worse, where nobody says another."""
+
+
+def margin_pp(*limits: float | None) -> float:
+    """The largest drop that is called no worse, in percentage points: the first limit that is given, also one of 0."""
+    return next((limit for limit in limits if limit is not None), MARGIN_PP)
+
 
 def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> GoalVerdict:
     """The goal with its verdict.

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.report import words
-from compress.report.cells import Cell, change_cell, end_to_end_cell, speed_cell, with_interval
 from compress.report.charts import make_charts
 from compress.report.confusion import Confusion, confusion
 from compress.report.cost import million_words
 from compress.report.figure import Chart, number
 from compress.report.model import Flip, GoalVerdict, Report, Row
 from compress.report.next_steps import next_steps
-from compress.report.rounding_page import choice_parts, layers_parts
+from compress.report.page_cells import Cell, change_cell, end_to_end_cell, speed_cell, with_interval
+from compress.report.page_tables import PageTable, ablation_table, agreement_table, cost_table, main_table
+from compress.report.quantized_page import choice_parts, layers_parts
 from compress.report.shown import ShownRow, shown_rows
-from compress.report.tables import Table, ablation_table, agreement_table, cost_table, main_table
-from compress.usage import usage
+from compress.report.usage import usage
 
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""
@@ -58,7 +58,7 @@ class TargetPart:
     anchor: str
     description: str
     tiles: list[Tile]
-    tables: list[Table]
+    tables: list[PageTable]
     charts: list[Chart]
     flips: list[Flips]
     cost: str
@@ -180,7 +180,7 @@ def _flips(row: Row) -> Flips:
     return Flips(row.step, lost, gained, found.lost if found else len(lost), found.gained if found else len(gained))
 
 
-def _ablations(report: Report) -> list[tuple[str, Table]]:
+def _ablations(report: Report) -> list[tuple[str, PageTable]]:
     """Target and table, for the targets where steps were left out."""
     found = []
     for target in report.targets:

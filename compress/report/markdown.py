@@ -3,10 +3,10 @@
 import re
 
 from compress.errors import printable
-from compress.report import rounding_words
+from compress.report import quantized_words
 from compress.report.model import Report, Row
 from compress.report.next_steps import next_steps
-from compress.report.rounding import Candidate, Choice, Sensitivity
+from compress.report.quantized import Candidate, Choice, Sensitivity
 from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,
@@ -154,7 +154,7 @@ def _choices(report: Report) -> list[str]:
     for item in found:
         assert item.choice is not None
         lines += ["", f"**{plain(item.step)}:** {plain(item.choice.verdict)}.", "", *_candidates(item.choice)]
-        lines += ["", f"Measured on {rounding_words.chosen_on(item.choice)}."]
+        lines += ["", f"Measured on {quantized_words.chosen_on(item.choice)}."]
     return lines
 
 
@@ -182,13 +182,13 @@ def _layers(report: Report) -> list[str]:
     found = [item for item in report.rounded if item.sensitivity or item.left_in_float]
     lines = ["", "## Layers and what rounding them costs"] if found else []
     for item in found:
-        told = [plain(rounding_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
+        told = [plain(quantized_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
         if item.sensitivity is not None:
-            kept = rounding_words.kept_words(item.sensitivity, 0)
+            kept = quantized_words.kept_words(item.sensitivity, 0)
             told = [
-                f"{kept}; {rounding_words.change_words(item.sensitivity)}",
-                rounding_words.search_words(item.sensitivity),
-                *([rounding_words.agreed_words(item.parity, searched=True)] if item.parity else []),
+                f"{kept}; {quantized_words.change_words(item.sensitivity)}",
+                quantized_words.search_words(item.sensitivity),
+                *([quantized_words.agreed_words(item.parity, searched=True)] if item.parity else []),
                 *told,
             ]
         lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in told]]
@@ -202,6 +202,6 @@ def _layer_table(found: Sensitivity) -> list[str]:
     lines += ["| layer | size MB | divergence, nats | written |", "| --- | ---: | ---: | --- |"]
     for layer in found.layers:
         where = "**in float**" if layer.kept_in_float else "rounded"
-        size = rounding_words.megabytes(layer.bytes)
-        lines.append(f"| {plain(layer.name)} | {size} | {rounding_words.nats(layer.divergence)} | {where} |")
+        size = quantized_words.megabytes(layer.bytes)
+        lines.append(f"| {plain(layer.name)} | {size} | {quantized_words.nats(layer.divergence)} | {where} |")
     return [*lines, "", "</details>"]

@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from compress.measurement import Conditions, Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.report.part import Part
-from compress.report.rounding import Rounded
+from compress.report.quantized import Quantized
 
 
 class Latency(Part):
@@ -277,7 +277,7 @@ class Report(Part):
     rows: list[Row]
     ablations: list[Ablation] = []
     lineage: list[Made] = []
-    rounded: list[Rounded] = []
+    rounded: list[Quantized] = []
     """One for each step that quantized."""
 
     @property

@@ -19,12 +19,10 @@ from compress.machine.facts import same_machine
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.parameters import count_parameters
-from compress.plan.plan import EXPORT, Plan, PlannedStep
+from compress.plan.plan import Plan, PlannedStep
 from compress.processes.memory import free_memory
-from compress.recipe.schema import Model
 from compress.run.rehearsal import Rehearsed
 from compress.store.artifacts import Artifact
-from compress.training.config import trainings_in
 
 FORECAST = "forecast.json"
 TRAINED_BYTES = 16
@@ -137,8 +135,7 @@ def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecas
         count = parameters[step.name] = _parameters(step, plan, parameters)
         if step.name in done or count is None:
             continue
-        trains = _trains(step.config)
-        in_float = step.stage.output == "torch" or step.stage_name == EXPORT
+        trains = bool(step.stage.trainings(step.config))
         steps.append(
             StepForecast(
                 step=step.name,
@@ -146,7 +143,7 @@ def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecas
                 key=step.identity.key,
                 seconds=None,
                 memory_bytes=(TRAINED_BYTES if trains else FLOAT_BYTES) * count,
-                artifact_bytes=FLOAT_BYTES * count if in_float else 0,
+                artifact_bytes=FLOAT_BYTES * count if step.stage.writes_floats else 0,
                 scratch_bytes=2 * CHECKPOINT_BYTES * count if trains else 0,  # one is kept while the next is written
             )
         )
@@ -179,19 +176,15 @@ def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> No
         )
 
 
-def _trains(config: Model) -> bool:
-    return any(training.epochs > 0 for training in trainings_in(config))
-
-
 def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) -> int | None:
     """Parameters of the model that a step gives: those of what it reads, less what its shape lost; None if unknown."""
-    read = step.inputs.get("student") or step.inputs[next(iter(step.inputs))]
+    read = step.model
     if isinstance(read, Artifact):
         count: int | None = count_parameters(read.path, read.format)
         before = read_shape(read_config(read.path))
     else:
         count, before = known[read], plan.step(read).shape
-    if count is None or step.stage.tunes:
+    if count is None or before == step.shape:
         return count
     if before is None or step.shape is None:
         return None

@@ -11,6 +11,7 @@ from compress.models.files import model_path
 from compress.plan.feasibility import training_device
 from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
+from compress.recipe.schema import role_of
 from compress.run.journal import Observer
 from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
 from compress.trials.trial import try_graph
@@ -101,13 +102,13 @@ class _Maker:
     def _check_outside(self, step: PlannedStep) -> None:
         """Hold the models from outside that a step reads against plain transformers."""
         for name, value in step.inputs.items():
-            role = name.partition(" ")[0]
-            if not isinstance(value, Artifact) or role == "masked_model":  # that one has no head for the task
+            wanted = step.stage.inputs[role_of(name)]
+            if not isinstance(value, Artifact) or wanted.head == "own":
                 continue
             remark = check_outside(
                 value,
                 self.plan.task,
-                makes_head=step.stage.inputs[role].makes_head,
+                makes_head=wanted.head == "made",
                 trust_remote_code=self.plan.recipe.trust_remote_code,
             )
             if remark:
@@ -117,7 +118,7 @@ class _Maker:
         """What a stage is given for each of its roles."""
         inputs: dict[str, Artifact | tuple[Artifact, ...] | None] = {}
         for role, wanted in step.stage.inputs.items():
-            values = [value for name, value in step.inputs.items() if name.partition(" ")[0] == role]
+            values = [value for name, value in step.inputs.items() if role_of(name) == role]
             found = tuple(artifact_of(value, self.artifacts) for value in values)
             inputs[role] = found if wanted.many else next(iter(found), None)
         return inputs

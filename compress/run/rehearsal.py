@@ -32,7 +32,6 @@ from compress.run.journal import Observer
 from compress.run.rehearsal_process import SAID
 from compress.store.artifacts import Artifact, Store
 from compress.tasks import Task, with_rows
-from compress.training.config import trainings_in
 
 MEASURED_ROWS = 32
 LOOK_SECONDS = 0.05
@@ -89,7 +88,7 @@ def rehearse(
         CompressError: a step fails, or the process is killed, as it would be in the run.
     """
     start = time.monotonic()
-    trainings = [config for step in plan.steps for config in trainings_in(step.config)]
+    trainings = [config for step in plan.steps for config in step.stage.trainings(step.config)]
     size = max((config.batch_size * config.gradient_accumulation for config in trainings), default=MEASURED_ROWS)
     task = plan.task
     rehearsal = Rehearsal(len(task.train), len(task.validation), len(task.unlabelled), batches)

@@ -14,14 +14,12 @@ from compress.plan.plan import Plan, artifact_of
 from compress.recipe.schema import Goal, Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
-from compress.report.goal import judge
+from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.rounding import Rounded, read_rounding
+from compress.report.quantized import Quantized, read_quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
-MARGIN_PP = 1.0
-"""Largest drop that is called no worse, where no goal says another."""
 REPORT_VERSION = 5
 """Raised when the report's figures change, so that an old report is not taken for a new one."""
 
@@ -59,7 +57,7 @@ def report_plan(
     if ablations:
         from compress.report.build import build_ablations
 
-        margin = _margin_pp(goal)
+        margin = margin_pp(None if goal is None else goal.max_drop_pp)
         report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
     command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
     update = {
@@ -98,9 +96,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     return entries
 
 
-def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Rounded]:
+def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
     """What the manifests of the steps that quantized tell."""
-    told = (read_rounding(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
+    told = (read_quantized(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
     return [found for found in told if found is not None]
 
 
@@ -112,7 +110,7 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
         found = artifacts[step.name]
         if "tokens_after" not in found.facts:
             continue
-        before = artifact_of(step.inputs[next(iter(step.inputs))], artifacts)
+        before = artifact_of(step.model, artifacts)
         share = split_differently(
             load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
         )
@@ -189,9 +187,7 @@ def build_report(
         baseline=baseline,
         goal=judge(None, None, None),
         notes=list(task.notes),
-        rows=build_rows(entries, measured, baselines, test, shown, _margin_pp(goal), targets),
+        rows=build_rows(
+            entries, measured, baselines, test, shown, margin_pp(None if goal is None else goal.max_drop_pp), targets
+        ),
     )
-
-
-def _margin_pp(goal: Goal | None) -> float:
-    return MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp

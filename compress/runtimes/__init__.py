@@ -6,7 +6,6 @@ A runtime module says which artifact formats it runs (FORMATS), why a target can
 
 import os
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from compress.errors import CompressError
+from compress.registry import Registry
 
 if TYPE_CHECKING:
     from compress.recipe.schema import Target
@@ -41,9 +41,16 @@ class Predictor(Protocol):
         ...
 
 
-def find(name: str) -> ModuleType:
-    """The runtime's module."""
-    return import_module(f"{__name__}.{name}")
+REGISTRY = Registry("runtime", __name__, needs=("FORMATS", "unavailable", "load"))
+
+
+def find(name: str, where: str | None = None) -> ModuleType:
+    """The runtime's module.
+
+    Raises:
+        InputError: there is none, or the plug-in that has it cannot be used.
+    """
+    return REGISTRY.module(name, where)
 
 
 def why_not(artifact_format: str, target: "Target") -> str | None:

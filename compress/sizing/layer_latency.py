@@ -62,11 +62,6 @@ class LayerLatency:
         assert sizes is not None
         return tuple(sizes[::2]), tuple(sizes[1::2])
 
-    def predict_ms(self, heads: Sequence[int], neurons: Sequence[int]) -> float:
-        """Of an encoder with these sizes in its layers."""
-        own = sum(self.heads_ms[count] for count in heads) + sum(self.neurons_ms[count] for count in neurons)
-        return self.smallest_ms(len(heads)) + own
-
 
 def layer_latency(timer: LayerTimer, shape: Shape, multiple: int, context: Context) -> LayerLatency:
     """The table for a model on a target: from the store, or timed now.

@@ -6,16 +6,18 @@ stage's settings to make its command.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field
 
-from compress.errors import InputError, did_you_mean
+from compress.context import KnownStep
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
 from compress.recipe.schema import Model, Target
+from compress.registry import Registry
+from compress.training.config import TrainingConfig, trainings_in
+
+Of = TypeVar("Of")
 
 
 class StageConfig(Model):
@@ -52,14 +54,15 @@ class Input:
 
     Attributes:
         format: the artifact's format.
-        optional: may be left out. The first role that is not named reads the step before.
-        makes_head: the model may lack the task's head, as a pretrained one does: the stage makes it.
+        optional: may be left out.
+        head: task: the model has the task's. made: it may lack it, as a pretrained one does: the stage makes it.
+            own: it has another, which the stage asks.
         many: a recipe may name a list; the stage gets a tuple, also of one.
     """
 
     format: str
     optional: bool = False
-    makes_head: bool = False
+    head: Literal["task", "made", "own"] = "task"
     many: bool = False
 
 
@@ -71,19 +74,25 @@ class Stage:
         config: its settings.
         run: `run(config=…, context=…, out=…, **inputs)` writes the artifact below `out`, returns facts for the
             manifest. An input is an Artifact, or None for an optional one that was left out; a tuple for `many`.
-        inputs: role -> Input; the first reads the step before by default.
+        inputs: role -> Input.
         output: format of what it writes.
         version: raised when the same settings begin to give another result.
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
             Refuses what the shapes forbid, before any work.
+        base_role: which reads the step before, where it is not named; left out: the first of `inputs`.
+        model_role: whose model its own comes from, where that one is given; else, or left out, the base role's.
+        teacher_role: whose model it learns from, and then from the task's unlabelled rows too; left out: of none.
+        makes_teacher: whether it makes a pretrained model into one for the task: a teacher for later steps, and the
+            baseline of a recipe that names none.
+        writes_floats: whether all weights that it writes are 32-bit floats.
         needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
             was decided stands in the artifact's key.
-        check: refuses, before any work, a model from outside that the step's model comes from; told its folder, and
-            the tokens of the longest text.
+        check: refuses, before any work, what it cannot do with the models that its step reads.
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
         times_on: settings -> the target that the step times models on, or None if it times none.
+        trainings: settings -> the trainings that the step will do.
     """
 
     config: type[StageConfig]
@@ -92,42 +101,63 @@ class Stage:
     output: str
     version: int
     shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
+    base_role: str = ""
+    model_role: str = ""
+    teacher_role: str = ""
+    makes_teacher: bool = False
+    writes_floats: bool = False
     needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
     settle: Callable[[Any, Sequence[str]], Any] | None = None
-    check: Callable[[Path, int], None] | None = None
+    check: Callable[[KnownStep], None] | None = None
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
     times_on: Callable[[Any], Target | None] | None = None
+    trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
+
+    def __post_init__(self) -> None:
+        base = self.base_role or next(iter(self.inputs))
+        object.__setattr__(self, "base_role", base)
+        object.__setattr__(self, "model_role", self.model_role or base)
 
     def reads_data(self, config: StageConfig) -> bool:
         """Whether it reads training rows, with these settings."""
         return self.needs_data(config) if callable(self.needs_data) else self.needs_data
 
-    @property
-    def tunes(self) -> bool:
-        """True if it makes a pretrained model into one for the task: a teacher."""
-        return next(iter(self.inputs.values())).makes_head
+    def model_of(self, inputs: Mapping[str, Of]) -> Of:
+        """What its model comes from, among what it reads by role."""
+        return inputs[self.model_role if self.model_role in inputs else self.base_role]
 
     @property
-    def has_teacher(self) -> bool:
-        """True if it trains under a teacher, and so on the task's unlabelled rows too."""
-        return "teacher" in self.inputs
+    def other_inputs(self) -> dict[str, Input]:
+        """What it reads beside its base."""
+        return {role: wanted for role, wanted in self.inputs.items() if role != self.base_role}
+
+
+def _check(stage: Any) -> None:
+    """Refuse what is no stage, in a plug-in.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(stage, Stage):
+        raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
+
+
+REGISTRY = Registry("stage", __name__, "STAGE", check=_check)
 
 
 def names() -> list[str]:
-    """All stages: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All stages: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
 def find(name: str, where: str | None = None) -> Stage:
     """The stage of that name.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or the plug-in that has it cannot be used.
     """
-    if name not in names():
-        raise InputError(f"unknown stage '{name}'", where=where, fix=did_you_mean(name, names()))
-    stage: Stage = import_module(f"{__name__}.{name}").STAGE
+    stage: Stage = REGISTRY.find(name, where)
     return stage
 
 

@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import Shape, evenly_spaced
 from compress.models.sizes import check_whole
@@ -174,15 +174,27 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     return student_shape(config, start)
 
 
+def _check(step: KnownStep) -> None:
+    """Refuse what the student cannot learn from its teacher."""
+    from compress.training.matching import check_lesson
+
+    check_lesson(step.config, step)
+
+
 STAGE = Stage(
     Config,
     run,
     inputs={
         "teacher": Input("torch", many=True),
-        "student": Input("torch", optional=True, makes_head=True),
-        "masked_model": Input("torch", optional=True, makes_head=True),
+        "student": Input("torch", optional=True, head="made"),
+        "masked_model": Input("torch", optional=True, head="own"),
     },
     output="torch",
     version=5,
     shape=_shape,
+    base_role="teacher",
+    model_role="student",
+    teacher_role="teacher",
+    writes_floats=True,
+    check=_check,
 )

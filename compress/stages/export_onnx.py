@@ -15,14 +15,13 @@ which is traced as RotaryEmbedding and MultiHeadAttention from the start. Adding
 widths of 64 to 768, lengths of 32 and 128).
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig
@@ -46,8 +45,9 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Trace, fuse, count the fused nodes, and compare the outputs with torch on real rows."""
     from compress.comparing import parity
     from compress.export.export import export
+    from compress.models.files import copy_config_and_tokenizer
     from compress.models.load import load_model
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.tokenizer import load_tokenizer
     from compress.recipe.schema import Target
     from compress.runtimes import load
 
@@ -66,8 +66,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         skip_layer_norm=config.skip_layer_norm,
     )
     context.progress("exporting", 1, 2)
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
+    copy_config_and_tokenizer(model.path, out)
     found = parity.compare(
         load(
             model.path,
@@ -95,12 +94,12 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     return shape
 
 
-def _check(folder: Path, longest: int) -> None:
+def _check(step: KnownStep) -> None:
     """Refuse a family that has no graph which is right at every length, before any work."""
     from compress.models.config_file import read_config
     from compress.models.exportable import why_not_exportable
 
-    why = why_not_exportable(read_config(folder), longest)
+    why = why_not_exportable(read_config(step.model.origin), step.longest)
     if why is not None:
         raise InputError(why[0], fix=why[1])
 
@@ -112,6 +111,7 @@ STAGE = Stage(
     output="onnx",
     version=2,
     shape=_shape,
+    writes_floats=True,
     needs_data=False,
     check=_check,
 )

@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.stages import Input, Stage, StageConfig
@@ -174,6 +174,13 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     )
 
 
+def _check(step: KnownStep) -> None:
+    """Refuse what the model cannot learn from its teacher."""
+    from compress.training.matching import check_lesson
+
+    check_lesson(step.config.recover, step)
+
+
 STAGE = Stage(
     Config,
     run,
@@ -181,4 +188,7 @@ STAGE = Stage(
     output="torch",
     version=1,
     shape=_shape,
+    teacher_role="teacher",
+    writes_floats=True,
+    check=_check,
 )

@@ -85,8 +85,10 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
 STAGE = Stage(
     Config,
     run,
-    inputs={"model": Input("torch", makes_head=True)},
+    inputs={"model": Input("torch", head="made")},
     output="torch",
     version=2,
     shape=same_shape,
+    makes_teacher=True,
+    writes_floats=True,
 )

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.sizes import check_whole, layers_left, narrower, shrink
@@ -258,6 +258,20 @@ def _times_on(config: Config) -> Target | None:
     return None if config.min_speedup is None else config.target
 
 
+def _check(step: KnownStep) -> None:
+    """Refuse what the model cannot learn from its teacher, in any of its trainings."""
+    from compress.training.matching import check_lesson
+
+    for training in (step.config.recover, *_trainings(step.config)):
+        check_lesson(training, step)
+
+
+def _trainings(config: Config) -> list[Recover]:
+    """The training between cuts, and the one after the last."""
+    between = [config.recover.model_copy(update={"epochs": config.cut_epochs})] if config.cuts > 1 else []
+    return [training for training in (*between, config.recover) if training.epochs > 0]
+
+
 STAGE = Stage(
     Config,
     run,
@@ -265,5 +279,9 @@ STAGE = Stage(
     output="torch",
     version=7,
     shape=_shape,
+    teacher_role="teacher",
+    writes_floats=True,
+    check=_check,
     times_on=_times_on,
+    trainings=_trainings,
 )

@@ -66,9 +66,9 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
 
+    from compress.graphs.embedding_tables import tables_to_4_bits, tables_to_8_bits
     from compress.graphs.matrices import gemms_to_matmuls, matrices
     from compress.graphs.read import read_float_graph, split_attention
-    from compress.graphs.tables import tables_to_4_bits, tables_to_8_bits
     from compress.graphs.write_blocks import put_blocks
     from compress.models.files import model_path
     from compress.quantizing.mixed_precision import layers_in

@@ -153,8 +153,7 @@ def _check_target(target: Target, folder: Path) -> None:
 def _float_copy(model: Artifact, folder: Path) -> Path:
     """The float model alone, whatever else lies beside it."""
     from compress.graphs.read import check_external_data
-    from compress.models.files import MODEL_FILE, model_path
-    from compress.models.tokenizer import copy_tokenizer
+    from compress.models.files import MODEL_FILE, copy_config_and_tokenizer, model_path
 
     folder.mkdir(parents=True)
     source = model_path(model.path)
@@ -162,8 +161,7 @@ def _float_copy(model: Artifact, folder: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source.parent / name, folder / name)
     shutil.copyfile(source, folder / MODEL_FILE)
-    shutil.copyfile(model.path / "config.json", folder / "config.json")
-    copy_tokenizer(model.path, folder)
+    copy_config_and_tokenizer(model.path, folder)
     return folder
 
 

@@ -15,7 +15,6 @@ mask, which 10,000 does as well. So do those of `float_operators`: left out, the
 Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that of onnxruntime.transformers.float16.
 """
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -50,8 +49,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.graphs.masks import clip_masks
     from compress.graphs.read import read_float_graph
     from compress.graphs.write_half import LARGEST_SEEN, in_half
-    from compress.models.files import model_path
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.files import copy_config_and_tokenizer, model_path
+    from compress.models.tokenizer import load_tokenizer
     from compress.quantizing.magnitudes import magnitudes
     from compress.quantizing.write_and_gate import save_graph
     from compress.runtimes.onnxruntime import lacks_provider
@@ -69,8 +68,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     large = {name for name, magnitude in found.items() if magnitude > LARGEST_SEEN}
     made, kept = in_half(graph, found, large, config.float_operators)
     save_graph(made, out)
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
+    copy_config_and_tokenizer(model.path, out)
     device: Literal["cpu", "cuda"] = "cpu" if lacks_provider(CUDA) else "cuda"
     agreed = parity.gate(model.path, out, context, config.min_agreement, device=device)
     return {"kept_in_float": kept, "largest_activation": max(found.values()), **agreed.facts()}

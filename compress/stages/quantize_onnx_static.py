@@ -59,9 +59,9 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     import onnx
 
     from compress.comparing.activations import calibration_batches
+    from compress.graphs.embedding_tables import tables_to_8_bits
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls, matrices
     from compress.graphs.read import read_float_graph, split_attention
-    from compress.graphs.tables import tables_to_8_bits
     from compress.graphs.write_int8 import put_int8
     from compress.graphs.write_qdq import put_qdq
     from compress.models.files import model_path
@@ -69,7 +69,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.ops.int8 import largest_code, round_columns
     from compress.quantizing.calibration import ranges_of
     from compress.quantizing.mixed_precision import layers_in
-    from compress.quantizing.smooth import smooth
+    from compress.quantizing.smoothquant import smooth
     from compress.quantizing.write_and_gate import write_rounded
 
     graph = read_float_graph(model_path(model.path), OPSET)

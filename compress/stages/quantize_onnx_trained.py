@@ -21,14 +21,13 @@ arXiv:2004.09576), both by their logarithm or share, which suits AdamW (Jain et 
 `recover: {epochs: 0}` the graph is the one that rounding to nearest gives.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets, saturates
 from compress.recipe.schema import Target
@@ -130,16 +129,15 @@ def _export(source: Path, folder: Path, config: Config, context: Context) -> "on
     from compress.export.export import export
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls
     from compress.graphs.read import read_float_graph, split_attention
+    from compress.models.files import copy_config_and_tokenizer
     from compress.models.load import load_model
-    from compress.models.tokenizer import copy_tokenizer
 
     folder.mkdir()
     eager = load_model(
         source, context.task.hub_task, attention="eager", trust_remote_code=context.trust_remote_code
     )  # which onnxruntime fuses
     export(eager, folder / "model.onnx")
-    shutil.copyfile(source / "config.json", folder / "config.json")
-    copy_tokenizer(source, folder)
+    copy_config_and_tokenizer(source, folder)
     graph = read_float_graph(folder / "model.onnx")
     if config.scheme == "int4":
         split_attention(graph)
@@ -182,7 +180,7 @@ def _grid(layer: Any, config: Config) -> "WeightGrid":
     """The codes that a layer's weights get."""
     import torch
 
-    from compress.graphs.tables import worth_4_bits
+    from compress.graphs.embedding_tables import worth_4_bits
     from compress.ops.blockwise import fitting_size
     from compress.ops.int8 import largest_code
     from compress.training.fake_quantization import WeightGrid
@@ -231,8 +229,8 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     import numpy as np
 
     from compress.export.layers_in_graph import layers_of_products, layers_of_tables
+    from compress.graphs.embedding_tables import tables, tables_to_4_bits, tables_to_8_bits
     from compress.graphs.matrices import matrices
-    from compress.graphs.tables import tables, tables_to_4_bits, tables_to_8_bits
     from compress.graphs.write_blocks import put_blocks
     from compress.graphs.write_int8 import put_int8
     from compress.ops.int8 import Rounded
@@ -272,6 +270,13 @@ def _settle(config: Config, isa: Any) -> Config:
     return settled
 
 
+def _check(step: KnownStep) -> None:
+    """Refuse what the model cannot learn from its teacher."""
+    from compress.training.matching import check_lesson
+
+    check_lesson(step.config.recover, step)
+
+
 STAGE = Stage(
     Config,
     run,
@@ -279,5 +284,7 @@ STAGE = Stage(
     output="onnx",
     version=2,
     shape=same_shape,
+    teacher_role="teacher",
+    check=_check,
     settle=_settle,
 )

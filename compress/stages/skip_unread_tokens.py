@@ -12,7 +12,6 @@ several times faster, one of six by about an eighth. Costs seconds.
 By associativity of the matrix product; see `compress.graphs.unread_tokens`.
 """
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -39,8 +38,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     from compress.comparing import parity
     from compress.graphs.read import read_float_graph
     from compress.graphs.unread_tokens import skip_unread_tokens
-    from compress.models.files import model_path
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.files import copy_config_and_tokenizer, model_path
+    from compress.models.tokenizer import load_tokenizer
     from compress.recipe.schema import Target
     from compress.runtimes import load
 
@@ -50,8 +49,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     onnx.checker.check_model(graph)
     onnx.save_model(graph, str(out / "model.onnx"))
     context.progress("rewriting", 1, 2)
-    shutil.copyfile(model.path / "config.json", out / "config.json")
-    copy_tokenizer(model.path, out)
+    copy_config_and_tokenizer(model.path, out)
     target = Target(runtime="onnxruntime")
     before, after = (load(path, target, context.task.hub_task) for path in (model.path, out))
     found = parity.compare(before, after, context.task, load_tokenizer(model.path))

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from compress.context import Context
+from compress.context import Context, KnownStep
 from compress.errors import CompressError, InputError
 from compress.stages import Input, Stage, StageConfig, same_shape
 from compress.store.artifacts import Artifact
@@ -143,12 +143,12 @@ def _compare(
 _LEAVE_OUT = "this model does more with token ids than looking them up: leave this step out"
 
 
-def _check(folder: Path, _longest: int) -> None:
+def _check(step: KnownStep) -> None:
     """Refuse a tokenizer from which no tokens can be taken, before any work."""
     from compress.models.vocabulary import read_vocabulary
 
     try:
-        read_vocabulary(folder)
+        read_vocabulary(step.model.origin)
     except InputError as error:
         raise InputError(error.what, fix=error.fix) from error
 
@@ -160,6 +160,7 @@ STAGE = Stage(
     output="torch",
     version=1,
     shape=same_shape,
+    writes_floats=True,
     changes_tokenizer=True,
     check=_check,
 )

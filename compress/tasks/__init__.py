@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from compress.data.tables import ReadTable
-from compress.errors import InputError, did_you_mean
 from compress.recipe.schema import TaskSpec
 from compress.recipe.validation import Origin
+from compress.registry import Registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,9 +99,12 @@ def with_rows(task: Task, **parts: Sequence[Any]) -> Task:
     return changed
 
 
+REGISTRY = Registry("task type", __name__, "load")
+
+
 def names() -> list[str]:
-    """All tasks: the files of this folder."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
+    """All tasks: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
 def load_task(
@@ -122,11 +123,5 @@ def load_task(
     Raises:
         InputError: an unknown task, a missing column, an unknown label, test rows in train, an empty file.
     """
-    if spec.type not in names():
-        raise InputError(
-            f"unknown task type '{spec.type}'",
-            where=origin.where("task", "type"),
-            fix=did_you_mean(spec.type, names()),
-        )
-    task: Task = import_module(f"{__name__}.{spec.type}").load(spec, read, seed, origin, labels)
+    task: Task = REGISTRY.find(spec.type, origin.where("task", "type"))(spec, read, seed, origin, labels)
     return task

@@ -46,9 +46,9 @@ class TrainingConfig(Model):
 
 
 def trainings_in(settings: Model) -> list[TrainingConfig]:
-    """The trainings among a stage's settings."""
+    """The trainings among a stage's settings, but for those of no epochs."""
     if isinstance(settings, TrainingConfig):
-        return [settings]
+        return [settings] if settings.epochs > 0 else []
     return [found for _, part in settings if isinstance(part, Model) for found in trainings_in(part)]
 
 

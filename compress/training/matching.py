@@ -3,11 +3,34 @@
 import math
 from typing import Literal
 
+from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.config_file import read_config
-from compress.store.artifacts import Artifact
 from compress.training.config import Augmentation, DistillationConfig
+
+
+def check_lesson(config: DistillationConfig, step: KnownStep) -> None:
+    """Refuse what the step's model cannot learn from its teacher, or from variants of the rows.
+
+    Args:
+        config: a training of the step, under the role `teacher`, or else under the model that the step reads.
+
+    Raises:
+        InputError: with what does not fit.
+    """
+    check_masked_model(config.augment, next(iter(step.inputs.get("masked_model", ())), None))
+    check_label_of_rows(config.augment, step.task.outputs)
+    if not config.reads_states or config.epochs == 0:
+        return
+    teachers = step.inputs.get("teacher", (step.model,))
+    check_states(config, step.shape, teachers[0].shape)
+    if len(teachers) > 1:
+        raise InputError(
+            "hidden_weight and relation_weight look inside one teacher, and several are named",
+            fix="set both to 0, or name one teacher",
+        )
+    check_same_ids(step.model.gives_ids_of(teachers[0]))
 
 
 def check_states(config: DistillationConfig, student: Shape | None, teacher: Shape | None) -> None:
@@ -102,11 +125,8 @@ def check_same_ids(same: bool) -> None:
         )
 
 
-def check_masked_model(config: Augmentation, model: str | Artifact | None) -> None:
+def check_masked_model(config: Augmentation, model: KnownModel | None) -> None:
     """Refuse variants by a masked language model without one, and one that is not used.
-
-    Args:
-        model: from outside, or the name of a step; None where none is named.
 
     Raises:
         InputError: with what is missing.
@@ -122,14 +142,14 @@ def check_masked_model(config: Augmentation, model: str | Artifact | None) -> No
             "augment.masked needs a masked language model",
             fix="add masked_model: hf://org/name@revision to a distill step, or leave augment.masked out",
         )
-    if not isinstance(model, Artifact):
+    if model.step is not None:
         raise InputError(
-            f"the step '{model}' gives no masked language model", fix="name a pretrained model from outside"
+            f"the step '{model.step}' gives no masked language model", fix="name a pretrained model from outside"
         )
-    classes = read_config(model.path).get("architectures") or []
+    classes = read_config(model.origin).get("architectures") or []
     if not any(name.endswith(("ForMaskedLM", "ForPreTraining")) for name in classes):
         raise InputError(
-            f"'{model.path.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
+            f"'{model.origin.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
             fix="name a model that was saved with it, such as a BertForMaskedLM",
         )
 

@@ -11,7 +11,7 @@ import yaml
 
 import compress
 from compress import stages
-from compress.cli.recipes import shipped, shipped_folder
+from compress.recipe.shipped import shipped, shipped_folder
 from compress.recipe.yaml_file import load_recipe
 
 HEAVY = ("torch", "transformers", "onnxruntime", "datasets", "optimum", "pandas", "sklearn", "numpy")

@@ -123,7 +123,7 @@ IN_A_LIBRARY = """
 import os, signal, sys, threading, time
 import numpy as np
 from compress.cli import interrupt
-from tests.models.test_calls import IDS, endless_graph, session_of
+from tests.graphs.test_calls import IDS, endless_graph, session_of
 
 interrupt.LAST_SECONDS = 0.5
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it

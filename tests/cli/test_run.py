@@ -283,7 +283,7 @@ def test_a_kept_figure_that_is_not_as_it_was_written_is_measured_anew(run, tmp_p
     shutil.copytree(run.home, home, symlinks=True)
     path = home / "runs/tiny/measurements.json"
     content = json.loads(path.read_text())
-    content["measurements"][0]["quality"] /= 2
+    content["measurements"][0]["load_ms"] /= 2
     path.write_text(json.dumps(content))
     said = compress_in(home, ["run", "tiny.yaml", "--json"])
     assert said.code == 0, said.err

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from compress.data.sources import Sources, folder_fingerprint, folder_hashes
+from compress.data.sources import Sources, folder_hashes
 from compress.errors import CompressError, InputError
+from compress.files.whole import fingerprint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 CARD = """\
@@ -71,7 +72,7 @@ def test_a_local_model_is_named_by_its_content(tmp_path):
     write_model(tmp_path / "one")
     write_model(tmp_path / "two")
     one, two = (Sources(tmp_path).model(name) for name in ("one", "two"))
-    assert (one.path, one.key) == (tmp_path / "one", f"folder:{folder_fingerprint(tmp_path / 'one')}")
+    assert (one.path, one.key) == (tmp_path / "one", f"folder:{fingerprint(folder_hashes(tmp_path / 'one'))}")
     assert two.key == one.key
 
 
@@ -380,7 +381,7 @@ def test_what_was_read_is_noted_with_what_names_its_content(tmp_path, reviews_on
     ]
     local, model, table, rows = used.values()
     assert (local.pinned, local.files) == (str(tmp_path / "a"), folder_hashes(tmp_path / "a"))
-    assert local.key == f"folder:{folder_fingerprint(tmp_path / 'a')}"
+    assert local.key == f"folder:{fingerprint(folder_hashes(tmp_path / 'a'))}"
     assert (model.pinned, model.key, model.files) == (f"hf://org/tiny@{COMMIT}", f"hf:org/tiny@{COMMIT}", {})
     sha256 = hashlib.sha256(b"text,label\nhello,1\n").hexdigest()
     assert (table.pinned, table.key, table.files) == (
@@ -393,9 +394,9 @@ def test_what_was_read_is_noted_with_what_names_its_content(tmp_path, reviews_on
 
 @pytest.mark.parametrize("name", ["manifest.json", "lineage.json"])
 def test_a_models_key_does_not_mind_what_only_tells_of_it(tmp_path, name):
-    before = folder_fingerprint(write_model(tmp_path / "a"))
+    before = folder_hashes(write_model(tmp_path / "a"))
     (tmp_path / "a" / name).write_text('{"created": "today"}')
-    assert folder_fingerprint(tmp_path / "a") == before
+    assert folder_hashes(tmp_path / "a") == before
 
 
 @pytest.mark.parametrize(("written", "near"), [("finl", "final"), ("held-out.csv", None)])

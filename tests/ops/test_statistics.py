@@ -116,24 +116,6 @@ def test_the_interval_of_a_drop_is_a_normal_one_with_a_row_lost_and_a_row_gained
     assert half == pytest.approx(published, rel=1 / rows)
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("margin", [0.0, 0.01, 0.1])
-def test_non_inferiority_is_the_normal_test_against_the_margin(table: tuple[int, int, int, int], margin: float) -> None:
-    _, lost, gained, _ = table
-    rows = sum(table)
-    found = statistics.non_inferiority_p(*right_of(*table), margin)
-    mean = (lost - gained) / (rows + 2)
-    error = math.sqrt(((lost + gained + 2) / (rows + 2) - mean**2) / (rows + 1))
-    assert found == same(stats.norm.cdf((mean - margin) / error))
-
-
-def test_non_inferiority_and_the_interval_say_the_same() -> None:
-    pair = right_of(900, 30, 10, 60)
-    _, high = bounds(statistics.accuracy_drop(*pair))
-    assert statistics.non_inferiority_p(*pair, high) == pytest.approx(0.025, abs=1e-9)
-    assert statistics.non_inferiority_p(*pair, high + 0.01) < 0.025 < statistics.non_inferiority_p(*pair, high - 0.01)
-
-
 def pooled_median(samples: Array, chosen: Array) -> float:
     """The median over the samples of these rounds, written slowly."""
     pool = sorted(float(sample) for index in chosen for sample in samples[index])

@@ -13,7 +13,7 @@ from compress.report.build import build_ablations, build_rows
 from compress.report.entries import AblationEntry, Entry
 from compress.report.goal import judge
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.rounding import read_rounding
+from compress.report.quantized import read_quantized
 
 STEPS = ("teacher", "student", "pruned", "onnx", "int8")
 LABELS = ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade")
@@ -66,7 +66,6 @@ def measurement(step: str, target: str, test: HeldOut, slower: float = 1.0) -> M
         artifact=artifact,
         target=target,
         status="measured",
-        metric=test.metric,
         predictions=said.tolist(),
         confidences=np.where(wrong, random.uniform(0.3, 0.9, rows), random.uniform(0.8, 1, rows)).tolist(),
         row_tokens=lengths,
@@ -293,6 +292,6 @@ def rounding_facts(**more: Any) -> dict[str, Any]:
 
 def rounding_report(facts: Mapping[str, Any] | None = None, **options: Any) -> Report:
     """The sample report, whose last step tells what it rounded."""
-    found = read_rounding("int8", "quantize_onnx_auto", rounding_facts() if facts is None else facts)
+    found = read_quantized("int8", "quantize_onnx_auto", rounding_facts() if facts is None else facts)
     assert found is not None
     return sample_report(**options).model_copy(update={"rounded": [found]})

@@ -5,12 +5,12 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
 from compress.recipe.schema import Goal
-from compress.report.cells import million_cell, other_score
 from compress.report.confusion import MOST, PAIRS, confusion
 from compress.report.cost import PRICE, million_words
 from compress.report.goal import judge
 from compress.report.model import Report
 from compress.report.next_steps import next_steps
+from compress.report.page_cells import million_cell, other_score
 from tests.report.reports import STEPS, sample_report
 
 

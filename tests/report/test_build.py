@@ -24,7 +24,6 @@ def measurement(artifact: str, predictions: list[int], samples: list[list[float]
         artifact=artifact,
         target="cpu",
         status="measured",
-        metric="accuracy",
         predictions=predictions,
         confidences=[0.75 + number / 100 for number in range(10)],
         row_tokens=[3, 3, 4, 5, 6, 7, 8, 9, 10, 20],

@@ -4,7 +4,7 @@ import pytest
 
 from compress.measurement import Estimate
 from compress.recipe.schema import Goal
-from compress.report.goal import judge
+from compress.report.goal import MARGIN_PP, judge, margin_pp
 from compress.report.model import Comparison, Row
 from compress.report.words import verdict
 from tests.report.reports import sample_report
@@ -36,6 +36,16 @@ def against(speedup: Estimate | None = None) -> Comparison:
         gained=1,
         smaller=8.0,
     )
+
+
+@pytest.mark.parametrize(
+    ("limits", "margin"),
+    [((), MARGIN_PP), ((None, None), MARGIN_PP), ((0.0, 2.0), 0.0), ((None, 0.0, 2.0), 0.0), ((3.0, None), 3.0)],
+)
+def test_the_margin_is_the_first_limit_that_is_given_and_may_be_zero(
+    limits: tuple[float | None, ...], margin: float
+) -> None:
+    assert margin_pp(*limits) == margin
 
 
 @pytest.mark.parametrize(

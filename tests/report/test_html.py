@@ -14,7 +14,7 @@ from compress.report.html import goal_state, render_html
 from compress.report.markdown import render_markdown
 from compress.report.model import Report
 from compress.report.shown import shown_rows
-from compress.usage import usage
+from compress.report.usage import usage
 from tests.report.reports import STEPS, sample_report
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--'\"&var(--ink){{7*7}}"

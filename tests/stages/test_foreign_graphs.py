@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.export.export import export
-from compress.graphs import tables
+from compress.graphs import embedding_tables
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer
 from compress.recipe.schema import Target
@@ -160,7 +160,7 @@ def table_is_multiplied_by(model: onnx.ModelProto) -> onnx.ModelProto:
 def test_fused_graphs_of_others_are_rounded_by_every_writer(
     form: Callable[[onnx.ModelProto], onnx.ModelProto], chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "LARGE", 17)  # so that tables of this small model are worth 4 bits
+    monkeypatch.setattr(embedding_tables, "LARGE", 17)  # so that tables of this small model are worth 4 bits
     source = rewritten(chain.artifacts["onnx"].path, tmp_path / "source", form)
     expected = logits(source.path)
     ways: list[tuple[str, dict[str, Any]]] = [

@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from pydantic import ValidationError
 
-from compress.graphs import tables
+from compress.graphs import embedding_tables
 from compress.graphs.matrices import gemms_to_matmuls, matrices
 from compress.graphs.read import read_float_graph, split_attention
 from compress.graphs.write_blocks import put_blocks
@@ -57,7 +57,7 @@ def test_int4_weights_are_within_half_a_step(chain: Chain) -> None:
     assert checked >= 6
     assert kinds(model)["MatMul"] == 0
     assert kinds(model)["GatherBlockQuantized"] == 0, "its tables are too small to be worth it"
-    assert len(tables.tables(model)) == 0
+    assert len(embedding_tables.tables(model)) == 0
 
 
 @pytest.mark.parametrize(

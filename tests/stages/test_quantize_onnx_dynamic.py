@@ -10,7 +10,7 @@ import pytest
 from onnx import numpy_helper
 from pydantic import ValidationError
 
-from compress.graphs import tables
+from compress.graphs import embedding_tables
 from compress.graphs.matrices import gemms_to_matmuls, left_in_float
 from compress.graphs.read import parameters_in, read_float_graph, split_attention
 from compress.recipe.schema import Target
@@ -193,7 +193,7 @@ def test_gemms_become_products_that_compute_the_same(chain: Chain, tmp_path: Pat
 
 
 def test_int8_takes_embedding_tables_in_4_bits(chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LARGE", 17)  # the table of segments has 2 rows
+    monkeypatch.setattr(embedding_tables, "LARGE", 17)  # the table of segments has 2 rows
     facts = quantize_onnx_dynamic.run(
         model=chain.artifacts["onnx"],
         config=quantize_onnx_dynamic.Config(embedding_bits=4),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.graphs import tables
+from compress.graphs import embedding_tables
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.recipe.schema import Target
@@ -97,7 +97,7 @@ def learned(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Callable[
     def find(scheme: dict[str, Any]) -> Trained:
         if str(scheme) not in known:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(tables, "LARGE", 64)
+                patch.setattr(embedding_tables, "LARGE", 64)
                 known[str(scheme)] = train_in(tmp_path_factory.mktemp("learned"), chain, patch, **scheme, recover=FAST)
         return known[str(scheme)]
 
@@ -145,7 +145,7 @@ def test_the_graph_computes_what_the_network_computed_in_training(
     chain: Chain,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tables, "LARGE", 64)  # so that the words' table has 4 bits, too
+    monkeypatch.setattr(embedding_tables, "LARGE", 64)  # so that the words' table has 4 bits, too
     trained = learned(scheme) if recover is FAST else train(**scheme, recover=recover)
     ours, expected = logits_of(chain, trained.facts["folder"]), fake_logits(chain, trained)
     assert np.abs(ours - expected).max() < 1e-4
@@ -197,7 +197,7 @@ def test_a_graph_whose_scales_are_mixed_up_is_refused(
 def test_without_training_it_is_rounding_to_nearest(
     stage: Any, scheme: dict[str, Any], train: Any, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "LARGE", 64)
+    monkeypatch.setattr(embedding_tables, "LARGE", 64)
     trained = train(model=chain.artifacts["pruned"], recover=NONE, **scheme)
     settings = seven_bits(scheme) | {name: value for name, value in scheme.items() if name != "scheme"}
     config, out = stage.Config(min_agreement=0, **settings), tmp_path / "plain"

@@ -9,9 +9,9 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import has_products, left_in_float, matrices
 from compress.graphs.normal_form import in_normal_form
-from compress.graphs.tables import tables
 from tests.chain import Chain
 from tests.foreign import FORMS
 

@@ -28,8 +28,7 @@ from compress.run.forecast import (
 )
 from compress.run.rehearsal import Cost, Rehearsed
 from compress.run.runner import run_plan
-
-from .chain import Chain, Silent, chain_recipe
+from tests.chain import Chain, Silent, chain_recipe
 
 HOST = {"cpu": "this", "cores": 2, "system": "Linux", "versions": {"torch": "2"}}
 

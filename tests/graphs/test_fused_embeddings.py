@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from compress.graphs.embedding_tables import tables, tables_to_8_bits
 from compress.graphs.fused_embeddings import split_embeddings
-from compress.graphs.tables import tables, tables_to_8_bits
 from tests.graphs import copy_of, graph_of, random, run
 
 IDS = np.array([[3, 5, 7, 2], [1, 9, 0, 0]], dtype=np.int32)

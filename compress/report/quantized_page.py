@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from compress.report import rounding_words as words
-from compress.report.cells import Cell, with_interval
+from compress.report import quantized_words as words
 from compress.report.figure import Chart, Mark, PictureRow, Rows, Scale, Tick, number, plain
 from compress.report.model import Report
-from compress.report.rounding import Candidate, Choice, Layer, Rounded, Sensitivity, estimate
-from compress.report.tables import Line, Table
+from compress.report.page_cells import Cell, with_interval
+from compress.report.page_tables import Line, PageTable
+from compress.report.quantized import Candidate, Choice, Layer, Quantized, Sensitivity, estimate
 from compress.report.words import POINTS, interval
 
 FEW = 60
@@ -47,7 +47,7 @@ class LayersPart:
     anchor: str
     sentences: list[str]
     chart: Chart | None
-    table: Table | None
+    table: PageTable | None
     left: list[str]
 
 
@@ -58,7 +58,7 @@ class ChoicePart:
     step: str
     verdict: str
     about: str
-    table: Table
+    table: PageTable
 
 
 def layers_parts(report: Report) -> list[LayersPart]:
@@ -76,7 +76,7 @@ def choice_parts(report: Report) -> list[ChoicePart]:
     ]
 
 
-def _layers_part(found: Rounded, number: int) -> LayersPart:
+def _layers_part(found: Quantized, number: int) -> LayersPart:
     sensitivity = found.sensitivity
     searched = sensitivity is not None
     sentences = [f"as written, {words.agreed_words(found.parity, searched=searched)}"] if found.parity else []
@@ -162,7 +162,7 @@ def _lie_apart(paths: Sequence[tuple[str, ...]]) -> bool:
     return all(ordered) and all(one != other[: len(one)] for one, other in pairwise(ordered))
 
 
-def layer_table(found: Sensitivity) -> Table:
+def layer_table(found: Sensitivity) -> PageTable:
     """Every layer in numbers."""
     heads = [
         ("size, MB", "Of its weights in float; 1 MB is a million bytes"),
@@ -178,10 +178,10 @@ def layer_table(found: Sensitivity) -> Table:
         )
         for layer in found.layers
     ]
-    return Table(f"All {len(lines)} layers, in the graph's order", heads, lines, first="layer")
+    return PageTable(f"All {len(lines)} layers, in the graph's order", heads, lines, first="layer")
 
 
-def candidate_table(found: Choice) -> Table:
+def candidate_table(found: Choice) -> PageTable:
     """What was compared."""
     heads = [
         ("size, MB", "Weights or graph, tokenizer, configuration; 1 MB is a million bytes"),
@@ -196,7 +196,7 @@ def candidate_table(found: Choice) -> Table:
         ("why not", "What speaks against it"),
     ]
     lines = [_candidate_line(item) for item in found.candidates]
-    return Table(f"Candidates on {found.rows:,} held-back rows", heads, lines, first="candidate")
+    return PageTable(f"Candidates on {found.rows:,} held-back rows", heads, lines, first="candidate")
 
 
 def _candidate_line(item: Candidate) -> Line:

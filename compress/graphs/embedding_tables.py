@@ -17,7 +17,7 @@ LARGE = 1024
 
 
 @dataclass(frozen=True)
-class Table:
+class EmbeddingTable:
     """A constant matrix of floats from which rows are gathered.
 
     Attributes:
@@ -29,7 +29,7 @@ class Table:
     weights: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
-def tables(model: onnx.ModelProto) -> list[Table]:
+def tables(model: onnx.ModelProto) -> list[EmbeddingTable]:
     """Every Gather of rows of a constant matrix of floats, in the graph's order."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     found = []
@@ -37,7 +37,7 @@ def tables(model: onnx.ModelProto) -> list[Table]:
         tensor = constants.get(node.input[0]) if node.op_type == "Gather" else None
         axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
         if tensor is not None and len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT and axis == 0:
-            found.append(Table(node, numpy_helper.to_array(tensor)))
+            found.append(EmbeddingTable(node, numpy_helper.to_array(tensor)))
     return found
 
 

@@ -17,9 +17,8 @@ from compress.plan.planner import make_plan
 from compress.recipe.validation import Origin
 from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
 from compress.store.artifacts import Store
+from tests.chain import Chain, Silent, chain_recipe
 from tests.fresh import fork_rehearsals
-
-from .chain import Chain, Silent, chain_recipe
 
 TRAININGS = ("teacher", "student", "pruned", "factorized", "adapted")
 

@@ -124,7 +124,7 @@ class Agreed(_Told):
         return drop and -drop
 
 
-class Rounded(_Told):
+class Quantized(_Told):
     """A step that quantized, and what its manifest tells of it."""
 
     step: Said
@@ -141,13 +141,13 @@ def estimate(value: float | None, low: float | None, high: float | None) -> Esti
     return None if value is None else Estimate(value=value, low=low, high=high)
 
 
-def facts_of_rounding(facts: Mapping[str, Any]) -> dict[str, Any]:
+def quantized_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Those facts of a manifest that are told here, as they stand there."""
     return {name: facts[name] for name in FACTS if facts.get(name) is not None}
 
 
-def read_rounding(step: str, stage: str, facts: Mapping[str, Any]) -> Rounded | None:
+def read_quantized(step: str, stage: str, facts: Mapping[str, Any]) -> Quantized | None:
     """What a manifest's facts tell of a step's rounding; None for a stage that rounds nothing."""
     if not stage.startswith(VERB):
         return None
-    return Rounded.model_validate({"step": step, "stage": stage, **facts_of_rounding(facts)})
+    return Quantized.model_validate({"step": step, "stage": stage, **quantized_facts(facts)})

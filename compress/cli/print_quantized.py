@@ -5,12 +5,12 @@ from typing import Any
 
 from compress.cli.console import stdout
 from compress.cli.screen import styled
-from compress.report.rounding import Candidate, Choice, Rounded
-from compress.report.rounding_words import agreed_words, change_words, chosen_on, kept_words, left_words
+from compress.report.quantized import Candidate, Choice, Quantized
+from compress.report.quantized_words import agreed_words, change_words, chosen_on, kept_words, left_words
 from compress.report.words import POINTS, bracketed
 
 
-def print_rounding(steps: Sequence[Rounded]) -> None:
+def print_quantized(steps: Sequence[Quantized]) -> None:
     """A table and a verdict for each step that chose, a line or two for each other one, on stdout."""
     from rich.table import Table
 
@@ -33,7 +33,7 @@ def print_rounding(steps: Sequence[Rounded]) -> None:
         console.print(told)
 
 
-def sentences(found: Rounded) -> list[str]:
+def sentences(found: Quantized) -> list[str]:
     """What a step kept in float and what that changes; of one that chose, the table has said that."""
     told = []
     searched = set()

@@ -9,8 +9,7 @@ import pytest
 
 from compress.errors import CompressError, Stopped
 from compress.run.journal import journal
-
-from .chain import Silent
+from tests.chain import Silent
 
 
 def events(folder: Path) -> list[dict[str, Any]]:

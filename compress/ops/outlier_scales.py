@@ -5,7 +5,7 @@ import numpy as np
 Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 
 
-def smoothing_scales(activations: Array, weights: Array, alpha: float) -> Array:
+def outlier_scales(activations: Array, weights: Array, alpha: float) -> Array:
     """By how much each channel is divided before a matrix, whose rows are multiplied by the same: its product stays.
 
     SmoothQuant (Xiao et al. 2023, arXiv:2211.10438), equation 4: max|X_j| ** alpha / max|W_j| ** (1 - alpha).

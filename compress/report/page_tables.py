@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from compress.report import words
-from compress.report.cells import (
+from compress.report.model import Ablation, Report, Row
+from compress.report.page_cells import (
     Cell,
     above_start_cell,
     agreement_cell,
@@ -23,7 +24,6 @@ from compress.report.cells import (
     speed_cell,
     with_interval,
 )
-from compress.report.model import Ablation, Report, Row
 from compress.report.shown import shown_rows
 
 
@@ -55,7 +55,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table; its heads are pairs of a name and what it means, but for that of the lines' names, `first`."""
 
     caption: str
@@ -64,7 +64,7 @@ class Table:
     first: str = "step"
 
 
-def main_table(report: Report, target: str) -> Table:
+def main_table(report: Report, target: str) -> PageTable:
     """Speed, quality and size of each step on a target, what matters most first: a phone shows two columns."""
     metric = words.METRICS.get(report.test.metric, report.test.metric)
     other = "accuracy" if report.test.metric == "f1_macro" else "macro F1"
@@ -99,7 +99,7 @@ def main_table(report: Report, target: str) -> Table:
     return _table(f"Speed, quality and size on {target}", columns, report, target)
 
 
-def cost_table(report: Report, target: str) -> Table:
+def cost_table(report: Report, target: str) -> PageTable:
     """What each step costs to run."""
     spec = report.targets[target]
     columns = [
@@ -144,7 +144,7 @@ def cost_table(report: Report, target: str) -> Table:
     return _plain(_table(f"Cost of running on {target}", columns, report, target))
 
 
-def agreement_table(report: Report, target: str) -> Table:
+def agreement_table(report: Report, target: str) -> PageTable:
     """Where each step says something else than the baseline, and what it took to make."""
     columns = [
         Column("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
@@ -169,12 +169,12 @@ def agreement_table(report: Report, target: str) -> Table:
     return _plain(_table(f"Agreement and making on {target}", columns, report, target))
 
 
-def _plain(table: Table) -> Table:
+def _plain(table: PageTable) -> PageTable:
     """Without what stands below the names, which the first table has said."""
     return replace(table, lines=[replace(line, about="") for line in table.lines])
 
 
-def ablation_table(ablations: Sequence[Ablation], report: Report) -> Table:
+def ablation_table(ablations: Sequence[Ablation], report: Report) -> PageTable:
     """What each step was worth on one target."""
     metric = words.METRICS.get(report.test.metric, report.test.metric)
     heads = [
@@ -197,7 +197,7 @@ def ablation_table(ablations: Sequence[Ablation], report: Report) -> Table:
         ]
         reason = "" if found.worth else found.reason or "not measured"
         lines.append(Line(found.step, "", () if reason else cells, reason=reason))
-    return Table("The whole chain held against the chain without one step", heads, lines)
+    return PageTable("The whole chain held against the chain without one step", heads, lines)
 
 
 _QUANTILES = (
@@ -211,7 +211,7 @@ def _quantile(name: str) -> Callable[[Row], Cell]:
     return lambda row: number_cell(getattr(row.latency_ms, name, None))
 
 
-def _table(caption: str, columns: Sequence[Column], report: Report, target: str) -> Table:
+def _table(caption: str, columns: Sequence[Column], report: Report, target: str) -> PageTable:
     """A line a row; columns that say nothing of any row are left out."""
     rows = shown_rows(report, target)
     last = rows[-1].step if rows else ""
@@ -230,4 +230,4 @@ def _table(caption: str, columns: Sequence[Column], report: Report, target: str)
                 "baseline" if row.is_baseline else "",
             )
         )
-    return Table(caption, [(column.head, column.hint) for column in kept], lines)
+    return PageTable(caption, [(column.head, column.hint) for column in kept], lines)

@@ -10,7 +10,7 @@ from compress.context import Context
 from compress.graphs.divide import divide, readers
 from compress.graphs.feeds import Batch
 from compress.graphs.matrices import matrices
-from compress.ops.smoothing import smoothing_scales
+from compress.ops.outlier_scales import outlier_scales
 
 
 def smooth(graph: onnx.ModelProto, batches: Sequence[Batch], alpha: float, context: Context) -> None:
@@ -31,4 +31,4 @@ def smooth(graph: onnx.ModelProto, batches: Sequence[Batch], alpha: float, conte
         largest = {name: np.maximum(largest[name], np.abs(values).max(0)) for name, values in seen.items()}
     context.progress("looking for outliers", len(batches), len(batches))
     rows = {name: np.max([np.abs(product.weights).max(1) for product in group], 0) for name, group in groups.items()}
-    divide(graph, products, {name: smoothing_scales(largest[name], rows[name], alpha) for name in names})
+    divide(graph, products, {name: outlier_scales(largest[name], rows[name], alpha) for name in names})

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from compress.cli.rounding import print_rounding, sentences
-from compress.report.rounding import read_rounding
+from compress.cli.print_quantized import print_quantized, sentences
+from compress.report.quantized import read_quantized
 from tests.report.reports import PARITY, rounding_facts
 
 FAST = ("--epochs", "8", "--learning-rate", "5e-3", "--head-learning-rate", "5e-3", "--batch-size", "8")
@@ -14,9 +14,9 @@ FAST = ("--epochs", "8", "--learning-rate", "5e-3", "--head-learning-rate", "5e-
 def printed(monkeypatch, capsys, *names, **changed):
     monkeypatch.setenv("COLUMNS", "80")
     facts = {name: value for name, value in rounding_facts().items() if name in names} | changed
-    found = read_rounding("quantize", "quantize_onnx_auto", facts)
+    found = read_quantized("quantize", "quantize_onnx_auto", facts)
     assert found is not None
-    print_rounding([found])
+    print_quantized([found])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines), default=0) <= 80
     return lines
@@ -55,10 +55,10 @@ def test_without_a_search_agreement_drop_and_what_is_left_are_told(monkeypatch, 
         "          +0.40) points",
         "quantize: left in float: node_0, node_1, node_2 and 4 more",
     ]
-    unlabelled = read_rounding("quantize", "quantize_onnx_static", {"parity": PARITY | {"drop_pp": None}})
+    unlabelled = read_quantized("quantize", "quantize_onnx_static", {"parity": PARITY | {"drop_pp": None}})
     assert sentences(unlabelled) == ["99.2% of 256 held-back rows keep their class"]
     built_in = {"parity": PARITY | {"drop_pp": None, "rows": 8, "built_in_texts": True}}
-    found = read_rounding("quantize", "quantize_onnx_static", built_in)
+    found = read_quantized("quantize", "quantize_onnx_static", built_in)
     assert sentences(found) == ["99.2% of 8 built-in English texts (no rows were given) keep their class"]
     assert printed(monkeypatch, capsys) == []
 

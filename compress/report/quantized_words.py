@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from compress.report.figure import number
-from compress.report.rounding import Agreed, Choice, Rounded, Sensitivity
+from compress.report.quantized import Agreed, Choice, Quantized, Sensitivity
 from compress.report.words import POINTS, describe, interval, margin
 
 NAMED = 3
@@ -76,7 +76,7 @@ def search_words(found: Sensitivity) -> str:
     return ", ".join(parts)
 
 
-def left_words(found: Rounded, most: int = NAMED) -> str:
+def left_words(found: Quantized, most: int = NAMED) -> str:
     """The nodes that could be rounded and were not."""
     return f"left in float: {listed(found.left_in_float, most)}"
 

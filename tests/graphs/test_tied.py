@@ -8,8 +8,8 @@ import pytest
 from onnx import helper
 
 from compress.graphs.divide import divide, readers
+from compress.graphs.embedding_tables import tables_to_4_bits, tables_to_8_bits
 from compress.graphs.matrices import gemms_to_matmuls, matrices
-from compress.graphs.tables import tables_to_4_bits, tables_to_8_bits
 from compress.graphs.write_blocks import put_blocks
 from compress.graphs.write_int8 import put_int8
 from compress.graphs.write_qdq import put_qdq

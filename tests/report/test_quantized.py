@@ -8,16 +8,16 @@ from pydantic import ValidationError
 from compress.report.html import render_html
 from compress.report.markdown import render_markdown
 from compress.report.model import Report
-from compress.report.rounding import Rounded, Sensitivity, facts_of_rounding, read_rounding
-from compress.report.rounding_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
-from compress.report.rounding_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
+from compress.report.quantized import Quantized, Sensitivity, quantized_facts, read_quantized
+from compress.report.quantized_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
+from compress.report.quantized_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
 from compress.report.words import METRICS
 from tests.report.reports import PARITY, choice, rounding_facts, rounding_report, sample_report, sensitivity
 from tests.report.test_html import HOSTILE, Page, flat
 
 
-def read(**facts: object) -> Rounded:
-    found = read_rounding("int8", "quantize_onnx_auto", facts)
+def read(**facts: object) -> Quantized:
+    found = read_quantized("int8", "quantize_onnx_auto", facts)
     assert found is not None
     return found
 
@@ -43,12 +43,12 @@ def test_facts_of_a_manifest_are_read_with_their_types():
     assert (mixed.size_bytes, mixed.change, mixed.faster) == (None, None, None)
     assert found.parity is not None
     assert (found.parity.rows, found.parity.drop_pp) == (256, 0.39)
-    assert facts_of_rounding({"parity": PARITY, "attention_split": 6, "choice": None}) == {"parity": PARITY}
+    assert quantized_facts({"parity": PARITY, "attention_split": 6, "choice": None}) == {"parity": PARITY}
 
 
 def test_only_a_stage_that_rounds_is_read():
-    assert read_rounding("onnx", "export_onnx", {"parity": PARITY}) is None
-    assert read_rounding("int8", "quantize_onnx_dynamic", {}) == Rounded(step="int8", stage="quantize_onnx_dynamic")
+    assert read_quantized("onnx", "export_onnx", {"parity": PARITY}) is None
+    assert read_quantized("int8", "quantize_onnx_dynamic", {}) == Quantized(step="int8", stage="quantize_onnx_dynamic")
 
 
 def test_a_search_without_a_step_is_no_search():

@@ -1,0 +1,156 @@
+"""What the commands do, for programs: errors are exceptions, progress is a callback, nothing is printed.
+
+```python
+import compress
+
+result = compress.run("recipe.yaml", overrides={"pruned.ffn": 0.3}, on_event=print)
+result.report.rows[-1].quality  # with its interval
+```
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from compress.recipe.schema import Recipe
+    from compress.recipe.validation import Origin
+    from compress.run.outlook import Outlook
+    from compress.run.runner import Result
+
+RecipeLike: TypeAlias = str | Path | Mapping[str, Any]
+"""A recipe: its file, the name of a shipped one, or its content, whose relative paths start in the current folder."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens in a run.
+
+    Attributes:
+        kind: `step_started` and `step_done` for each step; `progress` of one piece of work; `note` of what is fetched;
+            `warning`.
+        what: name of the step or the piece of work; the sentence of a note or a warning.
+        stage: of a step: the technique; `bench` while artifacts are measured.
+        done, total: of a piece of work: units, equal at its end.
+        seconds: that a finished step took.
+        made: of a finished step: False if it was taken from the store.
+    """
+
+    kind: Literal["step_started", "step_done", "progress", "note", "warning"]
+    what: str
+    stage: str | None = None
+    done: int | None = None
+    total: int | None = None
+    seconds: float | None = None
+    made: bool | None = None
+
+
+OnEvent: TypeAlias = Callable[[Event], None]
+
+
+def run(
+    recipe: RecipeLike,
+    *,
+    runs_dir: str | Path = "runs",
+    overrides: Mapping[str, Any] | None = None,
+    ablate: bool = False,
+    force: bool = False,
+    on_event: OnEvent | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> "Result":
+    """Run a recipe: make what is not made yet, measure, and report; `compress run`.
+
+    Args:
+        runs_dir: where runs and their artifacts are kept.
+        overrides: values that replace the recipe's: `{"pruned.ffn": 0.3, "seed": 1}`.
+        ablate: also run the chain without each of its steps, and say what it is worth.
+        force: begin even if memory or disk will not do, by the forecast.
+        on_event: called in this thread with what happens; what it raises ends the run.
+        stop: asked often; once it says True, the run stops at the next point from which it can go on.
+
+    Returns:
+        The run's folder, its artifacts and its report. A goal that is missed is no error: `result.report.goal.met`;
+        nor is a row that could not be measured: `result.failures`.
+
+    Raises:
+        InputError: the recipe or what it names is wrong, or this machine cannot do it; nothing was begun.
+        CompressError: a step failed; the steps before it are kept.
+        Stopped: `stop` said True.
+    """
+    from compress.plan.ablation import ablate as plans_without
+    from compress.plan.planner import make_plan
+    from compress.run.runner import run_plan
+
+    listener = _Listener(on_event, stop)
+    plan = make_plan(*_read(recipe, overrides), listener.announce)
+    return run_plan(plan, Path(runs_dir), listener, plans_without(plan) if ablate else (), force=force)
+
+
+def plan(
+    recipe: RecipeLike,
+    *,
+    runs_dir: str | Path = "runs",
+    overrides: Mapping[str, Any] | None = None,
+    forecast: bool = False,
+    on_event: OnEvent | None = None,
+) -> "Outlook":
+    """Check a recipe and its data, and say what a run would do; `compress plan`.
+
+    Args:
+        forecast: also run a few batches of each step that is to do, and forecast time, memory and disk.
+
+    Returns:
+        The planned steps with their keys, what is done already, what this machine cannot do, and the forecast.
+
+    Raises:
+        InputError: as `run` would raise it.
+        CompressError: a source could not be fetched, or a step failed while it was forecast.
+    """
+    from dataclasses import replace
+
+    from compress.plan.planner import make_plan
+    from compress.run.outlook import look_ahead, measure_forecast
+
+    listener, place = _Listener(on_event), Path(runs_dir)
+    outlook = look_ahead(make_plan(*_read(recipe, overrides), listener.announce), place)
+    if not forecast or not outlook.to_do:
+        return outlook
+    return replace(outlook, forecast=measure_forecast(outlook, place, listener))
+
+
+def _read(recipe: RecipeLike, overrides: Mapping[str, Any] | None) -> "tuple[Recipe, Origin]":
+    from compress.recipe.shipped import find_recipe
+    from compress.recipe.yaml_file import load_recipe, recipe_from
+
+    changes = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]  # JSON is YAML
+    if isinstance(recipe, Mapping):
+        return recipe_from(recipe, changes)
+    return load_recipe(find_recipe(str(recipe)), changes)
+
+
+class _Listener:
+    """An observer that turns what it is told into events."""
+
+    def __init__(self, on_event: OnEvent | None, stop: Callable[[], bool] | None = None) -> None:
+        self._tell: OnEvent = on_event or (lambda _: None)
+        self._stop: Callable[[], bool] = stop or (lambda: False)
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        self._tell(Event("progress", what, done=done, total=total))
+
+    def step_started(self, name: str, stage: str) -> None:
+        self._tell(Event("step_started", name, stage))
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        self._tell(Event("step_done", name, stage, seconds=seconds, made=made))
+
+    def warned(self, message: str) -> None:
+        self._tell(Event("warning", message))
+
+    def announce(self, message: str) -> None:
+        self._tell(Event("note", message))
+
+    def stopping(self) -> bool:
+        return self._stop()

@@ -1,0 +1,36 @@
+"""The shipped recipes, by path or by name."""
+
+from pathlib import Path
+
+from compress.errors import InputError, did_you_mean
+
+HERE = Path(__file__).resolve().parents[1]
+
+
+def shipped_folder() -> Path:
+    """Where the shipped recipes are: in the installed package, or beside it in a checkout."""
+    installed = HERE / "recipes"
+    return installed if installed.is_dir() else HERE.parent / "recipes"
+
+
+def shipped() -> dict[str, Path]:
+    """Shipped recipes by name: the path below the folder, without the ending."""
+    root = shipped_folder()
+    paths = sorted(root.rglob("*.yaml"), key=lambda path: (len(path.relative_to(root).parts), path))
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in paths}
+
+
+def find_recipe(name: str) -> Path:
+    """A recipe's path, by its path or by the name of a shipped one.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(name)
+    if path.exists():
+        return path
+    known = shipped()
+    key = name.removeprefix("recipes/").removesuffix(".yaml")
+    if key in known:
+        return known[key]
+    raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))

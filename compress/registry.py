@@ -1,0 +1,187 @@
+"""What a recipe can name, of one kind: the files of a folder, and modules that other packages add by entry points.
+
+A package adds a stage in its pyproject.toml:
+
+    [project.entry-points."compress.stages"]
+    drop_layers = "shrinker.drop_layers"
+
+The module has the form of a built-in file, and `INTERFACE = 1` besides: the version of that form. One that does not fit
+is refused when its name is used; all others go on working.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from compress.errors import InputError, did_you_mean
+
+INTERFACE = 1
+"""The version of what the module of a plug-in has to hold. Raised when an older one no longer works."""
+KNOWN_INTERFACES = (INTERFACE,)
+MOST_OF_A_MESSAGE = 300
+"""Characters of what a library says that are shown."""
+_NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A module that an installed package adds under a name.
+
+    Attributes:
+        group: the entry point's group: the package of the built-in ones.
+        module: what the entry point names.
+        package, version: the distribution that has it.
+        folder: where that is installed.
+    """
+
+    group: str
+    name: str
+    module: str
+    package: str
+    version: str
+    folder: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.version}"
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do about a plug-in that does not work."""
+        return f"pip install --upgrade {self.package}, or pip uninstall {self.package}"
+
+
+class Registry:
+    """All of one kind, by name.
+
+    Args:
+        kind: what one of them is called: `stage`.
+        package: whose files are built in, and the group of the others' entry points: `compress.stages`.
+        attribute: what a name stands for in its module; left out, the module itself.
+        needs: what else the module has.
+        check: raises a TypeError or a ValueError where what a plug-in's name stands for does not fit.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        attribute: str | None = None,
+        *,
+        needs: Sequence[str] = (),
+        check: Callable[[Any], None] = lambda _: None,
+    ) -> None:
+        self.kind, self.package, self.attribute, self.check = kind, package, attribute, check
+        self.needs = (*needs, *((attribute,) if attribute else ()))
+        self._problems: dict[Plugin, str | None] = {}
+
+    def names(self) -> list[str]:
+        """All that can be used, in the order of the alphabet."""
+        refused = self.refusals()
+        return sorted(name for name in {*self.built_in(), *self._plugins()} if name not in refused)
+
+    def built_in(self) -> list[str]:
+        """The files of the folder."""
+        folder = Path(str(sys.modules[self.package].__file__)).parent
+        return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
+
+    def find(self, name: str, where: str | None = None) -> Any:
+        """What the name stands for.
+
+        Raises:
+            InputError: nothing has that name, or the plug-in that has it cannot be used.
+        """
+        module = self.module(name, where)
+        return getattr(module, self.attribute) if self.attribute else module
+
+    def module(self, name: str, where: str | None = None) -> ModuleType:
+        """The module of that name.
+
+        Raises:
+            InputError: as `find`.
+        """
+        plugins = self._plugins().get(name, [])
+        if not plugins and name in self.built_in():
+            return import_module(f"{self.package}.{name}")
+        if not plugins:
+            raise InputError(f"unknown {self.kind} '{name}'", where=where, fix=did_you_mean(name, self.names()))
+        refusal = self._refusal(name, plugins, where)
+        if refusal is not None:
+            raise refusal
+        return import_module(plugins[0].module)
+
+    def plugin(self, name: str) -> Plugin | None:
+        """The package that adds what has that name; None for one of the folder."""
+        return next(iter(self._plugins().get(name, [])), None)
+
+    def refusals(self) -> dict[str, InputError]:
+        """Why plug-ins cannot be used, by their names."""
+        found = {name: self._refusal(name, plugins, None) for name, plugins in sorted(self._plugins().items())}
+        return {name: refusal for name, refusal in found.items() if refusal is not None}
+
+    def _plugins(self) -> Mapping[str, Sequence[Plugin]]:
+        return _installed(tuple(sys.path), self.package)
+
+    def _refusal(self, name: str, plugins: Sequence[Plugin], where: str | None) -> InputError | None:
+        """Why a name that plug-ins have cannot be used."""
+        first, *others = plugins
+        removals = ", or ".join(dict.fromkeys(f"pip uninstall {plugin.package}" for plugin in plugins))
+        if name in self.built_in():
+            what = f"the package '{first}' names a {self.kind} '{name}', as one of compress itself is named"
+            return InputError(what, where=where, fix=removals)
+        if others:
+            packages = " and ".join(f"'{plugin}'" for plugin in plugins)
+            what = f"the {self.kind} '{name}' is in more than one package: {packages}"
+            return InputError(what, where=where, fix=f"keep one: {removals}")
+        if first not in self._problems:
+            self._problems[first] = self._problem(first)
+        problem = self._problems[first]
+        if problem is None:
+            return None
+        return InputError(f"the {self.kind} '{name}' of the package '{first}' {problem}", where=where, fix=first.remedy)
+
+    def _problem(self, plugin: Plugin) -> str | None:
+        """What is wrong with the module of a plug-in."""
+        if not _NAME.fullmatch(plugin.name):
+            return "has a name that no recipe can hold: lower-case letters, digits and _ are accepted"
+        try:
+            module = import_module(plugin.module)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  code of others may raise anything
+            return f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())[:MOST_OF_A_MESSAGE]}"
+        return self._misfit(module)
+
+    def _misfit(self, module: ModuleType) -> str | None:
+        """What the module of a plug-in lacks."""
+        version = getattr(module, "INTERFACE", None)
+        known = " or ".join(map(str, KNOWN_INTERFACES))
+        if version is None:
+            return f"does not say for which interface it is written; add INTERFACE = {INTERFACE} to {module.__name__}"
+        if type(version) is not int or version not in KNOWN_INTERFACES:
+            return f"is written for version {version!r} of the interface; this compress knows version {known}"
+        lacking = [attribute for attribute in self.needs if not hasattr(module, attribute)]
+        if lacking:
+            return f"has no {' and no '.join(lacking)} in {module.__name__}"
+        try:
+            self.check(getattr(module, self.attribute) if self.attribute else module)
+        except (TypeError, ValueError) as error:
+            return f"does not fit: {error}"
+        return None
+
+
+@cache
+def _installed(_path: tuple[str, ...], group: str) -> Mapping[str, Sequence[Plugin]]:
+    """The plug-ins of a group by name, in the folders that modules are imported from."""
+    from importlib.metadata import entry_points
+
+    found: dict[str, list[Plugin]] = {}
+    for entry in entry_points(group=group):
+        assert entry.dist is not None
+        package, version, folder = entry.dist.name, entry.dist.version, entry.dist.locate_file("")
+        plugin = Plugin(group, entry.name, entry.value, str(package), str(version), str(folder))
+        found.setdefault(plugin.name, []).append(plugin)
+    return found
