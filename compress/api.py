@@ -121,13 +121,14 @@ def plan(
 
 
 def _read(recipe: RecipeLike, overrides: Mapping[str, Any] | None) -> "tuple[Recipe, Origin]":
+    from compress import stages
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe, recipe_from
 
     changes = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]  # JSON is YAML
     if isinstance(recipe, Mapping):
-        return recipe_from(recipe, changes)
-    return load_recipe(find_recipe(str(recipe)), changes)
+        return recipe_from(recipe, changes, stages.roles_of)
+    return load_recipe(find_recipe(str(recipe)), changes, stages.roles_of)
 
 
 class _Listener:

@@ -17,6 +17,7 @@ from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, stages, store
 from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
+from compress.cli.verbs import refusals, warn_of_refused
 from compress.errors import CompressError, InputError
 from compress.unexpected import explained
 
@@ -26,9 +27,21 @@ KEPT = "; finished steps and checkpoints are kept: run the same command again to
 KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
 
+
+class _Commands(Group):
+    """The commands; one that a plug-in would have, if it could be used, says why it cannot."""
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of that name."""
+        command = super().get_command(ctx, name)
+        for refused in refusals(name).values() if command is None else ():
+            raise refused
+        return command
+
+
 app = typer.Typer(
     name="compress",
-    cls=Group,
+    cls=_Commands,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal: see help_pages
     epilog="\n".join(
@@ -70,6 +83,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     _quieten_libraries()
     try:
         line = arguments
+        if not arguments or {"--help", "-h"} & set(arguments):
+            warn_of_refused()
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
         _check_working_folder()

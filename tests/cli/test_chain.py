@@ -8,7 +8,8 @@ import yaml
 
 from compress.cli.chain import Segment, _chain_options, split
 from compress.cli.options import written
-from compress.cli.stages import step_options, verbs
+from compress.cli.stages import step_options
+from compress.cli.verbs import verbs
 from compress.errors import InputError
 from compress.plan.planner import make_plan
 from compress.recipe.yaml_file import load_recipe

@@ -66,5 +66,5 @@ def test_rows_of_a_label_are_not_counted_where_each_token_has_one() -> None:
     counts = settings(augment={"per_label": 40}).augment
     check_label_of_rows(counts, "row")
     check_label_of_rows(settings(augment={"copies": 2}).augment, "token")
-    with pytest.raises(InputError, match="augment.per_label counts the rows of each label, and here each token"):
+    with pytest.raises(InputError, match=r"augment\.per_label counts the rows of each label, and here each token"):
         check_label_of_rows(counts, "token")

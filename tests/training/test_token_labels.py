@@ -19,7 +19,6 @@ from compress.ops.ragged import Ragged, cut
 from compress.stages import prune_structured
 from compress.store.artifacts import Artifact
 from compress.tasks import UNKNOWN
-from compress.training.asking import ENDS, ask, read_outputs
 from compress.training.batches import Collator
 from compress.training.config import DistillationConfig, RecoverRounded, TrainingConfig
 from compress.training.fake_quantization import FakeQuantization, WeightGrid
@@ -28,6 +27,7 @@ from compress.training.objective import Objective
 from compress.training.rows import EncodedRows
 from compress.training.scoring import ScoreRows, least_needed_layers, score_layers
 from compress.training.teacher import train_under_teacher
+from compress.training.teacher_outputs import ENDS, ask, read_outputs
 
 from .conftest import FAST, Kept
 from .tagging import LABELS, Row, Tagging, make_task
