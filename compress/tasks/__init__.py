@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = -100
-"""The label of a row whose answer is not known; PyTorch's cross-entropy leaves it out."""
+"""The label of a row, or of a token, whose answer is not known; PyTorch's cross-entropy leaves it out."""
 
 
 class Task(Protocol):
@@ -29,6 +29,7 @@ class Task(Protocol):
         spec: as the recipe has it.
         labels: names of the classes in a stable order; a row's label is an index into it.
         hub_task: the task's name on the Hugging Face hub, which says what class loads a model for it.
+        outputs: what a model gives: (classes,) for each row, or for each of a row's tokens.
         train, validation, test: rows; test rows never reach a stage that changes the model.
         overlap: how many test rows also stand in train.
         notes: what a reader of the report must know of the data.
@@ -36,12 +37,12 @@ class Task(Protocol):
         train_key: fingerprint of all that a stage can see.
         transfer_key: fingerprint of all that a stage under a teacher can see: of the unlabelled rows too.
         test_key: fingerprint of the test rows.
-        outputs: what a model gives: "row", (classes,) for each row, or "token", (tokens, classes).
     """
 
     spec: TaskSpec
     labels: tuple[str, ...]
     hub_task: str
+    outputs: Literal["row", "token"]
     train: Sequence[Any]
     validation: Sequence[Any]
     test: Sequence[Any]
@@ -51,14 +52,22 @@ class Task(Protocol):
     train_key: str
     transfer_key: str
     test_key: str
-    outputs: Literal["row", "token"]
 
     def encode(
         self, rows: Sequence[Any], tokenizer: "Tokenizer", max_length: int | None = None
     ) -> list[dict[str, Any]]:
         """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`.
 
-        The label of a row whose answer is not known is `UNKNOWN`.
+        Labels are a number, `UNKNOWN` where the answer is not known; or a list of one for each token. Beside a list
+        stands another, `counted`: 1 at the tokens of which the model is asked, whether the answer is known or not.
+        """
+        ...
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> "dict[str, np.ndarray[Any, Any]]":
+        """Rows as `encode` gives them to one batch: the inputs (batch, tokens), padded as the tokenizer does.
+
+        Labels are (batch,); or (batch, tokens), `UNKNOWN` at padding, with `counted` (batch, tokens), 0 at padding:
+        what is not counted stands in no loss and no score.
         """
         ...
 
@@ -70,13 +79,16 @@ class Task(Protocol):
         """Rows of these texts whose answer is not known; both as `texts` gives them."""
         ...
 
-    def answers(self, outputs: "Sequence[np.ndarray[Any, Any]]", encoded: Sequence[Mapping[str, Any]]) -> Answers:
+    def answers(self, outputs: "Sequence[np.ndarray[Any, Any]]", rows: Sequence[Any]) -> Answers:
         """What a model says of rows.
 
         Args:
-            outputs: of each row: (classes,), or (tokens, classes) where `outputs` is "token".
-            encoded: the rows as `encode` gives them, whose `labels` say what the outputs stand for. Without `labels`,
-                as built-in texts come, all of the outputs count.
+            outputs: of each row (classes,); or (tokens, classes) of its tokens that are counted, where the task's
+                outputs are those of tokens.
+            rows: the same rows as the task has them.
+
+        Raises:
+            InputError: the outputs are not of this task's classes.
         """
         ...
 

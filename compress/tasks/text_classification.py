@@ -67,7 +67,7 @@ class TextClassification:
     transfer_key: str
     test_key: str
     hub_task: str = "text-classification"
-    outputs: Literal["row"] = "row"
+    outputs: Literal["row", "token"] = "row"
 
     def encode(
         self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
@@ -76,6 +76,10 @@ class TextClassification:
         texts, pairs = self.texts(rows)
         encoded = tokenizer.encode(texts, pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> dict[str, np.ndarray[Any, Any]]:
+        """Token ids of encoded rows, padded, with `labels` (batch,)."""
+        return {**tokenizer.pad(rows), "labels": np.array([row["labels"] for row in rows], np.int64)}
 
     def texts(self, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
         """The rows' texts, and their second texts where each row is a pair."""
@@ -87,17 +91,17 @@ class TextClassification:
         seconds: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
         return [Row(text, pair, UNKNOWN) for text, pair in zip(texts, seconds, strict=True)]
 
-    def answers(self, outputs: Sequence[np.ndarray[Any, Any]], encoded: Sequence[Mapping[str, Any]]) -> Label:
+    def answers(self, outputs: Sequence[np.ndarray[Any, Any]], rows: Sequence[Row]) -> Label:
         """The best class of each row, and its softmax probability rounded to six digits.
 
         Args:
             outputs: logits of each row, (classes,).
-            encoded: not looked at.
+            rows: not looked at.
 
         Raises:
             InputError: the model has more or fewer classes than the data.
         """
-        del encoded
+        del rows
         logits = np.asarray(outputs)  # (rows, classes)
         if self.labels and logits.shape[-1] != len(self.labels):
             raise InputError(
