@@ -185,7 +185,7 @@ class _Planner:
         if stage.check is not None:
             roles = {role_of(name) for name in read}
             by_role = {role: tuple(read[name] for name in read if role_of(name) == role) for role in roles}
-            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin)))
+            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin), self.task))
         return shape
 
     def _longest(self, model: Path) -> int:
