@@ -64,7 +64,7 @@ class Registry:
         package: whose files are built in, and the group of the others' entry points: `compress.stages`.
         attribute: what a name stands for in its module; left out, the module itself.
         needs: what else the module has.
-        check: raises a TypeError or a ValueError where what a plug-in's name stands for does not fit.
+        check: raises where what a plug-in's name stands for does not fit.
     """
 
     def __init__(
@@ -168,8 +168,8 @@ class Registry:
             return f"has no {' and no '.join(lacking)} in {module.__name__}"
         try:
             self.check(getattr(module, self.attribute) if self.attribute else module)
-        except (TypeError, ValueError) as error:
-            return f"does not fit: {error}"
+        except Exception as error:  # noqa: BLE001  it looks at code of others
+            return f"does not fit: {' '.join(str(error).split())[:MOST_OF_A_MESSAGE]}"
         return None
 
 

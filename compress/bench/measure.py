@@ -19,14 +19,12 @@ from compress.bench.conditions import Watch
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
 from compress.errors import CompressError, InputError
+from compress.formats import find, size_of, why_not
 from compress.machine.kernels import peak_gflops
 from compress.machine.processor import cores_here
 from compress.measurement import Conditions, Measurement
-from compress.models.files import size_of
-from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe.schema import BenchSpec, Target
-from compress.runtimes import why_not
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -207,6 +205,7 @@ class _Measuring:
         """Let a worker load and warm up."""
         job = {
             "folder": str(pair.artifact.path.resolve()),
+            "format": pair.artifact.format,
             "target": pair.target.model_dump(),
             "rows": str(self._rows(pair.artifact)),
             "hub_task": self.bench.task.hub_task,
@@ -267,7 +266,7 @@ class _Measuring:
             update={
                 "predictions": predictions,
                 "confidences": confidences,
-                "parameters": count_parameters(pair.artifact.path, pair.artifact.format),
+                "parameters": find(pair.artifact.format).parameters(pair.artifact.path),
                 "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
                 "process_of_round": self.bench.spec.process_of_round,

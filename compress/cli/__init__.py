@@ -17,7 +17,8 @@ from compress import __version__
 from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, stages, store
 from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
-from compress.errors import CompressError, InputError
+from compress.cli.verbs import refusals, warn_of_refused
+from compress.errors import CompressError, InputError, nearest, proposed
 from compress.unexpected import explained
 
 INTERRUPTED = 130
@@ -26,9 +27,25 @@ KEPT = "; finished steps and checkpoints are kept: run the same command again to
 KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
 
+NO_COMMAND = "No such command "
+"""How Typer says that a command is unknown."""
+
+
+class _Commands(Group):
+    """The commands; one that a plug-in would have, if it could be used, says why it cannot."""
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        """The command of that name."""
+        command = super().get_command(ctx, name)
+        for refused in refusals(name).values() if command is None else ():
+            raise refused
+        return command
+
+
 app = typer.Typer(
     name="compress",
-    cls=Group,
+    cls=_Commands,
+    suggest_commands=False,  # `did you mean` is said in one way everywhere
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal: see help_pages
     epilog="\n".join(
@@ -70,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     _quieten_libraries()
     try:
         line = arguments
+        if not arguments or {"--help", "-h"} & set(arguments):
+            warn_of_refused()
         arguments, segments = chain.split(arguments or ["--help"])
         invocation = chain.Invocation(line, segments)
         _check_working_folder()
@@ -122,13 +141,20 @@ def _safe_children() -> Iterator[None]:
 
 def _usage_error(error: Any, command: str) -> InputError:
     """What Typer says of a wrong option or argument, in the form of all our errors."""
-    message = error.format_message().removesuffix(".")
-    if getattr(error, "ctx", None):
-        command = error.ctx.command_path
+    message, close = error.format_message(), None
+    if context := getattr(error, "ctx", None):
+        command = context.command_path
+        if hasattr(error, "possibilities"):
+            message = error.message
+            options = (name for option in context.command.get_params(context) for name in option.opts)
+            close = nearest(error.option_name, (name for name in options if name.startswith("-")))
+        elif message.startswith(NO_COMMAND):
+            name = message.removeprefix(NO_COMMAND).strip("'\".")
+            close = nearest(name, context.command.list_commands(context))
     return InputError(
-        f"{message[:1].lower()}{message[1:]}",
+        f"{message[:1].lower()}{message[1:]}".removesuffix("."),
         where=command,
-        fix=f"`{command} --help` lists what is accepted",
+        fix=proposed(close, f"`{command} --help` lists what is accepted"),
     )
 
 

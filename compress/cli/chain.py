@@ -16,7 +16,8 @@ from compress.cli.help_pages import MAKE, RUNNING, Command, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say, say_first
-from compress.cli.stages import step_from, step_options, summary, verbs
+from compress.cli.stages import step_from, step_options, summary
+from compress.cli.verbs import refusals, verbs
 from compress.errors import InputError, did_you_mean
 
 
@@ -68,6 +69,8 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
             wants_value = "=" not in word and word not in flags
             of_chain = word.partition("=")[0] in of_chain_names
         elif not is_value and (segments or has_model):
+            for refused in refusals(word).values():
+                raise refused
             raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, known))
         elif not is_value:
             has_model = True

@@ -7,6 +7,7 @@ import typer
 from compress.cli.help_pages import START, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_json
+from compress.cli.verbs import warn_of_refused
 from compress.recipe.shipped import shipped, shipped_folder
 
 
@@ -52,4 +53,5 @@ def schema() -> None:
     """Print the recipe's JSON Schema."""
     from compress.plan.json_schema import recipe_schema
 
+    warn_of_refused()
     say_json(recipe_schema())

@@ -1,11 +1,10 @@
 """One command for each verb, made from its stages: `compress finetune`, `distill`, `prune`, `export`, `quantize`.
 
-A command is named by the word at the head of its stages' names; where it has several stages, `--how` chooses.
+A new stage, also of another package, gets its command and its options by its name and its settings.
 """
 
 import inspect
 import shlex
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -18,34 +17,20 @@ from compress.cli.help_pages import MAKE, RUNNING, add_command
 from compress.cli.options import Json
 from compress.cli.run import Force, RunsDir, finish
 from compress.cli.saying import say, say_first
+from compress.cli.verbs import (
+    AUTO_HOW,
+    CHOOSING,
+    default_first,
+    default_technique,
+    refusals,
+    technique,
+    verb_of,
+    verbs,
+)
 from compress.errors import InputError, did_you_mean
 from compress.files.disks import can_write_below
 
-WHOLE = "full"
-"""The technique of a stage that is called as its verb is."""
-DEFAULT_HOW = {"finetune": WHOLE, "quantize": "onnx_dynamic"}
-"""The technique of a verb that has several, where `--how` is left out."""
 TECHNIQUE = "Technique and inputs"
-AUTO_HOW = {"quantize": "onnx_auto"}
-"""The technique of a verb that tries the others: `--auto` is short for it."""
-
-CHOOSING = {"quantize": {"form": "onnx_static"}}
-"""Options that one technique alone has, and that choose it where `--how` is left out."""
-
-
-def verb_of(stage: str) -> str:
-    """The verb at the head of a stage's name."""
-    return stage.partition("_")[0]
-
-
-def verbs() -> dict[str, list[str]]:
-    """Names of stages by their verb, in the order of the names."""
-    from compress import stages
-
-    found: dict[str, list[str]] = {}
-    for name in stages.names():
-        found.setdefault(verb_of(name), []).append(name)
-    return found
 
 
 def register(app: typer.Typer) -> None:
@@ -60,9 +45,9 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
 
     parameters: dict[str, inspect.Parameter] = {}
     owners: dict[str, list[str]] = {}
-    if len(names) > 1:
-        hows = [_how(verb, name) for name in names]
-        default = DEFAULT_HOW.get(verb)
+    if len(names) > 1 or refusals(verb):
+        hows = [technique(verb, name) for name in names]
+        default = default_technique(verb)
         help_text = f"Technique. [default: {default}]" if default else "Technique."
         parameters["how"] = options.option("how", help_text, "|".join(hows), TECHNIQUE)
     if verb in AUTO_HOW:
@@ -79,7 +64,7 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
             )
         for parameter in options.model_options(stage.config):
             parameters.setdefault(parameter.name, parameter)
-            owners.setdefault(parameter.name, []).append(_how(verb, name))
+            owners.setdefault(parameter.name, []).append(technique(verb, name))
     if len(names) > 1:
         for name, hows in owners.items():
             if len(hows) == 1:
@@ -104,58 +89,70 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
                 f"--auto chooses the technique itself, and --how names '{how}'", fix="leave one of them out"
             )
         how = AUTO_HOW[verb]
-    for option, technique in CHOOSING.get(verb, {}).items():
+    for option, its_technique in CHOOSING.get(verb, {}).items():
         if chosen.get(option) is not None:
-            how = _chosen_by(option, technique, how)
-    how = how or DEFAULT_HOW.get(verb)
-    by_how = {_how(verb, name): name for name in names}
-    if len(names) > 1 and how not in by_how:
+            how = _chosen_by(option, its_technique, how)
+    how = how or default_technique(verb)
+    by_how = {technique(verb, name): name for name in names}
+    if how not in by_how:
+        refused = refusals(verb)
+        if how in refused:
+            raise refused[how]
         what = f"{verb} has no technique '{how}'" if how else f"{verb} has several techniques"
         raise InputError(what, where="--how", fix=did_you_mean(str(how or ""), by_how))
-    name = by_how[str(how)] if len(names) > 1 else names[0]
+    name = by_how[how]
     roles = {role: chosen.pop(role) for role in stages.find(name).other_inputs if chosen.get(role)}
     return {"stage": name, **roles, **options.settings_from(chosen)}
 
 
 def summary(names: list[str]) -> str:
     """The help text of a verb: what its stages' modules say, the default technique first."""
-    from compress import stages
-
     verb = verb_of(names[0])
     texts: list[str] = []
-    for name in _default_first(verb, names):
-        module = sys.modules[stages.find(name).config.__module__]
-        text = (module.__doc__ or "").split("```yaml")[0].strip()
-        texts.append(text if not texts else f"--how {_how(verb, name)}: {text}")
+    for name in default_first(verb, names):
+        text = _docstring(name).split("```yaml")[0].strip()
+        texts.append(text if not texts else f"--how {technique(verb, name)}: {text}")
     return "\n\n".join(texts)
 
 
+def _docstring(name: str) -> str:
+    from compress import stages
+
+    return stages.REGISTRY.module(name).__doc__ or ""
+
+
 def _examples(verb: str, names: list[str]) -> list[str]:
-    """One command line for each technique: what its module shows as a recipe's step."""
-    return [_example(verb, name, several=len(names) > 1) for name in _default_first(verb, names)]
+    """One command line for each technique whose module shows a recipe's step."""
+    found = (_example(verb, name, several=len(names) > 1) for name in default_first(verb, names))
+    return [example for example in found if example is not None]
 
 
-def _example(verb: str, name: str, *, several: bool) -> str:
-    """The step in a stage's docstring as a command.
+def _example(verb: str, name: str, *, several: bool) -> str | None:
+    """The step in a stage's docstring as a command; None where a plug-in shows none that can be read.
 
     Args:
         several: the verb has several techniques.
     """
     import yaml
+    from pydantic import ValidationError
 
     from compress import stages
 
     stage = stages.find(name)
-    text = (sys.modules[stage.config.__module__].__doc__ or "").partition("```yaml")[2].partition("```")[0]
-    (step,) = yaml.safe_load(text)
-    settings = {key: value for key, value in step.items() if key not in {"name", "stage", stage.base_role}}
-    words = [f"compress {verb} {stage.inputs[stage.base_role].format.partition('_')[0]}-model/"]
-    words += [f"--how {_how(verb, name)}"] if several and _how(verb, name) != DEFAULT_HOW.get(verb) else []
-    read = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
-    if stage.reads_data(stage.config.model_validate(settings)):
-        words += ["--train train.csv"]
+    try:
+        (step,) = yaml.safe_load(_docstring(name).partition("```yaml")[2].partition("```")[0])
+        settings = {key: value for key, value in step.items() if key not in {"name", "stage", stage.base_role}}
+        read = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
+        reads_data = stage.reads_data(stage.config.model_validate(settings))
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, ValidationError):
+        if stages.REGISTRY.plugin(name) is None:
+            raise
+        return None
+    words = [f"compress {verb} {stage.base.format.partition('_')[0]}-model/"]
+    words += [f"--how {technique(verb, name)}"] if several and technique(verb, name) != default_technique(verb) else []
+    words += ["--train train.csv"] if reads_data else []
     words += [f"--{role.replace('_', '-')} {value}/" for role, value in read.items()]
-    return " ".join([*words, *_flags(settings), f"--out {step['name']}/"])
+    return " ".join([*words, *_flags(settings), f"--out {step.get('name', verb)}/"])
 
 
 def _flags(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -173,30 +170,22 @@ def _flags(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
     return found
 
 
-def _default_first(verb: str, names: list[str]) -> list[str]:
-    return sorted(names, key=lambda name: _how(verb, name) != DEFAULT_HOW.get(verb))
-
-
-def _how(verb: str, name: str) -> str:
-    return name.removeprefix(verb).removeprefix("_") or WHOLE
-
-
-def _chosen_by(option: str, technique: str, how: str | None) -> str:
+def _chosen_by(option: str, chosen: str, how: str | None) -> str:
     """The technique that an option chooses, if no other is named."""
-    if how in {None, technique}:
-        return technique
+    if how in {None, chosen}:
+        return chosen
     if how in AUTO_HOW.values():
         fix = "leave it out: --auto takes the form that its target reads, such as --target-runtime openvino"
     else:
-        fix = f"give --how {technique}, or leave --how out"
-    raise InputError(f"--{option} is a setting of {technique} alone, not of {how}", where=f"--{option}", fix=fix)
+        fix = f"give --how {chosen}, or leave --how out"
+    raise InputError(f"--{option} is a setting of {chosen} alone, not of {how}", where=f"--{option}", fix=fix)
 
 
 def _command(verb: str, names: list[str]) -> Any:
     from compress import stages
 
-    stage = stages.find(names[0])
-    first = stage.inputs[stage.base_role]
+    stage = stages.find(default_first(verb, names)[0])
+    first = stage.base
     keyword = inspect.Parameter.KEYWORD_ONLY
     positional = typer.Argument(
         help="A folder, hf://org/name@revision, or pypi://dist==version/path."

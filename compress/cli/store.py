@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
+        suggest_commands=False,
         help="What is kept of finished steps: list it, look at it, check it, clean it up.",
         cls=Group,
         epilog="compress store list --runs-dir runs",

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from compress.context import KnownStep
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
-from compress.recipe.schema import Model, Target
+from compress.recipe.schema import Model, Target, TaskSpec
 from compress.registry import Registry
 from compress.training.config import TrainingConfig, trainings_in
 
@@ -115,10 +115,12 @@ class Stage:
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
 
     def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ValueError("a stage reads one model at least")
         for role in (self.base_role, self.model_role, self.teacher_role):
             if role and role not in self.inputs:
                 raise ValueError(f"'{role}' is none of the stage's inputs: {', '.join(self.inputs)}")
-        base = self.base_role or next(iter(self.inputs), "")
+        base = self.base_role or next(iter(self.inputs))
         object.__setattr__(self, "base_role", base)
         object.__setattr__(self, "model_role", self.model_role or base)
 
@@ -131,19 +133,39 @@ class Stage:
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
 
     @property
+    def base(self) -> Input:
+        """What it reads first."""
+        return self.inputs[self.base_role]
+
+    @property
     def other_inputs(self) -> dict[str, Input]:
         """What it reads beside its base."""
         return {role: wanted for role, wanted in self.inputs.items() if role != self.base_role}
 
 
+OPTIONS = frozenset("name stage first_input how auto out seed runs_dir force json json_output help debug".split())
+"""What recipes call a step's own keys, and commands their own options, beside those of the data."""
+
+
 def _check(stage: Any) -> None:
-    """Refuse what is no stage, in a plug-in.
+    """Refuse what a package calls a stage, and is none.
 
     Raises:
-        TypeError: it is none.
+        TypeError: it is none, or its settings or inputs are not what a stage's are.
+        ValueError: a setting has a name that recipes and commands have for something else.
     """
     if not isinstance(stage, Stage):
         raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
+    if not issubclass(stage.config, StageConfig):
+        raise TypeError(f"its settings, {stage.config.__name__}, are no compress.stages.StageConfig")
+    if not all(isinstance(wanted, Input) for wanted in stage.inputs.values()):
+        raise TypeError("STAGE.inputs needs a compress.stages.Input for each role")
+    stage.config.model_json_schema()  # raises what is wrong with the settings
+    reserved = OPTIONS | set(TaskSpec.model_fields) | {f"{role}_column" for role in ("text", "text_pair", "label")}
+    taken = sorted({*stage.config.model_fields, *stage.inputs} & reserved)
+    taken += sorted({*stage.config.model_fields} & {*stage.inputs})
+    if taken:
+        raise ValueError(f"{', '.join(taken)}: recipes and commands have that name for something else")
 
 
 REGISTRY = Registry("stage", __name__, "STAGE", check=_check)

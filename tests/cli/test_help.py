@@ -13,7 +13,8 @@ from compress import stages
 from compress.cli import app, options
 from compress.cli.chain import _parse, split
 from compress.cli.help_pages import EXAMPLE_WIDTH, SECTIONS, folded
-from compress.cli.stages import step_from, verbs
+from compress.cli.stages import step_from
+from compress.cli.verbs import verbs
 
 ROOT: Any = typer.main.get_command(app)
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from compress import stages
 from compress.cli.options import flags, settings_from
-from compress.cli.stages import step_from, step_options, verbs
+from compress.cli.stages import step_from, step_options
+from compress.cli.verbs import verbs
 from compress.errors import InputError
 from compress.files.whole import file_sha256, folder_files
 from tests.plans import model_like
@@ -101,10 +102,11 @@ def test_an_options_value_is_read_within_the_bounds_of_a_recipe(refused):
 def test_a_verb_with_several_techniques_and_no_default_asks_for_one():
     names = ["prune_structured", "quantize_bnb"]
     with pytest.raises(InputError) as caught:
-        step_from("prune", names, {})
-    assert (caught.value.what, caught.value.where) == ("prune has several techniques", "--how")
-    assert caught.value.fix == "accepted: quantize_bnb, structured"
-    assert step_from("prune", names, {"how": "structured", "ffn": "0.3"}) == {"stage": "prune_structured", "ffn": 0.3}
+        step_from("squeeze", names, {})
+    assert (caught.value.what, caught.value.where) == ("squeeze has several techniques", "--how")
+    assert caught.value.fix == "accepted: prune_structured, quantize_bnb"
+    given = {"how": "prune_structured", "ffn": "0.3"}
+    assert step_from("squeeze", names, given) == {"stage": "prune_structured", "ffn": 0.3}
 
 
 @pytest.mark.parametrize(
