@@ -58,7 +58,7 @@ def sessions_of(measured: Measured) -> list[int]:
 def test_what_was_measured_is_there_for_the_next_run(run: Run, bench: ToyBench) -> None:
     first = run()
     assert bench.asked == [ALL]
-    assert (first.is_new, sessions_of(first), first.earlier) == (True, [1, 1, 1], [])
+    assert (first.is_new, sessions_of(first), first.in_other_sessions) == (True, [1, 1, 1], [])
     again = run()
     assert len(bench.asked) == 1
     assert not again.is_new
@@ -70,6 +70,7 @@ def test_a_new_artifact_is_measured_beside_its_baseline_and_its_parent_alone(run
     run()
     more = run(LONGER)
     assert bench.asked[1:] == [{("110", "cpu"), ("101", "cpu"), ("106", "cpu")}]
+    assert bench.known == [set(), {("101", "cpu"), ("106", "cpu")}]  # those two are timed anew, and not scored
     assert sessions_of(more) == [2, 1, 2, 2]
     base, small, smaller, smallest = ((found.artifact, found.target) for found in more.measurements)
     for one, other, session in ((base, smallest, 2), (smaller, smallest, 2), (base, small, 1), (small, smaller, 1)):
@@ -77,7 +78,7 @@ def test_a_new_artifact_is_measured_beside_its_baseline_and_its_parent_alone(run
         assert both is not None
         assert [found.session for found in both] == [session] * 2
     assert more.together(small, smallest) is None
-    assert [found.session for found in more.earlier] == [1, 1]  # of the baseline and the parent
+    assert [found.session for found in more.in_other_sessions] == [1, 1]  # of the baseline and the parent
     assert not run(LONGER).is_new
     assert not run().is_new
     assert len(bench.asked) == 2

@@ -145,7 +145,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> ToyBench:
     monkeypatch.setattr(runner, "dump_recipe", lambda *_, **__: "name: toy\n")
     monkeypatch.setattr(runner, "write_final", lambda *_: None)
     monkeypatch.setattr(runner, "write_report", lambda *_: None)
-    monkeypatch.setattr(runner, "report_plan", lambda *_: (None, False))
+    monkeypatch.setattr(runner, "report_plan", lambda *told: bench.reported.append(told[2]) or (None, False))
     return bench
 
 
@@ -164,6 +164,11 @@ def test_a_run_with_ablations_measures_their_ends_beside_the_whole_and_later_not
     assert bench.asked == [{("101", "cpu"), ("103", "cpu"), ("106", "cpu"), ("110", "cpu")}]
     assert not run(ablate=True).did_nothing
     assert bench.asked[1:] == [{("107", "cpu"), ("110", "cpu")}]  # without the third, and the whole once more
+    whole, left = bench.reported[1].measurements[:-1], bench.reported[1].measurements[-1]
+    assert ([found.session for found in whole], left.session) == ([1] * 4, 2)  # the rows stay beside their baseline
+    both = bench.reported[1].together((left.artifact, "cpu"), (whole[-1].artifact, "cpu"))
+    assert both is not None
+    assert [found.session for found in both] == [2, 2]
     assert observer.made == [*CHAIN, "bench", "smallest without smaller", "bench"]
     assert run(ablate=True).did_nothing
     assert run(ablate=False).did_nothing

@@ -7,7 +7,7 @@ from typing import Any
 
 from compress.bench.measure import Bench
 from compress.context import Context
-from compress.measurement import Conditions, Measurement
+from compress.measurement import Conditions, Measured, Measurement
 from compress.plan.plan import Plan, PlannedStep, Subject
 from compress.recipe.schema import Recipe, Target, role_names
 from compress.recipe.validation import Origin
@@ -90,6 +90,8 @@ class ToyBench:
 
     def __init__(self, statuses: Mapping[str, str] | None = None) -> None:
         self.asked: list[set[tuple[str, str]]] = []
+        self.known: list[set[tuple[str, str]]] = []
+        self.reported: list[Measured] = []
         self.statuses = dict(statuses or {})
 
     def __call__(
@@ -99,9 +101,11 @@ class ToyBench:
         bench: Bench,
         *,
         only: Collection[tuple[str, str]],
+        known: Mapping[tuple[str, str], Measurement],
     ) -> tuple[list[Measurement], dict[str, Conditions]]:
         number = {artifact.key: (artifact.path / "number").read_text() for artifact in artifacts}
         self.asked.append({(number[key], target) for key, target in only})
+        self.known.append({(number[key], target) for key, target in known})
         found = []
         for artifact in artifacts:
             for target in targets:
