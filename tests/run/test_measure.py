@@ -222,12 +222,20 @@ def test_sessions_of_another_machine_stay(run: Run, bench: ToyBench, tmp_path: P
     assert [session.host["cpu"] for session in read_sessions(tmp_path / "run")] == ["toy", "another"]
 
 
-def test_old_sessions_are_forgotten(run: Run, bench: ToyBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compress.run.sessions.KEPT", 2)
-    for test in ("one", "two", "three"):
+def test_old_sessions_are_forgotten_where_they_are_too_large(
+    run: Run, bench: ToyBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(test="one")
+    size = (tmp_path / "run" / MEASUREMENTS).stat().st_size
+    monkeypatch.setattr("compress.run.sessions.KEPT_BYTES", 2.5 * size)
+    for test in ("two", "three"):
         run(test=test)
     assert [session.number for session in read_sessions(tmp_path / "run")] == [2, 3]
     assert (run(test="three").is_new, run(test="one").is_new) == (False, True)
+    monkeypatch.setattr("compress.run.sessions.KEPT_BYTES", 1)
+    run(test="four")
+    assert [session.number for session in read_sessions(tmp_path / "run")] == [5]
+    assert not run(test="four").is_new
 
 
 def test_an_end_in_the_middle_of_measuring_keeps_what_was_measured_before(
