@@ -8,8 +8,10 @@ from urllib.parse import parse_qs
 
 import yaml
 
+from compress import stages
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
+from compress.facts import Bundle
 from compress.files.whole import CARD, LINEAGE
 from compress.formats import find, size_of
 from compress.lineage.bundle import bundle_section
@@ -53,10 +55,11 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         model_name=lineage.name if results else None,
         eval_results=results or None,
     )
+    bundle = stages.find(lineage.final.stage).told(Bundle, lineage.final.facts)
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
-        bundle_section(lineage.final.facts, data, folder),
+        [] if bundle is None else bundle_section(bundle, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),

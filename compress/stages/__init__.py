@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from compress.context import KnownStep
+from compress.facts import Facts
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
 from compress.recipe.schema import Model, Target, TaskSpec
@@ -18,6 +19,7 @@ from compress.registry import Registry
 from compress.training.config import TrainingConfig, trainings_in
 
 Of = TypeVar("Of")
+Told = TypeVar("Told", bound=Facts)
 
 
 class StageConfig(Model):
@@ -93,10 +95,11 @@ class Stage:
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
         times_on: settings -> the target that the step times models on, or None if it times none.
         trainings: settings -> the trainings that the step will do.
+        facts: the type of what `run` returns, where reports and cards tell of it; `compress.facts` has them.
     """
 
     config: type[StageConfig]
-    run: Callable[..., Mapping[str, Any] | None]
+    run: Callable[..., Facts | Mapping[str, Any] | None]
     inputs: Mapping[str, Input]
     output: str
     version: int
@@ -113,6 +116,7 @@ class Stage:
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
     times_on: Callable[[Any], Target | None] | None = None
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
+    facts: type[Facts] = Facts
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -136,6 +140,10 @@ class Stage:
     def base(self) -> Input:
         """What it reads first."""
         return self.inputs[self.base_role]
+
+    def told(self, kind: type[Told], facts: Mapping[str, Any]) -> Told | None:
+        """What a manifest of its tells of that kind; None if it writes nothing of it."""
+        return kind.read(facts) if issubclass(self.facts, kind) else None
 
     @property
     def other_inputs(self) -> dict[str, Input]:
