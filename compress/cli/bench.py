@@ -166,10 +166,9 @@ def measure_folders(
         limits: a largest drop among them is the margin up to which a model is no worse.
     """
     from compress.cli.console import Terminal
-    from compress.formats import find
     from compress.recipe.schema import BenchSpec, Target, TaskSpec
     from compress.recipe.validation import Origin, validate
-    from compress.run.bench_folders import bench_folders, formats_of
+    from compress.run.bench_folders import bench_folders, default_runtimes
 
     unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
     task = options.take_data({**unset, **{name: value for name, value in given.items() if name in KEPT}})
@@ -180,7 +179,7 @@ def measure_folders(
     defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
     chosen = bool(specs) or "runtime" in defaults
     if not chosen:
-        specs = [*dict.fromkeys(find(name).runtime for name in sorted(formats_of(artifacts)))]
+        specs = default_runtimes(artifacts)
     origin = Origin()
     with Terminal(quiet=quiet) as terminal:
         return bench_folders(

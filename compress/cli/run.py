@@ -116,8 +116,8 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     from compress.machine.facts import host_facts
     from compress.plan.feasibility import check_feasible
     from compress.plan.planner import make_plan
+    from compress.run.folder import open_store
     from compress.run.rehearsal import rehearse
-    from compress.run.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -192,8 +192,8 @@ def finish(
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
+    from compress.run.folder import open_store, run_folder
     from compress.run.forecast import kept_forecast
-    from compress.run.runner import open_store, run_folder
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from compress.errors import InputError
+from compress.errors import InputError, proposed
+from compress.files.near import nearest_beside
 from compress.files.whole import FINAL, read_object, stays_home
 from compress.models.files import CONFIG, LAYOUT, graphs_in
 
@@ -26,9 +27,9 @@ def model_folder(path: Path) -> Path:
     """
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
-        raise InputError(
-            f"'{path}' {what}", where=str(path.absolute()), fix="give a model's folder, such as runs/NAME/final"
-        )
+        close = None if path.exists() else nearest_beside(path)
+        fix = proposed(close and str(path.parent / close), "give a model's folder, such as runs/NAME/final")
+        raise InputError(f"'{path}' {what}", where=str(path.absolute()), fix=fix)
     if (path / CONFIG).is_file():
         return path
     if (path / FINAL / CONFIG).is_file():

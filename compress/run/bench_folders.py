@@ -10,7 +10,7 @@ from compress.context import Progress
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.files.whole import fingerprint
-from compress.formats import check_folder, format_of, runs
+from compress.formats import check_folder, find, format_of, runs
 from compress.machine.facts import host_facts
 from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
@@ -114,8 +114,8 @@ def _other_runtimes(report: Report) -> list[str]:
     return [f"{names}: held against a baseline on another runtime, which is part of what is won"]
 
 
-def formats_of(folders: Sequence[Path]) -> list[str]:
-    """The format of each model folder.
+def default_runtimes(folders: Sequence[Path]) -> list[str]:
+    """The runtimes that run each of some model folders where nobody names one.
 
     Raises:
         InputError: a folder is no model.
@@ -124,7 +124,7 @@ def formats_of(folders: Sequence[Path]) -> list[str]:
     paths = [sources.model(str(folder), Origin().path).path for folder in folders]
     for path in paths:
         check_folder(path)
-    return [format_of(path) for path in paths]
+    return [*dict.fromkeys(find(name).runtime for name in sorted(map(format_of, paths)))]
 
 
 def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:
