@@ -13,7 +13,7 @@ from compress.errors import CompressError
 from compress.facts import Agreement, Bundle, Facts, Quantization, Trimming
 from compress.run.make import make_steps
 from compress.run.report import quantized_steps
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact, Store
 from tests.chain import Chain, Silent
 
@@ -35,7 +35,6 @@ ROUND = Stage(
     inputs={"model": Input("torch", head="made")},
     output="torch",
     version=1,
-    shape=same_shape,
     needs_data=False,
     facts=Quantization,
 )

@@ -22,8 +22,6 @@ from compress.report.markdown import plain
 from compress.report.usage import usage
 from compress.report.words import METRICS, change, percent, sentence, times
 
-TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
-"""What the hub calls a model that a stage of this verb made."""
 METRIC_IDS = {"accuracy": "accuracy", "f1_macro": "f1"}
 LICENSE = "- This card states no license: look at those of the base model and of the data."
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -90,8 +88,12 @@ def base_models_in(folder: Path) -> list[str]:
 
 
 def _tags(lineage: Lineage) -> list[str]:
-    made = [TAGS[verb] for step in lineage.steps if (verb := step.stage.partition("_")[0]) in TAGS]
-    return [*dict.fromkeys([*find(lineage.final.format).tags, *made]), "model-compression"]
+    return [*dict.fromkeys([*find(lineage.final.format).tags, *_done(lineage)]), "model-compression"]
+
+
+def _done(lineage: Lineage) -> list[str]:
+    """What its steps have made of it, in a word each."""
+    return [*dict.fromkeys(tag for step in lineage.steps if (tag := stages.find(step.stage).tag))]
 
 
 def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any]:
@@ -122,7 +124,7 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
 
 
 def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[str]) -> list[str]:
-    done = [tag for tag in _tags(lineage) if tag in TAGS.values()]
+    done = _done(lineage)
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
     size = size_of(folder, lineage.final.format) / 1e6

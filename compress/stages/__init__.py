@@ -80,12 +80,13 @@ class Stage:
         output: format of what it writes.
         version: raised when the same settings begin to give another result.
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
-            Refuses what the shapes forbid, before any work.
+            Refuses what the shapes forbid, before any work. Left out: that of the model which its own comes from.
         base_role: which reads the step before, where it is not named; left out: the first of `inputs`.
         model_role: whose model its own comes from, where that one is given; else, or left out, the base role's.
         teacher_role: whose model it learns from, and then from the task's unlabelled rows too; left out: of none.
         makes_teacher: whether it makes a pretrained model into one for the task: a teacher for later steps, and the
             baseline of a recipe that names none.
+        tag: what the hub calls a model that it has made: pruned, quantized.
         writes_floats: whether all weights that it writes are 32-bit floats.
         needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
@@ -103,11 +104,12 @@ class Stage:
     inputs: Mapping[str, Input]
     output: str
     version: int
-    shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
+    shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None] | None = None
     base_role: str = ""
     model_role: str = ""
     teacher_role: str = ""
     makes_teacher: bool = False
+    tag: str = ""
     writes_floats: bool = False
     needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
@@ -135,6 +137,14 @@ class Stage:
     def model_of(self, inputs: Mapping[str, Of]) -> Of:
         """What its model comes from, among what it reads by role."""
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
+
+    def shape_of(self, config: StageConfig, shapes: Mapping[str, Shape | None]) -> Shape | None:
+        """Sizes of what it gives, from those of what it reads by role.
+
+        Raises:
+            InputError: it cannot give any.
+        """
+        return self.model_of(shapes) if self.shape is None else self.shape(config, shapes)
 
     @property
     def base(self) -> Input:
@@ -197,11 +207,6 @@ def find(name: str, where: str | None = None) -> Stage:
 def roles_of(name: str) -> tuple[str, ...]:
     """What steps of a stage may read; nothing, where no stage has that name."""
     return tuple(find(name).inputs) if name in names() else ()
-
-
-def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The shape rule of a stage that leaves its first input's sizes as they are."""
-    return next(iter(shapes.values()), None)
 
 
 def settle_range(config: Any, isa: Sequence[str]) -> Any:

@@ -27,7 +27,7 @@ from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.facts import Agreement, Bundle, BundledGraph, Quantization
 from compress.models.architectures import Shape
-from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, settle_range
 from compress.store.artifacts import Artifact
 
 Format = Literal["fp32", "fp16", "int8", "q4"]
@@ -190,7 +190,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
                 f"'{role}' names a graph, and formats leaves {role} out: {', '.join(config.formats)}",
                 fix=f"add {role} to formats, or leave '{role}' out",
             )
-    return same_shape(config, shapes)
+    return shapes["model"]
 
 
 STAGE = Stage(

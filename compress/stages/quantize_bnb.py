@@ -18,7 +18,7 @@ from pydantic import Field
 
 from compress.context import Context
 from compress.facts import Quantization
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 
@@ -73,7 +73,7 @@ STAGE = Stage(
     inputs={"model": Input("torch")},
     output="torch_bnb",
     version=2,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     needs_data=False,
 )

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.facts import Quantization
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings
 from compress.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=5,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     needs_data=_reads_rows,
 )

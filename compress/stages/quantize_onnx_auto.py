@@ -29,7 +29,7 @@ from compress.errors import CompressError, InputError
 from compress.facts import Candidate, Choice, Quantization, Wanted
 from compress.ops.choice import FLOAT, choose, verdict
 from compress.recipe.schema import BenchSpec, Target
-from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Stage, StageConfig, settle_range
 from compress.store.artifacts import Artifact
 
 
@@ -249,7 +249,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
     settle=settle_range,
     facts=Quantization,
     times_on=_times_on,

@@ -30,7 +30,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.facts import Quantization
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 
 OPSET = 11
@@ -121,7 +121,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=4,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     settle=settle_range,
     needs_data=_reads_rows,

@@ -24,7 +24,7 @@ from pydantic import Field
 from compress.context import Context
 from compress.facts import Quantization
 from compress.recipe.schema import Target
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 CUDA = "CUDAExecutionProvider"
@@ -102,7 +102,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     needs_data=_reads_rows,
     remark=_remark,

@@ -22,7 +22,7 @@ from pydantic import Field, model_validator
 
 from compress.context import Context
 from compress.facts import Quantization
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 
 OPSET = 13
@@ -108,7 +108,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=3,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     settle=settle_range,
 )

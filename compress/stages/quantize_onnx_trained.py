@@ -32,7 +32,7 @@ from compress.errors import InputError, did_you_mean
 from compress.facts import Quantization
 from compress.machine.processor import instruction_sets, saturates
 from compress.recipe.schema import Target
-from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 from compress.training.config import RecoverRounded
 
@@ -284,7 +284,7 @@ STAGE = Stage(
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
     facts=Quantization,
     teacher_role="teacher",
     check=_check,

@@ -22,7 +22,7 @@ from pydantic import Field
 from compress.context import Context, KnownStep
 from compress.errors import CompressError, InputError
 from compress.facts import Trimming
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 TOLERANCE = 1e-5
@@ -160,7 +160,7 @@ STAGE = Stage(
     inputs={"model": Input("torch")},
     output="torch",
     version=1,
-    shape=same_shape,
+    tag="trimmed",
     facts=Trimming,
     writes_floats=True,
     changes_tokenizer=True,
