@@ -180,7 +180,7 @@ class _Planner:
         model = stage.model_of(read)
         if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
             check_timed(timed, model.origin)
-        shape = stage.shape(config, {name: known.shape for name, known in read.items()})
+        shape = stage.shape_of(config, {name: known.shape for name, known in read.items()})
         if stage.check is not None:
             roles = {role_of(name) for name in read}
             by_role = {role: tuple(read[name] for name in read if role_of(name) == role) for role in roles}
