@@ -57,20 +57,21 @@ class Identity:
     data: str
     """Fingerprint of the task and its training and validation rows; empty where none are read."""
     seed: int
+    package: str | None = None
+    """That adds the stage: another package's stage of that name is another stage. None for one of compress itself."""
 
     @property
     def key(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        return fingerprint(
-            {
-                "stage": self.stage,
-                "version": self.version,
-                "config": self.config,
-                "inputs": self.inputs,
-                "data": self.data,
-                "seed": self.seed,
-            }
-        )
+        content = {
+            "stage": self.stage,
+            "version": self.version,
+            "config": self.config,
+            "inputs": self.inputs,
+            "data": self.data,
+            "seed": self.seed,
+        }
+        return fingerprint(content if self.package is None else {**content, "package": self.package})
 
 
 class Manifest(BaseModel):
@@ -100,6 +101,8 @@ class Manifest(BaseModel):
     """Largest resident memory of the process meanwhile; None where the system does not say."""
     digest: str = ""
     """SHA-256 of all else that stands here."""
+    package: str | None = None
+    """That adds the stage; `versions` has its version. None for one of compress itself."""
 
     def sealed(self) -> "Manifest":
         """The same, with its digest."""
@@ -289,8 +292,10 @@ class Store:
             seconds=round(spent.seconds, 3),
             cpu_seconds=round(spent.cpu_seconds, 3),
             peak_memory_bytes=memory,
+            package=identity.package,
         )
-        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
+        unsaid = None if identity.package else {"package"}
+        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1, exclude=unsaid))
         sync(out)
         path = self.path(identity)
         out.rename(path)
