@@ -1,7 +1,7 @@
 """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 import os
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 # onnxruntime's official builds send events to their maker over HTTPS unless this is set before it is imported;
@@ -9,23 +9,41 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "__version__", "load"]
 
 if TYPE_CHECKING:
+    from compress.api import Event, bench, compare, load, plan, run
+    from compress.errors import CompressError, InputError, Stopped
     from compress.use.classifier import Classifier
+
+__all__ = [
+    "Classifier",
+    "CompressError",
+    "Event",
+    "InputError",
+    "Stopped",
+    "__version__",
+    "bench",
+    "compare",
+    "load",
+    "plan",
+    "run",
+]
+
+_HOMES = {
+    "compress.api": ("Event", "bench", "compare", "load", "plan", "run"),
+    "compress.errors": ("CompressError", "InputError", "Stopped"),
+    "compress.use.classifier": ("Classifier",),
+}
+"""Where each public name stands; it is imported when it is asked for, so that `import compress` takes no time."""
 
 
 def __getattr__(name: str) -> Any:
-    """`Classifier`, imported when it is asked for."""
-    if name != "Classifier":
-        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    from compress.use.classifier import Classifier
+    """A public name, from the module that it stands in."""
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
 
-    return Classifier
 
-
-def load(folder: str | Path) -> Any:
-    """The torch model in `folder`, pruned shapes included; see `compress.models.load.load`."""
-    from compress.models.load import load as load_folder
-
-    return load_folder(folder)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,14 +9,18 @@ result.report.rows[-1].quality  # with its interval
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from compress.errors import Stopped
+
 if TYPE_CHECKING:
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin
+    from compress.report.model import Report
+    from compress.report.two_reports import Compared
     from compress.run.outlook import Outlook
     from compress.run.runner import Result
 
@@ -120,14 +124,94 @@ def plan(
     return replace(outlook, forecast=measure_forecast(outlook, place, listener))
 
 
+def bench(
+    folders: Sequence[str | Path],
+    task: Mapping[str, Any],
+    targets: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    goal: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    on_event: OnEvent | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> "Report":
+    """Measure model folders side by side, on the same test rows, each in processes of its own; `compress bench`.
+
+    Args:
+        folders: any models, also ones that this tool did not make; the first is the baseline.
+        task: the test rows, as a recipe's `task` says them: `{"test": "test.csv", "columns": {"text": "review"}}`.
+        targets: where to measure, by name, as a recipe says it: `{"cpu": {"runtime": "onnxruntime", "threads": 4}}`.
+            Left out: the usual runtime of each folder's format.
+        settings: how latency is sampled, as a recipe's `bench`.
+        goal: as a recipe's; its largest drop is the margin up to which a model is no worse.
+        seed: of the order of turns.
+
+    Returns:
+        One row for each folder and target, with intervals; one that could not be measured says why.
+
+    Raises:
+        InputError: a folder is no model, or none has the data's labels.
+        Stopped: `stop` said True.
+    """
+    from compress.recipe.schema import BenchSpec, Goal, Target, TaskSpec
+    from compress.recipe.validation import Origin, validate
+    from compress.run.bench_folders import bench_folders, default_runtimes
+
+    paths, listener = [Path(folder) for folder in folders], _Listener(on_event, stop)
+    chosen = targets or {name: {"runtime": name} for name in default_runtimes(paths)}
+    where = {name: Origin(f"the target {name}") for name in chosen}
+    return bench_folders(
+        paths,
+        validate(TaskSpec, task, Origin("the task"), label="the task"),
+        {name: validate(Target, value, where[name], label="a target") for name, value in chosen.items()},
+        validate(BenchSpec, settings or {}, Origin("the settings"), label="the settings"),
+        seed,
+        listener.stoppable_progress,
+        "compress.bench",
+        None if goal is None else validate(Goal, goal, Origin("the goal"), label="the goal"),
+        every_pair=targets is not None,
+    )
+
+
+def compare(first: str | Path, second: str | Path) -> "Compared":
+    """The last step of one run held against the last step of another, out of their reports; `compress compare`.
+
+    Nothing is measured: two models are held against each other side by side by `bench`.
+
+    Args:
+        first, second: runs' folders, or their report.json; the first is what the other is held against.
+
+    Returns:
+        What changed, with intervals and verdicts, and what a reader must know of them.
+
+    Raises:
+        InputError: a report is missing, or the two have no target or no test rows in common.
+    """
+    from compress.report.two_reports import compare_reports
+
+    return compare_reports(Path(first), Path(second))
+
+
+def load(folder: str | Path) -> Any:
+    """The torch model in `folder`, pruned shapes included, ready for evaluation; see `compress.models.load.load`.
+
+    Raises:
+        InputError: it holds none.
+    """
+    from compress.models.load import load as load_folder
+
+    return load_folder(folder)
+
+
 def _read(recipe: RecipeLike, overrides: Mapping[str, Any] | None) -> "tuple[Recipe, Origin]":
+    from compress import stages
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe, recipe_from
 
     changes = [f"{key}={json.dumps(value)}" for key, value in (overrides or {}).items()]  # JSON is YAML
     if isinstance(recipe, Mapping):
-        return recipe_from(recipe, changes)
-    return load_recipe(find_recipe(str(recipe)), changes)
+        return recipe_from(recipe, changes, stages.roles_of)
+    return load_recipe(find_recipe(str(recipe)), changes, stages.roles_of)
 
 
 class _Listener:
@@ -139,6 +223,12 @@ class _Listener:
 
     def progress(self, what: str, done: int, total: int) -> None:
         self._tell(Event("progress", what, done=done, total=total))
+
+    def stoppable_progress(self, what: str, done: int, total: int) -> None:
+        """Progress of work that keeps nothing, so that it stops anywhere."""
+        self.progress(what, done, total)
+        if done < total and self.stopping():
+            raise Stopped
 
     def step_started(self, name: str, stage: str) -> None:
         self._tell(Event("step_started", name, stage))

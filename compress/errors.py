@@ -65,9 +65,17 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     return by_lower[matches[0]] if matches else None
 
 
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The fix for an unknown name: the nearest right one, and all that are accepted."""
+def did_you_mean(name: str, names: Iterable[str], accepted: str | None = None) -> str:
+    """The fix for an unknown name: the nearest right one, and all that are accepted.
+
+    Args:
+        accepted: how that is said. Left out: all names.
+    """
     known = sorted(names)
-    close = nearest(name, known)
     listed = f"accepted: {', '.join(known)}" if known else "nothing is accepted here"
-    return f"did you mean '{close}'? {listed}" if close else listed
+    return proposed(nearest(name, known), listed if accepted is None else accepted)
+
+
+def proposed(close: str | None, otherwise: str) -> str:
+    """A fix that begins with the name that was probably meant, where there is one."""
+    return f"did you mean '{close}'? {otherwise}" if close else otherwise

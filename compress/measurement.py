@@ -51,6 +51,7 @@ class Measurement(BaseModel):
         artifact: key.
         status: `skipped` if it cannot run there, `failed` if it should have run and did not.
         reason: why there are no numbers, where it was skipped or failed.
+        session: number of the session of measuring that its latencies are of: only rounds of one were interleaved.
         predictions: the best class of each test row.
         confidences: the probability that the model gives to that class, row by row.
         batch_size: rows in one call.
@@ -78,6 +79,7 @@ class Measurement(BaseModel):
     target: str
     status: Literal["measured", "skipped", "failed"]
     reason: str | None = None
+    session: int = 0
     predictions: list[int] = []
     confidences: list[float] = []
     batch_size: int = 1
@@ -135,9 +137,11 @@ class Measured:
     """Measurements, and when and where they were taken.
 
     Attributes:
+        measurements: one of each pair of artifact and target, the newest.
         conditions: by target.
         key: names all that they depend on.
-        is_new: False if they are those of an earlier run.
+        is_new: False if all are those of earlier runs.
+        earlier: further measurements of the same pairs, of earlier sessions of measuring.
     """
 
     measurements: Sequence[Measurement]
@@ -146,3 +150,12 @@ class Measured:
     host: Mapping[str, Any]
     key: str = ""
     is_new: bool = True
+    earlier: Sequence[Measurement] = ()
+
+    def together(self, one: tuple[str, str], other: tuple[str, str]) -> tuple[Measurement, Measurement] | None:
+        """Two pairs of artifact's key and target in the newest session that timed both; None if there is none."""
+        timed = [found for found in (*self.measurements, *self.earlier) if found.status == "measured"]
+        ones = {found.session: found for found in timed if (found.artifact, found.target) == one}
+        others = {found.session: found for found in timed if (found.artifact, found.target) == other}
+        newest = max(ones.keys() & others.keys(), default=None)
+        return None if newest is None else (ones[newest], others[newest])

@@ -90,6 +90,41 @@ def test_errors_are_exceptions_that_say_what_where_and_how(recipe, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_models_are_measured_beside_each_other_and_nothing_is_printed(finished, reviews, capfd):
+    result, _, _ = finished
+    folders = [result.artifacts["onnx"].path, result.artifacts["onnx"].path]
+    task = {"test": str(reviews / "test.csv"), "max_length": 16}
+    events = []
+    report = api.bench(folders, task, TARGETS, settings=BENCH, goal={"max_drop_pp": 2}, on_event=events.append)
+    assert [row.status for row in report.rows] == ["measured", "measured"]
+    comparison = report.rows[1].versus_baseline
+    assert (comparison.drop_pp.value, comparison.margin_pp, comparison.lost) == (0, 2, 0)
+    assert {event.what for event in events} == {"measuring"}
+    assert capfd.readouterr() == ("", "")
+    with pytest.raises(InputError, match="threads") as caught:
+        api.bench(folders, task, {"cpu": {"threads": 0}})
+    assert caught.value.where == "the target cpu"
+    with pytest.raises(Stopped):
+        api.bench(folders, task, TARGETS, settings=BENCH, stop=lambda: True)
+
+
+def test_two_runs_are_compared_by_their_reports(finished):
+    result, _, _ = finished
+    compared = api.compare(result.folder, result.folder / "report.json")
+    assert compared.row.step == "onnx"
+    assert (compared.comparison.agreement, compared.comparison.lost) == (1, 0)
+    assert "timed in different runs" in compared.note
+    with pytest.raises(InputError, match="there is no report"):
+        api.compare(result.folder, result.folder / "final")
+
+
+def test_a_torch_artifact_is_loaded_as_a_module(finished):
+    import torch
+
+    result, _, _ = finished
+    assert isinstance(api.load(result.folder / "steps" / "teacher"), torch.nn.Module)
+
+
 def test_a_program_stops_a_run_and_goes_on_later(recipe, tmp_path):
     events = []
 

@@ -66,4 +66,6 @@ def test_where_nothing_is_accepted_the_fix_says_so():
 
 
 def test_names_may_come_from_an_iterator():
+    assert did_you_mean("epoch", ["epochs"], "give a number") == "did you mean 'epochs'? give a number"
+    assert did_you_mean("x", ["epochs"], "give a number") == "give a number"
     assert did_you_mean("sede", iter(["seed", "epochs"])) == "did you mean 'seed'? accepted: epochs, seed"

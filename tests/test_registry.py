@@ -120,7 +120,7 @@ def test_a_package_does_not_take_a_name_of_compress_itself(install):
 
 def test_a_runtime_needs_all_of_its_parts(install):
     install("fast", {"compress.runtimes": {"fast": "fast_runtime"}}, fast_runtime="INTERFACE = 1\nFORMATS = ('onnx',)")
-    with pytest.raises(InputError, match=r"the package 'fast 1[.]0' has no unavailable and no load in fast_runtime"):
+    with pytest.raises(InputError, match=r"'fast 1[.]0' has no refuse and no unavailable and no load in fast_runtime"):
         runtimes.find("fast")
     assert "fast" not in runtimes.REGISTRY.names()
 

@@ -5,7 +5,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,14 +19,12 @@ from compress.bench.conditions import Watch
 from compress.bench.process import Status, WorkerProcess
 from compress.context import Progress
 from compress.errors import CompressError, InputError
+from compress.formats import find, size_of, why_not
 from compress.machine.kernels import peak_gflops
 from compress.machine.processor import cores_here
 from compress.measurement import Conditions, Measurement
-from compress.models.files import size_of
-from compress.models.parameters import count_parameters
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe.schema import BenchSpec, Target
-from compress.runtimes import why_not
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -87,15 +85,20 @@ class _Pair:
 
 
 def measure(
-    artifacts: Sequence[Artifact], targets: Mapping[str, Target], bench: Bench
+    artifacts: Sequence[Artifact],
+    targets: Mapping[str, Target],
+    bench: Bench,
+    *,
+    only: Collection[tuple[str, str]] | None = None,
 ) -> tuple[list[Measurement], dict[str, Conditions]]:
-    """Measure all pairs of artifact and target.
+    """Measure pairs of artifact and target.
 
     The rounds are spread over several processes of each pair. Those that share rounds live side by side, so that the
     machine's drift falls on all alike; between its turns a process sleeps. Then all are ended, and the next ones start.
 
     Args:
         artifacts: each once.
+        only: the pairs, as the artifact's key and the target's name; left out: all.
 
     Returns:
         One measurement a pair, by artifact and then by target, and each target's conditions. What cannot run there is
@@ -108,6 +111,8 @@ def measure(
         wanted = []
         for artifact in artifacts:
             for name, target in targets.items():
+                if only is not None and (artifact.key, name) not in only:
+                    continue
                 refused = measuring.refuse(artifact, name, target)
                 if refused is None:
                     wanted.append((artifact, name, target))
@@ -119,7 +124,8 @@ def measure(
     for name, target in targets.items():
         kinds = {kind for (_, on), found in done.items() if on == name for kind in found.flops}
         conditions[name] = watches[name].conditions(peak_gflops(kinds, target.threads, target.device))
-    return [done[artifact.key, name] for artifact in artifacts for name in targets], conditions
+    order = [(artifact.key, name) for artifact in artifacts for name in targets]
+    return [done[pair] for pair in order if pair in done], conditions
 
 
 class _Measuring:
@@ -199,6 +205,7 @@ class _Measuring:
         """Let a worker load and warm up."""
         job = {
             "folder": str(pair.artifact.path.resolve()),
+            "format": pair.artifact.format,
             "target": pair.target.model_dump(),
             "rows": str(self._rows(pair.artifact)),
             "hub_task": self.bench.task.hub_task,
@@ -259,7 +266,7 @@ class _Measuring:
             update={
                 "predictions": predictions,
                 "confidences": confidences,
-                "parameters": count_parameters(pair.artifact.path, pair.artifact.format),
+                "parameters": find(pair.artifact.format).parameters(pair.artifact.path),
                 "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
                 "process_of_round": self.bench.spec.process_of_round,

@@ -25,10 +25,11 @@ import numpy as np
 import psutil
 
 from compress.errors import CompressError
+from compress.formats import find
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.processes.child import SignsOfLife, answering, to_parent
 from compress.recipe.schema import Target
-from compress.runtimes import CannotRunError, Predictor, load
+from compress.runtimes import CannotRunError, Predictor, compiles_at_once, load
 from compress.store.cost import peak_memory_bytes
 
 SETTLE_SECONDS = 0.1
@@ -81,7 +82,7 @@ class _Worker:
             self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
         )
         load_ms = (time.perf_counter_ns() - start) / 1e6
-        if self.target.runtime != "torch_compile":  # which compiles in the first call
+        if not compiles_at_once(self.target):  # one that does gives no sign of life meanwhile
             signs.give_at_once()
         (first_call_ms,) = self.timed(self.predict, self.fixed[:1])
         for index in range(job["warmup"]):
@@ -143,13 +144,14 @@ class _Worker:
         return self.tokenizer.pad(encoded)
 
     def flops(self) -> dict[str, float]:
-        """Operations of one call at the fixed length."""
+        """Operations of one call at the fixed length; nothing of a format whose operations cannot be counted."""
         from compress.bench import flops
 
-        if self.target.reads_onnx:
-            from compress.models.files import model_path
-
-            return flops.onnx_flops(model_path(self.folder), self.fixed[0])
+        form = find(self.job["format"])
+        if form.graph is not None:
+            return flops.onnx_flops(form.graph(self.folder), self.fixed[0])
+        if not form.in_transformers:
+            return {}
         return flops.torch_flops(
             self.folder,
             self.job["hub_task"],

@@ -18,7 +18,7 @@ from compress.cli import bench, chain, doctor, init, lineage, plan, predict, rec
 from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.cli.verbs import refusals, warn_of_refused
-from compress.errors import CompressError, InputError
+from compress.errors import CompressError, InputError, nearest, proposed
 from compress.unexpected import explained
 
 INTERRUPTED = 130
@@ -26,6 +26,9 @@ INTERRUPTED = 130
 KEPT = "; finished steps and checkpoints are kept: run the same command again to go on"
 KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
+
+NO_COMMAND = "No such command "
+"""How Typer says that a command is unknown."""
 
 
 class _Commands(Group):
@@ -42,6 +45,7 @@ class _Commands(Group):
 app = typer.Typer(
     name="compress",
     cls=_Commands,
+    suggest_commands=False,  # `did you mean` is said in one way everywhere
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # Typer's boxes cut long options off in a narrow terminal: see help_pages
     epilog="\n".join(
@@ -137,13 +141,20 @@ def _safe_children() -> Iterator[None]:
 
 def _usage_error(error: Any, command: str) -> InputError:
     """What Typer says of a wrong option or argument, in the form of all our errors."""
-    message = error.format_message().removesuffix(".")
-    if getattr(error, "ctx", None):
-        command = error.ctx.command_path
+    message, close = error.format_message(), None
+    if context := getattr(error, "ctx", None):
+        command = context.command_path
+        if hasattr(error, "possibilities"):
+            message = error.message
+            options = (name for option in context.command.get_params(context) for name in option.opts)
+            close = nearest(error.option_name, (name for name in options if name.startswith("-")))
+        elif message.startswith(NO_COMMAND):
+            name = message.removeprefix(NO_COMMAND).strip("'\".")
+            close = nearest(name, context.command.list_commands(context))
     return InputError(
-        f"{message[:1].lower()}{message[1:]}",
+        f"{message[:1].lower()}{message[1:]}".removesuffix("."),
         where=command,
-        fix=f"`{command} --help` lists what is accepted",
+        fix=proposed(close, f"`{command} --help` lists what is accepted"),
     )
 
 

@@ -30,8 +30,6 @@ KEPT = (
     "text_pair_column",
     "label_column",
 )
-RUNTIMES = (("onnxruntime", True), ("torch", False))
-"""What runs a folder where no target is named: (runtime, whether it reads ONNX)."""
 FIXES = {
     "failed": "check that model's files, or leave it out",
     "skipped": "name a --target that runs it; `compress bench --help` lists them",
@@ -92,7 +90,7 @@ def measuring_options() -> list[inspect.Parameter]:
     target = typer.Option(
         "--target",
         help="A runtime, then settings: openvino,threads=4,batch_size=8. May be repeated; the options below "
-        "are the defaults of all. Left out: onnxruntime for ONNX folders, torch for the others.",
+        "are the defaults of all. Left out: what runs each folder's format, such as onnxruntime or torch.",
         metavar="RUNTIME,…",
         rich_help_panel=Target.TOPIC,
     )
@@ -170,7 +168,7 @@ def measure_folders(
     from compress.cli.console import Terminal
     from compress.recipe.schema import BenchSpec, Target, TaskSpec
     from compress.recipe.validation import Origin, validate
-    from compress.run.bench_folders import bench_folders, formats_of
+    from compress.run.bench_folders import bench_folders, default_runtimes
 
     unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
     task = options.take_data({**unset, **{name: value for name, value in given.items() if name in KEPT}})
@@ -181,8 +179,7 @@ def measure_folders(
     defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
     chosen = bool(specs) or "runtime" in defaults
     if not chosen:
-        formats = formats_of(artifacts)
-        specs = [runtime for runtime, is_onnx in RUNTIMES if any((item == "onnx") == is_onnx for item in formats)]
+        specs = default_runtimes(artifacts)
     origin = Origin()
     with Terminal(quiet=quiet) as terminal:
         return bench_folders(

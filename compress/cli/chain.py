@@ -136,7 +136,7 @@ def chain(
     from compress.plan.planner import make_plan
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin, validate
-    from compress.run.runner import dump_recipe
+    from compress.run.folder import dump_recipe
 
     invocation: Invocation = context.find_root().obj
     segments = invocation.segments

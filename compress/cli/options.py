@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from compress.cli.help_pages import DATA
 from compress.errors import InputError
+from compress.recipe.known_name import KnownName
 from compress.recipe.schema import Model
 
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
@@ -184,7 +185,8 @@ def _option(name: str, field: FieldInfo, topic: str) -> inspect.Parameter:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False, rich_help_panel=topic)
         annotation: Any = Annotated[bool | None, declared]
     else:
-        metavar = _metavar(field.annotation)
+        known = next((item for item in field.metadata if isinstance(item, KnownName)), None)
+        metavar = "|".join(known.registry.names()) if known else _metavar(field.annotation)
         declared = typer.Option(f"--{flag}", help=help_text, metavar=metavar, show_default=False, rich_help_panel=topic)
         annotation = Annotated[str | None, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -43,13 +43,14 @@ def plan(
 ) -> None:
     """Check a recipe and its data; say what a run would do, and forecast its time, memory and disk."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress import stages
     from compress.cli.console import OnlyBars, Terminal
     from compress.plan.planner import make_plan
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
     from compress.run.outlook import BATCHES, look_ahead, measure_forecast
 
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     forecast = None
     with Terminal(quiet=json_output) as terminal:
         planned = make_plan(loaded, origin, terminal.announce)

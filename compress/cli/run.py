@@ -94,10 +94,11 @@ def run(
 ) -> None:
     """Run a recipe: make what is not made yet, measure, and report."""
     say_first(f"reading {recipe}", quiet=json_output)
+    from compress import stages
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
 
-    loaded, origin = load_recipe(find_recipe(recipe), overrides or ())
+    loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     if smoke:
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
@@ -115,8 +116,8 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     from compress.machine.facts import host_facts
     from compress.plan.feasibility import check_feasible
     from compress.plan.planner import make_plan
+    from compress.run.folder import open_store
     from compress.run.rehearsal import rehearse
-    from compress.run.runner import open_store
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -168,7 +169,7 @@ def finish(
             print_report(result.report)
             say(f"report: {result.folder / 'report.html'}, .md and .json")
         else:
-            _print_rounding(recipe, result)
+            _print_quantized(recipe, result)
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
         lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
@@ -189,8 +190,8 @@ def finish(
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
+    from compress.run.folder import open_store, run_folder
     from compress.run.forecast import kept_forecast
-    from compress.run.runner import open_store, run_folder
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
@@ -212,7 +213,7 @@ def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
     }
 
 
-def _print_rounding(recipe: "Recipe", result: "Result") -> None:
+def _print_quantized(recipe: "Recipe", result: "Result") -> None:
     from compress.cli.print_quantized import print_quantized
     from compress.report.quantized import read_quantized
 

@@ -148,7 +148,7 @@ def _example(verb: str, name: str, *, several: bool) -> str | None:
         if stages.REGISTRY.plugin(name) is None:
             raise
         return None
-    words = [f"compress {verb} {stage.inputs[stage.base_role].format.partition('_')[0]}-model/"]
+    words = [f"compress {verb} {stage.base.format.partition('_')[0]}-model/"]
     words += [f"--how {technique(verb, name)}"] if several and technique(verb, name) != default_technique(verb) else []
     words += ["--train train.csv"] if reads_data else []
     words += [f"--{role.replace('_', '-')} {value}/" for role, value in read.items()]
@@ -185,7 +185,7 @@ def _command(verb: str, names: list[str]) -> Any:
     from compress import stages
 
     stage = stages.find(default_first(verb, names)[0])
-    first = stage.inputs[stage.base_role]
+    first = stage.base
     keyword = inspect.Parameter.KEYWORD_ONLY
     positional = typer.Argument(
         help="A folder, hf://org/name@revision, or pypi://dist==version/path."

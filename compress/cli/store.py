@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
+        suggest_commands=False,
         help="What is kept of finished steps: list it, look at it, check it, clean it up.",
         cls=Group,
         epilog="compress store list --runs-dir runs",
@@ -109,7 +110,7 @@ def _ask(question: str, *, yes: bool) -> None:
 
 
 def _inventory(runs_dir: Path) -> "tuple[Store, list[Item]]":
-    from compress.run.runner import open_store
+    from compress.run.folder import open_store
     from compress.store.inventory import take_inventory
 
     store = open_store(runs_dir)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
 from compress.data.cells import WHITE, trimmed
-from compress.errors import InputError, nearest
+from compress.errors import InputError, nearest, proposed
 
 MISSING = {"na", "n/a", "#n/a", "nan", "null", "none", "<na>", "nil", "?", "-", ""}
 """What other programs write for a value that is missing, in lower case."""
@@ -121,8 +121,7 @@ class Classes:
     def fix(self, unknown: Sequence[str]) -> str:
         """What to do about unknown labels: the nearest known one, and all of them."""
         close = next((close for label in unknown[:_TOLD] if (close := nearest(label[:100], self.labels[:1000]))), None)
-        known = f"known labels: {shortened(self.labels)}"
-        return f"did you mean '{close[:40]}'? {known}" if close else known
+        return proposed(close and close[:40], f"known labels: {shortened(self.labels)}")
 
 
 def label_notes(

@@ -11,7 +11,7 @@ from compress.data.parquet import read_parquet
 from compress.data.tables import Table
 from compress.data.texts import Encoding, encoding_of
 from compress.data.workbooks import read_workbook
-from compress.errors import InputError
+from compress.errors import InputError, did_you_mean
 from compress.recipe.reading import AS_IT_SAYS, Reading, reading_of
 
 _DELIMITED: dict[str, Callable[[Path, Encoding, str | None], Table]] = {
@@ -69,7 +69,8 @@ def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAY
     try:
         check_kind(path, where, may_be_workbook=ending in _WORKBOOKS)
         if ending not in _PACKED and (packed or ending not in (*_BINARY, *_WORKBOOKS)):
-            raise InputError(f"cannot read '{path.name}': unknown ending '{path.suffix}'", where=where, fix=_ACCEPTED)
+            fix = did_you_mean(path.suffix, (*_PACKED, *_BINARY, *_WORKBOOKS), _ACCEPTED)
+            raise InputError(f"cannot read '{path.name}': unknown ending '{path.suffix}'", where=where, fix=fix)
         table = _read(path, ending, reading)
     except OSError as error:
         raise InputError(f"cannot read '{path}': {error.strerror}", where=where, fix="check the path") from error

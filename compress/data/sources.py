@@ -10,8 +10,9 @@ from compress.data.hub_dataset import check_reader, read_hub_dataset
 from compress.data.readers import read_file
 from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
-from compress.errors import CompressError, InputError, nearest, printable
+from compress.errors import CompressError, InputError, did_you_mean, printable, proposed
 from compress.files.disks import cache_folder
+from compress.files.near import nearest_beside
 from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
@@ -162,20 +163,10 @@ class Sources:
         return path, f"hf:{name}@{path.name}"
 
 
-def _beside(path: Path) -> str | None:
-    """What stands beside a path that leads nowhere, with the same ending and nearly its name."""
-    try:
-        alike = {other.stem: other.name for other in path.parent.iterdir() if other.suffix == path.suffix}
-    except OSError:  # there is no such folder either
-        return None
-    stem = nearest(path.stem, alike)
-    return alike[stem] if stem is not None else None
-
-
 def _instead(source: str, path: Path, kind: str) -> str:
     """What to give in place of a path that leads nowhere: a near name beside it, or the hub's if it looks like one."""
-    if (close := _beside(path)) is not None:
-        return f"did you mean '{printable(str(Path(source).parent / close))}'? checked {path.absolute()}"
+    if (close := nearest_beside(path)) is not None:
+        return proposed(printable(str(Path(source).parent / close)), f"checked {path.absolute()}")
     if kind == "model":
         looks_like_it = re.search(r"[-/\d]", source) is not None
     else:
@@ -195,9 +186,10 @@ def _parse_hub(source: str, where: str | None) -> tuple[str, str, dict[str, str]
             fix="write hf://org/name@revision, for a dataset also ?split=train&config=NAME",
         )
     query = {key: values[-1] for key, values in parse_qs(match["query"] or "").items()}
-    unknown = set(query) - {"split", "config"}
+    unknown = sorted(set(query) - {"split", "config"})
     if unknown:
-        raise InputError(f"'{source}' asks for {', '.join(sorted(unknown))}", where=where, fix="split, config")
+        fix = did_you_mean(unknown[0], ("split", "config"))
+        raise InputError(f"'{source}' asks for {', '.join(unknown)}", where=where, fix=fix)
     return match["name"], match["revision"] or "main", query
 
 

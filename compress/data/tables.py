@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from compress.data.cells import trimmed
-from compress.errors import InputError, nearest
+from compress.errors import InputError, nearest, proposed
 from compress.recipe.reading import Reading
 
 MAX_CELLS = 100_000_000
@@ -71,7 +71,7 @@ class Table:
 
     def _nearest(self, name: str) -> str:
         close = nearest(name, self.columns)
-        return (f"did you mean '{close:.40}'? " if close else "") + f"accepted: {listed(sorted(self.columns))}"
+        return proposed(close and close[:40], f"accepted: {listed(sorted(self.columns))}")
 
 
 ReadTable: TypeAlias = Callable[[str, str | None, Reading], Table]

@@ -72,7 +72,6 @@ def examine_torch(job: Examination, progress: Progress) -> Examined:
     progress(WHAT, STEPS, STEPS)
     facts = facts_of(job, length, latency_ms, operations, peaks) | {
         "busy_cores": busy_cores,
-        "format": "torch_bnb" if is_packed else "torch",
         "file": "model.safetensors",
         "nodes": calls,
         "time_by_operator": shares((name.removeprefix("aten::"), us) for name, us in spent.items()),

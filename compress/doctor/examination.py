@@ -16,6 +16,7 @@ from compress.data.sources import Sources
 from compress.doctor.advice import Finding
 from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
+from compress.formats import find, format_of
 from compress.models.files import folder_of, graphs_in
 from compress.processes.child import Child, ChildError, answering, to_parent
 from compress.trials.trial import try_tokenizer
@@ -120,16 +121,34 @@ def main() -> None:
 
     job = Examination(**json.loads(sys.stdin.readline()))
     try:
-        if job.file is not None or graphs_in(Path(job.folder)):
-            from compress.doctor.graph import examine_onnx as examine_it
-        else:
-            from compress.doctor.eager import examine_torch as examine_it
-        examined = examine_it(job, progress)
+        examined = _examined(job, progress)
     except CompressError as error:
         told = {"what": error.what, "where": error.where, "fix": error.fix}
         answer({"refused": told, "input": isinstance(error, InputError)})
     else:
         answer({"facts": examined.facts, "findings": examined.findings})
+
+
+def _examined(job: Examination, progress: Progress) -> Examined:
+    """What comes of a graph, or of a torch model.
+
+    Raises:
+        InputError: the model is neither, or cannot be read or run.
+    """
+    name = format_of(Path(job.file or job.folder))
+    form = find(name)
+    if form.graph is not None:
+        from compress.doctor.graph import examine_onnx as examine_it
+    elif form.in_transformers:
+        from compress.doctor.eager import examine_torch as examine_it
+    else:
+        raise InputError(
+            f"doctor does not know how to look into the format '{name}'",
+            where=job.folder,
+            fix="give an ONNX graph, or a model that transformers loads",
+        )
+    examined = examine_it(job, progress)
+    return Examined({**examined.facts, "format": name}, examined.findings)
 
 
 if __name__ == "__main__":

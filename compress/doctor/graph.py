@@ -76,7 +76,6 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
     progress(WHAT, STEPS, STEPS)
     facts = facts_of(job, calls.length, calls.latency_ms, operations, peaks) | {
         "busy_cores": calls.busy_cores,
-        "format": "onnx",
         "file": path.name,
         "nodes": len(nodes),
         "time_by_operator": shares((node.op, node.us) for node in nodes),

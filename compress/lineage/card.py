@@ -11,11 +11,10 @@ import yaml
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
 from compress.files.whole import CARD, LINEAGE
-from compress.lineage.formats import formats_section
-from compress.lineage.model import Data, Figures, Lineage, MadeStep, Measurements, Source
-from compress.lineage.snippet import needs_compress, snippet
+from compress.formats import find, size_of
+from compress.lineage.bundle import bundle_section
+from compress.lineage.model import Data, Figures, Lineage, Measurements, Source
 from compress.models.config_file import labels_of
-from compress.models.files import size_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
 from compress.report.usage import usage
@@ -45,7 +44,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     tables = [source for source in lineage.sources if source.kind == "table"]
     results = _results(lineage, data, tables)
     front = ModelCardData(
-        library_name=_library(lineage.final, folder),
+        library_name=find(lineage.final.format).library(folder),
         pipeline_tag=data.hub_task,
         base_model=list(base_models) or None,
         datasets=[*dict.fromkeys(name for source in tables if (name := hub_name(source.pinned)))] or None,
@@ -57,7 +56,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
-        formats_section(lineage.final.facts, data, folder),
+        bundle_section(lineage.final.facts, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
@@ -87,16 +86,9 @@ def base_models_in(folder: Path) -> list[str]:
     return [name for name in names if isinstance(name, str) and _HUB_NAME.fullmatch(name)]
 
 
-def _library(final: MadeStep, folder: Path) -> str:
-    """What loads it."""
-    if final.format == "onnx":
-        return "onnx"
-    return "compress" if needs_compress(folder) else "transformers"
-
-
 def _tags(lineage: Lineage) -> list[str]:
     made = [TAGS[verb] for step in lineage.steps if (verb := step.stage.partition("_")[0]) in TAGS]
-    return [*dict.fromkeys([*(["onnx"] if lineage.final.format == "onnx" else []), *made]), "model-compression"]
+    return [*dict.fromkeys([*find(lineage.final.format).tags, *made]), "model-compression"]
 
 
 def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any]:
@@ -131,25 +123,24 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
     size = size_of(folder, lineage.final.format) / 1e6
-    form = {"onnx": "ONNX", "torch": "PyTorch", "torch_bnb": "PyTorch with bitsandbytes weights"}
-    final = lineage.final
     names = labels_of(folder)
     more = f", … ({len(names)} in all)" if len(names) > 20 else ""
     labels = f" Its labels are {_listed(names[:20])}{more}." if names else ""
     return [
         f"# {lineage.name}",
         "",
-        f"A {how}{data.hub_task} model{source}: {form.get(final.format, final.format)}, {size:.2f} MB.{labels} "
+        f"A {how}{data.hub_task} model{source}: {find(lineage.final.format).title}, {size:.2f} MB.{labels} "
         f"Made by compress {lineage.compress_version}.",
     ]
 
 
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
-    packages, code = snippet(lineage.final.format, data, folder)
+    pairs = "text_pair" in data.columns
+    packages, code = find(lineage.final.format).snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
     made = f"It was made with {_listed(pinned)}."
-    own = usage(".", pairs="text_pair" in data.columns)
+    own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
     shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
     return ["## Run it", "", made, "", "```python", code.rstrip(), "```", "", *shorter]

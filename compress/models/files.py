@@ -1,11 +1,10 @@
-"""Which of a model folder's files are read: those that count as its size, and as its weights."""
+"""The files of a model's folder, and which graph of several is read."""
 
 import shutil
 from pathlib import Path
 
 from compress.errors import InputError
-from compress.files.whole import CARD, LINEAGE, MANIFEST, read_object
-from compress.models.tokenizer import FILES as TOKENIZER_FILES
+from compress.files.whole import read_object
 from compress.models.tokenizer import copy_tokenizer
 
 MODEL_FILE = "model.onnx"
@@ -72,54 +71,3 @@ def copy_config_and_tokenizer(source: Path, target: Path) -> None:
     """Put beside a graph what belongs to it: the configuration and the tokenizer of the model that it was made from."""
     shutil.copyfile(source / CONFIG, target / CONFIG)
     copy_tokenizer(source, target)
-
-
-def weight_files(folder: Path, artifact_format: str) -> list[Path]:
-    """The files that hold the model's weights, as its runtime takes them.
-
-    Of ONNX, the graph and the files that it names; of torch, what transformers takes: model.safetensors, or else the
-    shards that the index names. Others beside them (another precision's graph, pickles, other frameworks' weights) are
-    read by nobody.
-
-    Args:
-        artifact_format: `torch`, `torch_bnb` or `onnx`.
-
-    Raises:
-        InputError: there are none, or which they are cannot be told.
-    """
-    if artifact_format == "onnx":
-        graph = model_path(folder)
-        known = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
-        if all(path in known for path in folder.rglob("*")):
-            return [graph]  # a large file is not read to learn that it stands alone
-        from compress.graphs.read import check_external_data
-
-        return [graph, *(graph.parent / name for name in check_external_data(graph))]
-    if (folder / SAFETENSORS).is_file():
-        return [folder / SAFETENSORS]
-    index = folder / SAFETENSORS_INDEX
-    if index.is_file():
-        shards = read_object(index).get("weight_map")
-        if isinstance(shards, dict):
-            return [folder / name for name in sorted(set(shards.values()))]
-    found = sorted(folder.glob("*.safetensors"))
-    if not found:
-        raise InputError("the model has no safetensors", where=str(folder), fix="save it again as safetensors")
-    return found
-
-
-def size_of(folder: Path, artifact_format: str) -> int:
-    """Bytes of all that is read of a model: its weights with their index, its configuration, and its tokenizer.
-
-    For what this tool writes, these are all files but the manifest, the lineage and the card, and other graphs in
-    `onnx/`. A folder from outside may hold more: its history, other formats of the weights, examples.
-
-    Raises:
-        InputError: there are no weights, or which they are cannot be told.
-    """
-    files = {*weight_files(folder, artifact_format), folder / CONFIG}
-    if (folder / SAFETENSORS_INDEX).is_file() and not (folder / SAFETENSORS).is_file() and artifact_format != "onnx":
-        files.add(folder / SAFETENSORS_INDEX)
-    names = TOKENIZER_FILES if (folder / "tokenizer.json").is_file() else (*TOKENIZER_FILES, *VOCABULARIES)
-    files |= {path for name in names for path in folder.glob(name)}
-    return sum(path.stat().st_size for path in files if path.is_file())

@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from compress.errors import InputError
+from compress.errors import InputError, proposed
+from compress.files.near import nearest_beside
 from compress.files.whole import FINAL, read_object, stays_home
-from compress.models.config_file import read_config
 from compress.models.files import CONFIG, LAYOUT, graphs_in
 
 GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data")
@@ -27,9 +27,9 @@ def model_folder(path: Path) -> Path:
     """
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
-        raise InputError(
-            f"'{path}' {what}", where=str(path.absolute()), fix="give a model's folder, such as runs/NAME/final"
-        )
+        close = None if path.exists() else nearest_beside(path)
+        fix = proposed(close and str(path.parent / close), "give a model's folder, such as runs/NAME/final")
+        raise InputError(f"'{path}' {what}", where=str(path.absolute()), fix=fix)
     if (path / CONFIG).is_file():
         return path
     if (path / FINAL / CONFIG).is_file():
@@ -40,47 +40,6 @@ def model_folder(path: Path) -> Path:
         where=str(path.absolute()),
         fix=f"give a model's folder, such as {', '.join(inside[:4]) or 'runs/NAME/final'}",
     )
-
-
-def format_of(folder: Path) -> str:
-    """Format of a model's folder: `onnx`, `torch` or `torch_bnb`.
-
-    Raises:
-        InputError: its config.json cannot be read, or its weights are quantized in a way that is not known.
-    """
-    if graphs_in(folder):
-        return "onnx"
-    quantized = read_config(folder).get("quantization_config")
-    if not quantized:
-        return "torch"
-    method = quantized.get("quant_method")
-    if method != "bitsandbytes":
-        raise InputError(
-            f"the model's weights are quantized by {method!r:.60}, which is not known here",
-            where=str(folder / "config.json"),
-            fix="take the float model that it was made from; of quantized torch weights, only bitsandbytes' are read",
-        )
-    return "torch_bnb"
-
-
-def check_folder(folder: Path) -> list[str]:
-    """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
-
-    Returns:
-        Relative paths of the files that its ONNX graphs read beside themselves, and of graphs in `onnx/`.
-
-    Raises:
-        InputError: with the first file that is wrong.
-    """
-    check_weights(folder)
-    graphs = graphs_in(folder)
-    if not graphs:
-        return []
-    from compress.graphs.read import check_external_data
-
-    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
-    inner = {graph for graph in graphs if graph.parent != folder}
-    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
 
 
 def check_weights(folder: Path) -> None:

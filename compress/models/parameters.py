@@ -5,26 +5,12 @@ from pathlib import Path
 
 from compress.files.whole import read_object
 from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, size_fields
-from compress.models.files import model_path, weight_files
 
 _BNB_EXTRAS = (".SCB", ".weight_format")
 
 
-def count_parameters(folder: Path, artifact_format: str) -> int:
-    """Number of weights of a model folder; packed 4-bit weights are counted unpacked, scales are not counted.
-
-    Args:
-        artifact_format: `torch`, `torch_bnb` or `onnx`.
-    """
-    if artifact_format == "onnx":
-        from compress.graphs.read import parameters_in
-
-        return parameters_in(model_path(folder))
-    return sum(_in_safetensors(path) for path in weight_files(folder, artifact_format))
-
-
 def token_parameters(folder: Path) -> int | None:
-    """Of those, the ones of the table of token embeddings; None where the folder's config.json does not say it."""
+    """Weights of the table of token embeddings; None where the folder's config.json does not say it."""
     config = read_object(folder / "config.json")
     architecture = ARCHITECTURES.get(str(config.get("model_type")))
     hidden_field = size_fields(architecture)[1] if architecture else "hidden_size"
@@ -34,7 +20,8 @@ def token_parameters(folder: Path) -> int | None:
     return int(tokens) * int(width) if tokens and width else None
 
 
-def _in_safetensors(path: Path) -> int:
+def safetensors_parameters(path: Path) -> int:
+    """Number of weights in a file, of which the header is read; packed 4-bit ones count unpacked, scales do not."""
     from safetensors import safe_open
 
     total = 0

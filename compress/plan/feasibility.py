@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from compress.errors import InputError
+from compress.formats import unfit
 from compress.machine.processor import cores_here
 from compress.plan.plan import Plan, PlannedStep
 from compress.recipe.schema import Recipe
-from compress.runtimes import unavailable, unfit
+from compress.runtimes import unavailable
 from compress.store.artifacts import Artifact
 
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from compress import stages
 from compress.errors import InputError, did_you_mean
+from compress.formats import find
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.recipe.schema import Recipe, Target
@@ -114,10 +116,18 @@ def _check_length(model: Artifact, task: Task, targets: Mapping[str, Target], wh
 
 
 def _format_fix(wanted: str, has: str, reader: str, giver: str, *, is_step: bool) -> str:
-    if has == "onnx" and wanted == "torch" and not is_step:
-        return f"give the torch folder that '{giver}' was exported from"
-    if has == "onnx" and wanted == "torch":
+    """What to do where a step reads the format `wanted`, and is given one of the format `has`."""
+    if _exported_from(has) == wanted and not is_step:
+        return f"give the {wanted} folder that '{giver}' was exported from"
+    if _exported_from(has) == wanted:
         return f"move '{reader}' before the export that '{giver}' stands for"
-    if has == "torch" and wanted == "onnx":
-        return f"put an export_onnx step between '{giver}' and '{reader}'"
-    return f"let '{reader}' read an earlier step; bitsandbytes weights neither export nor train further"
+    if _exported_from(wanted) == has:
+        return f"put an {find(wanted).export} step between '{giver}' and '{reader}'"
+    why = find(has).is_last or find(wanted).is_last
+    return f"let '{reader}' read an earlier step{'; ' + why if why else ''}"
+
+
+def _exported_from(form: str) -> str | None:
+    """The format that a format's export reads."""
+    export = find(form).export
+    return None if export is None else stages.find(export).base.format

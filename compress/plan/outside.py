@@ -7,10 +7,10 @@ from pathlib import Path
 from compress.data.sources import MODEL_FILES, Fetched
 from compress.errors import InputError
 from compress.files.whole import file_sha256, fingerprint
+from compress.formats import check_folder, find, format_of
 from compress.models.architectures import SHAPES_KEY
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import read_config
-from compress.models.folder import check_folder, format_of
 from compress.models.tokenizer import load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
@@ -77,8 +77,9 @@ def check_outside(model: Artifact, task: Task, *, makes_head: bool, trust_remote
     Raises:
         InputError: it would be another model here.
     """
-    if model.format != "torch" or SHAPES_KEY in read_config(model.path):  # plain transformers does not load our shapes
-        return None
+    form = find(model.format)
+    if not (form.in_transformers and form.has_float_weights) or SHAPES_KEY in read_config(model.path):
+        return None  # plain transformers does not load our shapes
     texts, pairs = _telling_texts(task)
     return _compare(
         model.key,

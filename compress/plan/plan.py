@@ -11,7 +11,6 @@ from compress.stages import Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task
 
-EXPORT = "export_onnx"
 SOURCE = "source"
 """Stands in the place of a stage's name for a model that came from outside."""
 

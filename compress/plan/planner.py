@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compress import stages
+from compress import formats, runtimes, stages
 from compress.context import KnownModel, KnownStep
 from compress.data.sources import Sources, Used
 from compress.errors import InputError, did_you_mean
@@ -14,7 +14,7 @@ from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
 from compress.plan.fitting import check_input, check_targets, check_timed, several
 from compress.plan.outside import outside_artifact
-from compress.plan.plan import EXPORT, SOURCE, Plan, PlannedStep, Subject
+from compress.plan.plan import SOURCE, Plan, PlannedStep, Subject
 from compress.recipe.schema import Recipe, Step, Target, role_names, role_of
 from compress.recipe.validation import Origin, validate
 from compress.stages import Stage, StageConfig
@@ -265,22 +265,33 @@ class _Planner:
         return (self.planned[0].base, "baseline") if teacher is None else (teacher.name, teacher.name)
 
     def _measured_as(self, value: "str | Artifact", target: Target) -> "str | Artifact":
-        """What stands for a model on a target: itself, or where ONNX is read the fp32 export of a torch model."""
-        if not target.reads_onnx or self._format(value) != "torch":
+        """What stands for a model on a target: itself, or its export to a format that the target's runtime takes."""
+        export = self._export(self._format(value), target)
+        if export is None:
             return value
-        stage = stages.find(EXPORT)
-        config = next((step.config for step in self.planned if step.stage_name == EXPORT), stage.config())
-        name = f"{value if isinstance(value, str) else 'input model'} as onnx"  # with spaces: no step of the recipe
+        stage = stages.find(export)
+        config = next((step.config for step in self.planned if step.stage_name == export), stage.config())
+        name = f"{value if isinstance(value, str) else 'input model'} as {stage.output}"  # spaces: no step's name
         try:
             shape = self._checked(stage, config, {stage.base_role: value})
         except InputError as error:
             what = f"'{value}'" if isinstance(value, str) else "the model"
             raise InputError(
-                f"{what} is to be measured as ONNX: {error.what}", where=self.origin.where("targets"), fix=error.fix
+                f"{what} is to be measured as {formats.find(stage.output).title}: {error.what}",
+                where=self.origin.where("targets"),
+                fix=error.fix,
             ) from error
-        planned = self._planned(name, EXPORT, stage, config, {stage.base_role: value}, shape, self.origin.path)
+        planned = self._planned(name, export, stage, config, {stage.base_role: value}, shape, self.origin.path)
         same = next((step for step in self.planned if step.identity.key == planned.identity.key), None)
         if same is not None:
             return same.name
         self._append(replace(planned, only_measured=True))
         return name
+
+    def _export(self, form: str, target: Target) -> str | None:
+        """The stage that writes a model of a format in one that the target takes, if there is need for it."""
+        taken = runtimes.find(target.runtime).FORMATS
+        if form in taken:
+            return None
+        exports = [export for name in taken if (export := formats.find(name).export) is not None]
+        return next((name for name in exports if stages.find(name).base.format == form), None)

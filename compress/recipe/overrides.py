@@ -1,13 +1,16 @@
 """What `--set` changes in a recipe: one value each, whose paths start where the command was typed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from compress.errors import InputError, did_you_mean
-from compress.recipe.schema import MODEL_ROLES, TABLES, Recipe
+from compress.recipe.schema import TABLES, Recipe
 from compress.recipe.validation import KeyPath
+
+RolesOf = Callable[[str], Collection[str]]
+"""Name of a stage -> the keys of its steps that name a model, or the step that makes it."""
 
 OF_THE_DATA = (
     *(table for table in TABLES if table != "train"),
@@ -89,7 +92,7 @@ def told_of(left: Sequence[str], name: Any) -> list[str]:
     ]
 
 
-def override(data: dict[str, Any], parts: Sequence[str], value: Any, where: str) -> KeyPath:
+def override(data: dict[str, Any], parts: Sequence[str], value: Any, where: str, roles_of: RolesOf) -> KeyPath:
     """Change one value of a recipe in place, and say which part of it that is.
 
     Args:
@@ -115,7 +118,7 @@ def override(data: dict[str, Any], parts: Sequence[str], value: Any, where: str)
     if first in steps:
         changed = ("steps", steps[first], *rest)
         place, keys = data["steps"][steps[first]], rest
-        is_source = len(rest) == 1 and rest[0] in MODEL_ROLES
+        is_source = len(rest) == 1 and rest[0] in roles_of(str(place.get("stage")))
     else:
         keys = list(parts)
         is_source = len(parts) == 2 and first == "task" and rest[0] in TABLES

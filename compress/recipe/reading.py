@@ -48,8 +48,8 @@ def delimiter_sign(text: str) -> str:
     escaped = _ESCAPED.fullmatch(text)
     sign = ("\t" if escaped[1] else chr(int(escaped[2], 16))) if escaped else SIGNS.get(text.lower(), text)
     if not sign or len(sign) > _LONGEST or any(char.isalnum() or char in '"\n\r\0' for char in sign):
-        names = ", ".join(SIGNS)
-        raise ValueError(f"no delimiter is that; one to {_LONGEST} signs in quotes, or {names}, \\t or \\x01")
+        accepted = f"one to {_LONGEST} signs in quotes, or {', '.join(SIGNS)}, \\t or \\x01"
+        raise ValueError(f"no delimiter is that; {did_you_mean(text, SIGNS, accepted)}")
     return sign
 
 

@@ -6,6 +6,7 @@ A recipe says what to make (`task`, `steps`), where to measure it (`targets`) an
 """
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import (
@@ -19,12 +20,13 @@ from pydantic import (
     model_validator,
 )
 
+from compress.recipe.known_name import KnownName
 from compress.recipe.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name rows."""
-MODEL_ROLES = ("model", "teacher", "student", "masked_model", "int8", "q4")
-"""The keys of steps that name a model, or the step that makes it."""
+RUNTIMES = "compress.runtimes"
+"""The room of what a target can name as its `runtime`."""
 FEWEST_PROCESSES = 3
 """With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
 CLAIM_PROCESSES = 5
@@ -195,7 +197,7 @@ class Target(Model):
 
     TOPIC: ClassVar[str] = "The target: where a model runs"
 
-    runtime: Literal["onnxruntime", "tensorrt", "openvino", "torch", "torch_compile"] = "onnxruntime"
+    runtime: Annotated[str, KnownName(RUNTIMES)] = "onnxruntime"
     """What runs the model."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where it runs."""
@@ -210,18 +212,9 @@ class Target(Model):
 
     @model_validator(mode="after")
     def _possible(self) -> "Target":
-        if self.precision != "fp32" and self.runtime in {"onnxruntime", "tensorrt"}:
-            raise ValueError(f"{self.runtime} takes no 'precision': an ONNX file is run in the formats written in it")
-        if self.runtime == "tensorrt" and self.device != "cuda":
-            raise ValueError("tensorrt runs on device: cuda alone")
-        if self.runtime == "openvino" and self.device != "cpu":
-            raise ValueError("openvino runs on device: cpu alone")
+        if self.model_fields_set and (reason := import_module(RUNTIMES).refuse(self)) is not None:
+            raise ValueError(reason)
         return self
-
-    @property
-    def reads_onnx(self) -> bool:
-        """True if the runtime takes ONNX files, False if it takes torch models."""
-        return self.runtime in {"onnxruntime", "tensorrt", "openvino"}
 
 
 class Goal(Model):

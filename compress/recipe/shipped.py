@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from compress.errors import InputError, did_you_mean
+from compress.errors import InputError, did_you_mean, proposed
+from compress.files.near import nearest_beside
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -33,4 +34,7 @@ def find_recipe(name: str) -> Path:
     key = name.removeprefix("recipes/").removesuffix(".yaml")
     if key in known:
         return known[key]
-    raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=did_you_mean(key, known))
+    close = nearest_beside(path)
+    beside = close and str(path.parent / close)
+    fix = proposed(beside, f"accepted: a file, {', '.join(known)}") if beside else did_you_mean(key, known)
+    raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=fix)

@@ -1,6 +1,7 @@
 """Outside input against its model: every problem at once, each with its line and the nearest right name."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
-from compress.errors import InputError, did_you_mean
+from compress.errors import InputError, did_you_mean, nearest
 from compress.recipe.schema import Model
 
 KeyPath: TypeAlias = tuple[str | int, ...]
@@ -142,8 +143,16 @@ def _describe(
     if given is None:
         fix = f"write a value there{', or ' + _QUOTES if needs_quotes else ''}"
         return f"'{dotted}' is empty: {message}", where, fix
+    choices = [name for problem in problems for name in _choices(problem)]
+    if isinstance(given, str) and nearest(given[:80], choices) is not None:
+        fix = did_you_mean(given[:80], choices)
     shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
     return f"'{dotted}'{shown}: {message}", where, fix
+
+
+def _choices(problem: Any) -> list[str]:
+    """The texts that a field accepts, where it accepts a few."""
+    return re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
 
 
 def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | None:

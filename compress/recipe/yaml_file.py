@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from compress.errors import InputError
-from compress.recipe.overrides import leave_old_data, override, split_override, told_of, where_of
+from compress.recipe.overrides import RolesOf, leave_old_data, override, split_override, told_of, where_of
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import KeyPath, Origin, validate
 
@@ -26,12 +26,17 @@ MAX_DIGITS = 1_000
 """Of a whole number: Python refuses to write down one of some thousands."""
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+def _no_roles(_: str) -> tuple[str, ...]:
+    return ()
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = (), roles_of: RolesOf = _no_roles) -> tuple[Recipe, Origin]:
     """Read, override and validate a recipe.
 
     Args:
         path: a YAML file.
         overrides: `a.b=value` each; the first part is a step's name or a key of the recipe.
+        roles_of: what of a step names a model; a path that an override gives there starts in the current folder.
 
     Raises:
         InputError: the file is missing, no plain file nor a shell's pipe, too large, not YAML, or not a recipe.
@@ -49,10 +54,12 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Orig
             where=str(path),
             fix="`compress recipes` lists the shipped ones, `compress init` writes one",
         ) from error
-    return read_recipe(raw, path, overrides)
+    return read_recipe(raw, path, overrides, roles_of)
 
 
-def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+def read_recipe(
+    raw: bytes, path: Path, overrides: Sequence[str] = (), roles_of: RolesOf = _no_roles
+) -> tuple[Recipe, Origin]:
     """A recipe from the content of a file; see `load_recipe`."""
     data, lines = parse_yaml(raw, str(path))
     if not isinstance(data, dict):
@@ -61,20 +68,22 @@ def read_recipe(raw: bytes, path: Path, overrides: Sequence[str] = ()) -> tuple[
             where=str(path),
             fix="start from `compress init`",
         )
-    changed, remarks = _apply(data, overrides)
+    changed, remarks = _apply(data, overrides, roles_of)
     origin = Origin(str(path), lines, path.parent, changed, tuple(remarks))
     return validate(Recipe, data, origin), origin
 
 
-def recipe_from(data: Mapping[str, Any], overrides: Sequence[str] = ()) -> tuple[Recipe, Origin]:
+def recipe_from(
+    data: Mapping[str, Any], overrides: Sequence[str] = (), roles_of: RolesOf = _no_roles
+) -> tuple[Recipe, Origin]:
     """A recipe that a program holds; relative paths in it start in the current folder. See `load_recipe`."""
     own = deepcopy(dict(data))
-    changed, remarks = _apply(own, overrides)
+    changed, remarks = _apply(own, overrides, roles_of)
     origin = Origin("the recipe", overrides=changed, remarks=tuple(remarks))
     return validate(Recipe, own, origin), origin
 
 
-def _apply(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[KeyPath, str], list[str]]:
+def _apply(data: dict[str, Any], overrides: Sequence[str], roles_of: RolesOf) -> tuple[dict[KeyPath, str], list[str]]:
     """Change `data` in place; say by which override each part was changed, and what a person should know of it."""
     changed: dict[KeyPath, str] = {}
     remarks: list[str] = []
@@ -85,7 +94,8 @@ def _apply(data: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[KeyPath
             left = leave_old_data(data, value)
             remarks += told_of(left, data.get("name"))
             changed |= {("task", key): text for key in left}
-    changed |= {override(data, parts, value, where_of(text)): text for text, parts, value in values}
+    values.sort(key=lambda item: item[1][1:] != ["stage"])  # which of a step's keys name models, its stage says
+    changed |= {override(data, parts, value, where_of(text), roles_of): text for text, parts, value in values}
     return changed, remarks
 
 

@@ -1,6 +1,7 @@
 """Rows out of measurements: every figure with its interval, every difference with a verdict."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -52,10 +53,10 @@ def build_rows(
         row.by_class = _by_class(row, base, test)
         row.by_length = _by_length(row, base, test, found.row_tokens)
         if base is not None and not row.is_baseline:
-            row.versus_baseline = compare(base, row, test, margin_pp)
+            row.versus_baseline = compare_measured(base, row, measured, test, margin_pp)
             row.flips = _flips(base, row, test, texts, found.confidences)
         if before is not None:
-            row.bought = compare(before, row, test, margin_pp)
+            row.bought = compare_measured(before, row, measured, test, margin_pp)
     return rows
 
 
@@ -94,7 +95,7 @@ def build_ablations(
         ablation.size_bytes, ablation.quality, ablation.reason = row.size_bytes, row.quality, row.reason
         if row.quality is not None and row.latency_ms is not None:
             ablation.latency_ms = row.latency_ms.p50
-            ablation.worth = compare(row, whole, test, margin_pp)
+            ablation.worth = compare_measured(row, whole, measured, test, margin_pp)
     return found
 
 
@@ -123,14 +124,23 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
     row.calibration_error = statistics.calibration_error(np.array(found.confidences), right)
     for name in ("load_ms", "first_call_ms", "start_memory_bytes", "peak_memory_bytes", "gpu_memory_bytes"):
         setattr(row, name, getattr(found, name))
-    row.latency_ms = latency(found.samples_ms, found)
-    row.real_latency_ms = latency(found.real_samples_ms, found)
-    row.tokenize_ms = latency(found.tokenize_samples_ms, found)
+    row = row.model_copy(update=_timed(found))
+    assert row.latency_ms is not None
     if found.flops and set(found.flops) <= set(conditions.peak_gflops):
         row.flops = sum(found.flops.values())
         row.floor_ms = sum(count / conditions.peak_gflops[kind] for kind, count in found.flops.items()) / 1e6
         row.peak_share = row.floor_ms / row.latency_ms.p50
     return row
+
+
+def _timed(found: Measurement) -> dict[str, Any]:
+    """What a row says of a measurement's latencies."""
+    return {
+        "session": found.session,
+        "latency_ms": latency(found.samples_ms, found),
+        "real_latency_ms": latency(found.real_samples_ms, found),
+        "tokenize_ms": latency(found.tokenize_samples_ms, found),
+    }
 
 
 def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
@@ -154,6 +164,18 @@ def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
     )
 
 
+def compare_measured(base: Row, other: Row, measured: Measured, test: HeldOut, margin_pp: float) -> Comparison:
+    """`other` held against `base`, with the latencies of the newest session that timed both side by side."""
+    both = measured.together((base.artifact, base.target), (other.artifact, other.target))
+    if both is None:
+        return compare(base, other, test, margin_pp, timed="apart")
+    base, other = (
+        row if row.session == found.session else row.model_copy(update=_timed(found))
+        for row, found in zip((base, other), both, strict=True)
+    )
+    return compare(base, other, test, margin_pp)
+
+
 def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: str = "together") -> Comparison:
     """`other` held against `base`, which saw the same test rows.
 
@@ -172,6 +194,7 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
     drop_pp = Estimate(**{name: _points(value) for name, value in drop.model_dump().items()})
     return Comparison(
         against=base.step,
+        session=base.session if timed == "together" else 0,
         speedup=speedup,
         speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup, processes),
         processes=processes,

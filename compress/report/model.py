@@ -45,6 +45,9 @@ class Comparison(Part):
 
     against: str
     """Step of the other row."""
+    session: int = 0
+    """Number of the session of measuring that the latencies of both are of, which the rows may show of others; 0 where
+    it is not known, or each is of its own."""
     speedup: Estimate | None
     """Median latency of the other over this one's; None where they were not timed side by side."""
     speed_verdict: SpeedVerdict
@@ -134,6 +137,8 @@ class Row(Part):
     """measured, skipped or failed."""
     reason: str | None = None
     is_baseline: bool = False
+    session: int = 0
+    """Number of the session of measuring that its latencies are of; 0 where there is but one."""
     seconds: float | None = None
     """What the step took to make."""
     cpu_seconds: float | None = None

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.errors import InputError
+from compress.errors import InputError, proposed
+from compress.files.near import nearest_beside
 from compress.machine.facts import same_machine
 from compress.report.build import compare
 from compress.report.files import read_report
@@ -134,7 +135,9 @@ def load_report(path: Path, where: str) -> Report:
     """
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
-        raise InputError(f"there is no report '{file}'", where=where, fix="name a run's folder, or its report.json")
+        close = nearest_beside(path)
+        fix = proposed(close and str(path.parent / close), "name a run's folder, or its report.json")
+        raise InputError(f"there is no report '{file}'", where=where, fix=fix)
     report = read_report(file)
     if report is None:
         raise InputError(

@@ -10,11 +10,11 @@ from compress.context import Progress
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.files.whole import fingerprint
+from compress.formats import check_folder, find, format_of, runs
 from compress.machine.facts import host_facts
 from compress.measurement import Measured, Measurement
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
-from compress.models.folder import check_folder, format_of
 from compress.plan.outside import check_outside, check_vocabulary
 from compress.recipe.schema import BenchSpec, Goal, Target, TaskSpec
 from compress.recipe.validation import Origin
@@ -62,9 +62,12 @@ def bench_folders(
         if (reason := _too_long(artifact, spec, targets)) is not None:
             refused.setdefault(artifact.key, reason)
     refused = {**_unfit_tokenizers(artifacts, task), **refused}
-    told: list[str] = []
-    if any(not target.reads_onnx for target in targets.values()):
-        told = _compare_with_plain([artifact for artifact in artifacts if artifact.key not in refused], task, refused)
+    compared = [
+        artifact
+        for artifact in artifacts
+        if artifact.key not in refused and any(runs(artifact.format, target) for target in targets.values())
+    ]
+    told = _compare_with_plain(compared, task, refused)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
@@ -76,9 +79,8 @@ def bench_folders(
     entries = []
     for target, settings in targets.items():
         for name, artifact in zip(names, artifacts, strict=True):
-            is_onnx = artifact.format == "onnx"
-            nobody_reads_it = all(other.reads_onnx != is_onnx for other in targets.values())
-            if every_pair or settings.reads_onnx == is_onnx or nobody_reads_it:
+            nobody_runs_it = not any(runs(artifact.format, other) for other in targets.values())
+            if every_pair or runs(artifact.format, settings) or nobody_runs_it:
                 entries.append(Entry(name, "source", target, artifact.key, artifact.format))
     measured = Measured([*taken, *failed], conditions, datetime.now(UTC).isoformat(timespec="seconds"), host_facts())
     baselines = dict.fromkeys(targets, artifacts[0].key)
@@ -112,8 +114,8 @@ def _other_runtimes(report: Report) -> list[str]:
     return [f"{names}: held against a baseline on another runtime, which is part of what is won"]
 
 
-def formats_of(folders: Sequence[Path]) -> list[str]:
-    """The format of each model folder.
+def default_runtimes(folders: Sequence[Path]) -> list[str]:
+    """The runtimes that run each of some model folders where nobody names one.
 
     Raises:
         InputError: a folder is no model.
@@ -122,7 +124,7 @@ def formats_of(folders: Sequence[Path]) -> list[str]:
     paths = [sources.model(str(folder), Origin().path).path for folder in folders]
     for path in paths:
         check_folder(path)
-    return [format_of(path) for path in paths]
+    return [*dict.fromkeys(find(name).runtime for name in sorted(map(format_of, paths)))]
 
 
 def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:

@@ -15,10 +15,10 @@ from compress.errors import CompressError
 from compress.files.disks import free_disk
 from compress.files.strict_json import read_json
 from compress.files.whole import fingerprint, write_text
+from compress.formats import find
 from compress.machine.facts import same_machine
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
-from compress.models.parameters import count_parameters
 from compress.plan.plan import Plan, PlannedStep
 from compress.processes.memory import free_memory
 from compress.run.rehearsal import Rehearsed
@@ -180,7 +180,7 @@ def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) 
     """Parameters of the model that a step gives: those of what it reads, less what its shape lost; None if unknown."""
     read = step.model
     if isinstance(read, Artifact):
-        count: int | None = count_parameters(read.path, read.format)
+        count: int | None = find(read.format).parameters(read.path)
         before = read_shape(read_config(read.path))
     else:
         count, before = known[read], plan.step(read).shape

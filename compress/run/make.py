@@ -8,7 +8,7 @@ from typing import Any
 from compress import stages
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
-from compress.models.files import model_path
+from compress.formats import find
 from compress.plan.feasibility import training_device
 from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
@@ -97,8 +97,8 @@ class _Maker:
     def _try_graphs(self, step: PlannedStep) -> None:
         """Graphs from outside, before a stage runs them in this process."""
         for value in step.inputs.values():
-            if isinstance(value, Artifact) and value.format == "onnx":
-                try_graph(model_path(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
+            if isinstance(value, Artifact) and (graph := find(value.format).graph) is not None:
+                try_graph(graph(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
 
     def _check_outside(self, step: PlannedStep) -> None:
         """Hold the models from outside that a step reads against plain transformers."""

@@ -1,23 +1,45 @@
-"""Measurements of a plan's artifacts, kept in the run's folder until something that they depend on changes."""
+"""What a plan's report needs is measured, as far as the run's folder does not keep it.
 
-import json
+A figure of one pair of artifact and target (its quality, size, memory) is taken as it was measured before. A comparison
+of two latencies needs both in one session of measuring, where their rounds were interleaved: a new artifact is measured
+beside those that it is compared with, once more, and nothing else is.
+"""
+
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
-from compress.files.strict_json import read_json
-from compress.files.whole import fingerprint, write_text
+from compress.files.whole import fingerprint
 from compress.machine.facts import same_machine
-from compress.measurement import Conditions, Measured, Measurement
+from compress.measurement import Conditions, Measured
 from compress.plan.plan import Plan, artifact_of
+from compress.recipe.schema import Target
+from compress.run.sessions import Session, read_sessions, write_sessions
 from compress.store.artifacts import Artifact
 
 BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An artifact on a target."""
+
+    artifact: Artifact
+    target: str
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """How its measurements call it."""
+        return self.artifact.key, self.target
+
+
+Compared = tuple[Pair, Pair]
+"""Two pairs whose latencies are to be held against each other."""
 
 
 def measure_plan(
@@ -26,64 +48,150 @@ def measure_plan(
     folder: Path,
     host: Mapping[str, Any],
     progress: Progress,
-    beside: Sequence[Artifact] = (),
+    beside: Sequence[Compared] = (),
 ) -> Measured:
-    """Measure all that the plan's report needs; what `folder` keeps is used if nothing that it depends on changed.
+    """Measure all that the plan's report needs; what `folder` keeps is used as far as it goes.
 
     An artifact that was made again counts as the same only if its files are: a step that times things may differ.
 
     Args:
         artifacts: by the name of the planned step.
-        folder: of the run; keeps `measurements.json`.
-        beside: artifacts of other plans, measured in the same rounds.
+        folder: of the run; keeps the sessions of measuring.
+        beside: what else is to be compared, with artifacts of other plans.
     """
-    own = [
-        artifact_of(value, artifacts)
-        for value in (*plan.baselines.values(), *(subject.measured for subject in plan.subjects))
-    ]
-    wanted = {artifact.key: artifact for artifact in (*own, *beside)}
-    key = fingerprint(
-        {
-            "version": BENCH_VERSION,
-            "artifacts": {name: one.manifest.files if one.manifest else {} for name, one in wanted.items()},
-            "targets": {name: target.model_dump() for name, target in plan.recipe.targets.items()},
-            "bench": plan.recipe.bench.model_dump(),
-            "test": plan.task.test_key,
-        }
-    )
-    path = folder / "measurements.json"
-    kept = _kept(path, key, host)
-    if kept is not None:
-        return kept
     recipe = plan.recipe
     bench = Bench(plan.task, recipe.bench, recipe.seed, recipe.trust_remote_code, progress)
-    taken, conditions = measure(list(wanted.values()), recipe.targets, bench)
-    measured = Measured(taken, conditions, datetime.now(UTC).isoformat(timespec="seconds"), host, key)
-    if all(found.status != "failed" for found in taken):
-        content = asdict(measured) | {
-            "measurements": [found.model_dump() for found in taken],
-            "conditions": {name: found.model_dump() for name, found in conditions.items()},
+    pairs, compared = rows_of(plan, artifacts)
+    compared = [*compared, *beside]
+    wanted = {pair.name: pair for pair in (*pairs, *(pair for both in compared for pair in both))}
+    keys = {name: pair_key(pair, recipe.targets[pair.target], bench) for name, pair in wanted.items()}
+    sessions = read_sessions(folder)
+    usable = [session for session in sessions if same_machine(session.host, host)]
+    missing = to_measure(wanted, compared, keys, usable)
+    if not missing:
+        return gathered(keys, compared, usable)
+    missing_on = {name: target for name, target in recipe.targets.items() if name in {pair.target for pair in missing}}
+    taken, conditions = measure(_each_once(missing), missing_on, bench, only={pair.name for pair in missing})
+    number = 1 + max((session.number for session in sessions), default=0)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    measured = {keys[found.artifact, found.target]: found.model_copy(update={"session": number}) for found in taken}
+    new = Session(number, created, host, measured, conditions)
+    whole = {key: found for key, found in measured.items() if found.status != "failed"}
+    if whole:
+        write_sessions([*sessions, replace(new, measurements=whole)], folder)
+    return replace(gathered(keys, compared, [*usable, new]), is_new=True)
+
+
+def rows_of(plan: Plan, artifacts: Mapping[str, Artifact]) -> tuple[list[Pair], list[Compared]]:
+    """The pairs that a plan's report has rows of, and which of them it compares."""
+    rows = {
+        (subject.step, subject.target): Pair(artifact_of(subject.measured, artifacts), subject.target)
+        for subject in plan.subjects
+    }
+    baselines = {name: Pair(artifact_of(value, artifacts), name) for name, value in plan.baselines.items()}
+    compared: list[Compared] = []
+    for (step, target), pair in rows.items():
+        compared += [(baselines[other], pair) for other in _stand_ins(target, plan.recipe.targets)]
+        parent = rows.get((plan.parent(step) or "", target))
+        if parent is not None:
+            compared.append((parent, pair))
+    return [*baselines.values(), *rows.values()], compared
+
+
+def _stand_ins(target: str, targets: Mapping[str, Target]) -> list[str]:
+    """The targets whose baseline a row may be held against: its own, and those that differ by their runtime alone."""
+
+    def work(name: str) -> dict[str, Any]:
+        return targets[name].model_dump(exclude={"runtime"})
+
+    return [name for name in targets if work(name) == work(target)]
+
+
+def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
+    """Names all that a measurement of a pair depends on, but for the machine."""
+    artifact = pair.artifact
+    return fingerprint(
+        {
+            "version": BENCH_VERSION,
+            "artifact": [artifact.key, artifact.manifest.files if artifact.manifest else {}],
+            "target": [pair.target, target.model_dump()],
+            "bench": bench.spec.model_dump(),
+            "test": bench.task.test_key,
         }
-        content = json.loads(json.dumps(content))
-        write_text(path, json.dumps(content | {"digest": fingerprint(content)}))
-    return measured
+    )
 
 
-def _kept(path: Path, key: str, host: Mapping[str, Any]) -> Measured | None:
-    """The measurements in `path` if they are those of `key`, taken on this machine."""
-    try:
-        content = read_json(path)
-        if content["key"] != key or not same_machine(content["host"], host):
-            return None
-        if content.pop("digest") != fingerprint(content):
-            return None  # a figure is not as it was written
-        return Measured(
-            measurements=[Measurement.model_validate(item) for item in content["measurements"]],
-            conditions={name: Conditions.model_validate(item) for name, item in content["conditions"].items()},
-            created=content["created"],
-            host=content["host"],
-            key=key,
-            is_new=False,
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # there is none, or none that can be read: it is measured anew
+def to_measure(
+    wanted: Mapping[tuple[str, str], Pair],
+    compared: Sequence[Compared],
+    keys: Mapping[tuple[str, str], str],
+    sessions: Sequence[Session],
+) -> list[Pair]:
+    """The pairs that no session has, and both of those that are to be compared and have no session in common."""
+    known = {key: found for session in sessions for key, found in session.measurements.items()}
+    missing = {name for name in wanted if keys[name] not in known}
+    for both in compared:
+        pair_keys = {keys[pair.name] for pair in both}
+        never_timed = any(key in known and known[key].status == "skipped" for key in pair_keys)
+        if not never_timed and not any(pair_keys <= session.measurements.keys() for session in sessions):
+            missing |= {pair.name for pair in both}
+    return [pair for name, pair in wanted.items() if name in missing]
+
+
+def _each_once(pairs: Sequence[Pair]) -> list[Artifact]:
+    return list({pair.artifact.key: pair.artifact for pair in pairs}.values())
+
+
+def gathered(
+    keys: Mapping[tuple[str, str], str], compared: Sequence[Compared], sessions: Sequence[Session]
+) -> Measured:
+    """What sessions have of the wanted pairs: the newest of each, and what its comparisons need beside that.
+
+    Args:
+        keys: of the wanted pairs.
+        sessions: the newest last; each pair is in one of them.
+    """
+    by_number = {session.number: session for session in sessions}
+    having = {
+        name: [number for number, one in by_number.items() if key in one.measurements] for name, key in keys.items()
+    }
+    common = [set(having[one.name]) & set(having[other.name]) for one, other in compared]
+    needed = {max(numbers) for numbers in (*having.values(), *common) if numbers}
+    used = [by_number[number] for number in sorted(needed, reverse=True)]
+    return Measured(
+        measurements=[by_number[max(numbers)].measurements[keys[name]] for name, numbers in having.items()],
+        conditions=_worst([session.conditions for session in used]),
+        created=used[0].created,
+        host=used[0].host,
+        key=fingerprint([sorted(keys.values()), [[session.number, session.created] for session in used]]),
+        is_new=False,
+        earlier=[
+            by_number[number].measurements[keys[name]]
+            for name, numbers in having.items()
+            for number in numbers
+            if number in needed and number < max(numbers)
+        ],
+    )
+
+
+def _worst(found: Sequence[Mapping[str, Conditions]]) -> dict[str, Conditions]:
+    """By target, the worst of what went on in several sessions, the newest first; each peak as it was told last."""
+    worst: dict[str, Conditions] = {}
+    for conditions in found:
+        for target, one in conditions.items():
+            other = worst.get(target)
+            worst[target] = one if other is None else _worse(other, one)
+    return worst
+
+
+def _worse(newer: Conditions, older: Conditions) -> Conditions:
+    def most(one: float | None, other: float | None) -> float | None:
+        return max((value for value in (one, other) if value is not None), default=None)
+
+    return Conditions(
+        harness_cpu_pct=most(newer.harness_cpu_pct, older.harness_cpu_pct),
+        competing_cores=most(newer.competing_cores, older.competing_cores),
+        steal_pct=most(newer.steal_pct, older.steal_pct),
+        clock_mhz=newer.clock_mhz or older.clock_mhz,
+        peak_gflops={**older.peak_gflops, **newer.peak_gflops},
+    )

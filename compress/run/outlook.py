@@ -7,10 +7,10 @@ from pathlib import Path
 from compress.machine.facts import host_facts
 from compress.plan.feasibility import Feasibility, check_feasible
 from compress.plan.plan import Plan
+from compress.run.folder import open_store, run_folder
 from compress.run.forecast import Forecast, measured_forecast, write_forecast
 from compress.run.journal import Observer
 from compress.run.make import whole
-from compress.run.runner import open_store, run_folder
 from compress.store.artifacts import Artifact
 
 BATCHES = 5

@@ -68,7 +68,7 @@ def report_plan(
         "lineage": _lineage(plan, artifacts),
         "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
-        "notes": [*report.notes, *plan.remarks, *_trimmed(plan, artifacts)],
+        "notes": [*report.notes, *plan.remarks, *_sessions(report.rows), *_trimmed(plan, artifacts)],
     }
     return report.model_copy(update=update), True
 
@@ -119,6 +119,21 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
             f"{share:.2%} of the test rows' tokens split differently"
         )
     return notes
+
+
+def _sessions(rows: Sequence[Row]) -> list[str]:
+    """Which rows' latencies may be held against each other, where not all were timed in turns."""
+    steps: dict[int, list[str]] = {}
+    for row in rows:
+        own = steps.setdefault(row.session, []) if row.status == "measured" else []
+        own += [row.step] if row.step not in own else []
+    if len(steps) < 2:
+        return []
+    told = "; ".join(f"{', '.join(names)} in session {number}" for number, names in sorted(steps.items()))
+    return [
+        f"latencies are of {len(steps)} sessions of measuring ({told}): hold only those of one session against each "
+        "other; each speed-up is of a session that timed both sides"
+    ]
 
 
 def _last_measured(rows: Sequence[Row], step: str) -> Row | None:

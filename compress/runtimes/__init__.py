@@ -1,7 +1,9 @@
 """Artifact + target -> predictor. One file = one runtime; the file's name is the target's `runtime`.
 
-A runtime module says which artifact formats it runs (FORMATS), why a target cannot be had here
-(`unavailable`), and loads a folder (`load`).
+A runtime module says which artifact formats it runs (`FORMATS`), which settings of a target it refuses anywhere
+(`refuse`), why a target cannot be had here (`unavailable`), and loads a folder (`load`). One whose first call may take
+as long as loading says so (`COMPILES = True`). It is light to import: what it loads models with is imported where that
+is used.
 """
 
 import os
@@ -10,15 +12,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from compress.errors import CompressError
 from compress.registry import Registry
 
 if TYPE_CHECKING:
-    from compress.recipe.schema import Target
+    import numpy as np
 
-OWN_PRECISION = "bitsandbytes weights bring their own precision"
+    from compress.recipe.schema import Target
 
 
 class CannotRunError(CompressError):
@@ -28,7 +28,7 @@ class CannotRunError(CompressError):
 class Predictor(Protocol):
     """A loaded model."""
 
-    def __call__(self, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    def __call__(self, batch: "Mapping[str, np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
         """Outputs of a padded batch.
 
         Args:
@@ -41,7 +41,12 @@ class Predictor(Protocol):
         ...
 
 
-REGISTRY = Registry("runtime", __name__, needs=("FORMATS", "unavailable", "load"))
+REGISTRY = Registry("runtime", __name__, needs=("FORMATS", "refuse", "unavailable", "load"))
+
+
+def names() -> list[str]:
+    """All runtimes: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
 
 
 def find(name: str, where: str | None = None) -> ModuleType:
@@ -53,16 +58,15 @@ def find(name: str, where: str | None = None) -> ModuleType:
     return REGISTRY.module(name, where)
 
 
-def why_not(artifact_format: str, target: "Target") -> str | None:
-    """Why an artifact of that format cannot run on the target here, or None if it can."""
-    return unfit(artifact_format, target) or unavailable(target)
+def refuse(target: "Target") -> str | None:
+    """Why the runtime takes no target of these settings, on any machine, or None."""
+    reason: str | None = find(target.runtime).refuse(target)
+    return reason
 
 
-def unfit(artifact_format: str, target: "Target") -> str | None:
-    """Why an artifact of that format can run on no target of these settings, on any machine."""
-    if artifact_format not in find(target.runtime).FORMATS:
-        return f"the runtime '{target.runtime}' does not run the format '{artifact_format}'"
-    return OWN_PRECISION if artifact_format == "torch_bnb" and target.precision != "fp32" else None
+def compiles_at_once(target: "Target") -> bool:
+    """Whether the first call on the target compiles the model, and so may take as long as loading it."""
+    return getattr(find(target.runtime), "COMPILES", False)
 
 
 def unavailable(target: "Target") -> str | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from compress.errors import CompressError, InputError
 from compress.graphs.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
@@ -19,6 +18,7 @@ from compress.runtimes import Predictor, cores_for
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
     from compress.recipe.schema import Target
 
@@ -30,6 +30,18 @@ LOGITS = "logits"
 """The output that is read where a graph has several; otherwise the first."""
 
 
+def refuse(target: "Target") -> str | None:
+    """Why it takes no target of these settings, or None."""
+    return no_precision(target)
+
+
+def no_precision(target: "Target") -> str | None:
+    """Why no precision can be chosen for an ONNX graph, where a target does."""
+    if target.precision == "fp32":
+        return None
+    return f"{target.runtime} takes no 'precision': an ONNX file is run in the formats written in it"
+
+
 def unavailable(target: "Target") -> str | None:
     """Why this target cannot be had here, or None."""
     return lacks_provider(_provider(target))
@@ -37,6 +49,8 @@ def unavailable(target: "Target") -> str | None:
 
 def lacks_provider(provider: str) -> str | None:
     """Why an execution provider cannot be had here, or None."""
+    import onnxruntime
+
     if provider not in onnxruntime.get_available_providers():
         return f"this onnxruntime has no {provider} (install onnxruntime-gpu, and what it needs of CUDA)"
     if provider != CPU and not cuda_devices():
@@ -74,6 +88,8 @@ def open_file(
     Raises:
         CompressError: the file cannot be loaded, or the first provider does not start.
     """
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -114,6 +130,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
         CompressError: it cannot be loaded.
     """
     import onnx
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

@@ -3,17 +3,23 @@
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from compress.extras import install_command
 from compress.models.files import model_path
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FORMATS = ("onnx",)
 HINTS = {"fp32": "f32", "fp16": "f16", "bf16": "bf16"}
+
+
+def refuse(target: Target) -> str | None:
+    """Why it takes no target of these settings, or None."""
+    return "openvino runs on device: cpu alone" if target.device != "cpu" else None
 
 
 def unavailable(target: Target) -> str | None:
@@ -54,7 +60,7 @@ def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: boo
     names = [item.any_name for item in compiled.inputs]
     request = compiled.create_infer_request()
 
-    def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    def predict(batch: "Mapping[str, np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
         outputs = request.infer({name: batch[name] for name in names})
         logits: np.ndarray[Any, Any] = outputs[0].copy()
         return logits

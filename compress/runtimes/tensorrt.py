@@ -4,10 +4,15 @@ from pathlib import Path
 
 from compress.recipe.schema import Target
 from compress.runtimes import Predictor
-from compress.runtimes.onnxruntime import lacks_provider, open_session
+from compress.runtimes.onnxruntime import lacks_provider, no_precision, open_session
 
 FORMATS = ("onnx",)
 PROVIDER = "TensorrtExecutionProvider"
+
+
+def refuse(target: Target) -> str | None:
+    """Why it takes no target of these settings, or None."""
+    return no_precision(target) or ("tensorrt runs on device: cuda alone" if target.device != "cuda" else None)
 
 
 def unavailable(target: Target) -> str | None:

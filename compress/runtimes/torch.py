@@ -3,14 +3,22 @@
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from compress.recipe.schema import Target
-from compress.runtimes import OWN_PRECISION, CannotRunError, Predictor, cores_for
+from compress.runtimes import CannotRunError, Predictor, cores_for
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMATS = ("torch", "torch_bnb")
+OWN_PRECISION = "bitsandbytes weights bring their own precision"
+
+
+def refuse(target: Target) -> str | None:
+    """Why it takes no target of these settings, or None."""
+    del target  # all of them can be
+    return None
 
 
 def unavailable(target: Target) -> str | None:
@@ -68,7 +76,7 @@ def predictor(model: Any, call: Callable[..., Any], device: str = "cpu") -> Pred
 
     accepted = input_names(model)
 
-    def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    def predict(batch: "Mapping[str, np.ndarray[Any, Any]]") -> "np.ndarray[Any, Any]":
         with torch.inference_mode():
             inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items() if name in accepted}
             logits: np.ndarray[Any, Any] = call(**inputs).logits.float().cpu().numpy()

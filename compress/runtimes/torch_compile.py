@@ -9,6 +9,12 @@ from compress.runtimes import Predictor
 from compress.runtimes import torch as eager
 
 FORMATS = ("torch",)
+COMPILES = True
+
+
+def refuse(target: Target) -> str | None:
+    """Why it takes no target of these settings, or None."""
+    return eager.refuse(target)
 
 
 def unavailable(target: Target) -> str | None:

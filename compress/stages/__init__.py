@@ -115,8 +115,11 @@ class Stage:
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
 
     def __post_init__(self) -> None:
-        if not self.inputs or not {self.base_role, self.model_role, self.teacher_role} <= {"", *self.inputs}:
-            raise ValueError(f"a stage reads one model at least, and its roles stand in its inputs: {[*self.inputs]}")
+        if not self.inputs:
+            raise ValueError("a stage reads one model at least")
+        for role in (self.base_role, self.model_role, self.teacher_role):
+            if role and role not in self.inputs:
+                raise ValueError(f"'{role}' is none of the stage's inputs: {', '.join(self.inputs)}")
         base = self.base_role or next(iter(self.inputs))
         object.__setattr__(self, "base_role", base)
         object.__setattr__(self, "model_role", self.model_role or base)
@@ -128,6 +131,11 @@ class Stage:
     def model_of(self, inputs: Mapping[str, Of]) -> Of:
         """What its model comes from, among what it reads by role."""
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
+
+    @property
+    def base(self) -> Input:
+        """What it reads first."""
+        return self.inputs[self.base_role]
 
     @property
     def other_inputs(self) -> dict[str, Input]:
@@ -176,6 +184,11 @@ def find(name: str, where: str | None = None) -> Stage:
     """
     stage: Stage = REGISTRY.find(name, where)
     return stage
+
+
+def roles_of(name: str) -> tuple[str, ...]:
+    """What steps of a stage may read; nothing, where no stage has that name."""
+    return tuple(find(name).inputs) if name in names() else ()
 
 
 def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:

@@ -148,9 +148,9 @@ def _graph(
 
 
 def _weight_bytes(folder: Path) -> int:
-    from compress.models.files import weight_files
+    from compress.formats.onnx import weight_files
 
-    return sum(path.stat().st_size for path in weight_files(folder, "onnx"))
+    return sum(path.stat().st_size for path in weight_files(folder))
 
 
 def _put(folder: Path, target: Path) -> int:

@@ -96,7 +96,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.comparing.held_back import held_back_rows, parted
     from compress.comparing.parity import refuse_constant
 
-    _check_target(config.target, model.path)
+    _check_target(config.target, model)
     to_choose, others = parted(context.task)
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
@@ -129,20 +129,20 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     return {**made[best.name].facts, "choice": choice}
 
 
-def _check_target(target: Target, folder: Path) -> None:
+def _check_target(target: Target, model: Artifact) -> None:
     """Refuse, before any work, a target on which nothing can be timed.
 
     Raises:
         InputError: it is not to be had here, or asks for more tokens than the model has positions for.
     """
+    from compress.formats import why_not
     from compress.models.architectures import positions_of
     from compress.models.config_file import read_config
-    from compress.runtimes import why_not
 
-    reason = why_not("onnx", target)
+    reason = why_not(model.format, target)
     if reason is not None:
         raise InputError(f"nothing can be timed on the target: {reason}", fix="give a target of this machine")
-    positions = positions_of(read_config(folder))
+    positions = positions_of(read_config(model.path))
     if positions is not None and target.sequence_length > positions:
         raise InputError(
             f"target.sequence_length is {target.sequence_length}, but the model has positions for {positions} tokens",

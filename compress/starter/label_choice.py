@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from compress.data.tables import Table
 from compress.errors import InputError
-from compress.starter.contents import Column
+from compress.starter.columns import Column
 from compress.starter.names import (
     ABOUT_ROW,
     FULL_TEXT,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from compress.data.tables import Table, listed
 from compress.errors import InputError
-from compress.starter.contents import Column, columns_of
+from compress.starter.columns import Column, columns_of
 from compress.starter.label_choice import LabelChoice, say_the_same
 from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
 from compress.starter.predictability import Told

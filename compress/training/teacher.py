@@ -13,11 +13,11 @@ from compress.context import Context
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.store.artifacts import Artifact
-from compress.training.asking import ask
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length
 from compress.training.matching import check_same_ids
 from compress.training.objective import Inside, Objective
+from compress.training.teacher_outputs import ask
 from compress.training.variants import read_variants, variants
 
 LOGITS = "logits.npy"
@@ -110,7 +110,7 @@ def teacher_logits(
     whole: int,
     made: Artifact | None = None,
 ) -> np.ndarray[Any, Any]:
-    """The teacher's outputs of rows, in the rows' order; see `compress.training.asking.ask`.
+    """The teacher's outputs of rows, in the rows' order; see `compress.training.teacher_outputs.ask`.
 
     Args:
         made: the by-product that holds the rows; None for the task's own.

@@ -14,19 +14,21 @@ from typing import Any
 from compress.errors import CompressError
 from compress.files.disks import cache_folder
 from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint, read_object, write_text
+from compress.formats import Format, check_folder, find, format_of
 from compress.graphs.calls import CALL_SECONDS
 from compress.models.config_bounds import check_config_fits
 from compress.models.config_file import check_single_label
 from compress.models.expected_texts import expected_length
-from compress.models.files import CONFIG, model_path, weight_files
-from compress.models.folder import check_folder, check_weights, format_of
+from compress.models.files import CONFIG
+from compress.models.folder import check_weights
 from compress.models.tokenizer import FILES, load_tokenizer
 from compress.plan.outside import COMPARED, check_vocabulary
 from compress.trials.tokenizer_trial import check_tokenizer
 from compress.trials.trial import BATCH, try_graph_on, try_tokenizer
 from compress.use.classifier import HUB_TASK
 
-LIBRARIES = ("onnxruntime", "tokenizers", "transformers", "torch")
+LIBRARIES = ("tokenizers", "transformers")
+"""What tokenizers are tried with; a model's format says what else loads it."""
 
 
 def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) -> str | None:
@@ -47,8 +49,9 @@ def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | N
     check_weights(folder)
     check_single_label(folder)
     try_tokenizer(folder, lambda: [*texts, *(pairs or ())])
-    hashes = _hashes(folder, format_of(folder))
-    told = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in LIBRARIES}}
+    form = find(format_of(folder))
+    hashes, packages = _hashes(folder, form), sorted({*LIBRARIES, *form.packages})
+    told = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in packages}}
     remembered = cache_folder() / "asked" / f"{fingerprint(told)}.json"
     if remembered.is_file():
         remark = read_object(remembered).get("remark")
@@ -56,40 +59,41 @@ def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | N
     check_folder(folder)
     check_config_fits(folder)
     check_vocabulary(folder)
-    remark = _try(folder, texts, pairs, is_as_made=hashes.items() <= _files_as_made(folder).items())
+    remark = _try(folder, form, texts, pairs, is_as_made=hashes.items() <= _files_as_made(folder).items())
     with suppress(OSError, CompressError):  # a cache that cannot be written costs the next call seconds
         remembered.parent.mkdir(parents=True, exist_ok=True)
         write_text(remembered, json.dumps({"remark": remark}) + "\n")
     return remark
 
 
-def _try(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, *, is_as_made: bool) -> str | None:
+def _try(
+    folder: Path, form: Format, texts: Sequence[str], pairs: Sequence[str] | None, *, is_as_made: bool
+) -> str | None:
     """The tokenizer and a torch model beside transformers, a graph in a process of its own.
 
     A graph is called on the shortest text and on the longest ones, torch on some from short to long.
     """
     if not is_as_made:
         check_tokenizer(folder, pairs=pairs is not None)
-    is_onnx = format_of(folder) == "onnx"
-    if is_as_made and not is_onnx:
+    if form.graph is None and (is_as_made or not form.in_transformers):
         return None
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    chosen = [order[0], *order[-BATCH:]] if is_onnx else order[:: max(1, len(order) // COMPARED)][:COMPARED]
+    chosen = [order[0], *order[-BATCH:]] if form.graph else order[:: max(1, len(order) // COMPARED)][:COMPARED]
     some, seconds = [texts[place] for place in chosen], pairs and [pairs[place] for place in chosen]
     tokenizer = load_tokenizer(folder)
     max_length = expected_length(folder, tokenizer.fast)
-    if is_onnx:
-        try_graph_on(tokenizer.encode(some, seconds, max_length), model_path(folder), CALL_SECONDS)
+    if form.graph is not None:
+        try_graph_on(tokenizer.encode(some, seconds, max_length), form.graph(folder), CALL_SECONDS)
         return None
     from compress.models.plain import check_same_as_plain
 
     return check_same_as_plain(folder, HUB_TASK, some, seconds, max_length)
 
 
-def _hashes(folder: Path, form: str) -> Mapping[str, str]:
+def _hashes(folder: Path, form: Format) -> Mapping[str, str]:
     """SHA-256 of all by which texts become answers."""
     small = [path for name in (CONFIG, *FILES) if (path := folder / name).is_file()]
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in [*weight_files(folder, form), *small]}
+    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in [*form.weight_files(folder), *small]}
 
 
 def _files_as_made(folder: Path) -> Mapping[str, Any]:

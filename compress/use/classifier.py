@@ -12,15 +12,13 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from compress.errors import InputError
-from compress.machine.processor import cores_here
+from compress.formats import find, format_of
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.expected_texts import expected_columns, expected_length
-from compress.models.files import model_path
-from compress.models.folder import check_weights, format_of, model_folder
+from compress.models.folder import check_weights, model_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.softmax import softmax
-from compress.runtimes import Predictor
 
 Text: TypeAlias = str | tuple[str, str]
 """One text, or a pair of them for a model that reads pairs."""
@@ -100,7 +98,7 @@ class Classifier:
         self.pairs = "text_pair" in columns if columns else None
         told = expected_length(self.folder, self._tokenizer.fast)
         self.max_length = told if max_length is None else self._within_positions(max_length)
-        self._predict = _load(self.folder, threads)
+        self._predict = find(format_of(self.folder)).load(self.folder, HUB_TASK, threads)
         classes = self._logits(["a"], ["a"] if self.pairs else None).shape[1]
         self.labels = _labels(self.folder, classes)
 
@@ -180,21 +178,6 @@ class Classifier:
                 fix=f"give at most {positions}",
             )
         return max_length
-
-
-def _load(folder: Path, threads: int | None) -> Predictor:
-    if format_of(folder) == "onnx":
-        from compress.runtimes.onnxruntime import open_file
-
-        return open_file(model_path(folder), ["CPUExecutionProvider"], threads or cores_here())
-    from compress.recipe.schema import Target
-    from compress.runtimes import load
-
-    if threads is not None:
-        import torch
-
-        torch.set_num_threads(threads)
-    return load(folder, Target(runtime="torch"), HUB_TASK)
 
 
 def _labels(folder: Path, classes: int) -> tuple[str, ...]:

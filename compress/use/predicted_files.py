@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, TextIO, TypeAlias
 
-from compress.errors import InputError
+from compress.errors import InputError, did_you_mean
 
 LABEL, PROBABILITY, TOP = "predicted_label", "probability", "top"
 """Names of what is added to a row's columns."""
@@ -36,7 +36,7 @@ def ending_of(path: Path) -> str:
         raise InputError(
             f"cannot write '{path.name}': unknown ending '{path.suffix}'",
             where="--out",
-            fix=f"accepted: {', '.join(ENDINGS)}",
+            fix=did_you_mean(path.suffix, ENDINGS, f"accepted: {', '.join(ENDINGS)}"),
         )
     return ending
 

@@ -54,12 +54,10 @@ def test_without_a_command_the_commands_are_listed(cli, arguments):
 @pytest.mark.parametrize(
     ("arguments", "what", "where"),
     [
-        (["pln"], "no such command 'pln'. Did you mean 'plan'?", "compress"),
         (["--nope"], "no such option: --nope", "compress"),
         (["plan"], "missing argument 'RECIPE'", "compress plan"),
         (["plan", "a", "b"], "got unexpected extra argument(s) (b)", "compress plan"),
         (["plan", "a", "--set"], "option '--set' requires an argument", "compress plan"),
-        (["run", "a", "--runs", "b"], "no such option: --runs (Possible options: --runs-dir)", "compress run"),
         (["finetune", "m", "--seed", "x"], "invalid value for '--seed': ", "compress finetune"),
         (["init", "--train", "a"], "missing option '--model'", "compress init"),
         (["bench"], "missing argument 'ARTIFACT…'", "compress bench"),
@@ -70,6 +68,28 @@ def test_a_wrong_use_of_the_command_line_ends_with_2(refused, arguments, what, w
     error = refused(*arguments)
     assert error.what.startswith(what)
     assert (error.where, error.fix) == (where, f"`{where} --help` lists what is accepted")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "where", "close"),
+    [
+        (["pln"], "no such command 'pln'", "compress", "plan"),
+        (["store", "lst"], "no such command 'lst'", "compress store", "list"),
+        (["run", "a", "--runs", "b"], "no such option: --runs", "compress run", "--runs-dir"),
+        (["prune", "m", "--importanc", "x"], "no such option: --importanc", "compress prune", "--importance"),
+    ],
+)
+def test_the_nearest_command_or_option_is_proposed(refused, arguments, what, where, close):
+    error = refused(*arguments)
+    assert (error.what, error.where) == (what, where)
+    assert error.fix == f"did you mean '{close}'? `{where} --help` lists what is accepted"
+
+
+def test_the_nearest_value_is_proposed_where_a_few_are_accepted(refused, recipe):
+    error = refused("plan", recipe, "--set", "task.metric=acuracy")
+    assert error.what.startswith("in the recipe: 'task.metric' is 'acuracy': input should be 'accuracy' or")
+    assert error.fix == "did you mean 'accuracy'? accepted: accuracy, f1_macro"
+    assert refused("plan", recipe, "--set", "task.metric=bleu").fix == "correct the value there"
 
 
 @pytest.mark.parametrize(

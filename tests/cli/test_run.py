@@ -283,14 +283,48 @@ def test_a_kept_figure_that_is_not_as_it_was_written_is_measured_anew(run, tmp_p
     shutil.copytree(run.home, home, symlinks=True)
     path = home / "runs/tiny/measurements.json"
     content = json.loads(path.read_text())
-    content["measurements"][0]["load_ms"] /= 2
+    (session,) = content["sessions"]
+    next(iter(session["measurements"].values()))["load_ms"] /= 2
     path.write_text(json.dumps(content))
     said = compress_in(home, ["run", "tiny.yaml", "--json"])
     assert said.code == 0, said.err
     measured = [row["quality"]["value"] for row in json.loads(said.out)["rows"]]
     assert measured == [row["quality"]["value"] for row in run.report["rows"]]
-    assert json.loads(path.read_text())["created"] >= content["created"]
-    assert json.loads(path.read_text())["digest"] != content["digest"]
+    (anew,) = json.loads(path.read_text())["sessions"]
+    assert anew["created"] >= session["created"]
+    assert anew["digest"] != session["digest"]
+
+
+def test_a_step_that_is_added_is_measured_beside_what_it_is_compared_with_and_nothing_else_is(run, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(run.home, home, symlinks=True)
+    recipe = yaml.safe_load((home / "tiny.yaml").read_text())
+    recipe["steps"].append(
+        {"name": "four", "stage": "quantize_onnx_4bit", "model": "onnx", "block_size": 16, "min_agreement": 0.1}
+    )
+    (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+    said = compress_in(home, ["run", "tiny.yaml", "--json"])
+    assert said.code == 0, said.err
+    report = json.loads(said.out)
+    rows = {row["step"]: row for row in report["rows"]}
+    sessions = {"teacher": 2, "student": 1, "pruned": 2, "onnx": 2, "int8": 1, "four": 2}  # pruned is measured as onnx
+    assert {step: row["session"] for step, row in rows.items()} == sessions
+    assert [rows[step]["versus_baseline"]["session"] for step in STEPS[1:]] == [1, 2, 2, 1]
+    for name in ("student", "int8"):
+        before = run.row(name)
+        assert {**rows[name], "flips": []} == {**before, "flips": []}
+    for name in ("versus_baseline", "bought"):
+        assert rows["four"][name]["session"] == 2
+    before, now = run.row("teacher"), rows["teacher"]
+    assert rows["int8"]["versus_baseline"]["speedup"]["value"] == pytest.approx(
+        before["latency_ms"]["p50"] / rows["int8"]["latency_ms"]["p50"]
+    )
+    assert rows["four"]["versus_baseline"]["speedup"]["value"] == pytest.approx(
+        now["latency_ms"]["p50"] / rows["four"]["latency_ms"]["p50"]
+    )
+    (note,) = [note for note in report["notes"] if "session" in note]
+    assert "teacher, pruned, onnx, four" in note
+    assert compress_in(home, ["run", "tiny.yaml"]).out.startswith("nothing to do")
 
 
 def test_the_recipe_beside_the_report_runs_to_the_same_from_any_folder(run, tmp_path):

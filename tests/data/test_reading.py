@@ -92,7 +92,9 @@ def test_two_signs_that_serve_as_well_are_a_question(refused, columns):
 @pytest.mark.parametrize("text", ["", "\n", '"', "a", "é", "1", ",,,,,", "tabs", "\\n"])
 def test_what_is_no_delimiter_is_refused(refused, text):
     error = refused("a.csv", CSV, delimiter=text)
-    assert "no delimiter is that; one to 4 signs in quotes, or comma, semicolon, tab" in error.what
+    assert "no delimiter is that; " in error.what
+    assert "one to 4 signs in quotes, or comma, semicolon, tab" in error.what
+    assert ("did you mean 'tab'?" in error.what) == (text == "tabs")
     with pytest.raises(ValueError, match="no delimiter is that"):
         Reading(delimiter=text)
 

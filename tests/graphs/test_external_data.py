@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import CompressError, InputError
+from compress.formats import check_folder
 from compress.graphs.read import check_external_data
-from compress.models.folder import check_folder
 from compress.recipe.schema import Target
 from compress.runtimes import onnxruntime
 

@@ -10,7 +10,7 @@ from compress.plan.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.report.model import Report
-from compress.run.runner import dump_recipe
+from compress.run.folder import dump_recipe
 from tests.chain import Chain, chain_recipe
 from tests.report.reports import sample_report
 

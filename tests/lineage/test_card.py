@@ -8,12 +8,12 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from compress.formats.torch import needs_compress
 from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
 from compress.lineage.final import write_final
 from compress.lineage.model import Source
-from compress.lineage.snippet import needs_compress
-from compress.run.runner import dump_recipe
+from compress.run.folder import dump_recipe
 from tests.report.reports import sample_report
 
 from .lineages import LAST, lineage_of, measured_lineage

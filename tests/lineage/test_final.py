@@ -9,11 +9,12 @@ import pytest
 
 from compress.files import whole as files
 from compress.files.whole import file_sha256, fingerprint, folder_files
+from compress.formats import onnx
 from compress.lineage import final as final_module
 from compress.lineage.final import write_final
 from compress.lineage.model import changed_files, read_lineage
 from compress.measurement import QualityVerdict
-from compress.run.runner import dump_recipe
+from compress.run.folder import dump_recipe
 from compress.store.artifacts import check_files
 from compress.use import asked
 from tests.chain import FAST
@@ -50,9 +51,9 @@ def test_it_holds_the_artifacts_files_its_lineage_and_its_card(chain, written, t
 
 def test_it_counts_as_made_here_with_the_files_that_were_adapted(written, tmp_path):
     final = tmp_path / "final"
-    assert asked._hashes(final, "onnx").items() <= asked._files_as_made(final).items()
+    assert asked._hashes(final, onnx.FORMAT).items() <= asked._files_as_made(final).items()
     (final / "tokenizer.json").write_text((final / "tokenizer.json").read_text() + " ")
-    assert not asked._hashes(final, "onnx").items() <= asked._files_as_made(final).items()
+    assert not asked._hashes(final, onnx.FORMAT).items() <= asked._files_as_made(final).items()
 
 
 def test_a_run_writes_it(chain):

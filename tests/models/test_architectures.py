@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from compress.errors import InputError
+from compress.formats import format_of
 from compress.models.architectures import positions_of, read_shape
 from compress.models.config_file import labels_of, read_config
-from compress.models.folder import format_of
 from compress.models.load import load, load_model
 from tests.plans import TEACHER, model_like
 

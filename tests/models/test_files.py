@@ -10,8 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from compress.errors import InputError
 from compress.files.whole import folder_bytes
-from compress.models.files import size_of, weight_files
-from compress.models.parameters import count_parameters
+from compress.formats import find, size_of
 from tests.chain import Chain
 
 
@@ -39,7 +38,7 @@ def test_what_no_runtime_reads_does_not_count(name: str, chain: Chain, tmp_path:
     copy = copy_of(chain, name, tmp_path / "copy")
     pad(copy)
     assert size_of(copy, artifact.format) == folder_bytes(artifact.path)
-    assert count_parameters(copy, artifact.format) == count_parameters(artifact.path, artifact.format)
+    assert find(artifact.format).parameters(copy) == find(artifact.format).parameters(artifact.path)
 
 
 def test_another_graph_beside_model_onnx_does_not_count(chain: Chain, tmp_path: Path) -> None:
@@ -47,7 +46,7 @@ def test_another_graph_beside_model_onnx_does_not_count(chain: Chain, tmp_path: 
     shutil.copyfile(copy / "model.onnx", copy / "model_quantized.onnx")
     shutil.copyfile(chain.artifacts["teacher"].path / "model.safetensors", copy / "model.safetensors")
     assert size_of(copy, "onnx") == folder_bytes(chain.artifacts["onnx"].path)
-    assert count_parameters(copy, "onnx") == count_parameters(chain.artifacts["onnx"].path, "onnx")
+    assert find("onnx").parameters(copy) == find("onnx").parameters(chain.artifacts["onnx"].path)
 
 
 def test_a_graphs_weights_in_other_files_count_whatever_their_names(chain: Chain, tmp_path: Path) -> None:
@@ -58,9 +57,9 @@ def test_a_graphs_weights_in_other_files_count_whatever_their_names(chain: Chain
     pad(copy)
     (copy / "notes.txt").unlink()
     onnx.save(model, str(copy / "model.onnx"), save_as_external_data=True, location="notes.txt", size_threshold=64)
-    assert weight_files(copy, "onnx") == [copy / "model.onnx", copy / "notes.txt"]
+    assert find("onnx").weight_files(copy) == [copy / "model.onnx", copy / "notes.txt"]
     rest = folder_bytes(chain.artifacts["onnx"].path) - whole
-    weights = sum(path.stat().st_size for path in weight_files(copy, "onnx"))
+    weights = sum(path.stat().st_size for path in find("onnx").weight_files(copy))
     assert weights > 0.9 * whole
     assert size_of(copy, "onnx") == weights + rest
 
@@ -74,13 +73,13 @@ def test_shards_count_by_their_index_and_a_whole_file_before_them(chain: Chain, 
         save_file({name: weights[name] for name in chosen}, copy / shard)
     index = {"weight_map": {name: shard for shard, chosen in shards.items() for name in chosen}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
-    assert weight_files(copy, "torch") == [copy / "model.safetensors"]  # as transformers takes them
+    assert find("torch").weight_files(copy) == [copy / "model.safetensors"]  # as transformers takes them
     assert size_of(copy, "torch") == folder_bytes(chain.artifacts["teacher"].path)
     (copy / "model.safetensors").unlink()
     save_file(weights, copy / "old.safetensors")
-    assert weight_files(copy, "torch") == [copy / "a.safetensors", copy / "b.safetensors"]
+    assert find("torch").weight_files(copy) == [copy / "a.safetensors", copy / "b.safetensors"]
     assert size_of(copy, "torch") == folder_bytes(copy) - (copy / "old.safetensors").stat().st_size
-    assert count_parameters(copy, "torch") == count_parameters(chain.artifacts["teacher"].path, "torch")
+    assert find("torch").parameters(copy) == find("torch").parameters(chain.artifacts["teacher"].path)
 
 
 @pytest.mark.parametrize("artifact_format", ["onnx", "torch"])

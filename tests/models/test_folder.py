@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from compress.errors import InputError
-from compress.models.folder import check_folder, check_weights
+from compress.formats import check_folder
+from compress.models.folder import check_weights
 from compress.models.load import load, load_model
 
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from compress.errors import InputError
+from compress.formats import find
 from compress.models.architectures import ARCHITECTURES, Shape, evenly_spaced, read_shape
 from compress.models.config_file import read_config
 from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
-from compress.models.parameters import count_parameters
 from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
 from tests.fresh import fresh_logits
 
@@ -84,7 +84,7 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     gone = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
     if family == "modernbert":  # no biases, and a gate for each neuron
         gone = 4 * (4 * 8 * 32) + 64 * (3 * 32)
-    assert count_parameters(tmp_path, "torch") == full - gone
+    assert find("torch").parameters(tmp_path) == full - gone
 
 
 def test_uniform_neurons_load_with_plain_transformers(make_classifier: Callable[..., Any], tmp_path: Path) -> None:

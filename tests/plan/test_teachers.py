@@ -7,7 +7,7 @@ import pytest
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer
 from compress.plan.json_schema import recipe_schema
-from compress.run.runner import dump_recipe
+from compress.run.folder import dump_recipe
 from tests.plans import PRUNED, STUDENT, TEACHER, model_like
 
 SECOND = "{name: second, stage: finetune, model: MODEL, epochs: 1}"

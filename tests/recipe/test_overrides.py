@@ -7,7 +7,6 @@ import pytest
 from compress import stages
 from compress.errors import InputError
 from compress.plan.planner import make_plan
-from compress.recipe.schema import MODEL_ROLES
 from compress.recipe.yaml_file import load_recipe
 
 WHEEL = "pypi://dist==1.0/data"
@@ -39,7 +38,7 @@ def load(tmp_path, monkeypatch):
     def read(*overrides, text=RECIPE):
         path = tmp_path / "recipes" / "recipe.yaml"
         path.write_text(text)
-        return load_recipe(path, overrides)
+        return load_recipe(path, overrides, stages.roles_of)
 
     return read
 
@@ -69,9 +68,13 @@ def test_a_models_path_is_the_callers_and_a_steps_name_is_no_path(load):
     assert several.steps[1].settings["teacher"] == ["teacher", str(Path.cwd() / "mine")]
 
 
-def test_all_keys_of_steps_that_name_models_are_known():
-    inputs = {role for name in stages.names() for role in stages.find(name).inputs}
-    assert inputs == set(MODEL_ROLES)
+def test_which_keys_name_models_is_said_by_the_steps_own_stage(load):
+    recipe, _ = load("student.masked_model=words", "teacher.masked_model=words")
+    assert recipe.steps[1].settings["masked_model"] == str(Path.cwd() / "words")
+    assert recipe.steps[0].settings["masked_model"] == "words"  # no input of fine-tuning: its validation will say so
+    assert stages.roles_of("nothing") == ()
+    recipe, _ = load("student.model=mine", "student.stage=finetune", "student.layers=null")
+    assert recipe.steps[1].settings["model"] == str(Path.cwd() / "mine")
 
 
 def test_other_training_rows_leave_aside_what_the_recipe_says_of_its_own(load):

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress.errors import InputError
+from compress.formats import runs
 from compress.recipe.validation import Origin
 from compress.recipe.yaml_file import MAX_BYTES, load_recipe, parse_yaml
 from tests.waiting import at_once
@@ -399,7 +400,7 @@ IN_ITS_FORMATS = "takes no 'precision': an ONNX file is run in the formats writt
         ("{runtime: tensorrt}", "tensorrt runs on device: cuda alone"),
         ("{runtime: openvino, device: cuda}", "openvino runs on device: cpu alone"),
         ("{runtime: openvino, precision: int8}", "'fp32', 'fp16' or 'bf16'"),
-        ("{runtime: tensorflow}", "'onnxruntime', 'tensorrt', 'openvino', 'torch' or 'torch_compile'"),
+        ("{runtime: tensorflow}", "'onnxruntime', 'openvino', 'tensorrt', 'torch' or 'torch_compile'"),
     ],
 )
 def test_a_target_that_cannot_be_is_refused_with_its_line(refused, target, what):
@@ -419,6 +420,6 @@ def test_a_target_that_cannot_be_is_refused_with_its_line(refused, target, what)
         ("{runtime: torch_compile, precision: bf16}", False),
     ],
 )
-def test_a_target_that_can_be_says_what_it_reads(load, target, reads_onnx):
+def test_a_target_that_can_be_runs_what_its_runtime_takes(load, target, reads_onnx):
     recipe, _ = load(RECIPE.replace("{threads: 1}", target))
-    assert recipe.targets["cpu"].reads_onnx is reads_onnx
+    assert runs("onnx", recipe.targets["cpu"]) is reads_onnx is not runs("torch", recipe.targets["cpu"])

@@ -8,8 +8,8 @@ import pytest
 
 from compress.errors import CompressError
 from compress.files.disks import free_disk
+from compress.formats import find
 from compress.machine.facts import host_facts
-from compress.models.parameters import count_parameters
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
 from compress.processes import memory
@@ -39,7 +39,7 @@ def planned(make_model: Callable[..., Path], reviews: Path) -> Plan:
 
 
 def parameters(chain: Chain, step: str) -> int:
-    return count_parameters(chain.artifacts[step].path, "torch")
+    return find("torch").parameters(chain.artifacts[step].path)
 
 
 def test_at_the_least_a_training_holds_weights_gradients_and_two_moments(planned: Plan, chain: Chain) -> None:

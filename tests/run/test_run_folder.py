@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from compress.errors import CompressError, InputError
-from compress.run.runner import _claim, _link_steps, open_store, run_folder
+from compress.run.folder import claim, link_steps, open_store, run_folder
 from compress.store.artifacts import Artifact, Identity
 from compress.store.inventory import take_inventory
 
@@ -28,7 +28,7 @@ def linked(runs: Path) -> Artifact:
     plan: Any = SimpleNamespace(steps=steps)
     folder = run_folder(runs, "tiny")
     folder.mkdir(exist_ok=True)
-    _link_steps(folder, plan, {"teacher": artifact})
+    link_steps(folder, plan, {"teacher": artifact})
     return artifact
 
 
@@ -87,7 +87,7 @@ def test_needs_that_are_damaged_are_said_anew(tmp_path: Path, damage: str) -> No
         os.mkfifo(tmp_path / "needs.json")
     else:
         (tmp_path / "needs.json").write_text(damage)
-    _claim(tmp_path, {"teacher ab": "finetune-ab"})
+    claim(tmp_path, {"teacher ab": "finetune-ab"})
     assert (tmp_path / "needs.json").read_text() == '{\n "teacher ab": "finetune-ab"\n}\n'
 
 

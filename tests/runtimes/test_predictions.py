@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from compress.formats import why_not
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe.schema import Target
-from compress.runtimes import CannotRunError, load, why_not
+from compress.runtimes import CannotRunError, load
 from tests.chain import Chain
 
 Array = np.ndarray[Any, Any]

@@ -11,10 +11,11 @@ import torch
 
 from compress import runtimes
 from compress.errors import CompressError, InputError
+from compress.formats import why_not
 from compress.graphs.read import read_float_graph
 from compress.machine import cuda
 from compress.recipe.schema import Target
-from compress.runtimes import cores_for, load, why_not
+from compress.runtimes import cores_for, load
 from tests.chain import Chain
 
 TASK = "text-classification"

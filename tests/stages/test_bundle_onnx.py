@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from compress.errors import CompressError, InputError
 from compress.files.whole import file_sha256
-from compress.models.files import graphs_in, layout_file, model_path, size_of, weight_files
-from compress.models.folder import check_folder, format_of
+from compress.formats import check_folder, format_of, size_of
+from compress.formats.onnx import weight_files
+from compress.models.files import graphs_in, layout_file, model_path
 from compress.models.tokenizer import load_tokenizer
 from compress.plan.planner import make_plan
 from compress.recipe.schema import Step, Target
@@ -71,7 +72,7 @@ def test_each_graph_is_held_against_the_float_one(chain, folder):
 
 def test_the_main_graph_is_what_commands_take_and_what_counts_as_its_size(chain, folder):
     main = folder / "onnx/model_quantized.onnx"
-    assert (format_of(folder), model_path(folder), weight_files(folder, "onnx")) == ("onnx", main, [main])
+    assert (format_of(folder), model_path(folder), weight_files(folder)) == ("onnx", main, [main])
     small = sum((folder / name).stat().st_size for name in ("config.json", "tokenizer.json", "tokenizer_config.json"))
     assert size_of(folder, "onnx") == main.stat().st_size + small
     ids = np.random.default_rng(0).integers(5, 60, (2, 9))
@@ -170,7 +171,7 @@ def test_large_weights_keep_a_file_of_their_own_under_the_graphs_name(chain, tmp
         context=context_of(chain, tmp_path),
         out=out,
     )
-    assert weight_files(out, "onnx") == [out / "onnx/model.onnx", out / "onnx/model.onnx_data"]
+    assert weight_files(out) == [out / "onnx/model.onnx", out / "onnx/model.onnx_data"]
     assert check_folder(out) == ["onnx/model.onnx", "onnx/model.onnx_data"]
     told = json.loads((out / "config.json").read_text())["transformers.js_config"]
     assert told == {"dtype": "fp32", "use_external_data_format": {"model.onnx": 1}}

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from compress.errors import CompressError, InputError
+from compress.formats import find
 from compress.graphs.read import parameters_in
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
-from compress.models.parameters import count_parameters
 from compress.models.tokenizer import copy_tokenizer
 from compress.plan.planner import make_plan
 from compress.recipe.schema import Recipe, Target
@@ -202,7 +202,7 @@ def test_norms_fuse_with_additions_where_that_is_asked_for(chain: Chain, tmp_pat
 
 
 def test_parameters_are_counted_alike_in_torch_and_onnx(chain: Chain) -> None:
-    torchs = count_parameters(chain.artifacts["pruned"].path, "torch")
+    torchs = find("torch").parameters(chain.artifacts["pruned"].path)
     for step in ("onnx", "int8", "static", "int4"):
         ours = parameters_in(chain.artifacts[step].path / "model.onnx")
         assert ours == pytest.approx(torchs, rel=0.02), step
@@ -223,7 +223,7 @@ def test_modernbert_goes_through_the_whole_chain(
     shape = read_shape(read_config(artifacts["pruned"].path))
     assert shape == Shape("modernbert", 1, 32, 8, (2,), (32,), (True,))
     assert artifacts["onnx"].facts["fused"]["MultiHeadAttention"] == 1
-    before, after = (count_parameters(artifacts[name].path, "torch") for name in ("student", "pruned"))
+    before, after = (find("torch").parameters(artifacts[name].path) for name in ("student", "pruned"))
     assert before - after == 2 * 4 * 8 * 32 + 32 * 3 * 32
     for name in ("int8", "int4"):
         assert artifacts[name].facts["parity"]["agreement"] >= 0.8

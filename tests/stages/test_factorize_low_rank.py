@@ -13,11 +13,11 @@ import torch
 from onnx import numpy_helper
 
 from compress.errors import InputError
+from compress.formats import find
 from compress.models.architectures import ARCHITECTURES, Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.cutting import cut
 from compress.models.load import load_model, save_model
-from compress.models.parameters import count_parameters
 from compress.models.reshape import feed_forward, keep_layers, model_shape
 from compress.models.tokenizer import copy_tokenizer
 from compress.stages import distill, export_onnx, prune_structured, quantize_onnx_dynamic
@@ -80,7 +80,7 @@ def test_a_factorized_model_is_one_of_the_nearest_matrices_and_reloads(
             fewer += matrix.numel() - 6 * sum(matrix.shape)
     assert torch.allclose(logits(model), logits(oracle), atol=2e-4)
     assert not torch.allclose(logits(model), logits(whole), atol=1e-2)
-    assert count_parameters(tmp_path, "torch") == sum(item.numel() for item in whole.parameters()) - fewer
+    assert find("torch").parameters(tmp_path) == sum(item.numel() for item in whole.parameters()) - fewer
     before = model_shape(whole)
     assert before is not None
     assert read_shape(read_config(tmp_path)) == replace(before, embedding_rank=4, ffn_rank=6) == model_shape(model)
@@ -196,8 +196,8 @@ def test_what_cannot_be_factorized_is_refused() -> None:
 
 def test_the_facts_say_what_was_won_and_kept(chain: Chain) -> None:
     facts = chain.artifacts["factorized"].facts
-    assert facts["weights_after"] == count_parameters(chain.artifacts["factorized"].path, "torch")
-    assert facts["weights_before"] == count_parameters(chain.artifacts["teacher"].path, "torch")
+    assert facts["weights_after"] == find("torch").parameters(chain.artifacts["factorized"].path)
+    assert facts["weights_before"] == find("torch").parameters(chain.artifacts["teacher"].path)
     assert facts["weights_after"] < 0.8 * facts["weights_before"]
     assert 0.3 < facts["embedding_norm_kept"] < 1
     assert len(facts["ffn_norm_kept"]) == 2

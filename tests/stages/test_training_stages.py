@@ -9,10 +9,10 @@ import torch
 
 from compress.context import Context
 from compress.errors import InputError
+from compress.formats import find
 from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load
-from compress.models.parameters import count_parameters
 from compress.stages import distill, prune_structured
 from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
@@ -45,7 +45,7 @@ def test_pruning_leaves_really_smaller_shapes(chain: Chain) -> None:
     before, after = chain.artifacts["student"], chain.artifacts["pruned"]
     assert read_shape(read_config(after.path)) == Shape("bert", 1, 32, 8, (2,), (32,))
     removed = 2 * (4 * 8 * 32 + 3 * 8) + 32 * (2 * 32 + 1)
-    assert count_parameters(before.path, "torch") - count_parameters(after.path, "torch") == removed
+    assert find("torch").parameters(before.path) - find("torch").parameters(after.path) == removed
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.tasks import UNKNOWN
-from compress.training import asking
+from compress.training import teacher_outputs
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed
 from compress.training.objective import Objective
@@ -153,9 +153,9 @@ def test_many_rows_are_asked_about_in_onnxruntime_which_says_the_same(
     found = {}
     rows = [*with_more.task.train, *with_more.task.unlabelled]
     for least in (52, 51):
-        monkeypatch.setattr(asking, "EXPORT_FROM", least)
+        monkeypatch.setattr(teacher_outputs, "EXPORT_FROM", least)
         path = tmp_path / f"{least}.npy"
-        facts = asking.ask(teacher, rows, 16, with_more, path, what="asking", whole=51)
+        facts = teacher_outputs.ask(teacher, rows, 16, with_more, path, what="asking", whole=51)
         found[facts["runtime"]] = np.load(path)
     assert set(found) == {"torch", "onnxruntime"}
     assert np.abs(found["torch"] - found["onnxruntime"]).max() < 1e-5
@@ -174,7 +174,9 @@ def test_an_export_that_says_something_else_is_not_used(
                 tensor.CopyFrom(numpy_helper.from_array(0 * numpy_helper.to_array(tensor), tensor.name))
         onnx.save(model, str(path))
 
-    monkeypatch.setattr(asking, "export", zeroed)
-    monkeypatch.setattr(asking, "EXPORT_FROM", 1)
-    facts = asking.ask(teacher, with_more.task.train, 16, with_more, tmp_path / "l.npy", what="asking", whole=48)
+    monkeypatch.setattr(teacher_outputs, "export", zeroed)
+    monkeypatch.setattr(teacher_outputs, "EXPORT_FROM", 1)
+    facts = teacher_outputs.ask(
+        teacher, with_more.task.train, 16, with_more, tmp_path / "l.npy", what="asking", whole=48
+    )
     assert facts == {"rows": 48, "runtime": "torch"}

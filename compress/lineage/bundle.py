@@ -38,7 +38,7 @@ print(classify($rows, truncation=True))
 """)
 
 
-def formats_section(facts: Mapping[str, Any], data: Data, folder: Path) -> list[str]:
+def bundle_section(facts: Mapping[str, Any], data: Data, folder: Path) -> list[str]:
     """Lines of Markdown; none where the artifact holds one graph alone.
 
     Args:

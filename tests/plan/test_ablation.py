@@ -9,8 +9,7 @@ from compress.plan import outside, planner
 from compress.plan.ablation import ablate
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
-
-from .plans import CHAIN
+from tests.plans import CHAIN
 
 
 @pytest.fixture

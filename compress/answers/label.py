@@ -1,0 +1,87 @@
+"""One label a row: `[2, 0, …]`, indices of classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from compress.answers import Answers, Metric, Slice, Words
+
+if TYPE_CHECKING:
+    from compress.ops.outcomes import Outcome
+
+
+@dataclass(frozen=True)
+class Label(Answers):
+    """See `compress.answers.Answers`."""
+
+    content: list[int]
+
+    METRICS: ClassVar[Mapping[str, Metric]] = {
+        "accuracy": Metric("accuracy", "accuracy"),
+        "f1_macro": Metric(
+            "macro F1",
+            "f1",
+            {"average": "macro"},
+            "The mean over classes of F1, so that a class of few rows weighs as much as one of many.",
+        ),
+    }
+    WORDS: ClassVar[Words] = Words(same="keep their best class")
+
+    @classmethod
+    def check(cls, content: Sequence[object]) -> None:
+        """Whole numbers from 0 on."""
+        if not all(type(item) is int and item >= 0 for item in content):
+            raise ValueError("labels are whole numbers from 0 on")
+
+    def outcome(self, truth: "Label", metric: str) -> "Outcome":
+        """Right and wrong rows, or classes."""
+        import numpy as np
+
+        from compress.ops.outcomes import Classes, Right
+
+        said, right = np.array(self.content), np.array(truth.content)
+        return Classes(said, right) if metric == "f1_macro" else Right(said == right)
+
+    def same(self, other: "Label") -> list[float]:
+        """1 where both are one class."""
+        return [float(one == two) for one, two in zip(self.content, other.content, strict=True)]
+
+    def beyond_chance(self, other: "Label") -> float | None:
+        """Cohen's kappa."""
+        import numpy as np
+
+        from compress.ops.agreement import cohens_kappa
+
+        return cohens_kappa(np.array(self.content), np.array(other.content))
+
+    def calibration_error(self, truth: "Label") -> float | None:
+        """The expected calibration error."""
+        import numpy as np
+
+        from compress.ops.statistics import calibration_error
+
+        if not self.confidences:
+            return None
+        return calibration_error(np.array(self.confidences), np.array(self.content) == np.array(truth.content))
+
+    def slices(self, truth: "Label") -> list[Slice]:
+        """The rows of each class that the truth holds, and the class's F1."""
+        import numpy as np
+
+        from compress.ops.outcomes import Right
+
+        said, right = np.array(self.content), np.array(truth.content)
+        found = []
+        for index, name in enumerate(self.labels):
+            there, taken = right == index, said == index
+            if there.any():
+                f1 = float(2 * (there & taken).sum() / (there.sum() + taken.sum()))
+                found.append(Slice(name, int(there.sum()), Right((said == right)[there]), f1))
+        return found
+
+    def shown(self, row: int) -> str:
+        """The label."""
+        return self.labels[self.content[row]]
+
+
+ANSWERS = Label

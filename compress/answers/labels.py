@@ -1,0 +1,78 @@
+"""Any number of labels a row: `[[0, 2], [], …]`, indices of classes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from compress.answers import Answers, Metric, Slice, Words
+
+if TYPE_CHECKING:
+    from compress.ops.outcomes import Counts, Outcome
+
+
+@dataclass(frozen=True)
+class Labels(Answers):
+    """See `compress.answers.Answers`."""
+
+    content: list[list[int]]
+
+    METRICS: ClassVar[Mapping[str, Metric]] = {
+        "f1_micro": Metric("micro F1", "f1", {"average": "micro"}, "F1 over the labels of all rows, counted together."),
+        "all_labels": Metric("rows with all labels right", "exact_match"),
+    }
+    WORDS: ClassVar[Words] = Words(
+        same="keep their labels", part="label", parts="labels", part_quality="F1 of a label over all rows"
+    )
+
+    @classmethod
+    def check(cls, content: Sequence[object]) -> None:
+        """Lists of whole numbers from 0 on."""
+        for row in content:
+            if not isinstance(row, list) or not all(type(item) is int and item >= 0 for item in row):
+                raise ValueError("labels are lists of whole numbers from 0 on")
+
+    def outcome(self, truth: "Labels", metric: str) -> "Outcome":
+        """Labels that were hit in each row, or rows that have all of them right."""
+        import numpy as np
+
+        from compress.ops.outcomes import Right
+
+        if metric == "f1_micro":
+            return self._counts(truth)
+        pairs = zip(self.content, truth.content, strict=True)
+        return Right(np.array([set(said) == set(right) for said, right in pairs]))
+
+    def _counts(self, truth: "Labels", label: int | None = None) -> "Counts":
+        """Of all labels, or of one."""
+        import numpy as np
+
+        from compress.ops.outcomes import Counts
+
+        rows = []
+        for one, two in zip(self.content, truth.content, strict=True):
+            said, there = (set(row) if label is None else set(row) & {label} for row in (one, two))
+            rows.append((len(said & there), (len(said) + len(there)) / 2))
+        hits, sizes = np.array(rows, float).reshape(-1, 2).T
+        return Counts(hits, sizes)
+
+    def same(self, other: "Labels") -> list[float]:
+        """Shared labels over all that either says (Jaccard); 1 where neither says any."""
+        pairs = [(set(one), set(two)) for one, two in zip(self.content, other.content, strict=True)]
+        return [len(one & two) / len(one | two) if one | two else 1.0 for one, two in pairs]
+
+    def slices(self, truth: "Labels") -> list[Slice]:
+        """Each label that the truth holds, with its F1."""
+        found = []
+        for index, name in enumerate(self.labels):
+            size = sum(index in row for row in truth.content)
+            if size:
+                counts = self._counts(truth, index)
+                found.append(Slice(name, size, counts, counts.value))
+        return found
+
+    def shown(self, row: int) -> str:
+        """The labels, in the order of the classes."""
+        return ", ".join(self.labels[index] for index in sorted(self.content[row])) or "none"
+
+
+ANSWERS = Labels

@@ -1,0 +1,197 @@
+"""How models lie in folders. One file = one format; the file's name is what stages and manifests call it.
+
+A format's file says all that there is to know of it. It is light to import: what it loads models with is imported
+where that is used.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress import runtimes
+from compress.errors import InputError
+from compress.extras import DISTRIBUTION
+from compress.machine.processor import cores_here
+from compress.models.config_file import read_config
+from compress.models.files import CONFIG, VOCABULARIES
+from compress.models.folder import check_weights
+from compress.models.tokenizer import FILES as TOKENIZER_FILES
+from compress.recipe.schema import Target
+from compress.registry import Registry
+from compress.report.usage import usage
+from compress.runtimes import Predictor
+
+
+def _by_compress(_folder: Path, _hub_task: str, pairs: bool) -> tuple[list[str], str]:
+    """The snippet of a format that this tool alone loads."""
+    return [DISTRIBUTION], f"{usage('.', pairs=pairs).code}\n"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way in which a model lies in a folder.
+
+    Attributes:
+        title: what people call it.
+        recognises: whether a model's folder, or a file that a person names, is of this format.
+        instead_of: the formats that recognise such a folder too, and give way to this one.
+        nearly: what to tell of a folder that no format recognises, where it looks much like this one.
+        check: refuses a folder whose files lead out of it; gives the relative paths of those that are read beside the
+            ones that any model has.
+        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
+            there are none, or which they are cannot be told.
+        index: the file that says which these are, where there is one.
+        parameters: how many weights a folder holds, read without loading the model.
+        has_float_weights: whether they are float32, whatever stage has written them.
+        runtime: what runs it where nobody names a runtime.
+        set_threads: lets it use so many threads, where that is a setting of the whole process.
+        refuse: why it can run on no target of these settings, or None.
+        export: the stage that writes it out of another format, with what the model says left as it is. A model is
+            measured through it where a runtime takes this format alone.
+        is_last: why nothing else is made from it, where that is so.
+        graph: where its ONNX graph stands, if it is one.
+        in_transformers: whether plain transformers loads it.
+        packages: the distributions that load it.
+        snippet: (folder, task of the hub, whether texts come in pairs) -> the packages that are needed, and code that
+            runs from within a final folder, whose tokenizer says all of lengths.
+        library: what the hub calls the library that loads a folder.
+        tags: that the hub puts on it.
+        adapt: lets the small files of a final folder say how it is loaded; gives the names of those that it wrote.
+    """
+
+    title: str
+    recognises: Callable[[Path], bool]
+    weight_files: Callable[[Path], list[Path]]
+    parameters: Callable[[Path], int]
+    runtime: str
+    instead_of: tuple[str, ...] = ()
+    nearly: Callable[[Path], InputError | None] = lambda _: None
+    check: Callable[[Path], list[str]] = lambda _: []
+    index: Callable[[Path], Path | None] = lambda _: None
+    has_float_weights: bool = False
+    set_threads: Callable[[int], None] = lambda _: None
+    refuse: Callable[[Target], str | None] = lambda _: None
+    export: str | None = None
+    is_last: str | None = None
+    graph: Callable[[Path], Path] | None = None
+    in_transformers: bool = False
+    packages: tuple[str, ...] = ()
+    snippet: Callable[[Path, str, bool], tuple[list[str], str]] = _by_compress
+    library: Callable[[Path], str] = lambda _: "compress"
+    tags: tuple[str, ...] = ()
+    adapt: Callable[[Path], list[str]] = lambda _: []
+
+    def load(self, folder: Path, hub_task: str, threads: int | None = None) -> Predictor:
+        """The folder's model on the CPU, with as many threads as this process has processors, or with so many."""
+        if threads is not None:
+            self.set_threads(threads)
+        return runtimes.load(folder, Target(runtime=self.runtime, threads=threads or cores_here()), hub_task)
+
+
+def _check(form: Any) -> None:
+    """Refuse what is no format, in a plug-in.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(form, Format):
+        raise TypeError(f"FORMAT is of type {type(form).__name__}, and compress.formats.Format is needed")
+
+
+REGISTRY = Registry("format", __name__, "FORMAT", check=_check)
+
+
+def names() -> list[str]:
+    """All formats: the files of this folder, and those of plug-ins."""
+    return REGISTRY.names()
+
+
+def find(name: str, where: str | None = None) -> Format:
+    """The format of that name.
+
+    Raises:
+        InputError: there is none, or the plug-in that has it cannot be used.
+    """
+    form: Format = REGISTRY.find(name, where)
+    return form
+
+
+def format_of(path: Path) -> str:
+    """The name of the format of a model's folder, or of a file that a person names.
+
+    Raises:
+        InputError: it has none that is known, or more than one; or its config.json cannot be read.
+    """
+    fitting = {name: find(name) for name in names() if find(name).recognises(path)}
+    giving_way = {name for form in fitting.values() for name in form.instead_of}
+    left = [name for name in fitting if name not in giving_way]
+    if len(left) > 1:
+        raise InputError(
+            f"the model is of {len(left)} formats at once: {', '.join(left)}",
+            where=str(path),
+            fix="keep the files of one of them",
+        )
+    if not left:
+        raise _unknown(path)
+    return left[0]
+
+
+def _unknown(path: Path) -> InputError:
+    """What to tell of a folder that no format recognises."""
+    if path.is_dir():
+        read_config(path)
+    near = next((error for name in names() if (error := find(name).nearly(path)) is not None), None)
+    titles = ", ".join(find(name).title for name in names())
+    return near or InputError("the model is of no known format", where=str(path), fix=f"known are {titles}")
+
+
+def check_folder(folder: Path) -> list[str]:
+    """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
+
+    Returns:
+        Relative paths of the files that its format reads beside those that any model has.
+
+    Raises:
+        InputError: with the first file that is wrong.
+    """
+    check_weights(folder)
+    formats = [find(name) for name in names()]
+    return sorted({name for form in formats if form.recognises(folder) for name in form.check(folder)})
+
+
+def size_of(folder: Path, name: str) -> int:
+    """Bytes of all that is read of a model: its weights with their index, its configuration, and its tokenizer.
+
+    For what this tool writes, these are all files but the manifest, the lineage and the card, and other graphs in
+    `onnx/`. A folder from outside may hold more: its history, other formats of the weights, examples.
+
+    Args:
+        name: of its format.
+
+    Raises:
+        InputError: there are no weights, or which they are cannot be told.
+    """
+    form = find(name)
+    index = form.index(folder)
+    files = {*form.weight_files(folder), folder / CONFIG, *([index] if index else [])}
+    patterns = TOKENIZER_FILES if (folder / "tokenizer.json").is_file() else (*TOKENIZER_FILES, *VOCABULARIES)
+    files |= {path for pattern in patterns for path in folder.glob(pattern)}
+    return sum(path.stat().st_size for path in files if path.is_file())
+
+
+def why_not(name: str, target: Target) -> str | None:
+    """Why an artifact of the format of that name cannot run on the target here, or None if it can."""
+    return unfit(name, target) or runtimes.unavailable(target)
+
+
+def unfit(name: str, target: Target) -> str | None:
+    """Why an artifact of the format of that name can run on no target of these settings, on any machine."""
+    if not runs(name, target):
+        return f"the runtime '{target.runtime}' does not run the format '{name}'"
+    return find(name).refuse(target)
+
+
+def runs(name: str, target: Target) -> bool:
+    """Whether the target's runtime takes the format of that name."""
+    return name in runtimes.find(target.runtime).FORMATS

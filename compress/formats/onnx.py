@@ -1,0 +1,113 @@
+"""An ONNX graph: `model.onnx` with the files that it names, or several graphs in a folder `onnx/`."""
+
+from pathlib import Path
+from string import Template
+
+from compress.files.whole import CARD, LINEAGE, MANIFEST
+from compress.formats import Format
+from compress.models.files import CONFIG, graphs_in, model_path
+from compress.models.tokenizer import FILES as TOKENIZER_FILES
+from compress.models.tokenizer import load_tokenizer
+
+PACKAGES = ("onnxruntime", "tokenizers", "numpy")
+SPLITS = "tokenizer.encode_special_tokens = True  # their names in a text are plain text\n"
+_CODE = Template("""\
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+folder = Path(".")  # where this card is
+tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # it says where texts are cut, and what fills up
+${splits}session = onnxruntime.InferenceSession(folder / "$graph", providers=["CPUExecutionProvider"])
+labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
+
+rows = tokenizer.encode_batch($rows)
+arrays = {
+    "input_ids": [row.ids for row in rows],
+    "attention_mask": [row.attention_mask for row in rows],
+    "token_type_ids": [$segments for row in rows],
+}
+types = {item.name: item.type[7:-1] for item in session.get_inputs()}  # "int64" of "tensor(int64)"
+inputs = {name: np.array(arrays[name], dtype=kind) for name, kind in types.items()}
+logits = session.run(None, inputs)[0]
+print([labels.get(str(best), int(best)) for best in logits.argmax(axis=-1)])
+""")
+
+
+def recognises(path: Path) -> bool:
+    """Whether a folder has ONNX files for weights, or a file is one."""
+    return path.suffix == ".onnx" if path.is_file() else bool(graphs_in(path))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The graph, and the files that it names; another precision's graph beside it is read by nobody.
+
+    Raises:
+        InputError: which graph it is cannot be told.
+    """
+    graph = model_path(folder)
+    known = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
+    if all(path in known for path in folder.rglob("*")):
+        return [graph]  # a large file is not read to learn that it stands alone
+    from compress.graphs.read import check_external_data
+
+    return [graph, *(graph.parent / name for name in check_external_data(graph))]
+
+
+def parameters(folder: Path) -> int:
+    """Number of weights in the graph; packed 4-bit weights are counted unpacked, scales are not counted."""
+    from compress.graphs.read import parameters_in
+
+    return parameters_in(model_path(folder))
+
+
+def check(folder: Path) -> list[str]:
+    """Refuse graphs whose files lead out of the folder.
+
+    Returns:
+        Relative paths of the files that the graphs read beside themselves, and of graphs in `onnx/`.
+
+    Raises:
+        InputError: with the first file that is wrong.
+    """
+    from compress.graphs.read import check_external_data
+
+    graphs = graphs_in(folder)
+    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
+    inner = {graph for graph in graphs if graph.parent != folder}
+    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
+
+
+def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
+    """The packages that are needed, and code that runs the graph in ONNX Runtime.
+
+    Raises:
+        InputError: the folder has no config.json or no tokenizer.
+    """
+    del hub_task  # the graph gives the logits of any
+    settings = load_tokenizer(folder).settings
+    return [*PACKAGES], _CODE.substitute(
+        rows='[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]',
+        graph=model_path(folder).relative_to(folder).as_posix(),
+        splits=SPLITS if settings.splits_special_tokens else "",
+        segments="row.type_ids" if settings.tells_segments else "[0] * len(row.ids)",
+    )
+
+
+FORMAT = Format(
+    title="ONNX",
+    recognises=recognises,
+    weight_files=weight_files,
+    parameters=parameters,
+    runtime="onnxruntime",
+    check=check,
+    export="export_onnx",
+    graph=model_path,
+    packages=PACKAGES,
+    snippet=snippet,
+    library=lambda _: "onnx",
+    tags=("onnx",),
+)

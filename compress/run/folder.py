@@ -1,0 +1,107 @@
+"""A run's folder: which recipe ran, what it needs of the store, and links to the artifacts of its steps."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.errors import InputError
+from compress.files.disks import disk_error
+from compress.files.strict_json import read_json
+from compress.files.whole import STEPS, own_folder, write_text
+from compress.plan.plan import Plan
+from compress.recipe.reading import split_sheet
+from compress.recipe.schema import TABLES, said_input, say_input
+from compress.recipe.yaml_file import dump_yaml
+from compress.store.artifacts import NEEDS, Artifact, Store
+
+
+def open_store(runs_dir: Path) -> Store:
+    """The store that all runs below `runs_dir` share."""
+    return Store(runs_dir / "store")
+
+
+def run_folder(runs_dir: Path, name: str) -> Path:
+    """The folder of a run.
+
+    Raises:
+        InputError: it is a link, so that what stands where it leads to would be changed, and its own links break; or a
+            file.
+    """
+    folder = runs_dir / name
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InputError(
+            f"the run's folder is a {'link' if folder.is_symlink() else 'file'}",
+            where=str(folder),
+            fix="remove it, or give the recipe another name; --runs-dir, or a link of that folder, moves all runs",
+        )
+    return folder
+
+
+def needs_of(plans: Sequence[Plan], store: Store) -> dict[str, str]:
+    """Folders of the store that plans will need, by step and key."""
+    steps = [step for plan in plans for step in plan.steps]
+    return {f"{step.name} {step.identity.key[:16]}": store.path(step.identity).name for step in steps}
+
+
+def claim(folder: Path, needs: Mapping[str, str]) -> None:
+    """Say which artifacts the run needs beside those of the run before it, whose report stands until this one ends.
+
+    So none is cleaned away while the run is at work, or after it was killed.
+    """
+    try:
+        before = read_json(folder / NEEDS)
+    except (OSError, ValueError):
+        before = {}  # the first run of that name, or damaged
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        merged = {**(before if isinstance(before, dict) else {}), **needs}
+        write_needs(folder, merged)
+    except OSError as error:
+        raise disk_error(error, folder) from error
+
+
+def write_needs(folder: Path, needs: Mapping[str, str]) -> None:
+    """Say which artifacts the run needs, and that it needs no others."""
+    write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
+
+
+def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
+    """The recipe as it ran, overrides included, as YAML that runs again from any folder.
+
+    Args:
+        to_show: local files are named as the recipe says them, and without the folders above where it says all of
+            them: for a report, which others read.
+    """
+    data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
+
+    def say_local(place: dict[str, Any], name: str) -> None:
+        said = said_input(place, name)
+        file, _ = split_sheet(said)
+        path = plan.origin.folder / file
+        if "://" not in said and path.exists():
+            is_whole = said.startswith("~") or Path(said).is_absolute()
+            shown = path.name if is_whole else file
+            say_input(place, name, (shown if to_show else str(path.resolve())) + said[len(file) :])
+
+    for part in TABLES:
+        if data["task"].get(part):
+            say_local(data["task"], part)
+    for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
+        for role, value in plan.step(step.name).inputs.items():
+            if isinstance(value, Artifact):
+                say_local(raw, role)
+    return dump_yaml(data)
+
+
+def link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
+    """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
+    links = folder / STEPS
+    own_folder(links)
+    for link in links.iterdir():
+        if link.is_symlink():  # what else stands there is not ours
+            link.unlink()
+    for step in plan.steps:
+        if not step.only_measured:
+            path = artifacts[step.name].path
+            (links / step.name).symlink_to(Path("..", "..", path.parent.name, path.name))
