@@ -220,6 +220,7 @@ class _Planner:
             inputs={role: self._key(value) for role, value in inputs.items()},
             data=self._data_key(stage, config),
             seed=self.recipe.seed if stage.reads_data(config) else 0,
+            package=plugin.package if (plugin := stages.REGISTRY.plugin(stage_name)) else None,
         )
         return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
 
