@@ -34,20 +34,21 @@ class Identity:
     data: str
     """Fingerprint of the task and its training and validation rows; empty where none are read."""
     seed: int
+    package: str | None = None
+    """That adds the stage: another package's stage of that name is another stage. None for one of compress itself."""
 
     @property
     def key(self) -> str:
         """SHA-256 of the canonical JSON, in hex."""
-        return fingerprint(
-            {
-                "stage": self.stage,
-                "version": self.version,
-                "config": self.config,
-                "inputs": self.inputs,
-                "data": self.data,
-                "seed": self.seed,
-            }
-        )
+        content = {
+            "stage": self.stage,
+            "version": self.version,
+            "config": self.config,
+            "inputs": self.inputs,
+            "data": self.data,
+            "seed": self.seed,
+        }
+        return fingerprint(content if self.package is None else {**content, "package": self.package})
 
 
 class Manifest(BaseModel):
@@ -77,6 +78,8 @@ class Manifest(BaseModel):
     """Largest resident memory of the process meanwhile; None where the system does not say."""
     digest: str = ""
     """SHA-256 of all else that stands here."""
+    package: str | None = None
+    """That adds the stage; `versions` has its version. None for one of compress itself."""
 
     def sealed(self) -> "Manifest":
         """The same, with its digest."""

@@ -187,8 +187,10 @@ class Store:
             seconds=round(spent.seconds, 3),
             cpu_seconds=round(spent.cpu_seconds, 3),
             peak_memory_bytes=memory,
+            package=identity.package,
         )
-        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1))
+        unsaid = None if identity.package else {"package"}
+        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1, exclude=unsaid))
         sync(out)
         path = self.path(identity)
         out.rename(path)

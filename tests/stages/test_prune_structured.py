@@ -356,7 +356,7 @@ def test_scores_that_do_not_compare_across_layers_take_no_global_budget(importan
 def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: str) -> None:
     config = prune_structured.Config.model_validate(settings)
     with pytest.raises(InputError, match=message):
-        prune_structured.STAGE.shape(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
+        prune_structured.STAGE.shape_of(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
 
 
 @pytest.mark.parametrize(
@@ -372,7 +372,7 @@ def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: st
 def test_the_plan_names_the_sizes_or_the_largest_possible(settings: dict[str, Any], expected: Shape) -> None:
     config = prune_structured.Config.model_validate(settings)
     before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
-    assert prune_structured.STAGE.shape(config, {"model": before}) == expected
+    assert prune_structured.STAGE.shape_of(config, {"model": before}) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)

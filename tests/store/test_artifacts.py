@@ -59,6 +59,7 @@ def test_a_key_is_the_hash_of_the_canonical_json():
         {"inputs": {"teacher": "abc"}},
         {"data": "other rows"},
         {"seed": 1},
+        {"package": "shrinker"},
     ],
 )
 def test_a_key_changes_with_each_part_of_the_identity(change):
