@@ -131,13 +131,14 @@ def known(path: Path, step: str | None = None, shape: Shape | None = None, token
     return KnownModel(path, step, shape, tokenizer or path)
 
 
-def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(tmp_path: Path) -> None:
+def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(plan, tmp_path: Path) -> None:
+    task = plan(TEACHER).task
     two, three = (Shape("bert", layers, 32, 8, (4,) * layers, (64,) * layers) for layers in (2, 3))
     own, other = known(tmp_path, shape=two), known(tmp_path, "trimmed", three, "trimmed")
     looks = prune_structured.Config(recover=Recover(hidden_weight=1.0))
 
     def check(teachers: tuple[KnownModel, ...], config: Any = looks, **inputs: tuple[KnownModel, ...]) -> None:
-        prune_structured.STAGE.check(KnownStep(config, {"teacher": teachers, **inputs}, own, two, 32))
+        prune_structured.STAGE.check(KnownStep(config, {"teacher": teachers, **inputs}, own, two, 32, task))
 
     check((own,))
     with pytest.raises(InputError, match="reads the same token ids as its teacher"):
@@ -154,7 +155,8 @@ def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(tmp_pat
         check((other,), between)
 
 
-def test_trimming_looks_at_the_tokenizer_that_its_model_comes_from(tmp_path: Path) -> None:
+def test_trimming_looks_at_the_tokenizer_that_its_model_comes_from(plan, tmp_path: Path) -> None:
+    task = plan(TEACHER).task
     model = known(tmp_path)
     with pytest.raises(InputError):
-        trim_vocabulary.STAGE.check(KnownStep(trim_vocabulary.Config(), {"model": (model,)}, model, None, 32))
+        trim_vocabulary.STAGE.check(KnownStep(trim_vocabulary.Config(), {"model": (model,)}, model, None, 32, task))
