@@ -14,7 +14,8 @@ from compress.facts import Agreement, Bundle, Facts, Quantization, Trimming
 from compress.run.make import make_steps
 from compress.run.report import quantized_steps
 from compress.stages import Input, Stage, StageConfig
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from tests.chain import Chain, Silent
 
 AGREED = Agreement(rows=16, agreement=0.75)

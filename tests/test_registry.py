@@ -126,7 +126,7 @@ def test_a_runtime_needs_all_of_its_parts(install):
 
 
 def test_a_task_of_a_package_is_found(install):
-    add(install, "INTERFACE = 1\ndef load(*_): return 7", name="tags", group="compress.tasks")
+    add(install, "INTERFACE = 1\nANSWERS = 'label'\ndef load(*_): return 7", name="tags", group="compress.tasks")
     assert tasks.names() == ["tags", "text_classification"]
     assert tasks.REGISTRY.find("tags")() == 7
 

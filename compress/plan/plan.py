@@ -92,6 +92,17 @@ class Plan:
         """The planned step of that name."""
         return next(step for step in self.steps if step.name == name)
 
+    def task_for(self, recipe: Recipe) -> Task:
+        """Its rows for another recipe.
+
+        Raises:
+            ValueError: the recipe says other things of what decides them.
+        """
+        for name in ("task", "seed", "pins", "trust_remote_code"):
+            if getattr(recipe, name) != getattr(self.recipe, name):
+                raise ValueError(f"a plan beside another has the same '{name}'")
+        return self.task
+
     def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
         """The models from outside that its steps read, and how each was fetched, by what the recipe calls them."""
         used = {source.said: source for source in self.sources if source.kind == "model"}

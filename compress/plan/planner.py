@@ -31,13 +31,12 @@ def make_plan(
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was changed.
         CompressError: a source could not be fetched.
+        ValueError: `beside` is of other data.
     """
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
-    if beside is None:
-        task = load_task(recipe.task, sources.table, recipe.seed, origin)
-    else:
-        task = beside.task
+    task = load_task(recipe.task, sources.table, recipe.seed, origin) if beside is None else beside.task_for(recipe)
+    if beside is not None:
         sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
     planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})

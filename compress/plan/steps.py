@@ -99,6 +99,7 @@ class Steps:
             inputs={role: self._key(value) for role, value in inputs.items()},
             data=rows if reads_data else self.task.hub_task,  # no more than it can see
             seed=self.recipe.seed if reads_data else 0,
+            package=plugin.package if (plugin := stages.REGISTRY.plugin(stage_name)) else None,
         )
 
     def _key(self, value: "str | Artifact") -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress import stages
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
 from compress.facts import Facts
@@ -14,7 +15,8 @@ from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
 from compress.recipe.schema import role_of
 from compress.run.journal import Observer
-from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity
+from compress.store.store import Store
 from compress.trials.trial import try_graph
 
 
@@ -130,16 +132,23 @@ class _Maker:
             identity,
             output_format,
             make,
-            host=self.host,
+            host=self._host(identity),
             warn=self.observer.warned,
             stopping=self.observer.stopping,
         )
+
+    def _host(self, identity: Identity) -> Mapping[str, Any]:
+        """This machine, with the version of the package that adds a stage."""
+        plugin = stages.REGISTRY.plugin(identity.stage) if identity.package else None
+        if plugin is None:
+            return self.host
+        return {**self.host, "versions": {**self.host.get("versions", {}), plugin.package: plugin.version}}
 
     def _context(self, step: PlannedStep, work: Path) -> Context:
         task, recipe = self.plan.task, self.plan.recipe
 
         def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
-            identity = Identity(name, 1, config, inputs, step.identity.data, 0)
+            identity = Identity(name, 1, config, inputs, step.identity.data, 0, step.identity.package)
             return self._kept(identity, "arrays", lambda out, _: make(out))[0]
 
         return Context(
