@@ -15,7 +15,7 @@ from compress.plan.ablation import without
 from compress.run.forecast import least
 from compress.stages import Input, Stage, StageConfig, distill, finetune, prune_structured, trim_vocabulary
 from compress.training.config import Recover
-from tests.plans import ONNX, TEACHER
+from tests.plans import INT8, ONNX, TEACHER
 
 HOST: Mapping[str, Any] = {}
 MERGED = "{name: merged, stage: merge, other: teacher}"
@@ -102,11 +102,17 @@ def test_a_forecast_asks_the_stage_what_it_trains_and_writes(plan, monkeypatch) 
         return found.memory_bytes, found.artifact_bytes, found.scratch_bytes
 
     memory, artifact, scratch = figures()
-    assert (artifact, scratch) == (0, 0)
-    trains = replace(MERGE, writes_floats=True, trainings=lambda config: [Recover()])
+    assert (artifact, scratch) == (memory, 0)
+    trains = replace(MERGE, trainings=lambda config: [Recover()])
     find = stages.find
     monkeypatch.setattr(stages, "find", lambda name, where=None: trains if name == "merge" else find(name, where))
     assert figures() == (4 * memory, memory, 6 * memory)
+
+
+def test_of_graphs_only_a_stage_that_says_so_writes_floats(plan) -> None:
+    found = {step.step: step for step in least(plan(TEACHER, ONNX, INT8), (), HOST).steps}
+    assert found["onnx"].artifact_bytes == found["teacher"].artifact_bytes > 0
+    assert found["int8"].artifact_bytes == 0
 
 
 def test_what_is_not_said_is_the_first_input() -> None:
