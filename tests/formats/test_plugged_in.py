@@ -1,4 +1,4 @@
-"""A format of somebody else with its runtime, one file each: planned, refused, listed and loaded as those of ours."""
+"""A format of somebody else with its runtime, one file each: planned, refused, listed and loaded as others are."""
 
 import json
 import shutil
