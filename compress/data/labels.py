@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 
+from compress.answers.label import ACCURACY, F1_MACRO
 from compress.data.cells import WHITE, trimmed
 from compress.errors import InputError, nearest, proposed
 
@@ -130,7 +131,7 @@ def label_notes(
     kept: Mapping[str, int],
     test: Mapping[str, int],
     *,
-    metric: str = "accuracy",
+    metric: str = ACCURACY,
 ) -> list[str]:
     """What a reader of the report must know of the labels.
 
@@ -152,7 +153,7 @@ def label_notes(
             f"the label {_written(missing)} is taken for a class, though it may mean that the label is missing; "
             "task.no_label says that it does"
         )
-    skewed = _skewed(classes.labels, train) if metric == "accuracy" else []
+    skewed = _skewed(classes.labels, train) if metric == ACCURACY else []
     return notes + _counted(classes.labels, train, kept, test) + skewed
 
 
@@ -212,8 +213,8 @@ def _skewed(labels: Sequence[str], train: Mapping[str, int]) -> list[str]:
     if len(labels) < 2 or rows < _COMMON or train.get(most, 0) < SKEWED * rows:
         return []
     return [
-        f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': accuracy says little of the "
-        "others; task.metric: f1_macro weighs all alike"
+        f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': {ACCURACY} says little of the "
+        f"others; task.metric: {F1_MACRO} weighs all alike"
     ]
 
 
