@@ -7,13 +7,13 @@ from compress.errors import InputError
 from compress.registry import Registry
 
 GOOD = '''"""Turns nothing into nothing."""
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 INTERFACE = 1
 class Config(StageConfig):
     strength: float = 0.5
     """How much."""
 def run(*, model, config, context, out): ...
-STAGE = Stage(Config, run, {"model": Input("torch")}, "torch", 1, same_shape)
+STAGE = Stage(Config, run, {"model": Input("torch")}, "torch", 1)
 '''
 
 

@@ -1,7 +1,6 @@
 """How far two models' outputs are apart on the same real rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from compress.comparing.held_back import (
 from compress.comparing.probes import SHORT, probes
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.facts import Agreement
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import cut
@@ -35,38 +35,23 @@ CONSTANT = 1e-6
 """Share of the largest logit; outputs that differ by less than that are the same."""
 
 
-@dataclass(frozen=True)
-class Parity:
-    """Two models on the same rows.
+class Parity(Agreement):
+    """Two models on the same rows."""
 
-    Attributes:
-        rows: how many were compared.
-        max_abs_difference: largest difference of any two logits.
-        scale: largest absolute logit of the reference.
-        agreement: how far both say the same of the rows, as a share: of labels, how many keep their best class.
-        spread: largest difference of a logit between two rows, as the reference has them.
-        built_in_texts: True if no data was at hand.
-        tokens: of the batch with the largest difference, a row.
-        lengths: tokens a row of all batches beside the rows, from the shortest to the longest.
-        drop_pp, drop_low_pp, drop_high_pp: loss of the task's metric in percentage points, with its 95% interval; None
-            where the rows have no answers, or were not asked for them.
-    """
-
-    rows: int
     max_abs_difference: float
+    """Largest difference of any two logits."""
     scale: float
-    agreement: float
+    """Largest absolute logit of the reference."""
     spread: float
-    built_in_texts: bool
-    drop_pp: float | None = None
-    drop_low_pp: float | None = None
-    drop_high_pp: float | None = None
+    """Largest difference of a logit between two rows, as the reference has them."""
     tokens: int | None = None
+    """Of the batch with the largest difference, a row."""
     lengths: tuple[int, ...] = ()
+    """Tokens a row of all batches beside the rows, from the shortest to the longest."""
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""
-        return {"parity": asdict(self)}
+        return {"parity": self.model_dump()}
 
     def within(self, tolerance: float) -> bool:
         """Whether the largest difference is at most that share of the largest logit (at least 1)."""
@@ -130,14 +115,14 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
         lengths.append(batch["input_ids"].shape[1])
     worst = int(np.argmax(np.nan_to_num([distance for distance, _ in apart], nan=np.inf)))
     same = agreement(task, [row for chosen in asked for row in rows[chosen]], before, after)
-    return replace(
-        _parity(flat(before), flat(after), same, not known),
-        rows=len(before),
-        max_abs_difference=apart[worst][0],
-        scale=max(scale, _largest(before)),
-        tokens=apart[worst][1],
-        lengths=tuple(sorted(set(lengths))),
-    )
+    every = {
+        "rows": len(before),
+        "max_abs_difference": apart[worst][0],
+        "scale": max(scale, _largest(before)),
+        "tokens": apart[worst][1],
+        "lengths": tuple(sorted(set(lengths))),
+    }
+    return _parity(flat(before), flat(after), same, not known).model_copy(update=every)
 
 
 def _padded(
@@ -238,9 +223,8 @@ def gate(
     outputs = held.outputs(reference), held.outputs(quantized)
     _refuse_broken(reference, quantized, context.task, tokenizer)
     same = agreement(held.task, held.rows, *outputs)
-    found = replace(
-        _parity(flat(outputs[0]), flat(outputs[1]), same, held.truth is None, held.drop(*outputs)), rows=len(held.rows)
-    )
+    found = _parity(flat(outputs[0]), flat(outputs[1]), same, held.truth is None, held.drop(*outputs))
+    found = found.model_copy(update={"rows": len(held.rows)})
     _refuse_constant(flat(outputs[0]), before)
     words = context.task.truth([]).WORDS
     why = _collapse(found, words, beyond_chance(held.task, held.rows, *outputs), min_agreement)
