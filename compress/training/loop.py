@@ -1,7 +1,6 @@
 """The training loop: a Hugging Face Trainer with length-bucketed batches and the best checkpoint kept."""
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
@@ -29,15 +26,14 @@ from compress.ops.ragged import cut
 from compress.store.cost import Meter
 from compress.tasks import Task
 from compress.training.batches import LABELS, Collator
+from compress.training.callbacks import Report, StopAtNan
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
-from compress.training.config import TrainingConfig
+from compress.training.config import TrainingConfig, steps_of
 from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
 from compress.training.rows import EncodedRows, Outputs
 
 _log = logging.getLogger(__name__)
-
-LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
 
 Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
 """(student logits, batch as a `Collator` makes it) -> scalar, a mean over the batch."""
@@ -88,12 +84,13 @@ def train(
     """
     task, length = context.task, training_length(config.train_length, context)
     taught, outputs = (lesson.rows, lesson.outputs) if lesson else (task.train, ())
+    whole = lesson.whole if lesson else context.train_rows
     rows = EncodedRows(taught, task, tokenizer, length, outputs)
     validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
     keep = KeepCheckpoints(context.stopping, Meter(context.work))
-    callbacks: list[TrainerCallback] = [_Report(context, config, what, lesson), _StopAtNan(), keep]
+    callbacks: list[TrainerCallback] = [Report(context, config, what, whole), StopAtNan(), keep]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
@@ -124,12 +121,6 @@ def train(
             delattr(model, OBJECTIVE)
     model.eval().cpu()
     return _facts(trainer)
-
-
-def steps_of(config: TrainingConfig, rows: int) -> int:
-    """Optimizer steps of a training on so many rows."""
-    batches = math.ceil(rows / config.batch_size)
-    return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
 
 
 def training_length(max_length: int | None, context: Context) -> int:
@@ -199,50 +190,6 @@ class _Trainer(Trainer):
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
         return self.optimizer
-
-
-class _Report(TrainerCallback):
-    """Tells how far the training is. Nothing while it is to stop: it first keeps a checkpoint."""
-
-    def __init__(self, context: Context, config: TrainingConfig, what: str, lesson: Lesson | None) -> None:
-        self.context, self.what = context, what
-        self.steps = steps_of(config, lesson.whole if lesson else context.train_rows)
-        self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if not self.context.stopping():
-            self.context.progress(self.what, state.global_step, self.steps)
-
-    def on_prediction_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.context.rehearsal is not None:  # elsewhere the bar of the training would jump
-            self.validated = min(self.validated + args.per_device_eval_batch_size, self.validations)
-            self.context.progress(f"{self.what}: validating", self.validated, self.validations)
-
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step < self.steps and self.context.rehearsal is None:  # no better epoch came
-            self.context.progress(self.what, self.steps, self.steps)
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
-        told: dict[str, Any] = {key: logs[key] for key in LOGGED if key in logs}
-        if told:
-            shown = ", ".join(f"{key} {value:.4g}" for key, value in told.items())
-            _log.info(
-                "%s: step %d of %d: %s",
-                self.what,
-                state.global_step,
-                self.steps,
-                shown,
-                extra={"what": self.what, "step_number": state.global_step, **told},
-            )
-
-
-class _StopAtNan(TrainerCallback):
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise CompressError(
-                f"the training loss is {logs['loss']} at step {state.global_step}",
-                fix="lower learning_rate, or set precision: fp32",
-            )
 
 
 def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
