@@ -44,19 +44,19 @@ stands in its checkpoints."""
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned from a teacher, and of which rows.
+    """What is to be learned, and of which rows.
 
     Attributes:
         rows: the task's training rows and more.
         outputs: of each teacher the parts in the rows' order.
-        loss: what to minimise; a module is trained with the student.
+        loss: what to minimise; a module is trained with the student. None: that of the labels.
         whole: rows of the run, also where this one only rehearses it.
         inputs: names of model inputs that the loss needs beside the student's own.
     """
 
     rows: Sequence[Any]
     outputs: Sequence[Sequence[Outputs]]
-    loss: Loss
+    loss: Loss | None
     whole: int
     inputs: frozenset[str] = frozenset()
 
@@ -82,35 +82,13 @@ def train(
     Raises:
         CompressError: the loss is no longer a number.
     """
-    task, length = context.task, training_length(config.train_length, context)
-    taught, outputs = (lesson.rows, lesson.outputs) if lesson else (task.train, ())
-    whole = lesson.whole if lesson else context.train_rows
-    rows = EncodedRows(taught, task, tokenizer, length, outputs)
-    validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
+    lesson = lesson or Lesson(context.task.train, (), None, context.train_rows)
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
-    keep = KeepCheckpoints(context.stopping, Meter(context.work))
-    callbacks: list[TrainerCallback] = [Report(context, config, what, whole), StopAtNan(), keep]
-    if config.patience is not None and validation:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
-    accepted = {*input_names(model), "labels"}
-    if lesson is not None and isinstance(lesson.loss, torch.nn.Module):
+    if isinstance(lesson.loss, torch.nn.Module):
         model.add_module(OBJECTIVE, lesson.loss)
-    trainer = _Trainer(
-        model=model,
-        args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
-        data_collator=Collator(task, tokenizer, accepted | (lesson.inputs if lesson else set())),
-        train_dataset=rows,
-        eval_dataset=validation,
-        compute_metrics=_metric(task) if validation else None,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.lesson, trainer.accepted = lesson, accepted
-    trainer.settings = config
-    # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
-    trainer.model_accepts_loss_kwargs = False
+    trainer = _trainer(model, tokenizer, config, context, what, lesson)
     last = last_checkpoint(Path(trainer.args.output_dir))
     if last is not None:
         _log.info("%s goes on from %s", what, last.name)
@@ -162,7 +140,7 @@ def _label_loss(outputs: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor
 
 
 class _Trainer(Trainer):
-    lesson: Lesson | None = None
+    loss: Loss | None
     accepted: set[str]
     settings: TrainingConfig
 
@@ -175,13 +153,13 @@ class _Trainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         own = {name: inputs[name] for name in inputs if name in self.accepted}
-        if self.lesson is None or not model.training:
+        if self.loss is None or not model.training:
             outputs = model(**own)
             loss = _label_loss(outputs, inputs)
         else:
             del own["labels"]
             outputs = model(**own)
-            loss = self.lesson.loss(outputs.logits, inputs)
+            loss = self.loss(outputs.logits, inputs)
         # T5 and BART give states beside the logits, and decoders what they have read
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
@@ -190,6 +168,33 @@ class _Trainer(Trainer):
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
         return self.optimizer
+
+
+def _trainer(
+    model: Any, tokenizer: Tokenizer, config: TrainingConfig, context: Context, what: str, lesson: Lesson
+) -> _Trainer:
+    task, length = context.task, training_length(config.train_length, context)
+    rows = EncodedRows(lesson.rows, task, tokenizer, length, lesson.outputs)
+    validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
+    keep = KeepCheckpoints(context.stopping, Meter(context.work))
+    callbacks: list[TrainerCallback] = [Report(context, config, what, lesson.whole), StopAtNan(), keep]
+    if config.patience is not None and validation:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
+    accepted = {*input_names(model), "labels"}
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
+        data_collator=Collator(task, tokenizer, accepted | lesson.inputs),
+        train_dataset=rows,
+        eval_dataset=validation,
+        compute_metrics=_metric(task) if validation else None,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.loss, trainer.accepted, trainer.settings = lesson.loss, accepted, config
+    # the loss is a mean over the batch, so the Trainer must divide by the accumulated steps itself
+    trainer.model_accepts_loss_kwargs = False
+    return trainer
 
 
 def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
