@@ -201,7 +201,8 @@ def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
     def score(prediction: EvalPrediction) -> dict[str, float]:
         counted = prediction.label_ids[1] == 1 if task.outputs == "token" else None  # padding is -100
         outputs: Any = prediction.predictions if counted is None else cut(prediction.predictions, counted)
-        return {"score": task.score(task.predict(outputs)[0], task.truth(task.validation))}
+        answers, truth = task.answers(outputs, task.validation), task.truth(task.validation)
+        return {"score": answers.outcome(truth, task.spec.metric).value}
 
     return score
 

@@ -87,7 +87,8 @@ def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], lengt
 
 def score(model: Any, tokenizer: Tokenizer, task: Tagging) -> float:
     """On the validation rows, each asked alone."""
-    return task.score(task.predict(says(model, tokenizer, task, task.validation))[0], task.truth(task.validation))
+    answers = task.answers(says(model, tokenizer, task, task.validation), task.validation)
+    return answers.outcome(task.truth(task.validation), task.spec.metric).value
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
