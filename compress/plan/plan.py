@@ -7,7 +7,7 @@ from compress.data.sources import Used
 from compress.models.architectures import Shape
 from compress.recipe.schema import Recipe, said_input
 from compress.recipe.validation import Origin
-from compress.stages import Stage, StageConfig
+from compress.stages import Stage, StageConfig, Told
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task
 
@@ -44,6 +44,10 @@ class PlannedStep:
     def model(self) -> "str | Artifact":
         """What its own model comes from."""
         return self.stage.model_of(self.inputs)
+
+    def facts(self, kind: type[Told], artifacts: Mapping[str, Artifact]) -> Told | None:
+        """What its artifact, among those of all steps, tells of that kind; None if its stage tells nothing of it."""
+        return self.stage.told(kind, artifacts[self.name].facts)
 
 
 def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:

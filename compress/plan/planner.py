@@ -180,11 +180,11 @@ class _Planner:
         model = stage.model_of(read)
         if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
             check_timed(timed, model.origin)
-        shape = stage.shape(config, {name: known.shape for name, known in read.items()})
+        shape = stage.shape_of(config, {name: known.shape for name, known in read.items()})
         if stage.check is not None:
             roles = {role_of(name) for name in read}
             by_role = {role: tuple(read[name] for name in read if role_of(name) == role) for role in roles}
-            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin)))
+            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin), self.task))
         return shape
 
     def _longest(self, model: Path) -> int:
@@ -220,6 +220,7 @@ class _Planner:
             inputs={role: self._key(value) for role, value in inputs.items()},
             data=self._data_key(stage, config),
             seed=self.recipe.seed if stage.reads_data(config) else 0,
+            package=plugin.package if (plugin := stages.REGISTRY.plugin(stage_name)) else None,
         )
         return PlannedStep(name, stage_name, stage, config, dict(inputs), identity, shape, where)
 

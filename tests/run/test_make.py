@@ -10,7 +10,8 @@ import pytest
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError, Stopped
 from compress.run.make import make_steps, whole
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from tests.chain import Silent
 from tests.run.toys import HOST, ToyStage, toy_plan
 

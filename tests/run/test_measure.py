@@ -13,7 +13,8 @@ from compress.run import measure as measuring
 from compress.run.make import make_steps
 from compress.run.measure import measure_plan, rows_of
 from compress.run.sessions import MEASUREMENTS, read_sessions
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from tests.chain import Silent
 from tests.run.toys import HOST, TARGETS, ToyBench, ToyStage, toy_plan
 

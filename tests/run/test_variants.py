@@ -15,7 +15,8 @@ from compress.run.ablations import compare_ablated, variants_of
 from compress.run.make import make_steps
 from compress.run.runner import Result, run_plan
 from compress.run.variants import MadeVariant, Variant, finals, make_variants
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from tests.chain import Silent
 from tests.run.toys import HOST, TARGETS, ToyBench, ToyStage, toy_plan
 
