@@ -126,7 +126,7 @@ def test_a_package_changes_no_default(packages: Path) -> None:
         ("decimals: int = 2", "model: int = 2", "model: recipes and commands have that name for something else"),
         ('{"model": Input', '{"seed": Input', "seed: recipes and commands have that name for something else"),
         ('{"model": Input("torch")}', "{}", "cannot be imported: ValueError: a stage reads one model at least"),
-        ("same_shape, needs", "same_shape, base_role='q4', needs", "its roles stand in its inputs: ['model']"),
+        ("same_shape, needs", "same_shape, base_role='q4', needs", "'q4' is none of the stage's inputs: model"),
         ('Input("torch")}', '"torch"}', "STAGE.inputs needs a compress.stages.Input for each role"),
         ("Stage(Config,", "Stage(dict,", "its settings, dict, are no compress.stages.StageConfig"),
         ("decimals: int = 2", "decimals: 'Unknown' = 2", "is not fully defined"),
