@@ -137,11 +137,11 @@ class Measured:
     """Measurements, and when and where they were taken.
 
     Attributes:
-        measurements: one of each pair of artifact and target, the newest.
+        measurements: one of each pair of artifact and target.
         conditions: by target.
         key: names all that they depend on.
         is_new: False if all are those of earlier runs.
-        earlier: further measurements of the same pairs, of earlier sessions of measuring.
+        in_other_sessions: of the same pairs, timed again beside others that they are compared with.
     """
 
     measurements: Sequence[Measurement]
@@ -150,11 +150,11 @@ class Measured:
     host: Mapping[str, Any]
     key: str = ""
     is_new: bool = True
-    earlier: Sequence[Measurement] = ()
+    in_other_sessions: Sequence[Measurement] = ()
 
     def together(self, one: tuple[str, str], other: tuple[str, str]) -> tuple[Measurement, Measurement] | None:
         """Two pairs of artifact's key and target in the newest session that timed both; None if there is none."""
-        timed = [found for found in (*self.measurements, *self.earlier) if found.status == "measured"]
+        timed = [found for found in (*self.measurements, *self.in_other_sessions) if found.status == "measured"]
         ones = {found.session: found for found in timed if (found.artifact, found.target) == one}
         others = {found.session: found for found in timed if (found.artifact, found.target) == other}
         newest = max(ones.keys() & others.keys(), default=None)

@@ -5,6 +5,7 @@ import gc
 import itertools
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from filelock import FileLock
 pytest_plugins = (
     "tests.chain",
     "tests.classifiers",
+    "tests.exports",
     "tests.families",
     "tests.plans",
     "tests.plugins",
@@ -163,6 +165,7 @@ def once(folder: Path, make: Callable[[Path], None]) -> Path:
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
             draft = folder.with_name(f"{folder.name}.draft")
+            shutil.rmtree(draft, ignore_errors=True)  # of one that failed
             draft.mkdir()
             make(draft)
             draft.rename(folder)

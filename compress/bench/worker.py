@@ -26,14 +26,12 @@ import psutil
 
 from compress.errors import CompressError
 from compress.formats import find
+from compress.machine.settling import SETTLE_SECONDS
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.processes.child import SignsOfLife, answering, to_parent
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor, compiles_at_once, load
 from compress.store.cost import peak_memory_bytes
-
-SETTLE_SECONDS = 0.1
-"""A runtime's threads spin for some tens of milliseconds after a call; the next artifact's turn waits for that."""
 
 WAKING_CALLS = 3
 """Calls before the first sample of a turn, which wake threads and caches after the other artifacts' turns."""

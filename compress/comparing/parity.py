@@ -1,7 +1,6 @@
 """How far two models' outputs are apart on the same real rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +10,7 @@ from compress.comparing.held_back import agreement, beyond_chance, encoded, held
 from compress.comparing.probes import SHORT, probes
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.facts import Agreement
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.recipe.schema import Target
@@ -24,38 +24,23 @@ CONSTANT = 1e-6
 """Share of the largest logit; outputs that differ by less than that are the same."""
 
 
-@dataclass(frozen=True)
-class Parity:
-    """Two models on the same rows.
+class Parity(Agreement):
+    """Two models on the same rows."""
 
-    Attributes:
-        rows: how many were compared.
-        max_abs_difference: largest difference of any two logits.
-        scale: largest absolute logit of the reference.
-        agreement: share of rows with the same best class.
-        spread: largest difference of a logit between two rows, as the reference has them.
-        built_in_texts: True if no data was at hand.
-        tokens: of the batch with the largest difference, a row.
-        lengths: tokens a row of all batches beside the rows, from the shortest to the longest.
-        drop_pp, drop_low_pp, drop_high_pp: loss of the task's metric in percentage points, with its 95% interval; None
-            where the rows have no answers, or were not asked for them.
-    """
-
-    rows: int
     max_abs_difference: float
+    """Largest difference of any two logits."""
     scale: float
-    agreement: float
+    """Largest absolute logit of the reference."""
     spread: float
-    built_in_texts: bool
-    drop_pp: float | None = None
-    drop_low_pp: float | None = None
-    drop_high_pp: float | None = None
+    """Largest difference of a logit between two rows, as the reference has them."""
     tokens: int | None = None
+    """Of the batch with the largest difference, a row."""
     lengths: tuple[int, ...] = ()
+    """Tokens a row of all batches beside the rows, from the shortest to the longest."""
 
     def facts(self) -> dict[str, Any]:
         """For the manifest."""
-        return {"parity": asdict(self)}
+        return {"parity": self.model_dump()}
 
     def within(self, tolerance: float) -> bool:
         """Whether the largest difference is at most that share of the largest logit (at least 1)."""
@@ -111,14 +96,14 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
     real = [(first, second) for first, second in outputs[: len(widths)]]
     expected, actual = (np.concatenate(part) for part in zip(*real, strict=True))  # (rows, classes)
     found = _parity(expected, actual, built_in)
-    return replace(
-        found,
-        rows=rows,
-        max_abs_difference=apart[worst],
-        scale=max(float(np.abs(first).max()) for first, _ in outputs),
-        tokens=[*widths, *lengths][worst],
-        lengths=tuple(sorted(set(lengths))),
-    )
+    every = {
+        "rows": rows,
+        "max_abs_difference": apart[worst],
+        "scale": max(float(np.abs(first).max()) for first, _ in outputs),
+        "tokens": [*widths, *lengths][worst],
+        "lengths": tuple(sorted(set(lengths))),
+    }
+    return found.model_copy(update=every)
 
 
 def _tried(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:

@@ -8,8 +8,10 @@ from urllib.parse import parse_qs
 
 import yaml
 
+from compress import stages
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
+from compress.facts import Bundle
 from compress.files.whole import CARD, LINEAGE
 from compress.formats import find, size_of
 from compress.lineage.bundle import bundle_section
@@ -20,8 +22,6 @@ from compress.report.markdown import plain
 from compress.report.usage import usage
 from compress.report.words import METRICS, change, percent, sentence, times
 
-TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
-"""What the hub calls a model that a stage of this verb made."""
 METRIC_IDS = {"accuracy": "accuracy", "f1_macro": "f1"}
 LICENSE = "- This card states no license: look at those of the base model and of the data."
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
@@ -53,10 +53,11 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         model_name=lineage.name if results else None,
         eval_results=results or None,
     )
+    bundle = stages.find(lineage.final.stage).told(Bundle, lineage.final.facts)
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
-        bundle_section(lineage.final.facts, data, folder),
+        [] if bundle is None else bundle_section(bundle, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
@@ -87,8 +88,12 @@ def base_models_in(folder: Path) -> list[str]:
 
 
 def _tags(lineage: Lineage) -> list[str]:
-    made = [TAGS[verb] for step in lineage.steps if (verb := step.stage.partition("_")[0]) in TAGS]
-    return [*dict.fromkeys([*find(lineage.final.format).tags, *made]), "model-compression"]
+    return [*dict.fromkeys([*find(lineage.final.format).tags, *_done(lineage)]), "model-compression"]
+
+
+def _done(lineage: Lineage) -> list[str]:
+    """What its steps have made of it, in a word each."""
+    return [*dict.fromkeys(tag for step in lineage.steps if (tag := stages.find(step.stage).tag))]
 
 
 def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any]:
@@ -119,7 +124,7 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
 
 
 def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[str]) -> list[str]:
-    done = [tag for tag in _tags(lineage) if tag in TAGS.values()]
+    done = _done(lineage)
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
     size = size_of(folder, lineage.final.format) / 1e6

@@ -5,7 +5,6 @@ so that nothing is padded. What this tool does otherwise (its own tokenizer path
 read as their names say, labels put in order) must not change an answer.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
 from compress.models.config_file import labels_of
-from compress.models.inputs import input_names
+from compress.models.inputs import accepted_names, input_names
 from compress.models.load import load_model, short_reason
 from compress.models.read_weights import unread_heads
 from compress.models.tokenizer import load_tokenizer
@@ -148,7 +147,7 @@ def _made_anew(info: Mapping[str, Any]) -> list[str]:
 
 def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
     """(1, classes) of one text."""
-    accepted = set(inspect.signature(model.forward).parameters)
+    accepted = accepted_names(model)
     try:
         with torch.inference_mode():
             logits: Arrays = model(**{name: row[name] for name in row if name in accepted}).logits.numpy()

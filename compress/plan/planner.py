@@ -34,13 +34,12 @@ def make_plan(
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was changed.
         CompressError: a source could not be fetched.
+        ValueError: `beside` is of other data.
     """
     sources = Sources(origin.folder, recipe.pins, recipe.trust_remote_code, announce)
     _check_steps(recipe, origin)
-    if beside is None:
-        task = load_task(recipe.task, sources.table, recipe.seed, origin)
-    else:
-        task = beside.task
+    task = load_task(recipe.task, sources.table, recipe.seed, origin) if beside is None else beside.task_for(recipe)
+    if beside is not None:
         sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
     planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
@@ -181,11 +180,11 @@ class _Planner:
         model = stage.model_of(read)
         if stage.times_on is not None and (timed := stage.times_on(config)) is not None:
             check_timed(timed, model.origin)
-        shape = stage.shape(config, {name: known.shape for name, known in read.items()})
+        shape = stage.shape_of(config, {name: known.shape for name, known in read.items()})
         if stage.check is not None:
             roles = {role_of(name) for name in read}
             by_role = {role: tuple(read[name] for name in read if role_of(name) == role) for role in roles}
-            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin)))
+            stage.check(KnownStep(config, by_role, model, shape, self._longest(model.origin), self.task))
         return shape
 
     def _longest(self, model: Path) -> int:

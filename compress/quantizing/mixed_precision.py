@@ -9,13 +9,13 @@ al. 2020, arXiv:1911.03852); here it is measured instead of estimated from curva
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import onnx
 
 from compress.comparing.held_back import Array, HeldBack, agreement
 from compress.context import Context
+from compress.facts import LayerCost, Sensitivity, Tried
 from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import matrices
 from compress.ops.divergence import divergence
@@ -41,21 +41,6 @@ class Layer:
     bytes: int
 
 
-@dataclass(frozen=True)
-class Tried:
-    """A set of layers in float, measured as a whole.
-
-    Attributes:
-        kept: how many layers.
-        drop_pp: loss against the float model, in percentage points.
-        agreement: share of rows with the same best class.
-    """
-
-    kept: int
-    drop_pp: float
-    agreement: float
-
-
 def layers_in(graph: onnx.ModelProto, *, embeddings: bool) -> list[Layer]:
     """What can be rounded of a graph, in its order.
 
@@ -75,8 +60,8 @@ def keep_what_matters(
     held: HeldBack,
     max_drop_pp: float,
     context: Context,
-) -> tuple[frozenset[str], dict[str, Any]]:
-    """The layers to keep in float, and facts for the manifest: each layer's score, and the search.
+) -> tuple[frozenset[str], Sensitivity]:
+    """The layers to keep in float, and what the manifest says of it: each layer's score, and the search.
 
     Args:
         layers: those that `write` can round.
@@ -89,17 +74,11 @@ def keep_what_matters(
     ranked = sorted(layers, key=lambda layer: -scores[layer.name])
     search = _Search(write, expected, held, max_drop_pp, context)
     kept = search.run([layer.name for layer in ranked])
-    told = [
-        {
-            "name": layer.name,
-            "bytes": layer.bytes,
-            "divergence": scores[layer.name],
-            "kept_in_float": layer.name in kept,
-        }
+    costs = [
+        LayerCost(name=layer.name, bytes=layer.bytes, divergence=scores[layer.name], kept_in_float=layer.name in kept)
         for layer in layers
     ]
-    tried = [asdict(item) for item in search.tried]
-    return kept, {"rows": held.rows, "max_drop_pp": max_drop_pp, "layers": told, "tried": tried}
+    return kept, Sensitivity(rows=held.rows, max_drop_pp=max_drop_pp, layers=costs, tried=search.tried)
 
 
 def _divergences(
@@ -162,7 +141,7 @@ class _Search:
         outputs = self._held.outputs(open_graph(self._write(frozenset(kept))))
         drop = self._held.drop(self._expected, outputs)
         assert drop is not None  # the rows have answers
-        found = Tried(len(kept), 100 * drop.value, agreement(self._expected, outputs))
+        found = Tried(kept=len(kept), drop_pp=100 * drop.value, agreement=agreement(self._expected, outputs))
         self.tried.append(found)
         self._context.progress("looking for what must stay in float", len(self.tried), len(self.tried) + 1)
         return found

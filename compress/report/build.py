@@ -165,10 +165,14 @@ def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
 
 
 def compare_measured(base: Row, other: Row, measured: Measured, test: HeldOut, margin_pp: float) -> Comparison:
-    """`other` held against `base`, with the latencies of the newest session that timed both side by side."""
+    """`other` held against `base`, with the latencies of the newest session that timed both side by side.
+
+    Without such a session there is no verdict on speed: what slowed the machine in one of them shows in no interval.
+    """
     both = measured.together((base.artifact, base.target), (other.artifact, other.target))
     if both is None:
-        return compare(base, other, test, margin_pp, timed="apart")
+        apart = compare(base, other, test, margin_pp, timed="apart")
+        return apart.model_copy(update={"speed_verdict": "inconclusive"})
     base, other = (
         row if row.session == found.session else row.model_copy(update=_timed(found))
         for row, found in zip((base, other), both, strict=True)

@@ -3,10 +3,10 @@
 import re
 
 from compress.errors import printable
+from compress.facts import Candidate, Choice, Sensitivity
 from compress.report import quantized_words
 from compress.report.model import Report, Row
 from compress.report.next_steps import next_steps
-from compress.report.quantized import Candidate, Choice, Sensitivity
 from compress.report.shown import shown_rows
 from compress.report.words import (
     METRICS,

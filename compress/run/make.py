@@ -8,13 +8,15 @@ from typing import Any
 from compress import stages
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
+from compress.facts import Facts
 from compress.formats import find
 from compress.plan.feasibility import training_device
 from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
 from compress.recipe.schema import role_of
 from compress.run.journal import Observer
-from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity
+from compress.store.store import Store
 from compress.trials.trial import try_graph
 
 
@@ -73,7 +75,8 @@ class _Maker:
             self.observer.step_started(step.name, step.stage_name)
             self._try_graphs(step)
             self._check_outside(step)
-            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
+            facts = step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
+            return _written(facts, step)
 
         try:
             artifact, made = self._kept(step.identity, step.stage.output, make)
@@ -160,6 +163,21 @@ class _Maker:
             rehearsal=self.rehearsal,
             host=self.host,
         )
+
+
+def _written(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) -> Mapping[str, Any] | None:
+    """What a stage says of its work, as a manifest holds it.
+
+    Raises:
+        CompressError: it is of another type than the stage said.
+    """
+    given, expected = type(facts) if isinstance(facts, Facts) else Facts, step.stage.facts
+    if given is not expected:
+        raise CompressError(
+            f"the stage {step.stage_name} gives {given.__name__}, and says that it gives {expected.__name__}",
+            fix=f"let its Stage say facts={given.__name__}, or its run return {expected.__name__}",
+        )
+    return facts.written() if isinstance(facts, Facts) else facts
 
 
 def _says_no_memory(error: RuntimeError) -> bool:

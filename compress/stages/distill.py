@@ -191,6 +191,7 @@ STAGE = Stage(
     },
     output="torch",
     version=5,
+    tag="distilled",
     shape=_shape,
     base_role="teacher",
     model_role="student",

@@ -278,6 +278,7 @@ STAGE = Stage(
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="torch",
     version=7,
+    tag="pruned",
     shape=_shape,
     teacher_role="teacher",
     writes_floats=True,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import (
     EarlyStoppingCallback,
@@ -25,19 +24,23 @@ from compress.errors import CompressError
 from compress.files.whole import fingerprint
 from compress.models.inputs import input_names
 from compress.models.tokenizer import Tokenizer
+from compress.ops.hard_labels import hard_label_loss
+from compress.ops.ragged import cut
 from compress.store.cost import Meter
+from compress.tasks import Task
+from compress.training.batches import LABELS, Collator
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
 from compress.training.config import TrainingConfig
 from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
-from compress.training.rows import EncodedRows
+from compress.training.rows import EncodedRows, Outputs
 
 _log = logging.getLogger(__name__)
 
 LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
 
 Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
-"""(student logits, batch with labels and teacher_logits) -> scalar, a mean over the batch."""
+"""(student logits, batch as a `Collator` makes it) -> scalar, a mean over the batch."""
 OBJECTIVE = "distillation_objective"
 """Under this name a loss that learns is a part of the student while it is trained: so it is optimised with it, and
 stands in its checkpoints."""
@@ -49,14 +52,14 @@ class Lesson:
 
     Attributes:
         rows: the task's training rows and more.
-        logits: of each teacher the parts in the rows' order, each (rows of the part, classes).
+        outputs: of each teacher the parts in the rows' order.
         loss: what to minimise; a module is trained with the student.
         whole: rows of the run, also where this one only rehearses it.
         inputs: names of model inputs that the loss needs beside the student's own.
     """
 
     rows: Sequence[Any]
-    logits: Sequence[Sequence[np.ndarray[Any, Any]]]
+    outputs: Sequence[Sequence[Outputs]]
     loss: Loss
     whole: int
     inputs: frozenset[str] = frozenset()
@@ -84,8 +87,8 @@ def train(
         CompressError: the loss is no longer a number.
     """
     task, length = context.task, training_length(config.train_length, context)
-    taught, logits = (lesson.rows, lesson.logits) if lesson else (task.train, ())
-    rows = EncodedRows(taught, task, tokenizer, length, logits)
+    taught, outputs = (lesson.rows, lesson.outputs) if lesson else (task.train, ())
+    rows = EncodedRows(taught, task, tokenizer, length, outputs)
     validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
@@ -100,10 +103,10 @@ def train(
     trainer = _Trainer(
         model=model,
         args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
-        data_collator=_Collator(tokenizer, accepted | (lesson.inputs if lesson else set())),
+        data_collator=Collator(task, tokenizer, accepted | (lesson.inputs if lesson else set())),
         train_dataset=rows,
         eval_dataset=validation,
-        compute_metrics=_metric(context) if validation else None,
+        compute_metrics=_metric(task) if validation else None,
         callbacks=callbacks,
     )
     trainer.remove_callback(PrinterCallback)
@@ -159,6 +162,14 @@ def _set_attention_dropout(model: Any, share: float) -> None:
                 module.attention_dropout = share
 
 
+def _label_loss(outputs: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The model's own loss; where each token has a label, one that a batch without any does not make NaN."""
+    if "counted" not in batch:
+        loss: torch.Tensor = outputs.loss
+        return loss
+    return hard_label_loss(outputs.logits, batch["labels"], batch["counted"])
+
+
 class _Trainer(Trainer):
     lesson: Lesson | None = None
     accepted: set[str]
@@ -175,7 +186,7 @@ class _Trainer(Trainer):
         own = {name: inputs[name] for name in inputs if name in self.accepted}
         if self.lesson is None or not model.training:
             outputs = model(**own)
-            loss = outputs.loss
+            loss = _label_loss(outputs, inputs)
         else:
             del own["labels"]
             outputs = model(**own)
@@ -188,22 +199,6 @@ class _Trainer(Trainer):
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
         return self.optimizer
-
-
-class _Collator:
-    """Rows to tensors: padded to the batch's longest, with labels and what the teacher said."""
-
-    def __init__(self, tokenizer: Tokenizer, accepted: set[str]) -> None:
-        # not called `tokenizer`: the Trainer would save an attribute of that name with each checkpoint
-        self.pad, self.accepted = tokenizer.pad, accepted
-
-    def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        padded = self.pad(rows)
-        batch = {name: torch.from_numpy(array) for name, array in padded.items() if name in self.accepted}
-        batch["labels"] = torch.tensor([row["labels"] for row in rows])
-        if "teacher_logits" in rows[0]:
-            batch["teacher_logits"] = torch.from_numpy(np.stack([row["teacher_logits"] for row in rows]))
-        return batch
 
 
 class _Report(TrainerCallback):
@@ -250,9 +245,11 @@ class _StopAtNan(TrainerCallback):
             )
 
 
-def _metric(context: Context) -> Callable[[EvalPrediction], dict[str, float]]:
+def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
     def score(prediction: EvalPrediction) -> dict[str, float]:
-        return {"score": context.task.score(context.task.predict(prediction.predictions)[0], prediction.label_ids)}
+        counted = prediction.label_ids[1] == 1 if task.outputs == "token" else None  # padding is -100
+        outputs: Any = prediction.predictions if counted is None else cut(prediction.predictions, counted)
+        return {"score": task.score(task.predict(outputs)[0], task.truth(task.validation))}
 
     return score
 
@@ -306,6 +303,7 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
+        label_names=list(LABELS) if context.task.outputs == "token" else None,
         dataloader_pin_memory=not on_cpu,
     )
 

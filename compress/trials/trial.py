@@ -5,7 +5,6 @@ and calls it on real rows. A graph that allocates without end, or never ends, a 
 library that crashes: all of these end that process, and become an error that names the file.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -17,7 +16,7 @@ from compress.errors import CompressError, InputError
 from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_bounds import tokenizer_bounds
-from compress.processes.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
+from compress.processes.child import Answer, Child, ChildError, SignsOfLife, from_parent
 from compress.processes.memory import free_memory
 from compress.tasks import Task
 
@@ -122,8 +121,7 @@ def _is_plain(path: Path, _changed_ns: int, _size: int) -> bool:
 
 def main() -> None:
     """Do the job on standard input."""
-    answer = answering(to_parent())
-    job = json.loads(sys.stdin.readline())
+    job, answer = from_parent()
     try:
         if "graph" in job:
             _call_graph(Path(job["graph"]), job["batches"], job["seconds"], answer)

@@ -15,8 +15,8 @@ from compress.ops.statistics import mcnemar_p
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator, int], tuple[Any, Any]]
-MANY = 400_000
-TRIALS = 300
+MANY = 200_000
+TRIALS = 200
 
 
 def right_or_wrong(lost: float, gained: float) -> Draw:
@@ -112,7 +112,7 @@ def coverage(draw: Draw, rows: int, trials: int) -> tuple[float, float]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_intervals_of_a_score_and_of_a_drop_hold_the_true_ones(kind: str) -> None:
     score, drop = coverage(KINDS[kind], 400, TRIALS)
-    assert score >= 0.92  # two standard errors of 300 trials below 95%
+    assert score >= 0.92  # two standard errors of 200 trials below 95%
     assert drop >= 0.92
 
 

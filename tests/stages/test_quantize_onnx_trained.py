@@ -27,7 +27,7 @@ from tests.chain import Chain, context_of
 from tests.processors import reduced_or_slowly_not, sums_in_16_bits, sums_in_32_bits
 from tests.training.conftest import Kept
 
-pytestmark = pytest.mark.int8
+pytestmark = [pytest.mark.int8, pytest.mark.usefixtures("exported_once")]
 
 TASK = "text-classification"
 SEVEN_BITS = {"reduce_range": True}
@@ -85,12 +85,14 @@ def train_in(
         config=quantize_onnx_trained.Config(**{"min_agreement": 0, **seven_bits(settings), **settings}),
         context=in_context(chain, folder),
         out=out,
-    )
+    ).written()
     return Trained(graph_of(out), facts | {"folder": out}, *seen)
 
 
 @pytest.fixture(scope="module")
-def learned(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Trained]:
+def learned(
+    chain: Chain, exported_once: None, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[dict[str, Any]], Trained]:
     """The student after a training with a scheme, its table of words in 4 bits too; trained once for all tests."""
     known: dict[str, Trained] = {}
 

@@ -13,8 +13,9 @@ from compress.context import Context
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.training.batches import Collator
 from compress.training.config import TrainingConfig
-from compress.training.loop import Lesson, _Collator, train
+from compress.training.loop import Lesson, train
 
 from .conftest import FAST, weights
 
@@ -116,15 +117,15 @@ def test_a_loss_that_is_no_number_stops_the_training(
         train(model, tokenizer, TrainingConfig(epochs=2, **FAST), context, what="learning")
 
 
-def test_batches_are_padded_to_their_own_longest(fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+def test_batches_are_padded_to_their_own_longest(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
     _, tokenizer = fresh()
     encoded = tokenizer.encode(["good", "the film was good"], None, 16)
-    rows = [{**row, "labels": 1, "teacher_logits": np.array([0.5, 1.5], dtype=np.float32)} for row in encoded]
-    batch = _Collator(tokenizer, {"input_ids", "attention_mask"})(rows)
+    rows = [{**row, "labels": 1, "teacher_logits": [np.array([0.5, 1.5], dtype=np.float32)]} for row in encoded]
+    batch = Collator(context.task, tokenizer, {"input_ids", "attention_mask"})(rows)
     assert set(batch) == {"input_ids", "attention_mask", "labels", "teacher_logits"}
     assert batch["input_ids"].shape == (2, 6)
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0], [1] * 6]
-    assert batch["teacher_logits"].shape == (2, 2)
+    assert batch["teacher_logits"].shape == (2, 1, 2)
 
 
 def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
