@@ -132,6 +132,7 @@ class KnownStep:
         model: the one that the step's own comes from.
         shape: sizes of the model that it will give; None where they are not known.
         longest: tokens of the longest text that the model will be given.
+        task: the data.
     """
 
     config: Any
@@ -139,3 +140,4 @@ class KnownStep:
     model: KnownModel
     shape: Shape | None
     longest: int
+    task: Task

@@ -52,8 +52,8 @@ class Measurement(BaseModel):
         status: `skipped` if it cannot run there, `failed` if it should have run and did not.
         reason: why there are no numbers, where it was skipped or failed.
         session: number of the session of measuring that its latencies are of: only rounds of one were interleaved.
-        predictions: the best class of each test row.
-        confidences: the probability that the model gives to that class, row by row.
+        predictions: what the model says of each test row, as its kind of answers writes it: of labels, a class.
+        confidences: the probability that the model gives to that, row by row; empty where it gives none.
         batch_size: rows in one call.
         row_tokens: tokens of each test row, as this artifact's tokenizer splits it.
         samples_ms: latency of each call at the target's sequence length, round by round.
@@ -80,7 +80,7 @@ class Measurement(BaseModel):
     status: Literal["measured", "skipped", "failed"]
     reason: str | None = None
     session: int = 0
-    predictions: list[int] = []
+    predictions: list[Any] = []
     confidences: list[float] = []
     batch_size: int = 1
     row_tokens: list[int] = []
@@ -137,11 +137,11 @@ class Measured:
     """Measurements, and when and where they were taken.
 
     Attributes:
-        measurements: one of each pair of artifact and target, the newest.
+        measurements: one of each pair of artifact and target.
         conditions: by target.
         key: names all that they depend on.
         is_new: False if all are those of earlier runs.
-        earlier: further measurements of the same pairs, of earlier sessions of measuring.
+        in_other_sessions: of the same pairs, timed again beside others that they are compared with.
     """
 
     measurements: Sequence[Measurement]
@@ -150,11 +150,11 @@ class Measured:
     host: Mapping[str, Any]
     key: str = ""
     is_new: bool = True
-    earlier: Sequence[Measurement] = ()
+    in_other_sessions: Sequence[Measurement] = ()
 
     def together(self, one: tuple[str, str], other: tuple[str, str]) -> tuple[Measurement, Measurement] | None:
         """Two pairs of artifact's key and target in the newest session that timed both; None if there is none."""
-        timed = [found for found in (*self.measurements, *self.earlier) if found.status == "measured"]
+        timed = [found for found in (*self.measurements, *self.in_other_sessions) if found.status == "measured"]
         ones = {found.session: found for found in timed if (found.artifact, found.target) == one}
         others = {found.session: found for found in timed if (found.artifact, found.target) == other}
         newest = max(ones.keys() & others.keys(), default=None)

@@ -7,13 +7,13 @@ from compress.errors import InputError
 from compress.registry import Registry
 
 GOOD = '''"""Turns nothing into nothing."""
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 INTERFACE = 1
 class Config(StageConfig):
     strength: float = 0.5
     """How much."""
 def run(*, model, config, context, out): ...
-STAGE = Stage(Config, run, {"model": Input("torch")}, "torch", 1, same_shape)
+STAGE = Stage(Config, run, {"model": Input("torch")}, "torch", 1)
 '''
 
 
@@ -126,7 +126,7 @@ def test_a_runtime_needs_all_of_its_parts(install):
 
 
 def test_a_task_of_a_package_is_found(install):
-    add(install, "INTERFACE = 1\ndef load(*_): return 7", name="tags", group="compress.tasks")
+    add(install, "INTERFACE = 1\nANSWERS = 'label'\ndef load(*_): return 7", name="tags", group="compress.tasks")
     assert tasks.names() == ["tags", "text_classification"]
     assert tasks.REGISTRY.find("tags")() == 7
 

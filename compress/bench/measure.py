@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from compress.machine.kernels import peak_gflops
 from compress.machine.processor import cores_here
 from compress.measurement import Conditions, Measurement
 from compress.models.tokenizer import load_tokenizer
+from compress.ops.ragged import Ragged
 from compress.recipe.schema import BenchSpec, Target
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
@@ -69,6 +71,11 @@ class _Pair:
     logits: Any = None
 
     @property
+    def names(self) -> tuple[str, str]:
+        """The artifact's key and the target's name."""
+        return self.artifact.key, self.name
+
+    @property
     def is_alive(self) -> bool:
         """False once a worker of it has failed."""
         return self.process is None or self.process.status == "measured"
@@ -90,6 +97,7 @@ def measure(
     bench: Bench,
     *,
     only: Collection[tuple[str, str]] | None = None,
+    known: Mapping[tuple[str, str], Measurement] = MappingProxyType({}),
 ) -> tuple[list[Measurement], dict[str, Conditions]]:
     """Measure pairs of artifact and target.
 
@@ -99,6 +107,7 @@ def measure(
     Args:
         artifacts: each once.
         only: the pairs, as the artifact's key and the target's name; left out: all.
+        known: what was measured of pairs before: they are timed anew, and all else of them is taken.
 
     Returns:
         One measurement a pair, by artifact and then by target, and each target's conditions. What cannot run there is
@@ -107,7 +116,7 @@ def measure(
     done: dict[tuple[str, str], Measurement] = {}
     watches = {name: Watch() for name in targets}
     with tempfile.TemporaryDirectory(prefix="compress-bench-") as scratch:
-        measuring = _Measuring(bench, Path(scratch))
+        measuring = _Measuring(bench, Path(scratch), known)
         wanted = []
         for artifact in artifacts:
             for name, target in targets.items():
@@ -131,8 +140,8 @@ def measure(
 class _Measuring:
     """The measuring of pairs with files in a scratch folder."""
 
-    def __init__(self, bench: Bench, scratch: Path) -> None:
-        self.bench, self.scratch = bench, scratch
+    def __init__(self, bench: Bench, scratch: Path, known: Mapping[tuple[str, str], Measurement]) -> None:
+        self.bench, self.scratch, self.known = bench, scratch, known
         self.scored: dict[tuple[object, ...], Any] = {}
 
     def refuse(self, artifact: Artifact, name: str, target: Target) -> Measurement | None:
@@ -191,7 +200,7 @@ class _Measuring:
                     self.bench.progress(MEASURING, done + count, total)
                 done += len(pairs)
             if number == 0:
-                for pair in pairs:
+                for pair in (pair for pair in pairs if pair.names not in self.known):
                     for command in ("memory", "flops"):
                         pair.facts |= pair.ask({"do": command}) or {}
 
@@ -221,6 +230,8 @@ class _Measuring:
         start = time.perf_counter()
         pair.facts |= self._load(pair)
         pair.facts["ready_ms"] = 1000 * (time.perf_counter() - start)
+        if pair.names in self.known:
+            return
         if pair.scored_as not in self.scored:
             out = self.scratch / f"{pair.artifact.key[:16]}-{pair.name}.npy"
             if pair.ask({"do": "quality", "out": str(out)}) is not None:
@@ -249,23 +260,22 @@ class _Measuring:
         """What the worker's answers come to."""
         assert pair.process is not None
         task, status, reason = self.bench.task, pair.process.status, pair.process.reason
+        if status == "measured" and pair.names in self.known:
+            timed = {"process_of_round": self.bench.spec.process_of_round, **pair.samples}
+            return self.known[pair.names].model_copy(update=timed)
         if status == "measured" and not np.isfinite(pair.logits).all():
             status, reason = "failed", "the model's outputs are not finite numbers"
-        predictions: list[Any] = []
-        confidences: list[float] = []
-        if status == "measured":
-            try:
-                predictions, confidences = task.predict(pair.logits)
-            except InputError as error:  # it has other classes than the data
-                status, reason = "failed", error.what
-        empty = _empty(pair.artifact, pair.name, status, reason)
         if status != "measured":
-            return empty
+            return _empty(pair.artifact, pair.name, status, reason)
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
-        return empty.model_copy(
+        try:
+            answers = task.answers(_by_row(pair.logits, rows), task.test)
+        except InputError as error:  # it has other classes than the data
+            return _empty(pair.artifact, pair.name, "failed", error.what)
+        return _empty(pair.artifact, pair.name, status, reason).model_copy(
             update={
-                "predictions": predictions,
-                "confidences": confidences,
+                "predictions": answers.content,
+                "confidences": answers.confidences,
                 "parameters": find(pair.artifact.format).parameters(pair.artifact.path),
                 "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
@@ -274,6 +284,14 @@ class _Measuring:
                 **pair.facts,
             }
         )
+
+
+def _by_row(outputs: np.ndarray[Any, Any], rows: Sequence[Mapping[str, Any]]) -> Sequence[np.ndarray[Any, Any]]:
+    """A worker's outputs, one below the other, by the rows that they are of."""
+    if "counted" not in rows[0]:
+        return list(outputs)
+    by_row = Ragged(outputs, np.cumsum([sum(row["counted"]) for row in rows]))
+    return [by_row[index] for index in range(len(rows))]
 
 
 def _empty(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:

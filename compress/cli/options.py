@@ -8,6 +8,7 @@ import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from compress import answers
 from compress.cli.help_pages import DATA
 from compress.errors import InputError
 from compress.recipe.known_name import KnownName
@@ -161,7 +162,10 @@ def data_options() -> list[inspect.Parameter]:
     columns = [
         option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME", DATA) for role in COLUMN_ROLES
     ]
-    return [*model_options(TaskSpec, only=DATA_FIELDS), *columns]
+    metrics = list(answers.find("label").METRICS)  # the columns are those of texts with a label each
+    shown = f"The score that the report compares. [default: {metrics[0]}]"
+    fields = model_options(TaskSpec, only=[name for name in DATA_FIELDS if name != "metric"])
+    return [*fields, option("metric", shown, "|".join(metrics), DATA), *columns]
 
 
 def take_data(given: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from compress.cli.console import stdout
 from compress.cli.screen import styled
-from compress.report.quantized import Candidate, Choice, Quantized
+from compress.facts import Candidate, Choice
+from compress.report.quantized import Quantized
 from compress.report.quantized_words import agreed_words, change_words, chosen_on, kept_words, left_words
 from compress.report.words import POINTS, bracketed
 

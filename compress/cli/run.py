@@ -143,8 +143,10 @@ def finish(
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.cli.console import Terminal, print_report
+    from compress.cli.print_quantized import print_quantized
     from compress.plan.ablation import ablate as plans_without
     from compress.plan.planner import make_plan
+    from compress.run.report import quantized_steps
     from compress.run.runner import run_plan
 
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
@@ -160,7 +162,7 @@ def finish(
         if result.report:
             say_model(result.report)
         else:
-            say_json(_told(recipe, result))
+            say_json(_told(plan, result))
     else:
         if result.did_nothing:
             measured = " and measurement" if result.report else ""
@@ -169,7 +171,7 @@ def finish(
             print_report(result.report)
             say(f"report: {result.folder / 'report.html'}, .md and .json")
         else:
-            _print_quantized(recipe, result)
+            print_quantized(quantized_steps(plan, result.artifacts))
         say(f"artifacts: {result.folder / 'steps'}")
         say(f"final: {result.folder / 'final'}")
         lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
@@ -201,21 +203,12 @@ def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     terminal.expect([step.name for step in plan.recipe.steps], known)
 
 
-def _told(recipe: "Recipe", result: "Result") -> dict[str, Any]:
+def _told(plan: "Plan", result: "Result") -> dict[str, Any]:
     """Of a run without a report: where the artifacts are, and what quantizing did."""
-    from compress.report.quantized import quantized_facts
+    from compress.facts import Quantization
 
-    names = [step.name for step in recipe.steps]
-    facts = {name: quantized_facts(result.artifacts[name].facts) for name in names}
+    facts = {step.name: Quantization.part_of(result.artifacts[step.name].facts) for step in plan.steps}
     return {
-        "artifacts": {name: str(result.folder / "steps" / name) for name in names},
+        "artifacts": {step.name: str(result.folder / "steps" / step.name) for step in plan.steps},
         "facts": {name: found for name, found in facts.items() if found},
     }
-
-
-def _print_quantized(recipe: "Recipe", result: "Result") -> None:
-    from compress.cli.print_quantized import print_quantized
-    from compress.report.quantized import read_quantized
-
-    read = (read_quantized(step.name, step.stage, result.artifacts[step.name].facts) for step in recipe.steps)
-    print_quantized([found for found in read if found is not None])

@@ -13,8 +13,8 @@ from compress.cli.saying import say, say_json
 from compress.errors import InputError
 
 if TYPE_CHECKING:
-    from compress.store.artifacts import Store
     from compress.store.inventory import Item
+    from compress.store.store import Store
 
 
 def register(app: typer.Typer) -> None:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from compress.processes.child import Answer, answering, to_parent
+from compress.processes.child import Answer, from_parent
 
 _ROWS_AT_ONCE = 500
 _FIRST_CELLS = 8
@@ -38,8 +38,7 @@ def main() -> None:
     """Do what standard input asks for."""
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
-    answer = answering(to_parent())
-    job = json.loads(sys.stdin.readline())
+    job, answer = from_parent()
     try:
         with Path(job["path"]).open("rb") as file:
             try:

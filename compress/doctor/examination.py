@@ -5,7 +5,6 @@ works, and at last {"facts": …, "findings": …}, or {"refused": …} for an a
 that makes a library crash, or never ends, ends this process and not its parent, which imports none of them.
 """
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,7 +17,7 @@ from compress.doctor.examined import Examination, Examined
 from compress.errors import CompressError, InputError, printable
 from compress.formats import find, format_of
 from compress.models.files import folder_of, graphs_in
-from compress.processes.child import Child, ChildError, answering, to_parent
+from compress.processes.child import Child, ChildError, from_parent
 from compress.trials.trial import try_tokenizer
 
 ROWS = 2000
@@ -114,14 +113,13 @@ def examine(job: Examination, progress: Progress) -> Examined:
 
 def main() -> None:
     """Examine the artifact of the job on standard input."""
-    answer = answering(to_parent())
+    told, answer = from_parent()
 
     def progress(what: str, done: int, total: int) -> None:
         answer({"progress": [what, done, total]})
 
-    job = Examination(**json.loads(sys.stdin.readline()))
     try:
-        examined = _examined(job, progress)
+        examined = _examined(Examination(**told), progress)
     except CompressError as error:
         told = {"what": error.what, "where": error.where, "fix": error.fix}
         answer({"refused": told, "input": isinstance(error, InputError)})

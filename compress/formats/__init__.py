@@ -7,7 +7,7 @@ where that is used.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from compress import runtimes
 from compress.errors import InputError
@@ -17,14 +17,17 @@ from compress.models.config_file import read_config
 from compress.models.files import CONFIG, VOCABULARIES
 from compress.models.folder import check_weights
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
-from compress.recipe.schema import Target
 from compress.registry import Registry
-from compress.report.usage import usage
 from compress.runtimes import Predictor
+
+if TYPE_CHECKING:
+    from compress.recipe.schema import Target
 
 
 def _by_compress(_folder: Path, _hub_task: str, pairs: bool) -> tuple[list[str], str]:
     """The snippet of a format that this tool alone loads."""
+    from compress.report.usage import usage
+
     return [DISTRIBUTION], f"{usage('.', pairs=pairs).code}\n"
 
 
@@ -45,7 +48,7 @@ class Format:
         parameters: how many weights a folder holds, read without loading the model.
         has_float_weights: whether they are float32, whatever stage has written them.
         runtime: what runs it where nobody names a runtime.
-        set_threads: lets it use so many threads, where that is a setting of the whole process.
+        load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, what `runtime` loads.
         refuse: why it can run on no target of these settings, or None.
         export: the stage that writes it out of another format, with what the model says left as it is. A model is
             measured through it where a runtime takes this format alone.
@@ -70,8 +73,8 @@ class Format:
     check: Callable[[Path], list[str]] = lambda _: []
     index: Callable[[Path], Path | None] = lambda _: None
     has_float_weights: bool = False
-    set_threads: Callable[[int], None] = lambda _: None
-    refuse: Callable[[Target], str | None] = lambda _: None
+    load: Callable[[Path, str, int | None], Predictor] | None = None
+    refuse: Callable[["Target"], str | None] = lambda _: None
     export: str | None = None
     is_last: str | None = None
     graph: Callable[[Path], Path] | None = None
@@ -81,12 +84,6 @@ class Format:
     library: Callable[[Path], str] = lambda _: "compress"
     tags: tuple[str, ...] = ()
     adapt: Callable[[Path], list[str]] = lambda _: []
-
-    def load(self, folder: Path, hub_task: str, threads: int | None = None) -> Predictor:
-        """The folder's model on the CPU, with as many threads as this process has processors, or with so many."""
-        if threads is not None:
-            self.set_threads(threads)
-        return runtimes.load(folder, Target(runtime=self.runtime, threads=threads or cores_here()), hub_task)
 
 
 def _check(form: Any) -> None:
@@ -137,6 +134,20 @@ def format_of(path: Path) -> str:
     return left[0]
 
 
+def load(folder: Path, hub_task: str, threads: int | None = None) -> Predictor:
+    """A folder's model on the CPU, where nobody names a target.
+
+    Args:
+        threads: inside one operation; left out, as many as this process has processors, or as the process has set.
+    """
+    form = find(format_of(folder))
+    if form.load is not None:
+        return form.load(folder, hub_task, threads)
+    from compress.recipe.schema import Target
+
+    return runtimes.load(folder, Target(runtime=form.runtime, threads=threads or cores_here()), hub_task)
+
+
 def _unknown(path: Path) -> InputError:
     """What to tell of a folder that no format recognises."""
     if path.is_dir():
@@ -180,18 +191,18 @@ def size_of(folder: Path, name: str) -> int:
     return sum(path.stat().st_size for path in files if path.is_file())
 
 
-def why_not(name: str, target: Target) -> str | None:
+def why_not(name: str, target: "Target") -> str | None:
     """Why an artifact of the format of that name cannot run on the target here, or None if it can."""
     return unfit(name, target) or runtimes.unavailable(target)
 
 
-def unfit(name: str, target: Target) -> str | None:
+def unfit(name: str, target: "Target") -> str | None:
     """Why an artifact of the format of that name can run on no target of these settings, on any machine."""
     if not runs(name, target):
         return f"the runtime '{target.runtime}' does not run the format '{name}'"
     return find(name).refuse(target)
 
 
-def runs(name: str, target: Target) -> bool:
+def runs(name: str, target: "Target") -> bool:
     """Whether the target's runtime takes the format of that name."""
     return name in runtimes.find(target.runtime).FORMATS

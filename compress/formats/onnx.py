@@ -2,12 +2,17 @@
 
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from compress.files.whole import CARD, LINEAGE, MANIFEST
 from compress.formats import Format
+from compress.machine.processor import cores_here
 from compress.models.files import CONFIG, graphs_in, model_path
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 from compress.models.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from compress.runtimes import Predictor
 
 PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 SPLITS = "tokenizer.encode_special_tokens = True  # their names in a text are plain text\n"
@@ -81,6 +86,14 @@ def check(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
 
 
+def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
+    """A session of ONNX Runtime on the CPU; it needs onnxruntime, tokenizers and numpy alone."""
+    del hub_task  # the graph gives the logits of any
+    from compress.runtimes.onnxruntime import CPU, open_file
+
+    return open_file(model_path(folder), [CPU], threads or cores_here())
+
+
 def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
     """The packages that are needed, and code that runs the graph in ONNX Runtime.
 
@@ -103,6 +116,7 @@ FORMAT = Format(
     weight_files=weight_files,
     parameters=parameters,
     runtime="onnxruntime",
+    load=load,
     check=check,
     export="export_onnx",
     graph=model_path,

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from compress.errors import InputError
 from compress.extras import DISTRIBUTION
@@ -13,6 +14,9 @@ from compress.models.config_file import read_config
 from compress.models.files import CONFIG, SAFETENSORS, SAFETENSORS_INDEX, graphs_in
 from compress.models.parameters import safetensors_parameters
 from compress.models.tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from compress.runtimes import Predictor
 
 PACKAGES = ("torch", "transformers")
 HOW_TO_LOAD = "compress.load(folder), of the package compress-models: from_pretrained builds layers of one shape alone"
@@ -82,11 +86,20 @@ def parameters(folder: Path) -> int:
     return sum(safetensors_parameters(path) for path in weight_files(folder))
 
 
-def set_threads(threads: int) -> None:
-    """Threads inside one operation of all that torch does in this process."""
-    import torch
+def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
+    """The model in eager mode on the CPU.
 
-    torch.set_num_threads(threads)
+    Args:
+        threads: of all that torch does in this process; left out, as they are set.
+    """
+    from compress import runtimes
+    from compress.recipe.schema import Target
+
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    return runtimes.load(folder, Target(runtime="torch"), hub_task)
 
 
 def needs_compress(folder: Path) -> bool:
@@ -129,7 +142,7 @@ FORMAT = Format(
     parameters=parameters,
     has_float_weights=True,
     runtime="torch",
-    set_threads=set_threads,
+    load=load,
     in_transformers=True,
     packages=PACKAGES,
     snippet=snippet,

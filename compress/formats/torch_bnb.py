@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress.errors import InputError
 from compress.formats import torch
 from compress.models.files import CONFIG
-from compress.recipe.schema import Target
 from compress.runtimes.torch import OWN_PRECISION
+
+if TYPE_CHECKING:
+    from compress.recipe.schema import Target
 
 METHOD = "bitsandbytes"
 PACKAGES = (*torch.PACKAGES, "bitsandbytes", "accelerate")
@@ -29,7 +32,7 @@ def nearly(path: Path) -> InputError | None:
     )
 
 
-def refuse(target: Target) -> str | None:
+def refuse(target: "Target") -> str | None:
     """Why it can run on no target of these settings, or None."""
     return OWN_PRECISION if target.precision != "fp32" else None
 

@@ -1,10 +1,9 @@
 """The part of a card that tells of several graphs in `onnx/`, and how transformers.js and optimum load them."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import Any
 
+from compress.facts import Bundle, BundledGraph
 from compress.lineage.model import Data
 from compress.models.tokenizer import load_tokenizer
 from compress.report.markdown import plain
@@ -38,35 +37,30 @@ print(classify($rows, truncation=True))
 """)
 
 
-def bundle_section(facts: Mapping[str, Any], data: Data, folder: Path) -> list[str]:
-    """Lines of Markdown; none where the artifact holds one graph alone.
+def bundle_section(bundle: Bundle, data: Data, folder: Path) -> list[str]:
+    """Lines of Markdown.
 
     Args:
-        facts: of the last step's manifest.
         folder: final, whose tokenizer says where texts are cut.
     """
-    formats, left_out = facts.get("formats"), facts.get("left_out")
-    if not isinstance(formats, dict) or not isinstance(left_out, dict):
-        return []
-    main = formats[facts["main"]]
+    main = bundle.formats[bundle.main]
     lines = [
         "## In transformers.js and optimum",
         "",
         "| | file | MB | transformers.js calls it | keep their best class |",
         "| --- | --- | ---: | --- | ---: |",
-        *[_row(name, item, is_main=item is main) for name, item in formats.items()],
+        *[_row(name, item, is_main=item is main) for name, item in bundle.formats.items()],
         "",
         "The last column: held-back rows on which it answers as the float graph does.",
-        *[f"Left out: {plain(name)}, since {plain(reason)}." for name, reason in left_out.items()],
+        *[f"Left out: {plain(name)}, since {plain(reason)}." for name, reason in bundle.left_out.items()],
     ]
-    return [*lines, "", *_optimum(Path(main["file"]).name, data), "", *_javascript(main["dtype"], data, folder)]
+    return [*lines, "", *_optimum(Path(main.file).name, data), "", *_javascript(main.dtype, data, folder)]
 
 
-def _row(name: str, item: Mapping[str, Any], *, is_main: bool) -> str:
-    parity = item.get("parity")
-    kept = f"{parity['agreement']:.1%} of {parity['rows']:,}" if parity else ""
+def _row(name: str, item: BundledGraph, *, is_main: bool) -> str:
+    kept = f"{item.parity.agreement:.1%} of {item.parity.rows:,}" if item.parity else ""
     told = f"{name} (the one measured)" if is_main else name
-    return f"| {told} | `{item['file']}` | {item['size_bytes'] / 1e6:.2f} | `{item['dtype']}` | {kept} |"
+    return f"| {told} | `{item.file}` | {item.size_bytes / 1e6:.2f} | `{item.dtype}` | {kept} |"
 
 
 def _optimum(file: str, data: Data) -> list[str]:

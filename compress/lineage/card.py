@@ -8,8 +8,11 @@ from urllib.parse import parse_qs
 
 import yaml
 
+from compress import stages
+from compress.answers import metric, metric_title
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
+from compress.facts import Bundle
 from compress.files.whole import CARD, LINEAGE
 from compress.formats import find, size_of
 from compress.lineage.bundle import bundle_section
@@ -18,11 +21,8 @@ from compress.models.config_file import labels_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
 from compress.report.usage import usage
-from compress.report.words import METRICS, change, percent, sentence, times
+from compress.report.words import change, percent, sentence, times
 
-TAGS = {"finetune": "fine-tuned", "distill": "distilled", "prune": "pruned", "trim": "trimmed", "quantize": "quantized"}
-"""What the hub calls a model that a stage of this verb made."""
-METRIC_IDS = {"accuracy": "accuracy", "f1_macro": "f1"}
 LICENSE = "- This card states no license: look at those of the base model and of the data."
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -48,15 +48,16 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         pipeline_tag=data.hub_task,
         base_model=list(base_models) or None,
         datasets=[*dict.fromkeys(name for source in tables if (name := hub_name(source.pinned)))] or None,
-        metrics=[METRIC_IDS.get(data.metric, data.metric)] if lineage.measured else None,
+        metrics=[metric(data.metric).hub] if lineage.measured else None,
         tags=_tags(lineage),
         model_name=lineage.name if results else None,
         eval_results=results or None,
     )
+    bundle = stages.find(lineage.final.stage).told(Bundle, lineage.final.facts)
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
-        bundle_section(lineage.final.facts, data, folder),
+        [] if bundle is None else bundle_section(bundle, data, folder),
         _making(lineage),
         _figures(lineage, data),
         _limits(data, tables),
@@ -87,8 +88,12 @@ def base_models_in(folder: Path) -> list[str]:
 
 
 def _tags(lineage: Lineage) -> list[str]:
-    made = [TAGS[verb] for step in lineage.steps if (verb := step.stage.partition("_")[0]) in TAGS]
-    return [*dict.fromkeys([*find(lineage.final.format).tags, *made]), "model-compression"]
+    return [*dict.fromkeys([*find(lineage.final.format).tags, *_done(lineage)]), "model-compression"]
+
+
+def _done(lineage: Lineage) -> list[str]:
+    """What its steps have made of it, in a word each."""
+    return [*dict.fromkeys(tag for step in lineage.steps if (tag := stages.find(step.stage).tag))]
 
 
 def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any]:
@@ -108,10 +113,10 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
             dataset_config=asked.get("config", [None])[0],
             dataset_split=asked.get("split", ["test"])[0],
             dataset_revision=re.split(r"[@?]", source.pinned)[1] if source and name else None,
-            metric_type=METRIC_IDS.get(data.metric, data.metric),
+            metric_type=metric(data.metric).hub,
             metric_value=found.final.score.value,
-            metric_name=f"{METRICS.get(data.metric, data.metric)} on {found.target}",
-            metric_args={"average": "macro"} if data.metric == "f1_macro" else None,
+            metric_name=f"{metric_title(data.metric)} on {found.target}",
+            metric_args=dict(metric(data.metric).hub_settings) or None,
         )
         for found in measured
         if found.final.score is not None
@@ -119,7 +124,7 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
 
 
 def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[str]) -> list[str]:
-    done = [tag for tag in _tags(lineage) if tag in TAGS.values()]
+    done = _done(lineage)
     how = f"{', '.join(done)} " if done else ""
     source = f" from {_listed(base_models)}" if base_models else ""
     size = size_of(folder, lineage.final.format) / 1e6
@@ -179,12 +184,12 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
     measured = lineage.measured
     if measured is None:
         return [*lines, f"{plain(sentence(lineage.unmeasured or ''))}."]
-    metric = METRICS.get(data.metric, data.metric)
+    title = metric_title(data.metric)
     for found in measured.targets:
         lines += [
             f"### {plain(found.described)}",
             "",
-            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
+            f"| | {title} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
         same = found.baseline is not None and found.baseline.step == found.final.step

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compress import __version__
+from compress import __version__, formats, runtimes, stages, tasks
 from compress.errors import InputError
 from compress.files.whole import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
 from compress.lineage.adapted import adapt
@@ -125,7 +125,20 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
         measured=measurements(report, last) if report else None,
         unmeasured=unmeasured,
         recipe=recipe_text,
+        packages=_packages(plan),
     )
+
+
+def _packages(plan: Plan) -> dict[str, str]:
+    """The packages whose plug-ins the recipe needs, with their versions."""
+    named = (
+        *((stages.REGISTRY, step.stage) for step in plan.recipe.steps),
+        (tasks.REGISTRY, plan.recipe.task.type),
+        *((runtimes.REGISTRY, target.runtime) for target in plan.recipe.targets.values()),
+        *((formats.REGISTRY, step.stage.output) for step in plan.steps),
+    )
+    plugins = [plugin for registry, name in named if (plugin := registry.plugin(name)) is not None]
+    return {plugin.package: plugin.version for plugin in plugins}
 
 
 def _ancestors(plan: Plan, last: str) -> set[str]:

@@ -80,6 +80,8 @@ class MadeStep(_Part):
     seconds: float
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
+    package: str | None = None
+    """That adds the stage; None for one of compress itself."""
 
 
 class Data(_Part):
@@ -172,6 +174,8 @@ class Lineage(_Part):
     """As it ran, overrides included."""
     adapted: Hashes = {}
     """Files of the final folder that say more than the artifact's own of that name, or that it does not have."""
+    packages: dict[str, str] = {}
+    """Name -> version of the packages that added stages, the task or runtimes to compress, as the recipe needs them."""
 
     @property
     def final(self) -> MadeStep:

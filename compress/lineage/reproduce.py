@@ -1,5 +1,6 @@
 """The recipe that makes an artifact again: what `lineage.json` holds, with every source pinned to its content."""
 
+import importlib.metadata
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
@@ -43,7 +44,7 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
     if wheels:
         data["pins"] = data.get("pins", {}) | {name: sha for files in wheels for name, sha in files.items()}
     final = lineage.final
-    packages = ", ".join(f"{name} {version}" for name, version in final.versions.items())
+    packages = ", ".join(f"{name} {version}" for name, version in {**final.versions, **lineage.packages}.items())
     head = [
         f"Makes again: {final.name} of {lineage.name}, seed {lineage.seed}, key {final.key}",
         f"Made on {final.created} by compress {lineage.compress_version}, with {packages}, "
@@ -65,12 +66,22 @@ def doubts(lineage: Lineage) -> list[str]:
         found.append("it runs Python code that its models bring along (trust_remote_code): read that code first")
     if lineage.compress_version != __version__:
         found.append(f"it was made by compress {lineage.compress_version}, this is {__version__}")
+    found += [sentence for package, version in lineage.packages.items() if (sentence := _missing(package, version))]
     for step in lineage.steps:
         now = stages.find(step.stage).version if step.stage in stages.names() else None
         if now != step.version:
             here = f"version {now} here" if now else "not here"
             found.append(f"step '{step.name}' was made by version {step.version} of {step.stage}, which is {here}")
     return found
+
+
+def _missing(package: str, version: str) -> str | None:
+    """What a package that added something to compress is here, if it is not what it was."""
+    try:
+        here = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return f"it needs the package {package} {version}, which is not here: pip install {package}=={version}"
+    return None if here == version else f"it was made with the package {package} {version}, which is {here} here"
 
 
 def _changes(source: Source) -> Iterator[str]:

@@ -4,7 +4,6 @@ The best rate of matrix products is the peak that a model's latency is held agai
 measured wrongly. `compress doctor` shows the same kernels at the shapes of an encoder.
 """
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from compress.errors import CompressError
-from compress.processes.child import Child, ChildError, answering, to_parent
+from compress.processes.child import Child, ChildError, from_parent
 
 Device = Literal["cpu", "cuda"]
 PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))
@@ -96,8 +95,7 @@ def peak_gflops(kinds: Iterable[str], threads: int, device: Device) -> dict[str,
 
 def main() -> None:
     """Time the kernels that standard input lists, and answer with [index, rate] after each turn."""
-    answer = answering(to_parent())
-    job = json.loads(sys.stdin.readline())
+    job, answer = from_parent()
     kernels = [Kernel(*item) for item in job["kernels"]]
     for _ in range(PASSES):
         for index, kernel in enumerate(kernels):

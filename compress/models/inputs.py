@@ -16,10 +16,15 @@ def input_names(model: Any) -> tuple[str, ...]:
     numbers among the tokens, and RoBERTa knows the first alone.
     """
     inside = model.get_base_model() if hasattr(model, "get_base_model") else model  # peft's own takes anything
-    accepted = set(inspect.signature(inside.forward).parameters)
+    accepted = accepted_names(inside)
     if not _tells_segments_apart(inside.config):
         accepted.discard("token_type_ids")
     return tuple(name for name in ENCODED if name in accepted)
+
+
+def accepted_names(model: Any) -> set[str]:
+    """Names of all that a call of a torch model accepts."""
+    return set(inspect.signature(model.forward).parameters)
 
 
 def _tells_segments_apart(config: Any) -> bool:

@@ -5,7 +5,6 @@ so that nothing is padded. What this tool does otherwise (its own tokenizer path
 read as their names say, labels put in order) must not change an answer.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
 from compress.models.config_file import labels_of
-from compress.models.inputs import input_names
+from compress.models.inputs import accepted_names, input_names
 from compress.models.load import load_model, short_reason
 from compress.models.read_weights import unread_heads
 from compress.models.tokenizer import load_tokenizer
@@ -111,7 +110,10 @@ def _plain_logits(
     labels: Sequence[str] | None,
     trusted: bool,
 ) -> tuple[Arrays, Mapping[str, Any]]:
-    """(rows, classes) of the task's plain class, in the order of `labels`, and what it says of the weights."""
+    """What the task's plain class says, in the order of `labels`, and what is to be said of the weights.
+
+    The logits are (rows, classes); or (tokens of all rows, classes), where each token has some.
+    """
     loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
     options: dict[str, Any] = {"num_labels": len(labels), "ignore_mismatched_sizes": True} if labels else {}
     try:
@@ -147,8 +149,8 @@ def _made_anew(info: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
-    """(1, classes) of one text."""
-    accepted = set(inspect.signature(model.forward).parameters)
+    """(1, classes) of one text, or (tokens, classes)."""
+    accepted = accepted_names(model)
     try:
         with torch.inference_mode():
             logits: Arrays = model(**{name: row[name] for name in row if name in accepted}).logits.numpy()
@@ -161,7 +163,7 @@ def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
             where=str(folder),
             fix="take a model that reads texts of any length and nothing beside them",
         ) from error
-    return logits
+    return logits.reshape(-1, logits.shape[-1])
 
 
 def _fill(model: Any, names: Sequence[str]) -> None:
@@ -175,10 +177,11 @@ def _fill(model: Any, names: Sequence[str]) -> None:
 
 
 def _logits(network: Any, batch: Mapping[str, Arrays]) -> Arrays:
+    """(rows, classes), or (tokens of all rows, classes) without padding."""
     names = input_names(network)
     with torch.inference_mode():
         logits: Arrays = network(**{name: torch.from_numpy(batch[name]) for name in names}).logits.float().numpy()
-    return logits
+    return logits if logits.ndim == 2 else logits[batch["attention_mask"].astype(bool)]
 
 
 def _same(ours: Arrays, plain: Arrays, tolerance: float) -> bool:

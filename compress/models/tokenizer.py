@@ -6,7 +6,7 @@ imports neither torch nor transformers.
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -108,17 +108,20 @@ class Tokenizer:
 
         return says(self) == says(other)
 
-    def pad(self, rows: Sequence[dict[str, Any]], length: int | None = None) -> dict[str, np.ndarray[Any, Any]]:
+    def pad(
+        self, rows: Sequence[Mapping[str, Any]], length: int | None = None, **others: int
+    ) -> dict[str, np.ndarray[Any, Any]]:
         """Rows to a batch, filled up to one length.
 
         Args:
             length: tokens a row; longer rows are cut. Left out: the longest row's.
+            others: names of further lists of the rows, of a number for each token, and what fills them up.
 
         Returns:
-            input_ids, attention_mask, token_type_ids, each (batch, length) of int64.
+            input_ids, attention_mask, token_type_ids and the others, each (batch, length) of int64.
         """
         width = length or max(len(row["input_ids"]) for row in rows)
-        fill = {"input_ids": self.pad_id, "attention_mask": 0, "token_type_ids": 0}
+        fill = {"input_ids": self.pad_id, "attention_mask": 0, "token_type_ids": 0, **others}
         batch = {}
         for name, value in fill.items():
             batch[name] = np.full((len(rows), width), value, dtype=np.int64)

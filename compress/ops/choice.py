@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from compress.facts import Candidate
 
 FLOAT = "float"
 """Name of the model that is not quantized."""
@@ -11,35 +11,6 @@ SAME = 1.03
 """Among those as fast as the fastest but for this factor, the smallest is taken."""
 
 Preference = Literal["latency", "size"]
-
-
-class Candidate(BaseModel):
-    """A model that may be taken, measured on held-back rows and on the target; None where it could not be."""
-
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
-
-    name: str
-    size_bytes: int | None = None
-    smaller: float | None = None
-    """Size of the float model over this one's."""
-    choice_drop_pp: float | None = None
-    """Quality lost against the float model on the rows that the choice is made by, in percentage points."""
-    drop_pp: float | None = None
-    """The same on the other held-back rows, with its 95% interval; of one that was refused before it was timed, on the
-    rows that the choice is made by."""
-    drop_low_pp: float | None = None
-    drop_high_pp: float | None = None
-    agreement: float | None = None
-    """Share of the other rows with the same best class as the float model's."""
-    latency_ms: float | None = None
-    """Median at the target's length."""
-    speedup: float | None = None
-    """Latency of the float model over this one's, with its 95% interval."""
-    speedup_low: float | None = None
-    speedup_high: float | None = None
-    chosen: bool = False
-    reason: str = ""
-    """Why it was not made, or not chosen."""
 
 
 def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Preference) -> Candidate:

@@ -8,6 +8,8 @@ from scipy import stats
 from compress.measurement import Estimate
 
 CONFIDENCE = 0.95
+FEW = 10
+"""Rows that change; of fewer, the one that changed most tells little of how far others may."""
 
 Array = np.ndarray[Any, Any]
 
@@ -32,12 +34,13 @@ def mean_drop(base: Array, other: Array, largest: float | None = None) -> Estima
         base: (rows,).
         other: (rows,), the same rows.
         largest: change of a row that may come although none has been seen: 1 where rows turn from right to wrong. Left
-            out: that of the row that changed most; where none did, the distance of the best row from the worst.
+            out: that of the row that changed most; where fewer than `FEW` did, the distance of the best row from the
+            worst.
     """
     differences = base - other
-    seen = float(np.abs(differences).max())
-    size = max(seen, largest) if largest is not None else seen or float(np.ptp(base))
-    return drop_interval(differences, size)
+    if largest is None:
+        largest = float(np.ptp(base)) if np.count_nonzero(differences) < FEW else 0.0
+    return drop_interval(differences, max(largest, float(np.abs(differences).max())))
 
 
 def drop_interval(differences: Array, size: float) -> Estimate:

@@ -12,11 +12,11 @@ def averaged_logits(logits: torch.Tensor, temperature: float) -> torch.Tensor:
     arithmetic mean leaves a class possible that one teacher alone finds possible.
 
     Args:
-        logits: (batch, teachers, classes).
+        logits: (batch, teachers, classes) or (batch, teachers, tokens, classes).
         temperature: > 0, at which the distributions are softened.
 
     Returns:
-        (batch, classes) of float32; with one teacher its own logits, but for a constant.
+        (batch, classes) or (batch, tokens, classes) of float32; with one teacher its own logits, but for a constant.
     """
-    softened = torch.log_softmax(logits.float() / temperature, dim=-1)  # (batch, teachers, classes)
+    softened = torch.log_softmax(logits.float() / temperature, dim=-1)
     return temperature * (torch.logsumexp(softened, dim=1) - math.log(logits.shape[1]))

@@ -1,4 +1,4 @@
-"""Learning what a teacher says of a row: all its classes, softened."""
+"""Learning what a teacher says of a row, or of a token: all its classes, softened."""
 
 import torch
 from torch.nn import functional
@@ -6,18 +6,21 @@ from torch.nn import functional
 from compress.errors import CompressError
 
 
-def soft_label_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float) -> torch.Tensor:
+def soft_label_loss(
+    student_logits: torch.Tensor, teacher_logits: torch.Tensor, temperature: float, mask: torch.Tensor | None = None
+) -> torch.Tensor:
     """Soft-label loss of Hinton et al. 2015 (arXiv:1503.02531), section 2.
 
     The Kullback-Leibler divergence from the student's to the teacher's softened distribution.
 
     Args:
-        student_logits: (batch, classes), any float; computed in float32.
-        teacher_logits: (batch, classes), no gradient.
+        student_logits: (batch, classes) or (batch, tokens, classes), any float; computed in float32.
+        teacher_logits: the same shape, no gradient.
         temperature: > 0; the loss is scaled by temperature**2.
+        mask: (batch,) or (batch, tokens), 0 at what does not count; left out: all counts.
 
     Returns:
-        Scalar in nats, mean over the batch.
+        Scalar in nats, mean over all that counts; 0 where nothing does.
 
     Raises:
         CompressError: the shapes differ.
@@ -28,6 +31,10 @@ def soft_label_loss(student_logits: torch.Tensor, teacher_logits: torch.Tensor, 
             f"the teacher's {tuple(teacher_logits.shape)}",
             fix="student and teacher need the same labels",
         )
-    student = functional.log_softmax(student_logits.float() / temperature, dim=-1)  # (batch, classes)
-    teacher = functional.log_softmax(teacher_logits.detach().float() / temperature, dim=-1)  # (batch, classes)
-    return functional.kl_div(student, teacher, reduction="batchmean", log_target=True) * temperature**2
+    counted = slice(None) if mask is None else mask.bool()
+    student, teacher = (
+        functional.log_softmax(logits[counted].float().reshape(-1, logits.shape[-1]) / temperature, dim=-1)
+        for logits in (student_logits, teacher_logits.detach())
+    )  # (counted, classes)
+    divergence = functional.kl_div(student, teacher, reduction="sum", log_target=True) / max(len(student), 1)
+    return divergence * temperature**2

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from compress import stages
+from compress import stages, tasks
 from compress.recipe.schema import Recipe
 
 
@@ -31,6 +31,9 @@ def recipe_schema() -> dict[str, Any]:
         own["additionalProperties"] = False
         definitions[f"step.{name}"] = own
         variants.append({"$ref": f"#/$defs/step.{name}"})
+    metric = definitions["TaskSpec"]["properties"]["metric"]
+    del metric["default"]  # it depends on the task
+    metric["enum"] = list(dict.fromkeys(name for task in tasks.names() for name in tasks.metrics(task)))
     definitions["Step"] = {"type": "object", "required": ["name", "stage"], "oneOf": variants}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema

@@ -7,7 +7,7 @@ from compress.data.sources import Used
 from compress.models.architectures import Shape
 from compress.recipe.schema import Recipe, said_input
 from compress.recipe.validation import Origin
-from compress.stages import Stage, StageConfig
+from compress.stages import Stage, StageConfig, Told
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task
 
@@ -44,6 +44,10 @@ class PlannedStep:
     def model(self) -> "str | Artifact":
         """What its own model comes from."""
         return self.stage.model_of(self.inputs)
+
+    def facts(self, kind: type[Told], artifacts: Mapping[str, Artifact]) -> Told | None:
+        """What its artifact, among those of all steps, tells of that kind; None if its stage tells nothing of it."""
+        return self.stage.told(kind, artifacts[self.name].facts)
 
 
 def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
@@ -87,6 +91,17 @@ class Plan:
     def step(self, name: str) -> PlannedStep:
         """The planned step of that name."""
         return next(step for step in self.steps if step.name == name)
+
+    def task_for(self, recipe: Recipe) -> Task:
+        """Its rows for another recipe.
+
+        Raises:
+            ValueError: the recipe says other things of what decides them.
+        """
+        for name in ("task", "seed", "pins", "trust_remote_code"):
+            if getattr(recipe, name) != getattr(self.recipe, name):
+                raise ValueError(f"a plan beside another has the same '{name}'")
+        return self.task
 
     def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
         """The models from outside that its steps read, and how each was fetched, by what the recipe calls them."""

@@ -229,6 +229,12 @@ def to_parent() -> TextIO:
     return answers
 
 
+def from_parent() -> tuple[dict[str, Any], Answer]:
+    """In such a process: the first message that its parent sends, which is the job, and what writes an answer."""
+    answer = answering(to_parent())
+    return json.loads(sys.stdin.readline()), answer
+
+
 def answering(answers: TextIO) -> Answer:
     """What writes an answer."""
 

@@ -9,13 +9,13 @@ al. 2020, arXiv:1911.03852); here it is measured instead of estimated from curva
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import onnx
 
-from compress.comparing.held_back import Array, HeldBack, agreement
+from compress.comparing.held_back import Array, HeldBack, agreement, flat
 from compress.context import Context
+from compress.facts import LayerCost, Sensitivity, Tried
 from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import matrices
 from compress.ops.divergence import divergence
@@ -41,21 +41,6 @@ class Layer:
     bytes: int
 
 
-@dataclass(frozen=True)
-class Tried:
-    """A set of layers in float, measured as a whole.
-
-    Attributes:
-        kept: how many layers.
-        drop_pp: loss against the float model, in percentage points.
-        agreement: share of rows with the same best class.
-    """
-
-    kept: int
-    drop_pp: float
-    agreement: float
-
-
 def layers_in(graph: onnx.ModelProto, *, embeddings: bool) -> list[Layer]:
     """What can be rounded of a graph, in its order.
 
@@ -75,8 +60,8 @@ def keep_what_matters(
     held: HeldBack,
     max_drop_pp: float,
     context: Context,
-) -> tuple[frozenset[str], dict[str, Any]]:
-    """The layers to keep in float, and facts for the manifest: each layer's score, and the search.
+) -> tuple[frozenset[str], Sensitivity]:
+    """The layers to keep in float, and what the manifest says of it: each layer's score, and the search.
 
     Args:
         layers: those that `write` can round.
@@ -89,30 +74,24 @@ def keep_what_matters(
     ranked = sorted(layers, key=lambda layer: -scores[layer.name])
     search = _Search(write, expected, held, max_drop_pp, context)
     kept = search.run([layer.name for layer in ranked])
-    told = [
-        {
-            "name": layer.name,
-            "bytes": layer.bytes,
-            "divergence": scores[layer.name],
-            "kept_in_float": layer.name in kept,
-        }
+    costs = [
+        LayerCost(name=layer.name, bytes=layer.bytes, divergence=scores[layer.name], kept_in_float=layer.name in kept)
         for layer in layers
     ]
-    tried = [asdict(item) for item in search.tried]
-    return kept, {"rows": held.rows, "max_drop_pp": max_drop_pp, "layers": told, "tried": tried}
+    return kept, Sensitivity(rows=len(held.rows), max_drop_pp=max_drop_pp, layers=costs, tried=search.tried)
 
 
 def _divergences(
-    write: Write, layers: Sequence[Layer], expected: Array, held: HeldBack, context: Context
+    write: Write, layers: Sequence[Layer], expected: Sequence[Array], held: HeldBack, context: Context
 ) -> dict[str, float]:
     """By the name of each layer: how far the outputs move when it alone is rounded, on some of the rows."""
-    every = max(1, held.rows // SCORE_ROWS)
-    some, own = replace(held, inputs=held.inputs[::every], truth=None), expected[::every]
+    every = max(1, len(held.rows) // SCORE_ROWS)
+    some, own = held.every(every), flat(expected[::every])
     names = frozenset(layer.name for layer in layers)
     found = {}
     for done, layer in enumerate(layers):
         context.progress("rounding layers one by one", done, len(layers))
-        found[layer.name] = divergence(own, some.outputs(open_graph(write(names - {layer.name}))))
+        found[layer.name] = divergence(own, flat(some.outputs(open_graph(write(names - {layer.name})))))
     context.progress("rounding layers one by one", len(layers), len(layers))
     return found
 
@@ -124,7 +103,9 @@ class _Search:
         tried: what was measured, in its order.
     """
 
-    def __init__(self, write: Write, expected: Array, held: HeldBack, max_drop_pp: float, context: Context) -> None:
+    def __init__(
+        self, write: Write, expected: Sequence[Array], held: HeldBack, max_drop_pp: float, context: Context
+    ) -> None:
         self.tried: list[Tried] = []
         self._write, self._expected, self._held = write, expected, held
         self._max_drop_pp, self._context = max_drop_pp, context
@@ -162,7 +143,8 @@ class _Search:
         outputs = self._held.outputs(open_graph(self._write(frozenset(kept))))
         drop = self._held.drop(self._expected, outputs)
         assert drop is not None  # the rows have answers
-        found = Tried(len(kept), 100 * drop.value, agreement(self._expected, outputs))
+        same = agreement(self._held.task, self._held.rows, self._expected, outputs)
+        found = Tried(kept=len(kept), drop_pp=100 * drop.value, agreement=same)
         self.tried.append(found)
         self._context.progress("looking for what must stay in float", len(self.tried), len(self.tried) + 1)
         return found

@@ -1,6 +1,6 @@
 """From a float graph to a folder with a quantized one: what stays in float, what is written, and the gate."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from compress.comparing import parity
 from compress.comparing.held_back import held_back, parted
 from compress.context import Context
 from compress.errors import CompressError, InputError, did_you_mean
+from compress.facts import Agreement, Quantization, Sensitivity
 from compress.graphs.matrices import left_in_float
 from compress.models.files import MODEL_FILE, copy_config_and_tokenizer
 from compress.models.tokenizer import load_tokenizer
@@ -45,7 +46,7 @@ def write_rounded(
     limits: Limits,
     context: Context,
     out: Path,
-) -> dict[str, Any]:
+) -> Quantization:
     """Choose what stays in float, write the rest rounded, and hold the result against the float model.
 
     Args:
@@ -53,9 +54,6 @@ def write_rounded(
         layers: what it can round.
         reference: the float graph.
         folder: of the float model.
-
-    Returns:
-        Facts for the manifest.
 
     Raises:
         InputError: a node that is to stay in float is not there, or there are no rows for a budget.
@@ -65,44 +63,42 @@ def write_rounded(
     known = {layer.name for layer in layers}
     for name in sorted(forced - known):
         raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(known)))
-    facts: dict[str, Any] = {}
     kept, judged = forced, context
+    searched: dict[str, Sensitivity] = {}
     if limits.max_drop_pp is not None:
-        searched, others = parted(context.task)
-        held, judged = held_back(searched, load_tokenizer(folder)), replace(context, task=others)
+        to_search, others = parted(context.task)
+        held, judged = held_back(to_search, load_tokenizer(folder)), replace(context, task=others)
         free = [layer for layer in layers if layer.name not in forced]
-        found, facts["sensitivity"] = keep_what_matters(
+        found, searched["sensitivity"] = keep_what_matters(
             lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context
         )
         kept = forced | found
-    facts |= gate_rounded(write(kept), folder, limits.min_agreement, judged, out)
-    _hold_to(limits.max_drop_pp, facts["parity"], context)
-    return facts
+    facts = gate_rounded(write(kept), folder, limits.min_agreement, judged, out)
+    assert facts.parity is not None
+    _hold_to(limits.max_drop_pp, facts.parity, context)
+    return facts.model_copy(update=searched)
 
 
-def _hold_to(max_drop_pp: float | None, parity: Mapping[str, Any], context: Context) -> None:
+def _hold_to(max_drop_pp: float | None, agreed: Agreement, context: Context) -> None:
     """Fail if a budget is surely not kept on the rows that no layers were chosen on.
 
     Raises:
         CompressError: the whole interval of the drop lies above it.
     """
-    low = parity["drop_low_pp"]
+    low = agreed.drop_low_pp
     if max_drop_pp is None or low is None or low <= max_drop_pp or context.rehearsal is not None:
         return
     raise CompressError(
         f"max_drop_pp {max_drop_pp:g} is not kept: layers were left in float until the rows searched on lost no more, "
-        f"but {parity['rows']} others lose {parity['drop_pp']:.2f} points, at least {low:.2f}",
+        f"but {agreed.rows} others lose {agreed.drop_pp:.2f} points, at least {low:.2f}",
         fix="give more validation rows, allow a larger drop, or take a gentler method",
     )
 
 
 def gate_rounded(
     graph: onnx.ModelProto, folder: Path, min_agreement: float, context: Context, out: Path
-) -> dict[str, Any]:
+) -> Quantization:
     """Write a rounded graph with what belongs to it, and hold it against the float model in `folder`.
-
-    Returns:
-        Facts for the manifest.
 
     Raises:
         CompressError: the outputs agree less than `min_agreement` asks.
@@ -110,7 +106,7 @@ def gate_rounded(
     save_graph(graph, out)
     copy_config_and_tokenizer(folder, out)
     agreed = parity.gate(folder, out, context, min_agreement)
-    return {"left_in_float": left_in_float(graph), **agreed.facts()}
+    return Quantization(left_in_float=left_in_float(graph), parity=agreed)
 
 
 def save_graph(graph: onnx.ModelProto, folder: Path) -> None:

@@ -124,8 +124,8 @@ class TaskSpec(Model):
     """When test rows also stand in train or unlabelled: refuse to run, allow and report it, or drop them there."""
     incomplete: Literal["refuse", "drop"] = "refuse"
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
-    metric: Literal["accuracy", "f1_macro"] = "accuracy"
-    """The score that the report compares."""
+    metric: str = ""
+    """The score that the report compares. Left out: the first that the task knows."""
     ADDED_LATER = frozenset({"encoding", "delimiter", "sheet", "no_label"})
 
     @property

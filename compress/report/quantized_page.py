@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from compress.facts import Candidate, Choice, LayerCost, Sensitivity, estimate
 from compress.report import quantized_words as words
 from compress.report.figure import Chart, Mark, PictureRow, Rows, Scale, Tick, number, plain
 from compress.report.model import Report
 from compress.report.page_cells import Cell, with_interval
 from compress.report.page_tables import Line, PageTable
-from compress.report.quantized import Candidate, Choice, Layer, Quantized, Sensitivity, estimate
+from compress.report.quantized import Quantized
 from compress.report.words import POINTS, interval
 
 FEW = 60
@@ -111,7 +112,7 @@ def layer_chart(found: Sensitivity) -> Chart:
     )
 
 
-def _layer_picture(layers: Sequence[Layer]) -> Rows:
+def _layer_picture(layers: Sequence[LayerCost]) -> Rows:
     few = len(layers) <= FEW
     names = short_names([layer.name for layer in layers])
     scale = _divergences(layers)
@@ -129,11 +130,11 @@ def _layer_picture(layers: Sequence[Layer]) -> Rows:
     return Rows(scale, lines, TALL if few else SHORT, legend)
 
 
-def _hint(layer: Layer) -> str:
+def _hint(layer: LayerCost) -> str:
     return f"{layer.name}: {words.nats(layer.divergence)} nats, {WHERE[layer.kept_in_float]}"
 
 
-def _divergences(layers: Sequence[Layer]) -> Scale:
+def _divergences(layers: Sequence[LayerCost]) -> Scale:
     """A logarithmic scale that leaves out what is too small to matter beside the largest."""
     seen = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
     low, high = math.log10(max(min(seen), max(seen) / DECADES) / 2), math.log10(1.3 * max(seen))

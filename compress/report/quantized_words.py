@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from compress.facts import Agreement, Choice, Sensitivity
 from compress.report.figure import number
-from compress.report.quantized import Agreed, Choice, Quantized, Sensitivity
+from compress.report.quantized import Quantized
 from compress.report.words import POINTS, describe, interval, margin
 
 NAMED = 3
@@ -31,7 +32,7 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def agreed_words(found: Agreed, *, searched: bool = False) -> str:
+def agreed_words(found: Agreement, *, searched: bool = False) -> str:
     """What became of the held-back rows.
 
     Args:

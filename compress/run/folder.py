@@ -13,7 +13,8 @@ from compress.plan.plan import Plan
 from compress.recipe.reading import split_sheet
 from compress.recipe.schema import TABLES, said_input, say_input
 from compress.recipe.yaml_file import dump_yaml
-from compress.store.artifacts import NEEDS, Artifact, Store
+from compress.store.artifacts import NEEDS, Artifact
+from compress.store.store import Store
 
 
 def open_store(runs_dir: Path) -> Store:

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from compress import stages
 from compress.context import Context, Rehearsal
 from compress.errors import CompressError, Stopped
+from compress.facts import Facts
 from compress.formats import find
 from compress.plan.feasibility import training_device
 from compress.plan.outside import check_outside
 from compress.plan.plan import Plan, PlannedStep, artifact_of
 from compress.recipe.schema import role_of
 from compress.run.journal import Observer
-from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Store
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity
+from compress.store.store import Store
 from compress.trials.trial import try_graph
 
 
@@ -72,7 +75,8 @@ class _Maker:
             self.observer.step_started(step.name, step.stage_name)
             self._try_graphs(step)
             self._check_outside(step)
-            return step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
+            facts = step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
+            return _written(facts, step)
 
         try:
             artifact, made = self._kept(step.identity, step.stage.output, make)
@@ -128,16 +132,23 @@ class _Maker:
             identity,
             output_format,
             make,
-            host=self.host,
+            host=self._host(identity),
             warn=self.observer.warned,
             stopping=self.observer.stopping,
         )
+
+    def _host(self, identity: Identity) -> Mapping[str, Any]:
+        """This machine, with the version of the package that adds a stage."""
+        plugin = stages.REGISTRY.plugin(identity.stage) if identity.package else None
+        if plugin is None:
+            return self.host
+        return {**self.host, "versions": {**self.host.get("versions", {}), plugin.package: plugin.version}}
 
     def _context(self, step: PlannedStep, work: Path) -> Context:
         task, recipe = self.plan.task, self.plan.recipe
 
         def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
-            identity = Identity(name, 1, config, inputs, step.identity.data, 0)
+            identity = Identity(name, 1, config, inputs, step.identity.data, 0, step.identity.package)
             return self._kept(identity, "arrays", lambda out, _: make(out))[0]
 
         return Context(
@@ -152,6 +163,21 @@ class _Maker:
             rehearsal=self.rehearsal,
             host=self.host,
         )
+
+
+def _written(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) -> Mapping[str, Any] | None:
+    """What a stage says of its work, as a manifest holds it.
+
+    Raises:
+        CompressError: it is of another type than the stage said.
+    """
+    given, expected = type(facts) if isinstance(facts, Facts) else Facts, step.stage.facts
+    if given is not expected:
+        raise CompressError(
+            f"the stage {step.stage_name} gives {given.__name__}, and says that it gives {expected.__name__}",
+            fix=f"let its Stage say facts={given.__name__}, or its run return {expected.__name__}",
+        )
+    return facts.written() if isinstance(facts, Facts) else facts
 
 
 def _says_no_memory(error: RuntimeError) -> bool:

@@ -5,6 +5,7 @@ of two latencies needs both in one session of measuring, where their rounds were
 beside those that it is compared with, once more, and nothing else is.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,8 +22,14 @@ from compress.recipe.schema import Target
 from compress.run.sessions import Session, read_sessions, write_sessions
 from compress.store.artifacts import Artifact
 
+_log = logging.getLogger(__name__)
+
 BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
+
+
+PairName = tuple[str, str]
+"""How measurements call a pair: its artifact's key, and its target."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Pair:
     target: str
 
     @property
-    def name(self) -> tuple[str, str]:
+    def name(self) -> PairName:
         """How its measurements call it."""
         return self.artifact.key, self.target
 
@@ -70,16 +77,38 @@ def measure_plan(
     missing = to_measure(wanted, compared, keys, usable)
     if not missing:
         return gathered(keys, compared, usable)
-    missing_on = {name: target for name, target in recipe.targets.items() if name in {pair.target for pair in missing}}
-    taken, conditions = measure(_each_once(missing), missing_on, bench, only={pair.name for pair in missing})
+    _log.info("%d pairs of artifact and target are measured, %d are kept", len(missing), len(wanted) - len(missing))
     number = 1 + max((session.number for session in sessions), default=0)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    measured = {keys[found.artifact, found.target]: found.model_copy(update={"session": number}) for found in taken}
-    new = Session(number, created, host, measured, conditions)
-    whole = {key: found for key, found in measured.items() if found.status != "failed"}
+    new = _new_session(number, missing, keys, usable, recipe.targets, bench, host)
+    whole = {key: found for key, found in new.measurements.items() if found.status != "failed"}
     if whole:
         write_sessions([*sessions, replace(new, measurements=whole)], folder)
     return replace(gathered(keys, compared, [*usable, new]), is_new=True)
+
+
+def _new_session(
+    number: int,
+    pairs: Sequence[Pair],
+    keys: Mapping[PairName, str],
+    sessions: Sequence[Session],
+    targets: Mapping[str, Target],
+    bench: Bench,
+    host: Mapping[str, Any],
+) -> Session:
+    """Pairs measured in turns; what an earlier session has of one is taken, but for its latencies."""
+    only = {pair.name for pair in pairs}
+    artifacts = {pair.artifact.key: pair.artifact for pair in pairs}
+    known = {
+        name: earlier
+        for session in sessions
+        for name in only
+        if (earlier := session.measurements.get(keys[name])) is not None and earlier.status == "measured"
+    }
+    targets = {name: target for name, target in targets.items() if name in {pair.target for pair in pairs}}
+    taken, conditions = measure(list(artifacts.values()), targets, bench, only=only, known=known)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    measured = {keys[found.artifact, found.target]: found.model_copy(update={"session": number}) for found in taken}
+    return Session(number, created, host, measured, conditions)
 
 
 def rows_of(plan: Plan, artifacts: Mapping[str, Artifact]) -> tuple[list[Pair], list[Compared]]:
@@ -99,12 +128,12 @@ def rows_of(plan: Plan, artifacts: Mapping[str, Artifact]) -> tuple[list[Pair], 
 
 
 def _stand_ins(target: str, targets: Mapping[str, Target]) -> list[str]:
-    """The targets whose baseline a row may be held against: its own, and those that differ by their runtime alone."""
+    """The targets whose baseline a row may be held against: its own first, and those that differ by runtime alone."""
 
     def work(name: str) -> dict[str, Any]:
         return targets[name].model_dump(exclude={"runtime"})
 
-    return [name for name in targets if work(name) == work(target)]
+    return [target, *(name for name in targets if name != target and work(name) == work(target))]
 
 
 def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
@@ -122,9 +151,9 @@ def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
 
 
 def to_measure(
-    wanted: Mapping[tuple[str, str], Pair],
+    wanted: Mapping[PairName, Pair],
     compared: Sequence[Compared],
-    keys: Mapping[tuple[str, str], str],
+    keys: Mapping[PairName, str],
     sessions: Sequence[Session],
 ) -> list[Pair]:
     """The pairs that no session has, and both of those that are to be compared and have no session in common."""
@@ -138,40 +167,52 @@ def to_measure(
     return [pair for name, pair in wanted.items() if name in missing]
 
 
-def _each_once(pairs: Sequence[Pair]) -> list[Artifact]:
-    return list({pair.artifact.key: pair.artifact for pair in pairs}.values())
-
-
-def gathered(
-    keys: Mapping[tuple[str, str], str], compared: Sequence[Compared], sessions: Sequence[Session]
-) -> Measured:
-    """What sessions have of the wanted pairs: the newest of each, and what its comparisons need beside that.
+def gathered(keys: Mapping[PairName, str], compared: Sequence[Compared], sessions: Sequence[Session]) -> Measured:
+    """What sessions have of the wanted pairs, and of them again what their comparisons need beside that.
 
     Args:
-        keys: of the wanted pairs.
-        sessions: the newest last; each pair is in one of them.
+        keys: of the wanted pairs; each is in one of the sessions.
     """
     by_number = {session.number: session for session in sessions}
     having = {
-        name: [number for number, one in by_number.items() if key in one.measurements] for name, key in keys.items()
+        name: {number for number, session in by_number.items() if key in session.measurements}
+        for name, key in keys.items()
     }
-    common = [set(having[one.name]) & set(having[other.name]) for one, other in compared]
-    needed = {max(numbers) for numbers in (*having.values(), *common) if numbers}
+    shown, needed = _chosen(having, compared)
     used = [by_number[number] for number in sorted(needed, reverse=True)]
     return Measured(
-        measurements=[by_number[max(numbers)].measurements[keys[name]] for name, numbers in having.items()],
+        measurements=[by_number[shown[name]].measurements[key] for name, key in keys.items()],
         conditions=_worst([session.conditions for session in used]),
         created=used[0].created,
         host=used[0].host,
         key=fingerprint([sorted(keys.values()), [[session.number, session.created] for session in used]]),
         is_new=False,
-        earlier=[
+        in_other_sessions=[
             by_number[number].measurements[keys[name]]
             for name, numbers in having.items()
-            for number in numbers
-            if number in needed and number < max(numbers)
+            for number in sorted((numbers & needed) - {shown[name]})
         ],
     )
+
+
+def _chosen(having: Mapping[PairName, set[int]], compared: Sequence[Compared]) -> tuple[dict[PairName, int], set[int]]:
+    """The session that each pair is shown by, and all sessions that pairs or comparisons need.
+
+    A pair is shown by the session of its first comparison: for a row of the report, that with its baseline.
+
+    Args:
+        having: the numbers of the sessions that have a pair.
+    """
+    shown: dict[PairName, int] = {}
+    last_resort: dict[PairName, int] = {name: max(numbers) for name, numbers in having.items()}
+    needed: set[int] = set()
+    for one, other in compared:
+        common = having[one.name] & having[other.name]
+        if common:
+            needed.add(max(common))
+            shown.setdefault(other.name, max(common))
+    chosen = {**last_resort, **shown}
+    return chosen, needed | set(chosen.values())
 
 
 def _worst(found: Sequence[Mapping[str, Conditions]]) -> dict[str, Conditions]:

@@ -21,16 +21,17 @@ from typing import Any
 
 import psutil
 
-from compress.bench.worker import SETTLE_SECONDS
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
+from compress.machine.settling import SETTLE_SECONDS
 from compress.measurement import Measurement
 from compress.plan.plan import Plan
 from compress.processes.child import how_it_died, start
 from compress.recipe.schema import BenchSpec
 from compress.run.journal import Observer
 from compress.run.rehearsal_process import SAID
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 from compress.tasks import Task, with_rows
 
 MEASURED_ROWS = 32

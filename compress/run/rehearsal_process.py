@@ -20,7 +20,8 @@ from compress.files.whole import folder_bytes
 from compress.plan.plan import Plan
 from compress.run.make import make_steps
 from compress.run.measure import measure_plan
-from compress.store.artifacts import Artifact, Identity, Store
+from compress.store.artifacts import Artifact, Identity
+from compress.store.store import Store
 from compress.training.config import KEPT
 from compress.unexpected import explained
 

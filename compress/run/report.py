@@ -5,6 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from compress import __version__
+from compress.answers import name_of
+from compress.facts import Quantization, Trimming
 from compress.files.whole import fingerprint
 from compress.measurement import Measured
 from compress.models.parameters import token_parameters
@@ -16,7 +18,7 @@ from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.quantized import Quantized, read_quantized
+from compress.report.quantized import Quantized, quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
@@ -35,7 +37,7 @@ def report_plan(
     """The report of a plan that has run, and False if it is the one that `folder` holds."""
     recipe = plan.recipe
     entries = _entries(plan, artifacts)
-    rounded = _rounded(plan, artifacts)
+    rounded = quantized_steps(plan, artifacts)
     key = fingerprint(
         {
             "version": REPORT_VERSION,
@@ -96,10 +98,10 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     return entries
 
 
-def _rounded(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
+def quantized_steps(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
     """What the manifests of the steps that quantized tell."""
-    told = (read_quantized(step.name, step.stage_name, artifacts[step.name].facts) for step in plan.steps)
-    return [found for found in told if found is not None]
+    told = ((step, step.facts(Quantization, artifacts)) for step in plan.steps)
+    return [quantized(step.name, step.stage_name, facts) for step, facts in told if facts is not None]
 
 
 def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
@@ -107,15 +109,13 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
     texts, pairs = plan.task.texts(plan.task.test)
     notes = []
     for step in plan.steps:
-        found = artifacts[step.name]
-        if "tokens_after" not in found.facts:
+        facts = step.facts(Trimming, artifacts)
+        if facts is None:
             continue
-        before = artifact_of(step.model, artifacts)
-        share = split_differently(
-            load_tokenizer(before.path).fast, load_tokenizer(found.path).fast, [*texts, *(pairs or ())]
-        )
+        before, after = (load_tokenizer(artifact_of(one, artifacts).path) for one in (step.model, step.name))
+        share = split_differently(before.fast, after.fast, [*texts, *(pairs or ())])
         notes.append(
-            f"{step.name} keeps {found.facts['tokens_after']:,} of {found.facts['tokens_before']:,} tokens; "
+            f"{step.name} keeps {facts.tokens_after:,} of {facts.tokens_before:,} tokens; "
             f"{share:.2%} of the test rows' tokens split differently"
         )
     return notes
@@ -176,7 +176,14 @@ def build_report(
     """A report without a verdict; see `build_rows` for `entries` and `baselines`."""
     from compress.report.build import build_rows  # statistics take a second to import
 
-    test = HeldOut(metric=task.spec.metric, labels=list(task.labels), truth=task.truth(task.test), key=task.test_key)
+    truth = task.truth(task.test)
+    test = HeldOut(
+        answers=name_of(truth),
+        metric=task.spec.metric,
+        labels=list(truth.labels),
+        truth=truth.content,
+        key=task.test_key,
+    )
     texts, pairs = task.texts(task.test)
     shown = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
     return Report(

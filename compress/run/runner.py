@@ -28,7 +28,8 @@ from compress.run.make import make_steps
 from compress.run.measure import Compared, measure_plan
 from compress.run.report import report_plan
 from compress.run.variants import make_variants
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 
 LOCK = ".lock"
 """Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""

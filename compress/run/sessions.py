@@ -15,8 +15,8 @@ from compress.files.whole import fingerprint, write_text
 from compress.measurement import Conditions, Measurement
 
 MEASUREMENTS = "measurements.json"
-KEPT = 100
-"""Sessions that are kept; older ones are forgotten."""
+KEPT_BYTES = 64 * 2**20
+"""Size up to which older sessions are kept; the newest is whatever its size."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ def read_sessions(folder: Path) -> list[Session]:
 
 def write_sessions(sessions: Sequence[Session], folder: Path) -> None:
     """Keep the newest of these sessions in a run's folder, and nothing else."""
-    contents = [_content(session) for session in sessions[-KEPT:]]
-    sealed = [content | {"digest": fingerprint(content)} for content in contents]
-    write_text(folder / MEASUREMENTS, json.dumps({"sessions": sealed}))
+    texts: list[str] = []
+    for session in reversed(sessions):
+        content = _content(session)
+        text = json.dumps(content | {"digest": fingerprint(content)})
+        if texts and sum(map(len, texts)) + len(text) > KEPT_BYTES:
+            break
+        texts.append(text)
+    write_text(folder / MEASUREMENTS, f'{{"sessions": [{", ".join(reversed(texts))}]}}')
 
 
 def _content(session: Session) -> dict[str, Any]:
@@ -58,8 +63,8 @@ def _content(session: Session) -> dict[str, Any]:
         "number": session.number,
         "created": session.created,
         "host": session.host,
-        "conditions": {target: found.model_dump() for target, found in session.conditions.items()},
-        "measurements": {key: found.model_dump() for key, found in session.measurements.items()},
+        "conditions": {target: found.model_dump(mode="json") for target, found in session.conditions.items()},
+        "measurements": {key: found.model_dump(mode="json") for key, found in session.measurements.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(content))
     return plain

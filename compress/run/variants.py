@@ -13,7 +13,8 @@ from compress.plan.plan import Plan, artifact_of
 from compress.run.journal import Observer
 from compress.run.make import make_steps
 from compress.run.measure import Pair
-from compress.store.artifacts import Artifact, Store
+from compress.store.artifacts import Artifact
+from compress.store.store import Store
 
 
 @dataclass(frozen=True)

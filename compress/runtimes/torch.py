@@ -5,23 +5,24 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor, cores_for
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from compress.recipe.schema import Target
+
 FORMATS = ("torch", "torch_bnb")
 OWN_PRECISION = "bitsandbytes weights bring their own precision"
 
 
-def refuse(target: Target) -> str | None:
+def refuse(target: "Target") -> str | None:
     """Why it takes no target of these settings, or None."""
     del target  # all of them can be
     return None
 
 
-def unavailable(target: Target) -> str | None:
+def unavailable(target: "Target") -> str | None:
     """Why this target cannot be had here, or None."""
     if target.device == "cpu":
         return None
@@ -34,7 +35,7 @@ def unavailable(target: Target) -> str | None:
     return None
 
 
-def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+def load(folder: Path, target: "Target", hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """The model in eager mode, in the target's precision; bitsandbytes weights stay as they were saved.
 
     Raises:
@@ -46,7 +47,7 @@ def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool
 def load_through(
     prepare: Callable[[Any], Any],
     folder: Path,
-    target: Target,
+    target: "Target",
     hub_task: str,
     trust_remote_code: bool,
     exclusive: bool,

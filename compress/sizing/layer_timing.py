@@ -15,6 +15,7 @@ import numpy as np
 
 from compress.errors import InputError
 from compress.export.export import export
+from compress.machine.settling import SETTLE_SECONDS
 from compress.models.architectures import ARCHITECTURES, positions_of
 from compress.models.reshape import cut_layer, keep_layers, layers_of, model_shape, set_heads
 from compress.recipe.schema import Target
@@ -23,8 +24,6 @@ from compress.runtimes import load
 TOKENS = 128
 """Rows of the table of embeddings in a timed encoder, at most: looking one up costs the same in a larger table."""
 ROUNDS, CALLS, WARMUP = 7, 5, 2
-SETTLE_SECONDS = 0.05
-"""Between two encoders, so that threads of the one before have stopped spinning."""
 
 Sizes = Sequence[tuple[int, int]]
 """(heads, neurons) of each layer of an encoder."""

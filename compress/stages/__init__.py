@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, Field
 
 from compress.context import KnownStep
+from compress.facts import Facts
 from compress.machine.processor import saturates
 from compress.models.architectures import Shape
 from compress.recipe.schema import Model, Target, TaskSpec
@@ -18,6 +19,7 @@ from compress.registry import Registry
 from compress.training.config import TrainingConfig, trainings_in
 
 Of = TypeVar("Of")
+Told = TypeVar("Told", bound=Facts)
 
 
 class StageConfig(Model):
@@ -78,13 +80,14 @@ class Stage:
         output: format of what it writes.
         version: raised when the same settings begin to give another result.
         shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
-            Refuses what the shapes forbid, before any work.
+            Refuses what the shapes forbid, before any work. Left out: that of the model which its own comes from.
         base_role: which reads the step before, where it is not named; left out: the first of `inputs`.
         model_role: whose model its own comes from, where that one is given; else, or left out, the base role's.
         teacher_role: whose model it learns from, and then from the task's unlabelled rows too; left out: of none.
         makes_teacher: whether it makes a pretrained model into one for the task: a teacher for later steps, and the
             baseline of a recipe that names none.
-        writes_floats: whether all weights that it writes are 32-bit floats.
+        tag: what the hub calls a model that it has made: pruned, quantized.
+        writes_floats: whether all weights that it writes are 32-bit floats, where the format leaves that open.
         needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
@@ -93,18 +96,20 @@ class Stage:
         remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
         times_on: settings -> the target that the step times models on, or None if it times none.
         trainings: settings -> the trainings that the step will do.
+        facts: the type of what `run` returns, where reports and cards tell of it; `compress.facts` has them.
     """
 
     config: type[StageConfig]
-    run: Callable[..., Mapping[str, Any] | None]
+    run: Callable[..., Facts | Mapping[str, Any] | None]
     inputs: Mapping[str, Input]
     output: str
     version: int
-    shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None]
+    shape: Callable[[Any, Mapping[str, Shape | None]], Shape | None] | None = None
     base_role: str = ""
     model_role: str = ""
     teacher_role: str = ""
     makes_teacher: bool = False
+    tag: str = ""
     writes_floats: bool = False
     needs_data: bool | Callable[[Any], bool] = True
     changes_tokenizer: bool = False
@@ -113,6 +118,7 @@ class Stage:
     remark: Callable[[Any, Mapping[str, Target]], str | None] | None = None
     times_on: Callable[[Any], Target | None] | None = None
     trainings: Callable[[Any], Sequence[TrainingConfig]] = trainings_in
+    facts: type[Facts] = Facts
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -132,10 +138,22 @@ class Stage:
         """What its model comes from, among what it reads by role."""
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
 
+    def shape_of(self, config: StageConfig, shapes: Mapping[str, Shape | None]) -> Shape | None:
+        """Sizes of what it gives, from those of what it reads by role.
+
+        Raises:
+            InputError: it cannot give any.
+        """
+        return self.model_of(shapes) if self.shape is None else self.shape(config, shapes)
+
     @property
     def base(self) -> Input:
         """What it reads first."""
         return self.inputs[self.base_role]
+
+    def told(self, kind: type[Told], facts: Mapping[str, Any]) -> Told | None:
+        """What a manifest of its tells of that kind; None if it writes nothing of it."""
+        return kind.read(facts) if issubclass(self.facts, kind) else None
 
     @property
     def other_inputs(self) -> dict[str, Input]:
@@ -189,11 +207,6 @@ def find(name: str, where: str | None = None) -> Stage:
 def roles_of(name: str) -> tuple[str, ...]:
     """What steps of a stage may read; nothing, where no stage has that name."""
     return tuple(find(name).inputs) if name in names() else ()
-
-
-def same_shape(_: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The shape rule of a stage that leaves its first input's sizes as they are."""
-    return next(iter(shapes.values()), None)
 
 
 def settle_range(config: Any, isa: Sequence[str]) -> Any:

@@ -25,8 +25,9 @@ from pydantic import Field, model_validator
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
+from compress.facts import Agreement, Bundle, BundledGraph, Quantization
 from compress.models.architectures import Shape
-from compress.stages import Input, Names, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, settle_range
 from compress.store.artifacts import Artifact
 
 Format = Literal["fp32", "fp16", "int8", "q4"]
@@ -70,7 +71,7 @@ def run(
     out: Path,
     int8: Artifact | None = None,
     q4: Artifact | None = None,
-) -> dict[str, Any]:
+) -> Bundle:
     """Make or take each graph, leave out what is too far from the float one, and write the folder."""
     from compress.graphs.read import read_float_graph
     from compress.models.files import layout_file, model_path
@@ -79,17 +80,17 @@ def run(
     read_float_graph(model_path(model.path))  # which refuses one that is quantized
     given = {"int8": int8, "q4": q4}
     _check_ids(model, given)
-    found: dict[str, Any] = {}
+    found: dict[str, BundledGraph] = {}
     left_out: dict[str, str] = {}
     for name in config.formats:
         try:
-            folder, facts = _graph(name, model, given.get(name), config, context)
+            folder, agreed = _graph(name, model, given.get(name), config, context)
         except CompressError as error:
             left_out[name] = error.what
             continue
         file = layout_file(DTYPES[name])
         size = _put(folder, out / file)
-        found[name] = {"file": file, "dtype": DTYPES[name], "size_bytes": size, **facts}
+        found[name] = BundledGraph(file=file, dtype=DTYPES[name], size_bytes=size, parity=agreed)
     if config.main in left_out:
         raise CompressError(
             f"the main graph, {config.main}, cannot be shipped: {left_out[config.main]}",
@@ -99,8 +100,7 @@ def run(
         )
     _write_config(model.path, out, DTYPES[config.main])
     copy_tokenizer(model.path, out)
-    parity = {"parity": found[config.main]["parity"]} if "parity" in found[config.main] else {}
-    return {"formats": found, "left_out": left_out, "main": config.main, **parity}
+    return Bundle(formats=found, left_out=left_out, main=config.main, parity=found[config.main].parity)
 
 
 def _check_ids(model: Artifact, given: Mapping[str, Artifact | None]) -> None:
@@ -121,8 +121,8 @@ def _check_ids(model: Artifact, given: Mapping[str, Artifact | None]) -> None:
 
 def _graph(
     name: str, model: Artifact, given: Artifact | None, config: Config, context: Context
-) -> tuple[Path, dict[str, Any]]:
-    """The folder of a graph, with what its gate found.
+) -> tuple[Path, Agreement | None]:
+    """The folder of a graph, with what its gate found; the float one is held against nothing.
 
     Raises:
         CompressError: it cannot be made, or does not pass.
@@ -130,11 +130,11 @@ def _graph(
     from compress.comparing import parity
 
     if name == "fp32":
-        return model.path, {}
+        return model.path, None
     if given is not None:
         if _weight_bytes(given.path) >= _weight_bytes(model.path):
             raise CompressError("the step's own graph is no smaller than the float one")
-        return given.path, parity.gate(model.path, given.path, context, config.min_agreement).facts()
+        return given.path, parity.gate(model.path, given.path, context, config.min_agreement)
     stage = stages.find(STAGES[name])
     folder = context.work / "graphs" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -143,8 +143,8 @@ def _graph(
     if name == "int8":
         settings["reduce_range"] = config.reduce_range
     facts = stage.run(model=model, config=stage.config(**settings), context=context, out=folder)
-    assert facts is not None
-    return folder, {"parity": facts["parity"]}
+    assert isinstance(facts, Quantization)
+    return folder, facts.parity
 
 
 def _weight_bytes(folder: Path) -> int:
@@ -190,7 +190,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
                 f"'{role}' names a graph, and formats leaves {role} out: {', '.join(config.formats)}",
                 fix=f"add {role} to formats, or leave '{role}' out",
             )
-    return same_shape(config, shapes)
+    return shapes["model"]
 
 
 STAGE = Stage(
@@ -200,5 +200,6 @@ STAGE = Stage(
     output="onnx",
     version=1,
     shape=_shape,
+    facts=Bundle,
     settle=settle_range,
 )

@@ -191,10 +191,10 @@ STAGE = Stage(
     },
     output="torch",
     version=5,
+    tag="distilled",
     shape=_shape,
     base_role="teacher",
     model_role="student",
     teacher_role="teacher",
-    writes_floats=True,
     check=_check,
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.training.config import TrainingConfig
 
@@ -49,7 +49,6 @@ STAGE = Stage(
     inputs={"model": Input("torch", head="made")},
     output="torch",
     version=4,
-    shape=same_shape,
+    tag="fine-tuned",
     makes_teacher=True,
-    writes_floats=True,
 )

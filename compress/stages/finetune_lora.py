@@ -20,7 +20,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.training.config import TrainingConfig
 
@@ -88,7 +88,6 @@ STAGE = Stage(
     inputs={"model": Input("torch", head="made")},
     output="torch",
     version=2,
-    shape=same_shape,
+    tag="fine-tuned",
     makes_teacher=True,
-    writes_floats=True,
 )

@@ -12,12 +12,13 @@ LLM.int8: Dettmers et al. 2022 (arXiv:2208.07339). NF4: Dettmers et al. 2023 (ar
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.facts import Quantization
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 
@@ -31,7 +32,7 @@ class Config(StageConfig):
     less than half of it."""
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Load with quantized weights, save, and compare the reloaded outputs with the float model's on real rows."""
     from compress.comparing import parity
     from compress.models import bnb
@@ -58,12 +59,11 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         out,
         context,
         config.min_agreement,
-        runtime="torch",
         device=context.device,
         trust_remote_code=trust,
     )
     context.progress("quantizing", 2, 2)
-    return {"kept_in_float": kept, **found.facts()}
+    return Quantization.model_validate({"parity": found, "kept_in_float": kept})
 
 
 STAGE = Stage(
@@ -72,6 +72,7 @@ STAGE = Stage(
     inputs={"model": Input("torch")},
     output="torch_bnb",
     version=2,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     needs_data=False,
 )

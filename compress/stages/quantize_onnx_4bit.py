@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape
+from compress.facts import Quantization
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings
 from compress.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Config(RoundingConfig):
         return self
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Split fused attention so that its weights can be reached, quantize, and compare on real rows."""
     import onnx
 
@@ -90,7 +91,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         return made
 
     layers = layers_in(graph, embeddings=config.embeddings)
-    return {"attention_split": split, **write_rounded(write, layers, graph, model.path, config, context, out)}
+    facts = write_rounded(write, layers, graph, model.path, config, context, out)
+    return facts.model_copy(update={"attention_split": split})
 
 
 def _blocks(
@@ -156,6 +158,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=5,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     needs_data=_reads_rows,
 )

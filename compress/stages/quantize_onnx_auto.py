@@ -26,9 +26,10 @@ from pydantic import Field
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.ops.choice import FLOAT, Candidate, choose, verdict
+from compress.facts import Candidate, Choice, Quantization, Wanted
+from compress.ops.choice import FLOAT, choose, verdict
 from compress.recipe.schema import BenchSpec, Target
-from compress.stages import Input, Stage, StageConfig, same_shape, settle_range
+from compress.stages import Input, Stage, StageConfig, settle_range
 from compress.store.artifacts import Artifact
 
 
@@ -62,7 +63,7 @@ class Made(NamedTuple):
     """A candidate's folder and what its stage told."""
 
     path: Path
-    facts: dict[str, Any]
+    facts: Quantization
 
 
 def ways(config: Config) -> list[Way]:
@@ -91,7 +92,7 @@ def ways(config: Config) -> list[Way]:
     return [*found, Way("4 bits", "quantize_onnx_4bit", four, (mixed,))]
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Make all, refuse what loses too much, time the rest, and copy the best."""
     from compress.comparing.held_back import held_back_rows, parted
     from compress.comparing.parity import refuse_constant
@@ -101,7 +102,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)
-    made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), {})}
+    made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), Quantization())}
     refuse_constant(made[FLOAT].path, Target(), making)
     refused: list[Candidate] = []
     for way in ways(config):
@@ -118,15 +119,15 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     best = choose(measured, config.max_drop_pp, config.prefer)
     shutil.copytree(made[best.name].path, out, dirs_exist_ok=True)
     candidates = sorted([*measured, *refused], key=lambda item: item.name != FLOAT)
-    choice = {
-        "rows": len(rows),
-        "choice_rows": len(held_back_rows(to_choose)),
-        "target": config.target.model_dump(mode="json"),
-        "goal": {"max_drop_pp": config.max_drop_pp, "prefer": config.prefer},
-        "candidates": [item.model_dump() for item in candidates],
-        "verdict": verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
-    }
-    return {**made[best.name].facts, "choice": choice}
+    choice = Choice(
+        rows=len(rows),
+        choice_rows=len(held_back_rows(to_choose)),
+        target=config.target.model_dump(mode="json"),
+        goal=Wanted(max_drop_pp=config.max_drop_pp, prefer=config.prefer),
+        candidates=candidates,
+        verdict=verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
+    )
+    return made[best.name].facts.model_copy(update={"choice": choice})
 
 
 def _check_target(target: Target, model: Artifact) -> None:
@@ -180,16 +181,18 @@ def _make(
     except CompressError as error:
         candidate.reason = error.what
         return candidate, None
-    assert facts is not None
-    parity = facts["parity"]
-    candidate.size_bytes, candidate.agreement = folder_bytes(folder), parity["agreement"]
+    assert isinstance(facts, Quantization)
+    parity = facts.parity
+    assert parity is not None
+    assert parity.drop_pp is not None  # the rows have labels
+    candidate.size_bytes, candidate.agreement = folder_bytes(folder), parity.agreement
     candidate.smaller = folder_bytes(reference) / candidate.size_bytes
-    candidate.drop_pp, candidate.drop_low_pp = parity["drop_pp"], parity["drop_low_pp"]
-    candidate.drop_high_pp, candidate.choice_drop_pp = parity["drop_high_pp"], parity["drop_pp"]
-    if context.rehearsal is None and parity["drop_pp"] > config.max_drop_pp:
-        candidate.reason = f"loses {parity['drop_pp']:.1f} points, {config.max_drop_pp:g} are allowed"
+    candidate.drop_pp, candidate.drop_low_pp = parity.drop_pp, parity.drop_low_pp
+    candidate.drop_high_pp, candidate.choice_drop_pp = parity.drop_high_pp, parity.drop_pp
+    if context.rehearsal is None and parity.drop_pp > config.max_drop_pp:
+        candidate.reason = f"loses {parity.drop_pp:.1f} points, {config.max_drop_pp:g} are allowed"
         return candidate, None
-    return candidate, Made(folder, dict(facts))
+    return candidate, Made(folder, facts)
 
 
 def _measure(
@@ -214,7 +217,11 @@ def _measure(
             f"the float model was not measured on the target: {float_one.reason}",
             fix="check the step's target",
         )
-    truth = np.array(task.truth(both))
+    halves = range(len(choice_rows)), range(len(choice_rows), len(both))
+    truth = task.truth(both)
+    (chosen_by, right), (base_chosen_by, base) = (
+        [side.take(half) for half in halves] for side in (truth, truth.like(float_one.predictions))
+    )
     found = []
     for name, one in zip(made, taken, strict=True):
         candidate = Candidate(name=name, size_bytes=one.size_bytes, smaller=float_one.size_bytes / one.size_bytes)
@@ -222,13 +229,12 @@ def _measure(
         if one.status != "measured":
             candidate.reason = f"not measured: {one.reason}"
             continue
-        said = np.stack([float_one.predictions, one.predictions, truth])  # (before, after, truth; rows)
-        by_choice, before, after = said[:, : len(choice_rows)], *said[:2, len(choice_rows) :]
-        drop = statistics.metric_drop(task.spec.metric, before, after, truth[len(choice_rows) :])
+        own_chosen_by, own = (truth.like(one.predictions).take(half) for half in halves)
+        drop = own.drop(base, right, task.spec.metric)
         speedup = statistics.speedup(float_one.timings, one.timings)
-        candidate.agreement, candidate.latency_ms = float((before == after).mean()), float(np.median(one.samples_ms))
+        candidate.agreement, candidate.latency_ms = base.agreement(own), float(np.median(one.samples_ms))
         candidate.drop_pp, candidate.speedup = 100 * drop.value, speedup.value
-        candidate.choice_drop_pp = 100 * statistics.metric_drop(task.spec.metric, *by_choice).value
+        candidate.choice_drop_pp = 100 * own_chosen_by.drop(base_chosen_by, chosen_by, task.spec.metric).value
         if name != FLOAT:
             candidate.speedup_low, candidate.speedup_high = speedup.low, speedup.high
             candidate.drop_low_pp, candidate.drop_high_pp = (end and 100 * end for end in (drop.low, drop.high))
@@ -246,7 +252,8 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
     settle=settle_range,
+    facts=Quantization,
     times_on=_times_on,
 )

@@ -24,12 +24,13 @@ model that is made elsewhere than where it will run.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
+from compress.facts import Quantization
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 
 OPSET = 11
@@ -67,7 +68,7 @@ class Config(RoundingConfig):
         return self
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Quantize, and compare the outputs with the float model's on real rows."""
     import onnx
 
@@ -120,7 +121,8 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=4,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     settle=settle_range,
     needs_data=_reads_rows,
 )

@@ -17,13 +17,14 @@ Micikevicius et al. 2018 (arXiv:1710.03740), section 3; the conversion is that o
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from compress.context import Context
+from compress.facts import Quantization
 from compress.recipe.schema import Target
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 CUDA = "CUDAExecutionProvider"
@@ -41,7 +42,7 @@ class Config(StageConfig):
     less than half of it."""
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Look for large numbers, convert, and compare the outputs with the float model's on real rows."""
     from compress.comparing import parity
     from compress.comparing.activations import calibration_batches
@@ -71,7 +72,9 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     copy_config_and_tokenizer(model.path, out)
     device: Literal["cpu", "cuda"] = "cpu" if lacks_provider(CUDA) else "cuda"
     agreed = parity.gate(model.path, out, context, config.min_agreement, device=device)
-    return {"kept_in_float": kept, "largest_activation": max(found.values()), **agreed.facts()}
+    return Quantization.model_validate(
+        {"parity": agreed, "kept_in_float": kept, "largest_activation": max(found.values())}
+    )
 
 
 def _reads_rows(config: Config) -> bool:
@@ -99,7 +102,8 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     needs_data=_reads_rows,
     remark=_remark,
 )

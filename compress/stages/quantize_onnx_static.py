@@ -16,12 +16,13 @@ al. 2023, arXiv:2211.10438).
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
 from compress.context import Context
-from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, same_shape, settle_range
+from compress.facts import Quantization
+from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 
 OPSET = 13
@@ -54,7 +55,7 @@ class Config(RoundingConfig):
         return self
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Measure ranges, round, and compare the outputs with the float model's on real rows."""
     import onnx
 
@@ -107,6 +108,7 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=3,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     settle=settle_range,
 )

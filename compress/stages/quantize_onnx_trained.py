@@ -29,9 +29,10 @@ from pydantic import Field, model_validator
 
 from compress.context import Context, KnownStep
 from compress.errors import InputError, did_you_mean
+from compress.facts import Quantization
 from compress.machine.processor import instruction_sets, saturates
 from compress.recipe.schema import Target
-from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, same_shape, settle_range
+from compress.stages import Input, Names, Stage, StageConfig, refuse_idle_settings, settle_range
 from compress.store.artifacts import Artifact
 from compress.training.config import RecoverRounded
 
@@ -84,7 +85,7 @@ class Config(StageConfig):
         return self
 
 
-def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> Quantization:
     """Export, train with the graph's rounding, export again, and write that in few bits."""
     from compress.comparing.as_trained import EXACT, ROUNDED, differences, logits_of
     from compress.comparing.held_back import held_back
@@ -113,15 +114,15 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
         save_model(network, trained)
         copy_tokenizer(model.path, trained)
         graph = _export(trained, Path(scratch) / "after", config, context)
-        facts["scales"] = fake.facts()
+        scales = fake.facts()
         _write(graph, network, fake, config)
-        facts |= gate_rounded(graph, before, config.min_agreement, context, out)
+        quantized = gate_rounded(graph, before, config.min_agreement, context, out)
         written = load(out, Target(runtime="onnxruntime"), context.task.hub_task)
         differs = differences(network_outputs, [written(row) for row in rows])
         is_exact = config.scheme == "int4" and config.accuracy_level != 4
         cut_off = config.reduce_range is False and saturates(instruction_sets())
         differs.check(config.tolerance or (EXACT if is_exact else ROUNDED), cut_off=cut_off)
-        return facts | {"as_trained": differs.facts()}
+        return quantized.model_copy(update={**facts, "scales": scales, "as_trained": differs.facts()})
 
 
 def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":
@@ -283,7 +284,8 @@ STAGE = Stage(
     inputs={"model": Input("torch"), "teacher": Input("torch", optional=True)},
     output="onnx",
     version=2,
-    shape=same_shape,
+    tag="quantized",
+    facts=Quantization,
     teacher_role="teacher",
     check=_check,
     settle=_settle,

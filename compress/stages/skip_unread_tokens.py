@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from compress.context import Context
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 if TYPE_CHECKING:
@@ -64,6 +64,5 @@ STAGE = Stage(
     inputs={"model": Input("onnx")},
     output="onnx",
     version=1,
-    shape=same_shape,
     needs_data=False,
 )

@@ -21,7 +21,8 @@ from pydantic import Field
 
 from compress.context import Context, KnownStep
 from compress.errors import CompressError, InputError
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.facts import Trimming
+from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 TOLERANCE = 1e-5
@@ -41,7 +42,7 @@ class Config(StageConfig):
     stand; texts to come may have them, and so have variants of rows that are made of neighbouring words."""
 
 
-def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict[str, Any]:
+def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Trimming:
     """Count, trim the tokenizer and the table of embeddings, and compare the outputs on training rows."""
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import load_tokenizer
@@ -64,11 +65,11 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     _compare(network, trimmed, kept, used, context, model.path, out)
     context.progress("counting tokens", 2, 2)
     texts, _ = task.texts(task.validation)
-    return {
-        "tokens_before": network.get_input_embeddings().num_embeddings,
-        "tokens_after": len(kept),
-        "validation_split_differently": round(split_differently(whole.fast, load_tokenizer(out).fast, texts), 6),
-    }
+    return Trimming(
+        tokens_before=network.get_input_embeddings().num_embeddings,
+        tokens_after=len(kept),
+        validation_split_differently=round(split_differently(whole.fast, load_tokenizer(out).fast, texts), 6),
+    )
 
 
 def keep_tokens(network: Any, kept: list[int]) -> Any:
@@ -159,8 +160,8 @@ STAGE = Stage(
     inputs={"model": Input("torch")},
     output="torch",
     version=1,
-    shape=same_shape,
-    writes_floats=True,
+    tag="trimmed",
+    facts=Trimming,
     changes_tokenizer=True,
     check=_check,
 )

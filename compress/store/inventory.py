@@ -14,13 +14,12 @@ from compress.files.strict_json import read_json
 from compress.files.whole import remove_tree
 from compress.store.artifacts import (
     NEEDS,
-    OWN_FOLDERS,
     Artifact,
     DamagedArtifactError,
-    Store,
     check_files,
     open_artifact,
 )
+from compress.store.store import OWN_FOLDERS, Store
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,11 @@ task:
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from compress.answers.label import ACCURACY, F1_MACRO, Label
 from compress.data.labelled import PartReader, Texts
 from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
@@ -24,7 +25,6 @@ from compress.data.splits import conflicting, sample, split
 from compress.data.tables import ReadTable
 from compress.errors import InputError, did_you_mean
 from compress.files.whole import fingerprint
-from compress.ops.scores import SCORES
 from compress.ops.softmax import softmax
 from compress.recipe.schema import TaskSpec
 from compress.recipe.validation import Origin
@@ -33,6 +33,7 @@ from compress.tasks import UNKNOWN
 if TYPE_CHECKING:
     from compress.models.tokenizer import Tokenizer
 
+ANSWERS = "label"
 ROLES = ("text", "text_pair", "label")
 
 
@@ -66,6 +67,7 @@ class TextClassification:
     transfer_key: str
     test_key: str
     hub_task: str = "text-classification"
+    outputs: Literal["row", "token"] = "row"
 
     def encode(
         self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
@@ -74,6 +76,10 @@ class TextClassification:
         texts, pairs = self.texts(rows)
         encoded = tokenizer.encode(texts, pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> dict[str, np.ndarray[Any, Any]]:
+        """Token ids of encoded rows, padded, with `labels` (batch,)."""
+        return {**tokenizer.pad(rows), "labels": np.array([row["labels"] for row in rows], np.int64)}
 
     def texts(self, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
         """The rows' texts, and their second texts where each row is a pair."""
@@ -85,29 +91,28 @@ class TextClassification:
         seconds: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
         return [Row(text, pair, UNKNOWN) for text, pair in zip(texts, seconds, strict=True)]
 
-    def predict(self, logits: np.ndarray[Any, Any]) -> tuple[list[int], list[float]]:
+    def answers(self, outputs: Sequence[np.ndarray[Any, Any]], rows: Sequence[Row]) -> Label:
         """The best class of each row, and its softmax probability rounded to six digits.
 
         Args:
-            logits: (rows, classes).
+            outputs: logits of each row, (classes,).
+            rows: not looked at.
 
         Raises:
             InputError: the model has more or fewer classes than the data.
         """
+        del rows
+        logits = np.asarray(outputs)  # (rows, classes)
         if self.labels and logits.shape[-1] != len(self.labels):
             raise InputError(
                 f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
                 fix="give the model that knows these labels",
             )
-        return logits.argmax(axis=-1).tolist(), softmax(logits).max(axis=-1).round(6).tolist()
+        return Label(logits.argmax(axis=-1).tolist(), self.labels, softmax(logits).max(axis=-1).round(6).tolist())
 
-    def truth(self, rows: Sequence[Row]) -> list[int]:
+    def truth(self, rows: Sequence[Row]) -> Label:
         """The class of each row."""
-        return [row.label for row in rows]
-
-    def score(self, predictions: Sequence[int], truth: Sequence[int]) -> float:
-        """Accuracy, or the unweighted mean of the classes' F1; class indices as `predict` and `truth` give them."""
-        return SCORES[self.spec.metric](np.asarray(predictions), np.asarray(truth))
+        return Label([row.label for row in rows], self.labels)
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
         """Refuse a model whose classes are not the data's, in the same order.
@@ -240,7 +245,7 @@ def _label_notes(
 ) -> list[str]:
     labels = classes.labels
     counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept, test)]
-    notes = label_notes(classes, *counts, metric=spec.metric)
+    notes = label_notes(classes, *counts, fairer=F1_MACRO if spec.metric == ACCURACY else "")
     notes += given_away([(row.text, labels[row.label]) for row in train])
     if rows := conflicting([(row.content, row.label) for row in train]):
         notes.append(f"{rows:,} training rows have the same text as others with another label")

@@ -1,6 +1,7 @@
 """What a student can learn from its teacher: which layers and heads; what does not fit is refused before any work."""
 
 import math
+from typing import Literal
 
 from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
@@ -19,6 +20,7 @@ def check_lesson(config: DistillationConfig, step: KnownStep) -> None:
         InputError: with what does not fit.
     """
     check_masked_model(config.augment, next(iter(step.inputs.get("masked_model", ())), None))
+    check_label_of_rows(config.augment, step.task.outputs)
     if not config.reads_states or config.epochs == 0:
         return
     teachers = step.inputs.get("teacher", (step.model,))
@@ -149,4 +151,20 @@ def check_masked_model(config: Augmentation, model: KnownModel | None) -> None:
         raise InputError(
             f"'{model.origin.name}' has no head for masked words; its class is {', '.join(classes) or 'not named'}",
             fix="name a model that was saved with it, such as a BertForMaskedLM",
+        )
+
+
+def check_label_of_rows(config: Augmentation, outputs: Literal["row", "token"]) -> None:
+    """Refuse to count the rows of each label where a row has a label for each token.
+
+    Args:
+        outputs: the task's.
+
+    Raises:
+        InputError: the settings count them.
+    """
+    if config.per_label and outputs == "token":
+        raise InputError(
+            "augment.per_label counts the rows of each label, and here each token has one",
+            fix="leave per_label out; augment: {copies: 2} makes as many variants of each row",
         )

@@ -37,18 +37,18 @@ class Objective(torch.nn.Module):
         """The loss of a batch that the student has just been called with.
 
         Args:
-            logits: the student's, (batch, classes).
-            batch: labels (batch,), -100 where not known; teacher_logits (batch, teachers, classes) where they have a
-                weight; the model inputs that `inputs` names.
+            logits: the student's, (batch, classes) or (batch, tokens, classes).
+            batch: as `compress.training.batches.Collator` makes it, with teacher_logits where they have a weight, and
+                the model inputs that `inputs` names.
 
         Returns:
             Scalar, mean over the batch.
         """
         config = self.config
-        loss = config.hard_weight * hard_label_loss(logits, batch["labels"])
+        loss = config.hard_weight * hard_label_loss(logits, batch["labels"], batch.get("counted"))
         if config.soft_weight > 0:
-            taught = averaged_logits(batch["teacher_logits"], config.temperature)  # (batch, classes)
-            loss = loss + config.soft_weight * soft_label_loss(logits, taught, config.temperature)
+            taught = averaged_logits(batch["teacher_logits"], config.temperature)  # as the logits
+            loss = loss + config.soft_weight * soft_label_loss(logits, taught, config.temperature, batch.get("taught"))
         if self.inside is not None:
             loss = loss + self.inside(batch)
         return loss

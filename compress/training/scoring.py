@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -14,6 +15,7 @@ from compress.models.inputs import input_names
 from compress.models.reshape import base_model, layers_of, weight_of
 from compress.models.tokenizer import Tokenizer
 from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
+from compress.tasks import UNKNOWN
 from compress.training.config import TrainingConfig
 from compress.training.loop import training_length
 
@@ -32,19 +34,19 @@ class ScoreRows:
 
     def __init__(self, tokenizer: Tokenizer, count: int, training: TrainingConfig, context: Context) -> None:
         chosen = sample(context.task.train, count, context.seed)
-        self.rows = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
-        self.rows.sort(key=lambda row: len(row["input_ids"]))
-        self.whole = min(count, context.train_rows)
+        encoded = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
+        labelled = [row for row in encoded if np.any(np.not_equal(row["labels"], UNKNOWN))]  # others have no loss
+        self.rows = sorted(labelled, key=lambda row: len(row["input_ids"]))
+        self.whole = min(count, context.train_rows) * len(labelled) // len(encoded)
         self.tokenizer, self.batch_size, self.context = tokenizer, training.batch_size, context
 
     def batches(self, model: Any, what: str) -> Iterator[Batch]:
         """The rows in batches that fit `model`, with `labels`, where the model is; tells the progress of `what`."""
-        accepted = input_names(model)
+        accepted = {*input_names(model), "labels"}
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
-            arrays = {name: array for name, array in self.tokenizer.pad(rows).items() if name in accepted}
-            batch = {name: torch.from_numpy(array).to(model.device) for name, array in arrays.items()}
-            yield {**batch, "labels": torch.tensor([row["labels"] for row in rows], device=model.device)}
+            arrays = self.context.task.collate(rows, self.tokenizer)
+            yield {name: torch.from_numpy(arrays[name]).to(model.device) for name in arrays if name in accepted}
             self.context.progress(what, start + len(rows), self.whole)
 
 
@@ -109,7 +111,8 @@ def _collect(model: Any, gates: Sequence[Gate], rows: ScoreRows, what: str) -> N
     model.requires_grad_(False)  # the gates alone are asked for
     for batch in rows.batches(model, what):
         output = model(**batch)
-        (output.loss * len(batch["labels"])).backward()  # the loss is a mean; the gates want a sum over rows
+        known = int((batch["labels"] != UNKNOWN).sum())
+        (output.loss * known).backward()  # the loss is a mean; the gates want a sum over rows
         for gate in gates:
             gate.collect()
     model.requires_grad_(True)
@@ -158,7 +161,7 @@ def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> l
 
     Returns:
         For each chosen layer, counted from 0, in the order of choice: how far the outputs are then from those of
-        the whole model, as mean Kullback-Leibler divergence in nats a row.
+        the whole model, as mean Kullback-Leibler divergence in nats a row (a token).
     """
     if count == 0:
         return []
@@ -178,7 +181,9 @@ def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> l
 
 
 def _outputs(model: Any, rows: ScoreRows, what: str) -> torch.Tensor:
-    """(rows, classes) log-probabilities."""
+    """(rows, classes) log-probabilities; where each token has a label, (tokens with a known one, classes)."""
+    logits = []
     with torch.no_grad():
-        logits = [model(**batch).logits.double().cpu() for batch in rows.batches(model, what)]
+        for batch in rows.batches(model, what):
+            logits.append(model(**batch).logits[batch["labels"] != UNKNOWN].double().cpu())
     return functional.log_softmax(torch.cat(logits), dim=-1)

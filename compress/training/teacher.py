@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from compress.context import Context
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
@@ -17,10 +15,9 @@ from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length
 from compress.training.matching import check_same_ids
 from compress.training.objective import Inside, Objective
-from compress.training.teacher_outputs import ask
+from compress.training.rows import Outputs
+from compress.training.teacher_outputs import ask, read_outputs
 from compress.training.variants import read_variants, variants
-
-LOGITS = "logits.npy"
 
 
 def train_under_teacher(
@@ -81,14 +78,14 @@ def _lesson(
     rows, whole = [*task.train, *task.unlabelled], whole + context.unlabelled_rows
     length = training_length(config.train_length, context)
     asked = teachers if config.soft_weight > 0 else []
-    parts = [[teacher_logits(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
+    parts = [[teacher_outputs(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
     if config.augment.makes_variants:
         made = variants(rows, config.augment, teachers[0], masked_model, length, context, whole=whole)
         new = read_variants(made, task)
         more = round(whole * len(new) / len(rows))
         for one, said in zip(asked, parts, strict=True):
             what = f"{_asking(one, teachers)} about variants"
-            said.append(teacher_logits(one, new, length, context, what=what, whole=more, made=made))
+            said.append(teacher_outputs(one, new, length, context, what=what, whole=more, made=made))
         rows += new
         whole += more
     return Lesson(rows, parts, objective, whole, objective.inputs)
@@ -100,7 +97,7 @@ def _asking(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
     return f"asking teacher {teachers.index(teacher) + 1} of {len(teachers)}"
 
 
-def teacher_logits(
+def teacher_outputs(
     teacher: Artifact,
     rows: Sequence[Any],
     length: int,
@@ -109,20 +106,15 @@ def teacher_logits(
     what: str,
     whole: int,
     made: Artifact | None = None,
-) -> np.ndarray[Any, Any]:
+) -> Outputs:
     """The teacher's outputs of rows, in the rows' order; see `compress.training.teacher_outputs.ask`.
 
     Args:
         made: the by-product that holds the rows; None for the task's own.
-
-    Returns:
-        (rows, classes) of float32, mapped from a file: only the rows that are read come into memory.
     """
 
     def make(out: Path) -> dict[str, Any]:
-        return ask(teacher, rows, length, context, out / LOGITS, what=what, whole=whole)
+        return ask(teacher, rows, length, context, out, what=what, whole=whole)
 
     inputs = {"teacher": teacher.key} | ({"rows": made.key} if made else {})
-    kept = context.cached("teacher_logits", {"max_length": length}, inputs, make)
-    logits: np.ndarray[Any, Any] = np.load(kept.path / LOGITS, mmap_mode="r", allow_pickle=False)
-    return logits
+    return read_outputs(context.cached("teacher_logits", {"max_length": length}, inputs, make).path)

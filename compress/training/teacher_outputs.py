@@ -22,10 +22,11 @@ from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.models.tokenizer import load_tokenizer
+from compress.ops.ragged import Ragged, cut
 from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
 from compress.store.artifacts import Artifact
-from compress.training.rows import EncodedRows
+from compress.training.rows import EncodedRows, Outputs
 
 BATCH = 32
 EXPORT_FROM = 1024
@@ -34,13 +35,19 @@ TOLERANCE = 1e-3
 """Largest difference of any logit from torch's, as a share of the largest logit (at least 1)."""
 
 
+LOGITS = "logits.npy"
+ENDS = "ends.npy"
+"""Where in that file each row ends, if a row is several outputs."""
+
+
 def ask(
-    teacher: Artifact, rows: Sequence[Any], length: int, context: Context, path: Path, *, what: str, whole: int
+    teacher: Artifact, rows: Sequence[Any], length: int, context: Context, out: Path, *, what: str, whole: int
 ) -> dict[str, Any]:
-    """Write what a teacher says of rows: (rows, classes) of float32, in numpy's format.
+    """Write what a teacher says of rows, for `read_outputs`.
 
     Args:
         length: tokens kept of each text.
+        out: a folder, for float32 in numpy's format: (rows, classes), or the rows' tokens that count below each other.
         what: name of the work, for the progress bar.
         whole: rows of the run, also where this one only rehearses it.
 
@@ -51,13 +58,26 @@ def ask(
     encoded = EncodedRows(rows, context.task, tokenizer, length)
     order = sorted(range(len(rows)), key=lambda index: encoded.lengths[index])
     runtime, predict = _fastest(teacher, context, whole)
-    logits = open_memmap(path, mode="w+", dtype=np.float32, shape=(len(rows), len(context.task.labels)))
+    ends = np.cumsum(encoded.outputs)
+    shape = (int(ends[-1]), len(context.task.labels))
+    logits = open_memmap(out / LOGITS, mode="w+", dtype=np.float32, shape=shape)
     for start in range(0, len(order), BATCH):
         chosen = order[start : start + BATCH]
-        logits[chosen] = predict(tokenizer.pad([encoded[index] for index in chosen]))
+        batch = context.task.collate([encoded[index] for index in chosen], tokenizer)
+        for index, outputs in zip(chosen, cut(predict(batch), batch.get("counted")), strict=True):
+            logits[ends[index] - encoded.outputs[index] : ends[index]] = outputs
         context.progress(what, start + len(chosen), whole)
     logits.flush()
+    if context.task.outputs == "token":
+        np.save(out / ENDS, ends, allow_pickle=False)
     return {"rows": len(rows), "runtime": runtime}
+
+
+def read_outputs(folder: Path) -> Outputs:
+    """What `ask` wrote, mapped: only the rows that are read come into memory."""
+    logits: np.ndarray[Any, Any] = np.load(folder / LOGITS, mmap_mode="r", allow_pickle=False)
+    ends = folder / ENDS
+    return Ragged(logits, np.load(ends, allow_pickle=False)) if ends.is_file() else logits
 
 
 def _fastest(teacher: Artifact, context: Context, whole: int) -> tuple[str, Predictor]:

@@ -5,19 +5,18 @@ and calls it on real rows. A graph that allocates without end, or never ends, a 
 library that crashes: all of these end that process, and become an error that names the file.
 """
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from compress.bench.process import STARTING
 from compress.errors import CompressError, InputError
 from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer
 from compress.models.tokenizer_bounds import tokenizer_bounds
-from compress.processes.child import Answer, Child, ChildError, SignsOfLife, answering, to_parent
+from compress.processes.child import Answer, Child, ChildError, SignsOfLife, from_parent
 from compress.processes.memory import free_memory
 from compress.tasks import Task
 
@@ -122,8 +121,7 @@ def _is_plain(path: Path, _changed_ns: int, _size: int) -> bool:
 
 def main() -> None:
     """Do the job on standard input."""
-    answer = answering(to_parent())
-    job = json.loads(sys.stdin.readline())
+    job, answer = from_parent()
     try:
         if "graph" in job:
             _call_graph(Path(job["graph"]), job["batches"], job["seconds"], answer)
@@ -154,7 +152,8 @@ def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds
     check_external_data(path)
     model = without_functions(read_graph(path))
     onnx.load_external_data_for_model(model, str(path.parent))
-    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(folder_of(path))
+    gives: Literal["row", "token"] = "token" if "counted" in batches[0][0] else "row"
+    predict, tokenizer = predictor_of(graph_session(model), path, seconds, gives), load_tokenizer(folder_of(path))
     signs.give_at_once()
     for rows in batches:
         predict(tokenizer.pad(rows))

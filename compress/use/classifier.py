@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from compress.errors import InputError
-from compress.formats import find, format_of
+from compress.formats import load
 from compress.models.architectures import positions_of
 from compress.models.config_file import check_single_label, labels_of, read_config
 from compress.models.expected_texts import expected_columns, expected_length
@@ -98,7 +98,7 @@ class Classifier:
         self.pairs = "text_pair" in columns if columns else None
         told = expected_length(self.folder, self._tokenizer.fast)
         self.max_length = told if max_length is None else self._within_positions(max_length)
-        self._predict = find(format_of(self.folder)).load(self.folder, HUB_TASK, threads)
+        self._predict = load(self.folder, HUB_TASK, threads)
         classes = self._logits(["a"], ["a"] if self.pairs else None).shape[1]
         self.labels = _labels(self.folder, classes)
 

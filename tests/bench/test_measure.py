@@ -59,7 +59,8 @@ def bench_of(chain: Chain, **changes: Any) -> Bench:
 def score_of(found: Measurement, chain: Chain) -> float:
     """The share of rows that it has right."""
     task = chain.plan.task
-    return task.score(found.predictions, task.truth(task.validation))
+    truth = task.truth(task.validation)
+    return truth.like(found.predictions).outcome(truth, "accuracy").value
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,41 @@ def test_rounds_are_spread_over_fresh_processes_that_live_side_by_side(
     assert list(by_process.values()) == [first] * 2 + [later[0]] * 2 + [later[1]] * 2
     assert [count for _, count, _ in told] == sorted(count for _, count, _ in told)
     assert (told[0][1], told[-1]) == (0, ("measuring", 16, 16))  # three starts and five rounds of two
+
+
+def test_what_was_measured_before_is_timed_anew_and_asked_for_nothing_else(
+    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
+    (tmp_path / "spy.py").write_text(SPY)
+    onnx, int8 = chain.artifacts["onnx"], chain.artifacts["int8"]
+    before = Measurement(
+        artifact=onnx.key, target="cpu", status="measured", predictions=[1] * 16, size_bytes=7, flops={"fp32": 5.0}
+    )
+    bench = bench_of(chain, worker=[sys.executable, "-P", str(tmp_path / "spy.py"), str(tmp_path / "log")])
+    known = {(onnx.key, "cpu"): before}
+    (first, second), conditions = measure(
+        [onnx, int8], {"cpu": Target(threads=1, sequence_length=16)}, bench, known=known
+    )
+    assert [np.shape(getattr(first, kind)) for kind in KINDS] == [(3, 4)] * 3
+    assert first.model_copy(update={name: [] for name in (*KINDS, "process_of_round")}) == before
+    assert (second.status, len(second.predictions)) == ("measured", 16)
+    assert set(conditions["cpu"].peak_gflops) == {"fp32", "int8"}
+    commands = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    asked = {(folder, do) for folder, _, _, do, *_ in commands}
+    assert asked == {(str(onnx.path.resolve()), "round")} | {
+        (str(int8.path.resolve()), do) for do in ("quality", "round", "memory", "flops")
+    }
+
+
+def test_only_some_pairs_are_measured(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
+    onnx, teacher = chain.artifacts["onnx"], chain.artifacts["teacher"]
+    targets = {"cpu": Target(threads=1, sequence_length=16), "short": Target(threads=1, sequence_length=8)}
+    only = {(teacher.key, "cpu"), (onnx.key, "short")}
+    found, _ = measure([onnx, teacher], targets, bench_of(chain), only=only)
+    told = [(item.artifact, item.target, item.status) for item in found]
+    assert told == [(onnx.key, "short", "measured"), (teacher.key, "cpu", "skipped")]
 
 
 @pytest.mark.parametrize(

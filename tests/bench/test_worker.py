@@ -86,6 +86,7 @@ def job(folder: Path) -> Callable[..., dict[str, Any]]:
         return {
             "folder": str(folder),
             "target": Target(sequence_length=6).model_copy(update=target).model_dump(),
+            "format": "onnx",
             "rows": str(given),
             "hub_task": "text-classification",
             "trust_remote_code": False,

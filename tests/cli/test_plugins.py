@@ -24,7 +24,7 @@ Use it on nothing.
 - {{name: rounded, stage: {name}, decimals: 3}}
 ```
 """
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 INTERFACE = 1
 class Config(StageConfig):
     decimals: int = 2
@@ -32,7 +32,7 @@ class Config(StageConfig):
     layers: list[int] = [0]
     """Which ones."""
 def run(*, model, config, context, out): ...
-STAGE = Stage(Config, run, {{"model": Input("torch")}}, "torch", 1, same_shape, needs_data=False)
+STAGE = Stage(Config, run, {{"model": Input("torch")}}, "torch", 1, needs_data=False)
 '''
 
 
@@ -126,7 +126,7 @@ def test_a_package_changes_no_default(packages: Path) -> None:
         ("decimals: int = 2", "model: int = 2", "model: recipes and commands have that name for something else"),
         ('{"model": Input', '{"seed": Input', "seed: recipes and commands have that name for something else"),
         ('{"model": Input("torch")}', "{}", "cannot be imported: ValueError: a stage reads one model at least"),
-        ("same_shape, needs", "same_shape, base_role='q4', needs", "its roles stand in its inputs: ['model']"),
+        ("1, needs", "1, base_role='q4', needs", "'q4' is none of the stage's inputs: model"),
         ('Input("torch")}', '"torch"}', "STAGE.inputs needs a compress.stages.Input for each role"),
         ("Stage(Config,", "Stage(dict,", "its settings, dict, are no compress.stages.StageConfig"),
         ("decimals: int = 2", "decimals: 'Unknown' = 2", "is not fully defined"),

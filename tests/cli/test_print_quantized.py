@@ -5,7 +5,8 @@ import json
 import pytest
 
 from compress.cli.print_quantized import print_quantized, sentences
-from compress.report.quantized import read_quantized
+from compress.facts import Quantization
+from compress.report.quantized import quantized
 from tests.report.reports import PARITY, rounding_facts
 
 FAST = ("--epochs", "8", "--learning-rate", "5e-3", "--head-learning-rate", "5e-3", "--batch-size", "8")
@@ -14,9 +15,7 @@ FAST = ("--epochs", "8", "--learning-rate", "5e-3", "--head-learning-rate", "5e-
 def printed(monkeypatch, capsys, *names, **changed):
     monkeypatch.setenv("COLUMNS", "80")
     facts = {name: value for name, value in rounding_facts().items() if name in names} | changed
-    found = read_quantized("quantize", "quantize_onnx_auto", facts)
-    assert found is not None
-    print_quantized([found])
+    print_quantized([quantized("quantize", "quantize_onnx_auto", Quantization.read(facts))])
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines), default=0) <= 80
     return lines
@@ -55,10 +54,12 @@ def test_without_a_search_agreement_drop_and_what_is_left_are_told(monkeypatch, 
         "          +0.40) points",
         "quantize: left in float: node_0, node_1, node_2 and 4 more",
     ]
-    unlabelled = read_quantized("quantize", "quantize_onnx_static", {"parity": PARITY | {"drop_pp": None}})
+    unlabelled = quantized(
+        "quantize", "quantize_onnx_static", Quantization.read({"parity": PARITY | {"drop_pp": None}})
+    )
     assert sentences(unlabelled) == ["99.2% of 256 held-back rows keep their class"]
     built_in = {"parity": PARITY | {"drop_pp": None, "rows": 8, "built_in_texts": True}}
-    found = read_quantized("quantize", "quantize_onnx_static", built_in)
+    found = quantized("quantize", "quantize_onnx_static", Quantization.read(built_in))
     assert sentences(found) == ["99.2% of 8 built-in English texts (no rows were given) keep their class"]
     assert printed(monkeypatch, capsys) == []
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from compress.store.artifacts import Artifact, Identity, Store
+from compress.store.artifacts import Artifact, Identity
+from compress.store.store import Store
 
 IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)
 

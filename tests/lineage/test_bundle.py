@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from compress.facts import Bundle
 from compress.lineage.adapted import adapt
 from compress.lineage.bundle import bundle_section
 from compress.lineage.card import model_card
@@ -20,12 +21,12 @@ def bundle(chain, make_model, reviews, tmp_path):
 
 
 def section(lineage, folder, **changes):
-    return "\n".join(bundle_section({**lineage.final.facts, **changes}, lineage.data, folder))
+    return "\n".join(bundle_section(Bundle.read({**lineage.final.facts, **changes}), lineage.data, folder))
 
 
 def test_one_graph_alone_has_no_section(chain, make_model, reviews):
     lineage = lineage_of(chain, make_model, reviews)[1]
-    assert bundle_section(lineage.final.facts, lineage.data, chain.artifacts["int8"].path) == []
+    assert Bundle.read(lineage.final.facts) is None
     assert "optimum" not in model_card(lineage, chain.artifacts["int8"].path, [])
 
 
@@ -53,7 +54,7 @@ def test_javascript_cuts_where_the_tokenizer_does_and_keeps_special_tokens(bundl
 def test_pairs_are_not_cut_so_and_that_is_said(bundle):
     lineage, folder = bundle
     data = lineage.data.model_copy(update={"columns": {"text": "a", "text_pair": "b"}})
-    text = "\n".join(bundle_section(lineage.final.facts, data, folder))
+    text = "\n".join(bundle_section(Bundle.read(lineage.final.facts), data, folder))
     assert "```js" not in text
     assert "answers of long pairs may differ" in text
     assert '[{"text": "a text", "text_pair": "its second text"}]' in text

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from compress.ops.choice import Candidate, choose, verdict
+from compress.facts import Candidate
+from compress.ops.choice import choose, verdict
 
 
 def candidates(**figures: tuple[float, float, int]) -> list[Candidate]:

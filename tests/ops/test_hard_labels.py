@@ -22,3 +22,23 @@ def test_a_row_without_a_label_has_no_gradient_and_changes_none() -> None:
 
 def test_a_batch_without_any_label_has_no_loss() -> None:
     assert hard_label_loss(torch.randn(2, 3).half(), torch.tensor([-100, -100])).item() == 0.0
+
+
+def test_for_rows_it_is_bit_for_bit_the_sum_by_the_rows_with_a_mask_and_without() -> None:
+    # trained weights must not change: this is what was minimised before losses knew of masks
+    logits, labels = torch.randn(7, 4, requires_grad=True), torch.tensor([0, 1, -100, 3, 0, -100, 2])
+    expected = functional.cross_entropy(logits.float(), labels, reduction="sum") / len(labels)
+    (gradient,) = torch.autograd.grad(expected, logits)
+    for mask in (None, torch.ones(7, dtype=torch.long)):
+        loss = hard_label_loss(logits, labels, mask)
+        assert torch.equal(loss, expected)
+        assert torch.equal(torch.autograd.grad(loss, logits)[0], gradient)
+
+
+def test_what_does_not_count_is_as_if_it_were_not_there() -> None:
+    logits, labels = torch.randn(2, 3, 5), torch.tensor([[4, -100, 1], [0, 2, 3]])
+    mask = torch.tensor([[1, 1, 0], [0, 1, 0]])
+    logits[0, 2], labels[1, 0] = torch.inf, 99
+    expected = functional.cross_entropy(logits[[0, 1], [0, 1]], torch.tensor([4, 2]), reduction="sum") / 3
+    assert hard_label_loss(logits, labels, mask).item() == pytest.approx(expected.item())
+    assert hard_label_loss(logits, labels, torch.zeros(2, 3)).item() == 0.0

@@ -56,3 +56,24 @@ def test_gradient_scale_does_not_depend_on_temperature() -> None:
 def test_different_shapes_are_refused() -> None:
     with pytest.raises(CompressError, match=r"\(2, 3\).*\(2, 4\)"):
         soft_label_loss(torch.zeros(2, 3), torch.zeros(2, 4), 1.0)
+
+
+def test_for_rows_it_is_bit_for_bit_the_librarys_mean_with_a_mask_and_without() -> None:
+    # trained weights must not change: this is what was minimised before losses knew of masks
+    student, teacher, temperature = torch.randn(7, 4, requires_grad=True), torch.randn(7, 4), 3.0
+    own, taught = (functional.log_softmax(logits / temperature, dim=-1) for logits in (student, teacher))
+    expected = functional.kl_div(own, taught, reduction="batchmean", log_target=True) * temperature**2
+    (gradient,) = torch.autograd.grad(expected, student)
+    for mask in (None, torch.ones(7, dtype=torch.long)):
+        loss = soft_label_loss(student, teacher, temperature, mask)
+        assert torch.equal(loss, expected)
+        assert torch.equal(torch.autograd.grad(loss, student)[0], gradient)
+
+
+def test_tokens_that_do_not_count_are_as_if_they_were_not_there() -> None:
+    student, teacher = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
+    mask = torch.tensor([[1, 0, 1], [0, 0, 1]])
+    student[0, 1] = torch.nan
+    expected = soft_label_loss(student[mask.bool()], teacher[mask.bool()], 2.0)
+    assert soft_label_loss(student, teacher, 2.0, mask).item() == pytest.approx(expected.item())
+    assert soft_label_loss(student, teacher, 2.0, torch.zeros(2, 3)).item() == 0.0

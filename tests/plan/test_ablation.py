@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from compress.plan import outside, planner
 from compress.plan.ablation import ablate
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
+from compress.recipe.schema import Recipe
 from tests.plans import CHAIN
 
 
@@ -44,6 +46,14 @@ def test_a_plan_beside_another_is_the_plan_that_would_be_made_alone(plan: Callab
             alone = make_plan(item.plan.recipe, item.plan.origin)
             assert item.plan.steps == alone.steps
             assert (item.plan.subjects, item.plan.sources) == (alone.subjects, alone.sources)
+
+
+@pytest.mark.parametrize("changes", [{"seed": 7}, {"task": {"train": "other.csv"}}])
+def test_a_plan_beside_another_has_its_data(plan: Callable[..., Plan], changes: dict[str, Any]) -> None:
+    whole = plan(*CHAIN)
+    other = Recipe.model_validate({**whole.recipe.model_dump(mode="json", exclude_unset=True), **changes})
+    with pytest.raises(ValueError, match=f"a plan beside another has the same '{next(iter(changes))}'"):
+        make_plan(other, whole.origin, beside=whole)
 
 
 def test_what_the_chain_cannot_do_without_says_why(plan: Callable[..., Plan], labelled: Path) -> None:

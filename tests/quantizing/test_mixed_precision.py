@@ -67,19 +67,19 @@ def test_just_the_layers_that_must_stay_in_float_do(
     spoilt = {layers[-1].name, layers[0].name} if count == 2 else {layers[-1].name} if count else set()
     held = held_back(chain.plan.task, load_tokenizer(chain.artifacts["onnx"].path), 64)
     kept, facts = keep_what_matters(spoiling(spoilt), layers, graph, held, 1.0, context_of(chain, tmp_path))
-    scores = {item["name"]: item["divergence"] for item in facts["layers"]}
+    scores = {item.name: item.divergence for item in facts.layers}
     assert all((scores[name] > 1e-6) == (name in spoilt) for name in scores), scores
-    assert {item["name"] for item in facts["layers"] if item["kept_in_float"]} == kept
+    assert {item.name for item in facts.kept} == kept
     assert kept == spoilt
-    last = facts["tried"][-1]
-    assert last["kept"] == len(kept)
-    assert last["drop_pp"] <= 1.0
+    last = facts.tried[-1]
+    assert last.kept == len(kept)
+    assert last.drop_pp <= 1.0
     outputs = [held.outputs(_open(write)) for write in (graph, spoiling(spoilt)(kept))]
     drop = held.drop(*outputs)
     assert drop is not None
-    assert last["drop_pp"] == pytest.approx(100 * drop.value), "what is claimed was measured of what was made"
+    assert last.drop_pp == pytest.approx(100 * drop.value), "what is claimed was measured of what was made"
     if count:
-        assert facts["tried"][0]["drop_pp"] > 1.0
+        assert facts.tried[0].drop_pp > 1.0
 
 
 def _open(graph: onnx.ModelProto) -> Any:
@@ -96,7 +96,7 @@ def test_named_nodes_stay_in_float_and_are_told(stage: Any, chain: Chain, tmp_pa
     gemms_to_matmuls(graph)
     name = [product.node.name for product in matrices(graph)][1]
     config = stage.Config(keep_float=(name,))
-    facts = stage.run(model=source, config=config, context=context_of(chain, tmp_path), out=tmp_path)
+    facts = stage.run(model=source, config=config, context=context_of(chain, tmp_path), out=tmp_path).written()
     assert facts["left_in_float"] == [name]
     assert [product.node.name for product in matrices(onnx.load(str(tmp_path / "model.onnx")))] == [name]
     with pytest.raises(InputError, match="keep_float names 'dense', which is no layer here"):
@@ -127,7 +127,7 @@ def test_a_budget_that_rounding_keeps_leaves_nothing_in_float(chain: Chain, tmp_
         config=quantize_onnx_dynamic.Config(max_drop_pp=5.0),
         context=context_of(chain, tmp_path),
         out=tmp_path,
-    )
+    ).written()
     assert facts["left_in_float"] == []
     assert facts["sensitivity"]["tried"] == [{"kept": 0, "drop_pp": 0.0, "agreement": 1.0}]
     assert len(facts["sensitivity"]["layers"]) == 9

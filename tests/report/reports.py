@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from compress.facts import Quantization
 from compress.measurement import Conditions, Measured, Measurement
 from compress.recipe.schema import Goal, Target
 from compress.report.build import build_ablations, build_rows
 from compress.report.entries import AblationEntry, Entry
 from compress.report.goal import judge
 from compress.report.model import HeldOut, Made, Report, Row
-from compress.report.quantized import read_quantized
+from compress.report.quantized import quantized
 
 STEPS = ("teacher", "student", "pruned", "onnx", "int8")
 LABELS = ("acq", "crude", "earn", "grain", "interest", "money-fx", "ship", "trade")
@@ -292,6 +293,7 @@ def rounding_facts(**more: Any) -> dict[str, Any]:
 
 def rounding_report(facts: Mapping[str, Any] | None = None, **options: Any) -> Report:
     """The sample report, whose last step tells what it rounded."""
-    found = read_quantized("int8", "quantize_onnx_auto", rounding_facts() if facts is None else facts)
-    assert found is not None
+    read = Quantization.read(rounding_facts() if facts is None else facts)
+    assert read is not None
+    found = quantized("int8", "quantize_onnx_auto", read)
     return sample_report(**options).model_copy(update={"rounded": [found]})

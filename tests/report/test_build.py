@@ -213,6 +213,39 @@ def test_without_a_measured_baseline_nothing_is_compared() -> None:
     assert row.flips == []
 
 
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_latencies_are_compared_within_the_newest_session_that_timed_both(interleaved: bool) -> None:
+    slow = [[30.0, 33.0]] * 5  # in the second session the machine is three times as slow
+    numbers = {"process_of_round": [0, 1, 2, 3, 4]}
+    base = measurement("base", BASE, [[10.0, 11.0]] * 5, 8).model_copy(update={**numbers, "session": 1})
+    again = measurement("base", BASE, slow, 8).model_copy(update={**numbers, "session": 2})
+    small = measurement("small", SMALL, [[15.0, 16.5]] * 5, 1).model_copy(update={**numbers, "session": 2})
+    shown, earlier = ([again, small], [base]) if interleaved else ([base, small], [])
+    measured = Measured(shown, MEASURED.conditions, "today", {}, in_other_sessions=earlier)
+    rows = build_rows(ENTRIES[:2], measured, {"cpu": "base"}, held_out(), TEXTS, margin_pp=1.0)
+    assert [row.session for row in rows] == [2 if interleaved else 1, 2]
+    found = rows[1].versus_baseline
+    assert found is not None
+    assert found.speedup is not None
+    expected = (2.0, "faster", 2) if interleaved else (pytest.approx(2 / 3), "inconclusive", 0)
+    assert (found.speedup.value, found.speed_verdict, found.session) == expected
+
+
+def test_a_row_may_be_compared_by_other_latencies_than_it_shows() -> None:
+    numbers = {"process_of_round": [0, 1, 2, 3, 4]}
+    base = measurement("base", BASE, [[10.0, 11.0]] * 5, 8).model_copy(update={**numbers, "session": 1})
+    again = measurement("base", BASE, [[30.0, 33.0]] * 5, 8).model_copy(update={**numbers, "session": 2})
+    small = measurement("small", SMALL, [[5.0, 5.5]] * 5, 1).model_copy(update={**numbers, "session": 1})
+    measured = Measured([again, small], MEASURED.conditions, "today", {}, in_other_sessions=[base])
+    rows = build_rows(ENTRIES[:2], measured, {"cpu": "base"}, held_out(), TEXTS, margin_pp=1.0)
+    assert rows[0].latency_ms is not None
+    assert (rows[0].latency_ms.p50, rows[0].session) == (31.5, 2)
+    for found in (rows[1].versus_baseline, rows[1].bought):
+        assert found is not None
+        assert found.speedup is not None
+        assert (found.speedup.value, found.speed_verdict, found.session) == (2.0, "faster", 1)
+
+
 def test_a_step_is_worth_what_the_chain_without_it_lacks(rows: list[Row]) -> None:
     entries = [AblationEntry("int8", "cpu", "base"), AblationEntry("onnx", "cpu", reason="int8 reads onnx")]
     int8, onnx = build_ablations(entries, MEASURED, rows, "int8", held_out(), 1.0)

@@ -5,21 +5,23 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from compress import stages
+from compress.answers import metric_title
+from compress.facts import Quantization, Sensitivity
 from compress.report.html import render_html
 from compress.report.markdown import render_markdown
 from compress.report.model import Report
-from compress.report.quantized import Quantized, Sensitivity, quantized_facts, read_quantized
+from compress.report.quantized import Quantized, quantized
 from compress.report.quantized_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
 from compress.report.quantized_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
-from compress.report.words import METRICS
 from tests.report.reports import PARITY, choice, rounding_facts, rounding_report, sample_report, sensitivity
 from tests.report.test_html import HOSTILE, Page, flat
 
 
 def read(**facts: object) -> Quantized:
-    found = read_quantized("int8", "quantize_onnx_auto", facts)
-    assert found is not None
-    return found
+    told = Quantization.read(facts)
+    assert told is not None
+    return quantized("int8", "quantize_onnx_auto", told)
 
 
 def searched(drops: list[tuple[int, float]], **given: object) -> Sensitivity:
@@ -43,12 +45,15 @@ def test_facts_of_a_manifest_are_read_with_their_types():
     assert (mixed.size_bytes, mixed.change, mixed.faster) == (None, None, None)
     assert found.parity is not None
     assert (found.parity.rows, found.parity.drop_pp) == (256, 0.39)
-    assert quantized_facts({"parity": PARITY, "attention_split": 6, "choice": None}) == {"parity": PARITY}
+    facts = {"parity": PARITY, "attention_split": 6, "choice": None}
+    assert Quantization.part_of(facts) == {"parity": PARITY}
 
 
-def test_only_a_stage_that_rounds_is_read():
-    assert read_quantized("onnx", "export_onnx", {"parity": PARITY}) is None
-    assert read_quantized("int8", "quantize_onnx_dynamic", {}) == Quantized(step="int8", stage="quantize_onnx_dynamic")
+def test_only_a_stage_that_says_so_tells_of_quantizing():
+    assert stages.find("export_onnx").told(Quantization, {"parity": PARITY}) is None
+    told = stages.find("quantize_onnx_dynamic").told(Quantization, {})
+    assert told is not None
+    assert quantized("int8", "any", told) == Quantized(step="int8", stage="any")
 
 
 def test_a_search_without_a_step_is_no_search():
@@ -218,7 +223,7 @@ def test_markdown_holds_both_as_tables():
     assert "- int8: left in float: /network/bert/encoder/layer.0/attention/output/dense/MatMul, " in text
     heads = [line for line in text.splitlines() if line.startswith("| candidate")]
     assert heads[0].count("|") == 9
-    assert METRICS["accuracy"] in text
+    assert metric_title("accuracy") in text
     facts = rounding_facts()
     facts["sensitivity"]["layers"][0]["name"] = "<b>a|b"
     assert "| &lt;b>a\\|b |" in render_markdown(rounding_report(facts))

@@ -8,15 +8,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress.bench.worker import SETTLE_SECONDS
 from compress.errors import CompressError
 from compress.files.whole import folder_bytes
 from compress.machine.facts import host_facts
+from compress.machine.settling import SETTLE_SECONDS
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
 from compress.recipe.validation import Origin
 from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
-from compress.store.artifacts import Store
+from compress.store.store import Store
 from tests.chain import Chain, Silent, chain_recipe
 from tests.fresh import fork_children
 

@@ -16,6 +16,7 @@ from compress.sizing.layer_latency import (
     sizes_to_time,
     write_table,
 )
+from tests.latencies import predicted_ms
 
 TABLE = LayerLatency(
     before_ms=20.0,
@@ -43,9 +44,9 @@ def test_the_chosen_sizes_are_those_of_trying_everything(allowed_ms: float) -> N
     every = itertools.product(
         itertools.product(TABLE.heads_ms, repeat=2), itertools.product(TABLE.neurons_ms, repeat=2)
     )
-    best = min(loss(*sizes) for sizes in every if TABLE.predict_ms(*sizes) <= allowed_ms)
+    best = min(loss(*sizes) for sizes in every if predicted_ms(TABLE, *sizes) <= allowed_ms)
     heads, neurons = TABLE.choose(scores, allowed_ms)
-    assert TABLE.predict_ms(heads, neurons) <= allowed_ms
+    assert predicted_ms(TABLE, heads, neurons) <= allowed_ms
     assert loss(heads, neurons) == pytest.approx(best)
 
 

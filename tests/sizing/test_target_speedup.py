@@ -12,6 +12,7 @@ from compress.ops.importance import LayerScores, PartScores
 from compress.sizing import target_speedup
 from compress.sizing.layer_latency import LayerLatency
 from compress.sizing.target_speedup import TargetSpeedup
+from tests.latencies import predicted_ms
 
 BEFORE = Shape("bert", 3, 32, 8, (4,) * 3, (64,) * 3)
 TABLE = LayerLatency(
@@ -33,7 +34,7 @@ def _speedup(monkeypatch: pytest.MonkeyPatch, wanted: float, factor: float, fixe
         def times(self, encoders: Sequence[Sequence[tuple[int, int]]], _what: str) -> list[list[float]]:
             before, chosen = encoders
             assert before == [(4, 64)] * 3
-            after = fixed_ms + factor * TABLE.predict_ms(*zip(*chosen, strict=True))
+            after = fixed_ms + factor * predicted_ms(TABLE, *zip(*chosen, strict=True))
             return [[20.0, 40.0, 20.0], [after, 2 * after, after]]  # a slow round slows both
 
     monkeypatch.setattr(target_speedup, "LayerTimer", Timer)
@@ -70,4 +71,4 @@ def test_a_speed_that_no_sizes_have_fails_with_the_best(monkeypatch: pytest.Monk
 def test_on_the_way_the_table_says_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = _scores()
     sizes = _speedup(monkeypatch, 4, 1.0).on_the_way(scores, 0.5)
-    assert 11.5 < TABLE.predict_ms(*sizes) <= 12.5  # half of the way from 20 to 5 ms
+    assert 11.5 < predicted_ms(TABLE, *sizes) <= 12.5  # half of the way from 20 to 5 ms

@@ -67,7 +67,7 @@ def test_architectures_that_are_not_known_export_without_fusion_and_equal_torch(
     assert facts["parity"]["max_abs_difference"] < 1e-5
     shape = read_shape(read_config(folder))
     with pytest.raises(InputError, match="no fusion is known for this model's architecture"):
-        export_onnx.STAGE.shape(export_onnx.Config(fuse="always"), {"model": shape})
+        export_onnx.STAGE.shape_of(export_onnx.Config(fuse="always"), {"model": shape})
 
 
 def test_modernbert_sees_its_own_window_at_any_length_and_any_padding(

@@ -160,7 +160,7 @@ def test_heads_and_neurons_can_be_taken_out_below_a_factorized_table(
 
 def refused(settings: dict[str, Any], shape: Shape | None = BERT) -> str:
     with pytest.raises(InputError) as caught:
-        STAGE.shape(Config.model_validate(settings), {"model": shape})
+        STAGE.shape_of(Config.model_validate(settings), {"model": shape})
     return f"{caught.value.what}; {caught.value.fix}"
 
 
@@ -169,9 +169,9 @@ def test_what_does_not_pay_is_refused_with_the_largest_rank_that_does(make_class
     assert said.startswith("ffn_rank: 22 does not pay for a feed-forward matrix of 64 x 32")
     assert said.endswith("take at most 21")
     assert 21 * (64 + 32) < 64 * 32 <= 22 * (64 + 32)
-    assert STAGE.shape(Config(ffn_rank=21), {"model": BERT}) == replace(BERT, ffn_rank=21)
+    assert STAGE.shape_of(Config(ffn_rank=21), {"model": BERT}) == replace(BERT, ffn_rank=21)
     glu = replace(BERT, model_type="modernbert")
-    assert STAGE.shape(Config(ffn_rank=21), {"model": glu}) == replace(glu, ffn_rank=21)
+    assert STAGE.shape_of(Config(ffn_rank=21), {"model": glu}) == replace(glu, ffn_rank=21)
     assert "embedding_rank: 32 does not pay for embeddings of width 32" in refused({"embedding_rank": 32})
     tokens = make_classifier("bert").get_input_embeddings().num_embeddings
     most = (tokens * 32 - 1) // (tokens + 32)
@@ -187,11 +187,11 @@ def test_what_cannot_be_factorized_is_refused() -> None:
         Config()
     factors = replace(BERT, ffn_rank=8)
     with pytest.raises(InputError, match="feed-forward matrices are factorized") as caught:
-        prune_structured.STAGE.shape(prune_structured.Config(), {"model": factors})
+        prune_structured.STAGE.shape_of(prune_structured.Config(), {"model": factors})
     assert caught.value.fix == "put this step before factorize_low_rank"
     with pytest.raises(InputError, match="feed-forward matrices are factorized"):
-        distill.STAGE.shape(distill.Config(layers=1, ffn=8), {"teacher": factors})
-    assert distill.STAGE.shape(distill.Config(layers=1), {"teacher": factors}) == factors.with_layers((0,))
+        distill.STAGE.shape_of(distill.Config(layers=1, ffn=8), {"teacher": factors})
+    assert distill.STAGE.shape_of(distill.Config(layers=1), {"teacher": factors}) == factors.with_layers((0,))
 
 
 def test_the_facts_say_what_was_won_and_kept(chain: Chain) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from compress.training.config import DistillationConfig
 from compress.training.mask_tuning import _Stream, tune_masks
 from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
 from tests.chain import FAST, Chain, Silent, chain_recipe
+from tests.latencies import predicted_ms
 
 FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
 
@@ -258,18 +259,12 @@ TABLE = LayerLatency(
 )
 
 
-def predicted_ms(heads: Sequence[int], neurons: Sequence[int]) -> float:
-    """What an encoder with layers of these sizes takes, by `TABLE`."""
-    own = sum(TABLE.heads_ms[count] for count in heads) + sum(TABLE.neurons_ms[count] for count in neurons)
-    return TABLE.smallest_ms(len(heads)) + own
-
-
 @pytest.fixture
 def timed(context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The layers cost what `TABLE` says; gives what the table was asked for with."""
 
     def times(_: LayerTimer, encoders: list[list[tuple[int, int]]], _what: str) -> list[list[float]]:
-        return [[10.0], [predicted_ms(*zip(*encoders[1], strict=True))]]
+        return [[10.0], [predicted_ms(TABLE, *zip(*encoders[1], strict=True))]]
 
     monkeypatch.setattr(LayerTimer, "times", times)
     folder = tmp_path / "layer_latency"
@@ -309,7 +304,7 @@ def test_a_speed_is_approached_in_cuts(chain: Chain, prune: Callable[..., Any], 
     _, facts = prune(chain.artifacts["teacher"], min_speedup=4, cuts=2, recover=recover)
     first, second = facts["cuts"]
     # the cubic schedule's share of the way to 2.5 ms
-    assert predicted_ms(first["heads"], first["neurons"]) <= 10 - 7 / 8 * 7.5
+    assert predicted_ms(TABLE, first["heads"], first["neurons"]) <= 10 - 7 / 8 * 7.5
     assert "timed_speedup" not in first
     assert second["timed_latency_ms"] == facts["timed_latency_ms"] <= 2.5
 
@@ -361,7 +356,7 @@ def test_scores_that_do_not_compare_across_layers_take_no_global_budget(importan
 def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: str) -> None:
     config = prune_structured.Config.model_validate(settings)
     with pytest.raises(InputError, match=message):
-        prune_structured.STAGE.shape(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
+        prune_structured.STAGE.shape_of(config, {"model": Shape("bert", 2, 32, 8, (4, 4), (64, 64))})
 
 
 @pytest.mark.parametrize(
@@ -377,7 +372,7 @@ def test_the_plan_refuses_to_empty_a_model(settings: dict[str, Any], message: st
 def test_the_plan_names_the_sizes_or_the_largest_possible(settings: dict[str, Any], expected: Shape) -> None:
     config = prune_structured.Config.model_validate(settings)
     before = Shape("bert", 4, 32, 8, (4,) * 4, (64,) * 4)
-    assert prune_structured.STAGE.shape(config, {"model": before}) == expected
+    assert prune_structured.STAGE.shape_of(config, {"model": before}) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)

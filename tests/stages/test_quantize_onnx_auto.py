@@ -9,7 +9,7 @@ import pytest
 
 from compress.comparing import parity
 from compress.errors import InputError
-from compress.ops.choice import Candidate
+from compress.facts import Candidate
 from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import quantize_onnx_auto
@@ -39,7 +39,7 @@ def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
     config = Config(rounds=2, target=Target(threads=1, sequence_length=16), **settings)
     return quantize_onnx_auto.run(
         model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out / "model"
-    )
+    ).written()
 
 
 def logits(folder: Path) -> np.ndarray:

@@ -60,7 +60,7 @@ def test_layers_that_the_teacher_does_not_have_are_refused(layers: object, messa
     config = distill.Config.model_validate({"layers": layers})
     teacher = Shape("bert", 6, 32, 8, (4,) * 6, (64,) * 6)
     with pytest.raises(InputError, match=message):
-        distill.STAGE.shape(config, {"teacher": teacher})
+        distill.STAGE.shape_of(config, {"teacher": teacher})
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_student_can_be_narrower_in_all_its_sizes(chain: Chain, tmp_path: Path
     assert read_shape(read_config(tmp_path)) == Shape("bert", 1, 16, 8, (1,), (24,))
     assert facts["layers_kept"] == (0,)
     assert 0.5 < facts["hidden_squares_kept"] < 1
-    assert distill.STAGE.shape(config, {"teacher": Shape("bert", 2, 32, 8, (4, 4), (64, 64))}) == Shape(
+    assert distill.STAGE.shape_of(config, {"teacher": Shape("bert", 2, 32, 8, (4, 4), (64, 64))}) == Shape(
         "bert", 1, 16, 8, (1,), (24,)
     )
 

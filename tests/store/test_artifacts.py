@@ -9,7 +9,8 @@ import pytest
 
 from compress.errors import CompressError
 from compress.files.whole import MANIFEST, fingerprint, folder_bytes, folder_files
-from compress.store.artifacts import DamagedArtifactError, Identity, Store
+from compress.store.artifacts import DamagedArtifactError, Identity
+from compress.store.store import Store
 
 IDENTITY = Identity("distill", 1, {"layers": 2, "rate": 0.1}, {"model": "abc"}, "rows", 0)
 WEIGHTS = bytes(range(256)) * 16
@@ -58,6 +59,7 @@ def test_a_key_is_the_hash_of_the_canonical_json():
         {"inputs": {"teacher": "abc"}},
         {"data": "other rows"},
         {"seed": 1},
+        {"package": "shrinker"},
     ],
 )
 def test_a_key_changes_with_each_part_of_the_identity(change):
@@ -88,7 +90,7 @@ def test_what_is_there_is_taken_from_a_store_that_cannot_be_written(store, monke
     def closed(*_, **__):
         raise AssertionError("asked for a lock")
 
-    monkeypatch.setattr("compress.store.artifacts.locked", closed)
+    monkeypatch.setattr("compress.store.store.locked", closed)
     assert obtain(store, Maker()) == (artifact, False)
 
 

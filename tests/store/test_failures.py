@@ -13,7 +13,8 @@ import pytest
 
 from compress.errors import CompressError, Stopped
 from compress.files.whole import disk_error, file_sha256, write_text
-from compress.store.artifacts import Identity, Store
+from compress.store.artifacts import Identity
+from compress.store.store import Store
 from tests.waiting import NEVER
 
 IDENTITY = Identity("distill", 1, {"layers": 2}, {"model": "abc"}, "rows", 0)

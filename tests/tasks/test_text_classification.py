@@ -266,6 +266,10 @@ def test_encoding_cuts_to_the_tasks_length_and_keeps_the_labels(load, tokenizer)
     assert encoded[0]["attention_mask"] == [1] * 6
     assert [len(row["input_ids"]) for row in task.encode(task.test, tokenizer, 4)] == [4, 4, 3]
     assert task.encode([], tokenizer) == []
+    batch, padded = task.collate(encoded, tokenizer), tokenizer.pad(encoded)
+    assert set(batch) == {*padded, "labels"}, "all of it counts in a loss"
+    assert all((batch[name] == padded[name]).all() for name in padded)
+    assert (batch["labels"].tolist(), batch["labels"].dtype.name) == ([1, 1, 0], "int64")
 
 
 def test_encoding_a_pair_marks_the_second_text(load, tokenizer):

@@ -13,8 +13,9 @@ from compress.context import Context
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.training.batches import Collator
 from compress.training.config import TrainingConfig
-from compress.training.loop import Lesson, _Collator, train
+from compress.training.loop import Lesson, train
 
 from .conftest import FAST, weights
 
@@ -38,7 +39,8 @@ def test_the_best_epoch_is_kept(context: Context, fresh: Callable[[], tuple[Any,
     batch = {name: torch.from_numpy(array) for name, array in tokenizer.pad(rows).items()}
     with torch.no_grad():
         logits = model(**batch).logits.numpy()
-    score = context.task.score(context.task.predict(logits)[0], [row["labels"] for row in rows])
+    task = context.task
+    score = task.answers(logits, task.validation).outcome(task.truth(task.validation), "accuracy").value
     assert score == pytest.approx(facts["best_validation_score"], abs=1e-5)
 
 
@@ -116,15 +118,15 @@ def test_a_loss_that_is_no_number_stops_the_training(
         train(model, tokenizer, TrainingConfig(epochs=2, **FAST), context, what="learning")
 
 
-def test_batches_are_padded_to_their_own_longest(fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+def test_batches_are_padded_to_their_own_longest(context: Context, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
     _, tokenizer = fresh()
     encoded = tokenizer.encode(["good", "the film was good"], None, 16)
-    rows = [{**row, "labels": 1, "teacher_logits": np.array([0.5, 1.5], dtype=np.float32)} for row in encoded]
-    batch = _Collator(tokenizer, {"input_ids", "attention_mask"})(rows)
+    rows = [{**row, "labels": 1, "teacher_logits": [np.array([0.5, 1.5], dtype=np.float32)]} for row in encoded]
+    batch = Collator(context.task, tokenizer, {"input_ids", "attention_mask"})(rows)
     assert set(batch) == {"input_ids", "attention_mask", "labels", "teacher_logits"}
     assert batch["input_ids"].shape == (2, 6)
     assert batch["attention_mask"].tolist() == [[1, 1, 1, 0, 0, 0], [1] * 6]
-    assert batch["teacher_logits"].shape == (2, 2)
+    assert batch["teacher_logits"].shape == (2, 1, 2)
 
 
 def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
@@ -151,8 +153,9 @@ def test_a_distilled_student_minimises_the_given_loss_on_its_own_rows(
     rows = context.task.encode(context.task.validation, tokenizer)
     with torch.no_grad():
         logits = model(**{name: torch.from_numpy(array) for name, array in tokenizer.pad(rows).items()}).logits
-    labels = np.array([row["labels"] for row in rows])
-    assert context.task.score(context.task.predict(logits.numpy())[0], labels) <= 0.2
+    task = context.task
+    answers = task.answers(logits.numpy(), task.validation)
+    assert answers.outcome(task.truth(task.validation), "accuracy").value <= 0.2
 
 
 @pytest.mark.gpu

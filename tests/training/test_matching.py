@@ -3,7 +3,7 @@ import pytest
 from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.training.config import DistillationConfig
-from compress.training.matching import check_states, hidden_layers, relation_layer
+from compress.training.matching import check_label_of_rows, check_states, hidden_layers, relation_layer
 
 
 def shape(layers: int, heads: int = 4, size: int = 8) -> Shape:
@@ -60,3 +60,11 @@ def test_what_does_not_fit_is_refused(given: dict[str, object], student: Shape |
 
 def test_without_weights_nothing_is_asked_of_the_shapes() -> None:
     assert check_states(settings(hidden_layers=[99], relation_heads=5), None, None) is None
+
+
+def test_rows_of_a_label_are_not_counted_where_each_token_has_one() -> None:
+    counts = settings(augment={"per_label": 40}).augment
+    check_label_of_rows(counts, "row")
+    check_label_of_rows(settings(augment={"copies": 2}).augment, "token")
+    with pytest.raises(InputError, match=r"augment\.per_label counts the rows of each label, and here each token"):
+        check_label_of_rows(counts, "token")

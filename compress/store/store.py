@@ -1,0 +1,214 @@
+"""The store: artifacts that are taken where they are whole, and made, committed and checked where they are not.
+
+Layout below the store's root:
+
+    <stage>-<first 16 digits of the key>/   a committed artifact; `manifest.json` was written last
+    scratch/<stage>-<key>/out, work         an artifact in the making; survives a crash
+    damaged/                                artifacts whose files no longer match their manifest
+    locks/                                  one file lock a key
+"""
+
+import errno
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from compress.errors import CompressError
+from compress.files.disks import disk_error, is_disk_full
+from compress.files.locks import locked
+from compress.files.whole import (
+    MANIFEST,
+    WEIGHTS,
+    file_sha256,
+    folder_files,
+    own_folder,
+    remove_tree,
+    sync,
+    write_text,
+)
+from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Manifest, check_files, open_artifact
+from compress.store.cost import Meter, Spent, forget_peak_memory, peak_memory_bytes
+
+OWN_FOLDERS = ("scratch", "damaged", "locks")
+"""Folders of the store that are no artifacts."""
+Make: TypeAlias = Callable[[Path, Path], Mapping[str, Any] | None]
+"""(out, work) -> facts for the manifest: writes the artifact below `out`, and may keep checkpoints below `work`."""
+
+
+class Store:
+    """The artifacts of all runs below one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def check_own_folders(self) -> None:
+        """Refuse a store whose folders lead out of it: what is written or removed there would be somebody else's.
+
+        Raises:
+            CompressError: with the first such folder.
+        """
+        for name in OWN_FOLDERS:
+            if (self.root / name).is_symlink():
+                raise CompressError(
+                    f"the store's folder '{name}' is a link, so nothing in the store is touched",
+                    where=str(self.root / name),
+                    fix="remove the link; to keep the store elsewhere, make a link of the whole store",
+                )
+
+    def path(self, identity: Identity) -> Path:
+        """Where the artifact of `identity` stands once it is committed."""
+        return self.root / f"{identity.stage}-{identity.key[:16]}"
+
+    def get(self, identity: Identity) -> Artifact | None:
+        """The committed artifact with its hashes checked, or None if there is none.
+
+        Raises:
+            DamagedArtifactError: it is there, but not as it was written.
+        """
+        path = self.path(identity)
+        if not path.is_dir():
+            return None
+        artifact = open_artifact(path)
+        if artifact.key != identity.key:
+            raise DamagedArtifactError(f"the stored artifact has the key {artifact.key[:16]}", where=str(path))
+        check_files(artifact)
+        return artifact
+
+    def set_aside(self, identity: Identity) -> Path:
+        """Move a damaged artifact out of the way and say where it is now."""
+        path = self.path(identity)
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+        aside = self.root / "damaged" / f"{path.name}-{stamp}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(aside)
+        return aside
+
+    def obtain(
+        self,
+        identity: Identity,
+        output_format: str,
+        make: Make,
+        *,
+        host: Mapping[str, Any],
+        warn: Callable[[str], None] = lambda _: None,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> tuple[Artifact, bool]:
+        """The artifact of `identity`: taken if it is there and whole, otherwise made and committed.
+
+        Two runs that want the same artifact wait for each other; the second takes what the first made.
+
+        Args:
+            warn: told in one sentence that a damaged artifact was set aside, or that another run is waited for.
+            stopping: asked while another run is waited for.
+
+        Returns:
+            The artifact, and whether it was made just now.
+
+        Raises:
+            CompressError: the making failed, the disk refuses, or the store's own folders are links.
+            Stopped: `stopping` said so while another run was at work on the artifact.
+        """
+        try:
+            self.check_own_folders()
+            with suppress(DamagedArtifactError):  # what is whole is never changed, so it is taken without a lock
+                found = self.get(identity)
+                if found is not None:
+                    return found, False
+            lock = self.root / "locks" / f"{identity.key[:16]}.lock"
+            with locked(lock, f"the same {identity.stage} step", warn, stopping):
+                found = self._get_or_set_aside(identity, warn)
+                if found is not None:
+                    return found, False
+                return self._make(identity, output_format, make, host), True
+        except OSError as error:
+            raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
+
+    def _get_or_set_aside(self, identity: Identity, warn: Callable[[str], None]) -> Artifact | None:
+        """The artifact if it is there and whole; a damaged one is moved out of the way."""
+        try:
+            return self.get(identity)
+        except DamagedArtifactError as error:
+            aside = self.set_aside(identity)
+            warn(f"{error.what}; the damaged artifact was set aside in {aside} and is made again")
+            return None
+
+    def _make(self, identity: Identity, output_format: str, make: Make, host: Mapping[str, Any]) -> Artifact:
+        """Make an artifact in a scratch folder, and commit it; the checkpoints of one that fails stay there."""
+        scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
+        out, work = scratch / "out", scratch / "work"
+        own_folder(scratch)
+        remove_tree(out)
+        out.mkdir()
+        own_folder(work)
+        meter, counted = Meter(work), forget_peak_memory()
+        try:
+            facts = make(out, work)
+            memory = peak_memory_bytes() if counted else None
+            artifact = self._commit(identity, output_format, out, facts or {}, host, meter.spent, memory)
+        except Exception as error:
+            full = is_disk_full(error, scratch)
+            shutil.rmtree(out, ignore_errors=True)
+            if full:
+                raise disk_error(OSError(errno.ENOSPC, ""), out) from error
+            raise
+        shutil.rmtree(scratch, ignore_errors=True)
+        return artifact
+
+    def _commit(
+        self,
+        identity: Identity,
+        output_format: str,
+        out: Path,
+        facts: Mapping[str, Any],
+        host: Mapping[str, Any],
+        spent: Spent,
+        memory: int | None,
+    ) -> Artifact:
+        """Complete what stands in `out`, which took `spent` and so many bytes of memory."""
+        files = _settled_files(out, identity.stage)
+        host = dict(host)
+        manifest = Manifest(
+            key=identity.key,
+            stage=identity.stage,
+            version=identity.version,
+            config=dict(identity.config),
+            inputs=dict(identity.inputs),
+            data=identity.data,
+            seed=identity.seed,
+            format=output_format,
+            files=files,
+            facts=dict(facts),
+            versions=host.pop("versions", {}),
+            host=host,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(spent.seconds, 3),
+            cpu_seconds=round(spent.cpu_seconds, 3),
+            peak_memory_bytes=memory,
+            package=identity.package,
+        )
+        unsaid = None if identity.package else {"package"}
+        write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1, exclude=unsaid))
+        sync(out)
+        path = self.path(identity)
+        out.rename(path)
+        sync(self.root)
+        return open_artifact(path)
+
+
+def _settled_files(out: Path, stage: str) -> dict[str, str]:
+    """The hashes of an artifact's files by their relative paths; all stand on the disk, and weights are read-only.
+
+    Raises:
+        CompressError: there are none.
+    """
+    names = folder_files(out)
+    if not names:
+        raise CompressError(f"the stage '{stage}' wrote no file", where=str(out), fix="this is a bug of the stage")
+    for name in names:
+        sync(out / name)
+        if name.endswith(WEIGHTS):  # hard links may share them
+            (out / name).chmod((out / name).stat().st_mode & 0o444)  # never more than the umask allows
+    return {name: file_sha256(out / name) for name in names}
