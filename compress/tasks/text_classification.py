@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from compress.answers.label import Label
+from compress.answers.label import ACCURACY, F1_MACRO, Label
 from compress.data.labelled import PartReader, Texts
 from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
 from compress.data.leaks import also_in_test, check_overlap, only_new
@@ -108,9 +108,7 @@ class TextClassification:
                 f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
                 fix="give the model that knows these labels",
             )
-        return Label(
-            logits.argmax(axis=-1).tolist(), self.labels, softmax(logits).max(axis=-1).round(6).tolist()
-        )
+        return Label(logits.argmax(axis=-1).tolist(), self.labels, softmax(logits).max(axis=-1).round(6).tolist())
 
     def truth(self, rows: Sequence[Row]) -> Label:
         """The class of each row."""
@@ -247,7 +245,7 @@ def _label_notes(
 ) -> list[str]:
     labels = classes.labels
     counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept, test)]
-    notes = label_notes(classes, *counts, metric=spec.metric)
+    notes = label_notes(classes, *counts, fairer=F1_MACRO if spec.metric == ACCURACY else "")
     notes += given_away([(row.text, labels[row.label]) for row in train])
     if rows := conflicting([(row.content, row.label) for row in train]):
         notes.append(f"{rows:,} training rows have the same text as others with another label")
