@@ -139,7 +139,7 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
     from compress.data.sources import Sources
     from compress.recipe.reading import OptionNeededError
     from compress.starter import fetch
-    from compress.starter.questions import Choice
+    from compress.starter.questions import Alternative
 
     while True:
         try:
@@ -148,5 +148,5 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
         except OptionNeededError as error:
             if not can_ask or getattr(reading, error.option) is not None:
                 raise
-            choices = [Choice(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            choices = [Alternative(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
             reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})
