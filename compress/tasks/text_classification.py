@@ -108,9 +108,7 @@ class TextClassification:
                 f"the model gives {logits.shape[-1]} numbers a row, the data has {len(self.labels)} labels",
                 fix="give the model that knows these labels",
             )
-        return Label(
-            logits.argmax(axis=-1).tolist(), self.labels, softmax(logits).max(axis=-1).round(6).tolist()
-        )
+        return Label(logits.argmax(axis=-1).tolist(), self.labels, softmax(logits).max(axis=-1).round(6).tolist())
 
     def truth(self, rows: Sequence[Row]) -> Label:
         """The class of each row."""
