@@ -52,8 +52,8 @@ class Measurement(BaseModel):
         status: `skipped` if it cannot run there, `failed` if it should have run and did not.
         reason: why there are no numbers, where it was skipped or failed.
         session: number of the session of measuring that its latencies are of: only rounds of one were interleaved.
-        predictions: the best class of each test row.
-        confidences: the probability that the model gives to that class, row by row.
+        predictions: what the model says of each test row, as its kind of answers writes it: of labels, a class.
+        confidences: the probability that the model gives to that, row by row; empty where it gives none.
         batch_size: rows in one call.
         row_tokens: tokens of each test row, as this artifact's tokenizer splits it.
         samples_ms: latency of each call at the target's sequence length, round by round.
@@ -80,7 +80,7 @@ class Measurement(BaseModel):
     status: Literal["measured", "skipped", "failed"]
     reason: str | None = None
     session: int = 0
-    predictions: list[int] = []
+    predictions: list[Any] = []
     confidences: list[float] = []
     batch_size: int = 1
     row_tokens: list[int] = []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.quantization.making import SUBJECTS, Step, float_model, quantized, task_of
-from compress.comparing.held_back import held_back
+from compress.comparing.held_back import flat, held_back
 from compress.errors import CompressError
 from compress.files.whole import folder_bytes
 from compress.models.tokenizer import load_tokenizer
@@ -56,10 +56,10 @@ def choose(tried: Mapping[str, Step], runs_dir: Path, rows: int | None) -> dict[
             assert drop is not None
             found[name][data] = {
                 "size_ratio": round(folder_bytes(base.path) / folder_bytes(artifact.path), 3),
-                "logit_error": round(logit_error(expected, actual), 6),
-                "divergence": round(divergence(expected, actual), 6),
+                "logit_error": round(logit_error(flat(expected), flat(actual)), 6),
+                "divergence": round(divergence(flat(expected), flat(actual)), 6),
                 "drop_pp": round(100 * drop.value, 3),
-                "rows": held.rows,
+                "rows": len(held.rows),
             }
             print(f"  {data} {name}: {found[name][data]}", flush=True)
     small = [name for name, item in found.items() if min(item[data]["size_ratio"] for data in CHOOSE_ON) >= MIN_RATIO]

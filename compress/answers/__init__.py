@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
+    from compress.measurement import Estimate
     from compress.ops.outcomes import Outcome
 
 
@@ -40,17 +41,25 @@ class Words:
 
     Attributes:
         within, same: what two models agree on, and that they do: "90% of {within}512 rows {same}".
+        labels: what the names are that answers are chosen from.
         part, parts: what slices are of: a class, classes.
-        unit: what is counted of a slice.
-        part_quality: what a slice's figure is.
+        unit, units: what is counted of a slice.
+        part_quality, row_quality: what the figure of a slice is, and that of some of the rows.
+        scale: the same in a word or two.
+        are_right: whether a row is right or wrong, and nothing between.
     """
 
     within: str = ""
     same: str = "are answered alike"
-    part: str = "class"
-    parts: str = "classes"
+    labels: str = "labels"
+    part: str = "label"
+    parts: str = "labels"
     unit: str = "row"
-    part_quality: str = "Share of the rows of a class that are right"
+    units: str = "rows"
+    part_quality: str = ""
+    row_quality: str = "Quality"
+    scale: str = "quality"
+    are_right: bool = False
 
 
 class Slice(NamedTuple):
@@ -115,13 +124,17 @@ class Answers(ABC):
             ValueError: with what is wrong.
         """
 
-    @abstractmethod
-    def outcome(self, truth: Self, metric: str) -> "Outcome":
-        """What the answers come to against the truth, by one of `METRICS`."""
+    def outcome(self, truth: Self, metric: str = "") -> "Outcome":
+        """What the answers come to against the truth, by one of `METRICS`; the first, where none is said."""
+        return self.by_metric(truth, metric or default_metric(type(self)))
 
-    def by_row(self, truth: Self) -> "Outcome":
-        """What parts of the rows are scored by, and rows lost and gained: the metric of a recipe that says none."""
-        return self.outcome(truth, default_metric(type(self)))
+    @abstractmethod
+    def by_metric(self, truth: Self, metric: str) -> "Outcome":
+        """What the answers come to, by a metric that is said."""
+
+    def drop(self, before: Self, truth: Self, metric: str = "") -> "Estimate":
+        """What they lose of a metric against a baseline's, as a share, with its paired interval."""
+        return before.outcome(truth, metric).drop(self.outcome(truth, metric))
 
     @abstractmethod
     def same(self, other: Self) -> list[float]:
@@ -140,6 +153,10 @@ class Answers(ABC):
         """How far the confidences are from the share of right answers; None without any."""
         del truth
         return None
+
+    def counts(self) -> dict[str, int]:
+        """How often each label or type comes, by its name; empty for kinds that have none."""
+        return {}
 
     def slices(self, truth: Self) -> list[Slice]:
         """What came of each class or type that the truth holds; empty for kinds that have none."""
@@ -192,6 +209,11 @@ def default_metric(kind: type[Answers]) -> str:
 def metrics() -> dict[str, Metric]:
     """All metrics of all kinds, by their names; those of one name are the same."""
     return {name: found for kind in names() for name, found in find(kind).METRICS.items()}
+
+
+def metric_title(name: str) -> str:
+    """What sentences call a metric."""
+    return metric(name).title
 
 
 def metric(name: str) -> Metric:

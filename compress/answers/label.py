@@ -1,5 +1,6 @@
 """One label a row: `[2, 0, …]`, indices of classes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from compress.ops.outcomes import Outcome
 
 
+ACCURACY = "accuracy"
+F1_MACRO = "f1_macro"
+"""Weighs all classes alike, where most rows have one label."""
+
+
 @dataclass(frozen=True)
 class Label(Answers):
     """See `compress.answers.Answers`."""
@@ -17,15 +23,24 @@ class Label(Answers):
     content: list[int]
 
     METRICS: ClassVar[Mapping[str, Metric]] = {
-        "accuracy": Metric("accuracy", "accuracy"),
-        "f1_macro": Metric(
+        ACCURACY: Metric("accuracy", "accuracy"),
+        F1_MACRO: Metric(
             "macro F1",
             "f1",
             {"average": "macro"},
             "The mean over classes of F1, so that a class of few rows weighs as much as one of many.",
         ),
     }
-    WORDS: ClassVar[Words] = Words(same="keep their best class")
+    WORDS: ClassVar[Words] = Words(
+        same="keep their best class",
+        labels="classes",
+        part="class",
+        parts="classes",
+        part_quality="Share of the rows of a class that are right",
+        row_quality="Share of right rows",
+        scale="right",
+        are_right=True,
+    )
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
@@ -33,14 +48,14 @@ class Label(Answers):
         if not all(type(item) is int and item >= 0 for item in content):
             raise ValueError("labels are whole numbers from 0 on")
 
-    def outcome(self, truth: "Label", metric: str) -> "Outcome":
+    def by_metric(self, truth: "Label", metric: str) -> "Outcome":
         """Right and wrong rows, or classes."""
         import numpy as np
 
         from compress.ops.outcomes import Classes, Right
 
         said, right = np.array(self.content), np.array(truth.content)
-        return Classes(said, right) if metric == "f1_macro" else Right(said == right)
+        return Classes(said, right) if metric == F1_MACRO else Right(said == right)
 
     def same(self, other: "Label") -> list[float]:
         """1 where both are one class."""
@@ -63,6 +78,11 @@ class Label(Answers):
         if not self.confidences:
             return None
         return calibration_error(np.array(self.confidences), np.array(self.content) == np.array(truth.content))
+
+    def counts(self) -> dict[str, int]:
+        """Rows of each class."""
+        numbers = Counter(self.content)
+        return {label: numbers[index] for index, label in enumerate(self.labels)}
 
     def slices(self, truth: "Label") -> list[Slice]:
         """The rows of each class that the truth holds, and the class's F1."""

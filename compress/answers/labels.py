@@ -1,5 +1,6 @@
 """Any number of labels a row: `[[0, 2], [], …]`, indices of classes."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -21,7 +22,10 @@ class Labels(Answers):
         "all_labels": Metric("rows with all labels right", "exact_match"),
     }
     WORDS: ClassVar[Words] = Words(
-        same="keep their labels", part="label", parts="labels", part_quality="F1 of a label over all rows"
+        same="keep their labels",
+        part_quality="F1 of a label over all rows",
+        row_quality="Micro F1",
+        scale="F1",
     )
 
     @classmethod
@@ -31,7 +35,7 @@ class Labels(Answers):
             if not isinstance(row, list) or not all(type(item) is int and item >= 0 for item in row):
                 raise ValueError("labels are lists of whole numbers from 0 on")
 
-    def outcome(self, truth: "Labels", metric: str) -> "Outcome":
+    def by_metric(self, truth: "Labels", metric: str) -> "Outcome":
         """Labels that were hit in each row, or rows that have all of them right."""
         import numpy as np
 
@@ -60,11 +64,15 @@ class Labels(Answers):
         pairs = [(set(one), set(two)) for one, two in zip(self.content, other.content, strict=True)]
         return [len(one & two) / len(one | two) if one | two else 1.0 for one, two in pairs]
 
+    def counts(self) -> dict[str, int]:
+        """Rows that have each label."""
+        numbers = Counter(index for row in self.content for index in set(row))
+        return {label: numbers[index] for index, label in enumerate(self.labels)}
+
     def slices(self, truth: "Labels") -> list[Slice]:
         """Each label that the truth holds, with its F1."""
         found = []
-        for index, name in enumerate(self.labels):
-            size = sum(index in row for row in truth.content)
+        for index, (name, size) in enumerate(truth.counts().items()):
             if size:
                 counts = self._counts(truth, index)
                 found.append(Slice(name, size, counts, counts.value))

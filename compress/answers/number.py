@@ -10,6 +10,7 @@ from compress.answers import Answers, Metric, Words
 if TYPE_CHECKING:
     from compress.ops.outcomes import Outcome
 
+R2 = "R\N{SUPERSCRIPT TWO}"
 NEAR = 0.05
 """Share of the numbers' spread within which two are called the same."""
 
@@ -22,12 +23,16 @@ class Number(Answers):
 
     METRICS: ClassVar[Mapping[str, Metric]] = {
         "r2": Metric(
-            "R\N{SUPERSCRIPT TWO}",
+            R2,
             "r_squared",
             hint="Share of the right numbers' variance that is explained; below 0, their mean explains more.",
         )
     }
-    WORDS: ClassVar[Words] = Words(same="keep their number, within 5% of its spread")
+    WORDS: ClassVar[Words] = Words(
+        same="keep their number, within 5% of its spread",
+        row_quality=R2,
+        scale=R2,
+    )
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
@@ -35,7 +40,7 @@ class Number(Answers):
         if not all(type(item) in {int, float} and math.isfinite(item) for item in content):  # type: ignore[arg-type]
             raise ValueError("answers are finite numbers")
 
-    def outcome(self, truth: "Number", metric: str) -> "Outcome":
+    def by_metric(self, truth: "Number", metric: str) -> "Outcome":
         """One less each row's squared error in variances of the truth: their mean is R², for these rows' variance."""
         import numpy as np
 

@@ -27,7 +27,7 @@ class Text(Answers):
         ),
         "exact_match": Metric("exact match", "exact_match"),
     }
-    WORDS: ClassVar[Words] = Words(same="keep their text")
+    WORDS: ClassVar[Words] = Words(same="keep their text", row_quality="Edit score", scale="edit score")
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
@@ -35,7 +35,7 @@ class Text(Answers):
         if not all(isinstance(item, str) for item in content):
             raise ValueError("answers are texts")
 
-    def outcome(self, truth: "Text", metric: str) -> "Outcome":
+    def by_metric(self, truth: "Text", metric: str) -> "Outcome":
         """How near each text is to the right one, or whether it is that."""
         import numpy as np
 

@@ -6,6 +6,7 @@ without such a prefix is an entity of its token alone, so that parts of speech a
 than the truth, where a text was cut: what it does not say of a token, it gets wrong.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -51,7 +52,10 @@ class TokenLabels(Answers):
         part="entity type",
         parts="entity types",
         unit="entity",
+        units="entities",
         part_quality="F1 of the entities of a type",
+        row_quality="Entity F1",
+        scale="F1",
     )
 
     @classmethod
@@ -65,7 +69,7 @@ class TokenLabels(Answers):
         """The spans that a row's labels mark."""
         return list(spans([self.labels[index] for index in self.content[row]]))
 
-    def outcome(self, truth: "TokenLabels", metric: str) -> "Outcome":
+    def by_metric(self, truth: "TokenLabels", metric: str) -> "Outcome":
         """Entities, or tokens, that were hit in each row."""
         import numpy as np
 
@@ -114,16 +118,17 @@ class TokenLabels(Answers):
         ]
         return cohens_kappa(*np.array(pairs).T) if pairs else None
 
+    def counts(self) -> dict[str, int]:
+        """Entities of each type, in the order of the alphabet."""
+        numbers = Counter(entity.kind for row in range(len(self)) for entity in self.entities(row))
+        return {kind: numbers[kind] for kind in sorted(numbers)}
+
     def slices(self, truth: "TokenLabels") -> list[Slice]:
         """The entities of each type that the truth holds, with their F1."""
-        sizes: dict[str, int] = {}
-        for row in range(len(truth)):
-            for entity in truth.entities(row):
-                sizes[entity.kind] = sizes.get(entity.kind, 0) + 1
         found = []
-        for kind in sorted(sizes):
+        for kind, size in truth.counts().items():
             counts = self._counts(truth, kind)
-            found.append(Slice(kind, sizes[kind], counts, counts.value))
+            found.append(Slice(kind, size, counts, counts.value))
         return found
 
     def flipped(self, before: "TokenLabels", truth: "TokenLabels", row: int, text: str) -> Flipped:

@@ -34,7 +34,9 @@ class TokenProbabilities(Answers):
         ),
         "next_token_accuracy": Metric("next-token accuracy", "accuracy"),
     }
-    WORDS: ClassVar[Words] = Words(within="the tokens of ", same="are foretold alike")
+    WORDS: ClassVar[Words] = Words(
+        within="the tokens of ", same="are foretold alike", row_quality="Likelihood of a token", scale="likelihood"
+    )
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
@@ -48,7 +50,7 @@ class TokenProbabilities(Answers):
             if not all(type(item) in {int, float} and math.isfinite(item) and item <= ROUNDING for item in logs):
                 raise ValueError("a log-likelihood is a number of at most 0")
 
-    def outcome(self, truth: "TokenProbabilities", metric: str) -> "Outcome":
+    def by_metric(self, truth: "TokenProbabilities", metric: str) -> "Outcome":
         """The geometric mean of each row's probabilities, or how many of its tokens are foretold."""
         import numpy as np
 

@@ -22,7 +22,9 @@ class Vector(Answers):
             "cosine", "cosine_similarity", hint="The mean cosine between each row's vector and the right one."
         )
     }
-    WORDS: ClassVar[Words] = Words(same="keep their direction, by the mean cosine")
+    WORDS: ClassVar[Words] = Words(
+        same="keep their direction, by the mean cosine", row_quality="Cosine", scale="cosine"
+    )
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
@@ -33,7 +35,7 @@ class Vector(Answers):
         if len({len(row) for row in content if isinstance(row, list)}) > 1:
             raise ValueError("vectors have as many numbers each")
 
-    def outcome(self, truth: "Vector", metric: str) -> "Outcome":
+    def by_metric(self, truth: "Vector", metric: str) -> "Outcome":
         """The cosine of each row."""
         import numpy as np
 

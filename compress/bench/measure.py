@@ -25,6 +25,7 @@ from compress.machine.kernels import peak_gflops
 from compress.machine.processor import cores_here
 from compress.measurement import Conditions, Measurement
 from compress.models.tokenizer import load_tokenizer
+from compress.ops.ragged import Ragged
 from compress.recipe.schema import BenchSpec, Target
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
@@ -264,21 +265,17 @@ class _Measuring:
             return self.known[pair.names].model_copy(update=timed)
         if status == "measured" and not np.isfinite(pair.logits).all():
             status, reason = "failed", "the model's outputs are not finite numbers"
-        predictions: list[Any] = []
-        confidences: list[float] = []
-        if status == "measured":
-            try:
-                predictions, confidences = task.predict(pair.logits)
-            except InputError as error:  # it has other classes than the data
-                status, reason = "failed", error.what
-        empty = _empty(pair.artifact, pair.name, status, reason)
         if status != "measured":
-            return empty
+            return _empty(pair.artifact, pair.name, status, reason)
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
-        return empty.model_copy(
+        try:
+            answers = task.answers(_by_row(pair.logits, rows), task.test)
+        except InputError as error:  # it has other classes than the data
+            return _empty(pair.artifact, pair.name, "failed", error.what)
+        return _empty(pair.artifact, pair.name, status, reason).model_copy(
             update={
-                "predictions": predictions,
-                "confidences": confidences,
+                "predictions": answers.content,
+                "confidences": answers.confidences,
                 "parameters": find(pair.artifact.format).parameters(pair.artifact.path),
                 "batch_size": pair.target.batch_size,
                 "row_tokens": [len(row["input_ids"]) for row in rows],
@@ -287,6 +284,14 @@ class _Measuring:
                 **pair.facts,
             }
         )
+
+
+def _by_row(outputs: np.ndarray[Any, Any], rows: Sequence[Mapping[str, Any]]) -> Sequence[np.ndarray[Any, Any]]:
+    """A worker's outputs, one below the other, by the rows that they are of."""
+    if "counted" not in rows[0]:
+        return list(outputs)
+    by_row = Ragged(outputs, np.cumsum([sum(row["counted"]) for row in rows]))
+    return [by_row[index] for index in range(len(rows))]
 
 
 def _empty(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:

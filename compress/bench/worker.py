@@ -28,6 +28,7 @@ from compress.errors import CompressError
 from compress.formats import find
 from compress.machine.settling import SETTLE_SECONDS
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.ops.ragged import cut
 from compress.processes.child import SignsOfLife, answering, to_parent
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, Predictor, compiles_at_once, load
@@ -177,18 +178,23 @@ def run_all(
 ) -> np.ndarray[Any, Any]:
     """Outputs of every row in the rows' order, batched with rows of like length as the target would.
 
+    Args:
+        rows: encoded; with `counted`, 1 at the tokens whose outputs are wanted, where each token has some.
+
     Returns:
-        (rows, classes)
+        (rows, classes), or (tokens that count, classes) of all rows one below the other.
     """
+    filled = {"counted": 0} if "counted" in rows[0] else {}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
     outputs: list[Any] = [None] * len(rows)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        logits = predict(tokenizer.pad([rows[index] for index in chosen]))
-        for index, row in zip(chosen, logits, strict=True):
+        batch = tokenizer.pad([rows[index] for index in chosen], **filled)
+        counted = batch.pop("counted", None)
+        for index, row in zip(chosen, cut(predict(batch), counted), strict=True):
             outputs[index] = row
         after_each()
-    return np.stack(outputs)
+    return np.concatenate(outputs) if filled else np.stack(outputs)
 
 
 def timed(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from compress.answers import metric_title
 from compress.cli.interrupt import Interrupt
 from compress.cli.live import LiveLines
 from compress.cli.remaining import Remaining, about
@@ -16,7 +17,6 @@ from compress.cli.screen import Screen, styled
 from compress.report.model import Ablation, Report
 from compress.report.shown import shown_rows
 from compress.report.words import (
-    METRICS,
     change,
     describe_target,
     headline,
@@ -211,7 +211,7 @@ def print_report(report: Report) -> None:
             console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
         console.print(_ablation_line(ablation))
-    metric = METRICS.get(report.test.metric, report.test.metric)
+    metric = metric_title(report.test.metric)
     console.print(
         f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
         f"{_no_worse(report)}brackets: 95% intervals; "

@@ -107,20 +107,21 @@ def _print(found: "Lineage", changed: int, added: list[str]) -> None:
 
 
 def _add_figures(root: Any, found: "Lineage") -> None:
-    from compress.report.words import METRICS, change, percent, quality_words, size_words, speed_words
+    from compress.answers import metric_title
+    from compress.report.words import change, percent, quality_words, size_words, speed_words
 
     measured = found.measured
     if measured is None:
         root.add(_line((found.unmeasured or "", "yellow")))
         return
-    metric = found.data.metric if found.data else "accuracy"
+    metric = found.data.metric if found.data else ""
     for item in measured.targets:
         row = item.final
         branch = root.add(_line(("measured on ", ""), (item.described, "bold")))
         if row.score is None or row.p50_ms is None:
             branch.add(_line((f"{row.status}: {row.reason}", "yellow")))
             continue
-        name = METRICS.get(metric, metric)
+        name = metric_title(metric)
         branch.add(
             _line((f"{name} {percent(row.score)}; {row.size_bytes / 1e6:.2f} MB; ", ""))
             + _line((f"p50 {row.p50_ms:.2f} ms, p90 {row.p90_ms:.2f} ms", ""))

@@ -1,6 +1,5 @@
 """`compress plan`: what a run would do, and what it would take."""
 
-from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,9 +121,7 @@ def _data(task: "Task") -> dict[str, Any]:
     parts: dict[str, Any] = {}
     for part in ("train", "validation", "test"):
         rows = getattr(task, part)
-        counts = Counter(task.truth(rows))
-        labels = {label: counts[number] for number, label in enumerate(task.labels)}
-        parts[part] = {"rows": len(rows), "labels": labels}
+        parts[part] = {"rows": len(rows), "labels": task.truth(rows).counts()}
     return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
 
 

@@ -140,7 +140,8 @@ def _print(compared: "Compared") -> None:
         say(f"           {times(comparison.end_to_end)} end to end, with the tokenizer, on texts of their own length")
     say(f"  size     {size_words(comparison)}")
     say(f"  quality  {quality_words(comparison, compared.report.test.metric)}")
-    say(f"           {change(comparison)} points; McNemar p = {comparison.mcnemar_p:.3g}")
+    test = "McNemar" if compared.report.test.words.are_right else "sign test,"
+    say(f"           {change(comparison)} points; {test} p = {comparison.mcnemar_p:.3g}")
     say(f"  rows     {comparison.agreement:.2%} predicted alike; {comparison.lost} lost, {comparison.gained} gained")
     if compared.note:
         say(f"note: {compared.note}")

@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from compress.answers import Answers
 from compress.comparing.drawn import drawn
 from compress.errors import InputError
 from compress.measurement import Estimate
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
 from compress.models.tokenizer import Tokenizer
+from compress.ops.ragged import cut
 from compress.runtimes import Predictor
 from compress.tasks import Task, with_rows
 
@@ -19,8 +21,6 @@ ROWS = 512
 """Looked at, at most."""
 UNBOUNDED = 2**20
 """Tokens that no text has."""
-FEW = 10
-"""Rows of other classes than the commonest; of fewer, agreement beyond chance is not told."""
 
 BUILT_IN_TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
@@ -42,32 +42,33 @@ class HeldBack:
     """Validation rows (training rows, where there are none), one by one, as a deployed model is asked.
 
     Attributes:
-        task: scores what is said of them.
+        task: says what outputs mean.
+        rows: as the task has them.
         inputs: of each row, (1, tokens), without padding.
-        truth: (rows,) right answers; None for built-in texts.
+        counted: of each row, (1, tokens), 1 at the tokens that are asked of; None where a whole row is.
+        truth: the right answers; None for built-in texts.
     """
 
     task: Task
-    inputs: list[dict[str, Array]]
-    truth: list[int] | None
+    rows: Sequence[Any]
+    inputs: Sequence[dict[str, Array]]
+    counted: Sequence[Array | None]
+    truth: Answers | None
 
-    @property
-    def rows(self) -> int:
-        """How many."""
-        return len(self.inputs)
+    def outputs(self, predict: Predictor) -> list[Array]:
+        """What a model gives for each row: (classes,), or (tokens that count, classes)."""
+        return [cut(predict(row), counted)[0] for row, counted in zip(self.inputs, self.counted, strict=True)]
 
-    def outputs(self, predict: Predictor) -> Array:
-        """(rows, classes) of a model."""
-        return np.concatenate([predict(row) for row in self.inputs])
-
-    def drop(self, before: Array, after: Array) -> Estimate | None:
+    def drop(self, before: Sequence[Array], after: Sequence[Array]) -> Estimate | None:
         """What the second outputs lose of the task's metric against the first, as a share; None without answers."""
-        from compress.ops.statistics import metric_drop  # takes a second to import
-
         if self.truth is None:
             return None
-        said, says = (np.array(self.task.predict(logits)[0]) for logits in (before, after))
-        return metric_drop(self.task.spec.metric, said, says, np.array(self.truth))
+        said, says = (self.task.answers(outputs, self.rows) for outputs in (before, after))
+        return says.drop(said, self.truth, self.task.spec.metric)
+
+    def every(self, step: int) -> "HeldBack":
+        """Each so many of the rows, without their answers."""
+        return HeldBack(self.task, self.rows[::step], self.inputs[::step], self.counted[::step], None)
 
 
 def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
@@ -79,17 +80,26 @@ def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
 
 
 def held_back(task: Task, tokenizer: Tokenizer, most: int = ROWS) -> HeldBack:
-    """At most so many, encoded."""
-    rows = held_back_rows(task, most)
-    inputs = [tokenizer.pad([row]) for row in encoded(task, rows, tokenizer)]
-    return HeldBack(task, inputs, task.truth(rows) if rows else None)
+    """At most so many, encoded; the built-in texts where there are none."""
+    known = held_back_rows(task, most)
+    rows = known or built_in_rows(task)
+    read = encoded(task, known, tokenizer)
+    inputs = [tokenizer.pad([row]) for row in read]
+    counted = [np.array([row["counted"]]) if "counted" in row else None for row in read]
+    return HeldBack(task, rows, inputs, counted, task.truth(known) if known else None)
+
+
+def built_in_rows(task: Task) -> list[Any]:
+    """The built-in texts as rows of the task, without answers."""
+    return task.without_answers(BUILT_IN_TEXTS, None)
 
 
 def encoded(task: Task, rows: Sequence[Any], tokenizer: Tokenizer) -> Sequence[dict[str, Any]]:
     """The rows as a model reads them; the built-in texts where there are none."""
     if rows:
         return task.encode(rows, tokenizer)
-    return tokenizer.encode(BUILT_IN_TEXTS, None, min(task.spec.max_length, model_positions(tokenizer) or UNBOUNDED))
+    longest = min(task.spec.max_length, model_positions(tokenizer) or UNBOUNDED)
+    return task.encode(built_in_rows(task), tokenizer, longest)
 
 
 def model_positions(tokenizer: Tokenizer) -> int | None:
@@ -124,26 +134,19 @@ def built_in_batches(tokenizer: Tokenizer, max_length: int) -> list[dict[str, Ar
     return [tokenizer.pad(tokenizer.encode(BUILT_IN_TEXTS, None, max_length))]
 
 
-def agreement(before: Array, after: Array) -> float:
-    """Share of rows with the same best class, of outputs that are numbers; both (rows, classes)."""
-    same = (before.argmax(-1) == after.argmax(-1)) & np.isfinite(after).all(-1)
+def flat(outputs: Sequence[Array]) -> Array:
+    """Outputs of rows one below the other: (rows, classes), or (tokens of all rows, classes)."""
+    return np.concatenate([np.atleast_2d(row) for row in outputs])
+
+
+def agreement(task: Task, rows: Sequence[Any], before: Sequence[Array], after: Sequence[Array]) -> float:
+    """How far two models say the same of rows, as a share; outputs that are no numbers say nothing."""
+    said, says = (task.answers(outputs, rows) for outputs in (before, after))
+    same = np.array(said.same(says)) * [bool(np.isfinite(row).all()) for row in after]
     return float(same.mean())
 
 
-def beyond_chance(before: Array, after: Array) -> float | None:
-    """Agreement of the best classes beyond what chance would give: Cohen's kappa (Cohen 1960), at most 1.
-
-    Where most rows have one class, a model that always says so agrees on most rows, and has a kappa of 0.
-
-    Args:
-        before, after: (rows, classes) logits.
-
-    Returns:
-        None where less than `FEW` rows have another class than the commonest, before: so few cannot tell.
-    """
-    said, says = (np.bincount(logits.argmax(-1), minlength=logits.shape[-1]) for logits in (before, after))
-    if len(before) - said.max() < FEW:
-        return None
-    chance = float(said @ says) / len(before) ** 2
-    same = float((before.argmax(-1) == after.argmax(-1)).mean())
-    return (same - chance) / (1 - chance)
+def beyond_chance(task: Task, rows: Sequence[Any], before: Sequence[Array], after: Sequence[Array]) -> float | None:
+    """The same beyond what chance would give, at most 1; None where so few rows cannot tell."""
+    said, says = (task.answers(outputs, rows) for outputs in (before, after))
+    return said.beyond_chance(says)

@@ -1,18 +1,30 @@
 """How far two models' outputs are apart on the same real rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from compress.comparing.held_back import agreement, beyond_chance, encoded, held_back, held_back_rows
+from compress.answers import Words
+from compress.comparing.held_back import (
+    Array,
+    agreement,
+    beyond_chance,
+    built_in_rows,
+    encoded,
+    flat,
+    held_back,
+    held_back_rows,
+)
 from compress.comparing.probes import SHORT, probes
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.facts import Agreement
+from compress.formats import find, format_of
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.ops.ragged import cut
 from compress.recipe.schema import Target
 from compress.runtimes import Predictor, load
 from compress.tasks import Task
@@ -65,7 +77,7 @@ class Parity(Agreement):
             )
 
 
-def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, np.ndarray[Any, Any]]], bool]:
+def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, Array]], bool]:
     """Padded batches of held-back rows of mixed lengths, and whether these are built-in texts for want of rows."""
     rows = held_back_rows(task, ROWS)
     read = encoded(task, rows, tokenizer)
@@ -79,34 +91,62 @@ def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Token
     Raises:
         CompressError: one of them fails on a batch.
     """
-    batches, built_in = sample_batches(task, tokenizer)
-    single = {name: array[:1] for name, array in batches[0].items()}
-    outputs = [(reference(batch), _called(other, batch, "the model that was made")) for batch in (*batches, single)]
-    rows = sum(len(first) for first, _ in outputs)
-    widths = [batch["input_ids"].shape[1] for batch in (*batches, single)]
-    lengths = []
+    known = held_back_rows(task, ROWS)
+    rows, read = known or built_in_rows(task), encoded(task, known, tokenizer)
+    asked = [slice(start, start + BATCH) for start in range(0, len(read), BATCH)]
+    asked.append(slice(0, 1))
+    before: list[Array] = []
+    after: list[Array] = []
+    apart, scale, lengths = [], 0.0, []
+    for chosen in asked:
+        batch, counted = _padded(task, read[chosen], tokenizer)
+        pair = reference(batch), _called(other, batch, "the model that was made")
+        first, second = (cut(outputs, counted) for outputs in pair)
+        before, after = [*before, *first], [*after, *second]
+        apart.append((_distance(first, second), batch["input_ids"].shape[1]))
     for batch in probes(task, tokenizer):
         expected = _tried(reference, batch)
         if expected is None:
             continue
-        outputs.append((expected, _called(other, batch, "the model that was made")))
+        counted = batch["attention_mask"] if task.outputs == "token" else None
+        pair = expected, _called(other, batch, "the model that was made")
+        first, second = (cut(outputs, counted) for outputs in pair)
+        scale = max(scale, _largest(first))
+        apart.append((_distance(first, second), batch["input_ids"].shape[1]))
         lengths.append(batch["input_ids"].shape[1])
-    apart = [float(np.abs(first - second).max()) for first, second in outputs]
-    worst = int(np.argmax(np.nan_to_num(apart, nan=np.inf)))
-    real = [(first, second) for first, second in outputs[: len(widths)]]
-    expected, actual = (np.concatenate(part) for part in zip(*real, strict=True))  # (rows, classes)
-    found = _parity(expected, actual, built_in)
+    worst = int(np.argmax(np.nan_to_num([distance for distance, _ in apart], nan=np.inf)))
+    same = agreement(task, [row for chosen in asked for row in rows[chosen]], before, after)
     every = {
-        "rows": rows,
-        "max_abs_difference": apart[worst],
-        "scale": max(float(np.abs(first).max()) for first, _ in outputs),
-        "tokens": [*widths, *lengths][worst],
+        "rows": len(before),
+        "max_abs_difference": apart[worst][0],
+        "scale": max(scale, _largest(before)),
+        "tokens": apart[worst][1],
         "lengths": tuple(sorted(set(lengths))),
     }
-    return found.model_copy(update=every)
+    return _parity(flat(before), flat(after), same, not known).model_copy(update=every)
 
 
-def _tried(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any] | None:
+def _padded(
+    task: Task, read: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
+) -> tuple[dict[str, Array], Array | None]:
+    """A batch of encoded rows, and which of its tokens count; None where a whole row does."""
+    if task.outputs == "row":
+        return tokenizer.pad(read), None
+    batch = tokenizer.pad(read, counted=0)
+    return batch, batch.pop("counted")
+
+
+def _distance(first: Sequence[Array], second: Sequence[Array]) -> float:
+    """The largest difference of any two logits."""
+    return float(np.abs(flat(first) - flat(second)).max(initial=0))
+
+
+def _largest(outputs: Sequence[Array]) -> float:
+    """The largest absolute logit."""
+    return float(np.abs(flat(outputs)).max(initial=0))
+
+
+def _tried(predict: Predictor, batch: Mapping[str, Array]) -> Array | None:
     """What a model says of a probe; None of one so short that the model itself cannot take it.
 
     Raises:
@@ -120,7 +160,7 @@ def _tried(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]]) -> np.
         return None
 
 
-def _called(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]], whose: str) -> np.ndarray[Any, Any]:
+def _called(predict: Predictor, batch: Mapping[str, Array], whose: str) -> Array:
     """What a model says of a batch.
 
     Raises:
@@ -141,15 +181,13 @@ def _called(predict: Predictor, batch: Mapping[str, np.ndarray[Any, Any]], whose
         ) from error
 
 
-def _parity(
-    expected: np.ndarray[Any, Any], actual: np.ndarray[Any, Any], built_in: bool, drop: Estimate | None = None
-) -> Parity:
+def _parity(expected: Array, actual: Array, same: float, built_in: bool, drop: Estimate | None = None) -> Parity:
     points = {} if drop is None else {name: value and 100 * value for name, value in drop.model_dump().items()}
     return Parity(
         rows=len(expected),
         max_abs_difference=float(np.abs(expected - actual).max()),
         scale=float(np.abs(expected).max()),
-        agreement=agreement(expected, actual),
+        agreement=same,
         spread=float(np.ptp(expected, axis=0).max()),
         built_in_texts=built_in,
         drop_pp=points.get("value"),
@@ -163,7 +201,6 @@ def gate(
     after: Path,
     context: Context,
     min_agreement: float,
-    runtime: Literal["onnxruntime", "torch"] = "onnxruntime",
     device: Literal["cpu", "cuda"] = "cpu",
     *,
     trust_remote_code: bool = False,
@@ -172,12 +209,15 @@ def gate(
 
     A model that was trained for a rehearsal agrees with nothing, so there the outcome is not held against it.
 
+    Both run where models of the quantized one's format run by default.
+
     Raises:
         CompressError: fewer rows than `min_agreement` keep their best class, or less than half of it is left of the
             agreement beyond chance.
         InputError: the float model's output is the same for all rows.
     """
-    target = Target(runtime=runtime, device=device)
+    form = find(format_of(after))
+    target = Target(runtime=form.runtime, device=device)
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
@@ -185,11 +225,14 @@ def gate(
     held = held_back(context.task, tokenizer)
     outputs = held.outputs(reference), held.outputs(quantized)
     _refuse_broken(reference, quantized, context.task, tokenizer)
-    found = _parity(*outputs, held.truth is None, held.drop(*outputs))
-    _refuse_constant(outputs[0], before)
-    why = _collapse(found, beyond_chance(*outputs), min_agreement)
+    same = agreement(held.task, held.rows, *outputs)
+    found = _parity(flat(outputs[0]), flat(outputs[1]), same, held.truth is None, held.drop(*outputs))
+    found = found.model_copy(update={"rows": len(held.rows)})
+    _refuse_constant(flat(outputs[0]), before)
+    words = context.task.truth([]).WORDS
+    why = _collapse(found, words, beyond_chance(held.task, held.rows, *outputs), min_agreement)
     if why and context.rehearsal is None:
-        where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
+        where = _first_to_leave(before, after, context) if form.graph is not None else ""
         raise CompressError(
             f"quantization collapsed: {why}{where}",
             fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",
@@ -222,10 +265,10 @@ def refuse_constant(folder: Path, target: Target, context: Context) -> None:
         InputError: its output is the same for all rows.
     """
     held = held_back(context.task, load_tokenizer(folder))
-    _refuse_constant(held.outputs(load(folder, target, context.task.hub_task)), folder)
+    _refuse_constant(flat(held.outputs(load(folder, target, context.task.hub_task))), folder)
 
 
-def _refuse_constant(logits: np.ndarray[Any, Any], folder: Path) -> None:
+def _refuse_constant(logits: Array, folder: Path) -> None:
     spread, scale = float(np.ptp(logits, axis=0).max()), float(np.abs(logits).max())
     if len(logits) > 1 and spread <= CONSTANT * max(scale, 1.0):
         raise InputError(
@@ -235,10 +278,10 @@ def _refuse_constant(logits: np.ndarray[Any, Any], folder: Path) -> None:
         )
 
 
-def _collapse(found: Parity, kappa: float | None, min_agreement: float) -> str:
+def _collapse(found: Parity, words: Words, kappa: float | None, min_agreement: float) -> str:
     """Why two models do not say the same, in words; nothing if they do."""
     rows = "built-in English texts" if found.built_in_texts else "rows"
-    kept = f"{found.agreement:.0%} of {found.rows} {rows} keep their best class"
+    kept = f"{found.agreement:.0%} of {words.within}{found.rows} {rows} {words.same}"
     if not found.agreement >= min_agreement:
         return f"{kept}, at least {min_agreement:.0%} must"
     if kappa is not None and not kappa >= min_agreement / 2:

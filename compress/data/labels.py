@@ -130,7 +130,7 @@ def label_notes(
     kept: Mapping[str, int],
     test: Mapping[str, int],
     *,
-    metric: str = "accuracy",
+    fairer: str = "",
 ) -> list[str]:
     """What a reader of the report must know of the labels.
 
@@ -138,7 +138,7 @@ def label_notes(
         train: rows of each label in the training file.
         kept: in what of it is trained on, without what is held out, dropped or left aside.
         test: in the test rows.
-        metric: the score of the report.
+        fairer: a metric that weighs all classes alike, where the report's own does not.
     """
     notes = []
     if classes.respelled:
@@ -152,7 +152,7 @@ def label_notes(
             f"the label {_written(missing)} is taken for a class, though it may mean that the label is missing; "
             "task.no_label says that it does"
         )
-    skewed = _skewed(classes.labels, train) if metric == "accuracy" else []
+    skewed = _skewed(classes.labels, train, fairer) if fairer else []
     return notes + _counted(classes.labels, train, kept, test) + skewed
 
 
@@ -206,14 +206,14 @@ def _counted(
     return notes
 
 
-def _skewed(labels: Sequence[str], train: Mapping[str, int]) -> list[str]:
+def _skewed(labels: Sequence[str], train: Mapping[str, int], fairer: str) -> list[str]:
     """A note if most rows have one label."""
     rows, most = sum(train.values()), max(labels, key=lambda label: train.get(label, 0), default="")
     if len(labels) < 2 or rows < _COMMON or train.get(most, 0) < SKEWED * rows:
         return []
     return [
         f"{train[most] / rows:.0%} of the training rows have the label '{most[:40]}': accuracy says little of the "
-        "others; task.metric: f1_macro weighs all alike"
+        f"others; task.metric: {fairer} weighs all alike"
     ]
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 import yaml
 
 from compress import stages
+from compress.answers import metric, metric_title
 from compress.errors import printable
 from compress.extras import DISTRIBUTION
 from compress.facts import Bundle
@@ -20,9 +21,8 @@ from compress.models.config_file import labels_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
 from compress.report.usage import usage
-from compress.report.words import METRICS, change, percent, sentence, times
+from compress.report.words import change, percent, sentence, times
 
-METRIC_IDS = {"accuracy": "accuracy", "f1_macro": "f1"}
 LICENSE = "- This card states no license: look at those of the base model and of the data."
 _HUB_NAME = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
 
@@ -48,7 +48,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         pipeline_tag=data.hub_task,
         base_model=list(base_models) or None,
         datasets=[*dict.fromkeys(name for source in tables if (name := hub_name(source.pinned)))] or None,
-        metrics=[METRIC_IDS.get(data.metric, data.metric)] if lineage.measured else None,
+        metrics=[metric(data.metric).hub] if lineage.measured else None,
         tags=_tags(lineage),
         model_name=lineage.name if results else None,
         eval_results=results or None,
@@ -113,10 +113,10 @@ def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any
             dataset_config=asked.get("config", [None])[0],
             dataset_split=asked.get("split", ["test"])[0],
             dataset_revision=re.split(r"[@?]", source.pinned)[1] if source and name else None,
-            metric_type=METRIC_IDS.get(data.metric, data.metric),
+            metric_type=metric(data.metric).hub,
             metric_value=found.final.score.value,
-            metric_name=f"{METRICS.get(data.metric, data.metric)} on {found.target}",
-            metric_args={"average": "macro"} if data.metric == "f1_macro" else None,
+            metric_name=f"{metric_title(data.metric)} on {found.target}",
+            metric_args=dict(metric(data.metric).hub_settings) or None,
         )
         for found in measured
         if found.final.score is not None
@@ -184,12 +184,12 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
     measured = lineage.measured
     if measured is None:
         return [*lines, f"{plain(sentence(lineage.unmeasured or ''))}."]
-    metric = METRICS.get(data.metric, data.metric)
+    title = metric_title(data.metric)
     for found in measured.targets:
         lines += [
             f"### {plain(found.described)}",
             "",
-            f"| | {metric} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
+            f"| | {title} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
         same = found.baseline is not None and found.baseline.step == found.final.step

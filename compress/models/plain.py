@@ -110,7 +110,10 @@ def _plain_logits(
     labels: Sequence[str] | None,
     trusted: bool,
 ) -> tuple[Arrays, Mapping[str, Any]]:
-    """(rows, classes) of the task's plain class, in the order of `labels`, and what it says of the weights."""
+    """What the task's plain class says, in the order of `labels`, and what is to be said of the weights.
+
+    The logits are (rows, classes); or (tokens of all rows, classes), where each token has some.
+    """
     loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
     options: dict[str, Any] = {"num_labels": len(labels), "ignore_mismatched_sizes": True} if labels else {}
     try:
@@ -146,7 +149,7 @@ def _made_anew(info: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
-    """(1, classes) of one text."""
+    """(1, classes) of one text, or (tokens, classes)."""
     accepted = accepted_names(model)
     try:
         with torch.inference_mode():
@@ -160,7 +163,7 @@ def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
             where=str(folder),
             fix="take a model that reads texts of any length and nothing beside them",
         ) from error
-    return logits
+    return logits.reshape(-1, logits.shape[-1])
 
 
 def _fill(model: Any, names: Sequence[str]) -> None:
@@ -174,10 +177,11 @@ def _fill(model: Any, names: Sequence[str]) -> None:
 
 
 def _logits(network: Any, batch: Mapping[str, Arrays]) -> Arrays:
+    """(rows, classes), or (tokens of all rows, classes) without padding."""
     names = input_names(network)
     with torch.inference_mode():
         logits: Arrays = network(**{name: torch.from_numpy(batch[name]) for name in names}).logits.float().numpy()
-    return logits
+    return logits if logits.ndim == 2 else logits[batch["attention_mask"].astype(bool)]
 
 
 def _same(ours: Arrays, plain: Arrays, tolerance: float) -> bool:

@@ -1,6 +1,5 @@
 """How good predictions are: one function a metric, each (predictions, truth) -> between 0 and 1."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +30,3 @@ def f1_macro(predictions: Array, truth: Array) -> float:
     said = np.bincount(predictions, minlength=classes)
     present = there > 0
     return float((2 * hits[present] / (there[present] + said[present])).mean())
-
-
-SCORES: dict[str, Callable[[Array, Array], float]] = {"accuracy": accuracy, "f1_macro": f1_macro}
-"""By the name of the recipe's metric."""

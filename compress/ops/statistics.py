@@ -10,7 +10,6 @@ import numpy as np
 from scipy import stats
 
 from compress.measurement import Estimate, QualityVerdict, SpeedVerdict, Timings
-from compress.ops.macro_f1 import f1_macro_drop, f1_macro_interval
 from compress.recipe.schema import CLAIM_PROCESSES, FEWEST_PROCESSES
 
 CONFIDENCE = 0.95
@@ -154,19 +153,6 @@ def accuracy(right: int, rows: int) -> Estimate:
     )  # rounding puts a bound past the value
 
 
-def metric(name: str, predictions: Array, truth: Array) -> Estimate:
-    """A recipe's metric with its interval.
-
-    Args:
-        name: of one of `compress.ops.scores.SCORES`.
-        predictions: (rows,) predicted class indices.
-        truth: (rows,) class indices.
-    """
-    if name == "accuracy":
-        return accuracy(int((predictions == truth).sum()), len(truth))
-    return f1_macro_interval(predictions, truth)
-
-
 def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     """Accuracy lost against the baseline on the same rows, as a share of them; negative is a gain.
 
@@ -183,31 +169,17 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     return Estimate(value=float(differences.mean()), low=max(-1.0, float(low)), high=min(1.0, float(high)))
 
 
-def metric_drop(name: str, base: Array, other: Array, truth: Array) -> Estimate:
-    """Loss of a recipe's metric against the baseline on the same rows, as a share; negative is a gain.
-
-    Args:
-        name: of one of `compress.ops.scores.SCORES`.
-        base: (rows,) predicted class indices of the baseline.
-        other: (rows,) likewise.
-        truth: (rows,) class indices.
-    """
-    if name == "accuracy":
-        return accuracy_drop(base == truth, other == truth)
-    return f1_macro_drop(base, other, truth)
-
-
 def _drop_distribution(differences: Array) -> Any:
     """The normal distribution of a drop, of the rows' differences and two pseudo rows. See `accuracy_drop`."""
     padded = np.append(differences, [1.0, -1.0])
     return stats.norm(padded.mean(), stats.sem(padded))
 
 
-def mcnemar_p(lost: int, gained: int) -> float:
-    """p value of McNemar's exact test that two models are right equally often on the same rows.
+def sign_test_p(lost: int, gained: int) -> float:
+    """p value of the sign test that rows are worse as often as better; of right and wrong rows, McNemar's exact test.
 
     Args:
-        lost: rows that the baseline has right and the other wrong.
+        lost: rows that are worse with the other than with the baseline: right and then wrong.
         gained: rows the other way round.
     """
     differing = lost + gained

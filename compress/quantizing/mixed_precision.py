@@ -9,11 +9,11 @@ al. 2020, arXiv:1911.03852); here it is measured instead of estimated from curva
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import onnx
 
-from compress.comparing.held_back import Array, HeldBack, agreement
+from compress.comparing.held_back import Array, HeldBack, agreement, flat
 from compress.context import Context
 from compress.facts import LayerCost, Sensitivity, Tried
 from compress.graphs.embedding_tables import tables
@@ -78,20 +78,20 @@ def keep_what_matters(
         LayerCost(name=layer.name, bytes=layer.bytes, divergence=scores[layer.name], kept_in_float=layer.name in kept)
         for layer in layers
     ]
-    return kept, Sensitivity(rows=held.rows, max_drop_pp=max_drop_pp, layers=costs, tried=search.tried)
+    return kept, Sensitivity(rows=len(held.rows), max_drop_pp=max_drop_pp, layers=costs, tried=search.tried)
 
 
 def _divergences(
-    write: Write, layers: Sequence[Layer], expected: Array, held: HeldBack, context: Context
+    write: Write, layers: Sequence[Layer], expected: Sequence[Array], held: HeldBack, context: Context
 ) -> dict[str, float]:
     """By the name of each layer: how far the outputs move when it alone is rounded, on some of the rows."""
-    every = max(1, held.rows // SCORE_ROWS)
-    some, own = replace(held, inputs=held.inputs[::every], truth=None), expected[::every]
+    every = max(1, len(held.rows) // SCORE_ROWS)
+    some, own = held.every(every), flat(expected[::every])
     names = frozenset(layer.name for layer in layers)
     found = {}
     for done, layer in enumerate(layers):
         context.progress("rounding layers one by one", done, len(layers))
-        found[layer.name] = divergence(own, some.outputs(open_graph(write(names - {layer.name}))))
+        found[layer.name] = divergence(own, flat(some.outputs(open_graph(write(names - {layer.name})))))
     context.progress("rounding layers one by one", len(layers), len(layers))
     return found
 
@@ -103,7 +103,9 @@ class _Search:
         tried: what was measured, in its order.
     """
 
-    def __init__(self, write: Write, expected: Array, held: HeldBack, max_drop_pp: float, context: Context) -> None:
+    def __init__(
+        self, write: Write, expected: Sequence[Array], held: HeldBack, max_drop_pp: float, context: Context
+    ) -> None:
         self.tried: list[Tried] = []
         self._write, self._expected, self._held = write, expected, held
         self._max_drop_pp, self._context = max_drop_pp, context
@@ -141,7 +143,8 @@ class _Search:
         outputs = self._held.outputs(open_graph(self._write(frozenset(kept))))
         drop = self._held.drop(self._expected, outputs)
         assert drop is not None  # the rows have answers
-        found = Tried(kept=len(kept), drop_pp=100 * drop.value, agreement=agreement(self._expected, outputs))
+        same = agreement(self._held.task, self._held.rows, self._expected, outputs)
+        found = Tried(kept=len(kept), drop_pp=100 * drop.value, agreement=same)
         self.tried.append(found)
         self._context.progress("looking for what must stay in float", len(self.tried), len(self.tried) + 1)
         return found

@@ -7,6 +7,7 @@ import numpy as np
 
 from compress.measurement import Conditions, Estimate, Measured, Measurement
 from compress.ops import statistics
+from compress.ops.outcomes import Outcome, changed
 from compress.recipe.schema import Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.model import Ablation, Comparison, Flip, HeldOut, Latency, Row, Slice
@@ -119,9 +120,9 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
     if found.status != "measured":
         return row
     row.predictions = found.predictions
-    row.quality = _quality(found.predictions, test)
-    right = _right(found.predictions, test)
-    row.calibration_error = statistics.calibration_error(np.array(found.confidences), right)
+    said = test.right.like(found.predictions, found.confidences)
+    row.quality = said.outcome(test.right, test.metric).score()
+    row.calibration_error = said.calibration_error(test.right)
     for name in ("load_ms", "first_call_ms", "start_memory_bytes", "peak_memory_bytes", "gpu_memory_bytes"):
         setattr(row, name, getattr(found, name))
     row = row.model_copy(update=_timed(found))
@@ -192,9 +193,10 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
     first, second = base.latency_ms.timings, other.latency_ms.timings
     speedup = statistics.speedup(first, second, paired=timed == "together") if timed != "elsewhere" else None
     processes = min(first.processes, second.processes)
-    base_right, right = _right(base.predictions, test), _right(other.predictions, test)
-    lost, gained = int((base_right & ~right).sum()), int((~base_right & right).sum())
-    drop = _drop(base.predictions, other.predictions, test)
+    before, after = test.said(base.predictions), test.said(other.predictions)
+    outcomes = [said.outcome(test.right, test.metric) for said in (before, after)]
+    lost, gained = (len(rows) for rows in changed(*outcomes))
+    drop = outcomes[0].drop(outcomes[1])
     drop_pp = Estimate(**{name: _points(value) for name, value in drop.model_dump().items()})
     return Comparison(
         against=base.step,
@@ -206,9 +208,9 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
         drop_pp=drop_pp,
         margin_pp=margin_pp,
         quality_verdict=statistics.quality_verdict(drop_pp, margin_pp),
-        mcnemar_p=statistics.mcnemar_p(lost, gained),
-        rows=len(right),
-        agreement=float(np.mean(np.array(base.predictions) == np.array(other.predictions))),
+        mcnemar_p=statistics.sign_test_p(lost, gained),
+        rows=len(test.truth),
+        agreement=before.agreement(after),
         lost=lost,
         gained=gained,
         smaller=base.size_bytes / other.size_bytes,
@@ -231,73 +233,60 @@ def _points(share: float) -> float:
     return round(100 * share, 9)  # 0.9 - 0.875 is not quite 0.025
 
 
-def _right(predictions: Sequence[int], test: HeldOut) -> statistics.Array:
-    found: statistics.Array = np.array(predictions) == np.array(test.truth)
-    return found
-
-
-def _quality(predictions: Sequence[int], test: HeldOut) -> Estimate:
-    return statistics.metric(test.metric, np.array(predictions), np.array(test.truth))
-
-
-def _drop(base: Sequence[int], other: Sequence[int], test: HeldOut) -> Estimate:
-    """Quality lost, as a share."""
-    return statistics.metric_drop(test.metric, np.array(base), np.array(other), np.array(test.truth))
-
-
-def _slice(name: str, chosen: statistics.Array, row: Row, base: Row | None, test: HeldOut) -> Slice:
-    """Quality on the rows where `chosen` is true, at least one."""
-    rows = int(chosen.sum())
-    return Slice(
-        name=name,
-        rows=rows,
-        quality=statistics.accuracy(int(_right(row.predictions, test)[chosen].sum()), rows),
-        baseline_quality=None if base is None else float(_right(base.predictions, test)[chosen].mean()),
-    )
+def _slice(name: str, rows: int, outcome: Outcome, base: Outcome | None) -> Slice:
+    return Slice(name=name, rows=rows, quality=outcome.score(), baseline_quality=None if base is None else base.value)
 
 
 def _by_class(row: Row, base: Row | None, test: HeldOut) -> list[Slice]:
-    """Share of each class's rows that are right, and its F1, for the classes that the test rows have."""
-    truth, said = np.array(test.truth), np.array(row.predictions)
+    """What came of each class or type that the test rows have."""
+    before = (
+        {} if base is None else {part.name: part.outcome for part in test.said(base.predictions).slices(test.right)}
+    )
     slices = []
-    for index, name in enumerate(test.labels):
-        there = truth == index
-        if there.any():
-            found = _slice(name, there, row, base, test)
-            found.f1 = float(2 * (there & (said == index)).sum() / (there.sum() + (said == index).sum()))
-            slices.append(found)
+    for name, size, outcome, f1 in test.said(row.predictions).slices(test.right):
+        found = _slice(name, size, outcome, before.get(name))
+        found.f1 = f1
+        slices.append(found)
     return slices
 
 
 def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int]) -> list[Slice]:
-    """Share of right rows among short, middling and long texts: parts of like size by the number of tokens."""
+    """Quality among short, middling and long texts: parts of like size by the number of tokens."""
     lengths = np.array(tokens)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTHS + 1)).astype(int))
     slices = []
     for low, high in zip([edges[0] - 1, *edges[1:-1]], edges[1:] if len(edges) > 1 else edges, strict=True):
-        inside = (lengths > low) & (lengths <= high)
-        if inside.any():
+        inside = np.flatnonzero((lengths > low) & (lengths <= high)).tolist()
+        if inside:
             shortest = int(lengths[inside].min())
             name = f"{shortest} to {high} tokens" if shortest < high else f"{high} tokens"
-            slices.append(_slice(name, inside, row, base, test))
+            own, before = (
+                None if side is None else test.said(side.predictions).take(inside).outcome(test.right.take(inside))
+                for side in (row, base)
+            )
+            assert own is not None
+            slices.append(_slice(name, len(inside), own, before))
     return slices
 
 
 def _flips(base: Row, row: Row, test: HeldOut, texts: Sequence[str], confidences: Sequence[float]) -> list[Flip]:
-    """Rows lost and rows gained, of each the ones that this model is surest of."""
-    before, after = _right(base.predictions, test), _right(row.predictions, test)
+    """Rows lost and rows gained, of each the ones that this model is surest of, or that changed most."""
+    before, after = test.said(base.predictions), test.said(row.predictions)
+    outcomes = [said.outcome(test.right, test.metric) for said in (before, after)]
+    most = np.array(confidences) if confidences else np.abs(outcomes[1].rows - outcomes[0].rows)
     flips = []
-    for changed in (before & ~after, ~before & after):
-        numbers = sorted(np.flatnonzero(changed).tolist(), key=lambda number: -confidences[number])[:FLIPS]
-        flips += [
-            Flip(
-                row=number,
-                text=texts[number] if len(texts[number]) <= TEXT else f"{texts[number][:TEXT]}…",
-                truth=test.labels[test.truth[number]],
-                before=test.labels[base.predictions[number]],
-                after=test.labels[row.predictions[number]],
-                confidence=confidences[number],
+    for is_loss, numbers in zip((True, False), changed(*outcomes), strict=True):
+        for number in sorted(numbers.tolist(), key=lambda number: -most[number])[:FLIPS]:
+            told = after.flipped(before, test.right, number, texts[number])
+            flips.append(
+                Flip(
+                    row=number,
+                    text=texts[number] if len(texts[number]) <= TEXT else f"{texts[number][:TEXT]}…",
+                    truth=told.truth,
+                    before=told.before,
+                    after=told.after,
+                    confidence=confidences[number] if confidences else None,
+                    lost=is_loss,
+                )
             )
-            for number in numbers
-        ]
     return flips

@@ -43,7 +43,7 @@ def make_charts(report: Report, target: str) -> list[Chart]:
         if all(row.bought and row.bought.speedup for row in chain[1:]):
             found.append(_latency_bought(chain))
         found.append(_quality_bought(chain))
-    return [*found, *slices(measured[-1], report.baseline)]
+    return [*found, *slices(measured[-1], report.baseline, report.test.words)]
 
 
 def _latencies(rows: Sequence[Row]) -> Chart:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compress.answers import metric_title
 from compress.report import words
 from compress.report.charts import make_charts
 from compress.report.confusion import Confusion, confusion
@@ -81,7 +82,8 @@ def render_html(report: Report) -> str:
     return environment.get_template("page.html.j2").render(
         report=report,
         words=words,
-        metric=words.METRICS.get(report.test.metric, report.test.metric),
+        metric=metric_title(report.test.metric),
+        hints=[(item.title, item.hint) for item in type(report.test.right).METRICS.values() if item.hint],
         state=goal_state(report.goal),
         goal=goal_words(report.goal),
         targets=targets,
@@ -147,7 +149,7 @@ def _target_part(report: Report, target: str, number: int) -> TargetPart:
 
 def _confusion(measured: Sequence[ShownRow], report: Report) -> Confusion | None:
     """Of the last step that was measured, beside the baseline; None where no predictions are known."""
-    if not measured or not report.test.labels or len(measured[-1].predictions) != len(report.test.truth):
+    if not measured or not report.test.labels or not measured[-1].predictions or report.test.answers != "label":
         return None
     baseline = next((row for row in measured if row.is_baseline and row is not measured[-1]), None)
     return confusion(measured[-1], baseline, report.test)
@@ -155,7 +157,7 @@ def _confusion(measured: Sequence[ShownRow], report: Report) -> Confusion | None
 
 def _tiles(row: Row, report: Report) -> list[Tile]:
     """The last step at a glance."""
-    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    metric = metric_title(report.test.metric)
     found, latency = row.versus_baseline, row.latency_ms
     if latency is None:
         return []

@@ -2,6 +2,7 @@
 
 import re
 
+from compress.answers import metric_title
 from compress.errors import printable
 from compress.facts import Candidate, Choice, Sensitivity
 from compress.report import quantized_words
@@ -9,7 +10,6 @@ from compress.report.model import Report, Row
 from compress.report.next_steps import next_steps
 from compress.report.shown import shown_rows
 from compress.report.words import (
-    METRICS,
     POINTS,
     change,
     describe_target,
@@ -85,7 +85,7 @@ def render_markdown(report: Report) -> str:
         lines += ["", *[f"- {plain(reason)}" for reason in reasons(shown_rows(report, target))]]
         lines += _attribution(report, target)
     lines += [*_ablations(report), *_choices(report), *_layers(report)]
-    host, metric = report.host, METRICS.get(report.test.metric, report.test.metric)
+    host, metric = report.host, metric_title(report.test.metric)
     lines += [
         "",
         f"Score: {metric} on {report.task['test_rows']:,} test rows. Change and speed are against "

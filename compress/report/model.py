@@ -5,6 +5,8 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from compress.answers import Answers, Words, find
+from compress.answers import names as kinds_of_answers
 from compress.measurement import Conditions, Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.report.part import Part
 from compress.report.quantized import Quantized
@@ -63,15 +65,16 @@ class Comparison(Part):
     quality_verdict: QualityVerdict
     """What the drop's interval allows to be said."""
     mcnemar_p: float
-    """p value of "both are right equally often"."""
+    """p value of "both are right equally often"; where rows are more than right or wrong, of the sign test of the rows
+    that are better and worse."""
     rows: int
     """Test rows that both predicted."""
     agreement: float
     """Share of them on which both say the same."""
     lost: int
-    """Rows that the other has right and this one wrong."""
+    """Rows that the other has right and this one wrong, or that are worse with this one."""
     gained: int
-    """Rows that the other has wrong and this one right."""
+    """Rows that the other has wrong and this one right, or that are better with this one."""
     smaller: float
     """Size of the other over this one's."""
 
@@ -89,12 +92,13 @@ class Comparison(Part):
 
 
 class Slice(Part):
-    """Quality on a part of the test rows: one class, or texts of one length."""
+    """Quality on a part of the test rows: one class or type, or texts of one length."""
 
     name: str
     rows: int
+    """Of a type of entities: how many there are."""
     quality: Estimate
-    """Share of these rows that are right."""
+    """Share of these rows that are right; of other answers than labels, what their kind scores them by."""
     baseline_quality: float | None
     f1: float | None = None
     """Of a class; None for lengths."""
@@ -112,13 +116,15 @@ class Flip(Part):
     """What the baseline says."""
     after: str
     """What this one says."""
-    confidence: float
-    """Probability that this one gives to what it says."""
+    confidence: float | None
+    """Probability that this one gives to what it says; None where its answers have none."""
+    lost: bool | None = None
+    """Whether this one is worse there than the baseline; None in reports of earlier versions."""
 
     @property
     def is_loss(self) -> bool:
-        """True if the baseline is right."""
-        return self.before == self.truth
+        """True if the baseline is right, or nearer to it."""
+        return self.before == self.truth if self.lost is None else self.lost
 
 
 class Row(Part):
@@ -179,8 +185,8 @@ class Row(Part):
     by_length: list[Slice] = []
     flips: list[Flip] = []
     """Against the baseline; the surest first, some of each kind."""
-    predictions: list[int] = []
-    """Index of the predicted label of each test row."""
+    predictions: list[Any] = []
+    """What it says of each test row, as its kind of answers is written: of labels, the index of one."""
 
     @property
     def end_to_end(self) -> Timings | None:
@@ -248,12 +254,50 @@ class Made(Part):
 class HeldOut(Part):
     """The test rows that all were scored on."""
 
+    answers: str = "label"
+    """Kind of the answers: the name of a file in compress/answers."""
     metric: str
     labels: list[str]
-    truth: list[int]
-    """Index of the right label of each row."""
+    truth: list[Any]
+    """The right answer of each row, as its kind is written: of labels, the index of one."""
     key: str
     """Fingerprint of the rows."""
+
+    @model_validator(mode="after")
+    def _truth_is_of_its_kind(self) -> Self:
+        self._checked(self.truth)
+        if self.metric not in type(self.right).METRICS:
+            raise ValueError(f"answers of the kind '{self.answers}' are not scored by '{self.metric}'")
+        return self
+
+    def _checked(self, content: list[Any]) -> None:
+        if self.answers not in kinds_of_answers():
+            raise ValueError(f"'{self.answers}' is no kind of answers")
+        find(self.answers).check(content)
+
+    def check(self, predictions: list[Any]) -> None:
+        """Refuse what is no answer for each of the rows.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
+        self._checked(predictions)
+        if len(predictions) != len(self.truth):
+            raise ValueError(f"there are {len(predictions)} predictions for {len(self.truth)} test rows")
+
+    @property
+    def right(self) -> Answers:
+        """The right answers."""
+        return find(self.answers)(self.truth, tuple(self.labels))
+
+    @property
+    def words(self) -> Words:
+        """How answers of this kind are spoken of."""
+        return find(self.answers).WORDS
+
+    def said(self, predictions: list[Any]) -> Answers:
+        """Predictions as answers."""
+        return self.right.like(predictions)
 
 
 class Report(Part):
@@ -284,6 +328,13 @@ class Report(Part):
     lineage: list[Made] = []
     rounded: list[Quantized] = []
     """One for each step that quantized."""
+
+    @model_validator(mode="after")
+    def _predictions_are_of_their_kind(self) -> Self:
+        for row in self.rows:
+            if row.predictions:
+                self.test.check(row.predictions)
+        return self
 
     @property
     def steps(self) -> set[str]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from statistics import fmean
 
+from compress.answers import metric_title
 from compress.report import words
 from compress.report.figure import number
 from compress.report.model import Comparison, GoalVerdict, Report, Row
@@ -65,7 +66,7 @@ def _quality(report: Report, goal: GoalVerdict, row: Row, found: Comparison, cha
     limit, drop = goal.max_drop_pp, found.drop_pp
     if limit is None or (drop.value <= limit and drop.high is not None and drop.high <= limit):
         return
-    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    metric = metric_title(report.test.metric)
     costly = max((step for step in chain if step.bought), key=_cost, default=None)
     if costly is not None and _cost(costly) > max(0.0, SHARE * drop.value):
         verb = costly.stage.partition("_")[0]
@@ -76,7 +77,7 @@ def _quality(report: Report, goal: GoalVerdict, row: Row, found: Comparison, cha
     lost = {
         part.name: part.rows * (part.baseline_quality - part.quality.value)
         for part in row.by_class
-        if part.baseline_quality
+        if part.baseline_quality and report.test.words.are_right
     }
     if len(lost) > 2 and sum(lost.values()) > 0:
         worst = max(lost, key=lambda name: lost[name])

@@ -1,13 +1,12 @@
 """The cells of the page's tables: a figure as text, its interval, and the verdict that it allows."""
 
 from collections.abc import Mapping
-from statistics import fmean
 from typing import Any, NamedTuple
 
 from compress.report import words
 from compress.report.cost import PRICE, core_hours
 from compress.report.figure import TONES, number
-from compress.report.model import Comparison, Latency, Row
+from compress.report.model import Comparison, HeldOut, Latency, Row
 
 
 class Cell(NamedTuple):
@@ -95,12 +94,12 @@ def agreement_cell(row: Row) -> Cell:
     return percent_cell(row.versus_baseline.agreement, 1) if row.versus_baseline else Cell()
 
 
-def flipped_cell(row: Row) -> Cell:
+def flipped_cell(row: Row, test: HeldOut) -> Cell:
     """Rows lost and gained against the baseline."""
     found = row.versus_baseline
     if found is None:
         return Cell()
-    hint = f"p {found.mcnemar_p:.2g} that both are right equally often (McNemar's exact test)"
+    hint = f"p {found.mcnemar_p:.2g} that {words.sign_test_words(test)}"
     return Cell(f"{found.lost} / {found.gained}", f"p {found.mcnemar_p:.2g}", hint=hint)
 
 
@@ -122,12 +121,8 @@ def million_cell(row: Row, spec: Mapping[str, Any]) -> Cell:
     return Cell(f"{number(hours)} h", "" if cores is None else f"{number(cores)} core-h, {PRICE * cores:.2f} USD")
 
 
-def other_score(row: Row, metric: str) -> Cell:
-    """Macro F1 beside accuracy, and accuracy beside macro F1."""
-    rows = sum(part.rows for part in row.by_class)
-    if not rows:
+def other_score(row: Row, metric: str, test: HeldOut) -> Cell:
+    """The score by another metric than the recipe's."""
+    if not row.predictions:
         return Cell()
-    if metric == "f1_macro":
-        return percent_cell(sum(part.rows * part.quality.value for part in row.by_class) / rows, 2)
-    known = [part.f1 for part in row.by_class if part.f1 is not None]
-    return percent_cell(fmean(known), 2) if len(known) == len(row.by_class) else Cell()
+    return percent_cell(test.said(row.predictions).outcome(test.right, metric).value, 2)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from compress.answers import metric_title
 from compress.report import words
 from compress.report.model import Ablation, Report, Row
 from compress.report.page_cells import (
@@ -66,8 +67,8 @@ class PageTable:
 
 def main_table(report: Report, target: str) -> PageTable:
     """Speed, quality and size of each step on a target, what matters most first: a phone shows two columns."""
-    metric = words.METRICS.get(report.test.metric, report.test.metric)
-    other = "accuracy" if report.test.metric == "f1_macro" else "macro F1"
+    metric = metric_title(report.test.metric)
+    others = [name for name in type(report.test.right).METRICS if name != report.test.metric]
     columns = [
         Column(
             "times faster",
@@ -87,7 +88,7 @@ def main_table(report: Report, target: str) -> PageTable:
         Column(
             metric, "On all test rows, with its 95% interval", lambda row: with_interval(words.percent(row.quality))
         ),
-        Column(other, "On the same rows", lambda row: other_score(row, report.test.metric)),
+        *[Column(metric_title(name), "On the same rows", _scored_by(name, report)) for name in others],
         Column(
             "size, MB",
             "Weights or graph, tokenizer, configuration; 1 MB is a million bytes",
@@ -150,8 +151,8 @@ def agreement_table(report: Report, target: str) -> PageTable:
         Column("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
         Column(
             "lost / gained",
-            "Test rows that only the baseline has right, and those that only this one has right",
-            flipped_cell,
+            words.flips_words(report.test),
+            lambda row: flipped_cell(row, report.test),
         ),
         Column(
             "calibration error",
@@ -176,7 +177,7 @@ def _plain(table: PageTable) -> PageTable:
 
 def ablation_table(ablations: Sequence[Ablation], report: Report) -> PageTable:
     """What each step was worth on one target."""
-    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    metric = metric_title(report.test.metric)
     heads = [
         ("times faster", "Median latency of the chain without the step over that of the whole chain"),
         ("smaller", "Size without the step over the size of the whole chain"),
@@ -205,6 +206,10 @@ _QUANTILES = (
     ("p90", "Nine calls of ten are faster"),
     ("p99", "99 calls of 100 are faster"),
 )
+
+
+def _scored_by(metric: str, report: Report) -> Callable[[Row], Cell]:
+    return lambda row: other_score(row, metric, report.test)
 
 
 def _quantile(name: str) -> Callable[[Row], Cell]:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from compress.answers import metric_title
 from compress.report import words
 from compress.report.figure import (
     Chart,
@@ -41,7 +42,7 @@ def tradeoff(rows: Sequence[ShownRow], report: Report) -> Chart:
     Args:
         rows: measured, on one target.
     """
-    metric = words.METRICS.get(report.test.metric, report.test.metric)
+    metric = metric_title(report.test.metric)
     spreads = [spread(row) for row in rows]
     x = milliseconds("median latency of one call, ms", [end for both in spreads for end in both], margin=0.15)
     shares = [percents(row.quality) for row in rows]

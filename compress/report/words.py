@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compress.answers import metric_title
 from compress.measurement import Estimate
 from compress.recipe.schema import CLAIM_PROCESSES
-from compress.report.model import Comparison, Report, Row
+from compress.report.model import Comparison, HeldOut, Report, Row
 
-METRICS = {"accuracy": "accuracy", "f1_macro": "macro F1"}
 POINTS = "+z.2f"
 """How a change of quality in points is printed: a loss with its minus, and nothing as `+0.00`."""
 
@@ -66,7 +66,7 @@ def _span(estimate: Estimate, factor: float, digits: int) -> str:
 
 def quality_words(comparison: Comparison, metric: str) -> str:
     """What the drop's interval allows to be said, in words."""
-    name = METRICS.get(metric, metric)
+    name = metric_title(metric)
     rows = f"{comparison.rows:,} rows"
     within = f"{name} fell by less than {margin(comparison.margin_pp)}"
     return {
@@ -76,6 +76,20 @@ def quality_words(comparison: Comparison, metric: str) -> str:
         "worse": f"worse: {name} fell",
         "inconclusive": f"inconclusive: {rows} cannot tell whether {name} fell",
     }[comparison.quality_verdict]
+
+
+def flips_words(test: HeldOut) -> str:
+    """What lost and gained rows are."""
+    if test.words.are_right:
+        return "Test rows that only the baseline has right, and those that only this one has right"
+    return "Test rows on which this one is worse than the baseline, and those on which it is better"
+
+
+def sign_test_words(test: HeldOut) -> str:
+    """What the p value of lost and gained rows is of."""
+    if test.words.are_right:
+        return "both are right equally often (McNemar's exact test)"
+    return "rows are better as often as worse (the sign test)"
 
 
 def sentence(text: str) -> str:
@@ -131,7 +145,7 @@ def headline(report: Report) -> list[str]:
         if found is None or not (is_bench or row.step == last):
             continue
         place = f" on {row.target}" if len(report.targets) > 1 else ""
-        metric = METRICS.get(report.test.metric, report.test.metric)
+        metric = metric_title(report.test.metric)
         whole = f", {times(found.end_to_end)} end to end" if found.end_to_end else ""
         sentences.append(
             f"{row.step}{place} against {found.against}: {speed_words(found)}{whole}; {size_words(found)}; "

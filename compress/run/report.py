@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from compress import __version__
+from compress.answers import name_of
 from compress.facts import Quantization, Trimming
 from compress.files.whole import fingerprint
 from compress.measurement import Measured
@@ -175,7 +176,14 @@ def build_report(
     """A report without a verdict; see `build_rows` for `entries` and `baselines`."""
     from compress.report.build import build_rows  # statistics take a second to import
 
-    test = HeldOut(metric=task.spec.metric, labels=list(task.labels), truth=task.truth(task.test), key=task.test_key)
+    truth = task.truth(task.test)
+    test = HeldOut(
+        answers=name_of(truth),
+        metric=task.spec.metric,
+        labels=list(truth.labels),
+        truth=truth.content,
+        key=task.test_key,
+    )
     texts, pairs = task.texts(task.test)
     shown = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
     return Report(

@@ -217,7 +217,11 @@ def _measure(
             f"the float model was not measured on the target: {float_one.reason}",
             fix="check the step's target",
         )
-    truth = np.array(task.truth(both))
+    halves = range(len(choice_rows)), range(len(choice_rows), len(both))
+    truth = task.truth(both)
+    (chosen_by, right), (base_chosen_by, base) = (
+        [side.take(half) for half in halves] for side in (truth, truth.like(float_one.predictions))
+    )
     found = []
     for name, one in zip(made, taken, strict=True):
         candidate = Candidate(name=name, size_bytes=one.size_bytes, smaller=float_one.size_bytes / one.size_bytes)
@@ -225,13 +229,12 @@ def _measure(
         if one.status != "measured":
             candidate.reason = f"not measured: {one.reason}"
             continue
-        said = np.stack([float_one.predictions, one.predictions, truth])  # (before, after, truth; rows)
-        by_choice, before, after = said[:, : len(choice_rows)], *said[:2, len(choice_rows) :]
-        drop = statistics.metric_drop(task.spec.metric, before, after, truth[len(choice_rows) :])
+        own_chosen_by, own = (truth.like(one.predictions).take(half) for half in halves)
+        drop = own.drop(base, right, task.spec.metric)
         speedup = statistics.speedup(float_one.timings, one.timings)
-        candidate.agreement, candidate.latency_ms = float((before == after).mean()), float(np.median(one.samples_ms))
+        candidate.agreement, candidate.latency_ms = base.agreement(own), float(np.median(one.samples_ms))
         candidate.drop_pp, candidate.speedup = 100 * drop.value, speedup.value
-        candidate.choice_drop_pp = 100 * statistics.metric_drop(task.spec.metric, *by_choice).value
+        candidate.choice_drop_pp = 100 * own_chosen_by.drop(base_chosen_by, chosen_by, task.spec.metric).value
         if name != FLOAT:
             candidate.speedup_low, candidate.speedup_high = speedup.low, speedup.high
             candidate.drop_low_pp, candidate.drop_high_pp = (end and 100 * end for end in (drop.low, drop.high))

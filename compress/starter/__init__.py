@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from compress.answers.label import F1_MACRO
 from compress.data.sources import Sources
 from compress.data.tables import Table
 from compress.errors import printable
@@ -117,7 +118,7 @@ def write_starter(material: Material, found: Survey, out: Path, preset: Preset =
     pair = f", text_pair: {_quoted(roles.text_pair)}" if roles.text_pair is not None else ""
     no_label = f"  no_label: {dump_yaml(list(found.no_label), flow=True).strip()}         # no class, but none\n"
     test = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
-    skew = "  # metric: f1_macro      # weighs all classes alike, where most rows have one label\n"
+    skew = f"  # metric: {F1_MACRO}      # weighs all classes alike, where most rows have one label\n"
     return TEMPLATE.format(
         title=printable(f"{Path(material.model.rstrip('/')).name} on {Path(material.train).name}"),
         preset=_ABOUT[preset],

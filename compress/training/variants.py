@@ -63,7 +63,7 @@ def variants(
         if "masked_model" in inputs and masked_model is not None:
             masked = MaskedWords(masked_model, length, config.nearest, context)
         # without a number of rows for each label, labels say nothing; then a row may also have one for each token
-        labels = context.task.truth(rows) if config.per_label else [UNKNOWN] * len(rows)
+        labels = context.task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
         wanted = copies_of(labels, config.copies, config.per_label)
         count, done = sum(wanted), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:

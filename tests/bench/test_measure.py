@@ -59,7 +59,8 @@ def bench_of(chain: Chain, **changes: Any) -> Bench:
 def score_of(found: Measurement, chain: Chain) -> float:
     """The share of rows that it has right."""
     task = chain.plan.task
-    return task.score(found.predictions, task.truth(task.validation))
+    truth = task.truth(task.validation)
+    return truth.like(found.predictions).outcome(truth, "accuracy").value
 
 
 @dataclass(frozen=True)

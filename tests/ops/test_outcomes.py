@@ -11,7 +11,7 @@ from scipy import stats
 
 from compress.measurement import Estimate
 from compress.ops.outcomes import Classes, Counts, Outcome, Right, Values, changed
-from compress.ops.statistics import mcnemar_p
+from compress.ops.statistics import sign_test_p
 
 Array = np.ndarray[Any, Any]
 Draw = Callable[[np.random.Generator, int], tuple[Any, Any]]
@@ -225,7 +225,7 @@ def test_lost_and_gained_rows_are_those_of_mcnemars_test(rows: list[tuple[bool, 
     assert (len(lost), len(gained)) == (int((base & ~other).sum()), int((~base & other).sum()))
     differing = len(lost) + len(gained)
     expected = stats.binomtest(len(lost), differing).pvalue if differing else 1.0
-    assert mcnemar_p(len(lost), len(gained)) == pytest.approx(expected)
+    assert sign_test_p(len(lost), len(gained)) == pytest.approx(expected)
 
 
 def test_the_sign_test_of_numbers_counts_rows_that_are_worse_and_better() -> None:

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from compress import stages
+from compress.answers import metric_title
 from compress.facts import Quantization, Sensitivity
 from compress.report.html import render_html
 from compress.report.markdown import render_markdown
@@ -13,7 +14,6 @@ from compress.report.model import Report
 from compress.report.quantized import Quantized, quantized
 from compress.report.quantized_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
 from compress.report.quantized_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
-from compress.report.words import METRICS
 from tests.report.reports import PARITY, choice, rounding_facts, rounding_report, sample_report, sensitivity
 from tests.report.test_html import HOSTILE, Page, flat
 
@@ -223,7 +223,7 @@ def test_markdown_holds_both_as_tables():
     assert "- int8: left in float: /network/bert/encoder/layer.0/attention/output/dense/MatMul, " in text
     heads = [line for line in text.splitlines() if line.startswith("| candidate")]
     assert heads[0].count("|") == 9
-    assert METRICS["accuracy"] in text
+    assert metric_title("accuracy") in text
     facts = rounding_facts()
     facts["sensitivity"]["layers"][0]["name"] = "<b>a|b"
     assert "| &lt;b>a\\|b |" in render_markdown(rounding_report(facts))

@@ -262,7 +262,7 @@ def test_a_model_that_collapses_in_4_bits_recovers(train: Any, chain: Chain, tmp
     task = chain.plan.task
 
     def score(logits: np.ndarray) -> float:
-        return task.score(task.predict(logits)[0], task.truth(task.validation))
+        return task.answers(logits, task.validation).outcome(task.truth(task.validation), "accuracy").value
 
     settings = {"scheme": "int4", "embeddings": False}
     plain = train(model=model, recover=NONE, **settings)

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import accuracy_score, f1_score
 
+from compress.answers.label import Label
 from compress.recipe.schema import TaskSpec
 from compress.tasks.text_classification import Row, TextClassification
 
@@ -15,7 +16,8 @@ def task_of(count=2, metric="accuracy"):
 
 def scored(metric, logits, labels, count):
     task = task_of(count, metric)
-    return task.score(task.predict(np.asarray(logits, dtype=float))[0], labels)
+    truth = task.truth([Row("", None, label) for label in labels])
+    return task.answers(np.asarray(logits, dtype=float), []).outcome(truth, metric).value
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -35,17 +37,19 @@ def test_a_class_without_test_rows_does_not_count_for_f1():
     assert scored("f1_macro", logits, [0, 0, 1], 3) == pytest.approx((2 / 3 + 1) / 2)
 
 
-def test_a_score_takes_classes_as_predict_and_truth_give_them():
-    predictions, truth = [0, 0, 0, 1], [0, 0, 1, 1]
-    assert task_of().score(predictions, truth) == 0.75
-    assert task_of(metric="f1_macro").score(predictions, truth) == pytest.approx((4 / 5 + 2 / 3) / 2)
+def test_a_score_is_of_answers_against_the_truth():
+    truth = task_of().truth([Row("", None, label) for label in (0, 0, 1, 1)])
+    predictions = truth.like([0, 0, 0, 1])
+    assert predictions.outcome(truth).value == predictions.outcome(truth, "accuracy").value == 0.75
+    assert predictions.outcome(truth, "f1_macro").value == pytest.approx((4 / 5 + 2 / 3) / 2)
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
 @pytest.mark.parametrize("spread", [0.1, 3, 300])
 def test_confidences_are_those_of_the_softmax(kind, spread):
     logits = (spread * np.random.default_rng(5).normal(size=(50, 7))).astype(kind)
-    predictions, confidences = task_of(7).predict(logits)
+    answers = task_of(7).answers(logits, [])
+    predictions, confidences = answers.content, answers.confidences
     expected = softmax(logits.astype(np.float64), axis=1)
     assert predictions == expected.argmax(axis=1).tolist()
     assert confidences == pytest.approx(expected.max(axis=1).tolist(), abs=5.1e-7)
@@ -54,15 +58,17 @@ def test_confidences_are_those_of_the_softmax(kind, spread):
 
 def test_worked_confidences():
     logits = np.log([[1, 3], [1, 1], [9, 1]])
-    assert task_of().predict(logits) == ([1, 0, 0], [0.75, 0.5, 0.9])
-    assert task_of().predict(np.array([[1e30, -1e30], [-1e4, 1e4]], np.float32)) == ([0, 1], [1.0, 1.0])
+    names = task_of().labels
+    assert task_of().answers(logits, []) == Label([1, 0, 0], names, [0.75, 0.5, 0.9])
+    huge = np.array([[1e30, -1e30], [-1e4, 1e4]], np.float32)
+    assert task_of().answers(huge, []) == Label([0, 1], names, [1.0, 1.0])
 
 
 def test_texts_and_truth_are_those_of_the_rows():
     rows = [Row("one", None, 1), Row("two ", None, 0)]
     assert task_of().texts(rows) == (["one", "two "], None)
-    assert task_of().truth(rows) == [1, 0]
-    assert (task_of().texts([]), task_of().truth([])) == (([], None), [])
+    assert task_of().truth(rows) == Label([1, 0], task_of().labels)
+    assert (task_of().texts([]), len(task_of().truth([]))) == (([], None), 0)
 
 
 def test_the_texts_of_pairs_come_side_by_side():

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from compress.answers.token_labels import TokenLabels
 from compress.models.tokenizer import Tokenizer
 from compress.recipe.schema import TaskSpec
 from compress.tasks import UNKNOWN
@@ -58,17 +59,11 @@ class Tagging:
         del pairs
         return [Row(tuple(text.split()), (UNKNOWN,) * len(text.split())) for text in texts]
 
-    def predict(self, logits: Any) -> tuple[list[Any], list[float]]:
-        return [row.argmax(-1).tolist() for row in logits], []
+    def answers(self, outputs: Sequence[np.ndarray[Any, Any]], rows: Sequence[Row]) -> TokenLabels:
+        return TokenLabels([row.argmax(-1).tolist() for row in outputs], self.labels)
 
-    def truth(self, rows: Sequence[Row]) -> list[Any]:
-        return [list(row.labels) for row in rows]
-
-    def score(self, predictions: Sequence[Any], truth: Sequence[Any]) -> float:
-        """Share of the words that are right; one that was cut off is not."""
-        pairs = zip(predictions, truth, strict=True)
-        right = sum(one == two for said, known in pairs for one, two in zip(said, known, strict=False))
-        return right / sum(map(len, truth))
+    def truth(self, rows: Sequence[Row]) -> TokenLabels:
+        return TokenLabels([list(row.labels) for row in rows], self.labels)
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
         raise NotImplementedError
@@ -97,7 +92,7 @@ def make_rows(count: int, seed: int) -> list[Row]:
 
 def make_task(max_length: int = 24) -> Tagging:
     """64 rows to learn from, 24 to choose the epoch by, and 8 without labels."""
-    spec = TaskSpec(train="train.csv", max_length=max_length)
+    spec = TaskSpec(train="train.csv", max_length=max_length, metric="token_accuracy")
     task = Tagging(spec, make_rows(64, 1), make_rows(24, 2), make_rows(24, 3), [])
     more = task.without_answers(task.texts(make_rows(8, 4))[0], None)
     return Tagging(spec, task.train, task.validation, task.test, more)
