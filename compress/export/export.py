@@ -69,7 +69,7 @@ class _Logits(torch.nn.Module):
         self.network, self.names = network, names
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """(batch, classes); the inputs are those of `names`, each (batch, tokens)."""
+        """(batch, classes) or (batch, tokens, classes); the inputs are those of `names`, each (batch, tokens)."""
         logits: torch.Tensor = self.network(**dict(zip(self.names, inputs, strict=True))).logits
         return logits
 

@@ -55,14 +55,7 @@ def check_same_as_plain(
     rows = _plain_rows(folder, texts, pairs, max_length, trust_remote_code)
     tokenizer = load_tokenizer(folder)
     own = tokenizer.encode(texts, pairs, max_length)
-    for text, mine, plain in zip(texts, own, rows, strict=True):
-        if mine["input_ids"] != plain["input_ids"][0].tolist():
-            raise InputError(
-                f"of '{text[:40]}', tokenizer.json makes the ids {_shown(mine['input_ids'])}, and AutoTokenizer "
-                f"{_shown(plain['input_ids'][0].tolist())}",
-                where=where,
-                fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
-            )
+    _check_ids(texts, own, rows, where)
     said, info = _plain_logits(folder, hub_task, rows, labels, trust_remote_code)
     _fill(network, _made_anew(info))
     alone = np.concatenate([_logits(network, tokenizer.pad([row])) for row in own])
@@ -80,6 +73,27 @@ def check_same_as_plain(
             fix="take a model that leaves padding out of account",
         )
     return unread_heads(network, info)
+
+
+def _check_ids(
+    texts: Sequence[str],
+    own: Sequence[Mapping[str, Sequence[int]]],
+    rows: Sequence[Mapping[str, torch.Tensor]],
+    where: str,
+) -> None:
+    """Refuse a tokenizer that makes other ids here than in plain transformers.
+
+    Raises:
+        InputError: with the first text that it does so for.
+    """
+    for text, mine, plain in zip(texts, own, rows, strict=True):
+        if mine["input_ids"] != plain["input_ids"][0].tolist():
+            raise InputError(
+                f"of '{text[:40]}', tokenizer.json makes the ids {_shown(mine['input_ids'])}, and AutoTokenizer "
+                f"{_shown(plain['input_ids'][0].tolist())}",
+                where=where,
+                fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+            )
 
 
 def _plain_rows(
@@ -110,7 +124,10 @@ def _plain_logits(
     labels: Sequence[str] | None,
     trusted: bool,
 ) -> tuple[Arrays, Mapping[str, Any]]:
-    """(rows, classes) of the task's plain class, in the order of `labels`, and what it says of the weights."""
+    """What the task's plain class says, in the order of `labels`, and what is to be said of the weights.
+
+    The logits are (rows, classes); or (tokens of all rows, classes), where each token has some.
+    """
     loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
     options: dict[str, Any] = {"num_labels": len(labels), "ignore_mismatched_sizes": True} if labels else {}
     try:
@@ -146,7 +163,7 @@ def _made_anew(info: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
-    """(1, classes) of one text."""
+    """(1, classes) of one text, or (tokens, classes)."""
     accepted = accepted_names(model)
     try:
         with torch.inference_mode():
@@ -160,7 +177,7 @@ def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
             where=str(folder),
             fix="take a model that reads texts of any length and nothing beside them",
         ) from error
-    return logits
+    return logits.reshape(-1, logits.shape[-1])
 
 
 def _fill(model: Any, names: Sequence[str]) -> None:
@@ -174,10 +191,11 @@ def _fill(model: Any, names: Sequence[str]) -> None:
 
 
 def _logits(network: Any, batch: Mapping[str, Arrays]) -> Arrays:
+    """(rows, classes), or (tokens of all rows, classes) without padding."""
     names = input_names(network)
     with torch.inference_mode():
         logits: Arrays = network(**{name: torch.from_numpy(batch[name]) for name in names}).logits.float().numpy()
-    return logits
+    return logits if logits.ndim == 2 else logits[batch["attention_mask"].astype(bool)]
 
 
 def _same(ours: Arrays, plain: Arrays, tolerance: float) -> bool:

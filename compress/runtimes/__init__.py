@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from compress.recipe.schema import Target
 
 
+TOKEN_TASKS = frozenset({"token-classification"})
+"""Tasks of the hub whose models give an output for each token."""
+
+
 class CannotRunError(CompressError):
     """The runtime is there, but does not know what this artifact is made of."""
 
@@ -36,7 +40,7 @@ class Predictor(Protocol):
                 model does not know are left out.
 
         Returns:
-            logits, (batch, classes) of float32, on the host.
+            logits, (batch, classes) or (batch, tokens, classes) of float32, on the host.
         """
         ...
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from compress.graphs.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call
 from compress.graphs.feeds import feeds
 from compress.machine.cuda import cuda_devices
 from compress.models.files import MODEL_FILE, model_path
-from compress.runtimes import Predictor, cores_for
+from compress.runtimes import TOKEN_TASKS, Predictor, cores_for
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +28,8 @@ LARGEST_MESSAGE = 1_900_000_000
 """Bytes of weights that go into one message of protobuf, whose limit is 2 GiB."""
 LOGITS = "logits"
 """The output that is read where a graph has several; otherwise the first."""
+AXES = {"row": ("batch", "classes"), "token": ("batch", "tokens", "classes")}
+"""Of the logits, by what they are of."""
 
 
 def refuse(target: "Target") -> str | None:
@@ -58,16 +60,17 @@ def lacks_provider(provider: str) -> str | None:
     return None
 
 
-def load(folder: Path, target: "Target", _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+def load(folder: Path, target: "Target", hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """A session on the folder's model.onnx, with all of ONNX Runtime's own graph optimizations."""
     del trust_remote_code  # an ONNX file brings no code
-    return open_session(folder, target, [_provider(target)], exclusive=exclusive)
+    return open_session(folder, target, hub_task, [_provider(target)], exclusive=exclusive)
 
 
-def open_session(folder: Path, target: "Target", providers: list[str], *, exclusive: bool) -> Predictor:
+def open_session(folder: Path, target: "Target", hub_task: str, providers: list[str], *, exclusive: bool) -> Predictor:
     """A folder's graph on a target, its threads pinned where they have the process for themselves; see `open_file`."""
     cores, seconds = (cores_for(target), None) if exclusive else ([], CALL_SECONDS)
-    return open_file(model_path(folder), providers, target.threads, cores=cores, seconds=seconds)
+    gives: Literal["row", "token"] = "token" if hub_task in TOKEN_TASKS else "row"
+    return open_file(model_path(folder), providers, target.threads, cores=cores, seconds=seconds, gives=gives)
 
 
 def open_file(
@@ -77,6 +80,7 @@ def open_file(
     *,
     cores: Sequence[int] = (),
     seconds: float | None = CALL_SECONDS,
+    gives: Literal["row", "token"] = "row",
 ) -> Predictor:
     """A session whose nodes go to the first of `providers` that takes them.
 
@@ -84,6 +88,7 @@ def open_file(
         threads: inside one operation.
         cores: to pin them to, one each; the first is the calling thread's. Left out: they are not pinned.
         seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
+        gives: outputs for each row, or for each token.
 
     Raises:
         CompressError: the file cannot be loaded, or the first provider does not start.
@@ -111,16 +116,19 @@ def open_file(
         )
     if cores:
         os.sched_setaffinity(0, cores[:1])
-    return predictor_of(session, path, seconds)
+    return predictor_of(session, path, seconds, gives)
 
 
-def open_graph(model: "onnx.ModelProto") -> Predictor:
+def open_graph(model: "onnx.ModelProto", gives: Literal["row", "token"] = "row") -> Predictor:
     """A graph in memory on the CPU, with as many threads as the runtime likes.
+
+    Args:
+        gives: outputs for each row, or for each token.
 
     Raises:
         CompressError: it cannot be loaded.
     """
-    return predictor_of(graph_session(model), None)
+    return predictor_of(graph_session(model), None, gives=gives)
 
 
 def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
@@ -147,12 +155,16 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
 
 
 def predictor_of(
-    session: "onnxruntime.InferenceSession", path: Path | None, seconds: float | None = CALL_SECONDS
+    session: "onnxruntime.InferenceSession",
+    path: Path | None,
+    seconds: float | None = CALL_SECONDS,
+    gives: Literal["row", "token"] = "row",
 ) -> Predictor:
     """What computes the logits of a session: the output of that name, or else the first.
 
     Args:
         seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
+        gives: outputs for each row, or for each token.
     """
     where = str(path) if path else None
     feed = feeds(session, where)
@@ -162,18 +174,18 @@ def predictor_of(
 
     def predict(batch: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
         result = run(session, [output], feed(batch), where=where)[0]
-        rows = len(next(iter(batch.values())))
-        if getattr(result, "ndim", 0) != 2 or len(result) != rows or result.dtype.kind != "f":
-            raise _no_logits(output, result, rows, where)
+        shape = next(iter(batch.values())).shape[: len(AXES[gives]) - 1]  # (batch,) or (batch, tokens)
+        if getattr(result, "shape", ())[:-1] != shape or result.dtype.kind != "f":
+            raise _no_logits(output, result, gives, shape[0], where)
         return result
 
     return predict
 
 
-def _no_logits(output: str, result: Any, rows: int, where: str | None) -> InputError:
+def _no_logits(output: str, result: Any, gives: Literal["row", "token"], rows: int, where: str | None) -> InputError:
     said = f"{result.dtype} of the shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
     return InputError(
-        f"the graph's output '{output}' is {said} for {rows} rows; logits of (batch, classes) are needed",
+        f"the graph's output '{output}' is {said} for {rows} rows; logits of ({', '.join(AXES[gives])}) are needed",
         where=where,
         fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
     )

@@ -21,7 +21,7 @@ def unavailable(target: Target) -> str | None:
     return lacks_provider(PROVIDER)
 
 
-def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
+def load(folder: Path, target: Target, hub_task: str, *, trust_remote_code: bool, exclusive: bool) -> Predictor:
     """A session whose engine is built at the first call of each shape."""
     del trust_remote_code  # an ONNX file brings no code
-    return open_session(folder, target, [PROVIDER, "CUDAExecutionProvider"], exclusive=exclusive)
+    return open_session(folder, target, hub_task, [PROVIDER, "CUDAExecutionProvider"], exclusive=exclusive)

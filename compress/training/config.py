@@ -1,5 +1,6 @@
 """Settings of a training, as recipes write them. Light to import."""
 
+import math
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -43,6 +44,12 @@ class TrainingConfig(Model):
     Left out: the model's own."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better validation score."""
+
+
+def steps_of(config: TrainingConfig, rows: int) -> int:
+    """Optimizer steps of a training on so many rows."""
+    batches = math.ceil(rows / config.batch_size)
+    return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
 
 
 def trainings_in(settings: Model) -> list[TrainingConfig]:

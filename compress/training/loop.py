@@ -1,7 +1,6 @@
 """The training loop: a Hugging Face Trainer with length-bucketed batches and the best checkpoint kept."""
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,6 @@ from transformers import (
     PrinterCallback,
     Trainer,
     TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
@@ -29,15 +26,14 @@ from compress.ops.ragged import cut
 from compress.store.cost import Meter
 from compress.tasks import Task
 from compress.training.batches import LABELS, Collator
+from compress.training.callbacks import Report, StopAtNan
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
-from compress.training.config import TrainingConfig
+from compress.training.config import TrainingConfig, steps_of
 from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
 from compress.training.rows import EncodedRows, Outputs
 
 _log = logging.getLogger(__name__)
-
-LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
 
 Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
 """(student logits, batch as a `Collator` makes it) -> scalar, a mean over the batch."""
@@ -48,19 +44,19 @@ stands in its checkpoints."""
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned from a teacher, and of which rows.
+    """What is to be learned, and of which rows.
 
     Attributes:
         rows: the task's training rows and more.
         outputs: of each teacher the parts in the rows' order.
-        loss: what to minimise; a module is trained with the student.
+        loss: what to minimise; a module is trained with the student. None: that of the labels.
         whole: rows of the run, also where this one only rehearses it.
         inputs: names of model inputs that the loss needs beside the student's own.
     """
 
     rows: Sequence[Any]
     outputs: Sequence[Sequence[Outputs]]
-    loss: Loss
+    loss: Loss | None
     whole: int
     inputs: frozenset[str] = frozenset()
 
@@ -86,34 +82,13 @@ def train(
     Raises:
         CompressError: the loss is no longer a number.
     """
-    task, length = context.task, training_length(config.train_length, context)
-    taught, outputs = (lesson.rows, lesson.outputs) if lesson else (task.train, ())
-    rows = EncodedRows(taught, task, tokenizer, length, outputs)
-    validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
+    lesson = lesson or Lesson(context.task.train, (), None, context.train_rows)
     if config.attention_dropout is not None:
         _set_attention_dropout(model, config.attention_dropout)
-    keep = KeepCheckpoints(context.stopping, Meter(context.work))
-    callbacks: list[TrainerCallback] = [_Report(context, config, what, lesson), _StopAtNan(), keep]
-    if config.patience is not None and validation:
-        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     set_seed(context.seed)
-    accepted = {*input_names(model), "labels"}
-    if lesson is not None and isinstance(lesson.loss, torch.nn.Module):
+    if isinstance(lesson.loss, torch.nn.Module):
         model.add_module(OBJECTIVE, lesson.loss)
-    trainer = _Trainer(
-        model=model,
-        args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
-        data_collator=Collator(task, tokenizer, accepted | (lesson.inputs if lesson else set())),
-        train_dataset=rows,
-        eval_dataset=validation,
-        compute_metrics=_metric(task) if validation else None,
-        callbacks=callbacks,
-    )
-    trainer.remove_callback(PrinterCallback)
-    trainer.lesson, trainer.accepted = lesson, accepted
-    trainer.settings = config
-    # the loss below is a mean over the batch, so the Trainer must divide by the accumulated steps itself
-    trainer.model_accepts_loss_kwargs = False
+    trainer = _trainer(model, tokenizer, config, context, what, lesson)
     last = last_checkpoint(Path(trainer.args.output_dir))
     if last is not None:
         _log.info("%s goes on from %s", what, last.name)
@@ -124,12 +99,6 @@ def train(
             delattr(model, OBJECTIVE)
     model.eval().cpu()
     return _facts(trainer)
-
-
-def steps_of(config: TrainingConfig, rows: int) -> int:
-    """Optimizer steps of a training on so many rows."""
-    batches = math.ceil(rows / config.batch_size)
-    return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
 
 
 def training_length(max_length: int | None, context: Context) -> int:
@@ -171,7 +140,7 @@ def _label_loss(outputs: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor
 
 
 class _Trainer(Trainer):
-    lesson: Lesson | None = None
+    loss: Loss | None
     accepted: set[str]
     settings: TrainingConfig
 
@@ -184,13 +153,13 @@ class _Trainer(Trainer):
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         own = {name: inputs[name] for name in inputs if name in self.accepted}
-        if self.lesson is None or not model.training:
+        if self.loss is None or not model.training:
             outputs = model(**own)
             loss = _label_loss(outputs, inputs)
         else:
             del own["labels"]
             outputs = model(**own)
-            loss = self.lesson.loss(outputs.logits, inputs)
+            loss = self.loss(outputs.logits, inputs)
         # T5 and BART give states beside the logits, and decoders what they have read
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
@@ -201,48 +170,31 @@ class _Trainer(Trainer):
         return self.optimizer
 
 
-class _Report(TrainerCallback):
-    """Tells how far the training is. Nothing while it is to stop: it first keeps a checkpoint."""
-
-    def __init__(self, context: Context, config: TrainingConfig, what: str, lesson: Lesson | None) -> None:
-        self.context, self.what = context, what
-        self.steps = steps_of(config, lesson.whole if lesson else context.train_rows)
-        self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
-
-    def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if not self.context.stopping():
-            self.context.progress(self.what, state.global_step, self.steps)
-
-    def on_prediction_step(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if self.context.rehearsal is not None:  # elsewhere the bar of the training would jump
-            self.validated = min(self.validated + args.per_device_eval_batch_size, self.validations)
-            self.context.progress(f"{self.what}: validating", self.validated, self.validations)
-
-    def on_train_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        if state.global_step < self.steps and self.context.rehearsal is None:  # no better epoch came
-            self.context.progress(self.what, self.steps, self.steps)
-
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
-        told: dict[str, Any] = {key: logs[key] for key in LOGGED if key in logs}
-        if told:
-            shown = ", ".join(f"{key} {value:.4g}" for key, value in told.items())
-            _log.info(
-                "%s: step %d of %d: %s",
-                self.what,
-                state.global_step,
-                self.steps,
-                shown,
-                extra={"what": self.what, "step_number": state.global_step, **told},
-            )
-
-
-class _StopAtNan(TrainerCallback):
-    def on_log(self, args: Any, state: TrainerState, control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
-        if not math.isfinite(logs.get("loss", 0.0)):
-            raise CompressError(
-                f"the training loss is {logs['loss']} at step {state.global_step}",
-                fix="lower learning_rate, or set precision: fp32",
-            )
+def _trainer(
+    model: Any, tokenizer: Tokenizer, config: TrainingConfig, context: Context, what: str, lesson: Lesson
+) -> _Trainer:
+    task, length = context.task, training_length(config.train_length, context)
+    rows = EncodedRows(lesson.rows, task, tokenizer, length, lesson.outputs)
+    validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
+    keep = KeepCheckpoints(context.stopping, Meter(context.work))
+    callbacks: list[TrainerCallback] = [Report(context, config, what, lesson.whole), StopAtNan(), keep]
+    if config.patience is not None and validation:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
+    accepted = {*input_names(model), "labels"}
+    trainer = _Trainer(
+        model=model,
+        args=_arguments(config, context, len(rows), what, evaluate=bool(validation)),
+        data_collator=Collator(task, tokenizer, accepted | lesson.inputs),
+        train_dataset=rows,
+        eval_dataset=validation,
+        compute_metrics=_metric(task) if validation else None,
+        callbacks=callbacks,
+    )
+    trainer.remove_callback(PrinterCallback)
+    trainer.loss, trainer.accepted, trainer.settings = lesson.loss, accepted, config
+    # the loss is a mean over the batch, so the Trainer must divide by the accumulated steps itself
+    trainer.model_accepts_loss_kwargs = False
+    return trainer
 
 
 def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:

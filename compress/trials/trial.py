@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from compress.bench.process import STARTING
 from compress.errors import CompressError, InputError
@@ -152,7 +152,8 @@ def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds
     check_external_data(path)
     model = without_functions(read_graph(path))
     onnx.load_external_data_for_model(model, str(path.parent))
-    predict, tokenizer = predictor_of(graph_session(model), path, seconds), load_tokenizer(folder_of(path))
+    gives: Literal["row", "token"] = "token" if "counted" in batches[0][0] else "row"
+    predict, tokenizer = predictor_of(graph_session(model), path, seconds, gives), load_tokenizer(folder_of(path))
     signs.give_at_once()
     for rows in batches:
         predict(tokenizer.pad(rows))

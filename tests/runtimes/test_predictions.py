@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from onnx import helper
 
+from compress.errors import InputError
 from compress.formats import why_not
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, load
+from compress.runtimes.onnxruntime import open_graph
 from tests.chain import Chain
+from tests.graphs import graph_of, random
 
 Array = np.ndarray[Any, Any]
 TASK = "text-classification"
@@ -128,3 +132,20 @@ def test_cuda_says_what_the_cpu_says(
     found = logits_of(chain, "teacher", batches, runtime=runtime, device="cuda", precision=precision)
     assert np.abs(found - expected).max() < tolerance * np.abs(expected).max()
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).mean() >= 0.9
+
+
+def test_logits_are_of_tokens_where_these_are_asked_for_and_else_of_rows() -> None:
+    ids, table = np.array([[3, 1, 0], [2, 2, 3]]), random(4, 5)
+    gather = helper.make_node("Gather", ["table", "input_ids"], ["logits"])
+    graph = graph_of([gather], {"input_ids": ids}, {"table": table}, ["logits"])
+    assert (open_graph(graph, "token")({"input_ids": ids}) == table[ids]).all()
+    with pytest.raises(InputError, match=r"shape \(2, 3, 5\) for 2 rows; logits of \(batch, classes\) are needed"):
+        open_graph(graph)({"input_ids": ids})
+    first = helper.make_node("Gather", ["all", "zero"], ["logits"], axis=1)
+    gather.output[0] = "all"
+    of_rows = graph_of(
+        [gather, first], {"input_ids": ids}, {"table": table, "zero": np.array(0, dtype=np.int64)}, ["logits"]
+    )
+    assert (open_graph(of_rows)({"input_ids": ids}) == table[ids[:, 0]]).all()
+    with pytest.raises(InputError, match=r"shape \(2, 5\) for 2 rows; logits of \(batch, tokens, classes\)"):
+        open_graph(of_rows, "token")({"input_ids": ids})

@@ -13,6 +13,7 @@ from compress.context import Context
 from compress.models.architectures import read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
+from compress.models.plain import check_same_as_plain
 from compress.models.reshape import model_shape
 from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
 from compress.ops.ragged import Ragged, cut
@@ -207,6 +208,15 @@ def test_a_student_learns_of_each_word_what_teachers_say(
     assert isinstance(context.cached, Kept)
     asked = 2 if config.augment.copies else 1
     assert context.cached.made.count("teacher_logits") == asked * len(teachers)
+
+
+def test_models_from_outside_are_held_against_plain_transformers(
+    task: Tagging, teacher: Artifact, make_model: Callable[..., Path]
+) -> None:
+    texts, _ = task.texts(task.train[:4])
+    assert len({len(text) for text in texts}) > 1
+    assert check_same_as_plain(teacher.path, HUB_TASK, texts, None, 24) is None
+    assert check_same_as_plain(make_model(), HUB_TASK, texts, None, 24, labels=LABELS) is None
 
 
 def test_scores_for_pruning_do_not_depend_on_what_stands_beside_a_row(context: Context, teacher: Artifact) -> None:

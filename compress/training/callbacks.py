@@ -1,0 +1,75 @@
+"""What a training tells meanwhile, and when it ends at once."""
+
+import logging
+import math
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState
+
+from compress.context import Context
+from compress.errors import CompressError
+from compress.training.config import TrainingConfig, steps_of
+
+_log = logging.getLogger(__name__)
+
+LOGGED = ("loss", "learning_rate", "eval_loss", "eval_score")
+
+
+class Report(TrainerCallback):
+    """Tells how far the training is. Nothing while it is to stop: it first keeps a checkpoint.
+
+    Args:
+        what: name of the work.
+        rows: of the run, also where this one only rehearses it.
+    """
+
+    def __init__(self, context: Context, config: TrainingConfig, what: str, rows: int) -> None:
+        self.context, self.what = context, what
+        self.steps = steps_of(config, rows)
+        self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
+
+    def on_step_end(self, _args: Any, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """After each step."""
+        if not self.context.stopping():
+            self.context.progress(self.what, state.global_step, self.steps)
+
+    def on_prediction_step(self, args: Any, _state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """After each batch of validation rows."""
+        if self.context.rehearsal is not None:  # elsewhere the bar of the training would jump
+            self.validated = min(self.validated + args.per_device_eval_batch_size, self.validations)
+            self.context.progress(f"{self.what}: validating", self.validated, self.validations)
+
+    def on_train_end(self, _args: Any, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
+        """At the end, which may come early."""
+        if state.global_step < self.steps and self.context.rehearsal is None:  # no better epoch came
+            self.context.progress(self.what, self.steps, self.steps)
+
+    def on_log(self, _args: Any, state: TrainerState, _control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
+        """Losses and scores to the log."""
+        told: dict[str, Any] = {key: logs[key] for key in LOGGED if key in logs}
+        if told:
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in told.items())
+            _log.info(
+                "%s: step %d of %d: %s",
+                self.what,
+                state.global_step,
+                self.steps,
+                shown,
+                extra={"what": self.what, "step_number": state.global_step, **told},
+            )
+
+
+class StopAtNan(TrainerCallback):
+    """Ends a training whose loss is no longer a number."""
+
+    def on_log(self, _args: Any, state: TrainerState, _control: TrainerControl, logs: dict[str, Any], **_: Any) -> None:
+        """Look at the loss.
+
+        Raises:
+            CompressError: it is not finite.
+        """
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise CompressError(
+                f"the training loss is {logs['loss']} at step {state.global_step}",
+                fix="lower learning_rate, or set precision: fp32",
+            )
