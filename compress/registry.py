@@ -125,7 +125,7 @@ class Registry:
         return {name: refusal for name, refusal in found.items() if refusal is not None}
 
     def _plugins(self) -> Mapping[str, Sequence[Plugin]]:
-        return _installed(tuple(sys.path), self.package)
+        return plugins(self.package)
 
     def _refusal(self, name: str, plugins: Sequence[Plugin], where: str | None) -> InputError | None:
         """Why a name that plug-ins have cannot be used."""
@@ -173,9 +173,14 @@ class Registry:
         return None
 
 
+def plugins(group: str) -> Mapping[str, Sequence[Plugin]]:
+    """The plug-ins of a group by name, in the folders that modules are imported from."""
+    return _installed(tuple(sys.path), group)
+
+
 @cache
 def _installed(_path: tuple[str, ...], group: str) -> Mapping[str, Sequence[Plugin]]:
-    """The plug-ins of a group by name, in the folders that modules are imported from."""
+    """The plug-ins of a group by name; looked for once for each state of the path."""
     from importlib.metadata import entry_points
 
     found: dict[str, list[Plugin]] = {}

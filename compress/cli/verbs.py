@@ -3,8 +3,11 @@
 A verb is the word at the head of its stages' names; where it has several stages, `--how` chooses.
 """
 
+from importlib import import_module
+
 from compress.cli.saying import say
 from compress.errors import InputError
+from compress.registry import plugins
 
 WHOLE = "full"
 """The technique of a stage that is called as its verb is."""
@@ -59,8 +62,7 @@ def refusals(verb: str) -> dict[str, InputError]:
 
 def warn_of_refused() -> None:
     """One line on stderr for each plug-in that a listing leaves out."""
-    from compress import runtimes, stages, tasks
-
-    for registry in (stages.REGISTRY, tasks.REGISTRY, runtimes.REGISTRY):
-        for why in registry.refusals().values():
+    for room in ("compress.stages", "compress.tasks", "compress.runtimes", "compress.formats"):
+        refused = import_module(room).REGISTRY.refusals() if plugins(room) else {}  # rooms take time to import
+        for why in refused.values():
             say(f"warning: left out: {why.what}; {why.fix}", err=True)

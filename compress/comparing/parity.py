@@ -21,6 +21,7 @@ from compress.comparing.probes import SHORT, probes
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.facts import Agreement
+from compress.formats import find, format_of
 from compress.measurement import Estimate
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import cut
@@ -200,7 +201,6 @@ def gate(
     after: Path,
     context: Context,
     min_agreement: float,
-    runtime: Literal["onnxruntime", "torch"] = "onnxruntime",
     device: Literal["cpu", "cuda"] = "cpu",
     *,
     trust_remote_code: bool = False,
@@ -209,12 +209,15 @@ def gate(
 
     A model that was trained for a rehearsal agrees with nothing, so there the outcome is not held against it.
 
+    Both run where models of the quantized one's format run by default.
+
     Raises:
         CompressError: fewer rows than `min_agreement` keep their best class, or less than half of it is left of the
             agreement beyond chance.
         InputError: the float model's output is the same for all rows.
     """
-    target = Target(runtime=runtime, device=device)
+    form = find(format_of(after))
+    target = Target(runtime=form.runtime, device=device)
     reference, quantized = (
         load(folder, target, context.task.hub_task, trust_remote_code=trust_remote_code) for folder in (before, after)
     )
@@ -229,7 +232,7 @@ def gate(
     words = context.task.truth([]).WORDS
     why = _collapse(found, words, beyond_chance(held.task, held.rows, *outputs), min_agreement)
     if why and context.rehearsal is None:
-        where = _first_to_leave(before, after, context) if runtime == "onnxruntime" else ""
+        where = _first_to_leave(before, after, context) if form.graph is not None else ""
         raise CompressError(
             f"quantization collapsed: {why}{where}",
             fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compress import __version__, runtimes, stages, tasks
+from compress import __version__, formats, runtimes, stages, tasks
 from compress.errors import InputError
 from compress.files.whole import CARD, FINAL, file_sha256, fingerprint, link_file, new_folder, write_text
 from compress.lineage.adapted import adapt
@@ -130,11 +130,12 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
 
 
 def _packages(plan: Plan) -> dict[str, str]:
-    """The packages whose plug-ins the recipe names, with their versions."""
+    """The packages whose plug-ins the recipe needs, with their versions."""
     named = (
         *((stages.REGISTRY, step.stage) for step in plan.recipe.steps),
         (tasks.REGISTRY, plan.recipe.task.type),
         *((runtimes.REGISTRY, target.runtime) for target in plan.recipe.targets.values()),
+        *((formats.REGISTRY, step.stage.output) for step in plan.steps),
     )
     plugins = [plugin for registry, name in named if (plugin := registry.plugin(name)) is not None]
     return {plugin.package: plugin.version for plugin in plugins}

@@ -136,6 +136,7 @@ def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecas
         if step.name in done or count is None:
             continue
         trains = bool(step.stage.trainings(step.config))
+        in_float = step.stage.writes_floats or find(step.stage.output).has_float_weights
         steps.append(
             StepForecast(
                 step=step.name,
@@ -143,7 +144,7 @@ def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecas
                 key=step.identity.key,
                 seconds=None,
                 memory_bytes=(TRAINED_BYTES if trains else FLOAT_BYTES) * count,
-                artifact_bytes=FLOAT_BYTES * count if step.stage.writes_floats else 0,
+                artifact_bytes=FLOAT_BYTES * count if in_float else 0,
                 scratch_bytes=2 * CHECKPOINT_BYTES * count if trains else 0,  # one is kept while the next is written
             )
         )

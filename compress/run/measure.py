@@ -5,6 +5,7 @@ of two latencies needs both in one session of measuring, where their rounds were
 beside those that it is compared with, once more, and nothing else is.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from compress.plan.plan import Plan, artifact_of
 from compress.recipe.schema import Target
 from compress.run.sessions import Session, read_sessions, write_sessions
 from compress.store.artifacts import Artifact
+
+_log = logging.getLogger(__name__)
 
 BENCH_VERSION = 3
 """Raised when measuring changes, so that old measurements are not taken for new ones."""
@@ -74,6 +77,7 @@ def measure_plan(
     missing = to_measure(wanted, compared, keys, usable)
     if not missing:
         return gathered(keys, compared, usable)
+    _log.info("%d pairs of artifact and target are measured, %d are kept", len(missing), len(wanted) - len(missing))
     number = 1 + max((session.number for session in sessions), default=0)
     new = _new_session(number, missing, keys, usable, recipe.targets, bench, host)
     whole = {key: found for key, found in new.measurements.items() if found.status != "failed"}

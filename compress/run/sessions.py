@@ -63,8 +63,8 @@ def _content(session: Session) -> dict[str, Any]:
         "number": session.number,
         "created": session.created,
         "host": session.host,
-        "conditions": {target: found.model_dump() for target, found in session.conditions.items()},
-        "measurements": {key: found.model_dump() for key, found in session.measurements.items()},
+        "conditions": {target: found.model_dump(mode="json") for target, found in session.conditions.items()},
+        "measurements": {key: found.model_dump(mode="json") for key, found in session.measurements.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(content))
     return plain

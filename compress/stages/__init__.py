@@ -87,7 +87,7 @@ class Stage:
         makes_teacher: whether it makes a pretrained model into one for the task: a teacher for later steps, and the
             baseline of a recipe that names none.
         tag: what the hub calls a model that it has made: pruned, quantized.
-        writes_floats: whether all weights that it writes are 32-bit floats.
+        writes_floats: whether all weights that it writes are 32-bit floats, where the format leaves that open.
         needs_data: whether it reads training rows; asked with the settings where these decide it.
         changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
         settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what

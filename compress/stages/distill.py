@@ -196,6 +196,5 @@ STAGE = Stage(
     base_role="teacher",
     model_role="student",
     teacher_role="teacher",
-    writes_floats=True,
     check=_check,
 )

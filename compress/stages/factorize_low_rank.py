@@ -189,6 +189,5 @@ STAGE = Stage(
     version=1,
     shape=_shape,
     teacher_role="teacher",
-    writes_floats=True,
     check=_check,
 )

@@ -51,5 +51,4 @@ STAGE = Stage(
     version=4,
     tag="fine-tuned",
     makes_teacher=True,
-    writes_floats=True,
 )

@@ -90,5 +90,4 @@ STAGE = Stage(
     version=2,
     tag="fine-tuned",
     makes_teacher=True,
-    writes_floats=True,
 )

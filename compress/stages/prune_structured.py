@@ -281,7 +281,6 @@ STAGE = Stage(
     tag="pruned",
     shape=_shape,
     teacher_role="teacher",
-    writes_floats=True,
     check=_check,
     times_on=_times_on,
     trainings=_trainings,

@@ -59,7 +59,6 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         out,
         context,
         config.min_agreement,
-        runtime="torch",
         device=context.device,
         trust_remote_code=trust,
     )

@@ -162,7 +162,6 @@ STAGE = Stage(
     version=1,
     tag="trimmed",
     facts=Trimming,
-    writes_floats=True,
     changes_tokenizer=True,
     check=_check,
 )

@@ -15,7 +15,7 @@ from compress.plan.ablation import without
 from compress.run.forecast import least
 from compress.stages import Input, Stage, StageConfig, distill, finetune, prune_structured, trim_vocabulary
 from compress.training.config import Recover
-from tests.plans import ONNX, TEACHER
+from tests.plans import INT8, ONNX, TEACHER
 
 HOST: Mapping[str, Any] = {}
 MERGED = "{name: merged, stage: merge, other: teacher}"
@@ -102,11 +102,17 @@ def test_a_forecast_asks_the_stage_what_it_trains_and_writes(plan, monkeypatch) 
         return found.memory_bytes, found.artifact_bytes, found.scratch_bytes
 
     memory, artifact, scratch = figures()
-    assert (artifact, scratch) == (0, 0)
-    trains = replace(MERGE, writes_floats=True, trainings=lambda config: [Recover()])
+    assert (artifact, scratch) == (memory, 0)
+    trains = replace(MERGE, trainings=lambda config: [Recover()])
     find = stages.find
     monkeypatch.setattr(stages, "find", lambda name, where=None: trains if name == "merge" else find(name, where))
     assert figures() == (4 * memory, memory, 6 * memory)
+
+
+def test_of_graphs_only_a_stage_that_says_so_writes_floats(plan) -> None:
+    found = {step.step: step for step in least(plan(TEACHER, ONNX, INT8), (), HOST).steps}
+    assert found["onnx"].artifact_bytes == found["teacher"].artifact_bytes > 0
+    assert found["int8"].artifact_bytes == 0
 
 
 def test_what_is_not_said_is_the_first_input() -> None:
@@ -131,13 +137,14 @@ def known(path: Path, step: str | None = None, shape: Shape | None = None, token
     return KnownModel(path, step, shape, tokenizer or path)
 
 
-def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(tmp_path: Path) -> None:
+def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(plan, tmp_path: Path) -> None:
+    task = plan(TEACHER).task
     two, three = (Shape("bert", layers, 32, 8, (4,) * layers, (64,) * layers) for layers in (2, 3))
     own, other = known(tmp_path, shape=two), known(tmp_path, "trimmed", three, "trimmed")
     looks = prune_structured.Config(recover=Recover(hidden_weight=1.0))
 
     def check(teachers: tuple[KnownModel, ...], config: Any = looks, **inputs: tuple[KnownModel, ...]) -> None:
-        prune_structured.STAGE.check(KnownStep(config, {"teacher": teachers, **inputs}, own, two, 32))
+        prune_structured.STAGE.check(KnownStep(config, {"teacher": teachers, **inputs}, own, two, 32, task))
 
     check((own,))
     with pytest.raises(InputError, match="reads the same token ids as its teacher"):
@@ -154,7 +161,8 @@ def test_stages_under_a_teacher_refuse_what_does_not_fit_it_on_their_own(tmp_pat
         check((other,), between)
 
 
-def test_trimming_looks_at_the_tokenizer_that_its_model_comes_from(tmp_path: Path) -> None:
+def test_trimming_looks_at_the_tokenizer_that_its_model_comes_from(plan, tmp_path: Path) -> None:
+    task = plan(TEACHER).task
     model = known(tmp_path)
     with pytest.raises(InputError):
-        trim_vocabulary.STAGE.check(KnownStep(trim_vocabulary.Config(), {"model": (model,)}, model, None, 32))
+        trim_vocabulary.STAGE.check(KnownStep(trim_vocabulary.Config(), {"model": (model,)}, model, None, 32, task))
