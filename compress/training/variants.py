@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,25 +64,40 @@ def variants(
             masked = MaskedWords(masked_model, length, config.nearest, context)
         # without a number of rows for each label, labels say nothing; then a row may also have one for each token
         labels = context.task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
-        wanted = copies_of(labels, config.copies, config.per_label)
-        count, done = sum(wanted), 0
+        count, done = sum(copies_of(labels, config.copies, config.per_label)), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
-            for copy in range(max(wanted)):
-                chosen = [row for row, copies in enumerate(wanted) if copies > copy]
-                for start in range(0, len(chosen), CHUNK):
-                    part = chosen[start : start + CHUNK]
-                    seed = [context.seed, copy, start]
-                    others = partners(labels, len(part), config.mix, seed, balanced=config.per_label > 0)
-                    made = [
-                        _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
-                        for n, column in enumerate(columns)
-                    ]
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
-                    done += len(part)
-                    context.progress("making variants", done, round(count * whole / len(rows)))
+            for made in _made(columns, labels, config, near, masked, context.seed):
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
+                done += len(made)
+                context.progress("making variants", done, round(count * whole / len(rows)))
         return {"rows": count, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
+
+
+def _made(
+    columns: Sequence[Sequence[list[str]]],
+    labels: Sequence[int],
+    config: Augmentation,
+    near: Near,
+    masked: MaskedWords | None,
+    seed: int,
+) -> Iterator[list[tuple[str, ...]]]:
+    """Variants of rows, some at a time.
+
+    Args:
+        columns: the words of the rows' texts, and of their second ones.
+        labels: of each row.
+    """
+    wanted = copies_of(labels, config.copies, config.per_label)
+    for copy in range(max(wanted)):
+        chosen = [row for row, copies in enumerate(wanted) if copies > copy]
+        for start in range(0, len(chosen), CHUNK):
+            part, drawn_by = chosen[start : start + CHUNK], [seed, copy, start]
+            others = partners(labels, len(part), config.mix, drawn_by, balanced=config.per_label > 0)
+            pairs = list(zip(part, others, strict=True))
+            made = [_vary(column, pairs, config, near, masked, [*drawn_by, n]) for n, column in enumerate(columns)]
+            yield list(zip(*made, strict=True))
 
 
 def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
