@@ -64,40 +64,37 @@ def variants(
             masked = MaskedWords(masked_model, length, config.nearest, context)
         # without a number of rows for each label, labels say nothing; then a row may also have one for each token
         labels = context.task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
-        count, done = sum(copies_of(labels, config.copies, config.per_label)), 0
+        wanted = copies_of(labels, config.copies, config.per_label)
+        count, done = sum(wanted), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
-            for made in _made(columns, labels, config, near, masked, context.seed):
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in made)
-                done += len(made)
+            for part, others, seed in _parts(wanted, labels, config, context.seed):
+                made = [
+                    _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
+                    for n, column in enumerate(columns)
+                ]
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
+                done += len(part)
                 context.progress("making variants", done, round(count * whole / len(rows)))
         return {"rows": count, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
 
 
-def _made(
-    columns: Sequence[Sequence[list[str]]],
-    labels: Sequence[int],
-    config: Augmentation,
-    near: Near,
-    masked: MaskedWords | None,
-    seed: int,
-) -> Iterator[list[tuple[str, ...]]]:
-    """Variants of rows, some at a time.
+def _parts(
+    wanted: Sequence[int], labels: Sequence[Any], config: Augmentation, seed: int
+) -> Iterator[tuple[list[int], Sequence[Any], list[int]]]:
+    """Rows that are varied at once, the rows that each is mixed with, and a seed of their own.
 
     Args:
-        columns: the words of the rows' texts, and of their second ones.
+        wanted: copies of each row.
         labels: of each row.
     """
-    wanted = copies_of(labels, config.copies, config.per_label)
     for copy in range(max(wanted)):
         chosen = [row for row, copies in enumerate(wanted) if copies > copy]
         for start in range(0, len(chosen), CHUNK):
-            part, drawn_by = chosen[start : start + CHUNK], [seed, copy, start]
-            others = partners(labels, len(part), config.mix, drawn_by, balanced=config.per_label > 0)
-            pairs = list(zip(part, others, strict=True))
-            made = [_vary(column, pairs, config, near, masked, [*drawn_by, n]) for n, column in enumerate(columns)]
-            yield list(zip(*made, strict=True))
+            part = chosen[start : start + CHUNK]
+            own = [seed, copy, start]
+            yield part, partners(labels, len(part), config.mix, own, balanced=config.per_label > 0), own
 
 
 def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
