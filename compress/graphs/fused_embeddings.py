@@ -38,7 +38,7 @@ def split_embeddings(model: onnx.ModelProto) -> int:
 
 
 def _parts(graph: onnx.GraphProto, node: onnx.NodeProto, names_read: set[str], opset: int) -> list[onnx.NodeProto]:
-    """The plain operators of a fused node; or the node itself, if it counts tokens without a mask or opset is too old."""
+    """The plain operators of a fused node; or the node itself if it counts without a mask, or opset is too old."""
     ids, segments, words, places, kinds, gamma, beta, mask, place_ids = [*node.input, *[""] * 9][:9]
     result, count, total = [*node.output, *[""] * 3][:3]
     counts = count in names_read
