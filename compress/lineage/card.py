@@ -141,14 +141,15 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
 
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     pairs = "text_pair" in data.columns
-    packages, code = find(lineage.final.format).snippet(folder, data.hub_task, pairs)
+    form = find(lineage.final.format)
+    packages, code = ([], "") if form.snippet is None else form.snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
-    pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
+    pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages or [DISTRIBUTION]]
     made = f"It was made with {_listed(pinned)}."
     own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
-    shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
-    return ["## Run it", "", made, "", "```python", code.rstrip(), "```", "", *shorter]
+    whole = ["```python", code.rstrip(), "```", "", "Or shorter, with what made it:", ""] if code else []
+    return ["## Run it", "", made, "", *whole, *shell, "", "```python", own.code, "```"]
 
 
 def _making(lineage: Lineage) -> list[str]:
