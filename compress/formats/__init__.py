@@ -7,6 +7,7 @@ where that is used.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 from compress import runtimes
@@ -24,10 +25,29 @@ if TYPE_CHECKING:
     from compress.recipe.schema import Target
 
 
-def _by_compress(_folder: Path, _hub_task: str, pairs: bool) -> tuple[list[str], str]:
-    """The snippet of a format that this tool alone loads."""
-    from compress.report.usage import usage
+_CODE = Template("""\
+from pathlib import Path
 
+from compress.formats import load
+from compress.models.tokenizer import load_tokenizer
+
+folder = Path(".")  # where this card is
+tokenizer = load_tokenizer(folder)
+predict = load(folder, "$hub_task")
+rows = tokenizer.encode(["a text", "another"], None, $max_length)
+print(predict(tokenizer.pad(rows)))
+""")
+
+
+def _by_compress(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
+    """The snippet of a format that this tool alone loads."""
+    from compress.models.expected_texts import expected_length
+    from compress.models.tokenizer import load_tokenizer
+    from compress.report.usage import HUB_TASK, usage
+
+    if hub_task != HUB_TASK:
+        max_length = expected_length(folder, load_tokenizer(folder).fast)
+        return [DISTRIBUTION], _CODE.substitute(hub_task=hub_task, max_length=max_length)
     return [DISTRIBUTION], f"{usage('.', pairs=pairs).code}\n"
 
 

@@ -20,7 +20,7 @@ from compress.lineage.model import Data, Figures, Lineage, Measurements, Source
 from compress.models.config_file import labels_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
-from compress.report.usage import usage
+from compress.report.usage import HUB_TASK, usage
 from compress.report.words import change, percent, sentence, times
 
 LICENSE = "- This card states no license: look at those of the base model and of the data."
@@ -144,11 +144,13 @@ def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     packages, code = find(lineage.final.format).snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
-    made = f"It was made with {_listed(pinned)}."
+    made = ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
+    if data.hub_task != HUB_TASK:
+        return made
     own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
     shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
-    return ["## Run it", "", made, "", "```python", code.rstrip(), "```", "", *shorter]
+    return [*made, "", *shorter]
 
 
 def _making(lineage: Lineage) -> list[str]:

@@ -62,7 +62,7 @@ def load(folder, target, hub_task, *, trust_remote_code, exclusive):
 '''
 STAGE = '''"""Writes a model as a table of tokens."""
 
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 
 INTERFACE = 1
 
@@ -74,7 +74,7 @@ class Config(StageConfig):
 def run(*, model, config, context, out): ...
 
 
-STAGE = Stage(Config, run, {"model": Input("torch")}, "token_table", 1, same_shape, needs_data=False)
+STAGE = Stage(Config, run, {"model": Input("torch")}, "token_table", 1, needs_data=False)
 '''
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"
 TABLE = "{name: table, stage: tabulate}"
