@@ -1,87 +1,104 @@
-"""What a function gives in a process that has nothing of this one's, without the seconds that imports take.
+"""Processes that have nothing of this one's, without the seconds that imports take; see tests/forking.py.
 
-The process is forked off a server that has imported the libraries and done nothing else.
+What a process of ours imports by itself, and how it starts, lives and ends, is shown where it is started for real: in
+tests/processes, bench, doctor, machine, trials and data.
 """
 
-import multiprocessing
 import os
+import pickle
+import runpy
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing.connection import Connection
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 import pytest
-import torch
 
-from compress.cli import main
-from compress.run import rehearsal
-from compress.run.rehearsal_process import rehearse_here
+from compress.processes import child
+from tests.forking import Forked
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FORKED = multiprocessing.get_context("forkserver")
-PRELOADED = (
-    "compress.cli",
-    "compress.models.load",
-    "compress.run.rehearsal_process",
-    "compress.runtimes",
-    "compress.training.loop",
-)
-FORKED.set_forkserver_preload([*PRELOADED, "transformers.modeling_utils"])
+PROGRAMS = {
+    "compress.bench.worker": "graphs",
+    "compress.machine.kernels": "graphs",
+    "compress.run.rehearsal_process": "torch",
+}
+"""Modules that are processes of our own, and are forked where a test asks for it; the kind of server for each."""
+NOWHERE = (subprocess.DEVNULL, subprocess.DEVNULL)
 
 
 def in_a_fresh_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    with ProcessPoolExecutor(1, mp_context=FORKED) as process:
-        return process.submit(function, *args, **kwargs).result()
+    reads, writes = os.pipe()
+    process = Forked((_tell, (function, args, kwargs)), [*NOWHERE, sys.__stderr__], [writes])
+    os.close(writes)
+    with os.fdopen(reads, "rb") as told:
+        said = told.read()
+    assert process.wait() == 0
+    found: R = pickle.loads(said)  # noqa: S301  of this session
+    return found
 
 
-def fork_rehearsals(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rehearsals run in such processes, and not in those that import all anew."""
-
-    def start(_: object, *, pass_fds: Sequence[int], **__: object) -> SimpleNamespace:
-        with Connection(os.dup(pass_fds[0])) as messages:
-            process = FORKED.Process(target=_rehearse, args=(messages,))
-            process.start()
-
-        def wait(timeout: float | None = None) -> int | None:
-            process.join(timeout)
-            if process.exitcode is None:
-                raise subprocess.TimeoutExpired("rehearsing", timeout or 0.0)
-            return process.exitcode
-
-        return SimpleNamespace(pid=process.pid, wait=wait, kill=process.kill)
-
-    monkeypatch.setattr(rehearsal, "start", start)
+def _tell(function: Callable[..., Any], args: Any, kwargs: Any, passed: list[int]) -> None:
+    with os.fdopen(passed[0], "wb") as told:
+        pickle.dump(function(*args, **kwargs), told)
 
 
-def _rehearse(messages: "Connection[Any, Any]") -> None:
-    rehearse_here(messages, *messages.recv())
+def fork_children(monkeypatch: pytest.MonkeyPatch, asked: Mapping[str, str] = MappingProxyType({})) -> None:
+    """`PROGRAMS` run in such processes, and not in those that import all anew; other kinds of server may be `asked`."""
+    fork = _forking({**PROGRAMS, **asked})
+    monkeypatch.setattr(child, "start", fork)
+    monkeypatch.setattr("compress.run.rehearsal.start", fork)
 
 
-def command_line(arguments: Sequence[str], folder: Path, stderr: Path) -> None:
-    """In such a process: `compress` as a terminal starts it in that folder, which ends the process.
+def _forking(kinds: Mapping[str, str]) -> Callable[..., Any]:
+    """What stands for `compress.processes.child.start`."""
+    start = child.start
+
+    def fork(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: Any) -> Any:
+        _, _, *rest = command
+        if rest[0] != "-m" or rest[1] not in kinds:
+            return start(command, pass_fds=pass_fds, **options)
+        files = [options[name] for name in ("stdin", "stdout", "stderr")]
+        call = (_become, (rest[1], rest[2:], [str(number) for number in pass_fds]))
+        return Forked(call, files, pass_fds, kinds[rest[1]])
+
+    return fork
+
+
+def _become(module: str, arguments: list[str], numbers: list[str], passed: list[int]) -> None:
+    """What such a process does: it is that program, and forks those that it starts.
 
     Args:
-        stderr: the file that gets what it says; what it prints is lost.
+        numbers: of the files that are passed, as `arguments` say them.
+        passed: their numbers here.
     """
-    os.chdir(folder)
+    child.start = _forking(PROGRAMS)
+    here = dict(zip(numbers, map(str, passed), strict=True))
+    sys.argv = [module, *(here.get(text, text) for text in arguments)]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def command_line(arguments: Sequence[str], *_: Any) -> None:
+    """In such a process: `compress` as a terminal starts it, which ends the process."""
+    from compress.cli import main
+
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-    for number, path in ((1, Path(os.devnull)), (2, stderr)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     main(arguments)
 
 
-def fresh_logits(folder: Path, ids: torch.Tensor, mask: torch.Tensor) -> list[float]:
+def fresh_logits(folder: Path, ids: Any, mask: Any) -> list[float]:
     """What `compress.load` of a model folder computes in such a process, one row after the other."""
     return in_a_fresh_process(_logits, folder, ids.tolist(), mask.tolist())
 
 
 def _logits(folder: Path, ids: list[list[int]], mask: list[list[int]]) -> list[float]:
+    import torch
+
     import compress
 
     model = compress.load(folder)

@@ -156,27 +156,18 @@ def finish(
         _expect(terminal, plan, runs_dir)
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
-    if json_output:
-        if result.report:
-            say_model(result.report)
-        else:
-            say_json(_told(plan, result))
+    if not json_output:
+        _print(plan, result)
+    elif result.report:
+        say_model(result.report)
     else:
-        _print_result(plan, result)
-    for failure in result.failures:
-        say(f"error: measuring failed: {failure}", err=True)
-    unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)
-    if unmeasured and not result.failures:
-        say("error: nothing was measured: no artifact runs on any target here", err=True)
-    if result.failures or unmeasured:
-        raise typer.Exit(1)
-    if result.report and result.report.goal.met is False:
-        raise typer.Exit(gate.MISSED)
+        say_json(_told(plan, result))
+    _exit_if_failed(result)
     return result
 
 
-def _print_result(plan: "Plan", result: "Result") -> None:
-    """What was measured or quantized, where all lies, and how the model is used."""
+def _print(plan: "Plan", result: "Result") -> None:
+    """What a person is told of a run: its report, and where its files are."""
     from compress.cli.console import print_report
     from compress.cli.print_quantized import print_quantized
     from compress.run.report import quantized_steps
@@ -195,6 +186,19 @@ def _print_result(plan: "Plan", result: "Result") -> None:
         lines = usage(str(result.folder / "final"), pairs="text_pair" in plan.recipe.task.columns)
         say(f"use it: {lines.texts}")
         say(f"        {lines.expression}  # in Python")
+
+
+def _exit_if_failed(result: "Result") -> None:
+    """Exit with 1 if a measurement failed or there is none, with 3 if the goal is missed."""
+    for failure in result.failures:
+        say(f"error: measuring failed: {failure}", err=True)
+    unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)
+    if unmeasured and not result.failures:
+        say("error: nothing was measured: no artifact runs on any target here", err=True)
+    if result.failures or unmeasured:
+        raise typer.Exit(1)
+    if result.report and result.report.goal.met is False:
+        raise typer.Exit(gate.MISSED)
 
 
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:

@@ -118,21 +118,25 @@ def tables_to_4_bits(
             codes, scales, zeros = round_to_nearest(table.weights, 4, block_size, symmetric=symmetric)
         else:
             codes, scales, zeros = rounded[name]
-        tensors = [packed(codes, 4).reshape(rows, -1)[:, : channels // 2], scales]
-        names = [f"{name}_rows_Q4", f"{name}_rows_scales", f"{name}_rows_zero_points"]  # others than a matrix's
+        tensors = {  # their names are others than a matrix's
+            f"{name}_rows_Q4": packed(codes, 4).reshape(rows, -1)[:, : channels // 2],
+            f"{name}_rows_scales": scales,
+        }
         if not symmetric:
-            tensors.append(packed_zeros(zeros, 4).reshape(rows, -1))
+            tensors[f"{name}_rows_zero_points"] = packed_zeros(zeros, 4).reshape(rows, -1)
         if name not in known:
             known.add(name)
-            model.graph.initializer.extend(
-                numpy_helper.from_array(np.ascontiguousarray(tensor), called)
-                for tensor, called in zip(tensors, names, strict=False)
-            )
-        inputs = [names[0], node.input[1], *names[1 : len(tensors)]]
-        settings = {"bits": 4, "block_size": block_size, "gather_axis": 0, "quantize_axis": 1}
-        made = helper.make_node("GatherBlockQuantized", inputs, list(node.output), node.name, domain=DOMAIN, **settings)
-        by[node.output[0]] = [made]
+            put = (numpy_helper.from_array(np.ascontiguousarray(tensor), to) for to, tensor in tensors.items())
+            model.graph.initializer.extend(put)
+        first, *others = tensors
+        by[node.output[0]] = [_gather(node, [first, node.input[1], *others], block_size)]
     if by:
         add_domain(model, DOMAIN)
     replace_nodes(model, by)
     return len(by)
+
+
+def _gather(node: onnx.NodeProto, inputs: list[str], block_size: int) -> onnx.NodeProto:
+    """What takes the place of a Gather of a table in 4 bits."""
+    settings = {"bits": 4, "block_size": block_size, "gather_axis": 0, "quantize_axis": 1}
+    return helper.make_node("GatherBlockQuantized", inputs, list(node.output), node.name, domain=DOMAIN, **settings)

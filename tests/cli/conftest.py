@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compress.cli import main
-from tests.fresh import fork_rehearsals
+from tests.fresh import fork_children
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Refusal:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
-    fork_rehearsals(monkeypatch)
+    fork_children(monkeypatch)
     monkeypatch.delenv("COLUMNS", raising=False)
     level = logging.getLogger().level
     yield

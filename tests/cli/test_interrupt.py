@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import pytest
 import yaml
 
 from compress.cli.interrupt import ended_by_signals
-from tests.fresh import FORKED, command_line
+from tests.forking import Forked
+from tests.fresh import NOWHERE, command_line
 from tests.waiting import NEVER, until
 
 ROOT = Path(__file__).parents[2]
@@ -44,13 +44,15 @@ class Run:
     """`compress run` of a recipe in a process of its own, which is forked off one that has imported what it needs."""
 
     recipe: Path
-    process: BaseProcess
+    process: Forked
     stderr: Path
 
     @property
     def pid(self) -> int:
-        assert self.process.pid is not None
         return self.process.pid
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
 
     def wait_for(self, what: str, runs: int = 1) -> None:
         """Until the newest of so many runs has begun with some work."""
@@ -61,24 +63,23 @@ class Run:
             starts = [number for number, entry in enumerate(found) if entry.get("event") == "run_started"]
             return len(starts) == runs and any(entry.get("what") == what for entry in found[starts[-1] :])
 
-        until(begun, what, alive=self.process.is_alive)
+        until(begun, what, alive=self.is_alive)
 
-    def end(self) -> tuple[int | None, str]:
+    def end(self) -> tuple[int, str]:
         """Its exit code and what it said, once it has ended."""
-        self.process.join(NEVER)
-        return self.process.exitcode, self.stderr.read_text(encoding="utf-8")
+        return self.process.wait(NEVER), self.stderr.read_text(encoding="utf-8")
 
 
 @contextmanager
 def start(recipe: Path) -> Iterator[Run]:
     stderr = recipe.parent / "stderr.txt"
-    process = FORKED.Process(target=command_line, args=(["run", str(recipe)], recipe.parent, stderr))
-    process.start()
+    with stderr.open("wb") as said:
+        process = Forked((command_line, (["run", str(recipe)],)), [*NOWHERE, said])
     try:
         yield Run(recipe, process, stderr)
     finally:
         process.kill()
-        process.join()
+        process.wait()
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -99,7 +100,7 @@ def test_once_stops_where_it_can_go_on_and_twice_at_once(recipe: Path) -> None:
 
     with start(recipe) as run:
         run.wait_for("measuring", runs=2)
-        (worker,) = until(psutil.Process(run.pid).children, "worker", alive=run.process.is_alive)
+        (worker,) = until(psutil.Process(run.pid).children, "worker", alive=run.is_alive)
         os.kill(run.pid, signal.SIGINT)
         code, _ = run.end()
     assert code == 130

@@ -18,7 +18,7 @@ from compress.recipe.validation import Origin
 from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
 from compress.store.store import Store
 from tests.chain import Chain, Silent, chain_recipe
-from tests.fresh import fork_rehearsals
+from tests.fresh import fork_children
 
 TRAININGS = ("teacher", "student", "pruned", "factorized", "adapted")
 
@@ -52,7 +52,7 @@ def rehearsed(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     told = Told()
     start = time.monotonic()
     with pytest.MonkeyPatch.context() as monkeypatch:
-        fork_rehearsals(monkeypatch)
+        fork_children(monkeypatch)
         found = rehearse(planned, told, host_facts(), Store(place), batches=3, done={})
     return found, told, place, time.monotonic() - start
 
@@ -102,7 +102,7 @@ def test_memory_is_that_of_a_process_with_torch(rehearsed: tuple[Rehearsed, Told
 def test_steps_that_are_done_are_taken(
     planned: Plan, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fork_rehearsals(monkeypatch)
+    fork_children(monkeypatch)
     done = {name: artifact for name, artifact in chain.artifacts.items() if name not in {"int8", "int4"}}
     short = replace(planned, steps=tuple(step for step in planned.steps if step.name in chain.artifacts))
     short = replace(short, recipe=short.recipe.model_copy(update={"targets": {}}))
@@ -114,7 +114,7 @@ def test_steps_that_are_done_are_taken(
 def test_what_would_fail_fails_with_its_reason(
     planned: Plan, chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fork_rehearsals(monkeypatch)
+    fork_children(monkeypatch)
     step = planned.step("onnx")
     strict = replace(step, config=step.config.model_copy(update={"tolerance": 1e-30}))
     short = replace(planned, steps=(strict,))

@@ -19,7 +19,7 @@ from compress.run.rehearsal import rehearse
 from compress.run.runner import run_plan
 from tests.chain import FAST, Silent
 from tests.conftest import review
-from tests.fresh import fork_rehearsals
+from tests.fresh import fork_children
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_student_of_two_teachers_learns_from_all_rows_and_its_lineage_says_of_
 def test_a_rehearsal_counts_the_steps_over_all_rows(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fork_rehearsals(monkeypatch)
+    fork_children(monkeypatch)
 
     class Told(Silent):
         def __init__(self) -> None:
