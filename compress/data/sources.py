@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -16,7 +17,10 @@ from compress.files.near import nearest_beside
 from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx.data", "*.onnx_data")
+BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model")
+"""Files of a model's folder that are read, whatever its format is."""
+FORMATS = "compress.formats"
+"""The room that knows which files hold weights. It stands above this one, so it is asked by name."""
 BELOW = "*/*"
 """Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -158,7 +162,7 @@ class Sources:
 
     def _hub_model(self, source: str, where: str | None) -> tuple[Path, str]:
         name, revision, _ = _parse_hub(source, where)
-        patterns = [*MODEL_FILES, "*.py"] if self.trust_remote_code else [*MODEL_FILES]
+        patterns = [*model_files(), *(["*.py"] if self.trust_remote_code else [])]
         path = _snapshot(name, revision, "model", patterns, where, self.announce)
         return path, f"hf:{name}@{path.name}"
 
@@ -249,7 +253,7 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
     if not (path / "config.json").is_file():
         raise InputError(f"the model '{source}' has no config.json", where=where, fix=_instead_of(path, source))
-    if any(any(path.glob(pattern)) for pattern in ("*.safetensors", "*.onnx", "onnx/*.onnx")):
+    if import_module(FORMATS).has_weights(path):
         return
     pickled = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
     if pickled:
@@ -276,7 +280,12 @@ def _instead_of(path: Path, source: str) -> str:
     return "give a folder in Hugging Face's layout: config.json, tokenizer.json, model.safetensors"
 
 
+def model_files() -> list[str]:
+    """Patterns of the files of a model's folder that are read, but for its own code."""
+    return [*BESIDE_WEIGHTS, *import_module(FORMATS).weight_patterns()]
+
+
 def folder_hashes(path: Path) -> dict[str, str]:
     """SHA-256 of each of a model's files by its name; what only tells of the model does not count."""
-    names = sorted({file for pattern in (*MODEL_FILES, "*.py") for file in path.glob(pattern) if file.is_file()})
+    names = sorted({file for pattern in (*model_files(), "*.py") for file in path.glob(pattern) if file.is_file()})
     return {file.name: file_sha256(file) for file in names if file.name not in {MANIFEST, LINEAGE}}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from compress.files.whole import CARD, LINEAGE, MANIFEST
 from compress.formats import Format
 from compress.machine.processor import cores_here
-from compress.models.files import CONFIG, graphs_in, model_path
+from compress.models.files import CONFIG, LAYOUT, graphs_in, model_path
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 from compress.models.tokenizer import load_tokenizer
 from compress.runtimes import TOKEN_TASKS
@@ -116,6 +116,8 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
 FORMAT = Format(
     title="ONNX",
     recognises=recognises,
+    weights=("*.onnx", f"{LAYOUT}/*.onnx"),
+    more_weights=("*.onnx.data", "*.onnx_data"),
     weight_files=weight_files,
     parameters=parameters,
     runtime="onnxruntime",

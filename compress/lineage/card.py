@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -139,18 +140,34 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     ]
 
 
+_OUTPUTS = Template("""\
+from pathlib import Path
+
+from compress.formats import load
+from compress.models.tokenizer import load_tokenizer
+
+folder = Path(".")  # where this card is
+tokenizer = load_tokenizer(folder)
+rows = tokenizer.encode(["a text", "another"], None, $max_length)
+print(load(folder, "$hub_task")(tokenizer.pad(rows)))
+""")
+"""Any model of any task, loaded by what made it."""
+
+
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     pairs = "text_pair" in data.columns
-    packages, code = find(lineage.final.format).snippet(folder, data.hub_task, pairs)
+    form = find(lineage.final.format)
+    packages, code = ([], "") if form.snippet is None else form.snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
-    pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages]
-    made = ["## Run it", "", f"It was made with {_listed(pinned)}.", "", "```python", code.rstrip(), "```"]
+    pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages or [DISTRIBUTION]]
+    made = ["## Run it", "", f"It was made with {_listed(pinned)}.", ""]
     if data.hub_task != HUB_TASK:
-        return made
+        code = code or _OUTPUTS.substitute(hub_task=data.hub_task, max_length=data.max_length)
+        return [*made, "```python", code.rstrip(), "```"]
     own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
-    shorter = ["Or shorter, with what made it:", "", *shell, "", "```python", own.code, "```"]
-    return [*made, "", *shorter]
+    whole = ["```python", code.rstrip(), "```", "", "Or shorter, with what made it:", ""] if code else []
+    return [*made, *whole, *shell, "", "```python", own.code, "```"]
 
 
 def _making(lineage: Lineage) -> list[str]:

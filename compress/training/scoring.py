@@ -37,7 +37,7 @@ class ScoreRows:
         encoded = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
         labelled = [row for row in encoded if np.any(np.not_equal(row["labels"], UNKNOWN))]  # others have no loss
         self.rows = sorted(labelled, key=lambda row: len(row["input_ids"]))
-        self.whole = min(count, context.train_rows) * len(labelled) // len(encoded)
+        self.whole = min(count, context.train_rows) * len(labelled) // max(len(encoded), 1)
         self.tokenizer, self.batch_size, self.context = tokenizer, training.batch_size, context
 
     def batches(self, model: Any, what: str) -> Iterator[Batch]:

@@ -94,6 +94,7 @@ def parameters(folder: Path) -> int:
 FORMAT = Format(
     title="a table of words",
     recognises=lambda path: (path / TABLE).is_file(),
+    weights=(TABLE,),
     weight_files=lambda folder: [folder / TABLE],
     parameters=parameters,
     runtime="looking_up",

@@ -14,6 +14,7 @@ from compress.recipe.schema import TaskSpec
 from compress.tasks import UNKNOWN
 from tests.conftest import BAD, FILLER, GOOD
 
+HUB_TASK = "token-classification"
 LABELS = ("other", "bad", "good")
 LONG = ("oddly", "hmm")
 """Words of several tokens."""
@@ -42,7 +43,7 @@ class Tagging:
     train_key: str = "train"
     transfer_key: str = "transfer"
     test_key: str = "test"
-    hub_task: str = "token-classification"
+    hub_task: str = HUB_TASK
     outputs: Literal["row", "token"] = "token"
 
     def encode(self, rows: Sequence[Row], tokenizer: Tokenizer, max_length: int | None = None) -> list[dict[str, Any]]:

@@ -12,10 +12,10 @@ import torch
 from compress.context import Context
 from compress.models.architectures import read_shape
 from compress.models.config_file import read_config
-from compress.models.load import load_model, save_model
+from compress.models.load import load_model
 from compress.models.plain import check_same_as_plain
 from compress.models.reshape import model_shape
-from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
+from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import Ragged, cut
 from compress.stages import prune_structured
 from compress.store.artifacts import Artifact
@@ -23,55 +23,19 @@ from compress.tasks import UNKNOWN
 from compress.training.batches import Collator
 from compress.training.config import DistillationConfig, RecoverRounded, TrainingConfig
 from compress.training.fake_quantization import FakeQuantization, WeightGrid
-from compress.training.loop import set_seed, train
+from compress.training.loop import train
 from compress.training.objective import Objective
 from compress.training.rows import EncodedRows
 from compress.training.scoring import ScoreRows, least_needed_layers, score_layers
 from compress.training.teacher import train_under_teacher
 from compress.training.teacher_outputs import ENDS, ask, read_outputs
+from tests.training.conftest import Kept
 
-from .conftest import FAST, Kept
-from .tagging import LABELS, Row, Tagging, make_task
+from .conftest import LEARN
+from .tagging import HUB_TASK, LABELS, Row, Tagging
 
-HUB_TASK = "token-classification"
-LEARN: dict[str, Any] = {**FAST, "precision": "fp32"}
 QUERY = "bert.encoder.layer.0.attention.self.query"
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture
-def task() -> Tagging:
-    return make_task()
-
-
-@pytest.fixture
-def context(task: Tagging, tmp_path: Path) -> Context:
-    return Context(task, 0, "cpu", False, tmp_path, lambda *_: None, Kept(tmp_path / "kept"))
-
-
-@pytest.fixture
-def fresh(make_model: Callable[..., Path]) -> Callable[[], tuple[Any, Tokenizer]]:
-    def make() -> tuple[Any, Tokenizer]:
-        set_seed(0)
-        return load_model(make_model(), HUB_TASK, labels=LABELS), load_tokenizer(make_model())
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def teacher(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Has learned the task."""
-    folder = tmp_path_factory.mktemp("teacher")
-    set_seed(0)
-    model, tokenizer = load_model(make_model(), HUB_TASK, labels=LABELS), load_tokenizer(make_model())
-    where = Context(make_task(), 0, "cpu", False, folder / "work", lambda *_: None, Kept(folder / "kept"))
-    facts = train(model, tokenizer, TrainingConfig(epochs=6, **LEARN), where, what="teaching")
-    scores = facts["validation_scores"]
-    assert scores[0] < facts["best_validation_score"], "the score rises"
-    assert facts["best_validation_score"] > 0.95
-    save_model(model, folder)
-    copy_tokenizer(make_model(), folder)
-    return Artifact(folder, "7" * 64, "torch")
 
 
 def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], length: int | None = None) -> list[Array]:
