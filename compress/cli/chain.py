@@ -139,8 +139,25 @@ def chain(
     from compress.run.folder import dump_recipe
 
     invocation: Invocation = context.find_root().obj
-    segments = invocation.segments
     data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}
+    _fill_steps(data, invocation.segments)
+    _fill_inputs(data["steps"], model)
+    origin = Origin()
+    recipe = validate(Recipe, data, origin, label="the options")
+    if save_recipe is not None:
+        if save_recipe.exists():
+            raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
+        write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
+        say(f"recipe: {save_recipe}", err=True)
+    finish(recipe, origin, runs_dir, force=force, json_output=json_output)
+
+
+def _fill_steps(data: dict[str, Any], segments: Sequence[Segment]) -> None:
+    """Put the steps and the targets that the segments say into a recipe.
+
+    Raises:
+        InputError: there are no steps.
+    """
     known = verbs()
     for segment in segments:
         if segment.verb == "bench":
@@ -159,15 +176,6 @@ def chain(
             where="the command line",
             fix=f"add some: {', '.join(known)}; for example: compress chain MODEL --train FILE finetune",
         )
-    _fill_inputs(data["steps"], model)
-    origin = Origin()
-    recipe = validate(Recipe, data, origin, label="the options")
-    if save_recipe is not None:
-        if save_recipe.exists():
-            raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
-        write_text(save_recipe, dump_recipe(make_plan(recipe, origin)))
-        say(f"recipe: {save_recipe}", err=True)
-    finish(recipe, origin, runs_dir, force=force, json_output=json_output)
 
 
 def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:

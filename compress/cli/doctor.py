@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -16,6 +16,30 @@ if TYPE_CHECKING:
     from compress.data.sources import Sources
     from compress.doctor.examined import Examined
     from compress.doctor.surroundings import Machine
+
+ArtifactName: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(help="A model folder, an .onnx file, hf://… or pypi://….", metavar="ARTIFACT"),
+]
+Test: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--test", "--data", help="Rows that the model is meant for: how many tokens they have.", metavar="FILE"
+    ),
+]
+TextColumn: TypeAlias = Annotated[str | None, typer.Option(help="Column of the texts.", metavar="NAME")]
+TextPairColumn: TypeAlias = Annotated[str | None, typer.Option(help="Column of the text pairs.", metavar="NAME")]
+LabelColumn: TypeAlias = Annotated[
+    str | None, typer.Option("--label-column", help="Taken as elsewhere; labels are not read.", metavar="NAME")
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Threads inside one operation. [default: all that can run]", min=1, max=1024, metavar="N"),
+]
+SequenceLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Tokens a row. [default: 128, or what the model takes]", min=1, max=8192, metavar="N"),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,32 +55,16 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    artifact: Annotated[
-        str | None,
-        typer.Argument(help="A model folder, an .onnx file, hf://… or pypi://….", metavar="ARTIFACT"),
-    ] = None,
-    test: Annotated[
-        str | None,
-        typer.Option(
-            "--test", "--data", help="Rows that the model is meant for: how many tokens they have.", metavar="FILE"
-        ),
-    ] = None,
-    text_column: Annotated[str | None, typer.Option(help="Column of the texts.", metavar="NAME")] = None,
-    text_pair_column: Annotated[str | None, typer.Option(help="Column of the text pairs.", metavar="NAME")] = None,
-    _label_column: Annotated[
-        str | None, typer.Option("--label-column", help="Taken as elsewhere; labels are not read.", metavar="NAME")
-    ] = None,
+    artifact: ArtifactName = None,
+    test: Test = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
+    _label_column: LabelColumn = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="Threads inside one operation. [default: all that can run]", min=1, max=1024, metavar="N"),
-    ] = None,
-    sequence_length: Annotated[
-        int | None,
-        typer.Option(help="Tokens a row. [default: 128, or what the model takes]", min=1, max=8192, metavar="N"),
-    ] = None,
+    threads: Threads = None,
+    sequence_length: SequenceLength = None,
     json_output: Json = False,
 ) -> None:
     """Say what this machine can win from int8, 4 bits, half precision and threads, before any work.

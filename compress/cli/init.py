@@ -29,6 +29,34 @@ LabelColumn: TypeAlias = Annotated[
     str | None, typer.Option("--label-column", metavar="NAME", help="Column of the labels.", rich_help_panel=DATA)
 ]
 
+Model: TypeAlias = Annotated[
+    str, typer.Option("--model", help="A folder, hf://… or pypi://….", metavar="SOURCE", show_default=False)
+]
+Train: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--train",
+        help="Training rows: a file, hf://… or pypi://….",
+        metavar="SOURCE",
+        show_default=False,
+        rich_help_panel=DATA,
+    ),
+]
+Test: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--test", help="Test rows. Left out: a fifth of train.", metavar="SOURCE", rich_help_panel=DATA),
+]
+Preset: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--preset",
+        metavar="|".join(PRESETS),
+        help="small: done soon. strongest: many times smaller and faster, in several times the time.",
+    ),
+]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--force", help="Overwrite the file.")]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -44,41 +72,18 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    model: Annotated[
-        str, typer.Option("--model", help="A folder, hf://… or pypi://….", metavar="SOURCE", show_default=False)
-    ],
-    train: Annotated[
-        str,
-        typer.Option(
-            "--train",
-            help="Training rows: a file, hf://… or pypi://….",
-            metavar="SOURCE",
-            show_default=False,
-            rich_help_panel=DATA,
-        ),
-    ],
-    test: Annotated[
-        str | None,
-        typer.Option("--test", help="Test rows. Left out: a fifth of train.", metavar="SOURCE", rich_help_panel=DATA),
-    ] = None,
+    model: Model,
+    train: Train,
+    test: Test = None,
     text_column: TextColumn = None,
     text_pair_column: TextPairColumn = None,
     label_column: LabelColumn = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
-    preset: Annotated[
-        str,
-        typer.Option(
-            "--preset",
-            metavar="|".join(PRESETS),
-            help="small: done soon. strongest: many times smaller and faster, in several times the time.",
-        ),
-    ] = "small",
-    out: Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)] = Path(
-        "recipe.yaml"
-    ),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    preset: Preset = "small",
+    out: Out = Path("recipe.yaml"),
+    force: Overwrite = False,
     json_output: Json = False,
 ) -> None:
     """Look at the data, show what is what in it, and write a commented recipe that runs.
@@ -134,7 +139,7 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
     from compress.data.sources import Sources
     from compress.recipe.reading import OptionNeededError
     from compress.starter import fetch
-    from compress.starter.questions import Choice
+    from compress.starter.questions import Alternative
 
     while True:
         try:
@@ -143,5 +148,5 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
         except OptionNeededError as error:
             if not can_ask or getattr(reading, error.option) is not None:
                 raise
-            choices = [Choice(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            choices = [Alternative(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
             reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

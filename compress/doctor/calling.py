@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from compress.doctor.advice import Finding, times
-from compress.doctor.executed import Subject
+from compress.doctor.executed import ProfiledGraph
 from compress.doctor.products import SAME_WITHIN
 from compress.doctor.surroundings import BUSY_CORES
 
@@ -12,7 +12,7 @@ OLD_OPSET = 13
 ONE_FILE_BYTES = 2**31
 
 
-def thread_count(subject: Subject) -> Finding | None:
+def thread_count(subject: ProfiledGraph) -> Finding | None:
     """See `slow_threads`."""
     return slow_threads(subject.latency_ms, subject.threads, subject.busy_cores)
 
@@ -39,7 +39,7 @@ def slow_threads(latency_ms: Mapping[int, float], threads: int, busy_cores: floa
     return Finding(what, told, fix, cost)
 
 
-def padding(subject: Subject) -> Finding | None:
+def padding(subject: ProfiledGraph) -> Finding | None:
     """See `padding_waste`; without rows, a graph of fixed length."""
     if subject.row_tokens:
         full_ms = subject.latency_ms[subject.threads]
@@ -80,7 +80,7 @@ def padding_waste(
     )
 
 
-def age(subject: Subject) -> Finding | None:
+def age(subject: ProfiledGraph) -> Finding | None:
     """An operator set that onnxruntime's fusions do not look for, or weights that could be fed."""
     model = subject.model
     opset = max((item.version for item in model.opset_import if item.domain in {"", "ai.onnx"}), default=OLD_OPSET)
@@ -96,7 +96,7 @@ def age(subject: Subject) -> Finding | None:
     return Finding(what, "; ".join(told), "export it again: compress export")
 
 
-def external_data(subject: Subject) -> Finding | None:
+def external_data(subject: ProfiledGraph) -> Finding | None:
     """Weights beside a graph that could hold them."""
     if not subject.external or sum(subject.external.values()) >= ONE_FILE_BYTES:
         return None

@@ -1,17 +1,17 @@
 """Why an ONNX graph is not faster: what was executed, held against what this machine does elsewhere.
 
-Every check is a function of a `Subject`: it reads the graph and the profile of one call, has a kernel or an operator
-timed where a number is needed, and gives a `Finding` or None.
+Every check is a function of a `ProfiledGraph`: it reads the graph and the profile of one call, has a kernel or an
+operator timed where a number is needed, and gives a `Finding` or None.
 """
 
 from collections.abc import Sequence
 
 from compress.doctor import calling, elsewhere, operators, products
 from compress.doctor.advice import Finding
-from compress.doctor.executed import Subject
+from compress.doctor.executed import ProfiledGraph
 
 
-def diagnose(subject: Subject) -> list[Finding]:
+def diagnose(subject: ProfiledGraph) -> list[Finding]:
     """All findings, the costliest first, and those of unknown cost last."""
     return by_cost([check(subject) for check in CHECKS])
 

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from compress.doctor.advice import Finding
-from compress.doctor.executed import Subject
+from compress.doctor.executed import ProfiledGraph
 
 OWN_DOMAIN = "com.microsoft"
 IN_OPENVINO = frozenset(
@@ -16,7 +16,7 @@ IN_OPENVINO = frozenset(
 """ONNX Runtime's own operators that OpenVINO 2026.4 reads too: src/frontends/onnx/frontend/src/op/com.microsoft."""
 
 
-def openvino(subject: Subject) -> Finding | None:
+def openvino(subject: ProfiledGraph) -> Finding | None:
     """Operators of ONNX Runtime alone, which OpenVINO has no rule for, and the form of int8 that it reads."""
     unknown = Counter(
         node.op_type

@@ -64,7 +64,7 @@ class Operator(Protocol):
 
 
 @dataclass(frozen=True)
-class Subject:
+class ProfiledGraph:
     """A graph, and how one call of it went.
 
     Attributes:
@@ -127,7 +127,7 @@ def read_events(passes: Sequence[Sequence[Mapping[str, Any]]]) -> list[Node]:
     ]
 
 
-def products(subject: Subject) -> list[Product]:
+def products(subject: ProfiledGraph) -> list[Product]:
     """The products with weights; of a fused attention the part that projects, by its share of the arithmetic."""
     four_bits = "4bit" if accuracy_levels(subject.model) == {4} else "4bit_float"
     eight_bits = int8_kinds(subject.nodes)

@@ -25,7 +25,7 @@ from compress.doctor.examined import (
     median_ms,
     shares,
 )
-from compress.doctor.executed import Node, Subject, read_events
+from compress.doctor.executed import Node, ProfiledGraph, read_events
 from compress.doctor.surroundings import watched
 from compress.errors import InputError
 from compress.graphs.calls import bounded_call
@@ -57,7 +57,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
     progress(WHAT, 3, STEPS)
     peaks = peak_gflops(operations, job.threads, "cpu")
     progress(WHAT, 4, STEPS)
-    subject = Subject(
+    subject = ProfiledGraph(
         model=model,
         nodes=nodes,
         threads=job.threads,
@@ -84,7 +84,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
 
 
 class _Calls(NamedTuple):
-    """How calls of a graph went, and with what; each as `Subject` has it."""
+    """How calls of a graph went, and with what; each as `ProfiledGraph` has it."""
 
     batch: dict[str, Any]
     length: int

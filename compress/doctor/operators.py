@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from compress.bench.flops import PRODUCTS
 from compress.doctor.advice import Finding
-from compress.doctor.executed import FUSED_ATTENTION, Node, Subject, in_attention, unfused_attention
+from compress.doctor.executed import FUSED_ATTENTION, Node, ProfiledGraph, in_attention, unfused_attention
 from compress.doctor.products import COMPARE, MATTERS, SAME_WITHIN
 
 TABLE_ELEMENTS = 100_000
@@ -15,7 +15,7 @@ NORMS = ("SkipLayerNormalization", "Add+LayerNormalization")
 """A fused operator, and the two that it stands for."""
 
 
-def attention(subject: Subject) -> Finding | None:
+def attention(subject: ProfiledGraph) -> Finding | None:
     """Softmaxes between two products that no fused operator took in."""
     ran = [node for node in subject.nodes if node.op == "Softmax"]
     unfused = min(len(unfused_attention(subject.model.graph)), len(ran))
@@ -43,7 +43,7 @@ def attention(subject: Subject) -> Finding | None:
     )
 
 
-def casts(subject: Subject) -> Finding | None:
+def casts(subject: ProfiledGraph) -> Finding | None:
     """fp16 weights on a processor that computes them as fp32, or other changes of the number format."""
     ran = [node for node in subject.nodes if node.op == "Cast"]
     if any("float16" in {kind for kind, _ in (*node.inputs, *node.outputs)} for node in ran):
@@ -56,7 +56,7 @@ def casts(subject: Subject) -> Finding | None:
     return Finding(what, f"{len(ran)} Cast nodes take {_taken(subject, ran)}", fix, subject.share(ran))
 
 
-def dequantized_tables(subject: Subject) -> Finding | None:
+def dequantized_tables(subject: ProfiledGraph) -> Finding | None:
     """Large constants that are turned into floats as a whole in every call."""
     weights = {item.name: tuple(item.dims) for item in subject.model.graph.initializer}
     tables = {
@@ -76,7 +76,7 @@ def dequantized_tables(subject: Subject) -> Finding | None:
     )
 
 
-def packed_tables(subject: Subject) -> Finding | None:
+def packed_tables(subject: ProfiledGraph) -> Finding | None:
     """Lookups in 4-bit tables that take long."""
     ran = [node for node in subject.nodes if node.op == "GatherBlockQuantized"]
     if subject.share(ran) < SAME_WITHIN:
@@ -89,7 +89,7 @@ def packed_tables(subject: Subject) -> Finding | None:
     )
 
 
-def rounding(subject: Subject) -> Finding | None:
+def rounding(subject: ProfiledGraph) -> Finding | None:
     """Dynamic quantization's own work, where it is not folded into the products."""
     names = {"DynamicQuantizeLinear"}
     if any(node.op == "MatMulInteger" for node in subject.nodes):
@@ -106,7 +106,7 @@ def rounding(subject: Subject) -> Finding | None:
     )
 
 
-def skip_norm(subject: Subject) -> Finding | None:
+def skip_norm(subject: ProfiledGraph) -> Finding | None:
     """A fused norm that onnxruntime runs slower than its parts."""
     ran = [node for node in subject.nodes if node.op == NORMS[0] and len(node.shape) == 3]
     if subject.share(ran) < MATTERS:
@@ -131,7 +131,7 @@ def skip_norm(subject: Subject) -> Finding | None:
     )
 
 
-def shape_arithmetic(subject: Subject) -> Finding | None:
+def shape_arithmetic(subject: ProfiledGraph) -> Finding | None:
     """Nodes that make nothing but whole numbers and truth values."""
     ran = [node for node in subject.nodes if node.outputs and {kind for kind, _ in node.outputs} <= {"int64", "bool"}]
     if subject.share(ran) < SAME_WITHIN:
@@ -144,7 +144,7 @@ def shape_arithmetic(subject: Subject) -> Finding | None:
     )
 
 
-def other_work(subject: Subject) -> Finding | None:
+def other_work(subject: ProfiledGraph) -> Finding | None:
     """A large share outside of products and attention."""
     spent: dict[str, float] = defaultdict(float)
     for node in subject.nodes:
@@ -163,7 +163,7 @@ def other_work(subject: Subject) -> Finding | None:
     )
 
 
-def not_on_cuda(subject: Subject) -> Finding | None:
+def not_on_cuda(subject: ProfiledGraph) -> Finding | None:
     """Nodes that the CUDA provider left to the processor, and the copies that this makes."""
     if subject.cuda is None:
         return None
@@ -180,5 +180,5 @@ def not_on_cuda(subject: Subject) -> Finding | None:
     )
 
 
-def _taken(subject: Subject, nodes: Sequence[Node]) -> str:
+def _taken(subject: ProfiledGraph, nodes: Sequence[Node]) -> str:
     return f"{sum(node.us for node in nodes) / 1e3:.2f} ms, {subject.share(nodes):.0%} of the time"

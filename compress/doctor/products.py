@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
 from compress.doctor.advice import ARITHMETIC, INT8_KINDS, Finding, times
-from compress.doctor.executed import Product, Rates, Subject, accuracy_levels, is_weight_product, products
+from compress.doctor.executed import Product, ProfiledGraph, Rates, accuracy_levels, is_weight_product, products
 from compress.graphs.quantizable import QUANTIZED
 from compress.machine.kernels import Kernel
 
@@ -40,7 +40,7 @@ FIX = {
 """By the faster format."""
 
 
-def number_format(subject: Subject) -> Finding | None:
+def number_format(subject: ProfiledGraph) -> Finding | None:
     """Most products run in a format that another beats on this machine, at the graph's own shapes."""
     by_kind: dict[str, dict[tuple[int, int, int], float]] = defaultdict(lambda: defaultdict(float))
     for item in products(subject):
@@ -76,7 +76,7 @@ def _fix(own: str, best: str) -> str:
     return FIX[best] + ("; int8 saves size only on this machine" if best == "fp32" else "")
 
 
-def accuracy_level(subject: Subject) -> Finding | None:
+def accuracy_level(subject: ProfiledGraph) -> Finding | None:
     """4-bit products whose arithmetic is the slower one on this machine, be it float or int8."""
     levels = accuracy_levels(subject.model)
     spent = [item for item in products(subject) if item.kind in ARITHMETIC]
@@ -100,7 +100,7 @@ def accuracy_level(subject: Subject) -> Finding | None:
     )
 
 
-def left_in_float(subject: Subject) -> Finding | None:
+def left_in_float(subject: ProfiledGraph) -> Finding | None:
     """Products with weights that quantization passed over."""
     if not {node.op_type for node in subject.model.graph.node} & {*QUANTIZED, *INT8_PRODUCTS}:
         return None
@@ -115,7 +115,7 @@ def left_in_float(subject: Subject) -> Finding | None:
     )
 
 
-def awkward_widths(subject: Subject) -> Finding | None:
+def awkward_widths(subject: ProfiledGraph) -> Finding | None:
     """Widths of weights and of heads that are no multiples of 16, where that costs time."""
     spent: dict[tuple[Kernel, Kernel], float] = defaultdict(float)
     for item in products(subject):

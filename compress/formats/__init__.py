@@ -11,24 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from compress import runtimes
 from compress.errors import InputError
-from compress.extras import DISTRIBUTION
 from compress.machine.processor import cores_here
 from compress.models.config_file import read_config
 from compress.models.files import CONFIG, VOCABULARIES
-from compress.models.folder import check_weights
+from compress.models.folder import check_links, check_weights
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 from compress.registry import Registry
 from compress.runtimes import Predictor
 
 if TYPE_CHECKING:
     from compress.recipe.schema import Target
-
-
-def _by_compress(_folder: Path, _hub_task: str, pairs: bool) -> tuple[list[str], str]:
-    """The snippet of a format that this tool alone loads."""
-    from compress.report.usage import usage
-
-    return [DISTRIBUTION], f"{usage('.', pairs=pairs).code}\n"
 
 
 @dataclass(frozen=True)
@@ -38,16 +30,18 @@ class Format:
     Attributes:
         title: what people call it.
         recognises: whether a model's folder, or a file that a person names, is of this format.
+        weights: patterns of the files that hold weights; a folder has one at least.
+        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
+            there are none, or which they are cannot be told.
+        parameters: how many weights a folder holds, read without loading the model.
+        runtime: what runs it where nobody names a runtime.
+        more_weights: patterns of files that these name, and that hold no model of their own.
         instead_of: the formats that recognise such a folder too, and give way to this one.
         nearly: what to tell of a folder that no format recognises, where it looks much like this one.
         check: refuses a folder whose files lead out of it; gives the relative paths of those that are read beside the
             ones that any model has.
-        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
-            there are none, or which they are cannot be told.
         index: the file that says which these are, where there is one.
-        parameters: how many weights a folder holds, read without loading the model.
         has_float_weights: whether they are float32, whatever stage has written them.
-        runtime: what runs it where nobody names a runtime.
         load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, what `runtime` loads.
         refuse: why it can run on no target of these settings, or None.
         export: the stage that writes it out of another format, with what the model says left as it is. A model is
@@ -57,7 +51,7 @@ class Format:
         in_transformers: whether plain transformers loads it.
         packages: the distributions that load it.
         snippet: (folder, task of the hub, whether texts come in pairs) -> the packages that are needed, and code that
-            runs from within a final folder, whose tokenizer says all of lengths.
+            runs from within a final folder, whose tokenizer says all of lengths; left out, this tool alone loads it.
         library: what the hub calls the library that loads a folder.
         tags: that the hub puts on it.
         adapt: lets the small files of a final folder say how it is loaded; gives the names of those that it wrote.
@@ -65,9 +59,11 @@ class Format:
 
     title: str
     recognises: Callable[[Path], bool]
+    weights: tuple[str, ...]
     weight_files: Callable[[Path], list[Path]]
     parameters: Callable[[Path], int]
     runtime: str
+    more_weights: tuple[str, ...] = ()
     instead_of: tuple[str, ...] = ()
     nearly: Callable[[Path], InputError | None] = lambda _: None
     check: Callable[[Path], list[str]] = lambda _: []
@@ -80,7 +76,7 @@ class Format:
     graph: Callable[[Path], Path] | None = None
     in_transformers: bool = False
     packages: tuple[str, ...] = ()
-    snippet: Callable[[Path, str, bool], tuple[list[str], str]] = _by_compress
+    snippet: Callable[[Path, str, bool], tuple[list[str], str]] | None = None
     library: Callable[[Path], str] = lambda _: "compress"
     tags: tuple[str, ...] = ()
     adapt: Callable[[Path], list[str]] = lambda _: []
@@ -157,6 +153,18 @@ def _unknown(path: Path) -> InputError:
     return near or InputError("the model is of no known format", where=str(path), fix=f"known are {titles}")
 
 
+def has_weights(folder: Path) -> bool:
+    """Whether a folder has a file that holds weights of any format."""
+    return any(any(folder.glob(pattern)) for name in names() for pattern in find(name).weights)
+
+
+def weight_patterns() -> list[str]:
+    """Patterns of the files right in a folder that hold weights, of all formats."""
+    formats = [find(name) for name in names()]
+    patterns = [pattern for form in formats for pattern in (*form.weights, *form.more_weights)]
+    return [*dict.fromkeys(pattern for pattern in patterns if "/" not in pattern)]
+
+
 def check_folder(folder: Path) -> list[str]:
     """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
 
@@ -167,6 +175,7 @@ def check_folder(folder: Path) -> list[str]:
         InputError: with the first file that is wrong.
     """
     check_weights(folder)
+    check_links(folder, weight_patterns())
     formats = [find(name) for name in names()]
     return sorted({name for form in formats if form.recognises(folder) for name in form.check(folder)})
 

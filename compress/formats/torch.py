@@ -137,6 +137,7 @@ def adapt(folder: Path) -> list[str]:
 FORMAT = Format(
     title="PyTorch",
     recognises=recognises,
+    weights=("*.safetensors",),
     weight_files=weight_files,
     index=index,
     parameters=parameters,

@@ -5,7 +5,7 @@ blobs of the Hugging Face hub's cache, which is made of such links).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from compress.errors import InputError, proposed
@@ -50,15 +50,7 @@ def check_weights(folder: Path) -> None:
     Raises:
         InputError: with the first file that is wrong.
     """
-    for file in _files(folder):
-        if not stays_home(file, folder):
-            raise InputError(
-                f"'{file.name}' is a link that leads out of the model's folder",
-                where=str(file),
-                fix="put the file itself there, if you trust it",
-            )
-        if not file.is_file():
-            raise InputError(f"'{file.name}' is no plain file", where=str(file), fix="put the file itself there")
+    check_links(folder, READ)
     if (folder / "adapter_config.json").is_file():
         raise InputError(
             "the folder holds an adapter, which is no model of its own",
@@ -72,9 +64,21 @@ def check_weights(folder: Path) -> None:
         _check_safetensors(file)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for pattern in READ:
-        yield from sorted(folder.glob(pattern))
+def check_links(folder: Path, patterns: Iterable[str]) -> None:
+    """Refuse files of these patterns that lead out of the folder, or are none.
+
+    Raises:
+        InputError: with the first of them.
+    """
+    for file in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
+        if not stays_home(file, folder):
+            raise InputError(
+                f"'{file.name}' is a link that leads out of the model's folder",
+                where=str(file),
+                fix="put the file itself there, if you trust it",
+            )
+        if not file.is_file():
+            raise InputError(f"'{file.name}' is no plain file", where=str(file), fix="put the file itself there")
 
 
 def _check_index(path: Path) -> None:

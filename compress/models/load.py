@@ -47,19 +47,7 @@ def load_model(
     """
     config = read_config(folder)
     check_weights(folder)
-    arguments: dict[str, Any] = {
-        "dtype": torch.float32,
-        "use_safetensors": True,
-        "local_files_only": True,
-        "trust_remote_code": trust_remote_code,
-        **options,
-    }
-    if attention is not None:
-        arguments["attn_implementation"] = attention
-    if labels is not None:
-        arguments["id2label"] = dict(enumerate(labels))
-        arguments["label2id"] = {label: index for index, label in enumerate(labels)}
-        arguments["problem_type"] = SINGLE_LABEL
+    arguments = _arguments(labels, attention) | {"trust_remote_code": trust_remote_code, **options}
     if "quantization_config" not in config and "quantization_config" not in options:
         arguments["ignore_mismatched_sizes"] = True  # they are told below, each with both sizes
     try:
@@ -72,24 +60,41 @@ def load_model(
     except (InputError, MemoryError):
         raise
     except Exception as error:  # a config.json of odd values makes the libraries raise anything
-        if "Unrecognized configuration class" in str(error):
-            raise InputError(
-                f"transformers has no class for {hub_task} of the family '{config.get('model_type')}'",
-                where=str(folder),
-                fix="take a model of a family that reads texts and has a head for it",
-            ) from error
-        raise InputError(
-            f"cannot load the model for {hub_task}: {short_reason(error)}",
-            where=str(folder),
-            fix="set trust_remote_code: true in the recipe, if you trust that code"
-            if "trust_remote_code" in str(error)
-            else "check that config.json and the weights belong together",
-        ) from error
+        raise _refusal(error, hub_task, config.get("model_type"), folder) from error
     check_read(model, found, folder, makes_head=labels is not None)
     if labels is not None and not (found["missing_keys"] or found["mismatched_keys"]):
         _put_in_order(model, config, labels)
     _settle_padding(model, folder)
     return model.eval()
+
+
+def _arguments(labels: Sequence[str] | None, attention: str | None) -> dict[str, Any]:
+    """What `from_pretrained` is told of every model."""
+    arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True}
+    if attention is not None:
+        arguments["attn_implementation"] = attention
+    if labels is not None:
+        arguments["id2label"] = dict(enumerate(labels))
+        arguments["label2id"] = {label: index for index, label in enumerate(labels)}
+        arguments["problem_type"] = SINGLE_LABEL
+    return arguments
+
+
+def _refusal(error: Exception, hub_task: str, family: Any, folder: Path) -> InputError:
+    """What it means that transformers cannot load a model."""
+    if "Unrecognized configuration class" in str(error):
+        return InputError(
+            f"transformers has no class for {hub_task} of the family '{family}'",
+            where=str(folder),
+            fix="take a model of a family that reads texts and has a head for it",
+        )
+    return InputError(
+        f"cannot load the model for {hub_task}: {short_reason(error)}",
+        where=str(folder),
+        fix="set trust_remote_code: true in the recipe, if you trust that code"
+        if "trust_remote_code" in str(error)
+        else "check that config.json and the weights belong together",
+    )
 
 
 def _put_in_order(model: Any, config: Mapping[str, Any], labels: Sequence[str]) -> None:

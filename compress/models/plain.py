@@ -55,14 +55,7 @@ def check_same_as_plain(
     rows = _plain_rows(folder, texts, pairs, max_length, trust_remote_code)
     tokenizer = load_tokenizer(folder)
     own = tokenizer.encode(texts, pairs, max_length)
-    for text, mine, plain in zip(texts, own, rows, strict=True):
-        if mine["input_ids"] != plain["input_ids"][0].tolist():
-            raise InputError(
-                f"of '{text[:40]}', tokenizer.json makes the ids {_shown(mine['input_ids'])}, and AutoTokenizer "
-                f"{_shown(plain['input_ids'][0].tolist())}",
-                where=where,
-                fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
-            )
+    _check_ids(texts, own, rows, where)
     said, info = _plain_logits(folder, hub_task, rows, labels, trust_remote_code)
     _fill(network, _made_anew(info))
     alone = np.concatenate([_logits(network, tokenizer.pad([row])) for row in own])
@@ -80,6 +73,27 @@ def check_same_as_plain(
             fix="take a model that leaves padding out of account",
         )
     return unread_heads(network, info)
+
+
+def _check_ids(
+    texts: Sequence[str],
+    own: Sequence[Mapping[str, Sequence[int]]],
+    rows: Sequence[Mapping[str, torch.Tensor]],
+    where: str,
+) -> None:
+    """Refuse a tokenizer that makes other ids here than in plain transformers.
+
+    Raises:
+        InputError: with the first text that it does so for.
+    """
+    for text, mine, plain in zip(texts, own, rows, strict=True):
+        if mine["input_ids"] != plain["input_ids"][0].tolist():
+            raise InputError(
+                f"of '{text[:40]}', tokenizer.json makes the ids {_shown(mine['input_ids'])}, and AutoTokenizer "
+                f"{_shown(plain['input_ids'][0].tolist())}",
+                where=where,
+                fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
+            )
 
 
 def _plain_rows(

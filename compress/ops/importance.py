@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 
-class Gate:
+class ChannelGate:
     """Multiplies a Linear's input by ones, to collect the loss's gradient with respect to each channel's gate.
 
     There is one gate a row, so that effects of opposite sign in different rows do not cancel.
@@ -52,7 +52,7 @@ class Gate:
         return torch.cat(self._gradients)
 
 
-class OutputGate(Gate):
+class OutputGate(ChannelGate):
     """The same for what modules give: a row has one gate a channel for all of them together.
 
     Args:

@@ -4,7 +4,7 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 
-from compress.data.sources import MODEL_FILES, Fetched
+from compress.data.sources import Fetched, model_files
 from compress.errors import InputError
 from compress.files.whole import file_sha256, fingerprint
 from compress.formats import check_folder, find, format_of
@@ -35,7 +35,8 @@ def outside_artifact(fetched: Fetched, task: Task) -> Artifact:
     try_tokenizer(fetched.path, lambda: task_texts(task))
     check_vocabulary(fetched.path)
     check_tokenizer(fetched.path, pairs="text_pair" in task.spec.columns)
-    uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in MODEL_FILES)]
+    counted = model_files()
+    uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in counted)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
     return Artifact(fetched.path, key, format_of(fetched.path))

@@ -69,7 +69,7 @@ def keep_what_matters(
         held: rows with answers.
         max_drop_pp: largest loss of the task's metric on these rows, in percentage points.
     """
-    expected = held.outputs(open_graph(reference))
+    expected = held.outputs(open_graph(reference, context.task.outputs))
     scores = _divergences(write, layers, expected, held, context)
     ranked = sorted(layers, key=lambda layer: -scores[layer.name])
     search = _Search(write, expected, held, max_drop_pp, context)
@@ -91,7 +91,9 @@ def _divergences(
     found = {}
     for done, layer in enumerate(layers):
         context.progress("rounding layers one by one", done, len(layers))
-        found[layer.name] = divergence(own, flat(some.outputs(open_graph(write(names - {layer.name})))))
+        found[layer.name] = divergence(
+            own, flat(some.outputs(open_graph(write(names - {layer.name}), held.task.outputs)))
+        )
     context.progress("rounding layers one by one", len(layers), len(layers))
     return found
 
@@ -140,7 +142,7 @@ class _Search:
 
     def _measure(self, kept: Sequence[str]) -> Tried:
         """What rounding all others loses."""
-        outputs = self._held.outputs(open_graph(self._write(frozenset(kept))))
+        outputs = self._held.outputs(open_graph(self._write(frozenset(kept)), self._held.task.outputs))
         drop = self._held.drop(self._expected, outputs)
         assert drop is not None  # the rows have answers
         same = agreement(self._held.task, self._held.rows, self._expected, outputs)

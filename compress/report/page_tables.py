@@ -28,7 +28,7 @@ from compress.report.page_cells import (
 from compress.report.shown import shown_rows
 
 
-class Column(NamedTuple):
+class PageColumn(NamedTuple):
     """A column: its head, what the head means, and what it says of a row."""
 
     head: str
@@ -70,32 +70,32 @@ def main_table(report: Report, target: str) -> PageTable:
     metric = metric_title(report.test.metric)
     others = [name for name in type(report.test.right).METRICS if name != report.test.metric]
     columns = [
-        Column(
+        PageColumn(
             "times faster",
             "The model alone, at the fixed length: median latency of the baseline over this one's, with its interval",
             lambda row: speed_cell(row.versus_baseline),
         ),
-        Column(
+        PageColumn(
             "end\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}end",
             "The same for the tokenizer and the call together, on test rows of their own length",
             end_to_end_cell,
         ),
-        Column(
+        PageColumn(
             "change, points",
             f"Points of {metric} against the baseline, with the paired 95% interval; negative is a loss",
             lambda row: change_cell(row.versus_baseline, report.test.metric),
         ),
-        Column(
+        PageColumn(
             metric, "On all test rows, with its 95% interval", lambda row: with_interval(words.percent(row.quality))
         ),
-        *[Column(metric_title(name), "On the same rows", _scored_by(name, report)) for name in others],
-        Column(
+        *[PageColumn(metric_title(name), "On the same rows", _scored_by(name, report)) for name in others],
+        PageColumn(
             "size, MB",
             "Weights or graph, tokenizer, configuration; 1 MB is a million bytes",
             lambda row: megabytes_cell(row.size_bytes),
         ),
-        Column("smaller", "Size of the baseline over this one's", lambda row: smaller_cell(row.versus_baseline)),
-        *[Column(f"{name}, ms", hint, _quantile(name)) for name, hint in _QUANTILES],
+        PageColumn("smaller", "Size of the baseline over this one's", lambda row: smaller_cell(row.versus_baseline)),
+        *[PageColumn(f"{name}, ms", hint, _quantile(name)) for name, hint in _QUANTILES],
     ]
     return _table(f"Speed, quality and size on {target}", columns, report, target)
 
@@ -104,39 +104,39 @@ def cost_table(report: Report, target: str) -> PageTable:
     """What each step costs to run."""
     spec = report.targets[target]
     columns = [
-        Column("rows/s", "Rows that one caller gets through, one call after the other", rows_per_second_cell),
-        Column(
+        PageColumn("rows/s", "Rows that one caller gets through, one call after the other", rows_per_second_cell),
+        PageColumn(
             "real texts p50, ms",
             "Median of calls on test rows of their own length",
             lambda row: median_cell(row.real_latency_ms),
         ),
-        Column("tokenize p50, ms", "From texts to the model's inputs", lambda row: median_cell(row.tokenize_ms)),
-        Column(
+        PageColumn("tokenize p50, ms", "From texts to the model's inputs", lambda row: median_cell(row.tokenize_ms)),
+        PageColumn(
             "a million texts",
             "End to end and one call after the other, on texts like the test rows",
             lambda row: million_cell(row, spec),
         ),
-        Column(
+        PageColumn(
             "load, ms", "From the start of loading to a model that can be called", lambda row: number_cell(row.load_ms)
         ),
-        Column(
+        PageColumn(
             "peak memory, MB",
             "Largest resident memory of the process",
             lambda row: megabytes_cell(row.peak_memory_bytes),
         ),
-        Column("above start, MB", "The same, less Python and the runtime before loading", above_start_cell),
-        Column(
+        PageColumn("above start, MB", "The same, less Python and the runtime before loading", above_start_cell),
+        PageColumn(
             "GPU memory, MB",
             "Taken on the device by loading and calling",
             lambda row: megabytes_cell(row.gpu_memory_bytes),
         ),
-        Column("parameters, M", "In millions", lambda row: number_cell(row.parameters, 1e6)),
-        Column(
+        PageColumn("parameters, M", "In millions", lambda row: number_cell(row.parameters, 1e6)),
+        PageColumn(
             "GFLOP",
             "Arithmetic of one call at the fixed length, in 10^9 operations",
             lambda row: number_cell(row.flops, 1e9),
         ),
-        Column(
+        PageColumn(
             "share of peak",
             "Least time that this arithmetic takes at the machine's measured peak, over the median latency",
             lambda row: percent_cell(row.peak_share, 0),
@@ -148,20 +148,22 @@ def cost_table(report: Report, target: str) -> PageTable:
 def agreement_table(report: Report, target: str) -> PageTable:
     """Where each step says something else than the baseline, and what it took to make."""
     columns = [
-        Column("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
-        Column(
+        PageColumn("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
+        PageColumn(
             "lost / gained",
             words.flips_words(report.test),
             lambda row: flipped_cell(row, report.test),
         ),
-        Column(
+        PageColumn(
             "calibration error",
             "Expected calibration error: how far the model's confidence is from its accuracy, on average",
             lambda row: percent_cell(row.calibration_error, 1),
         ),
-        Column("made in, s", "What the step took", lambda row: number_cell(row.seconds)),
-        Column("CPU, s", "Processor time of all threads that the step took", lambda row: number_cell(row.cpu_seconds)),
-        Column(
+        PageColumn("made in, s", "What the step took", lambda row: number_cell(row.seconds)),
+        PageColumn(
+            "CPU, s", "Processor time of all threads that the step took", lambda row: number_cell(row.cpu_seconds)
+        ),
+        PageColumn(
             "made in, MB",
             "Largest resident memory of the process meanwhile",
             lambda row: megabytes_cell(row.made_in_bytes),
@@ -216,7 +218,7 @@ def _quantile(name: str) -> Callable[[Row], Cell]:
     return lambda row: number_cell(getattr(row.latency_ms, name, None))
 
 
-def _table(caption: str, columns: Sequence[Column], report: Report, target: str) -> PageTable:
+def _table(caption: str, columns: Sequence[PageColumn], report: Report, target: str) -> PageTable:
     """A line a row; columns that say nothing of any row are left out."""
     rows = shown_rows(report, target)
     last = rows[-1].step if rows else ""

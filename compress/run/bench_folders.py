@@ -62,12 +62,8 @@ def bench_folders(
         if (reason := _too_long(artifact, spec, targets)) is not None:
             refused.setdefault(artifact.key, reason)
     refused = {**_unfit_tokenizers(artifacts, task), **refused}
-    compared = [
-        artifact
-        for artifact in artifacts
-        if artifact.key not in refused and any(runs(artifact.format, target) for target in targets.values())
-    ]
-    told = _compare_with_plain(compared, task, refused)
+    measurable = [artifact for artifact in artifacts if any(runs(artifact.format, to) for to in targets.values())]
+    told = _compare_with_plain([artifact for artifact in measurable if artifact.key not in refused], task, refused)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
     taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
@@ -76,18 +72,26 @@ def bench_folders(
         for target in targets
     ]
     names = _names(folders)
-    entries = []
-    for target, settings in targets.items():
-        for name, artifact in zip(names, artifacts, strict=True):
-            nobody_runs_it = not any(runs(artifact.format, other) for other in targets.values())
-            if every_pair or runs(artifact.format, settings) or nobody_runs_it:
-                entries.append(Entry(name, "source", target, artifact.key, artifact.format))
+    entries = _entries(names, artifacts, targets, every_pair=every_pair)
     measured = Measured([*taken, *failed], conditions, datetime.now(UTC).isoformat(timespec="seconds"), host_facts())
     baselines = dict.fromkeys(targets, artifacts[0].key)
     report = build_report("bench", task, targets, names[0], entries, baselines, measured, goal)
     return report.model_copy(
         update={"seed": seed, "command": command, "notes": [*report.notes, *told, *_other_runtimes(report)]}
     )
+
+
+def _entries(
+    names: Sequence[str], artifacts: Sequence[Artifact], targets: Mapping[str, Target], *, every_pair: bool
+) -> list[Entry]:
+    """The report's rows: each artifact on each target, or on those alone that read it, if any does."""
+    entries = []
+    for target, settings in targets.items():
+        for name, artifact in zip(names, artifacts, strict=True):
+            nobody_runs_it = not any(runs(artifact.format, other) for other in targets.values())
+            if every_pair or runs(artifact.format, settings) or nobody_runs_it:
+                entries.append(Entry(name, "source", target, artifact.key, artifact.format))
+    return entries
 
 
 def _compare_with_plain(artifacts: Sequence[Artifact], task: Task, refused: dict[str, str]) -> list[str]:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from compress import runtimes
 from compress.bench.measure import Bench, measure
 from compress.context import Progress
 from compress.files.whole import fingerprint
@@ -138,7 +139,7 @@ def _stand_ins(target: str, targets: Mapping[str, Target]) -> list[str]:
 
 def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
     """Names all that a measurement of a pair depends on, but for the machine."""
-    artifact = pair.artifact
+    artifact, plugin = pair.artifact, runtimes.REGISTRY.plugin(target.runtime)
     return fingerprint(
         {
             "version": BENCH_VERSION,
@@ -146,6 +147,7 @@ def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
             "target": [pair.target, target.model_dump()],
             "bench": bench.spec.model_dump(),
             "test": bench.task.test_key,
+            **({"runtime": str(plugin)} if plugin else {}),  # its version is none of the machine's
         }
     )
 

@@ -59,7 +59,7 @@ class Way(NamedTuple):
     instead: tuple["Way", ...] = ()
 
 
-class Made(NamedTuple):
+class MadeGraph(NamedTuple):
     """A candidate's folder and what its stage told."""
 
     path: Path
@@ -102,7 +102,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)
-    made: dict[str, Made] = {FLOAT: Made(_float_copy(model, scratch / FLOAT), Quantization())}
+    made: dict[str, MadeGraph] = {FLOAT: MadeGraph(_float_copy(model, scratch / FLOAT), Quantization())}
     refuse_constant(made[FLOAT].path, Target(), making)
     refused: list[Candidate] = []
     for way in ways(config):
@@ -168,7 +168,7 @@ def _float_copy(model: Artifact, folder: Path) -> Path:
 
 def _make(
     way: Way, model: Artifact, reference: Path, scratch: Path, config: Config, context: Context
-) -> tuple[Candidate, Made | None]:
+) -> tuple[Candidate, MadeGraph | None]:
     """A candidate, and what was made if it may be taken."""
     from compress.files.whole import folder_bytes
 
@@ -192,11 +192,11 @@ def _make(
     if context.rehearsal is None and parity.drop_pp > config.max_drop_pp:
         candidate.reason = f"loses {parity.drop_pp:.1f} points, {config.max_drop_pp:g} are allowed"
         return candidate, None
-    return candidate, Made(folder, facts)
+    return candidate, MadeGraph(folder, facts)
 
 
 def _measure(
-    made: dict[str, Made], choice_rows: list[Any], rows: list[Any], config: Config, context: Context
+    made: dict[str, MadeGraph], choice_rows: list[Any], rows: list[Any], config: Config, context: Context
 ) -> list[Candidate]:
     """Quality on both kinds of rows and latency of each, in processes of their own, the float model first."""
     import numpy as np

@@ -20,7 +20,7 @@ from compress.starter.names import (
     text_rank,
 )
 from compress.starter.predictability import Told, told_by_words
-from compress.starter.questions import Ask, Choice, chosen, quoted
+from compress.starter.questions import Alternative, Ask, chosen, quoted
 
 SHOWN = 60
 
@@ -57,7 +57,7 @@ class LabelChoice:
         if len(best) == 1:
             return best[0].name, told[best[0].name]
         choices = [
-            Choice(column.name, _about_label(column, told[column.name]), f"--label-column {quoted(column.name)}")
+            Alternative(column.name, _about_label(column, told[column.name]), f"--label-column {quoted(column.name)}")
             for column in best
         ]
         name = choices[chosen(self.table.name, "the label", choices, ask)].name

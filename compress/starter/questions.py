@@ -13,7 +13,7 @@ _LONGEST = 60
 
 
 @dataclass(frozen=True)
-class Choice:
+class Alternative:
     """One way to understand the columns.
 
     Attributes:
@@ -27,7 +27,7 @@ class Choice:
     flags: str
 
 
-Ask: TypeAlias = Callable[[str, Sequence[Choice]], int]
+Ask: TypeAlias = Callable[[str, Sequence[Alternative]], int]
 """A question with its choices; gives the place of the chosen one."""
 
 
@@ -36,7 +36,7 @@ def quoted(name: str) -> str:
     return shlex.quote(name)
 
 
-def chosen(table: str, what: str, choices: Sequence[Choice], ask: Ask | None) -> int:
+def chosen(table: str, what: str, choices: Sequence[Alternative], ask: Ask | None) -> int:
     """The place of the reading that a person chooses.
 
     Args:

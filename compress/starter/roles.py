@@ -9,7 +9,7 @@ from compress.starter.columns import Column, columns_of
 from compress.starter.label_choice import LabelChoice, say_the_same
 from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
 from compress.starter.predictability import Told
-from compress.starter.questions import Ask, Choice, chosen, quoted
+from compress.starter.questions import Alternative, Ask, chosen, quoted
 
 MUCH_LONGER = 4
 """Times as long on average, from which on the longer of two texts with names of one kind is taken."""
@@ -144,9 +144,11 @@ def _ask_for_texts(
     table: Table, singles: Sequence[Column], pair: tuple[str, str], ask: Ask | None
 ) -> tuple[str, str | None]:
     """One of the texts, or two of them as a pair."""
-    choices = [Choice(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in singles]
+    choices = [
+        Alternative(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in singles
+    ]
     both = f"--text-column {quoted(pair[0])} --text-pair-column {quoted(pair[1])}"
-    choices.append(Choice(", ".join(pair), "both, as a pair", both))
+    choices.append(Alternative(", ".join(pair), "both, as a pair", both))
     place = chosen(table.name, "the text", choices, ask)
     return (singles[place].name, None) if place < len(singles) else pair
 

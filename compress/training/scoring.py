@@ -14,7 +14,7 @@ from compress.models.cutting import part, skipping
 from compress.models.inputs import input_names
 from compress.models.reshape import base_model, layers_of, weight_of
 from compress.models.tokenizer import Tokenizer
-from compress.ops.importance import Gate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
+from compress.ops.importance import ChannelGate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
 from compress.tasks import UNKNOWN
 from compress.training.config import TrainingConfig
 from compress.training.loop import training_length
@@ -37,7 +37,7 @@ class ScoreRows:
         encoded = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
         labelled = [row for row in encoded if np.any(np.not_equal(row["labels"], UNKNOWN))]  # others have no loss
         self.rows = sorted(labelled, key=lambda row: len(row["input_ids"]))
-        self.whole = min(count, context.train_rows) * len(labelled) // len(encoded)
+        self.whole = min(count, context.train_rows) * len(labelled) // max(len(encoded), 1)
         self.tokenizer, self.batch_size, self.context = tokenizer, training.batch_size, context
 
     def batches(self, model: Any, what: str) -> Iterator[Batch]:
@@ -101,13 +101,13 @@ def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tup
     """For each layer (rows, heads) and (rows, neurons)."""
     architecture = ARCHITECTURES[shape.model_type]
     layers = layers_of(model, architecture)
-    heads = [Gate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
-    neurons = [Gate(part(layer, architecture, "down"), 1) for layer in layers]
+    heads = [ChannelGate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
+    neurons = [ChannelGate(part(layer, architecture, "down"), 1) for layer in layers]
     _collect(model, [*heads, *neurons], rows, what)
     return [(head.close(), neuron.close()) for head, neuron in zip(heads, neurons, strict=True)]
 
 
-def _collect(model: Any, gates: Sequence[Gate], rows: ScoreRows, what: str) -> None:
+def _collect(model: Any, gates: Sequence[ChannelGate], rows: ScoreRows, what: str) -> None:
     model.requires_grad_(False)  # the gates alone are asked for
     for batch in rows.batches(model, what):
         output = model(**batch)

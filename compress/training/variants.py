@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,22 +67,34 @@ def variants(
         wanted = copies_of(labels, config.copies, config.per_label)
         count, done = sum(wanted), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
-            for copy in range(max(wanted)):
-                chosen = [row for row, copies in enumerate(wanted) if copies > copy]
-                for start in range(0, len(chosen), CHUNK):
-                    part = chosen[start : start + CHUNK]
-                    seed = [context.seed, copy, start]
-                    others = partners(labels, len(part), config.mix, seed, balanced=config.per_label > 0)
-                    made = [
-                        _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
-                        for n, column in enumerate(columns)
-                    ]
-                    file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
-                    done += len(part)
-                    context.progress("making variants", done, round(count * whole / len(rows)))
+            for part, others, seed in _parts(wanted, labels, config, context.seed):
+                made = [
+                    _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
+                    for n, column in enumerate(columns)
+                ]
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
+                done += len(part)
+                context.progress("making variants", done, round(count * whole / len(rows)))
         return {"rows": count, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
+
+
+def _parts(
+    wanted: Sequence[int], labels: Sequence[Any], config: Augmentation, seed: int
+) -> Iterator[tuple[list[int], Sequence[Any], list[int]]]:
+    """Rows that are varied at once, the rows that each is mixed with, and a seed of their own.
+
+    Args:
+        wanted: copies of each row.
+        labels: of each row.
+    """
+    for copy in range(max(wanted)):
+        chosen = [row for row, copies in enumerate(wanted) if copies > copy]
+        for start in range(0, len(chosen), CHUNK):
+            part = chosen[start : start + CHUNK]
+            own = [seed, copy, start]
+            yield part, partners(labels, len(part), config.mix, own, balanced=config.per_label > 0), own
 
 
 def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:

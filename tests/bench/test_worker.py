@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,28 @@ def test_outputs_come_back_in_the_rows_order_from_batches_of_like_length(
     masks = [batch["attention_mask"] for batch in sleeper.batches[-len(sizes) :]]
     assert [len(mask) for mask in masks] == sizes
     assert sum(int((mask == 0).sum()) for mask in masks) == padding  # of the lengths 2 to 13 in their order
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_outputs_of_tokens_come_back_without_padding_and_without_what_does_not_count(
+    side: str, size: int, served: Any, job: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, out = job(batch_size=size), tmp_path / "outputs.npy"
+    rows = json.loads(Path(given["rows"]).read_text())
+    for row in rows["rows"]:
+        row["counted"] = [place % 2 for place in range(len(row["input_ids"]))]
+    Path(given["rows"]).write_text(json.dumps(rows))
+    monkeypatch.setattr(worker, "load_tokenizer", lambda folder: replace(load_tokenizer(folder), pad_side=side))
+
+    def says(batch: Batch) -> np.ndarray[Any, Any]:
+        assert batch.keys() == {"input_ids", "attention_mask", "token_type_ids"}
+        return np.stack([batch["input_ids"], batch["input_ids"] ** 2], axis=-1).astype(np.float32)
+
+    _, answer = served(says, given, {"do": "quality", "out": str(out)})
+    assert answer == {}
+    numbers = [number + 1 for number, length in enumerate(LENGTHS) for _ in range(length // 2)]
+    assert np.load(out).tolist() == [[number, number**2] for number in numbers]
 
 
 @pytest.mark.parametrize("when", ["loading", "later"])

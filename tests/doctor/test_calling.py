@@ -6,7 +6,7 @@ from onnx import helper
 
 from compress.doctor import calling
 from compress.doctor.advice import Finding
-from compress.doctor.executed import Subject
+from compress.doctor.executed import ProfiledGraph
 from compress.graphs.read import check_external_data
 from tests.doctor.subjects import FLOAT, graph, node, same_rates, two_layers
 
@@ -58,7 +58,7 @@ def test_old_graphs_and_weights_that_can_be_fed_are_found(subject):
     assert calling.age(subject(two_layers())) is None
     fed = two_layers()
     fed.graph.input.append(helper.make_tensor_value_info("up", FLOAT, [64, 96]))
-    found = calling.age(Subject(fed, [], 1, 32, {1: 1.0}, same_rates, lambda *_: 1.0))
+    found = calling.age(ProfiledGraph(fed, [], 1, 32, {1: 1.0}, same_rates, lambda *_: 1.0))
     assert found is not None
     assert found.evidence == "1 weights are also inputs, so onnxruntime may neither fold nor pack them"
 

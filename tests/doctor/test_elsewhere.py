@@ -6,7 +6,7 @@ import onnx
 import pytest
 
 from compress.doctor import elsewhere
-from compress.doctor.executed import Subject
+from compress.doctor.executed import ProfiledGraph
 from compress.recipe.schema import Target
 from compress.runtimes import CannotRunError, load
 from compress.stages.quantize_onnx_static import STAGE
@@ -17,7 +17,7 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openv
 
 
 def finding(model):
-    return elsewhere.openvino(Subject(model, [], 1, 32, {1: 1.0}, same_rates, lambda *_: 0.0))
+    return elsewhere.openvino(ProfiledGraph(model, [], 1, 32, {1: 1.0}, same_rates, lambda *_: 0.0))
 
 
 def test_operators_that_openvino_reads_are_no_finding():

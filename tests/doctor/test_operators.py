@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto
 
 from compress.doctor import operators
-from compress.doctor.executed import Node, Subject, unfused_attention
+from compress.doctor.executed import Node, ProfiledGraph, unfused_attention
 from tests.doctor.subjects import (
     FLOAT,
     HALF,
@@ -138,9 +138,9 @@ def test_slow_lookups_in_4_bit_tables_are_found():
     assert operators.packed_tables(hand_made(Node("Gather", "a", 20.0, ids, rows))) is None
 
 
-def hand_made(*nodes: Node, **given: Any) -> Subject:
+def hand_made(*nodes: Node, **given: Any) -> ProfiledGraph:
     settings = {"latency_ms": {1: 1.0}, "rates": same_rates, "operator": lambda *_: 1.0, **given}
-    return Subject(model=graph([node("Relu", ["x"], ["y"])]), nodes=nodes, threads=1, length=8, **settings)
+    return ProfiledGraph(model=graph([node("Relu", ["x"], ["y"])]), nodes=nodes, threads=1, length=8, **settings)
 
 
 def rounding_graph() -> onnx.ModelProto:

@@ -5,7 +5,7 @@ import onnx
 import pytest
 
 from compress.doctor import products
-from compress.doctor.executed import Node, Subject
+from compress.doctor.executed import Node, ProfiledGraph
 from tests.doctor.subjects import graph, int8_graph, node, normal, rates_of, static_graph, two_layers, weights
 
 
@@ -105,7 +105,7 @@ def test_widths_that_are_no_multiples_of_16_are_found_where_they_are_slower(subj
 def test_a_head_size_that_is_no_multiple_of_16_is_found():
     rows = ("float", (1, 4, 32, 20))
     scores = Node("MatMul", "scores", 10.0, (rows, ("float", (1, 4, 20, 32))), (("float", (1, 4, 32, 32)),))
-    made = Subject(
+    made = ProfiledGraph(
         model=graph([node("Relu", ["x"], ["y"])]),
         nodes=[scores],
         threads=1,

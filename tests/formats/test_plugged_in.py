@@ -9,11 +9,16 @@ import pytest
 
 import compress
 from compress.cli.options import model_options
+from compress.data.sources import Sources, folder_hashes
+from compress.doctor.examination import _examined
+from compress.doctor.examined import Examination
 from compress.errors import InputError
-from compress.formats import find, format_of, size_of, why_not
+from compress.formats import check_folder, find, format_of, size_of, why_not
 from compress.plan.feasibility import check_feasible
 from compress.plan.json_schema import recipe_schema
 from compress.recipe.schema import Target
+from compress.run.bench_folders import default_runtimes
+from compress.use.asked import check_to_answer
 
 FORMAT = '''"""A table of what each token says of each class: `model.npy`."""
 
@@ -32,6 +37,7 @@ FORMAT = Format(
     title="a table of tokens",
     recognises=lambda path: (path / "model.npy").is_file(),
     instead_of=("torch",),
+    weights=("*.npy",),
     weight_files=lambda folder: [folder / "model.npy"],
     parameters=parameters,
     runtime="adding",
@@ -62,7 +68,7 @@ def load(folder, target, hub_task, *, trust_remote_code, exclusive):
 '''
 STAGE = '''"""Writes a model as a table of tokens."""
 
-from compress.stages import Input, Stage, StageConfig, same_shape
+from compress.stages import Input, Stage, StageConfig
 
 INTERFACE = 1
 
@@ -74,7 +80,7 @@ class Config(StageConfig):
 def run(*, model, config, context, out): ...
 
 
-STAGE = Stage(Config, run, {"model": Input("torch")}, "token_table", 1, same_shape, needs_data=False)
+STAGE = Stage(Config, run, {"model": Input("torch")}, "token_table", 1, needs_data=False)
 '''
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"
 TABLE = "{name: table, stage: tabulate}"
@@ -116,11 +122,28 @@ def test_a_folder_of_it_is_recognised_counted_and_loaded(folder):
     assert np.log(given[1] / given[0]) == pytest.approx(odd - (len(tokens) - odd))
 
 
-def test_its_snippet_and_library_are_those_of_this_tool(folder):
-    packages, code = find("token_table").snippet(folder, "text-classification", False)
-    assert packages == ["compress-models"]
-    assert 'compress.Classifier(".")' in code
-    assert find("token_table").library(folder) == "compress"
+def test_what_is_read_of_it_is_checked_and_counts_in_its_key(folder, plan, tmp_path):
+    source = Sources().model(str(folder))
+    assert "model.npy" in folder_hashes(folder)
+    np.save(folder / "model.npy", np.load(folder / "model.npy") + 1)
+    assert Sources().model(str(folder)).key != source.key
+    assert check_folder(folder) == []
+    (folder / "model.npy").rename(tmp_path / "outside.npy")
+    with pytest.raises(InputError, match="has no weights"):
+        Sources().model(str(folder))
+    (folder / "model.npy").symlink_to(tmp_path / "outside.npy")
+    with pytest.raises(InputError, match=r"'model[.]npy' is a link that leads out of the model's folder"):
+        check_folder(folder)
+
+
+def test_it_answers_after_it_was_looked_at(folder):
+    assert check_to_answer(folder, ["good", "bad"], None) is None
+    assert default_runtimes([folder]) == ["adding"]
+
+
+def test_doctor_says_that_it_cannot_look_into_it(folder):
+    with pytest.raises(InputError, match="doctor does not know how to look into the format 'token_table'"):
+        _examined(Examination(str(folder), None, 1, 1), lambda *_: None)
 
 
 def test_a_model_is_measured_through_the_export_to_what_the_runtime_takes(tables, plan):

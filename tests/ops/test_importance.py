@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from compress.ops.importance import (
-    Gate,
+    ChannelGate,
     Norms,
     PartScores,
     fisher,
@@ -31,7 +31,7 @@ def _losses(network: nn.Sequential, inputs: torch.Tensor, labels: torch.Tensor, 
 @pytest.mark.parametrize("group", [1, 2, 3])
 def test_gate_scores_equal_finite_differences(group: int) -> None:
     network, inputs, labels = _network()
-    gate = Gate(network[2], group)  # type: ignore[arg-type]
+    gate = ChannelGate(network[2], group)  # type: ignore[arg-type]
     loss = nn.functional.cross_entropy(network(inputs).mean(dim=1), labels, reduction="sum")
     loss.backward()
     gate.collect()
@@ -50,7 +50,7 @@ def test_gate_scores_equal_finite_differences(group: int) -> None:
 def test_gate_does_not_change_outputs_and_goes_away() -> None:
     network, inputs, _ = _network()
     before = network(inputs)
-    gate = Gate(network[2], 1)  # type: ignore[arg-type]
+    gate = ChannelGate(network[2], 1)  # type: ignore[arg-type]
     assert torch.equal(network(inputs), before)
     gate.close()
     assert not network[2]._forward_pre_hooks
@@ -60,7 +60,7 @@ def test_scores_do_not_depend_on_the_batch_size() -> None:
     network, inputs, labels = _network()
     scores = []
     for size in (5, 1):
-        gate = Gate(network[2], 2)  # type: ignore[arg-type]
+        gate = ChannelGate(network[2], 2)  # type: ignore[arg-type]
         for start in range(0, 5, size):
             part = slice(start, start + size)
             nn.functional.cross_entropy(network(inputs[part]).mean(dim=1), labels[part], reduction="sum").backward()
@@ -73,7 +73,7 @@ def test_an_unused_channel_scores_zero() -> None:
     network, inputs, labels = _network()
     with torch.no_grad():
         network[2].weight[:, 3] = 0  # type: ignore[index, operator]
-    gate = Gate(network[2], 1)  # type: ignore[arg-type]
+    gate = ChannelGate(network[2], 1)  # type: ignore[arg-type]
     nn.functional.cross_entropy(network(inputs).mean(dim=1), labels, reduction="sum").backward()
     gate.collect()
     scores = fisher(gate.close())
@@ -99,7 +99,7 @@ def test_least_important_keeps_the_highest_scores() -> None:
 def test_fisher_is_half_the_mean_square_of_each_rows_own_gradient() -> None:
     linear = nn.Linear(8, 6, bias=False).double()
     hidden, weights = torch.randn(5, 3, 8, dtype=torch.float64), torch.randn(6, dtype=torch.float64)
-    gate = Gate(linear, 2)
+    gate = ChannelGate(linear, 2)
     (linear(hidden) @ weights).sum().backward()
     gate.collect()
     scores = fisher(gate.close())

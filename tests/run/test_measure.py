@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from compress.measurement import Measured
 from compress.plan.plan import Plan
+from compress.recipe.schema import BenchSpec, Target
 from compress.run import measure as measuring
 from compress.run.make import make_steps
-from compress.run.measure import measure_plan, rows_of
+from compress.run.measure import Pair, measure_plan, pair_key, rows_of
 from compress.run.sessions import MEASUREMENTS, read_sessions
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
@@ -22,6 +24,7 @@ CHAIN = {"base": 1, "small": 2, "smaller": 3}  # 101, 103 and 106
 LONGER = {**CHAIN, "smallest": 4}  # 110
 ALL = {("101", "cpu"), ("103", "cpu"), ("106", "cpu")}
 Run = Callable[..., Measured]
+RUNTIME = "INTERFACE = 1\nFORMATS = ('torch',)\nunavailable = load = refuse = lambda *_, **__: None\n"
 
 
 @pytest.fixture
@@ -254,3 +257,16 @@ def test_an_end_in_the_middle_of_measuring_keeps_what_was_measured_before(
     assert not run().is_new
     assert run(LONGER).is_new
     assert bench.asked[1:] == [{("110", "cpu"), ("101", "cpu"), ("106", "cpu")}]
+
+
+def test_another_version_of_the_package_that_adds_a_runtime_is_another_measurement(
+    install: Callable[..., Path],
+) -> None:
+    def key(version: str) -> str:
+        install("fast", {"compress.runtimes": {"fast": "fast_runtime"}}, version, fast_runtime=RUNTIME)
+        return pair_key(Pair(Artifact(Path(), "101", "torch"), "cpu"), Target(runtime="fast"), bench)
+
+    bench: Any = SimpleNamespace(spec=BenchSpec(), task=SimpleNamespace(test_key="rows"))
+    first = key("1.0")
+    assert pair_key(Pair(Artifact(Path(), "101", "torch"), "cpu"), Target(runtime="fast"), bench) == first
+    assert key("1.1") != first

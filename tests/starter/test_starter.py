@@ -199,7 +199,7 @@ def test_minus_one_is_no_label_beside_three_classes(start, labels, none, classes
 def test_skewed_classes_get_a_line_for_another_score(start):
     skewed = [*rows(60), *[(f"one more good {n}", "good") for n in range(100)]]
     recipe, plan, text = start(skewed)
-    assert recipe.task.metric == "accuracy"
+    assert (recipe.task.metric, plan.task.spec.metric) == ("", "accuracy")
     assert "  # metric: f1_macro " in text
     assert any("task.metric: f1_macro weighs all alike" in note for note in plan.task.notes)
     assert "f1_macro" not in start(rows(60), name="even.yaml")[2]

@@ -106,6 +106,17 @@ def test_an_unknown_task_lists_the_known_ones(refused):
     assert "text_classification" in names()
 
 
+def test_an_unknown_metric_lists_those_that_the_task_knows(load):
+    origin = Origin("recipe.yaml", {("task", "metric"): 9})
+    with pytest.raises(InputError) as raised:
+        load_task(TaskSpec(metric="f1_marco"), lambda *_: None, 0, origin)
+    error = raised.value
+    assert error.what == "'task.metric' is 'f1_marco': text_classification is scored by accuracy or f1_macro"
+    assert "did you mean 'f1_macro'?" in error.fix
+    assert error.where == "recipe.yaml:9"
+    assert (load().spec.metric, load(metric="f1_macro").spec.metric) == ("accuracy", "f1_macro")
+
+
 @pytest.mark.parametrize(("part", "line"), [("test", 6), ("validation", 5)])
 def test_labels_that_train_does_not_know_are_counted_and_told(refused, part, line):
     rows = [("x", "good"), ("y", "ugly"), ("z", "ugly"), ("w", "fair")]

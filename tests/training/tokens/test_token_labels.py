@@ -12,10 +12,10 @@ import torch
 from compress.context import Context
 from compress.models.architectures import read_shape
 from compress.models.config_file import read_config
-from compress.models.load import load_model, save_model
+from compress.models.load import load_model
 from compress.models.plain import check_same_as_plain
 from compress.models.reshape import model_shape
-from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
+from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import Ragged, cut
 from compress.stages import prune_structured
 from compress.store.artifacts import Artifact
@@ -23,58 +23,25 @@ from compress.tasks import UNKNOWN
 from compress.training.batches import Collator
 from compress.training.config import DistillationConfig, RecoverRounded, TrainingConfig
 from compress.training.fake_quantization import FakeQuantization, WeightGrid
-from compress.training.loop import set_seed, train
+from compress.training.loop import train
 from compress.training.objective import Objective
 from compress.training.rows import EncodedRows
 from compress.training.scoring import ScoreRows, least_needed_layers, score_layers
 from compress.training.teacher import train_under_teacher
 from compress.training.teacher_outputs import ENDS, ask, read_outputs
+from tests.extending.opinion_words import LABELS, OpinionWords, Row
+from tests.training.conftest import Kept
 
-from .conftest import FAST, Kept
-from .tagging import LABELS, Row, Tagging, make_task
+from .conftest import LEARN
+from .opinions import HUB_TASK
 
-HUB_TASK = "token-classification"
-LEARN: dict[str, Any] = {**FAST, "precision": "fp32"}
 QUERY = "bert.encoder.layer.0.attention.self.query"
 Array = np.ndarray[Any, Any]
 
 
-@pytest.fixture
-def task() -> Tagging:
-    return make_task()
-
-
-@pytest.fixture
-def context(task: Tagging, tmp_path: Path) -> Context:
-    return Context(task, 0, "cpu", False, tmp_path, lambda *_: None, Kept(tmp_path / "kept"))
-
-
-@pytest.fixture
-def fresh(make_model: Callable[..., Path]) -> Callable[[], tuple[Any, Tokenizer]]:
-    def make() -> tuple[Any, Tokenizer]:
-        set_seed(0)
-        return load_model(make_model(), HUB_TASK, labels=LABELS), load_tokenizer(make_model())
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def teacher(make_model: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    """Has learned the task."""
-    folder = tmp_path_factory.mktemp("teacher")
-    set_seed(0)
-    model, tokenizer = load_model(make_model(), HUB_TASK, labels=LABELS), load_tokenizer(make_model())
-    where = Context(make_task(), 0, "cpu", False, folder / "work", lambda *_: None, Kept(folder / "kept"))
-    facts = train(model, tokenizer, TrainingConfig(epochs=6, **LEARN), where, what="teaching")
-    scores = facts["validation_scores"]
-    assert scores[0] < facts["best_validation_score"], "the score rises"
-    assert facts["best_validation_score"] > 0.95
-    save_model(model, folder)
-    copy_tokenizer(make_model(), folder)
-    return Artifact(folder, "7" * 64, "torch")
-
-
-def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], length: int | None = None) -> list[Array]:
+def says(
+    model: Any, tokenizer: Tokenizer, task: OpinionWords, rows: list[Row], length: int | None = None
+) -> list[Array]:
     """(words, classes) of each row, asked alone."""
     found = []
     for row in task.encode(rows, tokenizer, length):
@@ -85,7 +52,7 @@ def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], lengt
     return found
 
 
-def score(model: Any, tokenizer: Tokenizer, task: Tagging) -> float:
+def score(model: Any, tokenizer: Tokenizer, task: OpinionWords) -> float:
     """On the validation rows, each asked alone."""
     answers = task.answers(says(model, tokenizer, task, task.validation), task.validation)
     return answers.outcome(task.truth(task.validation), task.spec.metric).value
@@ -93,7 +60,7 @@ def score(model: Any, tokenizer: Tokenizer, task: Tagging) -> float:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_the_score_of_an_epoch_is_that_of_rows_without_padding(
-    side: Any, context: Context, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    side: Any, context: Context, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     model, right = fresh()
     tokenizer = replace(right, pad_side=side)
@@ -103,7 +70,9 @@ def test_the_score_of_an_epoch_is_that_of_rows_without_padding(
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_padding_changes_no_rows_loss(side: Any, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+def test_padding_changes_no_rows_loss(
+    side: Any, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
+) -> None:
     model, right = fresh()
     tokenizer = replace(right, pad_side=side)
     model.eval()
@@ -130,7 +99,7 @@ def test_padding_changes_no_rows_loss(side: Any, task: Tagging, fresh: Callable[
 
 
 def test_a_batch_without_a_label_has_no_loss_and_harms_nothing(
-    context: Context, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    context: Context, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     model, tokenizer = fresh()
     nothing = replace(context, task=replace(task, train=task.unlabelled[:4], validation=[]))
@@ -140,7 +109,7 @@ def test_a_batch_without_a_label_has_no_loss_and_harms_nothing(
 
 
 def test_what_a_teacher_says_of_words_is_kept_below_each_other(
-    context: Context, task: Tagging, teacher: Artifact, tmp_path: Path
+    context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
 ) -> None:
     rows = [*task.train, *task.unlabelled]
     facts = ask(teacher, rows, 24, context, tmp_path, what="asking", whole=len(rows))
@@ -156,7 +125,7 @@ def test_what_a_teacher_says_of_words_is_kept_below_each_other(
 
 
 def test_a_batch_holds_what_teachers_said_at_the_words_that_all_of_them_read(
-    task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     _, tokenizer = fresh()
     rows = [Row(("oddly", "good", "film", "bad"), (0, 2, 0, 1)), Row(("great",), (2,))]
@@ -193,7 +162,7 @@ def test_outputs_are_cut_out_of_their_padding() -> None:
 def test_a_student_learns_of_each_word_what_teachers_say(
     settings: dict[str, Any],
     context: Context,
-    task: Tagging,
+    task: OpinionWords,
     teacher: Artifact,
     fresh: Callable[[], tuple[Any, Tokenizer]],
 ) -> None:
@@ -211,7 +180,7 @@ def test_a_student_learns_of_each_word_what_teachers_say(
 
 
 def test_models_from_outside_are_held_against_plain_transformers(
-    task: Tagging, teacher: Artifact, make_model: Callable[..., Path]
+    task: OpinionWords, teacher: Artifact, make_model: Callable[..., Path]
 ) -> None:
     texts, _ = task.texts(task.train[:4])
     assert len({len(text) for text in texts}) > 1
@@ -232,7 +201,7 @@ def test_scores_for_pruning_do_not_depend_on_what_stands_beside_a_row(context: C
     assert torch.allclose(found[0], found[1], rtol=1e-3, atol=1e-7)
 
 
-def test_the_layer_that_words_miss_least_is_told(context: Context, task: Tagging, teacher: Artifact) -> None:
+def test_the_layer_that_words_miss_least_is_told(context: Context, task: OpinionWords, teacher: Artifact) -> None:
     model, tokenizer = load_model(teacher.path, HUB_TASK), load_tokenizer(teacher.path)
     rows = ScoreRows(tokenizer, 64, TrainingConfig(), context)
     ((index, divergence),) = least_needed_layers(model, 1, rows, "looking")
@@ -243,7 +212,9 @@ def test_the_layer_that_words_miss_least_is_told(context: Context, task: Tagging
     assert divergence == pytest.approx(float((first.exp() * (first - second)).sum(-1).mean()), rel=1e-4)
 
 
-def test_a_model_is_pruned_and_recovers(context: Context, task: Tagging, teacher: Artifact, tmp_path: Path) -> None:
+def test_a_model_is_pruned_and_recovers(
+    context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
+) -> None:
     out = tmp_path / "pruned"
     settings = {"mask_tuning": True, "recover": {"epochs": 3, **LEARN}, "heads": 0.5, "ffn": 0.5}
     config = prune_structured.Config.model_validate(settings)
@@ -256,7 +227,7 @@ def test_a_model_is_pruned_and_recovers(context: Context, task: Tagging, teacher
     assert score(model, load_tokenizer(out), task) == pytest.approx(facts["best_validation_score"], abs=1e-5)
 
 
-def test_a_network_is_trained_with_rounding(context: Context, task: Tagging, teacher: Artifact) -> None:
+def test_a_network_is_trained_with_rounding(context: Context, task: OpinionWords, teacher: Artifact) -> None:
     network, tokenizer = load_model(teacher.path, HUB_TASK), load_tokenizer(teacher.path)
     weights = network.get_submodule(QUERY).weight.detach().numpy()
     fake = FakeQuantization(
