@@ -179,7 +179,7 @@ def _print(plan: "Plan", result: "Result") -> None:
         print_report(result.report)
         say(f"report: {result.folder / 'report.html'}, .md and .json")
     else:
-        print_quantized(quantized_steps(plan, result.artifacts))
+        print_quantized(quantized_steps(plan, result.artifacts), plan.task.truth([]).WORDS)
     say(f"artifacts: {result.folder / 'steps'}")
     say(f"final: {result.folder / 'final'}")
     if plan.task.hub_task == HUB_TASK:
