@@ -45,7 +45,7 @@ def _teacher_arrays(outputs: Sequence[Sequence[Array]], counted: Array | None) -
     taught = np.zeros_like(counted)
     for row, row_outputs in enumerate(outputs):
         places = np.flatnonzero(counted[row])[: min(map(len, row_outputs))]
-        # (places, teachers, classes)
+        # the stack is (places, teachers, classes)
         logits[row, :, places] = np.stack([one[: len(places)] for one in row_outputs], axis=1)
         taught[row, places] = 1
     return {"teacher_logits": logits, "taught": taught}
