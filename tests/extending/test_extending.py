@@ -21,6 +21,7 @@ from compress.plan.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 from compress.report.model import Report
 from tests.conftest import BAD, GOOD
+from tests.fresh import fork_children
 
 HERE = Path(__file__).parent
 FILES = {"task": "opinion_words", "format": "word_table", "stage": "coarsen"}
@@ -78,8 +79,9 @@ def recipe(install: Any, make_model: Callable[..., Path], reviews: Path, tmp_pat
 
 @pytest.mark.int8
 def test_all_three_are_trained_exported_quantized_measured_and_reported(
-    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fork_children(monkeypatch)
     with pytest.raises(SystemExit) as exited:
         main(["run", str(recipe), "--runs-dir", str(tmp_path / "runs")])
     printed = capsys.readouterr()
