@@ -17,6 +17,7 @@ from compress.cli import main
 from compress.formats import load
 from compress.lineage.model import read_lineage
 from compress.models.tokenizer import load_tokenizer
+from compress.plan.json_schema import recipe_schema
 from compress.plan.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 from compress.report.model import Report
@@ -124,12 +125,16 @@ def _check_final(final: Path) -> None:
     assert labels.tolist()[1:-1] == [0, 2, 0]
 
 
-def test_a_plan_of_them_can_be_sent_to_another_process(recipe: Path) -> None:
+def test_a_plan_of_them_goes_to_another_process_and_the_schema_lists_them(recipe: Path) -> None:
     plan = make_plan(*load_recipe(recipe))
     assert pickle.loads(pickle.dumps(plan)).recipe == plan.recipe  # noqa: S301  made in this line
     packages = {step.stage_name: step.identity.package for step in plan.steps}
     assert packages["coarsen_embeddings"] == packages["tabulate"] == "opinions"
     assert packages["finetune"] is None
+    listed = recipe_schema()["$defs"]
+    assert listed["TaskSpec"]["properties"]["type"]["enum"] == ["opinion_words", "text_classification"]
+    assert "looking_up" in listed["Target"]["properties"]["runtime"]["enum"]
+    assert {"step.tabulate", "step.coarsen_embeddings"} <= listed.keys()
 
 
 @pytest.mark.slow
