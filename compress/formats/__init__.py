@@ -30,18 +30,18 @@ class Format:
     Attributes:
         title: what people call it.
         recognises: whether a model's folder, or a file that a person names, is of this format.
+        weights: patterns of the files that hold weights; a folder has one at least.
+        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
+            there are none, or which they are cannot be told.
+        parameters: how many weights a folder holds, read without loading the model.
+        runtime: what runs it where nobody names a runtime.
+        more_weights: patterns of files that these name, and that hold no model of their own.
         instead_of: the formats that recognise such a folder too, and give way to this one.
         nearly: what to tell of a folder that no format recognises, where it looks much like this one.
         check: refuses a folder whose files lead out of it; gives the relative paths of those that are read beside the
             ones that any model has.
-        weights: patterns of the files that hold weights; a folder has one at least.
-        more_weights: patterns of files that these name, and that hold no model of their own.
-        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
-            there are none, or which they are cannot be told.
         index: the file that says which these are, where there is one.
-        parameters: how many weights a folder holds, read without loading the model.
         has_float_weights: whether they are float32, whatever stage has written them.
-        runtime: what runs it where nobody names a runtime.
         load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, what `runtime` loads.
         refuse: why it can run on no target of these settings, or None.
         export: the stage that writes it out of another format, with what the model says left as it is. A model is
