@@ -32,8 +32,8 @@ class Blocks(NamedTuple):
         """What the codes stand for: (outputs, inputs)."""
         codes, zeros = self.codes.astype(np.float32), self.zeros.astype(np.float32)
         whole = (codes - zeros[..., None]) * self.scales[..., None]
-        found: Array = whole.reshape(len(whole), -1)[:, :inputs]
-        return found
+        matrix: Array = whole.reshape(len(whole), -1)[:, :inputs]
+        return matrix
 
 
 def fitting_size(inputs: int, bits: int, at_most: int, zero_bits: int) -> int:

@@ -66,22 +66,22 @@ def least_loss(parts: Sequence[Ladder], budget: int) -> list[int] | None:
     choices = []
     for part, floor in zip(parts, floors, strict=True):
         reached = np.full(spare + 1, np.inf)
-        chosen = np.zeros(spare + 1, dtype=np.int32)
+        choice = np.zeros(spare + 1, dtype=np.int32)
         for index, (cost, loss) in enumerate(zip(part.costs, part.losses, strict=True)):
             extra = (cost - floor) // unit
             if extra <= spare:
                 candidate = best[: spare + 1 - extra] + loss
                 better = candidate < reached[extra:]
                 reached[extra:][better] = candidate[better]
-                chosen[extra:][better] = index
+                choice[extra:][better] = index
         best = reached
-        choices.append(chosen)
+        choices.append(choice)
     sizes = []
-    left = spare
-    for part, floor, chosen in reversed(list(zip(parts, floors, choices, strict=True))):
-        index = int(chosen[left])
+    unspent = spare
+    for part, floor, choice in reversed(list(zip(parts, floors, choices, strict=True))):
+        index = int(choice[unspent])
         sizes.append(part.sizes[index])
-        left -= (part.costs[index] - floor) // unit
+        unspent -= (part.costs[index] - floor) // unit
     return sizes[::-1]
 
 

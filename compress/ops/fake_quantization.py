@@ -116,10 +116,10 @@ def round_rows(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.
         Of the shape of `values`; the range of a row holds 0 and has 256 levels.
     """
     with torch.no_grad():
-        seen = values if mask is None else values.masked_fill(mask.unsqueeze(-1) == 0, 0)
+        counted = values if mask is None else values.masked_fill(mask.unsqueeze(-1) == 0, 0)
         inside = tuple(range(1, values.dim()))
-        low = seen.amin(inside, keepdim=True).clamp(max=0)
-        high = seen.amax(inside, keepdim=True).clamp(min=0)
+        low = counted.amin(inside, keepdim=True).clamp(max=0)
+        high = counted.amax(inside, keepdim=True).clamp(min=0)
         scale = (high - low) / BYTE
         scale = torch.where(scale == 0, 1, scale)
         zero = torch.round((-low / scale).clamp(0, BYTE))

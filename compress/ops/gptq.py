@@ -34,19 +34,19 @@ def gptq(weights: Array, moments: Array, bits: int, block_size: int, *, symmetri
     )
     codes = np.repeat(zeros[..., None], block_size, axis=-1)  # what fills up the last block stands for nothing
     columns = codes.reshape(outputs, -1)  # the same memory
-    left = weights.T[order].astype(np.float64)  # (inputs, outputs)
+    remaining = weights.T[order].astype(np.float64)  # (inputs, outputs)
     for begin in range(0, inputs, COLUMNS):
         end = min(begin + COLUMNS, inputs)
         errors = np.zeros((end - begin, outputs))
         for place in range(begin, end):
             block = order[place] // block_size
             scale, zero = scales[:, block], zeros[:, block]
-            code = codes_of(left[place], scale, zero, bits)
+            code = codes_of(remaining[place], scale, zero, bits)
             columns[:, order[place]] = code
-            error = (left[place] - (code.astype(np.float64) - zero) * scale) / factor[place, place]
-            left[place:end] -= np.outer(factor[place, place:end], error)
+            error = (remaining[place] - (code.astype(np.float64) - zero) * scale) / factor[place, place]
+            remaining[place:end] -= np.outer(factor[place, place:end], error)
             errors[place - begin] = error
-        left[end:] -= factor[begin:end, end:].T @ errors
+        remaining[end:] -= factor[begin:end, end:].T @ errors
     return Blocks(codes, scales, zeros)
 
 
@@ -59,5 +59,5 @@ def _inverse_factor(moments: Array) -> Array:
     dead = diagonal <= 0  # an input that is always 0
     damped[dead, dead] = diagonal.mean() or 1.0
     damped[np.diag_indices_from(damped)] += DAMPING * (diagonal.mean() or 1.0)
-    found: Array = np.linalg.cholesky(np.linalg.inv(damped)).T
-    return found
+    upper: Array = np.linalg.cholesky(np.linalg.inv(damped)).T
+    return upper

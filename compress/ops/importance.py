@@ -177,18 +177,18 @@ def rearrange(gradients: torch.Tensor, removed: Sequence[int]) -> list[int]:
     """
     gradients = gradients.double()
     squares = gradients.square().sum(dim=0)  # (groups,)
-    gone = torch.zeros(gradients.shape[1], dtype=torch.bool)
-    gone[list(removed)] = True
-    change = gradients[:, gone].sum(dim=1)  # (rows,) first-order change of each row's loss
+    is_removed = torch.zeros(gradients.shape[1], dtype=torch.bool)
+    is_removed[list(removed)] = True
+    change = gradients[:, is_removed].sum(dim=1)  # (rows,) first-order change of each row's loss
     for group in sorted(removed, key=lambda index: -float(squares[index])):
         without = change - gradients[:, group]
         loss = without.square().sum() + 2 * without @ gradients + squares  # (groups,) with each in its place
-        loss[gone] = torch.inf
+        loss[is_removed] = torch.inf
         other = int(loss.argmin())
         if loss[other] < change.square().sum():
-            gone[group], gone[other] = False, True
+            is_removed[group], is_removed[other] = False, True
             change = without + gradients[:, other]
-    return gone.nonzero().flatten().tolist()
+    return is_removed.nonzero().flatten().tolist()
 
 
 @dataclass(frozen=True)

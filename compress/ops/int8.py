@@ -23,8 +23,8 @@ class Rounded(NamedTuple):
 
     def weights(self) -> Array:
         """What the codes stand for: (inputs, outputs)."""
-        found: Array = self.codes.astype(np.float32) * self.scales
-        return found
+        codes: Array = self.codes.astype(np.float32) * self.scales
+        return codes
 
 
 def largest_code(*, reduce_range: bool) -> int:

@@ -27,5 +27,5 @@ def low_rank(
     _, values, directions = torch.linalg.svd(weighted, full_matrices=False)
     right = directions[:rank]
     squares = values.square()
-    kept = float(squares[:rank].sum() / squares.sum().clamp(min=torch.finfo(torch.float64).tiny))
-    return (whole @ right.T).to(matrix.dtype), right.to(matrix.dtype).contiguous(), kept
+    kept_share = float(squares[:rank].sum() / squares.sum().clamp(min=torch.finfo(torch.float64).tiny))
+    return (whole @ right.T).to(matrix.dtype), right.to(matrix.dtype).contiguous(), kept_share

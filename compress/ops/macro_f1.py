@@ -33,18 +33,18 @@ class _Cells:
 
     Attributes:
         truth: (cells,) their class.
-        said: (models, cells) what each model says of them.
+        predicted: (models, cells) what each model says of them.
         weights: (cells,) how many there are, pseudo rows included; each class has as many as it really has.
     """
 
     truth: Array
-    said: Array
+    predicted: Array
     weights: Array
 
     @property
     def classes(self) -> int:
         """Number of classes, by the largest index."""
-        return int(max(self.truth.max(), self.said.max())) + 1
+        return int(max(self.truth.max(), self.predicted.max())) + 1
 
 
 def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
@@ -104,21 +104,21 @@ def _others(classes: Array, counts: Array) -> Array:
     return np.array([next((one for one in by_count if one != each), each + 1) for each in classes])
 
 
-def _mixed(said: Array, truth: Array, pseudo: list[tuple[Array, Array]]) -> _Cells:
+def _mixed(predicted: Array, truth: Array, pseudo: list[tuple[Array, Array]]) -> _Cells:
     """The rows with pseudo rows among them, so that no class has more than it had.
 
     Args:
-        said: (models, rows).
+        predicted: (models, rows).
         pseudo: what the models say (models, classes), and how many rows of each class.
     """
-    rows, own = np.unique(np.vstack([truth, said]), axis=1, return_counts=True)
+    rows, own = np.unique(np.vstack([truth, predicted]), axis=1, return_counts=True)
     classes, counts = np.unique(truth, return_counts=True)
     added = sum(weights for _, weights in pseudo)
     scale = counts / (counts + added)  # (classes,)
     own = own * scale[np.searchsorted(classes, rows[0])]
     return _Cells(
         truth=np.concatenate([rows[0], *(classes for _ in pseudo)]),
-        said=np.concatenate([rows[1:], *(what for what, _ in pseudo)], axis=1),
+        predicted=np.concatenate([rows[1:], *(what for what, _ in pseudo)], axis=1),
         weights=np.concatenate([own, *(weights * scale for _, weights in pseudo)]),
     )
 
@@ -149,9 +149,9 @@ def _scores(counts: Array, cells: _Cells) -> Array:
     """Macro F1 of each model over the classes that are there: (resamples, cells) -> (resamples, models)."""
     there = _summed(counts, cells.truth, cells.classes)
     scores = []
-    for said in cells.said:
-        hits = _summed(counts * (said == cells.truth), cells.truth, cells.classes)
-        both = there + _summed(counts, said, cells.classes)
+    for predicted in cells.predicted:
+        hits = _summed(counts * (predicted == cells.truth), cells.truth, cells.classes)
+        both = there + _summed(counts, predicted, cells.classes)
         f1 = np.divide(2 * hits, both, out=np.zeros_like(both, dtype=float), where=there > 0)
         scores.append(f1.sum(axis=1) / (there > 0).sum(axis=1))
     return np.stack(scores, axis=1)

@@ -19,9 +19,9 @@ def nearest(table: torch.Tensor, queries: torch.Tensor, count: int) -> torch.Ten
         (queries, count) indices, the nearest first; the query's own row is left out.
     """
     directions = functional.normalize(table.detach().float(), dim=-1)  # (rows, width)
-    found = []
+    neighbours = []
     for part in torch.split(queries, CHUNK):
         cosines = directions[part] @ directions.T  # (part, rows)
         cosines.scatter_(1, part[:, None], -torch.inf)
-        found.append(cosines.topk(count, dim=-1).indices)
-    return torch.cat(found) if found else torch.empty(0, count, dtype=torch.long)
+        neighbours.append(cosines.topk(count, dim=-1).indices)
+    return torch.cat(neighbours) if neighbours else torch.empty(0, count, dtype=torch.long)

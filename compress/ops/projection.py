@@ -17,8 +17,8 @@ def principal_directions(states: torch.Tensor, width: int) -> tuple[torch.Tensor
     """
     second_moments = states.T.double() @ states.double()  # (channels, channels)
     values, vectors = torch.linalg.eigh(second_moments)  # ascending
-    kept = values[-width:].sum() / values.sum()
-    return vectors.flip(1)[:, :width].to(states.dtype), float(kept)
+    kept_share = values[-width:].sum() / values.sum()
+    return vectors.flip(1)[:, :width].to(states.dtype), float(kept_share)
 
 
 def fit_norm(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:

@@ -20,9 +20,9 @@ def percentile_range(counts: Counts, low: float, high: float, share: float) -> t
     """
     edges = np.linspace(low, high, len(counts) + 1)
     below = np.concatenate([[0], np.cumsum(counts)])  # (bins + 1,) numbers below each edge
-    left = np.floor((1 - share) / 2 * below[-1])
-    first = int(np.searchsorted(below, left, side="right")) - 1
-    last = int(np.searchsorted(below, below[-1] - left, side="left"))
+    outside = np.floor((1 - share) / 2 * below[-1])
+    first = int(np.searchsorted(below, outside, side="right")) - 1
+    last = int(np.searchsorted(below, below[-1] - outside, side="left"))
     return float(edges[first]), float(edges[last])
 
 
@@ -82,8 +82,8 @@ def _magnitudes(counts: Counts, low: float, high: float) -> tuple[Array, float]:
     below = np.concatenate([[0], np.cumsum(counts)])  # (bins + 1,) numbers below each edge
     ends = np.arange(np.ceil(max(-low, high) / width) + 1) * width
     within = np.interp(ends, edges, below) - np.interp(-ends, edges, below)
-    found: Array = np.diff(within)
-    return found, width
+    counts_by_magnitude: Array = np.diff(within)
+    return counts_by_magnitude, width
 
 
 def _divergence(magnitudes: Array, end: int) -> float:
@@ -101,5 +101,5 @@ def _divergence(magnitudes: Array, end: int) -> float:
         return float("inf")
     p, q = clipped / clipped.sum(), rounded / rounded.sum()
     tiny = 1e-12  # for what is beyond the cut where the last bin itself is empty
-    kept = p > 0
-    return float((p[kept] * np.log(p[kept] / np.maximum(q[kept], tiny))).sum())
+    positive = p > 0
+    return float((p[positive] * np.log(p[positive] / np.maximum(q[positive], tiny))).sum())

@@ -55,11 +55,11 @@ def ratio_drop(base: tuple[Array, Array], other: tuple[Array, Array]) -> Estimat
     there = (base[1] > 0) | (other[1] > 0)
     (first, before), (second, after) = (_influence(hits[there], sizes[there]) for hits, sizes in (base, other))
     changes = before - after
-    found = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())))
+    interval = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())))
     value = first - second
-    assert found.low is not None
-    assert found.high is not None
-    return Estimate(value=value, low=max(-1.0, min(found.low, value)), high=min(1.0, max(found.high, value)))
+    assert interval.low is not None
+    assert interval.high is not None
+    return Estimate(value=value, low=max(-1.0, min(interval.low, value)), high=min(1.0, max(interval.high, value)))
 
 
 def _influence(hits: Array, sizes: Array) -> tuple[float, Array]:

@@ -51,8 +51,8 @@ class Reconstruction:
     def error(self, scales: torch.Tensor) -> float:
         """Squared error that factors (groups,) leave, as a share of the target's square."""
         normal, cross = self._normal()
-        left = self._square + float(scales @ normal @ scales - 2 * scales @ cross)
-        return max(left, 0.0) / max(self._square, torch.finfo(torch.float64).tiny)
+        squared_error = self._square + float(scales @ normal @ scales - 2 * scales @ cross)
+        return max(squared_error, 0.0) / max(self._square, torch.finfo(torch.float64).tiny)
 
     def _normal(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Normal equations of the groups: (groups, groups) and (groups,)."""

@@ -27,6 +27,6 @@ def f1_macro(predictions: Array, truth: Array) -> float:
     classes = int(max(predictions.max(), truth.max())) + 1
     hits = np.bincount(truth[predictions == truth], minlength=classes)
     there = np.bincount(truth, minlength=classes)
-    said = np.bincount(predictions, minlength=classes)
+    predicted = np.bincount(predictions, minlength=classes)
     present = there > 0
-    return float((2 * hits[present] / (there[present] + said[present])).mean())
+    return float((2 * hits[present] / (there[present] + predicted[present])).mean())

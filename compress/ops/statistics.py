@@ -129,19 +129,19 @@ def _by_process(values: Array, processes: Array) -> Array:
     return np.stack([np.median(values[..., processes == number], axis=-1) for number in np.unique(processes)], axis=-1)
 
 
-def speed_verdict(found: Estimate, processes: int) -> SpeedVerdict:
+def speed_verdict(estimate: Estimate, processes: int) -> SpeedVerdict:
     """What the interval of a speed-up allows to be said.
 
     Args:
         processes: that each of both was measured in, at the least.
     """
-    if found.low is None or found.high is None or processes < CLAIM_PROCESSES:
+    if estimate.low is None or estimate.high is None or processes < CLAIM_PROCESSES:
         return "inconclusive"
-    if found.low > SPEED_GUARD:
+    if estimate.low > SPEED_GUARD:
         return "faster"
-    if found.high < 1 / SPEED_GUARD:
+    if estimate.high < 1 / SPEED_GUARD:
         return "slower"
-    return "as fast" if found.low >= 1 / SAME_SPEED and found.high <= SAME_SPEED else "inconclusive"
+    return "as fast" if estimate.low >= 1 / SAME_SPEED and estimate.high <= SAME_SPEED else "inconclusive"
 
 
 def accuracy(right: int, rows: int) -> Estimate:

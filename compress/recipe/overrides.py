@@ -81,11 +81,11 @@ def _hub_name(source: str) -> str:
     return source.partition("?")[0].partition("@")[0]
 
 
-def told_of(left: Sequence[str], name: Any) -> list[str]:
+def remarks_on(keys_left_out: Sequence[str], name: Any) -> list[str]:
     """What a person should know of the keys that were taken out."""
-    if not left:
+    if not keys_left_out:
         return []
-    keys = ", ".join(f"task.{key}" for key in left)
+    keys = ", ".join(f"task.{key}" for key in keys_left_out)
     return [
         f"the training rows are not the recipe's own, so {keys} of the recipe do not count; "
         f"the run is still called '{name}' (--set name=…)"

@@ -142,7 +142,7 @@ def split_sheet(source: str) -> tuple[str, str | None]:
 
 def sign_name(sign: str) -> str:
     """How a delimiter is said: by its name, if it has one."""
-    return next((name for name, known in SIGNS.items() if known == sign), sign)
+    return next((name for name, delimiter in SIGNS.items() if delimiter == sign), sign)
 
 
 def option_text(option: str, value: str) -> str:

@@ -30,11 +30,11 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.exists():
         return path
-    known = shipped()
+    recipes = shipped()
     key = name.removeprefix("recipes/").removesuffix(".yaml")
-    if key in known:
-        return known[key]
+    if key in recipes:
+        return recipes[key]
     close = nearest_beside(path)
     beside = close and str(path.parent / close)
-    fix = proposed(beside, f"accepted: a file, {', '.join(known)}") if beside else did_you_mean(key, known)
+    fix = proposed(beside, f"accepted: a file, {', '.join(recipes)}") if beside else did_you_mean(key, recipes)
     raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=fix)

@@ -61,19 +61,19 @@ def validate(
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        found: dict[KeyPath, list[Any]] = {}
+        by_place: dict[KeyPath, list[Any]] = {}
         for problem in error.errors():
-            found.setdefault(_place(data, problem["loc"]), []).append(problem)
+            by_place.setdefault(_place(data, problem["loc"]), []).append(problem)
         problems = [
             _describe(place, same, model, origin, prefix, also_known)
-            for place, same in found.items()
+            for place, same in by_place.items()
             if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are told
         ]
         what, where, fix = problems[0]
         if len(problems) > 1:
             more = "; ".join(f"{w} ({place})" for w, place, _ in problems[1:4])
-            left = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
-            what = f"{what}; also: {more}{left}"
+            rest = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+            what = f"{what}; also: {more}{rest}"
         raise InputError(f"in {label}: {what}", where=where, fix=fix) from error
 
 
@@ -131,23 +131,23 @@ def _describe(
         return f"unknown key '{dotted}'", where, did_you_mean(str(place[-1]), names)
     if kind == "missing":
         return f"the key '{dotted}' is missing", where, f"add '{place[-1]}:'"
-    given = problems[0].get("input")
+    value = problems[0].get("input")
     messages = [_NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
-    if isinstance(given, float) and not math.isfinite(given):
+    if isinstance(value, float) and not math.isfinite(value):
         messages = ["a finite number is needed"]
     message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
     if not dotted:
         return message, where, "correct the values there"
-    needs_quotes = kind == "string_type" and isinstance(given, bool | int | float | None)
+    needs_quotes = kind == "string_type" and isinstance(value, bool | int | float | None)
     fix = _QUOTES if needs_quotes else "correct the value there"
-    if given is None:
+    if value is None:
         fix = f"write a value there{', or ' + _QUOTES if needs_quotes else ''}"
         return f"'{dotted}' is empty: {message}", where, fix
     choices = [name for problem in problems for name in _choices(problem)]
-    if isinstance(given, str) and nearest(given[:80], choices) is not None:
-        fix = did_you_mean(given[:80], choices)
-    shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
-    return f"'{dotted}'{shown}: {message}", where, fix
+    if isinstance(value, str) and nearest(value[:80], choices) is not None:
+        fix = did_you_mean(value[:80], choices)
+    in_words = f" is {value!r:.80}" if isinstance(value, str | int | float) else ""
+    return f"'{dotted}'{in_words}: {message}", where, fix
 
 
 def _choices(problem: Any) -> list[str]:
@@ -161,7 +161,7 @@ def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | No
     for part in location:
         if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
             current = current.model_fields[str(part)].annotation
-        current = next((found for found in _models_in(current)), None)
+        current = next((candidate for candidate in _models_in(current)), None)
         if current is None:
             return None
     return current if isinstance(current, type) else None

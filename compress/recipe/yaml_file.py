@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from compress.errors import InputError
-from compress.recipe.overrides import RolesOf, leave_old_data, override, split_override, told_of, where_of
+from compress.recipe.overrides import RolesOf, leave_old_data, override, remarks_on, split_override, where_of
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import KeyPath, Origin, validate
 
@@ -87,13 +87,13 @@ def _apply(data: dict[str, Any], overrides: Sequence[str], roles_of: RolesOf) ->
     """Change `data` in place; say by which override each part was changed, and what a person should know of it."""
     changed: dict[KeyPath, str] = {}
     remarks: list[str] = []
-    said = [(text, *split_override(text)) for text in overrides]
-    values = [(text, parts, parse_value(value, where_of(text))) for text, parts, value in said]
+    split = [(text, *split_override(text)) for text in overrides]
+    values = [(text, parts, parse_value(value, where_of(text))) for text, parts, value in split]
     for text, parts, value in values:
         if parts == ["task", "train"]:
-            left = leave_old_data(data, value)
-            remarks += told_of(left, data.get("name"))
-            changed |= {("task", key): text for key in left}
+            keys_left_out = leave_old_data(data, value)
+            remarks += remarks_on(keys_left_out, data.get("name"))
+            changed |= {("task", key): text for key in keys_left_out}
     values.sort(key=lambda item: item[1][1:] != ["stage"])  # which of a step's keys name models, its stage says
     changed |= {override(data, parts, value, where_of(text), roles_of): text for text, parts, value in values}
     return changed, remarks
@@ -152,8 +152,8 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
     return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
 
 
@@ -165,7 +165,7 @@ def _compose(text: str, what: str, name: str) -> yaml.Node | None:
             where=name,
             fix="give YAML that a person wrote, not data",
         )
-    with _told(name):
+    with _errors_for_people(name):
         aliases = depth = 0
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             aliases += isinstance(token, yaml.AliasToken)
@@ -193,12 +193,12 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndTo
 def _construct(node: yaml.Node, lines: dict[KeyPath, int], what: str, name: str) -> Any:
     """Plain data out of a node that is within the bounds; `lines` is filled."""
     _collect_lines(node, (), lines, what, name)
-    with _told(name):
+    with _errors_for_people(name):
         return yaml.SafeLoader("").construct_document(node)
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _errors_for_people(name: str) -> Iterator[None]:
     """What PyYAML raises, as an error for a person."""
     try:
         yield
@@ -239,17 +239,17 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wh
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if isinstance(node, yaml.MappingNode):
-        seen: set[Hashable] = set()
+        keys: set[Hashable] = set()
         for key_node, value_node in node.value:
             key = key_node.value
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise InputError("a key must be plain text", where=f"{name}:{line}", fix="write key: value")
-            if key in seen:
+            if key in keys:
                 raise InputError(
                     f"the key '{key:.80}' stands twice", where=f"{name}:{line}", fix="remove one of the two"
                 )
-            seen.add(key)
+            keys.add(key)
             lines[(*path, key)] = line
             _collect_lines(value_node, (*path, key), lines, what, name)
     elif isinstance(node, yaml.SequenceNode):

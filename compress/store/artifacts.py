@@ -84,8 +84,8 @@ class Manifest(BaseModel):
     def sealed(self) -> "Manifest":
         """The same, with its digest."""
         rest = json.loads(self.model_dump_json(exclude={"digest"}))
-        told = {name: value for name, value in rest.items() if value is not None}
-        return self.model_copy(update={"digest": fingerprint(told)})
+        fields = {name: value for name, value in rest.items() if value is not None}
+        return self.model_copy(update={"digest": fingerprint(fields)})
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
         CompressError: the store's own folders are links, or what a run needs cannot be read.
     """
     store.check_own_folders()
-    named = _named(runs_dir, store)
+    runs_by_folder = _runs_by_folder(runs_dir, store)
     items = []
     for path in sorted(store.root.iterdir()) if store.root.is_dir() else ():
         if not path.is_dir() or path.name in OWN_FOLDERS:
@@ -59,7 +59,7 @@ def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
             artifact, damage = open_artifact(path), None
         except DamagedArtifactError as error:
             artifact, damage = None, error.what
-        items.append(Item(path, artifact, _bytes(path), tuple(named.get(path.name, ())), damage))
+        items.append(Item(path, artifact, _bytes(path), tuple(runs_by_folder.get(path.name, ())), damage))
     return items
 
 
@@ -80,30 +80,30 @@ def find(items: Sequence[Item], key: str) -> Item:
     Raises:
         InputError: there is none, or more than one.
     """
-    found = [
+    matches = [
         item
         for item in items
         if item.path.name.startswith(key) or (item.artifact is not None and item.artifact.key.startswith(key))
     ]
-    if len(found) != 1:
-        listed = ", ".join(item.path.name for item in found[:5])
+    if len(matches) != 1:
+        listed = ", ".join(item.path.name for item in matches[:5])
         raise InputError(
-            f"{len(found) or 'no'} artifacts begin with '{key}'{': ' + listed if found else ''}",
+            f"{len(matches) or 'no'} artifacts begin with '{key}'{': ' + listed if matches else ''}",
             where="the command line",
             fix="`compress store list` shows them; give more of the key"
-            if found
+            if matches
             else "`compress store list` shows them",
         )
-    return found[0]
+    return matches[0]
 
 
 def unnamed(store: Store, items: Iterable[Item], runs_dir: Path) -> list[Item]:
     """What no run names: artifacts, damaged ones that were set aside, and the rests of steps that did not end."""
-    named = _named(runs_dir, store)
+    runs_by_folder = _runs_by_folder(runs_dir, store)
     loose = [item for item in items if not item.named_by]
     for folder in ("damaged", "scratch"):
         for path in sorted((store.root / folder).glob("*")):
-            if folder == "scratch" and path.name in named:
+            if folder == "scratch" and path.name in runs_by_folder:
                 continue  # checkpoints that a killed run goes on from
             loose.append(Item(path, None, _bytes(path), ()))
     return loose
@@ -125,11 +125,11 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
         try:
             with lock_at(store.root / "locks" / f"{key}.lock", timeout=0):
                 if item.artifact is not None:  # out of the store at once, so that no half of it is ever found
-                    gone = store.root / "scratch" / f"{item.path.name}-removed"
-                    gone.parent.mkdir(exist_ok=True)
-                    remove_tree(gone)
-                    item.path.rename(gone)
-                    remove_tree(gone)
+                    moved = store.root / "scratch" / f"{item.path.name}-removed"
+                    moved.parent.mkdir(exist_ok=True)
+                    remove_tree(moved)
+                    item.path.rename(moved)
+                    remove_tree(moved)
                 else:
                     remove_tree(item.path)
                 removed.append(item)
@@ -140,9 +140,9 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
     return removed, busy
 
 
-def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
+def _runs_by_folder(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
     """Folder of the store -> names of the runs that link to it, or have said that they need it."""
-    named: dict[str, list[str]] = {}
+    runs_by_folder: dict[str, list[str]] = {}
     root = store.root.resolve()
     for run in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else ():
         if not run.is_dir() or run.resolve() == root:
@@ -150,8 +150,8 @@ def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
         links = [Path(os.path.realpath(link)) for link in (run / "steps").glob("*")]
         folders = {link.name for link in links if link.parent == root} | _needs(run)
         for folder in folders:
-            named.setdefault(folder, []).append(run.name)
-    return named
+            runs_by_folder.setdefault(folder, []).append(run.name)
+    return runs_by_folder
 
 
 def _needs(run: Path) -> set[str]:

@@ -114,14 +114,14 @@ class Store:
         try:
             self.check_own_folders()
             with suppress(DamagedArtifactError):  # what is whole is never changed, so it is taken without a lock
-                found = self.get(identity)
-                if found is not None:
-                    return found, False
+                artifact = self.get(identity)
+                if artifact is not None:
+                    return artifact, False
             lock = self.root / "locks" / f"{identity.key[:16]}.lock"
             with locked(lock, f"the same {identity.stage} step", warn, stopping):
-                found = self._get_or_set_aside(identity, warn)
-                if found is not None:
-                    return found, False
+                artifact = self._get_or_set_aside(identity, warn)
+                if artifact is not None:
+                    return artifact, False
                 return self._make(identity, output_format, make, host), True
         except OSError as error:
             raise disk_error(error, Path(error.filename) if error.filename else self.root) from error

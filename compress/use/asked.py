@@ -51,8 +51,8 @@ def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | N
     try_tokenizer(folder, lambda: [*texts, *(pairs or ())])
     form = find(format_of(folder))
     hashes, packages = _hashes(folder, form), sorted({*LIBRARIES, *form.packages})
-    told = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in packages}}
-    remembered = cache_folder() / "asked" / f"{fingerprint(told)}.json"
+    identity = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in packages}}
+    remembered = cache_folder() / "asked" / f"{fingerprint(identity)}.json"
     if remembered.is_file():
         remark = read_object(remembered).get("remark")
         return remark if isinstance(remark, str) else None
@@ -78,8 +78,8 @@ def _try(
     if form.graph is None and (is_as_made or not form.in_transformers):
         return None
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    chosen = [order[0], *order[-BATCH:]] if form.graph else order[:: max(1, len(order) // COMPARED)][:COMPARED]
-    some, seconds = [texts[place] for place in chosen], pairs and [pairs[place] for place in chosen]
+    sample = [order[0], *order[-BATCH:]] if form.graph else order[:: max(1, len(order) // COMPARED)][:COMPARED]
+    some, seconds = [texts[place] for place in sample], pairs and [pairs[place] for place in sample]
     tokenizer = load_tokenizer(folder)
     max_length = expected_length(folder, tokenizer.fast)
     if form.graph is not None:

@@ -96,8 +96,8 @@ class Classifier:
         self._tokenizer = load_tokenizer(self.folder)
         columns = expected_columns(self.folder)
         self.pairs = "text_pair" in columns if columns else None
-        told = expected_length(self.folder, self._tokenizer.fast)
-        self.max_length = told if max_length is None else self._within_positions(max_length)
+        expected = expected_length(self.folder, self._tokenizer.fast)
+        self.max_length = expected if max_length is None else self._within_positions(max_length)
         self._predict = load(self.folder, HUB_TASK, threads)
         classes = self._logits(["a"], ["a"] if self.pairs else None).shape[1]
         self.labels = _labels(self.folder, classes)
@@ -120,8 +120,8 @@ class Classifier:
         alone = isinstance(texts, str | tuple)
         probabilities = self.predict_proba([texts] if alone else texts)  # type: ignore[list-item]
         best = probabilities.argmax(axis=-1)
-        chosen = zip(best.tolist(), probabilities.max(axis=-1).tolist(), strict=True)
-        predictions = [Prediction(self.labels[place], probability) for place, probability in chosen]
+        best_classes = zip(best.tolist(), probabilities.max(axis=-1).tolist(), strict=True)
+        predictions = [Prediction(self.labels[place], probability) for place, probability in best_classes]
         return predictions[0] if alone else predictions
 
     def predict_proba(
@@ -161,11 +161,11 @@ class Classifier:
             rows = self._tokenizer.encode(texts[start : start + window], seconds, self.max_length)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
             for first in range(0, len(order), self.batch_size):
-                chosen = order[first : first + self.batch_size]
-                logits = self._predict(self._tokenizer.pad([rows[index] for index in chosen]))
-                for index, row in zip(chosen, logits, strict=True):
+                indices = order[first : first + self.batch_size]
+                logits = self._predict(self._tokenizer.pad([rows[index] for index in indices]))
+                for index, row in zip(indices, logits, strict=True):
                     outputs[start + index] = row
-                done += len(chosen)
+                done += len(indices)
                 after_batch(done)
         return np.stack(outputs)
 
@@ -188,9 +188,9 @@ def _labels(folder: Path, classes: int) -> tuple[str, ...]:
     """
     names = labels_of(folder) or [f"LABEL_{number}" for number in range(classes)]
     if classes != len(names) or classes < 2:
-        said = f"config.json names {len(names)} labels" if classes > 1 else "a classifier gives one for each label"
+        reason = f"config.json names {len(names)} labels" if classes > 1 else "a classifier gives one for each label"
         raise InputError(
-            f"the model gives {classes} number{'' if classes == 1 else 's'} a text; {said}",
+            f"the model gives {classes} number{'' if classes == 1 else 's'} a text; {reason}",
             where=str(folder),
             fix="give a folder whose config.json belongs to the model, and whose model has a head that classifies",
         )
@@ -199,24 +199,24 @@ def _labels(folder: Path, classes: int) -> tuple[str, ...]:
 
 def _split(texts: Iterable[Text]) -> tuple[list[str], list[str] | None]:
     """Texts, and the second ones where they are pairs."""
-    given = list(texts)
-    for number, item in enumerate(given, start=1):
+    items = list(texts)
+    for number, item in enumerate(items, start=1):
         if not isinstance(item, str) and not _is_pair(item):
             raise InputError(
                 f"item {number} is {item!r:.60}, which is no text",
                 where="compress.Classifier",
                 fix='give "a text", ["a text", "another"] or, to a model of pairs, [("a text", "its second text")]',
             )
-    pairs = sum(not isinstance(item, str) for item in given)
+    pairs = sum(not isinstance(item, str) for item in items)
     if not pairs:
-        return given, None  # type: ignore[return-value]
-    if pairs < len(given):
+        return items, None  # type: ignore[return-value]
+    if pairs < len(items):
         raise InputError(
-            f"{pairs} of {len(given)} items are pairs, the others single texts",
+            f"{pairs} of {len(items)} items are pairs, the others single texts",
             where="compress.Classifier",
             fix="give pairs alone, or texts alone",
         )
-    return [item[0] for item in given], [item[1] for item in given]
+    return [item[0] for item in items], [item[1] for item in items]
 
 
 def _is_pair(item: Any) -> bool:

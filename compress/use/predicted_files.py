@@ -79,10 +79,10 @@ def row_writer(file: TextIO, ending: str, columns: Sequence[str], top: int) -> R
         return write_object
     table = csv.writer(file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     table.writerow([*columns, *added_columns(top)])
-    kept, blank = len(columns), [""] * (2 * top)
+    width, blank = len(columns), [""] * (2 * top)
 
     def write_cells(row: Sequence[str], ranked: Ranked) -> None:
-        table.writerow([*row[:kept], *([cell for pair in ranked for cell in pair] or blank)])
+        table.writerow([*row[:width], *([cell for pair in ranked for cell in pair] or blank)])
 
     return write_cells
 
@@ -90,8 +90,8 @@ def row_writer(file: TextIO, ending: str, columns: Sequence[str], top: int) -> R
 def as_object(columns: Sequence[str], row: Sequence[str], ranked: Ranked, top: int) -> dict[str, Any]:
     """A row with what was predicted, for JSON: the best label, and of several the list of the best."""
     label, probability = ranked[0] if ranked else (None, None)
-    told: dict[str, Any] = {**dict(zip(columns, row, strict=False)), LABEL: label, PROBABILITY: probability}
-    return {**told, TOP: [{"label": name, "probability": value} for name, value in ranked]} if top > 1 else told
+    content: dict[str, Any] = {**dict(zip(columns, row, strict=False)), LABEL: label, PROBABILITY: probability}
+    return {**content, TOP: [{"label": name, "probability": value} for name, value in ranked]} if top > 1 else content
 
 
 def added_columns(top: int) -> list[str]:

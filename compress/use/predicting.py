@@ -157,16 +157,16 @@ def predict_rows(
         top: labels of each row.
         progress: told how many rows are done.
     """
-    done = Predicted()
+    counts = Predicted()
     for window in _windows(rows, classifier.batch_size * max(1, WINDOW // classifier.batch_size)):
         filled = [row for row in window if trimmed(row[places.text])]
-        answers = iter(_answers(classifier, filled, places, top, lambda count: progress(done.rows + count)))
+        answers = iter(_answers(classifier, filled, places, top, lambda count: progress(counts.rows + count)))
         for row in window:
             best = next(answers) if trimmed(row[places.text]) else []
-            done.count(best)
+            counts.count(best)
             write(row, best)
-        progress(done.rows)
-    return done
+        progress(counts.rows)
+    return counts
 
 
 def _windows(rows: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
@@ -183,8 +183,8 @@ def _answers(
     progress: Callable[[int], None],
 ) -> list[list[tuple[str, float]]]:
     texts, pairs = places.texts(rows)
-    given: Any = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    return ranked(classifier, classifier.predict_proba(given, progress), top)
+    inputs: Any = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    return ranked(classifier, classifier.predict_proba(inputs, progress), top)
 
 
 def ranked(classifier: Classifier, probabilities: Any, top: int) -> list[list[tuple[str, float]]]:
