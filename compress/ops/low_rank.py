@@ -1,4 +1,4 @@
-"""Matrices as products of two thin ones."""
+"""Matrices as products of two thin matrices."""
 
 import torch
 
@@ -14,7 +14,7 @@ def low_rank(
     Args:
         matrix: (rows, columns), any float.
         rank: at most min(rows, columns).
-        row_weights: (rows,), above 0. Left out: all rows count alike.
+        row_weights: (rows,), above 0. None: all rows count equally.
 
     Returns:
         left: (rows, rank), in the matrix's type.

@@ -195,7 +195,7 @@ def how_it_died(code: int, output: str) -> str:
 
     Args:
         code: the exit code; negative for a signal.
-        said: all that it printed.
+        output: all that the process printed.
     """
     last = next((line for line in reversed(output.splitlines()) if line.strip()), "no message")[:300]
     return f"killed by signal {-code}{MEANINGS.get(-code, '')}" if code < 0 else f"exit code {code}: {last}"

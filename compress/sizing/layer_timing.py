@@ -121,7 +121,7 @@ def take_turns(turns: Sequence[Callable[[], float]], after_round: Callable[[int]
     """The result of each function in each of `ROUNDS` rounds, one function after the other within a round.
 
     Args:
-        done: is told the number of rounds that are over.
+        after_round: called with the number of finished rounds.
     """
     samples: list[list[float]] = [[] for _ in turns]
     for number in range(ROUNDS):
