@@ -243,7 +243,7 @@ def _row(row: Figures, is_baseline: bool) -> str:
 def _conditions(measured: Measurements, data: Data) -> list[str]:
     host = measured.host
     packages = ", ".join(f"{name} {version}" for name, version in host.get("versions", {}).items())
-    competing = [found.conditions.competing_cores for found in measured.targets if found.conditions]
+    competing = [on_target.conditions.competing_cores for on_target in measured.targets if on_target.conditions]
     busy = [cores for cores in competing if cores is not None]
     load = f" Other work kept {max(busy):.2f} cores busy." if busy else ""
     return [

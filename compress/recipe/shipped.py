@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder() -> Path:
-    """Where the shipped recipes are: in the installed package, or beside it in a checkout."""
+    """The folder of the shipped recipes: in the installed package, or next to it in a checkout."""
     installed = HERE / "recipes"
     return installed if installed.is_dir() else HERE.parent / "recipes"
 
@@ -22,10 +22,10 @@ def shipped() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe's path, by its path or by the name of a shipped one.
+    """The path of a recipe that is given by its path or by the name of a shipped one.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such recipe.
     """
     path = Path(name)
     if path.exists():

@@ -1,4 +1,4 @@
-"""Outside input against its model: every problem at once, each with its line and the nearest right name."""
+"""Validation of outside input: all problems at once, each with its line and the nearest right name."""
 
 import math
 import re
@@ -17,19 +17,19 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe came from, so that an error can name the file and the line."""
+    """The origin of a recipe, so that an error can name the file and the line."""
 
     path: str = "the command line"
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     folder: Path = Path()
     """Relative paths in the recipe start here."""
     overrides: Mapping[KeyPath, str] = field(default_factory=dict)
-    """What `--set` said, by the place that it changed."""
+    """Place in the recipe -> the `--set` that changed it."""
     remarks: tuple[str, ...] = ()
-    """What a person should know of these changes."""
+    """Remarks for the user on these changes."""
 
     def where(self, *keys: str | int) -> str:
-        """The override that changed `keys`, or `path:line` of their deepest part that stands in the file."""
+        """The override that changed `keys`, or the `path:line` of their deepest part in the file."""
         for depth in range(len(keys), 0, -1):
             if keys[:depth] in self.overrides:
                 return f"--set {self.overrides[keys[:depth]]}"
@@ -48,12 +48,12 @@ def validate(
     label: str = "the recipe",
     also_known: tuple[str, ...] = (),
 ) -> Any:
-    """`model` made from `data`; all its errors told at once, each with its line and the nearest right name.
+    """The `model` made from `data`; all errors are reported at once, each with its line and the nearest right name.
 
     Args:
-        prefix: where `data` stands in the recipe.
-        label: what the error calls it.
-        also_known: names that stand beside the model's fields there, for the suggestion.
+        prefix: the place of `data` in the recipe.
+        label: the name of the data in errors.
+        also_known: further accepted names besides the model's fields, for suggestions.
 
     Raises:
         InputError: `data` does not fit.
@@ -67,7 +67,7 @@ def validate(
         problems = [
             _describe(place, same, model, origin, prefix, also_known)
             for place, same in by_place.items()
-            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are told
+            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are reported
         ]
         what, where, fix = problems[0]
         if len(problems) > 1:
@@ -106,11 +106,11 @@ _NEEDED = {
     "too_short": "at least one is needed",
     "tuple_type": "a list is needed",
 }
-"""What pydantic's types of problem mean to someone who writes YAML; the others it says well itself."""
+"""pydantic's types of problems in the words of YAML; pydantic's own words are good for all others."""
 
 
 _QUOTES = 'put it in quotes if it is a name: "1", "on", "null"'
-"""What YAML reads as a number, as true or false, or as nothing may be the name of a column."""
+"""The fix for a name, such as a column's, that YAML reads as a number, as true or false, or as nothing."""
 
 
 def _describe(
@@ -121,7 +121,7 @@ def _describe(
     prefix: KeyPath,
     also_known: tuple[str, ...],
 ) -> tuple[str, str, str]:
-    """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
+    """(what, where, fix) of all problems of one place; a union may give several."""
     where = origin.where(*prefix, *place)
     dotted = ".".join(f"{part!s:.80}" for part in place)
     kind = problems[0]["type"]
@@ -151,7 +151,7 @@ def _describe(
 
 
 def _choices(problem: Any) -> list[str]:
-    """The texts that a field accepts, where it accepts a few."""
+    """The texts that a field accepts, if it accepts only a few."""
     return re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
 
 

@@ -1,7 +1,7 @@
 """A finished classifier in Python: texts in, labels with probabilities out.
 
-It reads the folders that this tool writes and others like them. A folder with an ONNX graph needs onnxruntime,
-tokenizers and numpy alone; one with torch weights needs torch and transformers.
+It reads the folders that this tool writes, and others like them. A folder with an ONNX graph needs only onnxruntime,
+tokenizers and numpy; one with torch weights needs torch and transformers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,19 +22,19 @@ from compress.ops.softmax import softmax
 from compress.report.usage import HUB_TASK
 
 Text: TypeAlias = str | tuple[str, str]
-"""One text, or a pair of them for a model that reads pairs."""
+"""A text, or a pair of texts for a model of pairs."""
 BATCH_SIZE = 32
 WINDOW = 1024
-"""Texts that are encoded at once, and put into batches by their length."""
+"""Number of texts that are encoded at once and sorted into batches by length."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text.
+    """A classifier's prediction for a text.
 
     Attributes:
-        label: the most probable one.
-        probability: that the model gives to it, between 0 and 1.
+        label: the most probable label.
+        probability: the label's probability by the model, between 0 and 1.
     """
 
     label: str
@@ -52,30 +52,30 @@ class Classifier:
     classifier.predict_proba(["a lovely film"])       # array of (texts, labels)
     ```
 
-    Texts become tokens as in training and measuring, and probabilities are a softmax of the model's logits. Batches are
-    made of texts of like length. A float model's figures are the same in any batch, up to rounding in the last digits;
-    a graph that quantizes its activations as it goes (`quantize_onnx_dynamic`) rounds a batch by its largest value, so
-    that its probabilities depend a little on the batch's other texts: with `batch_size=1` they never do.
+    Texts become tokens as in training and measuring, and probabilities are a softmax of the model's logits. Batches
+    have texts of similar lengths. A float model gives the same figures in any batch, up to rounding in the last digits.
+    A graph that quantizes its activations in each call (`quantize_onnx_dynamic`) rounds a batch by its largest value,
+    so its probabilities depend a little on the batch's other texts; with `batch_size=1` they do not.
 
-    It may be called from several threads at once.
+    The classifier may be called from several threads at once.
 
     Args:
-        folder: of the model.
-        batch_size: texts in one call of the model.
-        threads: inside one operation. Left out: as many as this process has processors. For a torch model this is a
-            setting of the whole process, and left alone if left out.
-        max_length: tokens kept of each text. Left out: what the folder says, as `compress.models.expected_texts` reads
-            it: the length that the run measured with, else the tokenizer's, else the model's longest.
+        folder: the model's folder.
+        batch_size: number of texts in one call of the model.
+        threads: threads inside one operation. None: as many as this process has processors. For a torch model this is a
+            setting of the whole process, and None leaves it unchanged.
+        max_length: tokens kept of each text. None: the folder's own length, as in `compress.models.expected_texts`: that
+            of the run, else the tokenizer's, else the model's longest.
 
     Attributes:
-        folder: the model's own.
-        labels: in the order of the model's outputs.
+        folder: the model's folder.
+        labels: the labels in the order of the model's outputs.
         max_length: tokens kept of each text.
-        pairs: whether it is made for pairs of texts; None where the folder does not say.
+        pairs: whether the model is made for pairs of texts; None if the folder does not say it.
 
     Raises:
-        InputError: the folder holds no classifier that gives each text one of its labels, or cannot be read.
-        CompressError: its graph cannot be loaded.
+        InputError: the folder has no classifier that gives each text one of its labels, or cannot be read.
+        CompressError: the graph cannot be loaded.
     """
 
     def __init__(
@@ -112,10 +112,10 @@ class Classifier:
     def __call__(self, texts: Iterable[Text]) -> list[Prediction]: ...
 
     def __call__(self, texts: Text | Iterable[Text]) -> Prediction | list[Prediction]:
-        """The most probable label of a text, of a pair (a tuple of two texts), or of each of several.
+        """The prediction for a text or a pair (a tuple of two texts), or a list of predictions for several of them.
 
         Raises:
-            InputError: something among them is no text, or pairs and texts are mixed.
+            InputError: an item is not a text, or pairs and single texts are mixed.
         """
         alone = isinstance(texts, str | tuple)
         probabilities = self.predict_proba([texts] if alone else texts)  # type: ignore[list-item]
@@ -130,14 +130,14 @@ class Classifier:
         """The probability of each label for each text.
 
         Args:
-            texts: or pairs.
-            after_batch: told after each call of the model how many texts are done.
+            texts: texts or pairs.
+            after_batch: called after each call of the model with the number of finished texts.
 
         Returns:
             (texts, labels), float64, in the order of `labels`; each row sums to 1.
 
         Raises:
-            InputError: something among them is no text, or pairs and texts are mixed.
+            InputError: an item is not a text, or pairs and single texts are mixed.
         """
         firsts, seconds = _split(texts)
         if firsts and self.pairs not in {None, seconds is not None}:
@@ -153,7 +153,7 @@ class Classifier:
     def _logits(
         self, texts: Sequence[str], pairs: Sequence[str] | None, after_batch: Callable[[int], None] = lambda _: None
     ) -> np.ndarray[Any, Any]:
-        """(texts, classes), in the order of the texts."""
+        """The logits of texts, (texts, classes), in the order of the texts."""
         outputs: list[Any] = [None] * len(texts)
         window, done = self.batch_size * max(1, WINDOW // self.batch_size), 0
         for start in range(0, len(texts), window):
@@ -181,10 +181,10 @@ class Classifier:
 
 
 def _labels(folder: Path, classes: int) -> tuple[str, ...]:
-    """Names of the classes; where config.json has none, those that transformers gives them.
+    """Names of the classes; without names in config.json, the default names of transformers.
 
     Raises:
-        InputError: the model gives one number a text, or not as many as there are names.
+        InputError: the model gives one number for a text, or another number than there are names.
     """
     names = labels_of(folder) or [f"LABEL_{number}" for number in range(classes)]
     if classes != len(names) or classes < 2:
@@ -198,7 +198,7 @@ def _labels(folder: Path, classes: int) -> tuple[str, ...]:
 
 
 def _split(texts: Iterable[Text]) -> tuple[list[str], list[str] | None]:
-    """Texts, and the second ones where they are pairs."""
+    """The texts, and the second texts if they are pairs."""
     items = list(texts)
     for number, item in enumerate(items, start=1):
         if not isinstance(item, str) and not _is_pair(item):
