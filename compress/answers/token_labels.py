@@ -148,13 +148,13 @@ def spans(labels: Sequence[str]) -> Iterator[Entity]:
     for place, label in enumerate([*labels, NONE]):
         prefix, dash, name = label.partition("-")
         is_marked = bool(dash) and prefix in PREFIXES
-        own = "" if label == NONE else name if is_marked else label
-        goes_on = is_marked and prefix not in FIRST and own == kind
+        entity_type = "" if label == NONE else name if is_marked else label
+        goes_on = is_marked and prefix not in FIRST and entity_type == kind
         if kind and not goes_on:
             yield Entity(kind, start, place)
             kind = ""
-        if own and not goes_on:
-            start, kind = place, own
+        if entity_type and not goes_on:
+            start, kind = place, entity_type
         if kind and (not is_marked or prefix in LAST):
             yield Entity(kind, start, place + 1)
             kind = ""

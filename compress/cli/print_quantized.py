@@ -8,7 +8,7 @@ from compress.cli.console import stdout
 from compress.cli.screen import styled
 from compress.facts import Candidate, Choice
 from compress.report.quantized import Quantized
-from compress.report.quantized_words import agreed_words, change_words, choice_words, kept_words, left_words
+from compress.report.quantized_words import agreed_words, change_words, choice_words, kept_words, left_in_float_words
 from compress.report.words import POINTS, bracketed
 
 
@@ -50,7 +50,7 @@ def sentences(found: Quantized, answers: Words) -> list[str]:
         told.append(agreed_words(found.parity, answers, searched=found.sensitivity is not None))
     beside = [name for name in found.left_in_float if name not in searched]
     if beside:
-        told.append(left_words(found.model_copy(update={"left_in_float": beside})))
+        told.append(left_in_float_words(found.model_copy(update={"left_in_float": beside})))
     return told
 
 

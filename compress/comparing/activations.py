@@ -67,12 +67,13 @@ def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batc
 def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
     """A session whose outputs are the graph's own and the named tensors."""
     outputs = model.graph.output
-    own = [output.name for output in outputs]
+    original_outputs = [output.name for output in outputs]
     try:  # a copy with more outputs would double the weights
-        outputs.extend(onnx.ValueInfoProto(name=name) for name in names if name not in own)  # onnxruntime finds types
+        more = [name for name in names if name not in original_outputs]
+        outputs.extend(onnx.ValueInfoProto(name=name) for name in more)  # onnxruntime finds their types
         return graph_session(model)
     finally:
-        del outputs[len(own) :]
+        del outputs[len(original_outputs) :]
 
 
 def _finite(tensors: Batch) -> Batch:

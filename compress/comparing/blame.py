@@ -35,10 +35,11 @@ def first_diverging(
         and (node.op_type != "Gather" or node.input[0] in floats)
     }
     squared_errors, squared_sizes = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for ours, theirs in zip(results(before, list(names), batches), results(after, list(names), batches), strict=True):
-        for name in ours.keys() & theirs.keys():
-            known_numbers = np.isfinite(ours[name])  # a mask may add minus infinity
-            first, second = (side[name][known_numbers].astype(np.float64) for side in (ours, theirs))
+    pairs = zip(results(before, list(names), batches), results(after, list(names), batches), strict=True)
+    for float_batch, quantized_batch in pairs:
+        for name in float_batch.keys() & quantized_batch.keys():
+            is_finite = np.isfinite(float_batch[name])  # a mask may add minus infinity
+            first, second = (side[name][is_finite].astype(np.float64) for side in (float_batch, quantized_batch))
             squared_errors[name] += float(np.square(second - first).sum()) if np.isfinite(second).all() else np.inf
             squared_sizes[name] += float(np.square(first).sum())
     errors = {

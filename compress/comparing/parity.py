@@ -69,9 +69,9 @@ class Parity(Agreement):
         """
         if not self.within(tolerance):
             lengths = f" and batches of {self.lengths[0]} to {self.lengths[-1]} tokens" if self.lengths else ""
-            most = f", most at {self.tokens} tokens" if self.tokens else ""
+            worst = f", most at {self.tokens} tokens" if self.tokens else ""
             raise CompressError(
-                f"{what} by {self.max_abs_difference:.2g} on {self.rows} rows{lengths}{most}; "
+                f"{what} by {self.max_abs_difference:.2g} on {self.rows} rows{lengths}{worst}; "
                 f"allowed is {tolerance * max(self.scale, 1.0):.2g}",
                 fix=fix,
             )

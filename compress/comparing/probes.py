@@ -39,12 +39,12 @@ def probes(task: Task, tokenizer: Tokenizer) -> list[Batch]:
     A row begins and ends as the tokenizer's own rows do, so that heads find the tokens that they read.
     """
     rows = encoded(task, held_back_rows(task, ALONE), tokenizer)
-    most = longest_text(task, tokenizer)
-    lengths = sorted({1, 2, 3, most, *(2**power + 1 for power in range(4, 14))} & set(range(1, most + 1)))
+    longest = longest_text(task, tokenizer)
+    lengths = sorted({1, 2, 3, longest, *(2**power + 1 for power in range(4, 14))} & set(range(1, longest + 1)))
     single_rows = [_row(rows, length, place) for place, length in enumerate(lengths)]
     batches = [tokenizer.pad([row]) for row in single_rows]
     batches.append(tokenizer.pad([_row(rows, 1, place) for place in range(2)]))
-    batches.append(tokenizer.pad([_row(rows, min(length, most), place) for place, length in enumerate((2, 19, 5))]))
+    batches.append(tokenizer.pad([_row(rows, min(length, longest), place) for place, length in enumerate((2, 19, 5))]))
     batches.append(tokenizer.pad([single_rows[-1], *single_rows[: min(3, len(single_rows) - 1)]]))
     return batches
 

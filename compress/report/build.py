@@ -48,7 +48,8 @@ def build_rows(
         if row.quality is None:
             continue
         same_target = [other for other in rows if other.target == row.target and other.quality is not None]
-        base = next((other for other in same_target if other.is_baseline), None) or _elsewhere(row, rows, targets or {})
+        base = next((other for other in same_target if other.is_baseline), None)
+        base = base or _baseline_on_other_target(row, rows, targets or {})
         before = next((other for other in same_target if other.step == row.parent), None)
         measurement = by_pair[row.artifact, row.target]
         row.by_class = _by_class(row, base, test)
@@ -61,7 +62,7 @@ def build_rows(
     return rows
 
 
-def _elsewhere(row: Row, rows: Sequence[Row], targets: Mapping[str, Target]) -> Row | None:
+def _baseline_on_other_target(row: Row, rows: Sequence[Row], targets: Mapping[str, Target]) -> Row | None:
     """The baseline's row on another target that differs by its runtime alone."""
 
     def work(name: str) -> dict[str, object] | None:
@@ -171,13 +172,13 @@ def compare_measured(base: Row, other: Row, measured: Measured, test: HeldOut, m
     Without such a session the verdict on speed is `inconclusive`, since no interval holds a change of the machine's
     speed between two sessions.
     """
-    both = measured.together((base.artifact, base.target), (other.artifact, other.target))
-    if both is None:
+    pair = measured.together((base.artifact, base.target), (other.artifact, other.target))
+    if pair is None:
         apart = compare(base, other, test, margin_pp, timing="apart")
         return apart.model_copy(update={"speed_verdict": "inconclusive"})
     base, other = (
         row if row.session == measurement.session else row.model_copy(update=_latencies(measurement))
-        for row, measurement in zip((base, other), both, strict=True)
+        for row, measurement in zip((base, other), pair, strict=True)
     )
     return compare(base, other, test, margin_pp)
 
@@ -241,10 +242,10 @@ def _slice(name: str, rows: int, outcome: Outcome, base: Outcome | None) -> Slic
 def _by_class(row: Row, base: Row | None, test: HeldOut) -> list[Slice]:
     """The quality on each class or type in the test rows."""
     base_parts = [] if base is None else test.answers_of(base.predictions).slices(test.right_answers)
-    before = {part.name: part.outcome for part in base_parts}
+    base_outcomes = {part.name: part.outcome for part in base_parts}
     slices = []
     for name, size, outcome, f1 in test.answers_of(row.predictions).slices(test.right_answers):
-        part = _slice(name, size, outcome, before.get(name))
+        part = _slice(name, size, outcome, base_outcomes.get(name))
         part.f1 = f1
         slices.append(part)
     return slices
@@ -260,14 +261,14 @@ def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int])
         if inside:
             shortest = int(lengths[inside].min())
             name = f"{shortest} to {high} tokens" if shortest < high else f"{high} tokens"
-            own, before = (
+            row_outcome, base_outcome = (
                 None
                 if side is None
                 else test.answers_of(side.predictions).take(inside).outcome(test.right_answers.take(inside))
                 for side in (row, base)
             )
-            assert own is not None
-            slices.append(_slice(name, len(inside), own, before))
+            assert row_outcome is not None
+            slices.append(_slice(name, len(inside), row_outcome, base_outcome))
     return slices
 
 
@@ -275,10 +276,10 @@ def _flips(base: Row, row: Row, test: HeldOut, texts: Sequence[str], confidences
     """The lost and the gained rows: of each those with the highest confidence, or those that changed most."""
     before, after = test.answers_of(base.predictions), test.answers_of(row.predictions)
     outcomes = [answers.outcome(test.right_answers, test.metric) for answers in (before, after)]
-    most = np.array(confidences) if confidences else np.abs(outcomes[1].rows - outcomes[0].rows)
+    importance = np.array(confidences) if confidences else np.abs(outcomes[1].rows - outcomes[0].rows)
     flips = []
     for is_loss, numbers in zip((True, False), changed(*outcomes), strict=True):
-        for number in sorted(numbers.tolist(), key=lambda number: -most[number])[:FLIPS]:
+        for number in sorted(numbers.tolist(), key=lambda number: -importance[number])[:FLIPS]:
             texts_of_flip = after.flip_texts(before, test.right_answers, number, texts[number])
             flips.append(
                 Flip(

@@ -63,7 +63,7 @@ def confusion(row: Row, baseline: Row | None, test: HeldOut) -> Confusion:
         baseline: the baseline's row; None if it is the row itself, or was not measured.
     """
     counts = Counter(zip(test.truth, row.predictions, strict=True))
-    before = Counter(zip(test.truth, baseline.predictions, strict=True)) if baseline else None
+    baseline_counts = Counter(zip(test.truth, baseline.predictions, strict=True)) if baseline else None
     sizes = Counter(test.truth)
     classes = sorted({number for pair in counts for number in pair})
     mistakes = [
@@ -72,7 +72,7 @@ def confusion(row: Row, baseline: Row | None, test: HeldOut) -> Confusion:
             test.labels[prediction],
             rows,
             sizes[truth],
-            before[truth, prediction] if before else None,
+            baseline_counts[truth, prediction] if baseline_counts else None,
         )
         for (truth, prediction), rows in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         if truth != prediction

@@ -26,8 +26,8 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
     if goal is None:
         return GoalVerdict()
     if row is None or row.quality is None:
-        why = f": {row.reason}" if row is not None and row.reason else ""
-        return GoalVerdict(**goal.model_dump(), met=False, missed=[f"the last step was not measured{why}"])
+        reason = f": {row.reason}" if row is not None and row.reason else ""
+        return GoalVerdict(**goal.model_dump(), met=False, missed=[f"the last step was not measured{reason}"])
     missed, doubts = [], []
     alone = against is None and not row.is_baseline
     if goal.max_drop_pp is not None and alone:

@@ -182,7 +182,9 @@ def _layers(report: Report) -> list[str]:
     steps = [item for item in report.rounded if item.sensitivity or item.left_in_float]
     lines = ["", "## Layers and what rounding them costs"] if steps else []
     for item in steps:
-        sentences = [plain(quantized_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
+        sentences = []
+        if item.left_in_float:
+            sentences = [plain(quantized_words.left_in_float_words(item, len(item.left_in_float)))]
         if item.sensitivity is not None:
             kept_sentence = quantized_words.kept_words(item.sensitivity, 0)
             sentences = [

@@ -117,7 +117,7 @@ def layer_chart(sensitivity: Sensitivity) -> Chart:
 
 
 def _layer_picture(layers: Sequence[LayerCost]) -> Rows:
-    few = len(layers) <= FEW
+    are_few = len(layers) <= FEW
     names = short_names([layer.name for layer in layers])
     scale = _divergences(layers)
     lines = [
@@ -131,7 +131,7 @@ def _layer_picture(layers: Sequence[LayerCost]) -> Rows:
         for layer, name in zip(layers, names, strict=True)
     ]
     legend = [(Mark("bar", 0, 100, COLOURS[is_kept]), WHERE[is_kept]) for is_kept in COLOURS]
-    return Rows(scale, lines, TALL if few else SHORT, legend)
+    return Rows(scale, lines, TALL if are_few else SHORT, legend)
 
 
 def _hint(layer: LayerCost) -> str:
@@ -143,9 +143,9 @@ def _divergences(layers: Sequence[LayerCost]) -> Scale:
     divergences = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
     low, high = math.log10(max(min(divergences), max(divergences) / DECADES) / 2), math.log10(1.3 * max(divergences))
     powers = range(math.ceil(low), math.floor(high) + 1)
-    every = 1 if len(powers) <= LABELS else 2
+    label_step = 1 if len(powers) <= LABELS else 2
     scale = Scale("divergence, nats", low, high, is_log=True)
-    ticks = [Tick(scale.at(10.0**power), f"{10.0**power:.0e}" if power % every == 0 else "") for power in powers]
+    ticks = [Tick(scale.at(10.0**power), f"{10.0**power:.0e}" if power % label_step == 0 else "") for power in powers]
     return replace(scale, ticks=[tick._replace(label=tick.label.replace("e-0", "e-")) for tick in ticks])
 
 

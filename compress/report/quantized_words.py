@@ -79,7 +79,7 @@ def search_words(sensitivity: Sensitivity) -> str:
     return ", ".join(parts)
 
 
-def left_words(step: Quantized, most: int = NAMED) -> str:
+def left_in_float_words(step: Quantized, most: int = NAMED) -> str:
     """The names of nodes that could be rounded and were not."""
     return f"left in float: {listed(step.left_in_float, most)}"
 

@@ -17,10 +17,10 @@ def shown_rows(report: Report, target: str) -> list[ShownRow]:
     by_artifact: dict[str, list[Row]] = {}
     for row in report.on(target):
         by_artifact[row.artifact] = [*by_artifact.pop(row.artifact, []), row]
-    return [_together(rows) for rows in by_artifact.values()]
+    return [_merge_rows(rows) for rows in by_artifact.values()]
 
 
-def _together(rows: Sequence[Row]) -> ShownRow:
+def _merge_rows(rows: Sequence[Row]) -> ShownRow:
     """One row for all steps of an artifact, with the gains of the first one and the costs of all."""
     first, names = rows[0], [row.step for row in rows]
     seconds = [row.seconds for row in rows if row.seconds is not None]

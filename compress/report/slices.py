@@ -25,12 +25,12 @@ def slices(last: Row, baseline: str, words: Words) -> list[Chart]:
         words: the words for the kind of answers.
     """
     classes = sorted(last.by_class, key=_change)
-    many = len(classes) > CLASSES
-    if many:
-        most = sorted(classes, key=lambda part: -abs(_change(part)))[:CHANGED]
-        classes = sorted(most, key=_change)
+    are_many = len(classes) > CLASSES
+    if are_many:
+        changed_most = sorted(classes, key=lambda part: -abs(_change(part)))[:CHANGED]
+        classes = sorted(changed_most, key=_change)
     is_wide = len(classes) > SIDE_BY_SIDE
-    which = f", for the {CHANGED} of {len(last.by_class)} {words.parts} that changed most" if many else ""
+    which = f", for the {CHANGED} of {len(last.by_class)} {words.parts} that changed most" if are_many else ""
     text = f"{words.part_quality}{which}. Bars: 95% interval of {last.step}; few {words.units}, wide bar."
     rows = max(len(classes), len(last.by_length))
     charts = []
@@ -68,9 +68,9 @@ def _height(rows: int, own: int) -> int:
 def _dumbbell(parts: Sequence[Slice], last: Row, baseline: str, pixels: int, words: Words) -> Rows:
     """The picture of the baseline's and the last step's quality on each part."""
     shares = [percents(part.quality) for part in parts]
-    before = [100 * part.baseline_quality for part in parts if part.baseline_quality is not None]
+    baseline_shares = [100 * part.baseline_quality for part in parts if part.baseline_quality is not None]
     ends = [value for three in shares for value in three]
-    scale = linear(f"{words.scale}, %", [*ends, *before], pad=0.04)
+    scale = linear(f"{words.scale}, %", [*ends, *baseline_shares], pad=0.04)
     lines = []
     for part, (value, low, high) in zip(parts, shares, strict=True):
         hint = f"{part.name}: {percent(part.quality)} of {_rows(part, words)}"

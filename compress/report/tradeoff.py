@@ -137,11 +137,11 @@ def _labels(
         points.append((across, value))
         bars.append(Box(across - 2, high, across + 2, low))
         bars.append(Box(width * x.at(left) / 100, value - 2, width * x.at(right) / 100, value + 2))
-    edge = {row.artifact for row in front(rows)}
-    order = sorted(range(len(rows)), key=lambda place: _rank(rows[place], rows[-1], edge))
+    front_artifacts = {row.artifact for row in front(rows)}
+    order = sorted(range(len(rows)), key=lambda place: _rank(rows[place], rows[-1], front_artifacts))
     names = [_stacked(row) for row in rows]
     places = place_labels(points, names, bars, size, order)
-    return [place and _beside(lines, *place) for lines, place in zip(names, places, strict=True)]
+    return [place and _label_at(lines, *place) for lines, place in zip(names, places, strict=True)]
 
 
 def _stacked(row: ShownRow) -> list[str]:
@@ -150,16 +150,16 @@ def _stacked(row: ShownRow) -> list[str]:
     return [*(f"{name}," for name in others), last]
 
 
-def _beside(lines: Sequence[str], right: int, down: int) -> Label:
+def _label_at(lines: Sequence[str], right: int, down: int) -> Label:
     """A label on one side of its point."""
     height = LINE * len(lines)
     top = down * MARK - {1: 0.0, 0: height / 2, -1: height}[down]
     return Label(lines, {1: "start", 0: "middle", -1: "end"}[right], right * MARK, top + LINE - 4)
 
 
-def _rank(row: Row, last: Row, edge: Collection[str]) -> int:
+def _rank(row: Row, last: Row, front_artifacts: Collection[str]) -> int:
     """The rank of a point's need for a name: 0 for the baseline and the last step, 1 on the front, 2 for others."""
-    return 0 if row.is_baseline or row.artifact == last.artifact else 1 if row.artifact in edge else 2
+    return 0 if row.is_baseline or row.artifact == last.artifact else 1 if row.artifact in front_artifacts else 2
 
 
 class Box(NamedTuple):

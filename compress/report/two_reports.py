@@ -44,18 +44,18 @@ def compare_reports(first: Path, second: Path) -> Compared:
     Raises:
         InputError: a report is missing, or the two have no target or no test rows in common.
     """
-    one, two = load_report(first, str(first)), load_report(second, str(second))
-    shared = [spec for spec in two.targets.values() if spec in one.targets.values()]
+    first_report, second_report = load_report(first, str(first)), load_report(second, str(second))
+    shared = [spec for spec in second_report.targets.values() if spec in first_report.targets.values()]
     if not shared:
         raise InputError(
             "the two runs have no target of the same settings",
             where=str(second),
-            fix=f"their targets: {', '.join(one.targets)}; {', '.join(two.targets)}",
+            fix=f"their targets: {', '.join(first_report.targets)}; {', '.join(second_report.targets)}",
         )
-    base, row = last_row(one, shared[0], first), last_row(two, shared[0], second)
-    comparison = compare_rows(one, base, two, row)
-    comparison.against = f"{one.recipe}'s {base.step}"
-    return Compared(comparison, row, two, TIMED_APART if comparison.speedup else None)
+    base, row = last_row(first_report, shared[0], first), last_row(second_report, shared[0], second)
+    comparison = compare_rows(first_report, base, second_report, row)
+    comparison.against = f"{first_report.recipe}'s {base.step}"
+    return Compared(comparison, row, second_report, TIMED_APART if comparison.speedup else None)
 
 
 def compared_pair(report: Report) -> Compared:

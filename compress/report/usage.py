@@ -37,19 +37,19 @@ def usage(folder: str, *, pairs: bool = False) -> Usage:
         pairs: whether the model reads two texts in each row.
     """
     place = shlex.quote(folder)
-    second = ' --text-pair "its second text"' if pairs else ""
-    one = '("a text", "its second text")' if pairs else '"a text"'
-    more = '[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]'
-    quoted, call = json.dumps(folder, ensure_ascii=False), f"({one})"
+    pair_option = ' --text-pair "its second text"' if pairs else ""
+    example = '("a text", "its second text")' if pairs else '"a text"'
+    examples = '[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]'
+    quoted, call = json.dumps(folder, ensure_ascii=False), f"({example})"
     return Usage(
         install=f"pip install {DISTRIBUTION}",
-        texts=f'compress predict {place} "a text"{second}',
+        texts=f'compress predict {place} "a text"{pair_option}',
         file=f"compress predict {place} --file rows.csv --out predictions.jsonl",
         expression=f"compress.Classifier({quoted}){call}",
         code=(
             "import compress\n\n"
             f"classifier = compress.Classifier({quoted})\n"
             f"answer = classifier{call}  # answer.label, answer.probability\n"
-            f"answers = classifier({more})"
+            f"answers = classifier({examples})"
         ),
     )

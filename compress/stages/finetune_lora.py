@@ -51,7 +51,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.runtimes.torch import predictor
-    from compress.training.adapters import add_adapters, merged, trained_whole
+    from compress.training.adapters import add_adapters, merge_adapters, modules_without_adapter
     from compress.training.loop import set_seed, train
 
     def load(**options: Any) -> Any:
@@ -62,13 +62,13 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     tokenizer = load_tokenizer(model.path)
     network, kept = load(), []
     if config.base_bits is not None:
-        kept = bnb.kept_in_float(network, config.base_bits, trained_whole(network))
+        kept = bnb.kept_in_float(network, config.base_bits, modules_without_adapter(network))
         network = load(quantization_config=bnb.scheme(config.base_bits, kept), device_map=context.device)
         bnb.freeze_layout(network)
     adapted = add_adapters(network, config.rank, config.alpha, config.dropout)
     trained = sum(item.numel() for item in adapted.parameters() if item.requires_grad)
     facts = train(adapted, tokenizer, config, context, what="fine-tuning adapters")
-    whole = merged(adapted, load())
+    whole = merge_adapters(adapted, load())
     found = parity.compare(
         predictor(whole, adapted.to(context.device), context.device), predictor(whole, whole), context.task, tokenizer
     )

@@ -9,7 +9,7 @@ from transformers.pytorch_utils import Conv1D
 from compress.models.bnb import float_weights
 
 
-def trained_whole(network: Any) -> list[str]:
+def modules_without_adapter(network: Any) -> list[str]:
     """Names of the modules that are trained themselves, without an adapter: the head, and the encoder's pooler."""
     prefix = network.base_model_prefix
     names = [name for name, part in network.named_children() if name != prefix and list(part.parameters())]
@@ -26,7 +26,7 @@ def add_adapters(network: Any, rank: int, alpha: float, dropout: float) -> PeftM
         rank: the rank of each adapter.
         dropout: share of an adapter's inputs that is dropped while training.
     """
-    modules = trained_whole(network)
+    modules = modules_without_adapter(network)
     outside = tuple(f"{name}." for name in modules)
     adapted = [
         name
@@ -37,7 +37,7 @@ def add_adapters(network: Any, rank: int, alpha: float, dropout: float) -> PeftM
     return get_peft_model(network, config)
 
 
-def merged(adapted: PeftModel, floats: Any) -> Any:
+def merge_adapters(adapted: PeftModel, floats: Any) -> Any:
     """A float model that computes what the adapted one does.
 
     Args:

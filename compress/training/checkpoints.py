@@ -102,8 +102,8 @@ def _remove_old(newest: Path, best: str | None) -> None:
     This is done once the newest is complete. The Trainer would do it earlier, and a kill in between would leave a
     checkpoint without its best one.
     """
-    before = sorted((path for path in _checkpoints(newest.parent) if path != newest), key=_step)
-    for path in before[:-1]:
+    older = sorted((path for path in _checkpoints(newest.parent) if path != newest), key=_step)
+    for path in older[:-1]:
         if best is None or path.name != Path(best).name:
             _remove(path)
 

@@ -137,7 +137,7 @@ class DistillationConfig(TrainingConfig):
 
     @property
     def reads_states(self) -> bool:
-        """Whether any part of the loss looks inside the teacher."""
+        """Whether any part of the loss compares hidden states or attention relations with the teacher's."""
         return self.hidden_weight > 0 or self.relation_weight > 0
 
     @model_validator(mode="after")

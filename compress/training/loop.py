@@ -154,13 +154,13 @@ class _Trainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        own = {name: inputs[name] for name in inputs if name in self.accepted}
+        model_inputs = {name: inputs[name] for name in inputs if name in self.accepted}
         if self.loss is None or not model.training:
-            outputs = model(**own)
+            outputs = model(**model_inputs)
             loss = _label_loss(outputs, inputs)
         else:
-            del own["labels"]
-            outputs = model(**own)
+            del model_inputs["labels"]
+            outputs = model(**model_inputs)
             loss = self.loss(outputs.logits, inputs)
         # T5 and BART return states beside the logits, and decoders their cache
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
@@ -232,9 +232,9 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
     on_cpu = context.device == "cpu"
     half = _precision(config, on_cpu=on_cpu)
     steps = steps_of(config, rows)
-    own = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
+    identity = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(
-        output_dir=str(Path(context.work).resolve() / f"checkpoints-{own[:16]}"),
+        output_dir=str(Path(context.work).resolve() / f"checkpoints-{identity[:16]}"),
         num_train_epochs=config.epochs,
         max_steps=min(steps, context.rehearsal.steps) if context.rehearsal else -1,
         learning_rate=config.learning_rate,

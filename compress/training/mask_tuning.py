@@ -116,12 +116,12 @@ class _Stream:
         self, index: int, layer: torch.nn.Module, hidden: torch.Tensor, architecture: Architecture
     ) -> tuple[torch.Tensor, Mapping[str, _Part]]:
         """The output of the layer at `index`, and the inputs and outputs of its parts."""
-        more, keywords = self.arguments[index]
+        positional, keywords = self.arguments[index]
         with ExitStack() as stack:
             heads, neurons, up = (
                 stack.enter_context(_traced(part(layer, architecture, name))) for name in (*PARTS, "up")
             )
-            output = layer(hidden, *more, **keywords)
+            output = layer(hidden, *positional, **keywords)
         # with its norms after the sums, a layer's neurons read what their output is added to
         added = up.hidden if architecture.attention_norm is None else hidden + heads.output
         residuals = (hidden, added)

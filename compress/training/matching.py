@@ -41,10 +41,10 @@ def check_states(config: DistillationConfig, student: Shape | None, teacher: Sha
     """
     if not config.reads_states:
         return
-    for who, shape in (("student", student), ("teacher", teacher)):
+    for role, shape in (("student", student), ("teacher", teacher)):
         if shape is None:
             raise InputError(
-                f"hidden_weight and relation_weight need to see inside the {who}, whose architecture is not known",
+                f"hidden_weight and relation_weight need to see inside the {role}, whose architecture is not known",
                 fix=f"set both to 0, or take one of these families: {', '.join(sorted(ARCHITECTURES))}",
             )
     assert student is not None

@@ -24,7 +24,7 @@ class Objective(torch.nn.Module):
         inside: the part that compares hidden states and relations; None if neither has a weight.
     """
 
-    def __init__(self, config: DistillationConfig, inside: "Inside | None" = None) -> None:
+    def __init__(self, config: DistillationConfig, inside: "InsideLoss | None" = None) -> None:
         super().__init__()
         self.config, self.inside = config, inside
 
@@ -59,7 +59,7 @@ class Objective(torch.nn.Module):
             self.inside.close()
 
 
-class Inside(torch.nn.Module):
+class InsideLoss(torch.nn.Module):
     """The part of the loss that compares hidden states, through a projection, and attention relations.
 
     The teacher runs beside the student at each step: its states of all rows would take rows x tokens x width numbers
@@ -72,22 +72,26 @@ class Inside(torch.nn.Module):
     def __init__(self, config: DistillationConfig, student: Any, teacher: Any) -> None:
         super().__init__()
         self.config = config
-        mine, other = model_shape(student), model_shape(teacher)
-        assert mine is not None  # checked by the plan
-        assert other is not None
+        student_shape, teacher_shape = model_shape(student), model_shape(teacher)
+        assert student_shape is not None  # checked by the plan
+        assert teacher_shape is not None
         self.layers: tuple[int, ...] = ()
         if config.hidden_weight > 0:
-            self.layers = hidden_layers(config, mine.layers, other.layers)
-            self.projection = torch.nn.Linear(mine.hidden, other.hidden)
-            if mine.hidden == other.hidden:  # as in CoFi: the student begins with the teacher's own channels
+            self.layers = hidden_layers(config, student_shape.layers, teacher_shape.layers)
+            self.projection = torch.nn.Linear(student_shape.hidden, teacher_shape.hidden)
+            if student_shape.hidden == teacher_shape.hidden:
+                # as in CoFi: the student begins with the teacher's own channels
                 torch.nn.init.eye_(self.projection.weight)
                 torch.nn.init.zeros_(self.projection.bias)
-        layer = relation_layer(config, other.layers) if config.relation_weight > 0 else None
+        layer = relation_layer(config, teacher_shape.layers) if config.relation_weight > 0 else None
         if layer is not None:
-            widths = (mine.head_size * mine.heads[-1], other.head_size * other.heads[layer])
-            self.heads = config.relation_heads or relation_heads(*widths, most=other.heads[layer])
-        own = range(mine.layers) if self.layers else ()
-        self.student_states = States(student, own, None if layer is None else mine.layers - 1)
+            widths = (
+                student_shape.head_size * student_shape.heads[-1],
+                teacher_shape.head_size * teacher_shape.heads[layer],
+            )
+            self.heads = config.relation_heads or relation_heads(*widths, most=teacher_shape.heads[layer])
+        student_layers = range(student_shape.layers) if self.layers else ()
+        self.student_states = States(student, student_layers, None if layer is None else student_shape.layers - 1)
         self.teacher_states = States(teacher, self.layers, layer)
         self._teacher = (teacher,)  # in a tuple: it is no part that is trained or saved
         self.inputs = frozenset(input_names(teacher))
@@ -100,13 +104,13 @@ class Inside(torch.nn.Module):
         mask, parts = batch["attention_mask"], []
         if self.config.hidden_weight > 0:
             match = fixed_matching_loss if self.config.hidden_matching == "fixed" else learned_matching_loss
-            mine = [self.projection(states) for _, states in sorted(self.student_states.hidden.items())]
-            taught = [self.teacher_states.hidden[layer] for layer in self.layers]
-            parts.append(self.config.hidden_weight * match(mine, taught, mask))
+            projected = [self.projection(states) for _, states in sorted(self.student_states.hidden.items())]
+            teacher_hidden = [self.teacher_states.hidden[layer] for layer in self.layers]
+            parts.append(self.config.hidden_weight * match(projected, teacher_hidden, mask))
         if self.config.relation_weight > 0:
             for name in RELATED:
-                own, other = self.student_states.related[name], self.teacher_states.related[name]
-                parts.append(self.config.relation_weight * relation_loss(own, other, mask, self.heads))
+                student_part, teacher_part = self.student_states.related[name], self.teacher_states.related[name]
+                parts.append(self.config.relation_weight * relation_loss(student_part, teacher_part, mask, self.heads))
         return torch.stack(parts).sum()
 
     def close(self) -> None:

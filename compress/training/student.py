@@ -23,16 +23,16 @@ def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows)
         Facts for the manifest.
     """
     keep_layers(model, layers)
-    before = model_shape(model)
-    assert before is not None
-    scores = score_layers(model, before, "magnitude", rows, "scoring heads and neurons")
+    shape_before = model_shape(model)
+    assert shape_before is not None
+    scores = score_layers(model, shape_before, "magnitude", rows, "scoring heads and neurons")
     removed = [
         (layer.heads.removed(heads), layer.neurons.removed(neurons))
         for layer, heads, neurons in zip(scores, shape.heads, shape.neurons, strict=True)
     ]
-    cut(model, before, removed)
+    cut(model, shape_before, removed)
     facts: dict[str, Any] = {"layers_kept": tuple(layers)}
-    if shape.hidden < before.hidden:
+    if shape.hidden < shape_before.hidden:
         variance_share = narrow_to_principal(
             model, shape.hidden, lambda: rows.batches(model, "looking at hidden states")
         )

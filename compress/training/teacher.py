@@ -14,7 +14,7 @@ from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length
 from compress.training.matching import check_same_ids
-from compress.training.objective import Inside, Objective
+from compress.training.objective import InsideLoss, Objective
 from compress.training.rows import Outputs
 from compress.training.teacher_outputs import ask, read_outputs
 from compress.training.variants import read_variants, variants
@@ -42,7 +42,7 @@ def train_under_teacher(
         InputError: the loss compares hidden states or relations, and the teacher reads other token ids.
     """
     teachers = [teacher] if isinstance(teacher, Artifact) else list(teacher)
-    inside = _inside(student, tokenizer, teachers, config, context)
+    inside = _inside_loss(student, tokenizer, teachers, config, context)
     objective = Objective(config, inside)
     try:
         lesson = _lesson(teachers, masked_model, objective, config, context)
@@ -51,9 +51,9 @@ def train_under_teacher(
         objective.close()
 
 
-def _inside(
+def _inside_loss(
     student: Any, tokenizer: Tokenizer, teachers: Sequence[Artifact], config: DistillationConfig, context: Context
-) -> Inside | None:
+) -> InsideLoss | None:
     """The part of the loss that compares hidden states and relations, if either has a weight."""
     if not config.reads_states:
         return None
@@ -61,7 +61,7 @@ def _inside(
     check_same_ids(tokenizer.gives_ids_of(load_tokenizer(teacher.path)))
     model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     set_seed(context.seed)  # the projection must not depend on whether the teacher's outputs were there already
-    return Inside(config, student, model.to(context.device))
+    return InsideLoss(config, student, model.to(context.device))
 
 
 def _lesson(
@@ -77,20 +77,20 @@ def _lesson(
         return Lesson(task.train, (), objective, run_rows)
     rows, run_rows = [*task.train, *task.unlabelled], run_rows + context.unlabelled_rows
     length = training_length(config.train_length, context)
-    asked_teachers = teachers if config.soft_weight > 0 else []
+    soft_label_teachers = teachers if config.soft_weight > 0 else []
     parts = [
-        [teacher_outputs(one, rows, length, context, what=_asking(one, teachers), run_rows=run_rows)]
-        for one in asked_teachers
+        [teacher_outputs(teacher, rows, length, context, what=_work_name(teacher, teachers), run_rows=run_rows)]
+        for teacher in soft_label_teachers
     ]
     if config.augment.makes_variants:
         artifact = variants(rows, config.augment, teachers[0], masked_model, length, context, run_rows=run_rows)
         new_rows = read_variants(artifact, task)
         new_run_rows = round(run_rows * len(new_rows) / len(rows))
-        for one, outputs in zip(asked_teachers, parts, strict=True):
-            what = f"{_asking(one, teachers)} about variants"
+        for teacher, outputs in zip(soft_label_teachers, parts, strict=True):
+            what = f"{_work_name(teacher, teachers)} about variants"
             outputs.append(
                 teacher_outputs(
-                    one, new_rows, length, context, what=what, run_rows=new_run_rows, variants_artifact=artifact
+                    teacher, new_rows, length, context, what=what, run_rows=new_run_rows, variants_artifact=artifact
                 )
             )
         rows += new_rows
@@ -98,7 +98,7 @@ def _lesson(
     return Lesson(rows, parts, objective, run_rows, objective.inputs)
 
 
-def _asking(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
+def _work_name(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
     """Name of the work of computing a teacher's outputs."""
     if len(teachers) == 1:
         return "asking the teacher"

@@ -96,8 +96,8 @@ def _parts(
         varied_rows = [row for row, copies in enumerate(copies_per_row) if copies > copy]
         for start in range(0, len(varied_rows), CHUNK):
             part = varied_rows[start : start + CHUNK]
-            own = [seed, copy, start]
-            yield part, partners(labels, len(part), config.mix, own, balanced=config.per_label > 0), own
+            part_seed = [seed, copy, start]
+            yield part, partners(labels, len(part), config.mix, part_seed, balanced=config.per_label > 0), part_seed
 
 
 def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:

@@ -19,7 +19,7 @@ from compress.store.artifacts import Artifact
 from compress.training import checkpoints
 from compress.training.config import DistillationConfig
 from compress.training.loop import OBJECTIVE, set_seed
-from compress.training.objective import Inside, Objective
+from compress.training.objective import InsideLoss, Objective
 from compress.training.states import States
 from compress.training.teacher import train_under_teacher
 from tests.families import ALIKE
@@ -62,7 +62,7 @@ def test_the_parts_are_computed_on_what_the_models_give_inside(family: str, make
         for parameter in student.parameters():
             parameter.mul_(1.1)
     keep_layers(student, (1,))
-    inside = Inside(settings(**BOTH), student, taught)
+    inside = InsideLoss(settings(**BOTH), student, taught)
     with torch.no_grad():
         inside.projection.weight.copy_(torch.randn(32, 32))
     ids = torch.tensor([[2, 7, 8, 9, 3], [2, 10, 3, 0, 0]])
@@ -88,7 +88,7 @@ def test_the_parts_are_computed_on_what_the_models_give_inside(family: str, make
 
 def test_more_padding_changes_nothing(teacher: Artifact) -> None:
     student = student_of(teacher)
-    objective = Objective(settings(**BOTH), Inside(settings(**BOTH), student, load_model(teacher.path, TASK)))
+    objective = Objective(settings(**BOTH), InsideLoss(settings(**BOTH), student, load_model(teacher.path, TASK)))
     short, long = "good film", "the film was a lovely story about people in town"
     one, both = batch_of([short], teacher), batch_of([short, long], teacher)
     padded = {name: array[:1] for name, array in both.items()}
@@ -102,7 +102,7 @@ def test_a_student_that_is_its_teacher_has_nothing_to_learn(teacher: Artifact) -
     student = student_of(teacher, (0, 1))
     for matching in ("fixed", "learned"):
         config = settings(**BOTH, hidden_matching=matching)
-        objective = Objective(config, Inside(config, student, load_model(teacher.path, TASK)))
+        objective = Objective(config, InsideLoss(config, student, load_model(teacher.path, TASK)))
         assert loss_of(objective, student, batch_of(["the film was good"], teacher)).item() < 1e-6
         objective.close()
 
