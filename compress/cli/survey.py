@@ -54,13 +54,18 @@ def survey_facts(found: "Survey") -> dict[str, Any]:
     """The same for a program."""
     roles, lengths = found.roles, found.lengths
     columns = {"text": roles.text, "text_pair": roles.text_pair, "label": roles.label}
-    told = roles.told
+    told = roles.predictability
     return {
         "columns": {role: name for role, name in columns.items() if name is not None},
         "left_out": dict(roles.left_out),
         "classes": found.counts,
         "no_label": found.no_label,
-        "tokens": {"median": lengths.median, "p90": lengths.ninth, "longest": lengths.longest, "kept": lengths.kept},
+        "tokens": {
+            "median": lengths.median,
+            "p90": lengths.ninth,
+            "longest": lengths.longest,
+            "kept": lengths.max_length,
+        },
         "told_by_words": None if told is None else {"accuracy": told.accuracy, "commonest": told.commonest},
     }
 
@@ -107,7 +112,7 @@ def _print_classes(found: "Survey") -> None:
     if len(counts) > len(shown):
         label, fewest = counts[-1]
         say(_cut(f"  … {len(counts) - len(shown)} more, the rarest with {fewest:,}: {label}"))
-    if (told := found.roles.told) is not None:
+    if (told := found.roles.predictability) is not None:
         doubt = ": do the texts say it at all?" if told.is_chance else ""
         say(
             f"a first look: counting words tells the label in {told.accuracy:.0%} of rows, "
@@ -120,7 +125,7 @@ def _print_lengths(found: "Survey") -> None:
     cut = f"; {lengths.cut:.0%} are longer, and are cut" if lengths.cut else ""
     say(
         f"tokens of a text: {lengths.median} in the middle, {lengths.ninth} for nine of ten; "
-        f"{lengths.kept} are kept{cut}"
+        f"{lengths.max_length} are kept{cut}"
     )
 
 
