@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import onnx
 
 from compress.comparing import parity
-from compress.comparing.held_back import held_back, parted
+from compress.comparing.held_back import held_back, split_held_back
 from compress.context import Context
 from compress.errors import CompressError, InputError, did_you_mean
 from compress.facts import Agreement, Quantization, Sensitivity
@@ -68,7 +68,7 @@ def write_rounded(
     float_layers, judged = forced, context
     searched: dict[str, Sensitivity] = {}
     if limits.max_drop_pp is not None:
-        to_search, others = parted(context.task)
+        to_search, others = split_held_back(context.task)
         held, judged = held_back(to_search, load_tokenizer(folder)), replace(context, task=others)
         free = [layer for layer in layers if layer.name not in forced]
         sensitive, searched["sensitivity"] = keep_what_matters(

@@ -106,7 +106,7 @@ def _new_session(
         if (earlier := session.measurements.get(keys[name])) is not None and earlier.status == "measured"
     }
     targets = {name: target for name, target in targets.items() if name in {pair.target for pair in pairs}}
-    taken, conditions = measure(list(artifacts.values()), targets, bench, only=only, known=known)
+    taken, conditions = measure(list(artifacts.values()), targets, bench, only=only, earlier=known)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     measured = {keys[found.artifact, found.target]: found.model_copy(update={"session": number}) for found in taken}
     return Session(number, created, host, measured, conditions)

@@ -64,7 +64,7 @@ class Classifier:
         batch_size: number of texts in one call of the model.
         threads: threads inside one operation. None: as many as this process has processors. For a torch model this is a
             setting of the whole process, and None leaves it unchanged.
-        max_length: tokens kept of each text. None: the length in `compress.models.expected_texts`: that
+        max_length: tokens kept of each text. None: the folder's own length, see `compress.models.expected_texts`: that
             of the run, else the tokenizer's, else the model's longest.
 
     Attributes:
