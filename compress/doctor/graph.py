@@ -84,7 +84,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
 
 
 class _Calls(NamedTuple):
-    """How calls of a graph went, and with what; each as `ProfiledGraph` has it."""
+    """The timed calls of a graph, with their inputs; the fields are those of `ProfiledGraph`."""
 
     batch: dict[str, Any]
     length: int
