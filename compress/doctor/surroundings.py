@@ -64,7 +64,7 @@ class Machine:
         return max(1, within)
 
 
-def look_around() -> Machine:
+def this_machine() -> Machine:
     """The machine without rates; this takes half a second."""
     host = host_facts()
     with watched() as others:

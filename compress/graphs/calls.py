@@ -24,7 +24,7 @@ _LETTERS = 300
 Arrays = list[np.ndarray[Any, Any]]
 
 
-def in_a_sentence(error: BaseException) -> str:
+def short_failure(error: BaseException) -> str:
     """The reason why onnxruntime cannot load a graph, in one line without the place in onnxruntime's source."""
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return _SOURCE.sub(" ", first)[:_LETTERS]

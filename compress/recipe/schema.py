@@ -176,15 +176,15 @@ def role_of(name: str) -> str:
     return name.partition(" ")[0]
 
 
-def said_input(settings: Mapping[str, Any], name: str) -> str:
+def input_source(settings: Mapping[str, Any], name: str) -> str:
     """The source of an input in a step's settings, with the input's name from `role_names`."""
     role, _, number = name.partition(" ")
     value = settings[role]
     return str(value[int(number or 1) - 1] if isinstance(value, list | tuple) else value)
 
 
-def say_input(settings: dict[str, Any], name: str, value: str) -> None:
-    """Write another source to the place that `said_input` reads."""
+def replace_input(settings: dict[str, Any], name: str, value: str) -> None:
+    """Write another source to the place that `input_source` reads."""
     role, _, number = name.partition(" ")
     if isinstance(settings.get(role), list):
         settings[role][int(number or 1) - 1] = value
