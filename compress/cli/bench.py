@@ -122,7 +122,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
         make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, given, shown_line(line), limits, quiet=json_output)
+    report = measure_folders(artifacts, given, excerpt_of(line), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
@@ -137,7 +137,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
         limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
 
 
-def shown_line(arguments: Sequence[str]) -> str:
+def excerpt_of(arguments: Sequence[str]) -> str:
     """The command line for a report, which others read: full paths are shown without the folders above."""
     shown = []
     for argument in arguments:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.errors import InputError, proposed
-from compress.files.near import nearest_beside
+from compress.files.near import similar_name
 from compress.machine.facts import same_machine
 from compress.report.build import compare
 from compress.report.files import read_report
@@ -135,7 +135,7 @@ def load_report(path: Path, where: str) -> Report:
     """
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
-        close = nearest_beside(path)
+        close = similar_name(path)
         fix = proposed(close and str(path.parent / close), "name a run's folder, or its report.json")
         raise InputError(f"there is no report '{file}'", where=where, fix=fix)
     report = read_report(file)

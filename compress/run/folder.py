@@ -8,10 +8,10 @@ from typing import Any
 from compress.errors import InputError
 from compress.files.disks import disk_error
 from compress.files.strict_json import read_json
-from compress.files.whole import STEPS, own_folder, write_text
+from compress.files.whole import STEPS, ensure_folder, write_text
 from compress.plan.plan import Plan
 from compress.recipe.reading import split_sheet
-from compress.recipe.schema import TABLES, said_input, say_input
+from compress.recipe.schema import TABLES, input_source, replace_input
 from compress.recipe.yaml_file import dump_yaml
 from compress.store.artifacts import NEEDS, Artifact
 from compress.store.store import Store
@@ -77,13 +77,13 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
     def say_local(place: dict[str, Any], name: str) -> None:
-        said = said_input(place, name)
+        said = input_source(place, name)
         file, _ = split_sheet(said)
         path = plan.origin.folder / file
         if "://" not in said and path.exists():
             is_whole = said.startswith("~") or Path(said).is_absolute()
             shown = path.name if is_whole else file
-            say_input(place, name, (shown if to_show else str(path.resolve())) + said[len(file) :])
+            replace_input(place, name, (shown if to_show else str(path.resolve())) + said[len(file) :])
 
     for part in TABLES:
         if data["task"].get(part):
@@ -98,7 +98,7 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
 def link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
     links = folder / STEPS
-    own_folder(links)
+    ensure_folder(links)
     for link in links.iterdir():
         if link.is_symlink():  # what else stands there is not ours
             link.unlink()

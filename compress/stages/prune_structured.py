@@ -210,7 +210,7 @@ class _Pruning:
         """(heads, neurons) to keep in each layer that is left, and what was timed to choose them."""
         if self.speedup is not None:
             if share < 1:
-                return *self.speedup.on_the_way(scores, share), {}
+                return *self.speedup.sizes_at(scores, share), {}
             timed = self.speedup.reach(scores)
             return timed.heads, timed.neurons, timed.facts()
         left = self.before.with_layers(tuple(self.kept))
