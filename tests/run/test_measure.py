@@ -74,7 +74,7 @@ def test_a_new_artifact_is_measured_beside_its_baseline_and_its_parent_alone(run
     run()
     more = run(LONGER)
     assert bench.asked[1:] == [{("110", "cpu"), ("101", "cpu"), ("106", "cpu")}]
-    assert bench.known == [set(), {("101", "cpu"), ("106", "cpu")}]  # those two are timed anew, and not scored
+    assert bench.earlier == [set(), {("101", "cpu"), ("106", "cpu")}]  # those two are timed anew, and not scored
     assert sessions_of(more) == [2, 1, 2, 2]
     base, small, smaller, smallest = ((found.artifact, found.target) for found in more.measurements)
     for one, other, session in ((base, smallest, 2), (smaller, smallest, 2), (base, small, 1), (small, smaller, 1)):
