@@ -48,15 +48,15 @@ def recognises(path: Path) -> bool:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The graph, and the files that it names; another precision's graph beside it is read by nobody.
+    """The graph, and the files that it names; graphs of other precisions beside it are not read.
 
     Raises:
-        InputError: which graph it is cannot be told.
+        InputError: it is not clear which graph is meant.
     """
     graph = model_path(folder)
-    known = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
-    if all(path in known for path in folder.rglob("*")):
-        return [graph]  # a large file is not read to learn that it stands alone
+    own_files = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
+    if all(path in own_files for path in folder.rglob("*")):
+        return [graph]  # no other files: the graph, which may be large, need not be read
     from compress.graphs.read import check_external_data
 
     return [graph, *(graph.parent / name for name in check_external_data(graph))]
@@ -88,7 +88,7 @@ def check(folder: Path) -> list[str]:
 
 def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
     """A session of ONNX Runtime on the CPU; it needs onnxruntime, tokenizers and numpy alone."""
-    del hub_task  # the graph gives the logits of any
+    del hub_task  # a graph gives the logits of any task
     from compress.runtimes.onnxruntime import CPU, open_file
 
     return open_file(model_path(folder), [CPU], threads or cores_here())
@@ -100,7 +100,7 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
     Raises:
         InputError: the folder has no config.json or no tokenizer.
     """
-    del hub_task  # the graph gives the logits of any
+    del hub_task  # a graph gives the logits of any task
     settings = load_tokenizer(folder).settings
     return [*PACKAGES], _CODE.substitute(
         rows='[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]',

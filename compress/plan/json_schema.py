@@ -17,8 +17,11 @@ def recipe_schema() -> dict[str, Any]:
         for inner, definition in own.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = definition
         roles = {
-            role: {**_role_type(wanted), "description": f"A step or a model's source, format {wanted.format}."}
-            for role, wanted in stage.inputs.items()
+            role: {
+                **_role_type(requirement),
+                "description": f"A step or a model's source, format {requirement.format}.",
+            }
+            for role, requirement in stage.inputs.items()
         }
         own["title"] = name
         own["properties"] = {
@@ -39,7 +42,7 @@ def recipe_schema() -> dict[str, Any]:
     return schema
 
 
-def _role_type(wanted: stages.Input) -> dict[str, Any]:
+def _role_type(requirement: stages.Input) -> dict[str, Any]:
     """The JSON type of an input: a name, or also a list of names."""
     name = {"type": "string"}
-    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]} if wanted.many else dict(name)
+    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]} if requirement.many else dict(name)

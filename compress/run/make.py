@@ -177,7 +177,7 @@ def _written(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) -> Mapp
             f"the stage {step.stage_name} gives {given.__name__}, and says that it gives {expected.__name__}",
             fix=f"let its Stage say facts={given.__name__}, or its run return {expected.__name__}",
         )
-    return facts.written() if isinstance(facts, Facts) else facts
+    return facts.manifest_facts() if isinstance(facts, Facts) else facts
 
 
 def _says_no_memory(error: RuntimeError) -> bool:

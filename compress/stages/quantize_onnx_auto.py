@@ -26,7 +26,7 @@ from pydantic import Field
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.facts import Candidate, Choice, Quantization, Wanted
+from compress.facts import Candidate, Choice, ChoiceGoal, Quantization
 from compress.ops.choice import FLOAT, choose, verdict
 from compress.recipe.schema import BenchSpec, Target
 from compress.stages import Input, Stage, StageConfig, settle_range
@@ -123,7 +123,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         rows=len(rows),
         choice_rows=len(held_back_rows(to_choose)),
         target=config.target.model_dump(mode="json"),
-        goal=Wanted(max_drop_pp=config.max_drop_pp, prefer=config.prefer),
+        goal=ChoiceGoal(max_drop_pp=config.max_drop_pp, prefer=config.prefer),
         candidates=candidates,
         verdict=verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
     )
