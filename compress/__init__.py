@@ -2,6 +2,7 @@
 
 import os
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # onnxruntime's official builds send events to their maker over HTTPS unless this is set before it is imported;
@@ -30,11 +31,23 @@ __all__ = [
 ]
 
 _HOMES = {
-    "compress.api": ("Event", "bench", "compare", "load", "plan", "run"),
+    "compress.api": ("Event", "compare", "load"),
     "compress.errors": ("CompressError", "InputError", "Stopped"),
     "compress.use.classifier": ("Classifier",),
 }
 """Where each public name stands; it is imported when it is asked for, so that `import compress` takes no time."""
+
+
+class _Room(ModuleType):
+    """A room that, called, does what the function of its name in `compress.api` does: `compress.run` is both."""
+
+    def __call__(self, *arguments: Any, **settings: Any) -> Any:
+        """What the function gives."""
+        return getattr(import_module("compress.api"), self.__name__.rpartition(".")[2])(*arguments, **settings)
+
+
+for _name in ("bench", "plan", "run"):  # importing a part of a room puts the room in the place of a function
+    import_module(f"{__name__}.{_name}").__class__ = _Room
 
 
 def __getattr__(name: str) -> Any:

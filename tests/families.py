@@ -8,6 +8,11 @@ import pytest
 
 from benchmarks.faults.tiny_models import write_family
 
+ALIKE = [pytest.param(family, marks=pytest.mark.slow) for family in ("roberta", "electra")]
+"""Families with bert's layers, for tests of nothing but layers: bert is tried by default beside them."""
+FAMILIES = ["bert", "distilbert", "modernbert", *ALIKE]
+"""The families whose layers are known."""
+
 
 @pytest.fixture(scope="session")
 def family(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:

@@ -43,6 +43,7 @@ PRELOADED = {
         "compress.bench.worker",
         "compress.formats.onnx",
         "compress.machine.kernels",
+        "compress.trials.trial",
         "onnx",
         "onnxruntime",
         "tests.fresh",

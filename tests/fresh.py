@@ -27,6 +27,7 @@ PROGRAMS = {
     "compress.bench.worker": "graphs",
     "compress.machine.kernels": "graphs",
     "compress.run.rehearsal_process": "torch",
+    "compress.trials.trial": "graphs",
 }
 """Modules that are processes of our own, and are forked where a test asks for it; the kind of server for each."""
 NOWHERE = (subprocess.DEVNULL, subprocess.DEVNULL)

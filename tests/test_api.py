@@ -160,3 +160,16 @@ def test_a_step_that_fails_is_an_error_of_the_tool(recipe, tmp_path):
     broken = {**recipe, "targets": {}, "steps": [{**recipe["steps"][0], "learning_rate": 1e30}]}
     with pytest.raises(CompressError):
         api.run(broken, runs_dir=tmp_path)
+
+
+def test_a_function_is_there_also_where_a_room_has_its_name():
+    import compress
+    import compress.bench.measure
+    import compress.plan.planner
+    import compress.run.runner
+
+    for function in (compress.run, compress.plan):
+        with pytest.raises(InputError, match=r"nowhere\.yaml"):
+            function("nowhere.yaml")
+    with pytest.raises(InputError, match="nowhere"):
+        compress.bench(["nowhere"], {"test": "nowhere.csv"})

@@ -50,7 +50,8 @@ def test_the_program_runs_as_it_stands(workplace, capsys):
     exec(program, names)  # noqa: S102
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "('student', 'onnx', 'half')"  # another seed: nothing of it is done
-    assert lines[1:4] == ["step_done student", "step_done onnx", "step_done half"]
+    done = [line for line in lines if line.startswith("step_done")]
+    assert done[:3] == ["step_done student", "step_done onnx", "step_done half"]
     assert names["result"].did_nothing
     assert names["last"].step == "half"
     assert [row.target for row in names["report"].rows] == ["one thread", "one thread"]

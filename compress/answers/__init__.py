@@ -40,7 +40,8 @@ class Words:
     """How a report speaks of a kind.
 
     Attributes:
-        within, same: what two models agree on, and that they do: "90% of {within}512 rows {same}".
+        within, same, kept: what two models agree on, and that they do: "90% of {within}512 rows {same}"; for people
+            who read a report, "{kept}".
         labels: what the names are that answers are chosen from.
         part, parts: what slices are of: a class, classes.
         unit, units: what is counted of a slice.
@@ -51,6 +52,7 @@ class Words:
 
     within: str = ""
     same: str = "are answered alike"
+    kept: str = ""
     labels: str = "labels"
     part: str = "label"
     parts: str = "labels"

@@ -33,6 +33,7 @@ class Label(Answers):
     }
     WORDS: ClassVar[Words] = Words(
         same="keep their best class",
+        kept="keep their class",
         labels="classes",
         part="class",
         parts="classes",

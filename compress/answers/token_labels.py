@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 from compress.answers import Answers, Flipped, Metric, Slice, Words
 
@@ -30,6 +30,9 @@ class Entity(NamedTuple):
     kind: str
     start: int
     end: int
+
+
+Sides: TypeAlias = tuple[set[Entity], set[Entity]]
 
 
 @dataclass(frozen=True)
@@ -76,25 +79,14 @@ class TokenLabels(Answers):
         from compress.ops.outcomes import Counts
 
         if metric == "f1_entity":
-            return self._counts(truth)
+            return _counts(self._sides(truth))
         pairs = zip(self.content, truth.content, strict=True)
         hits = [sum(one == two for one, two in zip(said, right, strict=False)) for said, right in pairs]
         return Counts(np.array(hits, float), np.array([len(row) for row in truth.content], float))
 
-    def _counts(self, truth: "TokenLabels", kind: str | None = None) -> "Counts":
-        """Of the entities of all types, or of one."""
-        import numpy as np
-
-        from compress.ops.outcomes import Counts
-
-        rows = []
-        for row in range(len(self)):
-            said, there = (
-                {entity for entity in side.entities(row) if kind in {None, entity.kind}} for side in (self, truth)
-            )
-            rows.append((len(said & there), (len(said) + len(there)) / 2))
-        hits, sizes = np.array(rows, float).reshape(-1, 2).T
-        return Counts(hits, sizes)
+    def _sides(self, truth: "TokenLabels") -> list[Sides]:
+        """What is said of each row, and what is there."""
+        return [(set(self.entities(row)), set(truth.entities(row))) for row in range(len(self))]
 
     def same(self, other: "TokenLabels") -> list[float]:
         """Share of the tokens that have one label."""
@@ -125,9 +117,9 @@ class TokenLabels(Answers):
 
     def slices(self, truth: "TokenLabels") -> list[Slice]:
         """The entities of each type that the truth holds, with their F1."""
-        found = []
+        found, sides = [], self._sides(truth)
         for kind, size in truth.counts().items():
-            counts = self._counts(truth, kind)
+            counts = _counts(sides, kind)
             found.append(Slice(kind, size, counts, counts.value))
         return found
 
@@ -162,6 +154,20 @@ def spans(labels: Sequence[str]) -> Iterator[Entity]:
         if kind and (not is_marked or prefix in LAST):
             yield Entity(kind, start, place + 1)
             kind = ""
+
+
+def _counts(sides: Sequence[Sides], kind: str | None = None) -> "Counts":
+    """Of the entities of all types, or of one, in each row."""
+    import numpy as np
+
+    from compress.ops.outcomes import Counts
+
+    rows = []
+    for both in sides:
+        said, there = ({entity for entity in side if kind in {None, entity.kind}} for side in both)
+        rows.append((len(said & there), (len(said) + len(there)) / 2))
+    hits, sizes = np.array(rows, float).reshape(-1, 2).T
+    return Counts(hits, sizes)
 
 
 def _told(entity: Entity, words: Sequence[str]) -> str:

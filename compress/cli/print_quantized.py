@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from compress.answers import Words
 from compress.cli.console import stdout
 from compress.cli.screen import styled
 from compress.facts import Candidate, Choice
@@ -11,8 +12,12 @@ from compress.report.quantized_words import agreed_words, change_words, chosen_o
 from compress.report.words import POINTS, bracketed
 
 
-def print_quantized(steps: Sequence[Quantized]) -> None:
-    """A table and a verdict for each step that chose, a line or two for each other one, on stdout."""
+def print_quantized(steps: Sequence[Quantized], answers: Words) -> None:
+    """A table and a verdict for each step that chose, a line or two for each other one, on stdout.
+
+    Args:
+        answers: how the task's answers are spoken of.
+    """
     from rich.table import Table
 
     console = stdout()
@@ -28,13 +33,13 @@ def print_quantized(steps: Sequence[Quantized]) -> None:
             about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(found.choice)}"
             console.print(about, style="dim")
             told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
-        for sentence in sentences(found):
+        for sentence in sentences(found, answers):
             told.add_row(f"{found.step}:", sentence)
     if told.row_count:
         console.print(told)
 
 
-def sentences(found: Quantized) -> list[str]:
+def sentences(found: Quantized, answers: Words) -> list[str]:
     """What a step kept in float and what that changes; of one that chose, the table has said that."""
     told = []
     searched = set()
@@ -42,7 +47,7 @@ def sentences(found: Quantized) -> list[str]:
         told.append(f"{kept_words(found.sensitivity)}; {change_words(found.sensitivity)}")
         searched = {layer.name for layer in found.sensitivity.layers}
     if found.choice is None and found.parity is not None:
-        told.append(agreed_words(found.parity, searched=found.sensitivity is not None))
+        told.append(agreed_words(found.parity, answers, searched=found.sensitivity is not None))
     beside = [name for name in found.left_in_float if name not in searched]
     if beside:
         told.append(left_words(found.model_copy(update={"left_in_float": beside})))

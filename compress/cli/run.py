@@ -11,7 +11,7 @@ from compress.cli.options import Json
 from compress.cli.recipes import complete_recipe
 from compress.cli.saying import say, say_first, say_json, say_model
 from compress.errors import InputError
-from compress.report.usage import usage
+from compress.report.usage import HUB_TASK, usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
@@ -179,12 +179,13 @@ def _print(plan: "Plan", result: "Result") -> None:
         print_report(result.report)
         say(f"report: {result.folder / 'report.html'}, .md and .json")
     else:
-        print_quantized(quantized_steps(plan, result.artifacts))
+        print_quantized(quantized_steps(plan, result.artifacts), plan.task.truth([]).WORDS)
     say(f"artifacts: {result.folder / 'steps'}")
     say(f"final: {result.folder / 'final'}")
-    lines = usage(str(result.folder / "final"), pairs="text_pair" in plan.recipe.task.columns)
-    say(f"use it: {lines.texts}")
-    say(f"        {lines.expression}  # in Python")
+    if plan.task.hub_task == HUB_TASK:
+        lines = usage(str(result.folder / "final"), pairs="text_pair" in plan.recipe.task.columns)
+        say(f"use it: {lines.texts}")
+        say(f"        {lines.expression}  # in Python")
 
 
 def _exit_if_failed(result: "Result") -> None:

@@ -1,8 +1,7 @@
-"""Large delimited texts through pyarrow.csv: 1.4 times as fast, or as fast where many cells hold line breaks.
+"""Large delimited files read by pyarrow.csv: 1.4 times as fast, or as fast if many cells hold line breaks.
 
-pyarrow forgives what hides mistakes (a letter behind a closing quote), and names no lines. So it is asked only where
-the quotes are plain, and what it refuses or might read otherwise is left to `compress.data.delimited`, whose errors
-say more.
+pyarrow accepts some mistakes silently (a letter after a closing quote), and its errors give no line numbers. So it
+reads only files whose quotes are plain. All others are left to `compress.data.delimited`, whose errors say more.
 """
 
 from functools import reduce
@@ -17,21 +16,21 @@ from compress.data.delimiters import look_like_rows
 from compress.data.tables import MAX_CELLS
 
 LEAST_BYTES = 2**23
-"""Of a file: importing pyarrow takes as long as reading a smaller one."""
+"""Size from which a file is read with pyarrow: to import it takes as long as to read a smaller file."""
 _MOST_BYTES = 2**31
-"""Of a file's content, which is held in memory beside the rows."""
+"""Largest content that is read this way: it is held in memory together with the rows."""
 _BLOCK_BYTES = 2**24
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _QUOTE = ord('"')
 _PART = 2**18
-"""Bytes that are compared at a time: they stay in the processor's cache."""
+"""Bytes that are compared at once: few enough for the processor's cache."""
 
 
 def arrow_records(path: Path, sign: str) -> list[tuple[str, ...]] | None:
-    """The records of a UTF-8 file, the header first; None where our reader might read others, or refuse the file.
+    """The records of a UTF-8 file, the header first; None if `compress.data.delimited` is to read it.
 
     Args:
-        sign: what separates the cells.
+        sign: the delimiter.
 
     Raises:
         InputError: its packing is damaged.
@@ -54,10 +53,10 @@ def arrow_records(path: Path, sign: str) -> list[tuple[str, ...]] | None:
 
 
 def _is_plain(content: bytes, sign: str) -> bool:
-    """True if each quote opens or closes a cell or is doubled in one, each line ends in LF or CR LF, and none is NUL.
+    """Whether each quote opens or closes a cell or is doubled in one, lines end in LF or CR LF, and no byte is NUL.
 
-    Quotes take turns: one that opens stands behind a delimiter or a line's end, one that closes stands before such, and
-    of two side by side in a cell the first closes it and the second opens it again.
+    Quotes open and close in turns. An opening quote comes after a delimiter or a line's end, a closing quote before
+    one. Of a doubled quote the first counts as closing and the second as opening.
     """
     if b"\0" in content or content.startswith(_BYTE_ORDER_MARK) or content.count(b"\r") != content.count(b"\r\n"):
         return False
@@ -71,7 +70,7 @@ def _is_plain(content: bytes, sign: str) -> bool:
     opening, closing = quotes[::2], quotes[1::2]
     ends = np.zeros(256, dtype=bool)
     ends[[ord(sign), *b"\n\r"]] = True
-    begins_cell = ends[data[opening - 1]]  # before the first byte stands the last, which is looked at below
+    begins_cell = ends[data[opening - 1]]  # index -1 is the last byte, which is checked below
     ends_cell = ends[data[np.minimum(closing + 1, len(data) - 1)]]
     begins_cell[0] |= opening[0] == 0
     ends_cell[-1] |= closing[-1] == len(data) - 1
@@ -82,11 +81,13 @@ def _is_plain(content: bytes, sign: str) -> bool:
 
 
 def _parsed(content: bytes, sign: str) -> Any:
-    """Columns of texts, the header's cells first; None if the rows differ in width, or are not UTF-8."""
+    """The columns as texts, the header's cells first; None if the rows differ in width, or are not UTF-8."""
     import pyarrow as pa
     from pyarrow import csv
 
-    columns = content.partition(b"\n")[0].count(sign.encode()) + 1  # more, if one of them is quoted: that is no harm
+    columns = (
+        content.partition(b"\n")[0].count(sign.encode()) + 1
+    )  # too many if a delimiter is quoted, which does no harm
     try:
         table = csv.read_csv(
             pa.BufferReader(content),
@@ -102,7 +103,7 @@ def _parsed(content: bytes, sign: str) -> Any:
 
 
 def _has_doubtful_lines(table: Any, sign: str) -> bool:
-    """True if a record of several lines may be several rows."""
+    """Whether a record of several lines may be several rows."""
     import pyarrow.compute as pc
 
     def count(text: str) -> Any:
@@ -116,7 +117,7 @@ def _has_doubtful_lines(table: Any, sign: str) -> bool:
 
 
 def _has_plain_header(table: Any, records: list[tuple[str, ...]]) -> bool:
-    """True if no row repeats the header, and the header is not like a title."""
+    """Whether no row repeats the header, and the header does not look like a title."""
     import pyarrow.compute as pc
 
     names = list(map(trimmed, records[0]))

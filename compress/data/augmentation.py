@@ -1,8 +1,8 @@
-"""New variants of a text: some of its words change places, go, or give way to others, or to a part of another text.
+"""New variants of a text: words are swapped, deleted or replaced, or a part of another text is put in.
 
-Random swap and deletion are those of EDA (Wei and Zou 2019, arXiv:1901.11196), section 2; words that lie near in a
-table of embeddings are put in as by TinyBERT (Jiao et al. 2020, arXiv:1909.10351), section 3.3. Mixed inputs, which
-only a teacher can label, let a student learn its function between the rows too: Beyer et al. 2022 (arXiv:2106.05237).
+Random swap and deletion are those of EDA (Wei and Zou 2019, arXiv:1901.11196), section 2. Words are replaced by
+neighbours in a table of embeddings as in TinyBERT (Jiao et al. 2020, arXiv:1909.10351), section 3.3. Mixed texts, which
+only a teacher can label, show a student how the teacher answers between the rows: Beyer et al. 2022 (arXiv:2106.05237).
 """
 
 import re
@@ -15,33 +15,33 @@ import numpy as np
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 MASKED = "\0"
-"""Stands before a word that a masked language model is to replace; alone it is a sign like others."""
+"""The mark before a word that a masked language model is to replace."""
 
 Near = Mapping[str, Sequence[str]]
-"""Word -> words that can stand in its place, none of them the word itself."""
+"""Word -> other words that can replace it."""
 
 
 def words_of(text: str) -> list[str]:
-    """The words and the signs of a text."""
+    """The words and punctuation marks of a text."""
     return _WORD.findall(text)
 
 
 def vary(
     words: Sequence[str], share: float, weights: Mapping[str, float], near: Near, random: np.random.Generator
 ) -> list[str]:
-    """A variant of a text in which a share of the words is changed, each of them once.
+    """A variant of a text in which a share of the words is changed, each word at most once.
 
     Args:
-        share: of the words; at least one word is changed. A swap changes two.
-        weights: of the ways `swap`, `delete`, `neighbours` and `masked`, which marks a word by `MASKED`; a way that
-            fits no word any more is left out.
-        near: what `neighbours` draws from.
+        share: share of the words to change; at least one word is. A swap changes two.
+        weights: how often each way is taken: `swap`, `delete`, `neighbours`, and `masked`, which marks a word by
+            `MASKED`. A way that fits no remaining word is left out.
+        near: the words that `neighbours` draws from.
 
     Returns:
-        Words; at least one, if there was one.
+        Words; at least one, if the text had one.
     """
-    wanted = max(1, round(share * len(words)))
-    kept: list[str | None] = list(words)
+    remaining = max(1, round(share * len(words)))
+    changed_words: list[str | None] = list(words)
     free = np.ones(len(words), dtype=bool)
     fits = {
         "delete": free.copy(),
@@ -50,31 +50,31 @@ def vary(
     }
     differ = np.array([one != other for one, other in pairwise(words)], dtype=bool)
     ways = [way for way in weights if weights[way] > 0]
-    while wanted > 0 and ways:
+    while remaining > 0 and ways:
         shares = np.array([weights[way] for way in ways])
         way = ways[int(random.choice(len(ways), p=shares / shares.sum()))]
         places = np.flatnonzero(_swappable(differ, free) if way == "swap" else free & fits[way])
-        if not len(places) or (way == "delete" and sum(word is not None for word in kept) < 2):
+        if not len(places) or (way == "delete" and sum(word is not None for word in changed_words) < 2):
             ways.remove(way)
             continue
         place = int(random.choice(places))
         free[place] = False
-        wanted -= 1
+        remaining -= 1
         if way == "swap":
-            kept[place], kept[place + 1] = kept[place + 1], kept[place]
+            changed_words[place], changed_words[place + 1] = changed_words[place + 1], changed_words[place]
             free[place + 1] = False
-            wanted -= 1
+            remaining -= 1
         elif way == "delete":
-            kept[place] = None
+            changed_words[place] = None
         elif way == "masked":
-            kept[place] = MASKED + words[place]
+            changed_words[place] = MASKED + words[place]
         else:
-            kept[place] = str(random.choice(near[words[place]]))
-    return [word for word in kept if word is not None]
+            changed_words[place] = str(random.choice(near[words[place]]))
+    return [word for word in changed_words if word is not None]
 
 
 def mix(words: Sequence[str], other: Sequence[str], random: np.random.Generator) -> list[str]:
-    """A part of a text, and as much of another one as makes up for the rest: 20% to 80% of each, in either order."""
+    """A part of a text and a part of another, in either order: 20% to 80% of the one, and the rest of the other."""
     share = random.uniform(0.2, 0.8)
     parts = [_part(words, share, random), _part(other, 1 - share, random)]
     first = int(random.integers(2))
@@ -82,14 +82,14 @@ def mix(words: Sequence[str], other: Sequence[str], random: np.random.Generator)
 
 
 def _part(words: Sequence[str], share: float, random: np.random.Generator) -> Sequence[str]:
-    """Words that stand together: a share of a text, from anywhere in it."""
+    """Consecutive words of a text, a share of it, from a random place."""
     length = round(share * len(words))
     start = int(random.integers(len(words) - length + 1))
     return words[start : start + length]
 
 
 def _swappable(differ: np.ndarray[Any, Any], free: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Places (words,) whose word is free, and so is the next, which is another: `differ`, (words - 1,)."""
-    found = np.zeros(len(free), dtype=bool)
-    found[:-1] = free[:-1] & free[1:] & differ
-    return found
+    """Whether each word can be swapped with the next, (words,): both are free, and they `differ`, (words - 1,)."""
+    swappable = np.zeros(len(free), dtype=bool)
+    swappable[:-1] = free[:-1] & free[1:] & differ
+    return swappable

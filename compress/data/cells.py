@@ -1,4 +1,4 @@
-"""What one value of a table is as text, and what of a text can be seen."""
+"""Cells of a table as text, and the characters of a text that cannot be seen."""
 
 import json
 import math
@@ -7,20 +7,20 @@ from typing import Any
 UNSEEN = "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u2060\ufeff" + "".join(
     map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 )
-"""Characters without a picture of their own: of no width, or turning what follows from right to left and back."""
+"""Invisible characters: those of no width, and the marks of writing direction."""
 WHITE = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
-"""What `str.isspace` is true of."""
+"""White space: the characters for which `str.isspace` is true."""
 
 
 def trimmed(text: str) -> str:
-    """The text without what cannot be seen at its ends: white space, characters of no width, marks of direction."""
+    """The text without white space and invisible characters at its ends."""
     return text.strip(WHITE + UNSEEN)
 
 
 def text_of(value: Any) -> str:
-    """A value as text: '' for none and for NaN, `true` and `false`, numbers as JSON writes them, all else by `str`.
+    """A value as text: '' for None and NaN; booleans, numbers, lists and objects as JSON; all else by `str`.
 
     Raises:
         UnicodeDecodeError: bytes that are not UTF-8.

@@ -1,4 +1,4 @@
-"""What a file holds, whatever its name says: text, packed or not, or something else."""
+"""The kind of a file's content, whatever its name says: text, packed or not, or something else."""
 
 import gzip
 import io
@@ -15,9 +15,9 @@ from compress.errors import InputError
 GZIP = b"\x1f\x8b"
 _WORKBOOK_HEADS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 SMALL_BYTES = 2**26
-"""Up to here a gzip file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
+"""Unpacked size that any gzip file may have; beyond it, at most `MAX_RATIO` times the file's own size."""
 PEEKED = 2**16
-"""Bytes of a file's begin that show what it is."""
+"""Bytes at a file's start that are looked at to find its kind."""
 _UNPACK = "unpack it, or pack it with gzip: .csv.gz"
 _KINDS = (
     (0, rb"PAR1", "a parquet file", "rename it to .parquet"),
@@ -36,7 +36,7 @@ _KINDS = (
     (0, rb"(?i:(?:\xef\xbb\xbf)?\s*(?:<!doctype html|<html|<head))", "an HTML page", "download the file itself"),
     (0, rb"(?:\xef\xbb\xbf)?<\?xml", "an XML file", "write it as CSV"),
 )
-"""Offset, pattern, what it is, and what to do about it."""
+"""Offset, pattern, the kind of file, and what to do about it."""
 _IN_ZIP = (
     (b"xl/workbook", "an Excel file", "rename it to .xlsx"),
     (b"word/document", "a Word file", "write its rows as CSV"),
@@ -47,14 +47,14 @@ _IN_ZIP = (
 
 
 def check_kind(path: Path, where: str | None, *, may_be_workbook: bool) -> None:
-    """Refuse a file whose content is known to be no text, whatever its name; parquet is left to its own reader.
+    """Refuse a file whose content is clearly not text; gzip and parquet files are left to their readers.
 
     Args:
-        may_be_workbook: its name says so, so that archives and old Excel files are left to the reader of workbooks.
+        may_be_workbook: whether the name says workbook: then archives and old Excel files are left to that reader.
 
     Raises:
-        InputError: with what it is, and what to do.
-        OSError: it cannot be read.
+        InputError: says what the file is, and what to do.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as file:
         head = file.read(PEEKED)
@@ -63,19 +63,19 @@ def check_kind(path: Path, where: str | None, *, may_be_workbook: bool) -> None:
         if head.startswith(b"PK\x03\x04"):
             file.seek(max(0, path.stat().st_size - PEEKED))
             tail = file.read(PEEKED)
-            told = next((what, fix) for mark, what, fix in _IN_ZIP if mark in head or mark in tail)
-            raise _is_no_text(path.name, *told, where)
+            kind_and_fix = next((what, fix) for mark, what, fix in _IN_ZIP if mark in head or mark in tail)
+            raise _is_no_text(path.name, *kind_and_fix, where)
     if not head.startswith((GZIP, b"PAR1")):
         check_head(head, path.name, where)
 
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
-    """The file's content, unpacked if it is packed with gzip.
+    """A file's content, unpacked if it is packed with gzip.
 
     Raises:
-        InputError: its packing is damaged, or it unpacks to more than is reasonable.
-        OSError: it cannot be read.
+        InputError: the packed data is damaged, or unpacks to more than is reasonable.
+        OSError: the file cannot be read.
     """
     with path.open("rb") as raw:
         packed = raw.read(2) == GZIP
@@ -87,7 +87,7 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
 
 
 class _Unpacked(io.RawIOBase):
-    """What a gzip file unpacks to, as far as is reasonable for its size."""
+    """The content of a gzip file, refused if it is unreasonably large for the file's size."""
 
     def __init__(self, packed: BinaryIO, path: Path) -> None:
         self.path, self.left = path, max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
@@ -114,10 +114,10 @@ class _Unpacked(io.RawIOBase):
 
 
 def check_head(head: bytes, name: str, where: str | None) -> None:
-    """Refuse what begins like something that is no text.
+    """Refuse content that begins like a known kind of file that is not text.
 
     Raises:
-        InputError: with what it is, and what to do.
+        InputError: says what the file is, and what to do.
     """
     for offset, pattern, what, fix in _KINDS:
         if re.compile(pattern).match(head, offset):

@@ -1,4 +1,4 @@
-"""Tables whose cells are separated by a sign: csv, tsv, and Orange's .tab."""
+"""Tables in text files with a delimiter: csv, tsv, and Orange's .tab."""
 
 import csv
 import re
@@ -15,26 +15,26 @@ from compress.errors import InputError
 
 csv.field_size_limit(2**31 - 1)
 
-_SAID = re.compile(r'"?sep=(.)"?')
-"""The line by which Excel says what separates the cells."""
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?')
+"""The first line with which Excel names the delimiter."""
 _ORANGE_TYPES = {"d", "c", "s", "t", "discrete", "continuous", "string", "time", ""}
 _ROWS_AT_ONCE = 4096
 _ONE_FOR_SEVERAL = "\x1f"
-"""Stands for a delimiter of several signs while a line is parsed."""
+"""The single character that replaces a longer delimiter while a line is parsed."""
 
 
 def read_csv(path: Path, encoding: Encoding, sign: str | None) -> Table:
-    """A table separated by this sign, or by what its first rows or Excel's `sep=` line show: commas, if they serve."""
+    """The table of a csv file; without `sign`, Excel's `sep=` line or the first rows show the delimiter."""
     return _read(path, encoding, sign, ",")
 
 
 def read_tsv(path: Path, encoding: Encoding, sign: str | None) -> Table:
-    """A table separated by this sign, or by what its first rows show: tabs, if they serve."""
+    """The table of a tsv file; without `sign`, the first rows show the delimiter."""
     return _read(path, encoding, sign, "\t")
 
 
 def read_orange(path: Path, encoding: Encoding) -> Table:
-    """Orange's .tab: three header lines (names, types, flags), then tab-separated rows."""
+    """The table of an Orange .tab file: three header lines (names, types, flags), then tab-separated rows."""
     with open_text(path, encoding) as file:
         records = _Records(path.name, numbered_lines(file, path, encoding), "\t")
         header = [line for _, line in zip(range(3), records, strict=False)]
@@ -54,14 +54,14 @@ def _read(path: Path, encoding: Encoding, sign: str | None, usual: str) -> Table
         lines = numbered_lines(file, path, encoding)
         number, first = next(((number, line) for number, line in enumerate(lines, start=1) if line.strip()), (0, ""))
         _check_no_json(first, path.name)
-        said = _SAID.fullmatch(first.rstrip("\r\n"))
-        if said:
-            records = _Records(path.name, lines, sign or said[1], skipped=number)
+        excel_line = _SEPARATOR_LINE.fullmatch(first.rstrip("\r\n"))
+        if excel_line:
+            records = _Records(path.name, lines, sign or excel_line[1], skipped=number)
         else:
             begin = [first, *islice(lines, SAMPLED - 1)]
             sign = sign or find_sign(begin, usual, path.name, skipped=number - 1)
-            if encoding.is_utf8 and (read := arrow_records(path, sign)) is not None:
-                return Table(path.name, read[0], read[1:], headed=True)
+            if encoding.is_utf8 and (arrow_rows := arrow_records(path, sign)) is not None:
+                return Table(path.name, arrow_rows[0], arrow_rows[1:], headed=True)
             records = _Records(path.name, chain(begin, lines), sign, skipped=number - 1)
         header = next(iter(records), None)
         return Table(path.name, (), []) if header is None else _table(header[1], records)
@@ -75,10 +75,10 @@ def _check_no_json(line: str, name: str) -> None:
 
 
 class _Records:
-    """Records with the numbers of the lines in which they begin, without the blank ones.
+    """The records of a file that are not blank, with the numbers of their first lines.
 
     Attributes:
-        name: of the file, for errors.
+        name: the file's name, for error messages.
     """
 
     def __init__(self, name: str, lines: Iterable[str], delimiter: str, skipped: int = 0) -> None:
@@ -87,7 +87,7 @@ class _Records:
         self.delimiter = delimiter if len(delimiter) == 1 else _ONE_FOR_SEVERAL
         self._doubtful: list[str] = []
         self._lines: list[str] = []
-        self._reader = csv.reader(self._taken(lines), delimiter=self.delimiter, strict=True)
+        self._reader = csv.reader(self._copied_lines(lines), delimiter=self.delimiter, strict=True)
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         while True:
@@ -106,13 +106,13 @@ class _Records:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is doubtful of the records so far."""
+        """Doubts about the records so far."""
         more = f" (and {len(self._doubtful) - 1:,} more such rows)" if len(self._doubtful) > 1 else ""
         return tuple(f"{first}{more}" for first in self._doubtful[:1])
 
-    def _taken(self, lines: Iterable[str]) -> Iterator[str]:
-        for written in lines:
-            line = written
+    def _copied_lines(self, lines: Iterable[str]) -> Iterator[str]:
+        for line_in_file in lines:
+            line = line_in_file
             if self.sign != self.delimiter:
                 if self.delimiter in line:
                     raise InputError(
@@ -125,7 +125,7 @@ class _Records:
             yield line
 
     def _as_written(self, record: list[str]) -> list[str]:
-        """The cells with what was put in the place of a delimiter of several signs."""
+        """The cells with the longer delimiter put back."""
         return [cell.replace(self.delimiter, self.sign) for cell in record]
 
     def _malformed(self, error: csv.Error, begin: int) -> InputError:
@@ -138,9 +138,9 @@ class _Records:
         return InputError(f"'{self.name}' is not well-formed: {what}", where=f"{self.name}:{begin}", fix=fix)
 
     def _check_quoted_rows(self, begin: int, width: int) -> None:
-        """Refuse, or tell, that a stray quote may have made one cell of several rows.
+        """Refuse or note a cell that may be several rows, joined by a stray quote.
 
-        Tab-separated files are often written without quoting, so that a text may begin with a quote.
+        It is refused in tab-separated files: they are often written without quoting, so a text may begin with a quote.
         """
         lines = self._lines
         if not look_like_rows(lines, self.delimiter, width):
@@ -182,7 +182,7 @@ def _table(columns: Sequence[str], records: _Records) -> Table:
 
 
 def _widths(more: int, is_later: bool, last: str, delimiter: str) -> str:
-    """The fix for a row of so many columns more than the header has."""
+    """The fix for a row that has `more` columns than the header."""
     sign = "tab" if delimiter == "\t" else f"'{delimiter}'"
     if more == 1 and not is_later and not last:
         return f"rows end in a {sign} where the header does not: write one behind the header, or remove theirs"

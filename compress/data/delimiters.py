@@ -1,4 +1,4 @@
-"""What separates the cells of a text file, where nobody says it: the sign by which the first rows are equally wide."""
+"""The delimiter of a text file, found where nobody gives it: the sign by which the first rows have equal widths."""
 
 import csv
 from collections.abc import Sequence
@@ -10,29 +10,29 @@ from compress.errors import InputError
 from compress.recipe.reading import OptionNeededError, option_text, sign_name
 
 COMMON = (",", ";", "\t", "|")
-"""Signs that are looked for."""
+"""Common delimiters, which are tried first."""
 RARE = ("^", "~", "\x01", "\x1f", ":")
-"""Signs that are looked for where no common one stands in the header; a space has to be given."""
+"""Rare delimiters, tried if the header holds no common one. A space is never guessed; the user has to give it."""
 SAMPLED = 100
-"""Lines that are looked at."""
+"""Lines that are looked at to find the delimiter."""
 
 
 _LINES_OF_ROWS = 3
-"""From so many lines on, a quoted cell whose every line is as wide as a row is told; of tabs, from two on."""
+"""Fewest lines of a quoted cell that is noted if each line is as wide as a row; with tabs, two are enough."""
 
 
 def look_like_rows(lines: Sequence[str], sign: str, width: int) -> bool:
-    """True if the lines that quotes hold together are each as wide as a row: a stray quote may do that."""
+    """Whether each line of a quoted cell is as wide as a row: a stray quote may have joined rows."""
     fewest = 2 if sign == "\t" else _LINES_OF_ROWS
     return width > 1 and len(lines) >= fewest and all(line.count(sign) == width - 1 for line in lines)
 
 
 class _Sample(NamedTuple):
-    """The first records of a file by one sign.
+    """The first records of a file, split by one delimiter.
 
     Attributes:
-        records: (number of its first line, cells) of each that is not blank.
-        is_whole: False if the quotes do not fit there.
+        records: (number of the first line, cells) of each record that is not blank.
+        is_whole: False if the quotes do not fit with this delimiter.
     """
 
     records: list[tuple[int, list[str]]]
@@ -40,25 +40,25 @@ class _Sample(NamedTuple):
 
     @property
     def width(self) -> int:
-        """Columns of the header."""
+        """Number of columns of the header."""
         return len(self.records[0][1]) if self.records else 0
 
     def agrees(self, start: int = 0) -> bool:
-        """True if there are several columns, and from this record on equally many."""
+        """Whether there are several columns, and all records from `start` on have the same number."""
         widths = {len(cells) for _, cells in self.records[start:]}
         return self.is_whole and len(widths) == 1 and min(widths) > 1
 
 
 def find_sign(lines: Sequence[str], usual: str, name: str, *, skipped: int = 0) -> str:
-    """What separates the cells.
+    """The delimiter of a file.
 
     Args:
-        lines: the first `SAMPLED` of the file, or all.
-        usual: what the file's name says, which is taken where several signs serve as well.
-        skipped: lines before these, for errors.
+        lines: the file's first `SAMPLED` lines, or all of them.
+        usual: the delimiter that the file's name suggests; it wins if several fit equally well.
+        skipped: number of lines before these, for error messages.
 
     Raises:
-        InputError: two signs are as likely, or lines stand above the header.
+        InputError: two delimiters are equally likely, or there are lines above the header.
     """
     samples = {sign: _sample(lines, sign) for sign in COMMON}
     serving = {sign: sample for sign, sample in samples.items() if sample.agrees()}
@@ -100,9 +100,9 @@ def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError
         for sign, sample in sorted(serving.items(), key=lambda item: -item[1].width)
     }
     first = next(iter(choices))
-    read = ", ".join(f"by {sign}: {shown}" for sign, shown in choices.items())
+    readings = ", ".join(f"by {sign}: {first_row}" for sign, first_row in choices.items())
     return OptionNeededError(
-        f"the rows of '{name}' can be separated by {' or '.join(choices)} ({read})",
+        f"the rows of '{name}' can be separated by {' or '.join(choices)} ({readings})",
         option="delimiter",
         choices=choices,
         where=f"{name}:{skipped + 1}",
@@ -111,7 +111,7 @@ def _unclear(serving: dict[str, _Sample], name: str, skipped: int) -> InputError
 
 
 def _check_title(sample: _Sample, name: str, skipped: int) -> None:
-    """Refuse single cells above rows that are all as wide as the first of them."""
+    """Refuse a file whose first lines are single cells above rows of equal width: they look like a title."""
     records = sample.records
     for start in range(1, min(TITLE_LINES, len(records) - 1)):
         if len(records[start - 1][1]) > 1:

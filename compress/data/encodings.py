@@ -1,4 +1,4 @@
-"""In which encodings of the time before UTF-8 bytes make sense; which of them is right, only a reader can say."""
+"""The encodings from before UTF-8 in which given bytes make sense; only a person can say which of them is right."""
 
 import re
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ _SCRIPTS = (
     ("cp1255", r"[\u05d0-\u05ea]"),
     ("cp1256", r"[\u0621-\u064a]"),
 )
-"""Encodings of other scripts than Latin, and the characters that most of such a text is made of."""
+"""Encodings of scripts other than Latin, with the characters that make up most of such a text."""
 _LATIN = ("cp1252", "cp1250")
 _LATIN_BEFORE = ("cp850", "mac_roman")
 _MOSTLY = 0.85
-_SHOWN = 4
+_MOST_PROPOSED = 4
 _WIDTH = 56
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """UTF-16 of one order or the other, if bytes with zeros among them make sense by it."""
+    """The byte order of UTF-16 in which bytes with zeros make sense, or None."""
     if head.count(0) < len(head) / 4 and _decoded(head[:-4], "utf-8") is not None:
         return None  # UTF-8 with a few zeros
     best, most = None, 0
@@ -31,7 +31,7 @@ def wide_encoding(head: bytes) -> str | None:
             text = head[: len(head) // 2 * 2].decode(name)
         except UnicodeDecodeError as error:
             if error.start < len(head) - 4:
-                continue  # it is not merely cut off in the middle of a character
+                continue  # the error is not just a character cut off at the end
             text = head[: error.start].decode(name)
         plain = sum(char in "\r\n\t" or " " <= char <= "~" for char in text)
         if "\0" not in text and plain > most:
@@ -40,21 +40,21 @@ def wide_encoding(head: bytes) -> str | None:
 
 
 def old_encodings(lines: Sequence[bytes]) -> dict[str, str]:
-    """Encodings in which these lines make sense, the likeliest first -> what stands around the first odd character.
+    """Encodings in which the lines make sense, the likeliest first -> an excerpt around the first unusual character.
 
     Args:
-        lines: none of them is UTF-8.
+        lines: lines that are not UTF-8.
     """
     together = b"".join(lines)
     high = len(re.findall(rb"[\x80-\xff]", together))
     is_latin = high < 0.4 * (high + len(re.findall(rb"[A-Za-z]", together)))
     names = [] if is_latin else _other_scripts(together)
-    read: dict[str, str] = {}
+    readings: dict[str, str] = {}
     for name in names or _latin(together):
-        shown = shown_line(lines[0], name)
-        if shown not in read.values():
-            read[name] = shown
-    return read
+        excerpt = shown_line(lines[0], name)
+        if excerpt not in readings.values():
+            readings[name] = excerpt
+    return readings
 
 
 def _latin(together: bytes) -> list[str]:
@@ -71,7 +71,7 @@ def _other_scripts(together: bytes) -> list[str]:
         odd = "".join(re.findall(r"[^\x00-\x7f]", _decoded(together, name) or ""))
         if odd and len(re.findall(script, odd)) >= _MOSTLY * len(odd):
             names.append(name)
-    return names[:_SHOWN]
+    return names[:_MOST_PROPOSED]
 
 
 def _decoded(content: bytes, name: str) -> str | None:
@@ -82,9 +82,9 @@ def _decoded(content: bytes, name: str) -> str | None:
 
 
 def shown_line(line: bytes, name: str) -> str:
-    """What a person sees of a line: what stands around its first character that is not ASCII, or cannot be read."""
+    """An excerpt of a line for a person, around its first character that cannot be read or is not ASCII."""
     text = line.decode(name, "replace").lstrip("\r\n").partition("\n")[0].rstrip("\r")
     odd = re.search("\ufffd", text) or re.search(r"[^\x00-\x7f]", text)
     begin = max(odd.start() - _WIDTH // 2, 0) if odd else 0
-    shown = text[begin : begin + _WIDTH].strip()
-    return ("…" if begin else "") + shown + ("…" if begin + _WIDTH < len(text) else "")
+    excerpt = text[begin : begin + _WIDTH].strip()
+    return ("…" if begin else "") + excerpt + ("…" if begin + _WIDTH < len(text) else "")

@@ -1,4 +1,4 @@
-"""Data sets of the Hugging Face hub, from the folder that they were fetched to."""
+"""Data sets of the Hugging Face hub, read from a local folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,19 +12,19 @@ from compress.files.whole import stays_home
 
 
 def check_reader(where: str | None) -> None:
-    """Refuse data sets of the hub, before any is fetched, where the package that reads them is not installed.
+    """Refuse data sets of the hub, before any is fetched, if the package that reads them is not installed.
 
     Raises:
-        InputError: with the command that installs it.
+        InputError: gives the command that installs it.
     """
     need("datasets", "a data set of the hub", where)
 
 
 def read_hub_dataset(folder: Path, config: str | None, split: str | None, source: str, where: str | None) -> Table:
-    """One split of a Hugging Face dataset that stands in `folder`; class numbers become their names.
+    """The table of one split of a Hugging Face dataset in `folder`; numbers of classes become their names.
 
     Raises:
-        InputError: no such configuration or split; not a dataset without code of its own, or one whose description
+        InputError: there is no such configuration or split, the dataset needs code of its own, or its description
             names files outside of its folder.
     """
     import datasets

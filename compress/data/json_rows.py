@@ -1,4 +1,4 @@
-"""Tables of JSON objects: one a line, or all of them in one array."""
+"""Tables of JSON objects: one in each line, or all of them in one array."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,17 +13,17 @@ from compress.errors import InputError
 
 
 class _KeyTwiceError(ValueError):
-    """A key that stands twice in one object."""
+    """The error of a key that an object has twice."""
 
 
 def read_json_lines(path: Path, encoding: Encoding) -> Table:
-    """One object a line; a column for each key."""
+    """The table of a file with one object in each line; a column for each key."""
     with open_text(path, encoding) as file:
         return _table(path.name, _objects_by_line(numbered_lines(file, path, encoding), path.name))
 
 
 def read_json(path: Path, encoding: Encoding) -> Table:
-    """One array of objects, or one object a line."""
+    """The table of a file with one array of objects, or with one object in each line."""
     with open_text(path, encoding) as file:
         lines = numbered_lines(file, path, encoding)
         begin = []
@@ -40,7 +40,7 @@ def read_json(path: Path, encoding: Encoding) -> Table:
 
 
 def _objects_by_line(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any]]:
-    """(where it stands, the value) of each line that is not blank."""
+    """(place, value) of each line that is not blank."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             where = f"{name}:{number}"
@@ -48,7 +48,7 @@ def _objects_by_line(lines: Iterable[str], name: str) -> Iterator[tuple[str, Any
 
 
 def _fix_line(line: str, number: int) -> str:
-    """What to do about a line that is not JSON."""
+    """The fix for a line that is not JSON."""
     if line.rstrip().endswith(","):
         return "one object a line, without a comma after it"
     if number == 1 and line.lstrip().startswith("["):

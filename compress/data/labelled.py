@@ -13,43 +13,43 @@ from compress.recipe.validation import Origin
 Row = TypeVar("Row")
 
 Texts: TypeAlias = tuple[str, str | None]
-"""A row's text, and its second text where the task has pairs."""
+"""A row's text, and its second text if the task has pairs."""
 
 
 class PartReader:
-    """Reads the parts of a task, and counts the rows that lack a text or a label.
+    """The reader of a task's parts; it counts the rows that lack a text or a label.
 
     Attributes:
-        incomplete: rows that were left out.
-        notes: what a reader of the report must know of the tables.
+        incomplete: number of rows that were left out.
+        notes: remarks on the tables for the report.
     """
 
-    def __init__(self, spec: TaskSpec, read: ReadTable, origin: Origin) -> None:
-        self.spec, self.read, self.origin = spec, read, origin
+    def __init__(self, spec: TaskSpec, read_table: ReadTable, origin: Origin) -> None:
+        self.spec, self.read_table, self.origin = spec, read_table, origin
         self.incomplete = 0
         self.notes: list[str] = []
 
     def labelled(self, part: str) -> list[tuple[Texts, str]]:
-        """(texts, label) of the rows of train, validation or test; none where the recipe names no such part."""
+        """(texts, label) of the rows of train, validation or test; no rows if the recipe has no such part."""
         table = self._table(part)
         if table is None:
             return []
-        written = self._column(table, "label")
-        labels = self._known(list(map(trimmed, written)), table)
+        cells = self._column(table, "label")
+        labels = self._with_blanks(list(map(trimmed, cells)), table)
         rows = list(zip(self._texts(table), labels, strict=True))
         complete = self._complete(rows, [bool(trimmed(texts[0]) and label) for texts, label in rows], table, part)
-        loose = {label for label, cell in zip(labels, written, strict=True) if label != cell} & set(written)
+        loose = {label for label, cell in zip(labels, cells, strict=True) if label != cell} & set(cells)
         if loose := loose - {""}:
             names = listed([f"'{label}'" for label in sorted(loose)])
             self.notes.append(f"labels of {table.name} with white space around them are those without it: {names}")
         return complete
 
-    def _known(self, labels: list[str], table: Table) -> list[str]:
-        """The labels, '' for what the recipe says is none."""
+    def _with_blanks(self, labels: list[str], table: Table) -> list[str]:
+        """The labels, with '' for those that the recipe declares as no label."""
         none = {trimmed(value) for value in self.spec.no_label}
         counts = Counter(label for label in labels if label in none)
-        if told := [f"'{value}' ({count:,} rows)" for value, count in counts.items() if value]:
-            self.notes.append(f"taken for no label in {table.name}: {listed(told)}")
+        if values_and_rows := [f"'{value}' ({count:,} rows)" for value, count in counts.items() if value]:
+            self.notes.append(f"taken for no label in {table.name}: {listed(values_and_rows)}")
         return ["" if label in none else label for label in labels]
 
     def unlabelled(self) -> list[Texts]:
@@ -72,7 +72,7 @@ class PartReader:
         source = getattr(self.spec, part)
         if source is None:
             return None
-        table = self.read(source, self.origin.where("task", part), self.spec.reading)
+        table = self.read_table(source, self.origin.where("task", part), self.spec.reading)
         self.notes += table.notes
         return table
 
@@ -85,10 +85,10 @@ class PartReader:
         return list(zip(self._column(table, "text"), pairs, strict=True))
 
     def _complete(self, rows: list[Row], are_complete: list[bool], table: Table, part: str) -> list[Row]:
-        """The rows that lack nothing.
+        """The complete rows.
 
         Raises:
-            InputError: some do, and the recipe does not say to drop them; or all do.
+            InputError: rows lack something and the recipe does not say to drop them; or no row is complete.
         """
         complete = [row for row, is_complete in zip(rows, are_complete, strict=True) if is_complete]
         missing = len(rows) - len(complete)

@@ -1,4 +1,4 @@
-"""Test rows that a stage would see: refused, taken out of what it sees, or counted."""
+"""Test rows that are also training rows: refused, dropped from training, or counted."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol, TypeVar
@@ -14,7 +14,7 @@ class Comparable(Protocol):
 
     @property
     def content(self) -> Hashable:
-        """What makes two rows the same."""
+        """The content by which two rows are compared."""
         ...
 
 
@@ -22,22 +22,23 @@ Row = TypeVar("Row", bound=Comparable)
 
 
 def check_overlap(spec: TaskSpec, parts: dict[str, list[Row]], origin: Origin) -> int:
-    """How many test rows a stage would see; with `overlap: drop`, what they equal is taken out of `parts`.
+    """Number of test rows that other parts hold too; with `overlap: drop` those rows are taken out of `parts`.
 
     Raises:
-        InputError: some are, and the recipe says nothing about it; or none would be left to train on.
+        InputError: there are such rows and the recipe does not allow them; or no row would be left to train on.
     """
     test = [row.content for row in parts["test"]]
     leaked: set[int] = set()
-    for names, told in ((("train", "validation"), "train"), (("unlabelled",), "the unlabelled rows")):
-        found = overlap(test, [row.content for name in names for row in parts[name]])
-        if found and spec.overlap == "refuse":
+    for names, place in ((("train", "validation"), "train"), (("unlabelled",), "the unlabelled rows")):
+        equal_rows = overlap(test, [row.content for name in names for row in parts[name]])
+        if equal_rows and spec.overlap == "refuse":
             raise InputError(
-                f"{len(found):,} of {len(test):,} test rows also stand in {told}, so the score would flatter the model",
+                f"{len(equal_rows):,} of {len(test):,} test rows also stand in {place}, "
+                "so the score would flatter the model",
                 where=origin.where("task", "test"),
                 fix="set task.overlap: drop (leave them out there) or allow (keep them, and report it)",
             )
-        leaked.update(found)
+        leaked.update(equal_rows)
     if leaked and spec.overlap == "drop":
         forbidden, had_train = set(test), bool(parts["train"])
         for name in ("train", "validation", "unlabelled"):
@@ -52,16 +53,16 @@ def check_overlap(spec: TaskSpec, parts: dict[str, list[Row]], origin: Origin) -
 
 
 def also_in_test(train: Sequence[Row], test: Sequence[Row]) -> dict[str, list[int]]:
-    """The places of training rows that also stand in test, for a fingerprint: nothing if there are none."""
-    found = overlap([row.content for row in train], [row.content for row in test])
-    return {"also in test": found} if found else {}
+    """Indices of test rows that are also training rows, as part of a fingerprint; empty if there are none."""
+    equal_rows = overlap([row.content for row in train], [row.content for row in test])
+    return {"also in test": equal_rows} if equal_rows else {}
 
 
 def only_new(unlabelled: Sequence[Row], others: Sequence[Row]) -> tuple[list[Row], int]:
-    """The unlabelled rows that are not among `others`, each once, and how many were left out."""
-    seen = {row.content for row in others}
+    """The distinct unlabelled rows that are not among `others`, and the number of rows left out."""
+    contents = {row.content for row in others}
     new: dict[object, Row] = {}
     for row in unlabelled:
-        if row.content not in seen:
+        if row.content not in contents:
             new.setdefault(row.content, row)
     return list(new.values()), len(unlabelled) - len(new)

@@ -1,4 +1,4 @@
-"""Parquet files, read within bounds."""
+"""The reader of parquet files, with limits on the memory that they take."""
 
 from pathlib import Path
 from typing import Any
@@ -8,15 +8,15 @@ from compress.data.tables import MAX_RATIO, Table, check_cells
 from compress.errors import InputError
 
 SMALL_BYTES = 2**30
-"""Up to here a file may unpack to whatever it likes; from here on to `MAX_RATIO` bytes for each of its own."""
+"""Unpacked size that any file may have; beyond it, at most `MAX_RATIO` times the file's own size."""
 _ROWS_AT_ONCE = 4096
 _BYTES_OF_A_NUMBER = 8
 _BYTES_OF_A_CELL = 64
-"""What a value takes as a text of its own in a row, beside its characters: a few bits of the file may say it."""
+"""Memory of a value as a text in a row, beside its characters; in the file it may take a few bits."""
 
 
 def read_parquet(path: Path) -> Table:
-    """A table of the file's columns; those of lists and of other nested values are not read, and can have no role."""
+    """The table of a parquet file; columns of lists and other nested values are not read, and can have no role."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -25,12 +25,12 @@ def read_parquet(path: Path) -> Table:
             schema = pq.read_schema(opened)
             opened.seek(0)
             return _read(pq.ParquetFile(opened, read_dictionary=_texts(schema)), path)
-        except (pa.ArrowException, OSError) as error:  # Arrow raises OSError for what it cannot decode
+        except (pa.ArrowException, OSError) as error:  # Arrow raises OSError for data that it cannot decode
             raise InputError(f"'{path.name}' is not a parquet file", where=str(path), fix="write it again") from error
 
 
 def _texts(schema: Any) -> list[str]:
-    """Columns of texts: kept as their distinct values, so that how much they unpack to is known before they do."""
+    """Names of the columns of texts: read as distinct values, so that their unpacked size is known beforehand."""
     import pyarrow as pa
 
     def is_text(kind: Any) -> bool:
@@ -55,18 +55,18 @@ def _read(file: Any, path: Path) -> Table:
     flat = list(dict.fromkeys(name for name in columns if name not in unfit))
     if len(set(columns)) != len(columns):
         raise _repeated(columns, path)
-    left = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
-    left -= _BYTES_OF_A_CELL * file.metadata.num_rows * len(columns)
-    if left < 0:
+    budget = max(SMALL_BYTES, MAX_RATIO * path.stat().st_size)
+    budget -= _BYTES_OF_A_CELL * file.metadata.num_rows * len(columns)
+    if budget < 0:
         raise _too_much(path)
     rows: list[tuple[str, ...]] = []
     for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=flat):
-        left -= sum(map(_unpacked_bytes, batch.columns))
-        if left < 0:
+        budget -= sum(map(_unpacked_bytes, batch.columns))
+        if budget < 0:
             raise _too_much(path)
-        read = {name: _cells(batch.column(name), name, unfit) for name in flat}
+        cells = {name: _cells(batch.column(name), name, unfit) for name in flat}
         empty = [""] * batch.num_rows
-        rows += zip(*(read.get(name, empty) for name in columns), strict=True)
+        rows += zip(*(cells.get(name, empty) for name in columns), strict=True)
     return Table(path.name, columns, rows, unfit)
 
 
@@ -84,7 +84,7 @@ def _repeated(columns: tuple[str, ...], path: Path) -> InputError:
 
 
 def _unpacked_bytes(column: Any) -> int:
-    """Bytes of a column's values, each counted as often as it stands there."""
+    """Bytes of a column's values, with repeated values counted each time."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -98,7 +98,7 @@ def _unpacked_bytes(column: Any) -> int:
 
 
 def _cells(column: Any, name: str, unfit: dict[str, str]) -> list[str]:
-    """The values as text; a column with one that is none has no role."""
+    """The values as text; a column with a value that is not text is noted in `unfit`."""
     try:
         return list(map(text_of, column.to_pylist()))
     except (ValueError, ArithmeticError):

@@ -1,4 +1,4 @@
-"""Files of rows to one shape: csv, tsv, txt, jsonl, json, Orange's .tab, all also packed; parquet; workbooks."""
+"""Readers of tables by ending: csv, tsv, txt, jsonl, json and Orange's .tab, all also packed; parquet; workbooks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,22 +41,22 @@ def read_table(
     delimiter: str | None = None,
     sheet: str | None = None,
 ) -> Table:
-    """Read a file by its ending; of texts, `.gz` behind it makes no difference.
+    """The table of a file, read by the file's ending; text files may also be packed (`.csv.gz`).
 
     Args:
-        encoding: of a text without a mark that is not UTF-8.
-        delimiter: what separates the cells of a text; left out: what its first rows show.
-        sheet: of a workbook; left out: the only one that holds rows.
+        encoding: the encoding of a text that has no byte order mark and is not UTF-8.
+        delimiter: the delimiter of a text; without it, the first rows show it.
+        sheet: a workbook's sheet; without it, the only one that holds rows.
 
     Raises:
-        InputError: an unknown ending, an unreadable or an empty file, or one that is something else than its ending
-            says; with the line where one is known. An `OptionNeededError` if an option would make it readable.
+        InputError: the ending is unknown, the file is unreadable or empty, or its content does not fit its ending;
+            with the line if one is known. An `OptionNeededError` if an option would make it readable.
     """
     return read_file(path, where, reading_of(encoding, delimiter, sheet, where))
 
 
 def read_file(path: Path, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:
-    """The same as `read_table`, which raises what this does."""
+    """The table of a file, as in `read_table`, with the options in one object; it raises the same errors."""
     ending = path.suffix.lower()
     packed = ending == ".gz"
     ending = Path(path.stem).suffix.lower() if packed else ending

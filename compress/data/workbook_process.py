@@ -1,8 +1,8 @@
-"""Reads a workbook in a process of its own: a sheet of a few bytes may say that it has billions of cells.
+"""The process that reads a workbook: a sheet of a few bytes may claim billions of cells, so it needs a memory limit.
 
 `python -P -m compress.data.workbook_process` reads {"path": …, "sheet": … or null} from standard input, and answers
-{"sheets": [[name, is hidden, rows, columns, first cells], …]}. Asked for {"sheet": name}, it answers with {"rows":
-[[number, cells], …]}, as often as it needs, and at last {"merged": areas that span rows}. Or {"refused": why}.
+{"sheets": [[name, is hidden, rows, columns, first cells], …]}. To {"sheet": name} it answers with {"rows": [[number,
+cells], …]} as often as needed, and at last with {"merged": areas that span rows}. An error is {"refused": reason}.
 """
 
 import json
@@ -18,11 +18,11 @@ from compress.processes.child import Answer, from_parent
 _ROWS_AT_ONCE = 500
 _FIRST_CELLS = 8
 _EXACT = 2**53
-"""Up to here a number of a sheet can tell each whole number from the next."""
+"""The largest whole number of a sheet that is exact: its numbers are floats."""
 
 
 def cell_text(value: Any) -> str:
-    """A cell as a person sees it: whole numbers without a dot, others to 15 digits, dates as in ISO 8601."""
+    """A cell's text: whole numbers without a dot, others with up to 15 digits, dates as in ISO 8601."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -35,24 +35,26 @@ def cell_text(value: Any) -> str:
 
 
 def main() -> None:
-    """Do what standard input asks for."""
+    """Answer the requests on standard input."""
     from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
 
     job, answer = from_parent()
     try:
         with Path(job["path"]).open("rb") as file:
             try:
-                book = CalamineWorkbook.from_filelike(file)  # which looks at the content, not at the name
+                book = CalamineWorkbook.from_filelike(file)  # by content, whatever the name is
             except CalamineError:
-                book = CalamineWorkbook.from_path(job["path"])  # whose error says more, of a password too
+                book = CalamineWorkbook.from_path(
+                    job["path"]
+                )  # its error says more, for example that there is a password
             sheets, listed = {}, []
-            for told in book.sheets_metadata:
-                if told.typ != SheetTypeEnum.WorkSheet or job["sheet"] not in {None, told.name}:
-                    listed.append([told.name, True, 0, 0, []])
+            for properties in book.sheets_metadata:
+                if properties.typ != SheetTypeEnum.WorkSheet or job["sheet"] not in {None, properties.name}:
+                    listed.append([properties.name, True, 0, 0, []])
                     continue
-                sheet = sheets[told.name] = book.get_sheet_by_name(told.name)
-                is_hidden = not str(told.visible).endswith(".Visible")
-                listed.append([told.name, is_hidden, sheet.height, sheet.width, _first_cells(sheet.iter_rows())])
+                sheet = sheets[properties.name] = book.get_sheet_by_name(properties.name)
+                is_hidden = not str(properties.visible).endswith(".Visible")
+                listed.append([properties.name, is_hidden, sheet.height, sheet.width, _first_cells(sheet.iter_rows())])
         answer({"sheets": listed})
         for line in sys.stdin:
             _tell_rows(sheets[json.loads(line)["sheet"]], answer)
@@ -61,7 +63,7 @@ def main() -> None:
 
 
 def _first_cells(rows: Iterable[list[Any]]) -> list[str]:
-    """Of the first row that is not blank."""
+    """The first cells of the first row that is not blank."""
     cells: Iterable[Any] = next((row for row in rows if any(cell != "" for cell in row)), [])
     return [cell_text(cell)[:80] for cell in islice(cells, _FIRST_CELLS)]
 

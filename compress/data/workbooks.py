@@ -1,4 +1,4 @@
-"""Workbooks of Excel and LibreOffice: one of their sheets, as a person sees it."""
+"""The reader of workbooks of Excel and LibreOffice: one sheet, with cells as a person sees them."""
 
 import sys
 import zipfile
@@ -14,32 +14,32 @@ from compress.recipe.reading import OptionNeededError, option_text
 
 COMMAND = (sys.executable, "-P", "-m", "compress.data.workbook_process")
 SECONDS = 300.0
-"""That reading one sheet may take; a million rows take about ten."""
+"""Most seconds to read a sheet; a million rows take about ten."""
 SMALL_BYTES = 2**30
-"""Up to here a workbook may take as much memory as it likes; from here on `MAX_RATIO` bytes for each of its own."""
+"""Memory that any workbook may take; beyond it, at most `MAX_RATIO` times the file's own size."""
 _MEMORY_SHARE = 0.8
 _MOST_SHEETS = 8
 _TEXT_CSV = "save the sheet as CSV (UTF-8)"
 
 
 def read_workbook(path: Path, sheet: str | None) -> Table:
-    """The rows of a sheet; the first that is not blank is the header.
+    """The table of a sheet; its first row that is not blank is the header.
 
     Args:
-        sheet: left out, the only one that holds a table.
+        sheet: the sheet's name; None for the only one that holds a table.
 
     Raises:
-        InputError: it is no workbook, it has no such sheet, or several that may be meant.
+        InputError: the file is not a workbook, has no such sheet, or has several sheets with tables.
     """
     size = path.stat().st_size
     most = max(SMALL_BYTES, MAX_RATIO * size)
     _check_unpacked(path, most)
     with Child(COMMAND, memory_bytes=min(most, int(_MEMORY_SHARE * free_memory()))) as child:
         try:
-            found = child.ask({"path": str(path), "sheet": sheet}, SECONDS)
-            if "refused" in found:
-                raise _refused(path, found["refused"])
-            name, rows, columns = _choose(found["sheets"], sheet, path.name)
+            answer = child.ask({"path": str(path), "sheet": sheet}, SECONDS)
+            if "refused" in answer:
+                raise _refused(path, answer["refused"])
+            name, rows, columns = _choose(answer["sheets"], sheet, path.name)
             check_cells(rows, columns, path.name)
             return _read(child, name, path.name)
         except ChildError as error:
@@ -51,7 +51,7 @@ def read_workbook(path: Path, sheet: str | None) -> Table:
 
 
 def _check_unpacked(path: Path, most: int) -> None:
-    """Refuse a packed workbook that says it unpacks to more than is reasonable."""
+    """Refuse a packed workbook whose declared unpacked size is unreasonable."""
     if not zipfile.is_zipfile(path):
         return
     try:
@@ -74,13 +74,13 @@ def _refused(path: Path, why: str) -> InputError:
     return InputError(f"'{path.name}' is not a whole workbook ({why[:200]})", where=path.name, fix=fix)
 
 
-def _choose(sheets: list[Any], wanted: str | None, name: str) -> tuple[str, int, int]:
-    """(name, rows, columns) of the sheet that is meant."""
+def _choose(sheets: list[Any], sheet_name: str | None, name: str) -> tuple[str, int, int]:
+    """(name, rows, columns) of the sheet to read."""
     names = [sheet[0] for sheet in sheets]
-    if wanted is not None:
-        if wanted not in names:
-            raise InputError(f"'{name}' has no sheet '{wanted}'", where=name, fix=did_you_mean(wanted, names))
-        return next((title, rows, columns) for title, _, rows, columns, _ in sheets if title == wanted)
+    if sheet_name is not None:
+        if sheet_name not in names:
+            raise InputError(f"'{name}' has no sheet '{sheet_name}'", where=name, fix=did_you_mean(sheet_name, names))
+        return next((title, rows, columns) for title, _, rows, columns, _ in sheets if title == sheet_name)
     filled = [sheet for sheet in sheets if sheet[2] > 1]
     tables = [sheet for sheet in filled if sheet[3] > 1] or filled
     tables = [sheet for sheet in tables if not sheet[1]] or tables
@@ -89,10 +89,10 @@ def _choose(sheets: list[Any], wanted: str | None, name: str) -> tuple[str, int,
             title: f"{rows:,} lines of {', '.join(map(trimmed, first))}"[:80]
             for title, _, rows, _, first in tables[:_MOST_SHEETS]
         }
-        told = "; ".join(f"'{title}' ({shown})" for title, shown in choices.items())
+        proposals = "; ".join(f"'{title}' ({excerpt})" for title, excerpt in choices.items())
         first = next(iter(choices))
         raise OptionNeededError(
-            f"'{name}' has {len(tables)} sheets with rows: {told}",
+            f"'{name}' has {len(tables)} sheets with rows: {proposals}",
             option="sheet",
             choices=choices,
             where=name,
@@ -115,9 +115,9 @@ def _read(child: Child, sheet: str, name: str) -> Table:
         return Table(name, (), [])
     header, *rows = rows
     check_title(header, list(zip(numbers[1:], rows, strict=True)), name)
-    kept = [place for place, cells in enumerate(zip(header, *rows, strict=True)) if any(map(trimmed, cells))]
-    if len(kept) < len(header):
-        header, *rows = [tuple(row[place] for place in kept) for row in (header, *rows)]
+    filled = [place for place, cells in enumerate(zip(header, *rows, strict=True)) if any(map(trimmed, cells))]
+    if len(filled) < len(header):
+        header, *rows = [tuple(row[place] for place in filled) for row in (header, *rows)]
     notes = []
     if answer["merged"]:
         notes.append(

@@ -28,7 +28,7 @@ from compress.models.reshape import model_shape
 FUSED = ("Attention", "MultiHeadAttention", "RotaryEmbedding", "SkipLayerNormalization", "BiasGelu", "FastGelu", "Gelu")
 OPSET = 17
 TRACED = 16
-"""Tokens of the rows that are traced, where the model has positions for so many."""
+"""Tokens of the rows that are traced, if the model has as many positions."""
 
 
 def export(
@@ -37,12 +37,12 @@ def export(
     """Write a model as an ONNX graph.
 
     Args:
-        network: loaded with eager attention, the one that onnxruntime fuses; not to be used after this.
-        fuses: whether attention is fused, where the family is known.
-        skip_layer_norm: let onnxruntime add and normalize in one operator.
+        network: a model loaded with eager attention, which onnxruntime can fuse; not to be used after this.
+        fuses: whether attention is fused, for families that can be.
+        skip_layer_norm: whether onnxruntime may add and normalize in one operator.
 
     Returns:
-        Number of nodes of each fused kind; None where nothing is fused.
+        Number of nodes of each fused kind; None if nothing is fused.
 
     Raises:
         CompressError: not every layer's attention fused.
@@ -55,14 +55,14 @@ def export(
     if shape is not None:
         counts = _fuse(path, ARCHITECTURES[shape.model_type], shape, skip_layer_norm)
     if not skip_layer_norm:
-        graph = onnx.load(str(path), load_external_data=False)  # weights in another file stay where they are
+        graph = onnx.load(str(path), load_external_data=False)  # weights in other files are not needed
         keep_norms_apart(graph)
         onnx.save(graph, str(path))
     return counts
 
 
 class _Logits(torch.nn.Module):
-    """The model as a function of tensors, returning the logits alone."""
+    """A model as a function of tensors that returns only the logits."""
 
     def __init__(self, network: Any, names: Sequence[str]) -> None:
         super().__init__()
@@ -75,19 +75,19 @@ class _Logits(torch.nn.Module):
 
 
 class _PooledAtEnd(_Logits):
-    """The same of a model that reads the last end token, taken of each row by itself.
+    """The logits of a model whose head reads the last end token of each row.
 
-    transformers' own takes the end tokens of all rows at once, which is right only where all have as many of them. Of a
-    row without any, as of one that was cut, the first token is read.
+    transformers' own code finds the end tokens of all rows at once, and is right only if all rows have the same number
+    of them. In a row without an end token, such as one that was cut, the first token is read.
     """
 
     def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        """(batch, classes), as above."""
-        given = dict(zip(self.names, inputs, strict=True))
-        ids = given["input_ids"]
+        """(batch, classes); the inputs are those of `names`, each (batch, tokens)."""
+        arguments = dict(zip(self.names, inputs, strict=True))
+        ids = arguments["input_ids"]
         if hasattr(self.network, "_shift_right"):  # in T5 the classifier itself makes the decoder's inputs
-            given["decoder_input_ids"] = self.network._shift_right(ids)
-        hidden = self.network.base_model(**given)[0]  # (batch, tokens, width)
+            arguments["decoder_input_ids"] = self.network._shift_right(ids)
+        hidden = self.network.base_model(**arguments)[0]  # (batch, tokens, width)
         is_end = (ids == self.network.config.eos_token_id).float()
         last = (is_end * torch.arange(ids.shape[1], device=ids.device)).argmax(dim=1)  # (batch,)
         pooled = hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[-1]))[:, 0]
@@ -128,33 +128,33 @@ def _trace(network: Any, path: Path, opset: int) -> None:
 
 
 def _examples(config: Any) -> dict[str, torch.Tensor]:
-    """Two rows that are traced, each ending with the end token; the second is padded, so that the trace sees a mask."""
+    """Two rows for the tracer, each ending with the end token; the second is padded, so that the mask is traced."""
     padding, end = (getattr(config, f"{name}_token_id", None) for name in ("pad", "eos"))
     ends = end if isinstance(end, list) else [end]
     plain = [number for number in range(config.vocab_size) if number not in (padding, *ends)] or [0]
     tokens = min(TRACED, positions_of(config.to_dict()) or TRACED)
-    kept = (tokens + 1) // 2
+    half = (tokens + 1) // 2
     ids = torch.tensor([plain[place % len(plain)] for place in range(2 * tokens)]).view(2, tokens)
     mask = torch.ones_like(ids)
-    mask[1, kept:] = 0
+    mask[1, half:] = 0
     if isinstance(padding, int) and padding >= 0:
-        ids[1, kept:] = padding
+        ids[1, half:] = padding
     if isinstance(ends[0], int) and ends[0] >= 0:
-        ids[0, -1] = ids[1, kept - 1] = ends[0]
+        ids[0, -1] = ids[1, half - 1] = ends[0]
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
 
 
 @contextmanager
 def _nothing_printed() -> Iterator[None]:
-    """Keep from the terminal what torch prints of a graph that it cannot convert: thousands of lines, from C++."""
+    """A context in which nothing reaches the terminal: torch's C++ prints whole graphs that it cannot convert."""
     sys.stdout.flush()
-    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    terminal, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     try:
         yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(terminal, 1)
+        os.close(terminal)
         os.close(nowhere)
 
 

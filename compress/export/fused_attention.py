@@ -1,4 +1,4 @@
-"""Attention that is exported as operators of onnxruntime, for a family in which its optimizer finds none."""
+"""Attention exported as operators of onnxruntime, for a family whose attention its optimizer does not recognise."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,9 +11,9 @@ from compress.models.reshape import layers_of
 
 
 class _RotaryAttention(torch.autograd.Function):
-    """Attention of all heads, whose queries and keys are turned by their place (Su et al. 2021, arXiv:2104.09864).
+    """Attention of all heads with rotary positions (Su et al. 2021, arXiv:2104.09864).
 
-    A traced graph gets com.microsoft.RotaryEmbedding and com.microsoft.MultiHeadAttention.
+    In a traced graph it becomes com.microsoft.RotaryEmbedding and com.microsoft.MultiHeadAttention.
     """
 
     @staticmethod
@@ -28,7 +28,7 @@ class _RotaryAttention(torch.autograd.Function):
         heads: int,
         scale: float,
     ) -> torch.Tensor:
-        """Attend.
+        """The heads' outputs, (batch, tokens, channels).
 
         Args:
             query: (batch, tokens, channels), as are key and value; the heads' channels stand side by side.
@@ -49,8 +49,8 @@ class _RotaryAttention(torch.autograd.Function):
     def symbolic(
         graph: Any, query: Any, key: Any, value: Any, cosines: Any, sines: Any, bias: Any, heads: int, scale: float
     ) -> Any:
-        """The same as nodes."""
-        start = graph.op("Constant", value_t=torch.zeros(1, dtype=torch.int64))  # the first token's place
+        """The same computation as nodes of a graph."""
+        start = graph.op("Constant", value_t=torch.zeros(1, dtype=torch.int64))  # position of the first token
 
         def turned(part: Any) -> Any:
             node = graph.op("com.microsoft::RotaryEmbedding", part, start, cosines, sines, num_heads_i=heads)
@@ -63,7 +63,7 @@ class _RotaryAttention(torch.autograd.Function):
 
 
 class _ModernBertAttention(torch.nn.Module):
-    """Stands for transformers' class of that name while a model is traced; without dropout."""
+    """ModernBERT's attention while a model is traced, in place of transformers' own; without dropout."""
 
     def __init__(self, attention: Any) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class _ModernBertAttention(torch.nn.Module):
         attention_mask: torch.Tensor,
         **_: Any,
     ) -> tuple[torch.Tensor, None]:
-        """Attend; the arguments are those of transformers' class: cosines and sines are (1, tokens, head size)."""
+        """The attention's output; arguments as in transformers' class: cosines and sines are (1, tokens, head size)."""
         query, key, value = self.Wqkv(hidden_states).split(self.Wo.in_features, dim=-1)
         cosines, sines = (part[0, :, : self.head_dim // 2] for part in position_embeddings)
         heads = self.Wo.in_features // self.head_dim
@@ -87,14 +87,14 @@ class _ModernBertAttention(torch.nn.Module):
 
 
 REPLACED: Mapping[str, type[torch.nn.Module]] = {"modernbert": _ModernBertAttention}
-"""By the family: what stands for its attention while a model is traced."""
+"""Family -> the module that replaces its attention while a model is traced."""
 
 
 def fuse_attention(model: Any) -> None:
-    """Make a model that is to be traced with fused attention, in place; one that onnxruntime fuses stays as it is.
+    """Replace a model's attention, in place, by one that is traced fused, for families that onnxruntime does not fuse.
 
     Args:
-        model: of a family in `ARCHITECTURES`, with eager attention, in evaluation.
+        model: a model of a family in `ARCHITECTURES`, with eager attention, in evaluation mode.
     """
     replaced = REPLACED.get(model.config.model_type)
     if replaced is None:

@@ -1,4 +1,4 @@
-"""Which layers of a torch model the matrices and tables of its ONNX graph are: those that hold the same numbers."""
+"""The layers of a torch model behind the matrices and tables of its ONNX graph: they hold the same numbers."""
 
 import hashlib
 from collections.abc import Iterable
@@ -21,43 +21,43 @@ ROLES = 3
 
 
 def layers_of_products(graph: onnx.ModelProto, network: Any) -> dict[str, tuple[str, ...]]:
-    """By the name of each matrix that activations are multiplied by: the names of the Linear layers that it is made of.
+    """Names of the Linear layers that each matrix of a product is made of, by the name of the matrix.
 
     Args:
         graph: the export of `network`, without Gemm; its fused Attentions have queries, keys and values of one width.
 
     Raises:
-        CompressError: a matrix is no layer's, or two layers hold the same numbers.
+        CompressError: a matrix belongs to no layer, or two layers hold the same numbers.
     """
-    known = _by_content(
+    layers = _by_content(
         (name, layer.weight.T) for name, layer in network.named_modules() if type(layer) is torch.nn.Linear
     )
-    return {product.name: _parts(product, known) for product in matrices(graph, attention=True)}
+    return {product.name: _parts(product, layers) for product in matrices(graph, attention=True)}
 
 
 def layers_of_tables(graph: onnx.ModelProto, network: Any) -> dict[str, str]:
-    """By the name of each table that rows are gathered from: the name of the Embedding layer that it is.
+    """Name of the Embedding layer of each table, by the name of the table.
 
     Raises:
-        CompressError: a table is no layer's, or two layers hold the same numbers.
+        CompressError: a table belongs to no layer, or two layers hold the same numbers.
     """
     kinds = (torch.nn.Embedding, LowRankEmbedding)
-    known = _by_content((name, layer.weight) for name, layer in network.named_modules() if type(layer) in kinds)
-    return {table.node.input[0]: _find(table.weights, known, table.node) for table in tables(graph)}
+    layers = _by_content((name, layer.weight) for name, layer in network.named_modules() if type(layer) in kinds)
+    return {table.node.input[0]: _find(table.weights, layers, table.node) for table in tables(graph)}
 
 
 def _by_content(layers: Iterable[tuple[str, torch.Tensor]]) -> dict[Content, str]:
-    """The names of layers by what they hold."""
-    found: dict[Content, str] = {}
+    """Names of layers by the content of their weights."""
+    names: dict[Content, str] = {}
     for name, weight in layers:
         content = _content(weight.detach().cpu().numpy())
-        if content in found:
+        if content in names:
             raise CompressError(
-                f"the layers '{found[content]}' and '{name}' hold the same numbers: a graph does not tell them apart",
+                f"the layers '{names[content]}' and '{name}' hold the same numbers: a graph does not tell them apart",
                 fix=INSTEAD,
             )
-        found[content] = name
-    return found
+        names[content] = name
+    return names
 
 
 def _content(weights: np.ndarray[Any, Any]) -> Content:
@@ -65,13 +65,13 @@ def _content(weights: np.ndarray[Any, Any]) -> Content:
     return whole.shape, hashlib.sha256(whole.tobytes()).digest()
 
 
-def _parts(product: Matrix, known: dict[Content, str]) -> tuple[str, ...]:
+def _parts(product: Matrix, layers: dict[Content, str]) -> tuple[str, ...]:
     parts = np.split(product.weights, ROLES, axis=1) if product.is_attention else [product.weights]
-    return tuple(_find(part, known, product.node) for part in parts)
+    return tuple(_find(part, layers, product.node) for part in parts)
 
 
-def _find(weights: np.ndarray[Any, Any], known: dict[Content, str], node: onnx.NodeProto) -> str:
-    name = known.get(_content(weights))
+def _find(weights: np.ndarray[Any, Any], layers: dict[Content, str], node: onnx.NodeProto) -> str:
+    name = layers.get(_content(weights))
     if name is None:
         raise CompressError(
             f"the weights of the graph's node '{node.name or node.output[0]}' are no layer's of the model, "

@@ -30,18 +30,18 @@ class Format:
     Attributes:
         title: what people call it.
         recognises: whether a model's folder, or a file that a person names, is of this format.
+        weights: patterns of the files that hold weights; a folder has at least one such file.
+        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
+            there are none, or where it is not clear which they are.
+        parameters: how many weights a folder holds, read without loading the model.
+        runtime: the runtime that is used where nobody names one.
+        more_weights: patterns of further files of weights, which the first ones name; alone they are no model.
         instead_of: the formats that recognise such a folder too, and give way to this one.
         nearly: the error for a folder that no format recognises, but that looks like one of this format.
         check: refuses a folder whose files lead out of it; returns the relative paths of the files that only this
             format reads.
-        weights: patterns of the files that hold weights; a folder has at least one such file.
-        more_weights: patterns of further files of weights, which the first ones name; alone they are no model.
-        weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
-            there are none, or where it is not clear which they are.
         index: the file that lists the weight files, where there is one.
-        parameters: how many weights a folder holds, read without loading the model.
         has_float_weights: whether its weights are always float32, whichever stage has written them.
-        runtime: the runtime that is used where nobody names one.
         load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, `runtime` loads it.
         refuse: why no target of these settings can run it, or None.
         export: the stage that writes this format from another one without changing the model's outputs. A model is

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from compress.files.whole import CARD, LINEAGE, MANIFEST
 from compress.formats import Format
@@ -10,6 +10,7 @@ from compress.machine.processor import cores_here
 from compress.models.files import CONFIG, LAYOUT, graphs_in, model_path
 from compress.models.tokenizer import FILES as TOKENIZER_FILES
 from compress.models.tokenizer import load_tokenizer
+from compress.runtimes import TOKEN_TASKS
 
 if TYPE_CHECKING:
     from compress.runtimes import Predictor
@@ -38,8 +39,10 @@ arrays = {
 types = {item.name: item.type[7:-1] for item in session.get_inputs()}  # "int64" of "tensor(int64)"
 inputs = {name: np.array(arrays[name], dtype=kind) for name, kind in types.items()}
 logits = session.run(None, inputs)[0]
-print([labels.get(str(best), int(best)) for best in logits.argmax(axis=-1)])
+print($answers)
 """)
+_OF_ROWS = "[labels.get(str(best), int(best)) for best in logits.argmax(axis=-1)]"
+_OF_TOKENS = "[[labels.get(str(best), int(best)) for best in row] for row in logits.argmax(axis=-1)]"
 
 
 def recognises(path: Path) -> bool:
@@ -88,10 +91,10 @@ def check(folder: Path) -> list[str]:
 
 def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
     """A session of ONNX Runtime on the CPU; it needs onnxruntime, tokenizers and numpy alone."""
-    del hub_task  # a graph gives the logits of any task
     from compress.runtimes.onnxruntime import CPU, open_file
 
-    return open_file(model_path(folder), [CPU], threads or cores_here())
+    gives: Literal["row", "token"] = "token" if hub_task in TOKEN_TASKS else "row"
+    return open_file(model_path(folder), [CPU], threads or cores_here(), gives=gives)
 
 
 def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
@@ -100,10 +103,10 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
     Raises:
         InputError: the folder has no config.json or no tokenizer.
     """
-    del hub_task  # a graph gives the logits of any task
     settings = load_tokenizer(folder).settings
     return [*PACKAGES], _CODE.substitute(
         rows='[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]',
+        answers=_OF_TOKENS if hub_task in TOKEN_TASKS else _OF_ROWS,
         graph=model_path(folder).relative_to(folder).as_posix(),
         splits=SPLITS if settings.splits_special_tokens else "",
         segments="row.type_ids" if settings.tells_segments else "[0] * len(row.ids)",

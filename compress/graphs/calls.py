@@ -1,4 +1,4 @@
-"""Calls of ONNX graphs in this process: what fails in one is told in a sentence, and one that never ends is ended."""
+"""Calls of ONNX graphs in this process: a failure becomes one sentence, and a call that never ends is ended."""
 
 import re
 import threading
@@ -10,15 +10,15 @@ import numpy as np
 from compress.errors import CompressError, InputError
 
 CALL_SECONDS = 120.0
-"""That a call may take which nobody times; a batch takes milliseconds."""
+"""Seconds that an untimed call may take; a batch takes milliseconds."""
 LAST_SECONDS = 2.0
-"""In which a call that is told to end does so, unless it is inside of one node."""
+"""Seconds in which a call ends after it was asked to, unless it is inside of one long node."""
 _FAILED = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL)
 
 EXPORT_AGAIN = "export it again, with operators and an opset that this onnxruntime knows"
 """What to do about a graph that cannot be loaded."""
 _SOURCE = re.compile(r"/\S*onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? *")
-"""Where in its own source onnxruntime noticed it; the sentence comes after that."""
+"""The place in onnxruntime's own source, which stands before the sentence that a person can use."""
 _LETTERS = 300
 
 Arrays = list[np.ndarray[Any, Any]]
@@ -34,9 +34,9 @@ def call(session: Any, outputs: Sequence[str] | None, feed: Mapping[str, Any], w
     """Run a session in this thread.
 
     Args:
-        session: of onnxruntime.
-        outputs: their names; None for all.
-        where: the graph stands, for errors.
+        session: a session of onnxruntime.
+        outputs: names of the outputs to compute; None for all.
+        where: the graph's file, for error messages.
 
     Raises:
         InputError: a node of the graph fails.
@@ -107,10 +107,10 @@ def _run(
 
 
 def _why(message: str) -> str:
-    """What onnxruntime says of a failed run, without where in its own code that was."""
-    found = _FAILED.search(message)
-    if found is None:
+    """The reason that onnxruntime gives for a failed run, without the place in its own source."""
+    failure = _FAILED.search(message)
+    if failure is None:
         return next(iter(message.strip().splitlines()), "it says nothing")[:300]
-    why = found["why"].strip().splitlines()[-1]
-    _, _, told = why.rpartition(" was false. ")
-    return f"{told[:300]} (node '{found['name'][:100]}', {found['op']})"
+    why = failure["why"].strip().splitlines()[-1]
+    _, _, reason = why.rpartition(" was false. ")
+    return f"{reason[:300]} (node '{failure['name'][:100]}', {failure['op']})"

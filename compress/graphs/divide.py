@@ -1,4 +1,4 @@
-"""Divides what matrix products of an ONNX graph read, so that the graph computes the same."""
+"""Scales moved from activations into the matrices that multiply them, in an ONNX graph that computes the same."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,10 +11,10 @@ from compress.graphs.subgraphs import reads
 
 
 def readers(model: onnx.ModelProto, products: Sequence[Matrix]) -> dict[str, list[Matrix]]:
-    """By the name of what is read, the products that read it and whose matrices can be scaled for it.
+    """The products that can be scaled together, by the name of the activations that they read.
 
-    Those whose matrix reads something else too are left out with all that read the same, and so are those whose matrix
-    is read by something else, as a table that is tied to it is.
+    Activations are left out if the matrix of one of their products multiplies other activations too, or has another
+    use, as a matrix that is also an embedding table does.
     """
     sources: dict[str, set[str]] = {}
     for product in products:
@@ -23,12 +23,12 @@ def readers(model: onnx.ModelProto, products: Sequence[Matrix]) -> dict[str, lis
     elsewhere = {name for product in products for name in product.node.input if name != product.name}
     elsewhere |= {item.name for item in model.graph.output}
     elsewhere = elsewhere.union(*(reads(node) for node in model.graph.node if node.output[0] not in ours))
-    found: dict[str, list[Matrix]] = {}
+    groups: dict[str, list[Matrix]] = {}
     for product in products:
-        found.setdefault(product.reads, []).append(product)
+        groups.setdefault(product.reads, []).append(product)
     return {
         source: group
-        for source, group in found.items()
+        for source, group in groups.items()
         if all(len(sources[product.name]) == 1 and product.name not in elsewhere for product in group)
     }
 
@@ -40,7 +40,7 @@ def divide(model: onnx.ModelProto, products: Sequence[Matrix], scales: Mapping[s
     it.
 
     Args:
-        scales: (channels,), above 0, by the name of what is read, as `readers` has them.
+        scales: (channels,), above 0, by the name of the activations, as in `readers`.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}

@@ -13,7 +13,7 @@ from compress.ops.blockwise import Blocks, round_to_nearest
 from compress.ops.int8 import Rounded, round_table
 
 LARGE = 1024
-"""Rows of a table that is worth 4 bits."""
+"""The fewest rows that make a table worth 4 bits."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class EmbeddingTable:
 def tables(model: onnx.ModelProto) -> list[EmbeddingTable]:
     """Every Gather of rows of a constant matrix of floats, in the graph's order."""
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    found = []
+    gathers = []
     for node in model.graph.node:
         tensor = constants.get(node.input[0]) if node.op_type == "Gather" else None
         axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
         if tensor is not None and len(tensor.dims) == 2 and tensor.data_type == onnx.TensorProto.FLOAT and axis == 0:
-            found.append(EmbeddingTable(node, numpy_helper.to_array(tensor)))
-    return found
+            gathers.append(EmbeddingTable(node, numpy_helper.to_array(tensor)))
+    return gathers
 
 
 def worth_4_bits(rows: int, channels: int) -> bool:
@@ -47,28 +47,28 @@ def worth_4_bits(rows: int, channels: int) -> bool:
 
 
 def tables_to_8_bits(
-    model: onnx.ModelProto, kept: Collection[str] = (), rounded: Mapping[str, Rounded] | None = None
+    model: onnx.ModelProto, unchanged: Collection[str] = (), rounded: Mapping[str, Rounded] | None = None
 ) -> int:
     """Keep tables as int8 with one scale for each, in place; only the rows that are gathered are made floats again.
 
     Args:
-        kept: names of nodes whose tables stay in float.
-        rounded: each table by its name. Left out: each weight to the nearest code.
+        unchanged: names of nodes whose tables stay in float.
+        rounded: the rounded tables by name; without them each weight gets the nearest code.
 
     Returns:
-        How many.
+        Number of nodes rewritten.
     """
     by = {}
-    found = [table for table in tables(model) if table.node.name not in kept]
-    known: set[str] = set()
-    for table in found:
+    chosen_tables = [table for table in tables(model) if table.node.name not in unchanged]
+    names_in_graph: set[str] = set()
+    for table in chosen_tables:
         node, name = table.node, table.node.input[0]
-        if name not in known:
-            known.add(name)
+        if name not in names_in_graph:
+            names_in_graph.add(name)
             codes, scale = round_table(table.weights) if rounded is None else rounded[name]
             model.graph.initializer.extend(
-                numpy_helper.from_array(tensor, called)
-                for tensor, called in zip((codes, scale), int8_names(name), strict=True)
+                numpy_helper.from_array(tensor, constant_name)
+                for tensor, constant_name in zip((codes, scale), int8_names(name), strict=True)
             )
         codes_name, scale_name = int8_names(name)
         rows = f"{node.output[0]}_int8"
@@ -77,11 +77,11 @@ def tables_to_8_bits(
             helper.make_node("DequantizeLinear", [rows, scale_name], list(node.output)),
         ]
     replace_nodes(model, by)
-    return len(found)
+    return len(chosen_tables)
 
 
 def int8_names(name: str) -> tuple[str, str]:
-    """Names of an int8 table's codes and scale: others than those of a matrix, which the same tensor may be too."""
+    """Names of an int8 table's codes and scale; a matrix has other names, for one tensor may be both."""
     return f"{name}_rows_int8", f"{name}_rows_scale"
 
 
@@ -90,7 +90,7 @@ def tables_to_4_bits(
     block_size: int,
     *,
     symmetric: bool,
-    kept: Collection[str] = (),
+    unchanged: Collection[str] = (),
     rounded: Mapping[str, Blocks] | None = None,
 ) -> int:
     """Round large tables to 4 bits, in place: GatherBlockQuantized of ONNX Runtime.
@@ -101,33 +101,33 @@ def tables_to_4_bits(
     Args:
         block_size: weights of a row that share a scale.
         symmetric: scales only; otherwise a zero point for each block too.
-        kept: names of nodes whose tables stay as they are.
-        rounded: each large table by its name. Left out: each weight to the nearest code.
+        unchanged: names of nodes whose tables stay as they are.
+        rounded: the rounded large tables by name; without them each weight gets the nearest code.
 
     Returns:
-        How many.
+        Number of nodes rewritten.
     """
     by = {}
-    known: set[str] = set()
+    names_in_graph: set[str] = set()
     for table in tables(model):
         node, name = table.node, table.node.input[0]
         rows, channels = table.weights.shape
-        if node.name in kept or not worth_4_bits(rows, channels):
+        if node.name in unchanged or not worth_4_bits(rows, channels):
             continue
         if rounded is None:
             codes, scales, zeros = round_to_nearest(table.weights, 4, block_size, symmetric=symmetric)
         else:
             codes, scales, zeros = rounded[name]
-        tensors = {  # their names are others than a matrix's
+        tensors = {  # a matrix has other names
             f"{name}_rows_Q4": packed(codes, 4).reshape(rows, -1)[:, : channels // 2],
             f"{name}_rows_scales": scales,
         }
         if not symmetric:
             tensors[f"{name}_rows_zero_points"] = packed_zeros(zeros, 4).reshape(rows, -1)
-        if name not in known:
-            known.add(name)
-            put = (numpy_helper.from_array(np.ascontiguousarray(tensor), to) for to, tensor in tensors.items())
-            model.graph.initializer.extend(put)
+        if name not in names_in_graph:
+            names_in_graph.add(name)
+            constants = (numpy_helper.from_array(np.ascontiguousarray(data), to) for to, data in tensors.items())
+            model.graph.initializer.extend(constants)
         first, *others = tensors
         by[node.output[0]] = [_gather(node, [first, node.input[1], *others], block_size)]
     if by:

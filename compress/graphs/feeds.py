@@ -1,4 +1,4 @@
-"""What an ONNX session is fed: the batch's arrays, in the types that its graph wants."""
+"""The inputs of an ONNX session: the batch's arrays, in the types that its graph reads."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from compress.errors import InputError
 
 Batch = Mapping[str, np.ndarray[Any, Any]]
 
-MADE = ("input_ids", "attention_mask", "token_type_ids")
+TOKENIZER_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 """The inputs that a tokenizer makes."""
 TYPES: Mapping[str, type[np.generic]] = {
     "tensor(int64)": np.int64,
@@ -20,15 +20,15 @@ TYPES: Mapping[str, type[np.generic]] = {
 
 
 def feeds(session: Any, where: str | None = None) -> Callable[[Batch], dict[str, np.ndarray[Any, Any]]]:
-    """Makes what a session is fed of a batch: no more than it asks for, in its own types.
+    """A function that makes a session's inputs of a batch: those that the graph has, in its own types.
 
     Args:
-        session: of onnxruntime.
-        where: the graph stands, for errors.
+        session: a session of onnxruntime.
+        where: the graph's file, for error messages.
 
     Returns:
-        A function of a batch, which raises InputError where the graph asks for more than the batch has, or is bound to
-        another shape.
+        The function. It raises InputError if the graph has an input that the batch lacks, or one of another fixed
+        shape.
     """
     inputs = [(item.name, TYPES.get(item.type), item.shape) for item in session.get_inputs()]
     fixed = [
@@ -41,38 +41,38 @@ def feeds(session: Any, where: str | None = None) -> Callable[[Batch], dict[str,
             raise unknown_inputs(missing, where)
         for name, axis, size in fixed:
             if batch[name].shape[axis : axis + 1] != (size,):
-                raise bound(name, axis, size, where)
+                raise fixed_shape(name, axis, size, where)
         return {name: batch[name] if kind is None else batch[name].astype(kind, copy=False) for name, kind, _ in inputs}
 
     return feed
 
 
 def check_inputs(session: Any, where: str) -> None:
-    """Refuse a graph that asks for other inputs than tokens, or for batches of one shape alone.
+    """Refuse a graph that has other inputs than a tokenizer gives, or takes batches of one shape alone.
 
     Raises:
-        InputError: with the first input that is wrong.
+        InputError: names the first input that is wrong.
     """
-    unknown = [item.name for item in session.get_inputs() if item.name not in MADE]
+    unknown = [item.name for item in session.get_inputs() if item.name not in TOKENIZER_INPUTS]
     if unknown:
         raise unknown_inputs(unknown, where)
     for item in session.get_inputs():
         for axis, size in enumerate(item.shape or ()):
             if type(size) is int:
-                raise bound(item.name, axis, size, where)
+                raise fixed_shape(item.name, axis, size, where)
 
 
 def unknown_inputs(names: list[str], where: str | None) -> InputError:
-    """The error of a graph that asks for what no tokenizer makes."""
+    """The error for a graph with inputs that no tokenizer gives."""
     return InputError(
-        f"the graph asks for {', '.join(repr(name) for name in names)}; a text gives {', '.join(MADE)}",
+        f"the graph asks for {', '.join(repr(name) for name in names)}; a text gives {', '.join(TOKENIZER_INPUTS)}",
         where=where,
         fix="export it with inputs of these names alone; positions are best computed inside of the graph",
     )
 
 
-def bound(name: str, axis: int, size: int, where: str | None) -> InputError:
-    """The error of a graph that takes batches of one shape alone."""
+def fixed_shape(name: str, axis: int, size: int, where: str | None) -> InputError:
+    """The error for a graph that takes batches of one shape alone."""
     what = {0: f"{size} rows a batch", 1: f"{size} tokens a row"}.get(axis, f"a size of {size} at axis {axis}")
     return InputError(
         f"the graph's input '{name}' is bound to {what}",

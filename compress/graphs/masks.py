@@ -1,4 +1,4 @@
-"""Constants of an ONNX graph that do nothing but mask: they make scores so low that a softmax takes them for 0."""
+"""Constants of an ONNX graph that only mask: they make scores so low that their softmax is 0."""
 
 import numpy as np
 import onnx
@@ -7,18 +7,18 @@ from onnx import numpy_helper
 from compress.graphs.subgraphs import reads
 
 MASKING = 1e4
-"""Largest magnitude that a constant that masks needs."""
+"""The largest magnitude that a masking constant needs."""
 SHAPED = ("Unsqueeze", "Squeeze", "Expand", "Reshape", "Transpose", "Slice", "Identity", "Tile")
-"""Operators that move the numbers of their first input about."""
+"""Operators that only rearrange the numbers of their first input."""
 BIASED = {"Softmax": 0, "MultiHeadAttention": 5, "Attention": 5}
-"""Operators that take a softmax of scores -> the input that is the scores, or is added to them."""
+"""Operators that take a softmax of scores -> the position of the input that holds the scores or is added to them."""
 
 
 def clip_masks(model: onnx.ModelProto) -> int:
-    """Bring finite numbers of constants that do nothing but mask to a size that masks as well, in place.
+    """Clip the finite numbers of constants that only mask, in place: the smaller numbers mask as well.
 
     Returns:
-        How many tensors were changed.
+        Number of tensors changed.
     """
     graph = _Graph(model)
     count = 0
@@ -35,7 +35,7 @@ def clip_masks(model: onnx.ModelProto) -> int:
 
 
 class _Graph:
-    """What makes and what reads each tensor of a graph."""
+    """The maker and the readers of each tensor of a graph."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.constants = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -47,11 +47,11 @@ class _Graph:
                 self.readers.setdefault(name, []).append(node)
 
     def only_masks(self, name: str) -> bool:
-        """Whether all that becomes of a tensor is added to scores, stands instead of them, or tells a shape."""
+        """Whether a tensor is only added to scores, put in their place, or asked for its shape."""
         return name not in self.outputs and all(self._masks(name, node) for node in self.readers.get(name, ()))
 
     def _masks(self, name: str, node: onnx.NodeProto) -> bool:
-        places = [place for place, read in enumerate(node.input) if read == name]
+        places = [place for place, input_name in enumerate(node.input) if input_name == name]
         if len(places) != 1:  # in a branch, or as two inputs at once
             return False
         (place,) = places
@@ -66,7 +66,7 @@ class _Graph:
         return node.op_type == "Shape" or (goes_on and self.only_masks(node.output[0]))
 
     def _is_mask(self, name: str) -> bool:
-        """Whether a tensor holds nothing but what was made of integers or truth values and constants up to 1."""
+        """Whether a tensor is made only of integers, truth values and constants up to 1."""
         if name in self.constants:
             return bool(np.abs(numpy_helper.to_array(self.constants[name])).max(initial=0) <= 1)
         node = self.maker.get(name)

@@ -1,4 +1,4 @@
-"""The matrix products of an ONNX graph whose matrix is a constant: what quantization rounds."""
+"""The products with a constant matrix in an ONNX graph: their weights are what quantization rounds."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ WEIGHS: Mapping[str, tuple[int, ...]] = {
     "GatherElements": (0,),
     "EmbedLayerNormalization": (2, 3, 4),
 }
-"""Operators that multiply by weights, or gather rows of them -> the inputs that these may be."""
+"""Operators that multiply by weights, or gather rows of them -> positions of the inputs that may be weights."""
 ATTENTION_SETTINGS = ("num_heads", "unidirectional", "mask_filter_value")
-"""What QAttention takes over from Attention."""
+"""The settings that QAttention takes over from Attention."""
 FLOATS = (
     onnx.TensorProto.FLOAT,
     onnx.TensorProto.FLOAT16,
@@ -52,7 +52,7 @@ class Matrix:
 
     @property
     def name(self) -> str:
-        """Of the matrix."""
+        """Name of the matrix."""
         return str(self.node.input[1])
 
     @property
@@ -62,14 +62,14 @@ class Matrix:
 
     @property
     def is_attention(self) -> bool:
-        """Whether attention is fused with it."""
+        """Whether the product is part of a fused Attention."""
         return bool(self.node.op_type == "Attention")
 
 
 def fits_8_bits(node: onnx.NodeProto) -> bool:
-    """Whether QAttention can stand for a fused Attention.
+    """Whether QAttention can replace a fused Attention.
 
-    It needs a bias, and knows neither other scales nor queries of another width, earlier keys nor rotary positions.
+    It needs a bias. It has no scale of its own, no queries of another width, no earlier keys and no rotary positions.
     """
     settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
     sizes = settings.pop("qkv_hidden_sizes", None) or [0]
@@ -82,7 +82,7 @@ def matrices(model: onnx.ModelProto, *, attention: bool = False) -> list[Matrix]
     """Every MatMul by a constant matrix of floats, in the graph's order.
 
     Args:
-        attention: every fused Attention that `fits_8_bits` too.
+        attention: whether the fused Attentions that `fits_8_bits` accepts are taken too.
     """
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     return [
@@ -96,10 +96,10 @@ def matrices(model: onnx.ModelProto, *, attention: bool = False) -> list[Matrix]
 
 
 def constant_bias(model: onnx.ModelProto, product: Matrix) -> tuple[str, str]:
-    """The constant that is added to a MatMul's result and to nothing else, and what the sum is called.
+    """The constant that is added to a MatMul's result and to nothing else, and the name of the sum.
 
     Returns:
-        The name of the (outputs,) bias and of the sum; "" and the name of the product itself where there is none.
+        The names of the (outputs,) bias and of the sum; without a bias, "" and the name of the product's result.
     """
     result, graph = product.node.output[0], model.graph
     readers = [node for node in graph.node if result in reads(node)]
@@ -114,26 +114,26 @@ def constant_bias(model: onnx.ModelProto, product: Matrix) -> tuple[str, str]:
 
 
 def left_in_float(model: onnx.ModelProto) -> list[str]:
-    """The nodes that multiply by a constant matrix of floats or gather rows of one, by name."""
+    """Names of the nodes that multiply by a constant matrix of floats, or gather rows of one."""
     return _left_in(model.graph, frozenset())
 
 
 def _left_in(graph: onnx.GraphProto, outer: frozenset[str]) -> list[str]:
-    """See `left_in_float`; `outer` are the matrices of the graphs around this one."""
+    """Names as in `left_in_float`; `outer` are the matrices of the graphs around this one."""
     own = [*graph.initializer, *_constants(graph.node)]
-    known = outer | {tensor.name for tensor in own if tensor.data_type in FLOATS and len(tensor.dims) > 1}
-    found = []
+    weights = outer | {tensor.name for tensor in own if tensor.data_type in FLOATS and len(tensor.dims) > 1}
+    names = []
     for node in graph.node:
         weighed = (node.input[position] for position in WEIGHS.get(node.op_type, ()) if position < len(node.input))
-        if any(name in known for name in weighed):
-            found.append(node.name or node.output[0])
+        if any(name in weights for name in weighed):
+            names.append(node.name or node.output[0])
         for inner in subgraphs(node):
-            found += _left_in(inner, known)
-    return found
+            names += _left_in(inner, weights)
+    return names
 
 
 def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
-    """What Constant nodes hold, named as they give it."""
+    """The tensors of Constant nodes, named after the nodes' outputs."""
     for node in nodes:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             held = node.attribute[0].t
@@ -141,7 +141,7 @@ def _constants(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.TensorProto]:
 
 
 def has_products(model: onnx.ModelProto) -> bool:
-    """Whether a node multiplies by a constant matrix of floats, in a way that quantizers know."""
+    """Whether a graph has a product with a constant matrix of floats that quantizers can round."""
     floats = {
         tensor.name
         for tensor in model.graph.initializer
@@ -157,11 +157,11 @@ def has_products(model: onnx.ModelProto) -> bool:
 def gemms_to_matmuls(model: onnx.ModelProto) -> int:
     """Write each Gemm by a constant matrix as a MatMul and a Sum, in place: the same arithmetic.
 
-    From an Add, onnxruntime would make a Gemm again while it loads the graph, and that multiplies no integers. A matrix
-    that several nodes read turned is turned once.
+    With an Add in place of the Sum, onnxruntime would make a Gemm again while it loads the graph, and a Gemm cannot
+    multiply integers. A matrix that several nodes read transposed is transposed once.
 
     Returns:
-        How many.
+        Number of nodes rewritten.
     """
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -190,10 +190,10 @@ def gemms_to_matmuls(model: onnx.ModelProto) -> int:
 
 
 def replace_nodes(model: onnx.ModelProto, by: dict[str, list[onnx.NodeProto]]) -> None:
-    """Put other nodes in the place of some, in place, and drop the constants that nothing reads any more.
+    """Replace nodes in place, and drop the constants that nothing reads any more.
 
     Args:
-        by: the first output of a node -> what computes it instead.
+        by: the first output of a node -> the nodes that compute it instead.
     """
     graph = model.graph
     nodes = [new for node in graph.node for new in by.get(node.output[0], [node])]
@@ -205,13 +205,13 @@ def replace_nodes(model: onnx.ModelProto, by: dict[str, list[onnx.NodeProto]]) -
 def drop_unread(model: onnx.ModelProto) -> None:
     """Remove the constants that no node and no output reads, in place."""
     graph = model.graph
-    read = read_in(graph)
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    names_read = read_in(graph)
+    constants = [tensor for tensor in graph.initializer if tensor.name in names_read]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend(constants)
 
 
 def add_domain(model: onnx.ModelProto, domain: str, version: int = 1) -> None:
-    """Say that a graph uses the operators of a domain."""
+    """Declare that a graph uses the operators of a domain."""
     if domain not in {item.domain for item in model.opset_import}:
         model.opset_import.append(helper.make_opsetid(domain, version))

@@ -14,24 +14,24 @@ FOLDED = frozenset(
     "Constant Identity Cast CastLike Transpose Reshape Flatten Squeeze Unsqueeze Concat Slice Split Shape Gather "
     "Add Sub Mul Div Neg Sqrt Reciprocal".split()
 )
-"""Operators that exporters put between a weight and what reads it; none of them makes much out of little."""
+"""Operators that exporters put between a weight and its reader; none of them gives much more than it reads."""
 SMALL = 65536
-"""Bytes of a result that is folded whatever it is made of; a larger one may take twice as many as that, as floats made
-of halves do."""
+"""Bytes of a result that is always folded. A larger result is folded if it is at most twice the size of its operands,
+as floats made of halves are."""
 LEAST_IR = 4
-"""The first version of the format in which a constant need not be an input too."""
+"""The first version of the ONNX format in which a constant need not be an input too."""
 
 
 def in_normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same computation, in which weights are constants that products read directly and nodes have names.
+    """The same computation, with weights as constants that products read directly, and with named nodes.
 
-    Local functions are inlined; constants are no inputs; what is computed of constants alone is a constant; a Gemm has
-    no factors, and turns nothing but its matrix; a node that reads weights has a name, and no two have the same.
+    Local functions are inlined; constants are not inputs; what is computed of constants alone is a constant; a Gemm has
+    no factors and transposes only its matrix; each node that reads weights has a name of its own.
 
-    A graph of ours is in that form already, and stays as it is, but for the names of nodes that had none.
+    A graph that this package exported is in that form already. Only nodes without a name get one.
 
     Args:
-        model: is changed in place where that is possible; use what is returned.
+        model: may be changed in place; use the graph that is returned.
     """
     model = without_functions(model)
     graph = model.graph
@@ -48,30 +48,30 @@ def in_normal_form(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def without_functions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same computation, with the bodies of local functions in the place of their calls."""
+    """The same computation, with each call of a local function replaced by the function's body."""
     return inline_local_functions(model) if model.functions else model
 
 
 def _fold(graph: onnx.GraphProto, opsets: Sequence[onnx.OperatorSetIdProto]) -> None:
-    """Put constants in the place of nodes that read nothing else."""
+    """Replace nodes that read only constants by their results."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     outputs = {item.name for item in graph.output}
-    kept = []
+    remaining = []
     for node in graph.node:
         if not _folds(node, constants, outputs):
-            kept.append(node)
+            remaining.append(node)
             continue
         values = _values(node, constants, opsets)
-        read = [constants[name] for name in node.input if name]
-        if read and _bytes(values) > max(SMALL, 2 * _bytes(read)):
-            kept.append(node)
+        operands = [constants[name] for name in node.input if name]
+        if operands and _bytes(values) > max(SMALL, 2 * _bytes(operands)):
+            remaining.append(node)
             continue
         for tensor in values:
             graph.initializer.append(tensor)
             constants[tensor.name] = graph.initializer[-1]
-    if len(kept) < len(graph.node):
+    if len(remaining) < len(graph.node):
         del graph.node[:]
-        graph.node.extend(kept)
+        graph.node.extend(remaining)
 
 
 def _bytes(tensors: Iterable[onnx.TensorProto]) -> int:
@@ -89,27 +89,27 @@ def _folds(node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], outputs
 def _values(
     node: onnx.NodeProto, constants: dict[str, onnx.TensorProto], opsets: Sequence[onnx.OperatorSetIdProto]
 ) -> list[onnx.TensorProto]:
-    """What a node gives that reads constants alone."""
+    """The results of a node that reads only constants."""
     if node.op_type == "Constant" and node.attribute[0].name == "value":
         tensor = onnx.TensorProto()
         tensor.CopyFrom(node.attribute[0].t)
         tensor.name = node.output[0]
         return [tensor]
-    # an evaluator that knows the operators as this opset has them
+    # the evaluator follows the operators' definitions of this opset
     names = [name for name in dict.fromkeys(node.input) if name]
     inputs = [helper.make_tensor_value_info(name, constants[name].data_type, None) for name in names]
     results = [onnx.ValueInfoProto(name=name) for name in node.output if name]
     alone = helper.make_model(helper.make_graph([node], "one", inputs, results), opset_imports=opsets)
     feeds = {name: numpy_helper.to_array(constants[name]) for name in names}
-    found = ReferenceEvaluator(alone).run(None, feeds)
+    arrays = ReferenceEvaluator(alone).run(None, feeds)
     return [
         numpy_helper.from_array(np.ascontiguousarray(array).reshape(np.shape(array)), result.name)
-        for array, result in zip(found, results, strict=True)
+        for array, result in zip(arrays, results, strict=True)
     ]
 
 
 def _make_gemms_plain(graph: onnx.GraphProto) -> None:
-    """Move the factors of each Gemm into its constants, and turn its activations by a node of their own."""
+    """Move the factors of each Gemm into its constants, and transpose its activations in a node of their own."""
     constants = {tensor.name: tensor for tensor in graph.initializer}
     nodes = []
     for node in graph.node:
@@ -137,7 +137,7 @@ def _scale(
     constants: dict[str, onnx.TensorProto],
     factor: onnx.AttributeProto,
 ) -> None:
-    """Let a node read a constant times a factor, which becomes 1."""
+    """Multiply a constant that a node reads by a factor, and set the factor to 1."""
     if factor.f != 1 and any(node.input[position:]):
         old = numpy_helper.to_array(constants[node.input[position]])
         name = f"{node.input[position]}_scaled_for_{node.output[0]}"
@@ -148,16 +148,16 @@ def _scale(
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:
-    """Name nodes that read weights after what they give, and those whose name is taken already."""
-    taken = {node.name for node in graph.node}
-    seen: set[str] = set()
+    """Name nodes after their output: those that read weights without a name, and those whose name another node has."""
+    used_names = {node.name for node in graph.node}
+    names_so_far: set[str] = set()
     for node in graph.node:
-        if node.name in seen or (not node.name and node.op_type in WEIGHS):
-            named, number = node.output[0], 1
-            while named in taken:
+        if node.name in names_so_far or (not node.name and node.op_type in WEIGHS):
+            name, number = node.output[0], 1
+            while name in used_names:
                 number += 1
-                named = f"{node.output[0]}_{number}"
-            node.name = named
-            taken.add(named)
+                name = f"{node.output[0]}_{number}"
+            node.name = name
+            used_names.add(name)
         if node.name:
-            seen.add(node.name)
+            names_so_far.add(node.name)

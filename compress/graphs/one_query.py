@@ -16,18 +16,18 @@ import onnx
 from onnx import helper, numpy_helper
 
 MASKED = -10_000.0
-"""What onnxruntime's Attention adds to the score of a masked token where the node does not say."""
+"""The number that onnxruntime's Attention adds to a masked token's score, unless the node has its own."""
 
 Array = np.ndarray[Any, Any]
 
 
 class OneQuery:
-    """The nodes that stand in the place of one Attention node.
+    """The nodes that replace one Attention node.
 
     Args:
-        attention: a node of onnxruntime's, with constant weights.
-        constants: of its graph, by name.
-        constant: puts a tensor of that name into the graph, and gives the name back.
+        attention: an Attention of onnxruntime with constant weights.
+        constants: the graph's constants by name.
+        constant: puts a tensor with a name into the graph, and returns the name.
     """
 
     def __init__(
@@ -42,38 +42,38 @@ class OneQuery:
         self._nodes: list[onnx.NodeProto] = []
 
     def nodes(self, hidden: str, first: str) -> list[onnx.NodeProto]:
-        """The nodes in the order of their work.
+        """The nodes in the order of execution.
 
         Args:
-            hidden: states that are attended to, (batch, tokens, width).
-            first: those of the token that asks, (batch, 1, width).
+            hidden: name of the hidden states of all tokens, (batch, tokens, width).
+            first: name of the hidden states of the one query token, (batch, 1, width).
         """
         names = self._weights()
-        asked = self._put("MatMul", [first, names["query_weight"]], "projected")  # (batch, 1, channels)
-        asked = self._put("Add", [asked, names["query_bias"]], "query")
-        asked = self._put("Mul", [asked, names["heads"]], "by_head")  # (batch, heads, channels)
-        asked = self._put("MatMul", [asked, names["key_weight"]], "asked")  # (batch, heads, width)
+        query = self._put("MatMul", [first, names["query_weight"]], "projected")  # (batch, 1, channels)
+        query = self._put("Add", [query, names["query_bias"]], "query")
+        query = self._put("Mul", [query, names["heads"]], "by_head")  # (batch, heads, channels)
+        query = self._put("MatMul", [query, names["key_weight"]], "asked")  # (batch, heads, width)
         turned = self._put("Transpose", [hidden], "turned", perm=[0, 2, 1])
-        scores = self._put("MatMul", [asked, turned], "scores")  # (batch, heads, tokens)
+        scores = self._put("MatMul", [query, turned], "scores")  # (batch, heads, tokens)
         if len(self.attention.input) > 3 and self.attention.input[3]:
             scores = self._masked(scores, self.attention.input[3])
         shares = self._put("Softmax", [scores], "shares", axis=-1)
-        seen = self._put("MatMul", [shares, hidden], "seen")  # (batch, heads, width)
-        seen = self._put("MatMul", [seen, names["value_weight"]], "values")  # (batch, heads, channels)
-        seen = self._put("Mul", [seen, names["heads"]], "of_head")
+        context = self._put("MatMul", [shares, hidden], "seen")  # (batch, heads, width)
+        context = self._put("MatMul", [context, names["value_weight"]], "values")  # (batch, heads, channels)
+        context = self._put("Mul", [context, names["heads"]], "of_head")
         axes = self._constant(f"{self.result}_axes", np.array([1]))
-        seen = self._put("ReduceSum", [seen, axes], "joined", keepdims=1)  # (batch, 1, channels)
-        self._nodes.append(helper.make_node("Add", [seen, names["value_bias"]], [self.result], name=self.result))
+        context = self._put("ReduceSum", [context, axes], "joined", keepdims=1)  # (batch, 1, channels)
+        self._nodes.append(helper.make_node("Add", [context, names["value_bias"]], [self.result], name=self.result))
         return self._nodes
 
     def _put(self, kind: str, inputs: list[str], name: str, **attributes: Any) -> str:
-        """Add a node whose output has this name, behind that of the attention."""
+        """Add a node whose output is called after the attention's result and this name."""
         output = f"{self.result}_{name}"
         self._nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
     def _weights(self) -> dict[str, str]:
-        """Names of the matrices and biases, which are put into the graph as one query multiplies them."""
+        """Names of the matrices and biases, put into the graph in the form that one query multiplies."""
         query, key, value = self._projections()
         heads, channels = self.settings["num_heads"], query[0].shape[1]
         blocks = np.kron(np.eye(heads), np.ones((1, channels // heads))).astype(np.float32)
@@ -96,7 +96,7 @@ class OneQuery:
         return list(zip(np.split(weight, ends, axis=1), np.split(bias, ends), strict=True))
 
     def _masked(self, scores: str, mask: str) -> str:
-        """Scores to which each masked token's is made too low to matter; `mask` is (batch, tokens), 1 for a token."""
+        """Name of the scores with those of masked tokens made very low; `mask` is (batch, tokens), 1 for a token."""
         lowest = self.settings.get("mask_filter_value") or MASKED
         one = self._constant(f"{self.result}_one", np.array(1, dtype=np.float32))
         low = self._constant(f"{self.result}_low", np.array(lowest, dtype=np.float32))

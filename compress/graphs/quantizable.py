@@ -1,4 +1,4 @@
-"""Refuses ONNX graphs that no quantizer can take, in one sentence each."""
+"""Checks that refuse ONNX graphs that no quantizer can take, with one sentence each."""
 
 from pathlib import Path
 
@@ -37,10 +37,10 @@ HALVES = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloa
 
 
 def check_runs(path: Path) -> None:
-    """Refuse a graph that onnxruntime does not load, or that asks for other inputs than texts give.
+    """Refuse a graph that onnxruntime does not load, or that has other inputs than a tokenizer gives.
 
     Raises:
-        InputError: with what onnxruntime says.
+        InputError: gives the reason in onnxruntime's words.
     """
     import onnxruntime
 
@@ -62,18 +62,18 @@ def check_quantizable(model: onnx.ModelProto, path: Path) -> None:
     """Refuse a graph in normal form that is quantized already, computes in 16 bits, or has nothing to round.
 
     Raises:
-        InputError: with what was found.
+        InputError: says which of them it is.
     """
-    found = sorted(
+    operators = sorted(
         {
             node.op_type
             for node in all_nodes(model.graph)
             if node.op_type in QUANTIZED or node.op_type.startswith("QLinear")
         }
     )
-    if found:
+    if operators:
         raise InputError(
-            f"the graph is quantized already ({', '.join(found)})",
+            f"the graph is quantized already ({', '.join(operators)})",
             where=str(path),
             fix="start from the float export",
         )

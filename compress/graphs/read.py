@@ -1,4 +1,4 @@
-"""What an ONNX graph holds, and the rewriting that stages share."""
+"""Reading and checking of ONNX files, and the rewriting of graphs that stages share."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -18,11 +18,11 @@ from compress.graphs.quantizable import QUANTIZED, check_quantizable, check_runs
 
 ROLES = ("query", "key", "value")
 HEADS_SETTINGS = ("num_heads", "mask_filter_value", "scale", "unidirectional")
-"""What MultiHeadAttention takes over from Attention."""
+"""The settings that MultiHeadAttention takes over from Attention."""
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
-    """An ONNX model without the weights that stand in other files.
+    """An ONNX model, without weights that are kept in other files.
 
     Raises:
         InputError: it is not ONNX, or is cut off.
@@ -44,9 +44,9 @@ def read_graph(path: Path) -> onnx.ModelProto:
 def check_external_data(path: Path) -> list[str]:
     """Refuse a graph that reads anything but plain files of its own folder.
 
-    A tensor may keep its numbers in another file, wherever in the model it stands: in the graph, a subgraph, a node's
-    attribute or a function. That file must lie in the folder or below it, and hold the bytes that the tensor names. It
-    may be a link only as in the Hugging Face hub's cache.
+    Any tensor of the model (in the graph, a subgraph, a node's attribute or a function) may keep its numbers in another
+    file. That file must lie in the folder or below it, and hold the bytes that the tensor names. The only links that
+    are allowed are those of the Hugging Face hub's cache.
 
     Returns:
         Relative paths of the files that it reads.
@@ -55,7 +55,7 @@ def check_external_data(path: Path) -> list[str]:
         InputError: it is not ONNX, leads out of its folder, names bytes that are not there, or holds a compiled engine.
     """
     model = read_graph(path)
-    found: set[str] = set()
+    files: set[str] = set()
     for message in _messages(model):
         if isinstance(message, onnx.NodeProto) and message.op_type == "EPContext":
             raise InputError(
@@ -64,22 +64,22 @@ def check_external_data(path: Path) -> list[str]:
                 fix="take the graph that the engine was made from",
             )
         if isinstance(message, onnx.TensorProto) and message.external_data:
-            said = {entry.key: entry.value for entry in message.external_data}
-            location = said.get("location", "")
-            problem = _location_problem(location, path.parent) or _range_problem(said, path.parent / location)
-            if problem is None and len(said) == len(message.external_data):
-                found.add(PurePosixPath(location).as_posix())
+            fields = {entry.key: entry.value for entry in message.external_data}
+            location = fields.get("location", "")
+            problem = _location_problem(location, path.parent) or _range_problem(fields, path.parent / location)
+            if problem is None and len(fields) == len(message.external_data):
+                files.add(PurePosixPath(location).as_posix())
                 continue
             raise InputError(
                 f"the graph's weights stand in '{location[:200]}', {problem or 'or elsewhere: that is said twice'}",
                 where=str(path),
                 fix="copy the graph with the weight files that belong to it, or export it again",
             )
-    return sorted(found)
+    return sorted(files)
 
 
 def _messages(message: Any) -> Iterator[Any]:
-    """A protobuf message and all below it; what keeps numbers has none below it."""
+    """A protobuf message and all messages inside it; tensors are not looked into."""
     yield message
     if isinstance(message, onnx.TensorProto):
         return
@@ -90,7 +90,7 @@ def _messages(message: Any) -> Iterator[Any]:
 
 
 def _location_problem(location: str, folder: Path) -> str | None:
-    """Why a file that a graph names cannot be read from its folder, or None."""
+    """The reason why a file that a graph names cannot be read from its folder, or None."""
     name = PurePosixPath(location)
     if not location or name.is_absolute() or ".." in name.parts or set(location) & set("\\:\0"):
         return "outside of the model's folder"
@@ -100,12 +100,12 @@ def _location_problem(location: str, folder: Path) -> str | None:
     return None if file.is_file() else "which is not there"
 
 
-def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
-    """Why a tensor's bytes cannot be those of the file, or None."""
+def _range_problem(fields: Mapping[str, str], file: Path) -> str | None:
+    """The reason why the file cannot hold the bytes that a tensor names, or None."""
     size = file.stat().st_size
     try:
-        offset = int(said.get("offset") or 0)
-        length = int(said.get("length") or max(0, size - offset))
+        offset = int(fields.get("offset") or 0)
+        length = int(fields.get("length") or max(0, size - offset))
     except ValueError:
         return "at a place that is no number"
     if offset < 0 or length < 0 or offset + length > size:
@@ -116,18 +116,18 @@ def _range_problem(said: Mapping[str, str], file: Path) -> str | None:
 def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
     """An ONNX model that is not quantized yet, with its weights, in the form that `in_normal_form` gives.
 
-    Embeddings that were fused into one operator are operators of their own again.
+    Embeddings that were fused into one operator are split into plain operators again.
 
     Args:
-        least_opset: a graph whose operators are older is converted to these.
+        least_opset: a graph with an older opset is converted to this one.
 
     Raises:
         InputError: the file is not ONNX, a file of its weights is missing or cut off, onnxruntime does not load it, it
-            asks for other inputs than texts give, its operators are too old, or there is nothing in it to quantize.
+            has other inputs than a tokenizer gives, its operators are too old, or there is nothing in it to quantize.
     """
     check_external_data(path)
     check_runs(path)
-    model = without_functions(read_graph(path))  # before the weights come in: it is copied as one message
+    model = without_functions(read_graph(path))  # before the weights are loaded, because this copies the whole message
     onnx.load_external_data_for_model(model, str(path.parent))
     model = in_normal_form(model)
     check_quantizable(model, path)
@@ -137,22 +137,22 @@ def read_float_graph(path: Path, least_opset: int = 0) -> onnx.ModelProto:
     return model
 
 
-def _converted(model: onnx.ModelProto, opset: int, wanted: int, path: Path) -> onnx.ModelProto:
+def _converted(model: onnx.ModelProto, opset: int, least_opset: int, path: Path) -> onnx.ModelProto:
     """The same computation in the operators of a later opset."""
     try:
-        return in_normal_form(onnx.version_converter.convert_version(model, wanted))
+        return in_normal_form(onnx.version_converter.convert_version(model, least_opset))
     except Exception as error:  # the converter raises classes without a common base
         raise InputError(
-            f"the graph has the operators of opset {opset}; at least {wanted} is needed",
+            f"the graph has the operators of opset {opset}; at least {least_opset} is needed",
             where=str(path),
-            fix=f"export it again with opset: {wanted} or later",
+            fix=f"export it again with opset: {least_opset} or later",
         ) from error
 
 
 def parameters_in(path: Path) -> int:
-    """Number of weights in an ONNX file: elements of its float matrices, quantized ones counted unpacked.
+    """Number of weights in an ONNX file; a quantized weight counts as one, however many share a byte.
 
-    Scales, zero points and constants of less than two axes are counted only as biases and norms are: as they stand.
+    The scales and zero points of quantized weights and integer constants are not counted; biases and norms are.
     """
     model = onnx.load(str(path), load_external_data=False)
     in_a_byte = {
@@ -176,7 +176,7 @@ def parameters_in(path: Path) -> int:
 
 
 def _bits(node: onnx.NodeProto) -> int:
-    """Of each weight of a node that packs them."""
+    """Bits of each weight of a node that packs its weights."""
     return next((int(item.i) for item in node.attribute if item.name == "bits"), 4)
 
 
@@ -197,8 +197,7 @@ def _scales_of(node: onnx.NodeProto) -> list[str]:
 def keep_norms_apart(model: onnx.ModelProto) -> int:
     """Write the Add before each LayerNormalization as a Sum of two, in place.
 
-    It is the same arithmetic, but onnxruntime, which makes Add and LayerNormalization one while it loads a graph, knows
-    no Sum.
+    The arithmetic is the same. onnxruntime fuses an Add with a LayerNormalization while it loads a graph, but no Sum.
 
     Returns:
         Number of nodes rewritten.
@@ -215,14 +214,14 @@ def split_attention(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bo
     """Turn each fused Attention into three MatMul and a MultiHeadAttention, in place.
 
     Attention holds its projection weights inside, where weight-only quantization does not reach them. The result
-    computes the same. One that reads or gives earlier keys and values, as decoders do, or turns queries and keys by
-    their place stays as it is.
+    computes the same. An Attention stays as it is if it reads or gives earlier keys and values, as in decoders, or has
+    rotary positions.
 
     Args:
-        stays: tells those that are to stay whole.
+        stays: whether an Attention is to stay whole.
 
     Returns:
-        Number of nodes turned.
+        Number of nodes split.
     """
     graph = model.graph
     weights = {tensor.name: tensor for tensor in graph.initializer}
@@ -234,8 +233,10 @@ def split_attention(model: onnx.ModelProto, stays: Callable[[onnx.NodeProto], bo
         weight = numpy_helper.to_array(weights[node.input[1]])  # (hidden, query + key + value)
         sizes = _settings(node).get("qkv_hidden_sizes") or [weight.shape[1] // 3] * 3
         key = (node.input[1], *map(str, sizes))
-        if key not in parts:  # several may share their weights
-            again = f"_{len(parts)}" if any(name == node.input[1] for name, *_ in parts) else ""  # in other widths
+        if key not in parts:  # several nodes may share their weights
+            again = (
+                f"_{len(parts)}" if any(name == node.input[1] for name, *_ in parts) else ""
+            )  # split in other widths
             parts[key] = [f"{node.input[1]}_{role}{again}" for role in ROLES]
             split = np.split(weight, np.cumsum(sizes)[:-1], axis=1)
             graph.initializer.extend(
@@ -258,23 +259,23 @@ def _splits(node: onnx.NodeProto) -> bool:
 
 
 def _split(node: onnx.NodeProto, parts: list[str]) -> list[onnx.NodeProto]:
-    """An Attention as products by the `parts` of its weights and what attends to them."""
+    """The nodes that replace an Attention: products with the `parts` of its weights, and a MultiHeadAttention."""
     hidden, _, *rest = node.input
     bias, mask, _, scores_bias = [*rest, "", "", "", ""][:4]
     outputs = [f"{node.output[0]}_{role}" for role in ROLES]
-    made = [
+    nodes = [
         helper.make_node("MatMul", [hidden, part], [output], name=f"{node.name}_{role}")
         for role, part, output in zip(ROLES, parts, outputs, strict=True)
     ]
-    kept = {key: value for key, value in _settings(node).items() if key in HEADS_SETTINGS}
-    made.append(
+    settings = {key: value for key, value in _settings(node).items() if key in HEADS_SETTINGS}
+    nodes.append(
         helper.make_node(
             "MultiHeadAttention",
             [*outputs, bias, mask, *([scores_bias] if scores_bias else [])],
             [node.output[0]],
             name=f"{node.name}_heads",
             domain="com.microsoft",
-            **kept,
+            **settings,
         )
     )
-    return made
+    return nodes

@@ -1,4 +1,4 @@
-"""What nodes of an ONNX graph read, also where that is in the branches of an If or the body of a Loop or a Scan."""
+"""The names that nodes of an ONNX graph read, in the branches of an If and the bodies of a Loop or a Scan too."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
 
 
 def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
-    """A graph's nodes, those of branches and bodies too."""
+    """All nodes of a graph, with those of branches and bodies."""
     for node in graph.node:
         yield node
         for inner in subgraphs(node):
@@ -22,11 +22,11 @@ def all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
 
 
 def reads(node: onnx.NodeProto) -> set[str]:
-    """Names that a node reads: its inputs, and what its branches and bodies read or give."""
-    found = set(node.input)
+    """Names that a node reads: its inputs, and the names that its branches and bodies read or give."""
+    names = set(node.input)
     for graph in subgraphs(node):
-        found |= read_in(graph)
-    return found - {""}
+        names |= read_in(graph)
+    return names - {""}
 
 
 def read_in(graph: onnx.GraphProto) -> set[str]:

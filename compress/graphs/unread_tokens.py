@@ -1,7 +1,7 @@
-"""Leave out of an ONNX classifier's last layer what its head never reads.
+"""The last layer of an ONNX classifier, computed only for the token that its head reads.
 
-A head that reads the first token alone needs of the last layer one query, one output and one pass of the feed-forward
-matrices: see `compress.graphs.one_query` for what becomes of the attention.
+A head that reads the first token alone needs one query, one output and one pass through the feed-forward matrices of
+the last layer. `compress.graphs.one_query` says how its attention is computed.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _FIRST = {"start": 0, "end": 1, "axis": 1}
 
 
 def skip_unread_tokens(model: onnx.ModelProto) -> int:
-    """Compute the layer that the head reads only for the first token, in place.
+    """Compute the layer below the head for the first token only, in place.
 
     Returns:
         Number of nodes that now work on one token instead of all.
@@ -31,7 +31,7 @@ def skip_unread_tokens(model: onnx.ModelProto) -> int:
     """
     tensors = _Tensors(model.graph)
     hidden = _read_by_head(tensors)
-    single = _only_for(tensors, hidden)
+    single = _layer_of(tensors, hidden)
     attention = _attention_before(tensors, single)
     own = {name for node in (*single, attention) for name in node.output}
     for node in single:
@@ -43,12 +43,12 @@ def skip_unread_tokens(model: onnx.ModelProto) -> int:
 
 
 class _Tensors:
-    """The tensors of a graph: who makes and who reads each of them, and those that are put into it.
+    """The tensors of a graph, with the nodes that make and read them; new ones can be added.
 
     Attributes:
         constants: tensors that are the same for all inputs, by name.
         maker: name of a tensor -> the node that gives it.
-        readers: name of a tensor -> the nodes that read it; of an output of the graph, one node more.
+        readers: name of a tensor -> the nodes that read it; an output of the graph has one empty node more.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -62,16 +62,16 @@ class _Tensors:
         for node in self.graph.node:
             for name in reads(node):
                 self.readers.setdefault(name, []).append(node)
-        for item in self.graph.output:  # it is read outside of the graph, by no node
+        for item in self.graph.output:  # an output is read from outside of the graph
             self.readers.setdefault(item.name, []).append(onnx.NodeProto())
         self._sliced: dict[str, str] = {}
 
     def varies(self, name: str) -> bool:
-        """True if a tensor is computed from the inputs."""
+        """Whether a tensor is computed from the inputs."""
         return bool(name) and name not in self.constants
 
     def first_token(self, name: str) -> str:
-        """The first token of hidden states, (batch, 1, width)."""
+        """Name of the first token of hidden states, (batch, 1, width)."""
         if name not in self._sliced:
             self._sliced[name] = f"{name}_first"
             bounds = [self.constant(f"{name}_{bound}", np.array([value])) for bound, value in _FIRST.items()]
@@ -79,20 +79,20 @@ class _Tensors:
         return self._sliced[name]
 
     def constant(self, name: str, values: np.ndarray[Any, Any]) -> str:
-        """Put an initializer into the graph."""
+        """Put a constant into the graph, and return its name."""
         tensor = numpy_helper.from_array(np.ascontiguousarray(values), name)
         self.graph.initializer.append(tensor)
         self.constants[name] = tensor
         return name
 
     def _insert(self, kind: str, inputs: list[str], output: str, after: str) -> None:
-        made = helper.make_node(kind, inputs, [output], name=output)
+        new_node = helper.make_node(kind, inputs, [output], name=output)
         position = next((index for index, node in enumerate(self.graph.node) if after in node.output), -1)
-        self.graph.node.insert(position + 1, made)
+        self.graph.node.insert(position + 1, new_node)
 
 
 def _read_by_head(tensors: _Tensors) -> str:
-    """The hidden states of which the head takes the first token, (batch, tokens, width)."""
+    """Name of the hidden states of which the head reads the first token, (batch, tokens, width)."""
     for node in reversed(tensors.graph.node):
         if node.op_type == "Gather" and tensors.varies(node.input[0]) and _takes_first(tensors, node):
             if len(tensors.readers[node.input[0]]) == 1:
@@ -107,19 +107,19 @@ def _takes_first(tensors: _Tensors, node: onnx.NodeProto) -> bool:
     return axis == 1 and index is not None and numpy_helper.to_array(index).reshape(-1).tolist() == [0]
 
 
-def _only_for(tensors: _Tensors, hidden: str) -> list[onnx.NodeProto]:
+def _layer_of(tensors: _Tensors, hidden: str) -> list[onnx.NodeProto]:
     """Nodes that treat each token alone and whose results end in `hidden` and nowhere else."""
-    found: list[onnx.NodeProto] = []
-    wanted = {hidden}
-    for node in reversed(tensors.graph.node):  # a graph's nodes stand in the order of their work
-        ends_there = any(name in wanted for name in node.output)
+    single: list[onnx.NodeProto] = []
+    needed = {hidden}
+    for node in reversed(tensors.graph.node):  # a graph's nodes are in the order of execution
+        ends_there = any(name in needed for name in node.output)
         if not ends_there or not _treats_each_token_alone(tensors, node):
             continue
         readers = [reader for name in node.output for reader in tensors.readers.get(name, ())]
-        if hidden in node.output or all(any(reader is one for one in found) for reader in readers):
-            found.append(node)
-            wanted |= {name for name in node.input if tensors.varies(name)}
-    return found
+        if hidden in node.output or all(any(reader is one for one in single) for reader in readers):
+            single.append(node)
+            needed |= {name for name in node.input if tensors.varies(name)}
+    return single
 
 
 def _treats_each_token_alone(tensors: _Tensors, node: onnx.NodeProto) -> bool:
@@ -137,14 +137,16 @@ def _treats_each_token_alone(tensors: _Tensors, node: onnx.NodeProto) -> bool:
 def _attention_before(tensors: _Tensors, single: list[onnx.NodeProto]) -> onnx.NodeProto:
     """The attention that feeds the given nodes and nothing else."""
     makers = [tensors.maker[name] for node in single for name in node.input if name in tensors.maker]
-    found = [node for node in makers if node.op_type == "Attention"]
-    if len(found) == 1 and all(any(reader is one for one in single) for reader in tensors.readers[found[0].output[0]]):
-        weights = found[0].input[1:3]
-        given = [name for name in found[0].input[4:] if name]
-        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in found[0].attribute}
-        given += [name for name in found[0].output[1:] if name]
-        if set(weights) <= set(tensors.constants) and not given and not attributes.get("unidirectional"):
-            return found[0]
+    attentions = [node for node in makers if node.op_type == "Attention"]
+    if len(attentions) == 1 and all(
+        any(reader is one for one in single) for reader in tensors.readers[attentions[0].output[0]]
+    ):
+        weights = attentions[0].input[1:3]
+        extras = [name for name in attentions[0].input[4:] if name]
+        attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in attentions[0].attribute}
+        extras += [name for name in attentions[0].output[1:] if name]
+        if set(weights) <= set(tensors.constants) and not extras and not attributes.get("unidirectional"):
+            return attentions[0]
     raise InputError(
         "the layer that the head reads has no attention that onnxruntime has fused",
         fix="export it with fuse: always",
@@ -152,7 +154,7 @@ def _attention_before(tensors: _Tensors, single: list[onnx.NodeProto]) -> onnx.N
 
 
 def _replace(tensors: _Tensors, attention: onnx.NodeProto) -> None:
-    """Put attention of one query in the place of attention of all."""
+    """Replace the attention of all tokens by that of one query."""
     hidden, graph = attention.input[0], tensors.graph
     first = tensors.first_token(hidden)
     position = next(index for index, node in enumerate(graph.node) if node is attention)

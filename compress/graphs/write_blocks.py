@@ -1,4 +1,4 @@
-"""Weights of an ONNX graph in few bits, with a scale and a zero point for each block of them."""
+"""Weights of an ONNX graph in few bits, with a scale and a zero point for each block of weights."""
 
 from collections.abc import Mapping
 
@@ -13,31 +13,31 @@ DOMAIN = "com.microsoft"
 
 
 def put_blocks(
-    model: onnx.ModelProto, found: Mapping[str, Blocks], products: list[Matrix], bits: int, accuracy_level: int
+    model: onnx.ModelProto, blocks: Mapping[str, Blocks], products: list[Matrix], bits: int, accuracy_level: int
 ) -> None:
     """Write matrix products as MatMulNBits of ONNX Runtime, in place.
 
     Args:
-        found: each matrix by its name, in few bits: (outputs, inputs).
-        products: those to write.
+        blocks: the rounded matrices by name, (outputs, inputs).
+        products: the products to write.
         accuracy_level: arithmetic of the products: 1 float, 4 int8, 0 the kernel's own choice.
     """
     add_domain(model, DOMAIN)
-    made: set[str] = set()
+    names_in_graph: set[str] = set()
     by = {}
     for product in products:
-        (codes, scales, zeros), name = found[product.name], product.name
+        (codes, scales, zeros), name = blocks[product.name], product.name
         node = product.node
         inputs = [node.input[0], f"{name}_Q{bits}", f"{name}_scales"]
         tensors = [packed(codes, bits), scales.reshape(-1)]
-        if (zeros != 2 ** (bits - 1)).any():  # what MatMulNBits has by itself
+        if (zeros != 2 ** (bits - 1)).any():  # otherwise they are MatMulNBits' default
             inputs.append(f"{name}_zero_points")
             tensors.append(packed_zeros(zeros, bits))
-        if name not in made:  # several products may share a matrix
-            made.add(name)
+        if name not in names_in_graph:  # several products may share a matrix
+            names_in_graph.add(name)
             model.graph.initializer.extend(
-                numpy_helper.from_array(np.ascontiguousarray(tensor), called)
-                for tensor, called in zip(tensors, inputs[1:], strict=True)
+                numpy_helper.from_array(np.ascontiguousarray(tensor), constant_name)
+                for tensor, constant_name in zip(tensors, inputs[1:], strict=True)
             )
         by[node.output[0]] = [
             helper.make_node(
@@ -62,7 +62,7 @@ def packed(codes: np.ndarray, bits: int) -> np.ndarray:
 
 
 def packed_zeros(zeros: np.ndarray, bits: int) -> np.ndarray:
-    """As they are if they are no codes; otherwise packed row by row, an odd last one alone in its byte."""
+    """Zero points packed row by row, an odd last one alone in its byte; real-valued ones stay as they are."""
     if zeros.dtype != np.uint8:
         return zeros.astype(np.float32).reshape(-1)
     even = np.pad(zeros, ((0, 0), (0, zeros.shape[1] % 2))) if bits == 4 else zeros

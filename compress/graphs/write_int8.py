@@ -24,28 +24,28 @@ def put_int8(
     *,
     unsigned: bool = False,
 ) -> None:
-    """Multiply integers, in place: a MatMul's bias goes along, an Attention stays whole.
+    """Write products as operators that multiply integers, in place; a MatMul takes its bias along.
 
-    Activations become uint8 with one scale for a tensor. Nothing else is touched: results are floats, so that
-    additions, norms and activation functions lose nothing.
+    Activations become uint8 with one scale for a tensor. Results are floats, so that additions, norms and activation
+    functions lose nothing. An Attention stays one node.
 
     Args:
-        products: those to write; as `matrices` gives them.
-        rounded: each matrix by its name.
-        ranges: least and largest activation by the name of what a product reads. None: each call finds its own.
+        products: the products to write, as `matrices` gives them.
+        rounded: the rounded matrices by name.
+        ranges: least and largest activation, by the name of the activations. None: each call finds its own range.
         unsigned: write the codes as uint8, 128 for 0.
     """
     add_domain(model, DOMAIN)
     by: dict[str, list[onnx.NodeProto]] = {}
-    read: set[str] = set()
-    known: set[str] = set()
+    quantized_inputs: set[str] = set()
+    names_in_graph: set[str] = set()
     for product in products:
         begin = []
-        if product.reads not in read and (ranges is not None or product.is_attention):
-            read.add(product.reads)
+        if product.reads not in quantized_inputs and (ranges is not None or product.is_attention):
+            quantized_inputs.add(product.reads)
             begin = [_quantize(model, product.reads, None if ranges is None else ranges[product.reads])]
-        if product.name not in known:
-            known.add(product.name)
+        if product.name not in names_in_graph:
+            names_in_graph.add(product.name)
             model.graph.initializer.extend(_matrix_constants(product.name, rounded[product.name], unsigned))
         if product.is_attention:
             by[product.node.output[0]] = [*begin, _attention(product)]
@@ -63,7 +63,7 @@ def matrix_names(name: str) -> tuple[str, str, str]:
 
 
 def activation_names(source: str) -> tuple[str, str, str]:
-    """Names of an activation's codes, scale and zero point."""
+    """Names of the codes, scale and zero point of activations."""
     return f"{source}_uint8", f"{source}_scale", f"{source}_zero_point"
 
 
@@ -80,7 +80,7 @@ def activation_constants(source: str, low: float, high: float) -> list[onnx.Tens
 
 
 def _quantize(model: onnx.ModelProto, source: str, span: Range | None) -> onnx.NodeProto:
-    """What makes an activation uint8: in a range that is given, or in that of each call."""
+    """The node that makes activations uint8, in a fixed range or in the range of each call."""
     names = activation_names(source)
     if span is None:
         return helper.make_node("DynamicQuantizeLinear", [source], list(names))
@@ -94,20 +94,20 @@ def _product(product: Matrix, bias: str, result: str, *, is_static: bool) -> onn
     if not is_static:
         inputs = [product.reads, codes, scale, zero, bias]
         return helper.make_node("DynamicQuantizeMatMul", inputs, [result], name=name, domain=DOMAIN)
-    read, read_scale, read_zero = activation_names(product.reads)
-    inputs = [read, codes, read_scale, scale, read_zero, zero, bias]
+    activations, activations_scale, activations_zero = activation_names(product.reads)
+    inputs = [activations, codes, activations_scale, scale, activations_zero, zero, bias]
     return helper.make_node("MatMulIntegerToFloat", inputs, [result], name=name, domain=DOMAIN)
 
 
 def _attention(product: Matrix) -> onnx.NodeProto:
     node = product.node
     codes, scale, zero = matrix_names(product.name)
-    read, read_scale, read_zero = activation_names(product.reads)
+    activations, activations_scale, activations_zero = activation_names(product.reads)
     bias, mask = node.input[2], node.input[3] if len(node.input) > 3 else ""
     settings = {item.name: helper.get_attribute_value(item) for item in node.attribute}
     return helper.make_node(
         "QAttention",
-        [read, codes, bias, read_scale, scale, mask, read_zero, zero],
+        [activations, codes, bias, activations_scale, scale, mask, activations_zero, zero],
         list(node.output),
         name=node.name,
         domain=DOMAIN,
@@ -120,6 +120,6 @@ def _matrix_constants(name: str, rounded: Rounded, unsigned: bool) -> list[onnx.
     kind, zero = (np.uint8, UNSIGNED) if unsigned else (np.int8, 0)
     tensors = ((codes.astype(np.int16) + zero).astype(kind), scales, np.full(scales.shape, zero, dtype=kind))
     return [
-        numpy_helper.from_array(np.ascontiguousarray(tensor), called)
-        for tensor, called in zip(tensors, matrix_names(name), strict=True)
+        numpy_helper.from_array(np.ascontiguousarray(tensor), constant_name)
+        for tensor, constant_name in zip(tensors, matrix_names(name), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""Matrix products of an ONNX graph in int8, with ranges that were measured before (quantize-dequantize form)."""
+"""Matrix products of an ONNX graph in int8, in quantize-dequantize form, with ranges measured before."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,35 +14,35 @@ from compress.ops.int8 import Rounded
 def put_qdq(
     model: onnx.ModelProto, products: Sequence[Matrix], rounded: Mapping[str, Rounded], ranges: Mapping[str, Range]
 ) -> None:
-    """Round what matrix products read to 8 bits, in place: runtimes that know the form then multiply integers.
+    """Round activations and matrices of products to 8 bits, in place, so that runtimes can multiply integers.
 
-    Activations become uint8 with one scale for a tensor, matrices int8 with one for each output. Nothing else is
-    touched: results stay floats, so that additions, norms and activation functions lose nothing.
+    Activations become uint8 with one scale for a tensor, matrices int8 with one scale for each output. Results stay
+    floats, so that additions, norms and activation functions lose nothing.
 
     Args:
-        products: those to write; no Attention is among them.
-        rounded: each matrix by its name.
-        ranges: least and largest activation by the name of what a product reads.
+        products: the products to write, without Attentions.
+        rounded: the rounded matrices by name.
+        ranges: least and largest activation, by the name of the activations.
     """
     graph = model.graph
     by: dict[str, list[onnx.NodeProto]] = {}
-    read: set[str] = set()
-    known: set[str] = set()
+    rounded_inputs: set[str] = set()
+    names_in_graph: set[str] = set()
     for product in products:
         source, node = product.reads, product.node
         begin = []
-        if source not in read:
-            read.add(source)
+        if source not in rounded_inputs:
+            rounded_inputs.add(source)
             graph.initializer.extend(activation_constants(source, *ranges[source]))
             begin = _round_trip(source)
         names = matrix_names(product.name)
-        if product.name not in known:
-            known.add(product.name)
+        if product.name not in names_in_graph:
+            names_in_graph.add(product.name)
             codes, scales = rounded[product.name]
             tensors = (codes, scales, np.zeros(len(scales), dtype=np.int8))
             graph.initializer.extend(
-                numpy_helper.from_array(np.ascontiguousarray(tensor), called)
-                for tensor, called in zip(tensors, names, strict=True)
+                numpy_helper.from_array(np.ascontiguousarray(tensor), constant_name)
+                for tensor, constant_name in zip(tensors, names, strict=True)
             )
         widened = f"{node.name or node.output[0]}_weights"
         by[node.output[0]] = [

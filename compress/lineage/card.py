@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -20,7 +21,7 @@ from compress.lineage.model import Data, Figures, Lineage, Measurements, Source
 from compress.models.config_file import labels_of
 from compress.recipe.yaml_file import dump_yaml
 from compress.report.markdown import plain
-from compress.report.usage import usage
+from compress.report.usage import HUB_TASK, usage
 from compress.report.words import change, percent, sentence, times
 
 LICENSE = "- This card states no license: look at those of the base model and of the data."
@@ -139,17 +140,34 @@ def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[s
     ]
 
 
+_OUTPUTS = Template("""\
+from pathlib import Path
+
+from compress.formats import load
+from compress.models.tokenizer import load_tokenizer
+
+folder = Path(".")  # where this card is
+tokenizer = load_tokenizer(folder)
+rows = tokenizer.encode(["a text", "another"], None, $max_length)
+print(load(folder, "$hub_task")(tokenizer.pad(rows)))
+""")
+"""Any model of any task, loaded by what made it."""
+
+
 def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     pairs = "text_pair" in data.columns
     form = find(lineage.final.format)
     packages, code = ([], "") if form.snippet is None else form.snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages or [DISTRIBUTION]]
-    made = f"It was made with {_listed(pinned)}."
+    made = ["## Run it", "", f"It was made with {_listed(pinned)}.", ""]
+    if data.hub_task != HUB_TASK:
+        code = code or _OUTPUTS.substitute(hub_task=data.hub_task, max_length=data.max_length)
+        return [*made, "```python", code.rstrip(), "```"]
     own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
     whole = ["```python", code.rstrip(), "```", "", "Or shorter, with what made it:", ""] if code else []
-    return ["## Run it", "", made, "", *whole, *shell, "", "```python", own.code, "```"]
+    return [*made, *whole, *shell, "", "```python", own.code, "```"]
 
 
 def _making(lineage: Lineage) -> list[str]:

@@ -165,14 +165,14 @@ def _sources(plan: Plan) -> tuple[Source, ...]:
     return tuple(
         Source(
             kind="model" if used.kind == "model" else "table",
-            said=used.said,
+            said=used.source,
             pinned=used.pinned,
             key=used.key,
             files=dict(used.files),
-            places=tuple(named[used.kind, used.said]),
+            places=tuple(named[used.kind, used.source]),
         )
         for used in plan.sources
-        if (used.kind, used.said) in named
+        if (used.kind, used.source) in named
     )
 
 

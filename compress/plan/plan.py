@@ -105,7 +105,7 @@ class Plan:
 
     def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
         """The models from outside that its steps read, with their sources, by their names in the recipe."""
-        used = {source.said: source for source in self.sources if source.kind == "model"}
+        used = {fetched.source: fetched for fetched in self.sources if fetched.kind == "model"}
         return {
             name: (model, used[name])
             for step in self.recipe.steps

@@ -37,7 +37,7 @@ def make_plan(
     _check_steps(recipe, origin)
     task = load_task(recipe.task, sources.table, recipe.seed, origin) if beside is None else beside.task_for(recipe)
     if beside is not None:
-        sources.used.update({(table.kind, table.said): table for table in beside.sources if table.kind == "table"})
+        sources.used.update({(table.kind, table.source): table for table in beside.sources if table.kind == "table"})
     check_targets(recipe, task, origin)
     planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
     for index, step in enumerate(recipe.steps):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compress.answers import metric_title
+from compress.answers import metric_title, name_of
 from compress.report import words
 from compress.report.charts import make_charts
 from compress.report.confusion import Confusion, confusion
@@ -18,7 +18,7 @@ from compress.report.page_cells import Cell, change_cell, end_to_end_cell, speed
 from compress.report.page_tables import PageTable, ablation_table, agreement_table, cost_table, main_table
 from compress.report.quantized_page import choice_parts, layers_parts
 from compress.report.shown import ShownRow, shown_rows
-from compress.report.usage import usage
+from compress.report.usage import Usage, usage
 
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""
@@ -66,6 +66,12 @@ class TargetPart:
     confusion: Confusion | None
 
 
+def _usage(report: Report) -> Usage | None:
+    """How the final model is used, where this tool answers for its task."""
+    answers_labels = name_of(report.test.right) == "label"
+    return usage("final", pairs="pairs" in report.task) if report.recipe_text and answers_labels else None
+
+
 def render_html(report: Report) -> str:
     """The whole page, some 100 kB of text; no address outside of it is ever fetched."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -88,7 +94,7 @@ def render_html(report: Report) -> str:
         goal=goal_words(report.goal),
         targets=targets,
         next_steps=next_steps(report),
-        usage=usage("final", pairs="pairs" in report.task) if report.recipe_text else None,
+        usage=_usage(report),
         ablations=_ablations(report),
         choices=choice_parts(report),
         layers=layers_parts(report),

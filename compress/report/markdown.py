@@ -188,7 +188,7 @@ def _layers(report: Report) -> list[str]:
             told = [
                 f"{kept}; {quantized_words.change_words(item.sensitivity)}",
                 quantized_words.search_words(item.sensitivity),
-                *([quantized_words.agreed_words(item.parity, searched=True)] if item.parity else []),
+                *([quantized_words.agreed_words(item.parity, report.test.words, searched=True)] if item.parity else []),
                 *told,
             ]
         lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in told]]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from compress.answers import Words
 from compress.facts import Candidate, Choice, LayerCost, Sensitivity, estimate
 from compress.report import quantized_words as words
 from compress.report.figure import Chart, Mark, PictureRow, Rows, Scale, Tick, number, plain
@@ -65,7 +66,7 @@ class ChoicePart:
 def layers_parts(report: Report) -> list[LayersPart]:
     """A part for each step that rounded layers one by one, or left some in float."""
     told = [found for found in report.rounded if found.sensitivity or found.left_in_float]
-    return [_layers_part(found, number) for number, found in enumerate(told, 1)]
+    return [_layers_part(found, number, report.test.words) for number, found in enumerate(told, 1)]
 
 
 def choice_parts(report: Report) -> list[ChoicePart]:
@@ -77,10 +78,12 @@ def choice_parts(report: Report) -> list[ChoicePart]:
     ]
 
 
-def _layers_part(found: Quantized, number: int) -> LayersPart:
+def _layers_part(found: Quantized, number: int, answers: Words) -> LayersPart:
     sensitivity = found.sensitivity
     searched = sensitivity is not None
-    sentences = [f"as written, {words.agreed_words(found.parity, searched=searched)}"] if found.parity else []
+    sentences = []
+    if found.parity:
+        sentences = [f"as written, {words.agreed_words(found.parity, answers, searched=searched)}"]
     if sensitivity is not None:
         kept = f"{words.kept_words(sensitivity, 0)}; {words.change_words(sensitivity)}"
         sentences = [kept, words.search_words(sensitivity), *sentences]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from compress.answers import Words
 from compress.facts import Agreement, Choice, Sensitivity
 from compress.report.figure import number
 from compress.report.quantized import Quantized
@@ -32,16 +33,17 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def agreed_words(found: Agreement, *, searched: bool = False) -> str:
+def agreed_words(found: Agreement, answers: Words, *, searched: bool = False) -> str:
     """What became of the held-back rows.
 
     Args:
+        answers: how the task's answers are spoken of.
         searched: whether layers were chosen on others.
     """
     which = "other held-back rows" if searched else "held-back rows"
     if found.built_in_texts:
         which = "built-in English texts (no rows were given)"
-    told = f"{found.agreement:.1%} of {found.rows:,} {which} keep their class"
+    told = f"{found.agreement:.1%} of {answers.within}{found.rows:,} {which} {answers.kept or answers.same}"
     return told if found.change is None else f"{told}; quality {interval(found.change, POINTS)} points"
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from compress.extras import DISTRIBUTION
 
+HUB_TASK = "text-classification"
+"""The task, as the hub calls it, that `compress predict` and `compress.Classifier` answer for."""
+
 
 @dataclass(frozen=True)
 class Usage:

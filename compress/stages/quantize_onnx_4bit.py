@@ -86,7 +86,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         products = [product for product in matrices(made) if product.node.name not in kept]
         put_blocks(made, found, products, BITS, config.accuracy_level)
         if config.embeddings:
-            tables_to_4_bits(made, config.block_size, symmetric=config.symmetric, kept=kept)
+            tables_to_4_bits(made, config.block_size, symmetric=config.symmetric, unchanged=kept)
             tables_to_8_bits(made, kept)
         return made
 

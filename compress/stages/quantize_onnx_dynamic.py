@@ -102,7 +102,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         products = [product for product in matrices(made, attention=True) if product.node.name not in kept]
         put_int8(made, products, rounded, None, unsigned=config.weight_type == "uint8")
         if config.embeddings and config.embedding_bits == 4:
-            tables_to_4_bits(made, EMBEDDING_BLOCK, symmetric=True, kept=kept)
+            tables_to_4_bits(made, EMBEDDING_BLOCK, symmetric=True, unchanged=kept)
         if config.embeddings:
             tables_to_8_bits(made, kept)
         return made

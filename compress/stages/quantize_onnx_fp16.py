@@ -49,7 +49,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     from compress.comparing.held_back import built_in_batches
     from compress.graphs.masks import clip_masks
     from compress.graphs.read import read_float_graph
-    from compress.graphs.write_half import LARGEST_SEEN, in_half
+    from compress.graphs.write_half import LARGEST_TO_KEEP, in_half
     from compress.models.files import copy_config_and_tokenizer, model_path
     from compress.models.tokenizer import load_tokenizer
     from compress.quantizing.magnitudes import magnitudes
@@ -66,7 +66,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         else built_in_batches(tokenizer, context.task.spec.max_length)
     )
     found = magnitudes(graph, batches, context.progress)
-    large = {name for name, magnitude in found.items() if magnitude > LARGEST_SEEN}
+    large = {name for name, magnitude in found.items() if magnitude > LARGEST_TO_KEEP}
     made, kept = in_half(graph, found, large, config.float_operators)
     save_graph(made, out)
     copy_config_and_tokenizer(model.path, out)

@@ -262,7 +262,7 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     large = {name: grids[layer].blocks(weights[layer]) for name, layer in mine.items() if grids[layer].block_size}
     small = {name: grids[layer].rounded(weights[layer]) for name, layer in mine.items() if name not in large}
     if large:
-        tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, kept=kept, rounded=large)
+        tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, unchanged=kept, rounded=large)
     tables_to_8_bits(graph, kept, small)
 
 

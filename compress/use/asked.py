@@ -23,9 +23,9 @@ from compress.models.files import CONFIG
 from compress.models.folder import check_weights
 from compress.models.tokenizer import FILES, load_tokenizer
 from compress.plan.outside import COMPARED, check_vocabulary
+from compress.report.usage import HUB_TASK
 from compress.trials.tokenizer_trial import check_tokenizer
 from compress.trials.trial import BATCH, try_graph_on, try_tokenizer
-from compress.use.classifier import HUB_TASK
 
 LIBRARIES = ("tokenizers", "transformers")
 """What tokenizers are tried with; a model's format says what else loads it."""

@@ -19,13 +19,13 @@ from compress.models.expected_texts import expected_columns, expected_length
 from compress.models.folder import check_weights, model_folder
 from compress.models.tokenizer import load_tokenizer
 from compress.ops.softmax import softmax
+from compress.report.usage import HUB_TASK
 
 Text: TypeAlias = str | tuple[str, str]
 """One text, or a pair of them for a model that reads pairs."""
 BATCH_SIZE = 32
 WINDOW = 1024
 """Texts that are encoded at once, and put into batches by their length."""
-HUB_TASK = "text-classification"
 
 
 @dataclass(frozen=True)

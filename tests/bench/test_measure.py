@@ -23,6 +23,7 @@ from compress.report.entries import Entry
 from compress.report.model import HeldOut
 from compress.store.artifacts import Artifact
 from tests.chain import Chain
+from tests.fresh import fork_children
 
 pytestmark = pytest.mark.int8
 
@@ -307,7 +308,12 @@ def test_openvino_says_what_onnxruntime_says(done: Finished) -> None:
     assert skipped.reason.startswith("OpenVINO cannot run it: No conversion rule found for operations:")
 
 
-def test_torch_models_are_measured_with_bitsandbytes_too(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forked", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_torch_models_are_measured_with_bitsandbytes_too(
+    forked: bool, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if forked:
+        fork_children(monkeypatch, {"compress.bench.worker": "torch"})
     monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
     found, conditions = measure(
         [chain.artifacts["teacher"], chain.artifacts["nf4"]],

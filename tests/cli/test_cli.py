@@ -86,10 +86,11 @@ def test_the_nearest_command_or_option_is_proposed(refused, arguments, what, whe
 
 
 def test_the_nearest_value_is_proposed_where_a_few_are_accepted(refused, recipe):
-    error = refused("plan", recipe, "--set", "task.metric=acuracy")
-    assert error.what.startswith("in the recipe: 'task.metric' is 'acuracy': input should be 'accuracy' or")
-    assert error.fix == "did you mean 'accuracy'? accepted: accuracy, f1_macro"
-    assert refused("plan", recipe, "--set", "task.metric=bleu").fix == "correct the value there"
+    error = refused("plan", recipe, "--set", "teacher.precision=fp23")
+    assert error.what.startswith("in step 'teacher': 'precision' is 'fp23': input should be 'auto', 'fp32'")
+    assert error.fix == "did you mean 'fp32'? accepted: auto, bf16, fp16, fp32"
+    assert refused("plan", recipe, "--set", "teacher.precision=zzz").fix == "correct the value there"
+    assert refused("plan", recipe, "--set", "task.metric=acuracy").fix.startswith("did you mean 'accuracy'?")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from compress.answers.label import Label
 from compress.cli.print_quantized import print_quantized, sentences
 from compress.facts import Quantization
 from compress.report.quantized import quantized
@@ -15,7 +16,7 @@ FAST = ("--epochs", "8", "--learning-rate", "5e-3", "--head-learning-rate", "5e-
 def printed(monkeypatch, capsys, *names, **changed):
     monkeypatch.setenv("COLUMNS", "80")
     facts = {name: value for name, value in rounding_facts().items() if name in names} | changed
-    print_quantized([quantized("quantize", "quantize_onnx_auto", Quantization.read(facts))])
+    print_quantized([quantized("quantize", "quantize_onnx_auto", Quantization.read(facts))], Label.WORDS)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert max(map(len, lines), default=0) <= 80
     return lines
@@ -57,10 +58,10 @@ def test_without_a_search_agreement_drop_and_what_is_left_are_told(monkeypatch, 
     unlabelled = quantized(
         "quantize", "quantize_onnx_static", Quantization.read({"parity": PARITY | {"drop_pp": None}})
     )
-    assert sentences(unlabelled) == ["99.2% of 256 held-back rows keep their class"]
+    assert sentences(unlabelled, Label.WORDS) == ["99.2% of 256 held-back rows keep their class"]
     built_in = {"parity": PARITY | {"drop_pp": None, "rows": 8, "built_in_texts": True}}
     found = quantized("quantize", "quantize_onnx_static", Quantization.read(built_in))
-    assert sentences(found) == ["99.2% of 8 built-in English texts (no rows were given) keep their class"]
+    assert sentences(found, Label.WORDS) == ["99.2% of 8 built-in English texts (no rows were given) keep their class"]
     assert printed(monkeypatch, capsys) == []
 
 

@@ -21,7 +21,7 @@ from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
 from compress.tasks.text_classification import Row
 from tests.chain import Chain
-from tests.training.tagging import make_task
+from tests.training.tokens.opinions import make_task
 
 
 def rows_of(count: int, label: int, what: str = "row") -> list[Row]:

@@ -11,6 +11,9 @@ from compress.doctor.examined import Examination
 from compress.errors import CompressError, InputError
 from compress.stages import export_onnx
 from tests.chain import Chain
+from tests.fresh import fork_children
+
+EXAMINATION = "compress.doctor.examination"
 
 
 def export(chain: Chain, fuse: str, out: Path) -> Path:
@@ -27,7 +30,8 @@ def quickly(folder: Path, **given: Any) -> Examination:
 def silent(*_: Any) -> None: ...
 
 
-def test_layers_exported_with_and_without_fusion_are_counted(chain, tmp_path):
+def test_layers_exported_with_and_without_fusion_are_counted(chain, exported_once, tmp_path, monkeypatch):
+    fork_children(monkeypatch, {EXAMINATION: "graphs"})
     unfused = examine(quickly(export(chain, "never", tmp_path / "never"), length=32), silent)
     (found,) = [item for item in unfused.findings if item.what.startswith("attention")]
     assert found.what == "attention is not fused in 2 of 2 layers"
@@ -45,7 +49,8 @@ def operations_of_tiny_bert(length: int) -> dict[str, float]:
     return {"fp32": 2.0 * layer + 2 * (32 * 32 + 32 * 2)}
 
 
-def test_a_torch_folder_is_examined_as_it_runs(chain):
+def test_a_torch_folder_is_examined_as_it_runs(chain, monkeypatch):
+    fork_children(monkeypatch, {EXAMINATION: "torch"})
     found = examine(quickly(chain.artifacts["teacher"].path, row_tokens=[8, 9, 10]), silent)
     assert found.facts["format"] == "torch"
     assert found.facts["rows"] == {"count": 3, "median_tokens": 9, "max_tokens": 10}

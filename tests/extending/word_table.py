@@ -61,7 +61,7 @@ def run(*, model: "Artifact", config: Config, context: "Context", out: Path) -> 
 
 def refuse(target: "Target") -> str | None:
     """Why it takes no target of these settings."""
-    return "looking_up knows one thread" if target.threads > 1 else None
+    return "looking_up runs on device: cpu alone" if target.device != "cpu" else None
 
 
 def unavailable(target: "Target") -> str | None:
@@ -94,6 +94,7 @@ def parameters(folder: Path) -> int:
 FORMAT = Format(
     title="a table of words",
     recognises=lambda path: (path / TABLE).is_file(),
+    weights=(TABLE,),
     weight_files=lambda folder: [folder / TABLE],
     parameters=parameters,
     runtime="looking_up",

@@ -17,10 +17,10 @@ from compress.models.config_file import read_config
 from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
+from tests.families import FAMILIES
 from tests.fresh import fresh_logits
 
 TASK = "text-classification"
-FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
 IDS = torch.tensor([[2, 7, 9, 11, 6, 3], [2, 8, 10, 3, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 

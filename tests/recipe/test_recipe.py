@@ -409,6 +409,15 @@ def test_a_target_that_cannot_be_is_refused_with_its_line(refused, target, what)
     assert error.where == "recipe.yaml:12"
 
 
+def test_an_unknown_runtime_is_answered_with_the_nearest_and_its_line(refused):
+    error = refused(RECIPE.replace("{threads: 1}", "{runtime: openvno}"))
+    known = ["onnxruntime", "openvino", "tensorrt", "torch", "torch_compile"]
+    listed = f"{', '.join(map(repr, known[:-1]))} or {known[-1]!r}"
+    assert error.what == f"in the recipe: 'targets.cpu.runtime' is 'openvno': input should be {listed}"
+    assert error.fix == f"did you mean 'openvino'? accepted: {', '.join(known)}"
+    assert error.where == "recipe.yaml:12"
+
+
 @pytest.mark.parametrize(
     ("target", "reads_onnx"),
     [

@@ -25,10 +25,10 @@ from compress.stages.factorize_low_rank import STAGE, Config, factorize_embeddin
 from compress.stages.trim_vocabulary import keep_tokens
 from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
+from tests.families import FAMILIES
 from tests.fresh import fresh_logits
 
 TASK = "text-classification"
-FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
 IDS = torch.tensor([[2, 7, 9, 11, 6, 3], [2, 8, 10, 3, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 COUNTS = {7: 30, 9: 12, 11: 5, 6: 3}

@@ -27,9 +27,8 @@ from compress.training.config import DistillationConfig
 from compress.training.mask_tuning import _Stream, tune_masks
 from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
 from tests.chain import FAST, Chain, Silent, chain_recipe
+from tests.families import FAMILIES
 from tests.latencies import predicted_ms
-
-FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
 
 
 @pytest.fixture

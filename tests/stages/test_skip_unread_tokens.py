@@ -16,9 +16,12 @@ from compress.stages import export_onnx, quantize_onnx_dynamic
 from compress.stages import skip_unread_tokens as stage
 from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
+from tests.families import ALIKE
+
+pytestmark = pytest.mark.usefixtures("exported_once")
 
 TASK = "text-classification"
-FAMILIES = ["bert", "distilbert", "roberta", "electra"]
+FAMILIES = ["bert", "distilbert", *ALIKE]
 
 
 @pytest.fixture

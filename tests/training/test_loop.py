@@ -16,6 +16,7 @@ from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.training.batches import Collator
 from compress.training.config import TrainingConfig
 from compress.training.loop import Lesson, train
+from tests.families import FAMILIES
 
 from .conftest import FAST, weights
 
@@ -166,7 +167,7 @@ def test_mixed_precision_on_a_gpu_learns(context: Context, fresh: Callable[[], t
     assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "electra", "roberta", "modernbert"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_attention_dropout_reaches_each_layer(family: str, make_model: Callable[..., Path], context: Context) -> None:
     model = load_model(make_model(family), "text-classification", labels=("bad", "good"))
     config = TrainingConfig(epochs=0.1, attention_dropout=0.0)

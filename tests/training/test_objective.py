@@ -22,6 +22,7 @@ from compress.training.loop import OBJECTIVE, set_seed
 from compress.training.objective import Inside, Objective
 from compress.training.states import States
 from compress.training.teacher import train_under_teacher
+from tests.families import ALIKE
 
 from .conftest import FAST, TASK, Kept, weights
 from .test_checkpoints import Killed, killed_at
@@ -51,7 +52,7 @@ def loss_of(objective: Objective, student: Any, batch: dict[str, torch.Tensor]) 
     return loss
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "electra"])
+@pytest.mark.parametrize("family", ["bert", "distilbert", *ALIKE])
 def test_the_parts_are_computed_on_what_the_models_give_inside(family: str, make_model: Callable[..., Path]) -> None:
     set_seed(0)
     folder = make_model(family)

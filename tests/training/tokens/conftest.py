@@ -1,4 +1,4 @@
-"""The toy task with a label for each word, a fresh model, and one that has learned it."""
+"""A task with a label for each word, a fresh model, and one that has learned it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,20 +13,21 @@ from compress.store.artifacts import Artifact
 from compress.training.config import TrainingConfig
 from compress.training.loop import set_seed, train
 from tests.conftest import once
+from tests.extending.opinion_words import LABELS, OpinionWords
 from tests.training.conftest import FAST, Kept
 
-from .tagging import HUB_TASK, LABELS, Tagging, make_task
+from .opinions import HUB_TASK, make_task
 
 LEARN: dict[str, Any] = {**FAST, "precision": "fp32"}
 
 
 @pytest.fixture
-def task() -> Tagging:
+def task() -> OpinionWords:
     return make_task()
 
 
 @pytest.fixture
-def context(task: Tagging, tmp_path: Path) -> Context:
+def context(task: OpinionWords, tmp_path: Path) -> Context:
     (tmp_path / "work").mkdir()
     return Context(task, 0, "cpu", False, tmp_path / "work", lambda *_: None, Kept(tmp_path / "kept"))
 

@@ -16,8 +16,9 @@ from compress.stages import find
 from compress.store.artifacts import Artifact
 from compress.training import teacher_outputs
 from compress.training.teacher_outputs import ask, read_outputs
+from tests.extending.opinion_words import OpinionWords
 
-from .tagging import HUB_TASK, Tagging
+from .opinions import HUB_TASK
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "export_onnx": {},
@@ -41,7 +42,7 @@ def made(stage: str, model: Artifact, context: Context, out: Path) -> Artifact:
 
 
 def test_a_teacher_is_asked_in_onnxruntime_which_says_the_same_of_each_word(
-    context: Context, task: Tagging, teacher: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = {}
     for least in (len(task.train) + 1, 1):
@@ -57,7 +58,7 @@ def test_a_teacher_is_asked_in_onnxruntime_which_says_the_same_of_each_word(
 @pytest.mark.int8
 @pytest.mark.parametrize("stage", [stage for stage in SETTINGS if stage != "export_onnx"])
 def test_each_quantizer_keeps_the_words_labels(
-    stage: str, context: Context, task: Tagging, teacher: Artifact, tmp_path: Path
+    stage: str, context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
 ) -> None:
     reads_torch = next(iter(find(stage).inputs.values())).format == "torch"
     model = teacher if reads_torch else made("export_onnx", teacher, context, tmp_path / "float")

@@ -29,16 +29,19 @@ from compress.training.rows import EncodedRows
 from compress.training.scoring import ScoreRows, least_needed_layers, score_layers
 from compress.training.teacher import train_under_teacher
 from compress.training.teacher_outputs import ENDS, ask, read_outputs
+from tests.extending.opinion_words import LABELS, OpinionWords, Row
 from tests.training.conftest import Kept
 
 from .conftest import LEARN
-from .tagging import HUB_TASK, LABELS, Row, Tagging
+from .opinions import HUB_TASK
 
 QUERY = "bert.encoder.layer.0.attention.self.query"
 Array = np.ndarray[Any, Any]
 
 
-def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], length: int | None = None) -> list[Array]:
+def says(
+    model: Any, tokenizer: Tokenizer, task: OpinionWords, rows: list[Row], length: int | None = None
+) -> list[Array]:
     """(words, classes) of each row, asked alone."""
     found = []
     for row in task.encode(rows, tokenizer, length):
@@ -49,7 +52,7 @@ def says(model: Any, tokenizer: Tokenizer, task: Tagging, rows: list[Row], lengt
     return found
 
 
-def score(model: Any, tokenizer: Tokenizer, task: Tagging) -> float:
+def score(model: Any, tokenizer: Tokenizer, task: OpinionWords) -> float:
     """On the validation rows, each asked alone."""
     answers = task.answers(says(model, tokenizer, task, task.validation), task.validation)
     return answers.outcome(task.truth(task.validation), task.spec.metric).value
@@ -57,7 +60,7 @@ def score(model: Any, tokenizer: Tokenizer, task: Tagging) -> float:
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_the_score_of_an_epoch_is_that_of_rows_without_padding(
-    side: Any, context: Context, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    side: Any, context: Context, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     model, right = fresh()
     tokenizer = replace(right, pad_side=side)
@@ -67,7 +70,9 @@ def test_the_score_of_an_epoch_is_that_of_rows_without_padding(
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_padding_changes_no_rows_loss(side: Any, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]) -> None:
+def test_padding_changes_no_rows_loss(
+    side: Any, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
+) -> None:
     model, right = fresh()
     tokenizer = replace(right, pad_side=side)
     model.eval()
@@ -94,7 +99,7 @@ def test_padding_changes_no_rows_loss(side: Any, task: Tagging, fresh: Callable[
 
 
 def test_a_batch_without_a_label_has_no_loss_and_harms_nothing(
-    context: Context, task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    context: Context, task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     model, tokenizer = fresh()
     nothing = replace(context, task=replace(task, train=task.unlabelled[:4], validation=[]))
@@ -104,7 +109,7 @@ def test_a_batch_without_a_label_has_no_loss_and_harms_nothing(
 
 
 def test_what_a_teacher_says_of_words_is_kept_below_each_other(
-    context: Context, task: Tagging, teacher: Artifact, tmp_path: Path
+    context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
 ) -> None:
     rows = [*task.train, *task.unlabelled]
     facts = ask(teacher, rows, 24, context, tmp_path, what="asking", whole=len(rows))
@@ -120,7 +125,7 @@ def test_what_a_teacher_says_of_words_is_kept_below_each_other(
 
 
 def test_a_batch_holds_what_teachers_said_at_the_words_that_all_of_them_read(
-    task: Tagging, fresh: Callable[[], tuple[Any, Tokenizer]]
+    task: OpinionWords, fresh: Callable[[], tuple[Any, Tokenizer]]
 ) -> None:
     _, tokenizer = fresh()
     rows = [Row(("oddly", "good", "film", "bad"), (0, 2, 0, 1)), Row(("great",), (2,))]
@@ -157,7 +162,7 @@ def test_outputs_are_cut_out_of_their_padding() -> None:
 def test_a_student_learns_of_each_word_what_teachers_say(
     settings: dict[str, Any],
     context: Context,
-    task: Tagging,
+    task: OpinionWords,
     teacher: Artifact,
     fresh: Callable[[], tuple[Any, Tokenizer]],
 ) -> None:
@@ -175,7 +180,7 @@ def test_a_student_learns_of_each_word_what_teachers_say(
 
 
 def test_models_from_outside_are_held_against_plain_transformers(
-    task: Tagging, teacher: Artifact, make_model: Callable[..., Path]
+    task: OpinionWords, teacher: Artifact, make_model: Callable[..., Path]
 ) -> None:
     texts, _ = task.texts(task.train[:4])
     assert len({len(text) for text in texts}) > 1
@@ -196,7 +201,7 @@ def test_scores_for_pruning_do_not_depend_on_what_stands_beside_a_row(context: C
     assert torch.allclose(found[0], found[1], rtol=1e-3, atol=1e-7)
 
 
-def test_the_layer_that_words_miss_least_is_told(context: Context, task: Tagging, teacher: Artifact) -> None:
+def test_the_layer_that_words_miss_least_is_told(context: Context, task: OpinionWords, teacher: Artifact) -> None:
     model, tokenizer = load_model(teacher.path, HUB_TASK), load_tokenizer(teacher.path)
     rows = ScoreRows(tokenizer, 64, TrainingConfig(), context)
     ((index, divergence),) = least_needed_layers(model, 1, rows, "looking")
@@ -207,7 +212,9 @@ def test_the_layer_that_words_miss_least_is_told(context: Context, task: Tagging
     assert divergence == pytest.approx(float((first.exp() * (first - second)).sum(-1).mean()), rel=1e-4)
 
 
-def test_a_model_is_pruned_and_recovers(context: Context, task: Tagging, teacher: Artifact, tmp_path: Path) -> None:
+def test_a_model_is_pruned_and_recovers(
+    context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
+) -> None:
     out = tmp_path / "pruned"
     settings = {"mask_tuning": True, "recover": {"epochs": 3, **LEARN}, "heads": 0.5, "ffn": 0.5}
     config = prune_structured.Config.model_validate(settings)
@@ -220,7 +227,7 @@ def test_a_model_is_pruned_and_recovers(context: Context, task: Tagging, teacher
     assert score(model, load_tokenizer(out), task) == pytest.approx(facts["best_validation_score"], abs=1e-5)
 
 
-def test_a_network_is_trained_with_rounding(context: Context, task: Tagging, teacher: Artifact) -> None:
+def test_a_network_is_trained_with_rounding(context: Context, task: OpinionWords, teacher: Artifact) -> None:
     network, tokenizer = load_model(teacher.path, HUB_TASK), load_tokenizer(teacher.path)
     weights = network.get_submodule(QUERY).weight.detach().numpy()
     fake = FakeQuantization(
