@@ -1,4 +1,4 @@
-"""What quantizing did, for a command that measures nothing and so has no report."""
+"""The printing of what quantizing did, for a command that measures nothing and so has no report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,34 +13,34 @@ from compress.report.words import POINTS, bracketed
 
 
 def print_quantized(steps: Sequence[Quantized], answers: Words) -> None:
-    """A table and a verdict for each step that chose, a line or two for each other one, on stdout.
+    """Print a table and a verdict for each step that chose, and a line or two for each other one.
 
     Args:
-        answers: how the task's answers are spoken of.
+        answers: the words for the task's answers.
     """
     from rich.table import Table
 
     console = stdout()
-    told = Table.grid(padding=(0, 1, 0, 0))
-    told.add_column(no_wrap=True)
-    told.add_column(overflow="fold")
-    for found in steps:
-        if found.choice is not None:
-            console.print(_table(found.choice))
-            for item in found.choice.candidates:
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for step in steps:
+        if step.choice is not None:
+            console.print(_table(step.choice))
+            for item in step.choice.candidates:
                 if item.reason:
                     console.print(f"{item.name}: {item.reason}", style="yellow")
-            about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(found.choice)}"
+            about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(step.choice)}"
             console.print(about, style="dim")
-            told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
-        for sentence in sentences(found, answers):
-            told.add_row(f"{found.step}:", sentence)
-    if told.row_count:
-        console.print(told)
+            lines.add_row(f"{step.step}:", styled((step.choice.verdict, "bold")))
+        for sentence in sentences(step, answers):
+            lines.add_row(f"{step.step}:", sentence)
+    if lines.row_count:
+        console.print(lines)
 
 
 def sentences(found: Quantized, answers: Words) -> list[str]:
-    """What a step kept in float and what that changes; of one that chose, the table has said that."""
+    """Sentences on what a step kept in float and what that changes, as far as the table does not say it."""
     told = []
     searched = set()
     if found.sensitivity is not None:
@@ -55,7 +55,7 @@ def sentences(found: Quantized, answers: Words) -> list[str]:
 
 
 def _table(choice: Choice) -> Any:
-    """The candidates, in 80 columns."""
+    """The table of the candidates, which fits 80 columns."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

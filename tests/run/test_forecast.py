@@ -21,7 +21,7 @@ from compress.run.forecast import (
     Forecast,
     StepForecast,
     forecast_for,
-    least,
+    lower_bound,
     measured_forecast,
     refuse_what_cannot_fit,
     write_forecast,
@@ -43,7 +43,7 @@ def parameters(chain: Chain, step: str) -> int:
 
 
 def test_at_the_least_a_training_holds_weights_gradients_and_two_moments(planned: Plan, chain: Chain) -> None:
-    found = {step.step: step for step in least(planned, (), HOST).steps}
+    found = {step.step: step for step in lower_bound(planned, (), HOST).steps}
     for name in ("teacher", "student", "pruned"):
         count = parameters(chain, name)
         assert found[name].memory_bytes == pytest.approx(16 * count, rel=0.1), name
@@ -54,7 +54,7 @@ def test_at_the_least_a_training_holds_weights_gradients_and_two_moments(planned
 
 
 def test_steps_that_are_done_need_nothing(planned: Plan) -> None:
-    assert [step.step for step in least(planned, {"teacher", "student"}, HOST).steps][:2] == ["pruned", "onnx"]
+    assert [step.step for step in lower_bound(planned, {"teacher", "student"}, HOST).steps][:2] == ["pruned", "onnx"]
 
 
 def step(name: str, **figures: int) -> StepForecast:

@@ -140,9 +140,9 @@ def test_a_rehearsal_that_is_killed_says_in_which_step(planned: Plan, tmp_path: 
 
 
 def test_the_units_that_are_left_cost_what_those_after_the_first_did() -> None:
-    assert _Piece([(1, 100, 5.0), (2, 100, 6.0), (3, 100, 7.0)]).left(0.0) == pytest.approx(97.0)
-    assert _Piece([(32, 320, 5.0)]).left(1.0) == pytest.approx(288 * 4.0 / 32)
-    assert _Piece([(0, 3, 0.0), (3, 3, 9.0)]).left(0.0) == 0.0
+    assert _Piece([(1, 100, 5.0), (2, 100, 6.0), (3, 100, 7.0)]).remaining_seconds(0.0) == pytest.approx(97.0)
+    assert _Piece([(32, 320, 5.0)]).remaining_seconds(1.0) == pytest.approx(288 * 4.0 / 32)
+    assert _Piece([(0, 3, 0.0), (3, 3, 9.0)]).remaining_seconds(0.0) == 0.0
 
 
 @pytest.mark.parametrize(("size", "groups"), [(8, 1), (4, 5), (16, 3)])
