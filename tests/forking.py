@@ -224,6 +224,7 @@ def _be(
         os.environ.clear()
         os.environ.update(environment)
         os.chdir(folder)
+        sys.path[:0] = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
         for number, file in enumerate(files[:3]):
             os.dup2(file, number)
             os.close(file)

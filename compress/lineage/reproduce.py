@@ -31,7 +31,17 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
             where=where,
             fix="give the folder of a run's last step: runs/NAME/final, or what --out wrote",
         )
-    recipe, _ = read_recipe(lineage.recipe.encode(), Path(where))
+    try:
+        recipe, _ = read_recipe(lineage.recipe.encode(), Path(where))
+    except InputError as error:
+        for package, version in lineage.packages.items():
+            if _installed(package) is None:
+                raise InputError(
+                    f"its recipe needs the package {package} {version}, which is not here",
+                    where=where,
+                    fix=f"pip install {package}=={version}",
+                ) from error
+        raise
     data: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
     places = {step["name"]: step for step in data["steps"]} | {"task": data["task"]}
     for source in lineage.sources:
@@ -77,11 +87,18 @@ def doubts(lineage: Lineage) -> list[str]:
 
 def _missing(package: str, version: str) -> str | None:
     """What a package that added something to compress is here, if it is not what it was."""
-    try:
-        here = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+    here = _installed(package)
+    if here is None:
         return f"it needs the package {package} {version}, which is not here: pip install {package}=={version}"
     return None if here == version else f"it was made with the package {package} {version}, which is {here} here"
+
+
+def _installed(package: str) -> str | None:
+    """The version of a package here."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _changes(source: Source) -> Iterator[str]:

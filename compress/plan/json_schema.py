@@ -34,6 +34,7 @@ def recipe_schema() -> dict[str, Any]:
         own["additionalProperties"] = False
         definitions[f"step.{name}"] = own
         variants.append({"$ref": f"#/$defs/step.{name}"})
+    definitions["TaskSpec"]["properties"]["type"]["enum"] = tasks.names()
     metric = definitions["TaskSpec"]["properties"]["metric"]
     del metric["default"]  # it depends on the task
     metric["enum"] = list(dict.fromkeys(name for task in tasks.names() for name in tasks.metrics(task)))

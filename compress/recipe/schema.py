@@ -93,7 +93,7 @@ class TaskSpec(Model):
     TOPIC: ClassVar[str] = "Data"
 
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "text_classification"
-    """Kind of task: text_classification."""
+    """Kind of task: the name of a file in compress/tasks, or of a package's task."""
     train: str | None = None
     """Training rows: a path, hf://org/name@revision?split=train, or pypi://dist==version/path."""
     validation: str | None = None

@@ -80,18 +80,11 @@ class _Maker:
 
         try:
             artifact, made = self._obtain(step.identity, step.stage.output, make)
-        except CompressError as error:
-            raise type(error)(
-                f"step '{step.name}' failed: {error.what}", where=error.where or step.where, fix=error.fix
-            ) from error
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+        except Exception as error:
+            failure = _failure(step, error)
+            if failure is None:
                 raise
-            raise CompressError(
-                f"step '{step.name}' ran out of memory",
-                where=step.where,
-                fix="lower batch_size (gradient_accumulation makes up for it) or max_length",
-            ) from error
+            raise failure from error
         self.artifacts[step.name] = artifact
         seconds = artifact.manifest.seconds if artifact.manifest else 0.0
         self.observer.step_done(step.name, step.stage_name, seconds, made)
@@ -180,6 +173,29 @@ def _manifest_facts(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) 
     return facts.manifest_facts() if isinstance(facts, Facts) else facts
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch raised the error because memory of a processor or a GPU has run out."""
+def _failure(step: PlannedStep, error: Exception) -> CompressError | None:
+    """The error to show for a step's failure; None if it is a bug of this program."""
+    if isinstance(error, CompressError):
+        what = f"step '{step.name}' failed: {error.what}"
+        return type(error)(what, where=error.where or step.where, fix=error.fix)
+    if _is_out_of_memory(error):
+        return CompressError(
+            f"step '{step.name}' ran out of memory",
+            where=step.where,
+            fix="lower batch_size (gradient_accumulation makes up for it) or max_length",
+        )
+    if step.identity.package is None:
+        return None
+    first = next(iter(str(error).splitlines()), "")
+    return CompressError(
+        f"step '{step.name}' failed in the package {step.identity.package}: {type(error).__name__}: {first[:300]}",
+        where=step.where,
+        fix=f"run again with --debug, and report it to those who make {step.identity.package}",
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the error says that memory of a processor or a GPU has run out."""
+    if not isinstance(error, RuntimeError):
+        return isinstance(error, MemoryError)
     return "out of memory" in str(error) or "can't allocate memory" in str(error)

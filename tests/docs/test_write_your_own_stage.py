@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from compress import api, stages
+from compress.errors import InputError
 from compress.lineage.model import read_lineage
 from compress.lineage.reproduce import doubts, pinned_recipe
 
@@ -90,6 +91,10 @@ def test_the_lineage_says_which_package_is_needed(workplace: Path) -> None:
         "it was made with the package shrinker 0.9, which is 1.0 here",
         "it needs the package deflater 2.0, which is not here: pip install deflater==2.0",
     ]
+    on_its_runtime = others.model_copy(update={"recipe": f"{lineage.recipe}targets: {{t: {{runtime: deflating}}}}\n"})
+    with pytest.raises(InputError, match=r"^its recipe needs the package deflater 2\.0, which is not here") as refused:
+        pinned_recipe(on_its_runtime, "final")
+    assert refused.value.fix == "pip install deflater==2.0"
 
 
 @pytest.mark.slow

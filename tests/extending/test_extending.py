@@ -17,10 +17,12 @@ from compress.cli import main
 from compress.formats import load
 from compress.lineage.model import read_lineage
 from compress.models.tokenizer import load_tokenizer
+from compress.plan.json_schema import recipe_schema
 from compress.plan.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 from compress.report.model import Report
 from tests.conftest import BAD, GOOD
+from tests.fresh import fork_children
 
 HERE = Path(__file__).parent
 FILES = {"task": "opinion_words", "format": "word_table", "stage": "coarsen"}
@@ -78,8 +80,9 @@ def recipe(install: Any, make_model: Callable[..., Path], reviews: Path, tmp_pat
 
 @pytest.mark.int8
 def test_all_three_are_trained_exported_quantized_measured_and_reported(
-    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fork_children(monkeypatch)
     with pytest.raises(SystemExit) as exited:
         main(["run", str(recipe), "--runs-dir", str(tmp_path / "runs")])
     printed = capsys.readouterr()
@@ -122,12 +125,16 @@ def _check_final(final: Path) -> None:
     assert labels.tolist()[1:-1] == [0, 2, 0]
 
 
-def test_a_plan_of_them_can_be_sent_to_another_process(recipe: Path) -> None:
+def test_a_plan_of_them_goes_to_another_process_and_the_schema_lists_them(recipe: Path) -> None:
     plan = make_plan(*load_recipe(recipe))
     assert pickle.loads(pickle.dumps(plan)).recipe == plan.recipe  # noqa: S301  made in this line
     packages = {step.stage_name: step.identity.package for step in plan.steps}
     assert packages["coarsen_embeddings"] == packages["tabulate"] == "opinions"
     assert packages["finetune"] is None
+    listed = recipe_schema()["$defs"]
+    assert listed["TaskSpec"]["properties"]["type"]["enum"] == ["opinion_words", "text_classification"]
+    assert "looking_up" in listed["Target"]["properties"]["runtime"]["enum"]
+    assert {"step.tabulate", "step.coarsen_embeddings"} <= listed.keys()
 
 
 @pytest.mark.slow

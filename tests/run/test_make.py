@@ -104,6 +104,18 @@ def test_an_error_of_the_program_is_none_of_the_step(toy: ToyStage, store: Store
         make_steps(toy_plan(toy, tmp_path / "model", CHAIN), store, HOST, Silent())
 
 
+def test_an_error_of_a_package_names_the_package(toy: ToyStage, store: Store, tmp_path: Path) -> None:
+    toy.fails_at = ValueError("no such layer\nmore of it")
+    plan = toy_plan(toy, tmp_path / "model", {"base": 1})
+    (step,) = plan.steps
+    foreign = replace(step, identity=replace(step.identity, package="shrinker"))
+    with pytest.raises(CompressError) as raised:
+        make_steps(replace(plan, steps=(foreign,)), store, HOST, Silent())
+    assert raised.value.what == "step 'base' failed in the package shrinker: ValueError: no such layer"
+    assert (raised.value.where, raised.value.exit_code) == ("recipe.yaml:0", 1)
+    assert raised.value.fix == "run again with --debug, and report it to those who make shrinker"
+
+
 def test_a_stop_comes_before_the_next_step_and_keeps_those_before(toy: ToyStage, store: Store, tmp_path: Path) -> None:
     class Impatient(Silent):
         def stopping(self) -> bool:
