@@ -143,8 +143,8 @@ def bench(
         targets: where to measure, by name, as a recipe says it: `{"cpu": {"runtime": "onnxruntime", "threads": 4}}`.
             Left out: the usual runtime of each folder's format.
         settings: how latency is sampled, as a recipe's `bench`.
-        goal: as a recipe's; its largest drop is the margin up to which a model is no worse.
-        seed: of the order of turns.
+        goal: the goal, as in a recipe; its largest drop is the margin up to which a model is no worse.
+        seed: the seed of the order in which models take turns.
 
     Returns:
         One row for each folder and target, with intervals; one that could not be measured says why.

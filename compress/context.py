@@ -53,11 +53,11 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage is run with.
+    """The surroundings that a stage runs in.
 
     Attributes:
         task: the data and its score; never show the test rows to a model that still changes.
-        seed: of every random choice.
+        seed: the seed of every random choice.
         device: `cpu` or `cuda`, where training runs.
         trust_remote_code: whether a model's folder may bring code along.
         work: a folder for checkpoints; survives a crash, is not part of the result.
@@ -98,7 +98,7 @@ class Context:
 
 @dataclass(frozen=True)
 class KnownModel:
-    """What is known of a model before any work.
+    """A model as it is known before any work.
 
     Attributes:
         origin: folder of the model from outside that it comes from.
@@ -124,7 +124,7 @@ class KnownModel:
 
 @dataclass(frozen=True)
 class KnownStep:
-    """What a stage's check may know of its step.
+    """A step as a stage's check may know it, before any work.
 
     Attributes:
         config: its settings.

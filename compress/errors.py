@@ -28,7 +28,7 @@ class CompressError(Exception):
     Args:
         what: one sentence with the value received and the values accepted.
         where: `file:line`, a folder, or a step's name.
-        fix: what to do about it.
+        fix: what the user can do about it.
     """
 
     exit_code = 1

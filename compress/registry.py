@@ -52,7 +52,7 @@ class Plugin:
 
     @property
     def remedy(self) -> str:
-        """What a person can do about a plug-in that does not work."""
+        """The fix for a plug-in that does not work: upgrade or remove its package."""
         return f"pip install --upgrade {self.package}, or pip uninstall {self.package}"
 
 
@@ -60,7 +60,7 @@ class Registry:
     """All stages, tasks, formats or runtimes, by name.
 
     Args:
-        kind: what one of them is called: `stage`.
+        kind: the word for one of them: `stage`.
         package: the package with the built-in files, and the entry points' group of plug-ins: `compress.stages`.
         attribute: the attribute of a module that a name stands for; left out, the module itself.
         needs: further attributes that a module must have.

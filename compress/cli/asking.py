@@ -32,7 +32,7 @@ def folder_of(source: str, terminal: "Terminal") -> Path:
         return Sources(announce=terminal.announce).model(source, "FOLDER").path
     path = Path(source).expanduser()
     if not path.exists():
-        return Sources().model(source, "FOLDER").path  # which tells what else it may be
+        return Sources().model(source, "FOLDER").path  # raises an error that says what else may be meant
     folder = model_folder(path)
     check_model_folder(folder, source, "FOLDER")
     return folder

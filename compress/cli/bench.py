@@ -34,7 +34,7 @@ FIXES = {
     "failed": "check that model's files, or leave it out",
     "skipped": "name a --target that runs it; `compress bench --help` lists them",
 }
-"""What to do about a row that was not measured."""
+"""The fix for a row that was not measured, by its status."""
 GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 

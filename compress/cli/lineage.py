@@ -194,7 +194,7 @@ def _source_line(role: str, source: "Source") -> Any:
     shas = list(source.files.values())
     key = shas[0] if len(shas) == 1 else source.key.partition(":")[2] or source.key
     key_text = f"  {key[:SHORT]}" if source.is_local or shas else ""
-    return _line((origin, ""), (f"  {role}{pinned}{key_text}", "dim"))  # a long one is folded where it stands
+    return _line((origin, ""), (f"  {role}{pinned}{key_text}", "dim"))  # a long line is folded at its own indent
 
 
 def _line(*parts: tuple[str, str]) -> Any:

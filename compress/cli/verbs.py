@@ -63,6 +63,6 @@ def refusals(verb: str) -> dict[str, InputError]:
 def warn_of_refused() -> None:
     """Print one line on stderr for each plug-in that a listing leaves out."""
     for room in ("compress.stages", "compress.tasks", "compress.runtimes", "compress.formats"):
-        refused = import_module(room).REGISTRY.refusals() if plugins(room) else {}  # rooms take time to import
+        refused = import_module(room).REGISTRY.refusals() if plugins(room) else {}  # importing a room takes time
         for why in refused.values():
             say(f"warning: left out: {why.what}; {why.fix}", err=True)

@@ -28,7 +28,7 @@ class Format:
     """A format: how a model is stored in a folder.
 
     Attributes:
-        title: what people call it.
+        title: its name for people.
         recognises: whether a model's folder, or a file that a person names, is of this format.
         weights: patterns of the files that hold weights; a folder has at least one such file.
         weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
@@ -187,7 +187,7 @@ def size_of(folder: Path, name: str) -> int:
     `onnx/`. A folder from outside may hold more: its history, other formats of the weights, examples.
 
     Args:
-        name: of its format.
+        name: the name of its format.
 
     Raises:
         InputError: there are no weights, or it is not clear which files they are.

@@ -53,7 +53,7 @@ class Feasibility:
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know before the run begins."""
+        """The sentences that the user should know before the run begins."""
         return [*(str(skip) for skip in self.skipped if not skip.steps), *self.cautions]
 
 

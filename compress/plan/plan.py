@@ -70,12 +70,12 @@ class Plan:
     """All that a run will do.
 
     Attributes:
-        steps: in the order of the work, with the exports that only measuring needs.
+        steps: all steps in the order of the work, with the exports that only measuring needs.
         subjects: rows of the report, by target and then by step.
         baselines: target -> name of the planned step, or the model, that it is compared with.
         baseline: the baseline's name in the report.
-        sources: what was read from outside.
-        remarks: what a person should know of some steps on these targets, one sentence each.
+        sources: the tables and models from outside that were read.
+        remarks: sentences that the user should know of some steps on these targets.
     """
 
     recipe: Recipe

@@ -19,7 +19,7 @@ class Steps:
     """Planned steps, each of which reads models from outside or models of earlier steps.
 
     Attributes:
-        planned: in their order.
+        planned: the steps, in their order.
     """
 
     def __init__(self, recipe: Recipe, task: Task) -> None:

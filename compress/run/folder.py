@@ -100,7 +100,7 @@ def link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> N
     links = folder / STEPS
     own_folder(links)
     for link in links.iterdir():
-        if link.is_symlink():  # what else stands there is not ours
+        if link.is_symlink():  # other files there are not this tool's
             link.unlink()
     for step in plan.steps:
         if not step.only_measured:

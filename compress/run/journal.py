@@ -149,7 +149,7 @@ class _File(logging.FileHandler):
     def close(self) -> None:
         try:
             super().close()
-        except OSError as error:  # what was not yet on the disk
+        except OSError as error:  # flushing may fail too
             self._tell(error)
 
     def _tell(self, error: BaseException | None) -> None:

@@ -63,7 +63,7 @@ def measure_plan(
     An artifact that was made again counts as the same only if its files are: a step that times things may differ.
 
     Args:
-        artifacts: by the name of the planned step.
+        artifacts: the artifacts by the name of the planned step.
         folder: the run's folder, which keeps the sessions of measuring.
         beside: further comparisons, with artifacts of other plans.
     """
@@ -150,7 +150,7 @@ def pair_key(pair: Pair, target: Target, bench: Bench) -> str:
             "target": [pair.target, target.model_dump()],
             "bench": bench.spec.model_dump(),
             "test": bench.task.test_key,
-            **({"runtime": str(plugin)} if plugin else {}),  # its version is none of the machine's
+            **({"runtime": str(plugin)} if plugin else {}),  # the machine's facts do not have its version
         }
     )
 

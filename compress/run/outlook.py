@@ -46,7 +46,7 @@ def look_ahead(plan: Plan, runs_dir: Path) -> Outlook:
         InputError: this machine cannot make a step, or measure on any of the targets.
     """
     store = open_store(runs_dir)
-    run_folder(runs_dir, plan.recipe.name)  # refused where it could not be written to
+    run_folder(runs_dir, plan.recipe.name)  # raises an error where the folder cannot be written to
     done = {step.name: artifact for step in plan.steps if (artifact := stored_artifact(step, store)) is not None}
     return Outlook(plan, done, check_feasible(plan, done))
 

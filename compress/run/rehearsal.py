@@ -125,7 +125,7 @@ def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) 
             process = start(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         watch = _Watch(plan, scratch, process.pid, observer)
         try:
-            with suppress(OSError):  # it died while it started
+            with suppress(OSError):  # the process died while it started
                 ours.send(job)
             watch.follow(ours)
         finally:
@@ -179,7 +179,9 @@ def _remaining_seconds(measurement: Measurement, plan: Plan) -> float:
     spec = plan.recipe.bench
     turn = SETTLE_SECONDS + spec.samples * (fixed + real + words)
     calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / measurement.batch_size
-    again = (spec.process_of_round[-1] * (measurement.ready_ms or 0)) / 1000  # each further process loads anew
+    again = (
+        spec.process_of_round[-1] * (measurement.ready_ms or 0)
+    ) / 1000  # each further process loads the model again
     warmup = spec.warmup * (fixed + real) * (1 + spec.process_of_round[-1])
     return (spec.rounds - 1) * turn + calls * real + again + warmup
 
@@ -263,7 +265,7 @@ class _Watch:
         if not self.now:
             return
         facts = self.facts[self.now]
-        with suppress(psutil.Error):  # it may be gone; its last words say why
+        with suppress(psutil.Error):  # the process may have ended; its last message says why
             facts["memory_bytes"] = max(facts.get("memory_bytes", 0), self.process.memory_info().rss)
 
     def _started(self, name: str, stage: str, at: float) -> None:

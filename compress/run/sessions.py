@@ -42,7 +42,7 @@ def read_sessions(folder: Path) -> list[Session]:
         contents = read_json(folder / MEASUREMENTS)["sessions"]
         sessions = [_session(content) for content in contents]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # none was kept, or the file cannot be read: all is measured anew
+        return []  # no sessions, or the file cannot be read: all is measured again
     return [session for session in sessions if session is not None]
 
 

@@ -46,7 +46,9 @@ def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: boo
 
     settings = {
         "INFERENCE_NUM_THREADS": target.threads,
-        "INFERENCE_PRECISION_HINT": HINTS[target.precision],  # left to itself it takes bf16 where it can
+        "INFERENCE_PRECISION_HINT": HINTS[
+            target.precision
+        ],  # by default OpenVINO takes bf16 where the processor has it
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": exclusive,
     }
