@@ -45,7 +45,7 @@ class Gate:
 
     Attributes:
         goal: the limits.
-        baseline: an earlier report whose last step the row is held against, and its file; None: the row's own
+        baseline: an earlier report, with whose last step the row is compared, and its file; None: the row's own
             baseline.
     """
 
@@ -62,8 +62,8 @@ class Gate:
 
         Raises:
             InputError: the earlier report was scored on other rows, or on other targets.
-            typer.Exit: with 3 if a limit is missed; one line on stderr says which. Where none is, but an interval
-                reaches past one, a line says that.
+            typer.Exit: with 3 if a limit is missed; one line on stderr says which. If all are kept, but an
+                interval reaches past a limit, a line says that.
         """
         from compress.report.goal import judge
         from compress.report.two_reports import compare_rows, last_row

@@ -47,8 +47,8 @@ class Interrupt:
 def ended_by_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the command like an exception: processes are stopped, scratch files removed.
 
-    Python answers a signal between two of its own instructions, which a call into a library may put off for ever. So a
-    thread sees to it that the process ends in `LAST_SECONDS` after one of these, or the second Ctrl-C.
+    Python handles a signal between two of its own instructions, and a call into a library may delay that for ever. So a
+    thread ends the process `LAST_SECONDS` after such a signal, or after the second Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

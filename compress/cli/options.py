@@ -125,8 +125,8 @@ def with_signature(
 def settings_from(option_values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of options as nested settings; texts are read as YAML values, as in a recipe.
 
-    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`. What is not
-    YAML stays text.
+    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`. A
+    value that is not YAML stays text.
 
     Raises:
         InputError: a value grows past the bounds of a recipe.

@@ -26,8 +26,7 @@ Lines = tuple[str, ...]
 def report_table(report: Report, target: str, width: int) -> Any:
     """The table of one target's rows, intervals below their figures, in the first layout that fits.
 
-    Where the verdicts have no columns of their own they stand below the intervals. Columns that say nothing of any row
-    are left out.
+    Where the verdicts have no columns of their own, they stand below the intervals. Empty columns are left out.
 
     Args:
         width: the width of the terminal.

@@ -11,7 +11,7 @@ from compress.errors import printable
 class Screen(Console):
     """A console that prints strings as they are; colours are given as a style, or by `styled`.
 
-    Strings in tables, titles and trees come through here too. A `Text` does not: make it with `styled`.
+    That holds for strings in tables, titles and trees too, but not for a `Text`: make it with `styled`.
     """
 
     def __init__(self, **options: Any) -> None:

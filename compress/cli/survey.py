@@ -22,7 +22,7 @@ BAR = 30
 
 
 def somebody_is_there() -> bool:
-    """Whether a person can be asked."""
+    """Whether the command can ask a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -1,6 +1,6 @@
 """The verbs of the command line, and the techniques of each, from the names of the stages.
 
-A verb is the word at the head of its stages' names; where it has several stages, `--how` chooses.
+A verb is the first word of its stages' names; where it has several stages, `--how` chooses.
 """
 
 from importlib import import_module
@@ -20,7 +20,7 @@ CHOOSING = {"quantize": {"form": "onnx_static"}}
 
 
 def verb_of(stage: str) -> str:
-    """The verb at the head of a stage's name."""
+    """The verb of a stage: the first word of its name."""
     return stage.partition("_")[0]
 
 

@@ -169,10 +169,10 @@ def check_folder(folder: Path) -> list[str]:
     """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
 
     Returns:
-        Relative paths of the files that its format reads beside those that any model has.
+        Relative paths of the files that only its format reads.
 
     Raises:
-        InputError: with the first file that is wrong.
+        InputError: it names the first file that is wrong.
     """
     check_weights(folder)
     check_links(folder, weight_patterns())

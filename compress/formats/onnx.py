@@ -76,10 +76,10 @@ def check(folder: Path) -> list[str]:
     """Refuse graphs whose files lead out of the folder.
 
     Returns:
-        Relative paths of the files that the graphs read beside themselves, and of graphs in `onnx/`.
+        Relative paths of the files that the graphs name, and of graphs in `onnx/`.
 
     Raises:
-        InputError: with the first file that is wrong.
+        InputError: it names the first file that is wrong.
     """
     from compress.graphs.read import check_external_data
 

@@ -40,7 +40,7 @@ class Feasibility:
 
     Attributes:
         skipped: the measurements left out, grouped by target.
-        cautions: one sentence each.
+        cautions: sentences on what is unusual.
     """
 
     skipped: tuple[Skip, ...]
@@ -90,7 +90,7 @@ def training_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
     """The device on which the recipe's trainings run on this machine.
 
     Raises:
-        InputError: it names a device that is not there.
+        InputError: the recipe names a device that this machine does not have.
     """
     if recipe.device == "cpu":
         return "cpu"

@@ -54,7 +54,7 @@ def check_input(
 
     Args:
         step: the name of the step that reads it.
-        requirement: what the step's stage says of the role.
+        requirement: the input of that role, as the step's stage declares it.
         value: an earlier step, or a model from outside.
         value_format: the format of `value`.
     """

@@ -28,7 +28,7 @@ def outside_artifact(fetched: Fetched, task: Task) -> Artifact:
         task: the task whose texts its tokenizer will be used on.
 
     Raises:
-        InputError: a file is damaged, leads out of the folder, or says what no model has.
+        InputError: a file is damaged, leads out of the folder, or has values that no model has.
     """
     beside = check_folder(fetched.path)
     check_config_fits(fetched.path)
@@ -46,7 +46,7 @@ def check_vocabulary(folder: Path) -> None:
     """Refuse a tokenizer that makes ids for which the model has no embedding.
 
     Raises:
-        InputError: with the first such token.
+        InputError: it names the first such token.
     """
     config = read_config(folder)
     inner = config.get("text_config")
@@ -73,7 +73,7 @@ def check_outside(model: Artifact, task: Task, *, makes_head: bool, trust_remote
         makes_head: the model gets a head for the task's labels, if it has none.
 
     Returns:
-        What a person should know of its weights, if there is anything.
+        A remark on its weights for the user, or None.
 
     Raises:
         InputError: this tool would load another model than transformers does.

@@ -48,7 +48,7 @@ def needs_of(plans: Sequence[Plan], store: Store) -> dict[str, str]:
 def claim(folder: Path, needs: Mapping[str, str]) -> None:
     """Record which artifacts the run needs, beside those of the last run of this name, whose report still stands.
 
-    So none is cleaned away while the run is at work, or after it was killed.
+    So the store's cleaning keeps them while the run is at work, and after it was killed.
     """
     try:
         before = read_json(folder / NEEDS)

@@ -161,7 +161,7 @@ def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> No
     """Compare a forecast with what is free now.
 
     Raises:
-        CompressError: with both numbers.
+        CompressError: it needs more; the error has both figures.
     """
     about = "about" if forecast.measured else "at least"
     step, free = forecast.peak_memory_step, free_memory()

@@ -1,8 +1,8 @@
 """The journal of a run: its events go to an observer, and into its own `run.log` and `events.jsonl`.
 
-`run.log` is for reading, `events.jsonl` for programs: one object a line, with `timestamp`, `event`, and what belongs to
-it. Both grow: a run that goes on after a kill writes below what stands there. Modules say details through
-`logging.getLogger(__name__)`; those, and warnings of libraries, land there too.
+`run.log` is for people, `events.jsonl` for programs: one object a line, with `timestamp`, `event`, and the event's
+fields. Both grow: a run that is resumed appends to them. They also take what modules log through
+`logging.getLogger(__name__)`, and warnings of libraries.
 """
 
 import logging

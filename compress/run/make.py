@@ -45,7 +45,7 @@ def make_steps(
 
     Raises:
         CompressError: a step failed; the steps before it are kept.
-        Stopped: the person has asked to stop; the steps before it, and checkpoints of the one at work, are kept.
+        Stopped: the user has asked to stop; the steps before it, and checkpoints of the one at work, are kept.
     """
     maker = _Maker(plan, store, host, observer, rehearsal, dict(done or {}))
     made_any = False

@@ -60,7 +60,8 @@ def measure_plan(
 ) -> Measured:
     """Measure all that the plan's report needs, except for measurements that `folder` keeps.
 
-    An artifact that was made again counts as the same only if its files are: a step that times things may differ.
+    An artifact that was made again counts as the same only if its files are the same: a step that times models may make
+    another one.
 
     Args:
         artifacts: the artifacts by the name of the planned step.

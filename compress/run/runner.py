@@ -70,7 +70,7 @@ def run_plan(
     Raises:
         CompressError: a step failed, and the steps before it are kept; or the run cannot fit, and nothing was begun.
         InputError: this machine cannot make a step, or measure on any of the targets; nothing was begun.
-        Stopped: the person asked to stop.
+        Stopped: the user asked to stop.
     """
     store = open_store(runs_dir)
     folder = run_folder(runs_dir, plan.recipe.name)

@@ -72,7 +72,7 @@ def make_variants(
     Raises:
         ValueError: a variant is of other data, or is measured on other targets.
         CompressError: a step failed; the steps before it are kept.
-        Stopped: the person has asked to stop.
+        Stopped: the user has asked to stop.
     """
     artifacts_by_key = {step.identity.key: artifacts[step.name] for step in first.steps}
     made_variants: list[MadeVariant] = []

@@ -84,14 +84,14 @@ def open_file(
 ) -> Predictor:
     """A predictor from a session on a file; each node runs on the first of `providers` that takes it.
 
-        Args:
-            threads: how many threads compute one operation.
-    cores: the cores that the threads are pinned to, one each; the first is the calling thread's. Left out: none.
-    seconds: the longest time of a call; None: this thread calls itself, in a process that is bounded as a whole.
-    gives: whether the outputs are of each row or of each token.
+    Args:
+        threads: how many threads compute one operation.
+        cores: the cores that the threads are pinned to, one each; the first is the calling thread's. Left out: none.
+        seconds: the longest time of a call; None: no limit, in a process that is itself limited in time.
+        gives: whether the outputs are of each row or of each token.
 
-        Raises:
-            CompressError: the file cannot be loaded, or the first provider does not start.
+    Raises:
+        CompressError: the file cannot be loaded, or the first provider does not start.
     """
     import onnxruntime
 
@@ -122,11 +122,11 @@ def open_file(
 def open_graph(model: "onnx.ModelProto", gives: Literal["row", "token"] = "row") -> Predictor:
     """A predictor from a graph in memory, on the CPU, with the runtime's own number of threads.
 
-        Args:
-    gives: whether the outputs are of each row or of each token.
+    Args:
+        gives: whether the outputs are of each row or of each token.
 
-        Raises:
-            CompressError: it cannot be loaded.
+    Raises:
+        CompressError: it cannot be loaded.
     """
     return predictor_of(graph_session(model), None, gives=gives)
 
@@ -162,9 +162,9 @@ def predictor_of(
 ) -> Predictor:
     """The predictor of a session: it computes the output `logits`, or the first output where none has that name.
 
-        Args:
-    seconds: the longest time of a call; None: this thread calls itself, in a process that is bounded as a whole.
-    gives: whether the outputs are of each row or of each token.
+    Args:
+        seconds: the longest time of a call; None: no limit, in a process that is itself limited in time.
+        gives: whether the outputs are of each row or of each token.
     """
     where = str(path) if path else None
     feed = feeds(session, where)
