@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from compress import api
 from compress.recipe.yaml_file import dump_yaml
 from tests.chain import FAST
-from tests.test_api import BENCH, TARGETS
+from tests.test_api import TARGETS
 
+QUICK = {"warmup": 1, "rounds": 1, "samples": 2}
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -29,16 +31,17 @@ def workplace(tmp_path, monkeypatch, make_model, reviews):
             "max_length": 16,
         },
         "steps": [
-            {"name": "student", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 2},
+            {"name": "student", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 1},
             {"name": "onnx", "stage": "export_onnx"},
             {"name": "half", "stage": "quantize_onnx_fp16"},
         ],
         "targets": TARGETS,
-        "bench": BENCH,
+        "bench": QUICK,
         "device": "cpu",
     }
     (tmp_path / "reviews.yaml").write_text(dump_yaml(recipe))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(api, "bench", partial(api.bench, settings=QUICK))  # as it stands, it takes two hundred samples
     api.run("reviews.yaml")
     shutil.copytree("runs/reviews", "runs/before", symlinks=True)
     return tmp_path

@@ -1,1 +1,1 @@
-"""Measure artifacts on targets: quality, latency, memory and size, each in a process of its own."""
+"""The measuring of artifacts on targets: quality, latency, memory and size, in a process for each pair."""

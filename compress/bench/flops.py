@@ -1,7 +1,7 @@
-"""Arithmetic of one call: multiplications and additions of matrix products and attention, by number format.
+"""The arithmetic of one call: multiplications and additions of matrix products and attention, by number format.
 
-Everything else (norms, activations, softmax) is below a percent in an encoder and is not counted, so the figures
-are a lower bound: what beats the machine's peak with them is a mistake in the measurement.
+Everything else (norms, activations, softmax) is below a percent in an encoder and is not counted. So the figures are a
+lower bound: a speed above the machine's peak shows a mistake in the measurement.
 """
 
 import json
@@ -26,7 +26,7 @@ Batch = Mapping[str, np.ndarray[Any, Any]]
 
 
 def onnx_flops(path: Path, batch: Batch) -> dict[str, float]:
-    """Operations of an ONNX graph on one batch, from the shapes that onnxruntime saw while it ran.
+    """The operations of an ONNX graph on one batch, from the shapes that onnxruntime reports after a call.
 
     Returns:
         Number format (`fp32`, `int8`) -> operations.
@@ -48,7 +48,7 @@ def onnx_flops(path: Path, batch: Batch) -> dict[str, float]:
 
 
 def profile(path: Path, batch: Batch, threads: int = 1, runs: int = 1) -> list[dict[str, Any]]:
-    """Kernel events of the last of `runs` calls on the CPU, as onnxruntime tells them: name, dur (us), args."""
+    """The kernel events of the last of `runs` calls on the CPU, as onnxruntime records them: name, dur (us), args."""
     import onnxruntime
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -58,37 +58,37 @@ def profile(path: Path, batch: Batch, threads: int = 1, runs: int = 1) -> list[d
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        fed = feeds(session, str(path))(batch)
+        inputs = feeds(session, str(path))(batch)
         for _ in range(runs):
-            call(session, None, fed, str(path))
+            call(session, None, inputs, str(path))
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     kernels = [item for item in events if item.get("cat") == "Node" and item["name"].endswith("_kernel_time")]
     return kernels[len(kernels) - len(kernels) // runs :]
 
 
 def _node_flops(node: Mapping[str, Any], *, int8_blocks: bool) -> Sequence[tuple[str, float]]:
-    """Operations of one executed node by format, from its shapes; constant weights are not among its inputs."""
-    kind = node["op_name"]
+    """The operations of one executed node by format, from its shapes; constant weights are not among its inputs."""
+    operator = node["op_name"]
     inputs = [shape for item in node["input_type_shape"] for shape in item.values()]
     outputs = [shape for item in node["output_type_shape"] for shape in item.values()]
-    if kind in PRODUCTS:
-        is_int8 = kind in INT8_PRODUCTS or (kind == "MatMulNBits" and int8_blocks)
-        summed = inputs[0][-1]
-        if kind in TRANSPOSING:  # the left matrix may lie on its side, but the result has its rows
-            summed = math.prod(inputs[0][-2:]) // outputs[0][-2]
-        return [("int8" if is_int8 else "fp32", 2.0 * math.prod(outputs[0]) * summed)]
-    if kind in ("Attention", "QAttention"):
+    if operator in PRODUCTS:
+        is_int8 = operator in INT8_PRODUCTS or (operator == "MatMulNBits" and int8_blocks)
+        inner = inputs[0][-1]
+        if operator in TRANSPOSING:  # the left matrix may be transposed, but the result has its rows
+            inner = math.prod(inputs[0][-2:]) // outputs[0][-2]
+        return [("int8" if is_int8 else "fp32", 2.0 * math.prod(outputs[0]) * inner)]
+    if operator in ("Attention", "QAttention"):
         biases = (shape[0] for shape in inputs[1:] if len(shape) == 1)  # of query + key + value
         projected = next(biases, 3 * outputs[0][-1])
         projection = 2.0 * math.prod(inputs[0]) * projected
-        return [("int8" if kind == "QAttention" else "fp32", projection), ("fp32", _attention(outputs[0]))]
-    if kind == "MultiHeadAttention":
+        return [("int8" if operator == "QAttention" else "fp32", projection), ("fp32", _attention(outputs[0]))]
+    if operator == "MultiHeadAttention":
         return [("fp32", _attention(outputs[0]))]
     return []
 
 
 def _attention(output: Sequence[int]) -> float:
-    """Scores and their weighted sum, for an output of (batch, length, heads x head size)."""
+    """The operations of scores and weighted sums, for an output of (batch, length, heads x head size)."""
     batch, length, hidden = output
     return 4.0 * batch * length * length * hidden
 
@@ -96,7 +96,7 @@ def _attention(output: Sequence[int]) -> float:
 def torch_flops(
     folder: Path, hub_task: str, batch: Batch, precision: str, *, trust_remote_code: bool
 ) -> dict[str, float]:
-    """Operations of a torch model on one batch, counted by torch's own FlopCounterMode on the CPU.
+    """The operations of a torch model on one batch, counted by torch's own FlopCounterMode on the CPU.
 
     Args:
         precision: the number format that products count under; bitsandbytes' 8-bit ones count as int8.
@@ -111,9 +111,9 @@ def torch_flops(
         result = out_shape if isinstance(out_shape, torch.Size) else out_shape[0]
         return 2 * math.prod(result) * int(left[-1])
 
-    known = torch.ops.bitsandbytes
-    own = [getattr(known, name) for name in BITSANDBYTES if hasattr(known, name)]
-    mapping: dict[Any, Any] = dict.fromkeys(own, product)
+    operators = torch.ops.bitsandbytes
+    operators_here = [getattr(operators, name) for name in BITSANDBYTES if hasattr(operators, name)]
+    mapping: dict[Any, Any] = dict.fromkeys(operators_here, product)
     model = load_model(  # eager: fused attention has no count on the CPU
         folder, hub_task, attention="eager", trust_remote_code=trust_remote_code, device_map="cpu"
     )

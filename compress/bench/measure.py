@@ -1,4 +1,4 @@
-"""Every artifact on every target: fresh worker processes for each pair, rounds interleaved, one active at a time."""
+"""The measuring of every artifact on every target: fresh processes for each pair, interleaved rounds, one at a time."""
 
 import json
 import random
@@ -34,16 +34,16 @@ WORKER = (sys.executable, "-P", "-m", "compress.bench.worker")
 SAMPLES = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
 MEASURING = "measuring"
 STARTED_AT_ONCE = 4
-"""Workers that load side by side, where there are as many cores, once the first one's loading was timed."""
+"""The most workers that load side by side. Those of the first process load one by one: their loading is timed."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """How a set of artifacts is measured.
+    """The task, settings and command with which a set of artifacts is measured.
 
     Attributes:
-        seed: of the order of turns within a round.
-        worker: the command of a worker process.
+        seed: the seed for the order of turns within a round.
+        worker: the command that starts a worker process.
     """
 
     task: Task
@@ -56,10 +56,11 @@ class Bench:
 
 @dataclass
 class _Pair:
-    """An artifact on a target, and what its workers answered so far.
+    """An artifact on a target, with its workers' answers so far.
 
     Attributes:
-        process: the latest worker; once one has failed, no other is started.
+        name: the target's name.
+        process: the latest worker; after a failure no other is started.
     """
 
     artifact: Artifact
@@ -71,22 +72,22 @@ class _Pair:
     logits: Any = None
 
     @property
-    def names(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str]:
         """The artifact's key and the target's name."""
         return self.artifact.key, self.name
 
     @property
     def is_alive(self) -> bool:
-        """False once a worker of it has failed."""
+        """Whether none of its workers has failed."""
         return self.process is None or self.process.status == "measured"
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any] | None:
-        """What its worker answers, or None if that is dead or gives up."""
+        """The worker's answer to a command; None if the worker is dead or gives up."""
         return self.process.ask(command) if self.process else None
 
     @property
-    def scored_as(self) -> tuple[object, ...]:
-        """What its outputs on all rows depend on: not on threads, nor on the fixed length."""
+    def outputs_key(self) -> tuple[object, ...]:
+        """Everything that its outputs on all rows depend on: neither the threads nor the fixed length."""
         target = self.target
         return self.artifact.key, target.runtime, target.device, target.precision, target.batch_size
 
@@ -97,67 +98,67 @@ def measure(
     bench: Bench,
     *,
     only: Collection[tuple[str, str]] | None = None,
-    known: Mapping[tuple[str, str], Measurement] = MappingProxyType({}),
+    earlier: Mapping[tuple[str, str], Measurement] = MappingProxyType({}),
 ) -> tuple[list[Measurement], dict[str, Conditions]]:
     """Measure pairs of artifact and target.
 
-    The rounds are spread over several processes of each pair. Those that share rounds live side by side, so that the
-    machine's drift falls on all alike; between its turns a process sleeps. Then all are ended, and the next ones start.
+    The rounds of a pair are spread over several processes, one after the other. Processes of different pairs live side
+    by side and take turns, so that the machine's drift affects all alike; a process sleeps between its turns.
 
     Args:
-        artifacts: each once.
-        only: the pairs, as the artifact's key and the target's name; left out: all.
-        known: what was measured of pairs before: they are timed anew, and all else of them is taken.
+        artifacts: the artifacts, each once.
+        only: the pairs to measure, as the artifact's key and the target's name; None: all.
+        earlier: measurements of pairs from before: these pairs are timed again, and keep all other numbers.
 
     Returns:
-        One measurement a pair, by artifact and then by target, and each target's conditions. What cannot run there is
-        skipped with its reason; what dies is failed with its reason, and the others go on.
+        One measurement for each pair, by artifact and then by target, and the conditions of each target. A pair that
+        cannot run is skipped and one that dies is failed, each with its reason; the others go on.
     """
-    done: dict[tuple[str, str], Measurement] = {}
+    measurements: dict[tuple[str, str], Measurement] = {}
     watches = {name: Watch() for name in targets}
     with tempfile.TemporaryDirectory(prefix="compress-bench-") as scratch:
-        measuring = _Measuring(bench, Path(scratch), known)
-        wanted = []
+        measurer = _Measurer(bench, Path(scratch), earlier)
+        jobs = []
         for artifact in artifacts:
             for name, target in targets.items():
                 if only is not None and (artifact.key, name) not in only:
                     continue
-                refused = measuring.refuse(artifact, name, target)
-                if refused is None:
-                    wanted.append((artifact, name, target))
+                refusal = measurer.refuse(artifact, name, target)
+                if refusal is None:
+                    jobs.append((artifact, name, target))
                 else:
-                    done[artifact.key, name] = refused
-        for pair in measuring.run(wanted, watches):
-            done[pair.artifact.key, pair.name] = measuring.result(pair)
+                    measurements[artifact.key, name] = refusal
+        for pair in measurer.run(jobs, watches):
+            measurements[pair.artifact.key, pair.name] = measurer.result(pair)
     conditions = {}
     for name, target in targets.items():
-        kinds = {kind for (_, on), found in done.items() if on == name for kind in found.flops}
+        kinds = {kind for (_, on), measurement in measurements.items() if on == name for kind in measurement.flops}
         conditions[name] = watches[name].conditions(peak_gflops(kinds, target.threads, target.device))
     order = [(artifact.key, name) for artifact in artifacts for name in targets]
-    return [done[pair] for pair in order if pair in done], conditions
+    return [measurements[pair] for pair in order if pair in measurements], conditions
 
 
-class _Measuring:
-    """The measuring of pairs with files in a scratch folder."""
+class _Measurer:
+    """Measures pairs of artifact and target, with files in a scratch folder."""
 
-    def __init__(self, bench: Bench, scratch: Path, known: Mapping[tuple[str, str], Measurement]) -> None:
-        self.bench, self.scratch, self.known = bench, scratch, known
-        self.scored: dict[tuple[object, ...], Any] = {}
+    def __init__(self, bench: Bench, scratch: Path, earlier: Mapping[tuple[str, str], Measurement]) -> None:
+        self.bench, self.scratch, self.earlier = bench, scratch, earlier
+        self.outputs: dict[tuple[object, ...], Any] = {}
 
     def refuse(self, artifact: Artifact, name: str, target: Target) -> Measurement | None:
-        """Why nothing is started for a pair, or None if a worker can try."""
+        """The measurement of a pair for which no worker can be started, with the reason; None if one can."""
         reason = why_not(artifact.format, target)
         if reason is not None:
-            return _empty(artifact, name, "skipped", reason)
+            return _measurement(artifact, name, "skipped", reason)
         try:
             self._rows(artifact)
-        except CompressError as error:  # its tokenizer is not there, or cannot be read
-            return _empty(artifact, name, "failed", error.what)
+        except CompressError as error:  # the tokenizer is missing, or cannot be read
+            return _measurement(artifact, name, "failed", error.what)
         return None
 
-    def run(self, wanted: Sequence[tuple[Artifact, str, Target]], watches: Mapping[str, Watch]) -> list[_Pair]:
-        """Measure each in as many processes as the settings say, one after the other."""
-        pairs = [_Pair(*item) for item in wanted]
+    def run(self, jobs: Sequence[tuple[Artifact, str, Target]], watches: Mapping[str, Watch]) -> list[_Pair]:
+        """Measure each pair in as many processes as the settings say, one after the other."""
+        pairs = [_Pair(*item) for item in jobs]
         process_of_round = self.bench.spec.process_of_round
         total = len(pairs) * (process_of_round[-1] + 1 + len(process_of_round))
         order = random.Random(self.bench.seed)
@@ -176,42 +177,42 @@ class _Measuring:
         watches: Mapping[str, Watch],
         total: int,
     ) -> None:
-        """Start a worker for each pair, let them take turns, and end them, whatever happens.
+        """Start a worker for each pair, let them take turns, and end them whatever happens.
 
         Args:
-            number: of the process, from 0. The first also gives what is needed once: outputs, memory, operations.
-            turns: numbers of its rounds.
-            total: units of progress of all processes: a start and a round are one each.
+            number: the number of the process, from 0. The first one also gives outputs, memory and operations.
+            turns: the numbers of its rounds.
+            total: units of progress of all processes: each start and each round is one.
         """
-        done = len(pairs) * (number + turns[0])
+        units_done = len(pairs) * (number + turns[0])
         at_once = min(cores_here(), STARTED_AT_ONCE) if number else 1  # the first one's times are reported
         with ThreadPoolExecutor(at_once) as threads, ExitStack() as running:
             for start in range(0, len(pairs), at_once):
-                self.bench.progress(MEASURING, done + start, total)
+                self.bench.progress(MEASURING, units_done + start, total)
                 group = [pair for pair in pairs[start : start + at_once] if pair.is_alive]
                 for pair in group:  # by this thread: a worker may end with the one that started it
                     self._start(pair, number, running)
                 list(threads.map(self._score if number == 0 else self._load, group))
-            done += len(pairs)
+            units_done += len(pairs)
             for turn in turns:
                 alive = [pair for pair in pairs if pair.is_alive]
                 for count, pair in enumerate(order.sample(alive, len(alive)), start=1):
-                    self._take_turn(pair, turn, watches[pair.name])
-                    self.bench.progress(MEASURING, done + count, total)
-                done += len(pairs)
+                    self._time_round(pair, turn, watches[pair.name])
+                    self.bench.progress(MEASURING, units_done + count, total)
+                units_done += len(pairs)
             if number == 0:
-                for pair in (pair for pair in pairs if pair.names not in self.known):
+                for pair in (pair for pair in pairs if pair.key not in self.earlier):
                     for command in ("memory", "flops"):
                         pair.facts |= pair.ask({"do": command}) or {}
 
     def _start(self, pair: _Pair, number: int, running: ExitStack) -> None:
-        """Start a worker that ends with `running`; nothing is asked of it yet."""
+        """Start a worker, without a command yet; it ends with `running`."""
         log = self.scratch / f"{pair.artifact.key[:16]}-{pair.name}-{number}.log"
         pair.process = WorkerProcess(self.bench.worker, log, self.bench.spec.max_call_s)
         running.callback(pair.process.end)
 
     def _load(self, pair: _Pair) -> dict[str, Any]:
-        """Let a worker load and warm up."""
+        """Let a worker load its model and warm up."""
         job = {
             "folder": str(pair.artifact.path.resolve()),
             "format": pair.artifact.format,
@@ -226,19 +227,19 @@ class _Measuring:
         return pair.ask(job) or {}
 
     def _score(self, pair: _Pair) -> None:
-        """Let a pair's first worker load and warm up, and take its outputs on all rows."""
+        """Let a pair's first worker load and warm up, and keep its outputs on all rows."""
         start = time.perf_counter()
         pair.facts |= self._load(pair)
         pair.facts["ready_ms"] = 1000 * (time.perf_counter() - start)
-        if pair.names in self.known:
+        if pair.key in self.earlier:
             return
-        if pair.scored_as not in self.scored:
+        if pair.outputs_key not in self.outputs:
             out = self.scratch / f"{pair.artifact.key[:16]}-{pair.name}.npy"
             if pair.ask({"do": "quality", "out": str(out)}) is not None:
-                self.scored[pair.scored_as] = np.load(out, allow_pickle=False)
-        pair.logits = self.scored.get(pair.scored_as)
+                self.outputs[pair.outputs_key] = np.load(out, allow_pickle=False)
+        pair.logits = self.outputs.get(pair.outputs_key)
 
-    def _take_turn(self, pair: _Pair, turn: int, watch: Watch) -> None:
+    def _time_round(self, pair: _Pair, turn: int, watch: Watch) -> None:
         assert pair.process is not None
         with watch.round(pair.process.pid):
             answer = pair.ask({"do": "round", "turn": turn})
@@ -247,7 +248,7 @@ class _Measuring:
                 pair.samples[kind].append(answer[kind])
 
     def _rows(self, artifact: Artifact) -> Path:
-        """The test rows as texts and in the artifact's own tokens, as a file that its worker reads."""
+        """The file that a worker reads: the test rows as texts, and in the tokens of the artifact."""
         path = self.scratch / f"{artifact.key[:16]}-rows.json"
         if not path.exists():
             task = self.bench.task
@@ -257,22 +258,22 @@ class _Measuring:
         return path
 
     def result(self, pair: _Pair) -> Measurement:
-        """What the worker's answers come to."""
+        """The measurement of a pair, from its workers' answers."""
         assert pair.process is not None
         task, status, reason = self.bench.task, pair.process.status, pair.process.reason
-        if status == "measured" and pair.names in self.known:
-            timed = {"process_of_round": self.bench.spec.process_of_round, **pair.samples}
-            return self.known[pair.names].model_copy(update=timed)
+        if status == "measured" and pair.key in self.earlier:
+            samples = {"process_of_round": self.bench.spec.process_of_round, **pair.samples}
+            return self.earlier[pair.key].model_copy(update=samples)
         if status == "measured" and not np.isfinite(pair.logits).all():
             status, reason = "failed", "the model's outputs are not finite numbers"
         if status != "measured":
-            return _empty(pair.artifact, pair.name, status, reason)
+            return _measurement(pair.artifact, pair.name, status, reason)
         rows = json.loads(self._rows(pair.artifact).read_text(encoding="utf-8"))["rows"]
         try:
-            answers = task.answers(_by_row(pair.logits, rows), task.test)
+            answers = task.answers(_outputs_by_row(pair.logits, rows), task.test)
         except InputError as error:  # it has other classes than the data
-            return _empty(pair.artifact, pair.name, "failed", error.what)
-        return _empty(pair.artifact, pair.name, status, reason).model_copy(
+            return _measurement(pair.artifact, pair.name, "failed", error.what)
+        return _measurement(pair.artifact, pair.name, status, reason).model_copy(
             update={
                 "predictions": answers.content,
                 "confidences": answers.confidences,
@@ -286,15 +287,15 @@ class _Measuring:
         )
 
 
-def _by_row(outputs: np.ndarray[Any, Any], rows: Sequence[Mapping[str, Any]]) -> Sequence[np.ndarray[Any, Any]]:
-    """A worker's outputs, one below the other, by the rows that they are of."""
+def _outputs_by_row(outputs: np.ndarray[Any, Any], rows: Sequence[Mapping[str, Any]]) -> Sequence[np.ndarray[Any, Any]]:
+    """A worker's outputs, split by row."""
     if "counted" not in rows[0]:
         return list(outputs)
     by_row = Ragged(outputs, np.cumsum([sum(row["counted"]) for row in rows]))
     return [by_row[index] for index in range(len(rows))]
 
 
-def _empty(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:
+def _measurement(artifact: Artifact, target: str, status: Status, reason: str | None) -> Measurement:
     try:
         size = size_of(artifact.path, artifact.format)
     except InputError:  # without weights nothing is measured, and the row says why

@@ -1,4 +1,4 @@
-"""A worker process, seen from its parent: what it is asked, and why there is no more to be had from it."""
+"""A worker process as its parent sees it: it answers commands, until it fails or gives up."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +10,20 @@ Status = Literal["measured", "skipped", "failed"]
 
 CALL_SECONDS = 120.0
 STARTING = 5
-"""Loading a model, and compiling it, may take so many times what a call may."""
+"""Loading and compiling a model may take so many times as long as a call."""
 
 
 class WorkerProcess:
-    """A process that is asked, sleeps until then, and may die at any time, or be stopped at a limit.
+    """A process that sleeps until it gets a command. It may die at any time, and is stopped at a time limit.
 
     Args:
-        command: of a Python process.
-        log: what it prints.
-        max_call_s: seconds that one call of its model may take.
+        command: the command that starts the Python process.
+        log: the file for what it prints.
+        max_call_s: the most seconds that one call of its model may take.
 
     Attributes:
-        status: `measured` as long as it lives and answers; else why nothing more is to be had is in `reason`.
+        status: `measured` as long as it lives and answers.
+        reason: why it answers no more; None as long as it does.
     """
 
     def __init__(self, command: Sequence[str], log: Path, max_call_s: float = CALL_SECONDS) -> None:
@@ -33,14 +34,14 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The number of the process."""
         return self._child.pid
 
     def ask(self, command: dict[str, Any]) -> dict[str, Any] | None:
         """Send a command and sleep until its answer; None if the process gives up, or is dead."""
         if self.status != "measured":
             return None
-        limit = self._max_call_s + ALIVE_SECONDS  # it says no more often than this that it is alive
+        limit = self._max_call_s + ALIVE_SECONDS  # the time between two signs of life
         loads = command.get("do") in {None, "flops"}
         try:
             answer = self._child.ask(command, limit, STARTING * limit if loads else None)
@@ -54,5 +55,5 @@ class WorkerProcess:
         return answer
 
     def end(self) -> None:
-        """Stop it, whatever it does."""
+        """Stop the process, whatever it does."""
         self._child.end()

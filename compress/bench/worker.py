@@ -1,16 +1,16 @@
-"""One artifact on one target, alone in its process: `python -m compress.bench.worker`.
+"""The worker process for one artifact on one target: `python -m compress.bench.worker`.
 
-It speaks lines of JSON with its parent. The first line it reads is the job; then each line is a command:
+It exchanges lines of JSON with its parent. The first line is the job; then each line is a command:
 
-    {"do": "quality", "out": FILE}    run all rows, write the outputs there as .npy
+    {"do": "quality", "out": FILE}    run all rows, write their outputs to FILE as .npy
     {"do": "round", "turn": N}        answer with one round of samples
-    {"do": "memory"}                  answer with the largest memory that it took
+    {"do": "memory"}                  answer with the peak memory
     {"do": "flops"}                   answer with the arithmetic of one call
     {"do": "stop"}                    end
 
-It answers {"skipped": WHY} or {"failed": WHY} and ends if it cannot go on; a sign of life comes after a call where the
-last word was seconds ago. Between commands it sleeps in a read. It knows nothing of tasks: rows come encoded, outputs
-go back raw.
+If it cannot go on, it answers {"skipped": REASON} or {"failed": REASON} and ends. It gives a sign of life after a call
+if its last line was seconds ago. Between commands it sleeps in a read. It knows nothing of tasks: its rows are encoded,
+its outputs raw.
 """
 
 import json
@@ -35,18 +35,18 @@ from compress.runtimes import CannotRunError, Predictor, compiles_at_once, load
 from compress.store.cost import peak_memory_bytes
 
 WAKING_CALLS = 3
-"""Calls before the first sample of a turn, which wake threads and caches after the other artifacts' turns."""
+"""Calls before the first sample of a turn: they wake threads and caches after the turns of other artifacts."""
 
 Batch = dict[str, np.ndarray[Any, Any]]
 
 
 def main() -> None:
-    """Serve the parent's commands until it says stop or goes away."""
+    """Serve the parent's commands until it sends stop or ends."""
     serve(sys.stdin, to_parent())
 
 
 def serve(commands: TextIO, answers: TextIO) -> None:
-    """The worker's loop, on any pair of streams."""
+    """Serve commands from one stream, with the answers on another."""
     answer = answering(answers)
     try:
         worker = _Worker(json.loads(commands.readline()), SignsOfLife(answer))
@@ -55,7 +55,7 @@ def serve(commands: TextIO, answers: TextIO) -> None:
             command = json.loads(line)
             if command["do"] == "stop":
                 return
-            answer(worker.obey(command))
+            answer(worker.answer(command))
     except CannotRunError as error:
         answer({"skipped": error.what})
     except CompressError as error:
@@ -69,8 +69,8 @@ class _Worker:
         self.job, self.signs = job, signs
         self.target = Target.model_validate(job["target"])
         self.folder = Path(job["folder"])
-        given = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
-        self.rows, self.texts, self.pairs = given["rows"], given["texts"], given["pairs"]
+        content = json.loads(Path(job["rows"]).read_text(encoding="utf-8"))
+        self.rows, self.texts, self.pairs = content["rows"], content["texts"], content["pairs"]
         self.order = random.Random(0).sample(range(len(self.rows)), len(self.rows))
         self.tokenizer = load_tokenizer(self.folder)
         self.fixed = fixed_batches(self.rows, self.tokenizer, self.target, job["samples"])
@@ -81,7 +81,7 @@ class _Worker:
             self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
         )
         load_ms = (time.perf_counter_ns() - start) / 1e6
-        if not compiles_at_once(self.target):  # one that does gives no sign of life meanwhile
+        if not compiles_at_once(self.target):  # while it compiles it gives no sign of life
             signs.give_at_once()
         (first_call_ms,) = self.timed(self.predict, self.fixed[:1])
         for index in range(job["warmup"]):
@@ -96,7 +96,7 @@ class _Worker:
             "gpu_memory_bytes": None if on_device is None or device_used is None else on_device - device_used,
         }
 
-    def obey(self, command: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, command: dict[str, Any]) -> dict[str, Any]:
         """The answer to one command."""
         if command["do"] == "quality":
             outputs = run_all(self.predict, self.rows, self.tokenizer, self.target.batch_size, self.signs.give)
@@ -109,7 +109,7 @@ class _Worker:
         return {"flops": self.flops()}
 
     def round(self, turn: int) -> dict[str, Any]:
-        """Samples at the fixed length, at the rows' own lengths, and of the tokenizer."""
+        """Samples of one round: at the fixed length, at the rows' own lengths, and of the tokenizer."""
         calls = range(turn * self.job["samples"], (turn + 1) * self.job["samples"])
         real = [self.real_batch(index) for index in calls]
         for _ in range(WAKING_CALLS):
@@ -118,32 +118,32 @@ class _Worker:
         answer = {
             "samples_ms": self.timed(self.predict, self.fixed),
             "real_samples_ms": self.timed(self.predict, real),
-            "tokenize_samples_ms": self.timed(self.tokenize, [self.chosen(index) for index in calls]),
+            "tokenize_samples_ms": self.timed(self.tokenize, [self.rows_of_call(index) for index in calls]),
         }
         time.sleep(SETTLE_SECONDS)
         return answer
 
     def timed(self, call: Callable[[Any], Any], inputs: Sequence[Any]) -> list[float]:
-        """Wall time of one call on each input, in milliseconds."""
+        """The wall time of one call on each input, in milliseconds."""
         return timed(call, inputs, self.signs.give)
 
-    def chosen(self, index: int) -> list[int]:
-        """The rows of the call of that number, in an order that is the same for all artifacts."""
+    def rows_of_call(self, index: int) -> list[int]:
+        """The numbers of a call's rows, in an order that is the same for all artifacts."""
         size = self.target.batch_size
         return [self.order[(index * size + offset) % len(self.order)] for offset in range(size)]
 
     def real_batch(self, index: int) -> Batch:
-        """A call's rows, padded to the longest of them."""
-        return self.tokenizer.pad([self.rows[row] for row in self.chosen(index)])
+        """The batch of a call, padded to its longest row."""
+        return self.tokenizer.pad([self.rows[row] for row in self.rows_of_call(index)])
 
-    def tokenize(self, chosen: Sequence[int]) -> Batch:
-        """A call's inputs out of its texts."""
-        pairs = None if self.pairs is None else [self.pairs[row] for row in chosen]
-        encoded = self.tokenizer.encode([self.texts[row] for row in chosen], pairs, self.job["max_length"])
+    def tokenize(self, row_numbers: Sequence[int]) -> Batch:
+        """The batch of some rows, encoded from their texts."""
+        pairs = None if self.pairs is None else [self.pairs[row] for row in row_numbers]
+        encoded = self.tokenizer.encode([self.texts[row] for row in row_numbers], pairs, self.job["max_length"])
         return self.tokenizer.pad(encoded)
 
     def flops(self) -> dict[str, float]:
-        """Operations of one call at the fixed length; nothing of a format whose operations cannot be counted."""
+        """The operations of one call at the fixed length; empty for a format whose operations cannot be counted."""
         from compress.bench import flops
 
         form = find(self.job["format"])
@@ -176,22 +176,22 @@ def run_all(
     batch_size: int,
     after_each: Callable[[], None] = lambda: None,
 ) -> np.ndarray[Any, Any]:
-    """Outputs of every row in the rows' order, batched with rows of like length as the target would.
+    """The outputs for every row in the rows' order, computed in the target's batches of rows of similar length.
 
     Args:
-        rows: encoded; with `counted`, 1 at the tokens whose outputs are wanted, where each token has some.
+        rows: encoded rows. If each token has outputs, their `counted` is 1 at the tokens whose outputs count.
 
     Returns:
-        (rows, classes), or (tokens that count, classes) of all rows one below the other.
+        (rows, classes), or (tokens of all rows that count, classes).
     """
     filled = {"counted": 0} if "counted" in rows[0] else {}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
     outputs: list[Any] = [None] * len(rows)
     for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        batch = tokenizer.pad([rows[index] for index in chosen], **filled)
+        row_numbers = order[start : start + batch_size]
+        batch = tokenizer.pad([rows[index] for index in row_numbers], **filled)
         counted = batch.pop("counted", None)
-        for index, row in zip(chosen, cut(predict(batch), counted), strict=True):
+        for index, row in zip(row_numbers, cut(predict(batch), counted), strict=True):
             outputs[index] = row
         after_each()
     return np.concatenate(outputs) if filled else np.stack(outputs)
@@ -200,7 +200,7 @@ def run_all(
 def timed(
     call: Callable[[Any], Any], inputs: Sequence[Any], after_each: Callable[[], None] = lambda: None
 ) -> list[float]:
-    """Wall time of one call on each input, in milliseconds; that of `after_each` does not count."""
+    """The wall time of one call on each input, in milliseconds, without the time of `after_each`."""
     samples = []
     for item in inputs:
         start = time.perf_counter_ns()
@@ -211,7 +211,7 @@ def timed(
 
 
 def _device_bytes_used(target: Target) -> int | None:
-    """Memory in use on the CUDA device, by whomever; None on a CPU, or where torch cannot look."""
+    """The memory in use on the CUDA device, by all processes; None on a CPU, or if torch does not see the device."""
     if target.device != "cuda":
         return None
     import torch

@@ -54,16 +54,21 @@ def survey_facts(survey: "Survey") -> dict[str, Any]:
     """The facts of a survey for `--json`."""
     roles, lengths = survey.roles, survey.lengths
     columns = {"text": roles.text, "text_pair": roles.text_pair, "label": roles.label}
-    word_count = roles.told
+    predictability = roles.predictability
     return {
         "columns": {role: name for role, name in columns.items() if name is not None},
         "left_out": dict(roles.left_out),
         "classes": survey.counts,
         "no_label": survey.no_label,
-        "tokens": {"median": lengths.median, "p90": lengths.ninth, "longest": lengths.longest, "kept": lengths.kept},
+        "tokens": {
+            "median": lengths.median,
+            "p90": lengths.ninth,
+            "longest": lengths.longest,
+            "kept": lengths.max_length,
+        },
         "told_by_words": None
-        if word_count is None
-        else {"accuracy": word_count.accuracy, "commonest": word_count.commonest},
+        if predictability is None
+        else {"accuracy": predictability.accuracy, "commonest": predictability.commonest},
     }
 
 
@@ -109,11 +114,11 @@ def _print_classes(survey: "Survey") -> None:
     if len(counts) > len(shown_counts):
         label, fewest = counts[-1]
         say(_cut(f"  … {len(counts) - len(shown_counts)} more, the rarest with {fewest:,}: {label}"))
-    if (word_count := survey.roles.told) is not None:
-        doubt = ": do the texts say it at all?" if word_count.is_chance else ""
+    if (predictability := survey.roles.predictability) is not None:
+        doubt = ": do the texts say it at all?" if predictability.is_chance else ""
         say(
-            f"a first look: counting words tells the label in {word_count.accuracy:.0%} of rows, "
-            f"always saying the commonest in {word_count.commonest:.0%}{doubt}"
+            f"a first look: counting words tells the label in {predictability.accuracy:.0%} of rows, "
+            f"always saying the commonest in {predictability.commonest:.0%}{doubt}"
         )
 
 
@@ -122,7 +127,7 @@ def _print_lengths(survey: "Survey") -> None:
     cut = f"; {lengths.cut:.0%} are longer, and are cut" if lengths.cut else ""
     say(
         f"tokens of a text: {lengths.median} in the middle, {lengths.ninth} for nine of ten; "
-        f"{lengths.kept} are kept{cut}"
+        f"{lengths.max_length} are kept{cut}"
     )
 
 

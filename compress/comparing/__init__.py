@@ -1,1 +1,1 @@
-"""Models held against each other on rows that no training has seen."""
+"""Comparisons of two models on rows that no training has seen."""

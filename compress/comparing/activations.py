@@ -1,4 +1,4 @@
-"""What flows through an ONNX graph on training rows, seen batch by batch and never kept."""
+"""The tensors inside an ONNX graph on training rows, given batch by batch and never kept."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from compress.comparing.drawn import drawn
+from compress.comparing.sample import sample_rows
 from compress.context import Context
 from compress.errors import CompressError, InputError
 from compress.graphs.calls import bounded_call
@@ -20,15 +20,15 @@ BATCH = 8
 def calibration_batches(context: Context, tokenizer: Tokenizer, count: int) -> list[Batch]:
     """Padded batches of training rows, drawn at random and ordered by length, so that little is padding.
 
-    Rows whose texts also stand in test are left out, where a recipe allows them.
+    Rows whose texts also stand in test are left out.
 
     Args:
-        count: of rows, or all if there are fewer.
+        count: the most rows.
 
     Raises:
         InputError: every training row also stands in test.
     """
-    rows = drawn(context.task, context.task.train, count, context.seed)
+    rows = sample_rows(context.task, context.task.train, count, context.seed)
     if not rows:
         raise InputError(
             f"all {len(context.task.train):,} training rows also stand in test, so none is left to calibrate on",
@@ -39,33 +39,33 @@ def calibration_batches(context: Context, tokenizer: Tokenizer, count: int) -> l
 
 
 def activations(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
-    """The named tensors of each batch, as (rows, channels); what stands at padding is left out.
+    """The named tensors of each batch, as (rows, channels) without padding.
 
     Args:
-        model: is not changed, but for a moment.
-        names: of tensors of floats inside the graph, whose last axis is the channels.
+        model: the graph; it gets more outputs for a moment.
+        names: the names of float tensors inside the graph, whose last axis is the channels.
 
     Raises:
-        CompressError: one is no number.
+        CompressError: a value is not finite.
     """
     yield from map(_finite, results(model, names, batches))
 
 
 def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batch]) -> Iterator[Batch]:
-    """As `activations`, of those named tensors that are floats; numbers that are not finite may be among them."""
+    """Those of the named tensors that are floats, as `activations` gives them; their values may be not finite."""
     session = _watched(model, names)
     floats = {item.name for item in session.get_outputs() if item.type == "tensor(float)"}
-    wanted, feed = [name for name in names if name in floats], feeds(session)
+    float_names, feed = [name for name in names if name in floats], feeds(session)
     for batch in batches:
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
         yield {
             name: _rows(values, mask)
-            for name, values in zip(wanted, bounded_call(session, wanted, feed(batch)), strict=True)
+            for name, values in zip(float_names, bounded_call(session, float_names, feed(batch)), strict=True)
         }
 
 
 def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
-    """A session that gives the named tensors too."""
+    """A session whose outputs are the graph's own and the named tensors."""
     outputs = model.graph.output
     own = [output.name for output in outputs]
     try:  # a copy with more outputs would double the weights
@@ -75,22 +75,23 @@ def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:
         del outputs[len(own) :]
 
 
-def _finite(found: Batch) -> Batch:
-    """The same tensors.
+def _finite(tensors: Batch) -> Batch:
+    """The same tensors, if all their values are finite.
 
     Raises:
-        CompressError: one holds what is no number.
+        CompressError: a value is not finite.
     """
-    for name, values in found.items():
+    for name, values in tensors.items():
         if not np.isfinite(values).all():
             raise CompressError(
                 f"the float model computes numbers that are not finite, in '{name}'",
                 fix="check the model that was exported: it cannot be calibrated",
             )
-    return found
+    return tensors
 
 
 def _rows(values: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A tensor as (rows, channels), without the values at padding."""
     by_token = values.ndim == mask.ndim + 1 and values.shape[:-1] == mask.shape
-    kept = values[mask] if by_token else values
-    return kept.reshape(-1, kept.shape[-1])
+    token_values = values[mask] if by_token else values
+    return token_values.reshape(-1, token_values.shape[-1])

@@ -1,4 +1,4 @@
-"""How far a graph is from the network that was trained with its rounding, on the same rows."""
+"""The differences of a graph's outputs from those of the network that was trained with the graph's rounding."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,21 +10,21 @@ from compress.errors import CompressError
 from compress.graphs.feeds import Batch
 
 EXACT, ROUNDED = 1e-3, 0.05
-"""Tolerances: where products multiply floats, and where they multiply rounded activations. There a difference in the
-last bit now and then gives one of them another code, and each layer makes that larger: on a trained MiniLM-L6 half of
-the rows differ by less than 0.004 and one by 0.025, where in float none differs by 1e-6."""
+"""Tolerances for products of floats, and for products of rounded activations. A difference in the last bit now and then
+gives a rounded activation another code, and each layer makes the difference larger: on a trained MiniLM-L6 half of the
+rows differ by less than 0.004 and one by 0.025, while in float none differs by 1e-6."""
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Of a graph's outputs from those of the network.
+    """The differences of a graph's outputs from the network's.
 
     Attributes:
-        rows: how many were compared.
-        max_abs_difference: of any two logits.
-        median_abs_difference: the largest of a row, on the row of the middle: a code that flips moves a few rows, a
-            wrong scale moves all.
-        scale: largest absolute logit of the network.
+        rows: number of rows compared.
+        max_abs_difference: the largest difference of two logits.
+        median_abs_difference: the median over the rows of each row's largest difference. A code that flips changes a
+            few rows, a wrong scale changes all.
+        scale: the largest absolute logit of the network.
     """
 
     rows: int
@@ -33,17 +33,18 @@ class Differences:
     scale: float
 
     def facts(self) -> dict[str, Any]:
-        """For the manifest."""
+        """The differences as facts for the manifest."""
         return asdict(self)
 
     def check(self, tolerance: float, *, cut_off: bool = False) -> None:
-        """Fail where half of the rows differ by more than that share of the largest logit (at least 1).
+        """Fail if half of the rows differ by more than a share of the largest logit (at least 1).
 
         Args:
-            cut_off: whether this processor may cut sums of the graph's products off.
+            tolerance: the share.
+            cut_off: whether this processor may cut off sums of the graph's products.
 
         Raises:
-            CompressError: they do, or are no numbers.
+            CompressError: the rows differ by more, or a logit is not a number.
         """
         allowed = tolerance * max(self.scale, 1.0)
         if not self.median_abs_difference <= allowed:
@@ -57,10 +58,12 @@ class Differences:
             )
 
 
-def differences(expected: Sequence[np.ndarray[Any, Any]], written: Sequence[np.ndarray[Any, Any]]) -> Differences:
+def differences(
+    network_logits: Sequence[np.ndarray[Any, Any]], graph_logits: Sequence[np.ndarray[Any, Any]]
+) -> Differences:
     """Compare the logits of each row, (1, classes), of the network and of the graph."""
-    of_rows = [float(np.abs(ours - logits).max()) for ours, logits in zip(written, expected, strict=True)]
-    scale = max(float(np.abs(logits).max()) for logits in expected)
+    of_rows = [float(np.abs(ours - logits).max()) for ours, logits in zip(graph_logits, network_logits, strict=True)]
+    scale = max(float(np.abs(logits).max()) for logits in network_logits)
     return Differences(len(of_rows), float(np.max(of_rows)), float(np.median(of_rows)), scale)
 
 

@@ -1,4 +1,4 @@
-"""Rows that no training has seen, on which a changed model is held against the one before."""
+"""Held-back rows, which no training has seen: on them a changed model is compared with the one before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compress.answers import Answers
-from compress.comparing.drawn import drawn
+from compress.comparing.sample import sample_rows
 from compress.errors import InputError
 from compress.measurement import Estimate
 from compress.models.architectures import positions_of
@@ -18,9 +18,9 @@ from compress.runtimes import Predictor
 from compress.tasks import Task, with_rows
 
 ROWS = 512
-"""Looked at, at most."""
+"""The most held-back rows that are used."""
 UNBOUNDED = 2**20
-"""Tokens that no text has."""
+"""A number of tokens that no text reaches."""
 
 BUILT_IN_TEXTS = (
     "The quick brown fox jumps over the lazy dog.",
@@ -32,20 +32,20 @@ BUILT_IN_TEXTS = (
     "Great value for the money, fast delivery, and the battery lasts for days! Would buy again.",
     "In 1969, after eight years of work by some 400,000 people, two of them walked on the Moon.",
 )
-"""What is compared where no data is at hand."""
+"""The texts on which models are compared if there is no data."""
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class HeldBack:
-    """Validation rows (training rows, where there are none), one by one, as a deployed model is asked.
+    """Held-back rows one by one, as a deployed model gets them: validation rows, or training rows if there are none.
 
     Attributes:
-        task: says what outputs mean.
-        rows: as the task has them.
-        inputs: of each row, (1, tokens), without padding.
-        counted: of each row, (1, tokens), 1 at the tokens that are asked of; None where a whole row is.
+        task: the task, which says what outputs mean.
+        rows: the rows as the task has them.
+        inputs: the model inputs of each row, (1, tokens), without padding.
+        counted: for each row (1, tokens), 1 at the tokens that count; None if the row as a whole has an answer.
         truth: the right answers; None for built-in texts.
     """
 
@@ -56,37 +56,37 @@ class HeldBack:
     truth: Answers | None
 
     def outputs(self, predict: Predictor) -> list[Array]:
-        """What a model gives for each row: (classes,), or (tokens that count, classes)."""
+        """A model's outputs for each row: (classes,), or (tokens that count, classes)."""
         return [cut(predict(row), counted)[0] for row, counted in zip(self.inputs, self.counted, strict=True)]
 
     def drop(self, before: Sequence[Array], after: Sequence[Array]) -> Estimate | None:
-        """What the second outputs lose of the task's metric against the first, as a share; None without answers."""
+        """The drop of the task's metric from the first outputs to the second, as a share; None without a truth."""
         if self.truth is None:
             return None
-        said, says = (self.task.answers(outputs, self.rows) for outputs in (before, after))
-        return says.drop(said, self.truth, self.task.spec.metric)
+        answers_before, answers_after = (self.task.answers(outputs, self.rows) for outputs in (before, after))
+        return answers_after.drop(answers_before, self.truth, self.task.spec.metric)
 
     def every(self, step: int) -> "HeldBack":
-        """Each so many of the rows, without their answers."""
+        """Every `step`-th row, without its right answer."""
         return HeldBack(self.task, self.rows[::step], self.inputs[::step], self.counted[::step], None)
 
 
 def held_back_rows(task: Task, most: int = ROWS) -> list[Any]:
-    """At most so many, drawn at random, and the same ones each time; none of them stands in test.
+    """At most `most` held-back rows, drawn at random, and the same ones each time; none of them stands in test.
 
-    Training rows where no validation row is left.
+    They are validation rows, or training rows if no validation row is left.
     """
-    return drawn(task, task.validation, most) or drawn(task, task.train, most)
+    return sample_rows(task, task.validation, most) or sample_rows(task, task.train, most)
 
 
 def held_back(task: Task, tokenizer: Tokenizer, most: int = ROWS) -> HeldBack:
-    """At most so many, encoded; the built-in texts where there are none."""
-    known = held_back_rows(task, most)
-    rows = known or built_in_rows(task)
-    read = encoded(task, known, tokenizer)
-    inputs = [tokenizer.pad([row]) for row in read]
-    counted = [np.array([row["counted"]]) if "counted" in row else None for row in read]
-    return HeldBack(task, rows, inputs, counted, task.truth(known) if known else None)
+    """At most `most` held-back rows, encoded; the built-in texts if there are none."""
+    real_rows = held_back_rows(task, most)
+    rows = real_rows or built_in_rows(task)
+    encoded_rows = encoded(task, real_rows, tokenizer)
+    inputs = [tokenizer.pad([row]) for row in encoded_rows]
+    counted = [np.array([row["counted"]]) if "counted" in row else None for row in encoded_rows]
+    return HeldBack(task, rows, inputs, counted, task.truth(real_rows) if real_rows else None)
 
 
 def built_in_rows(task: Task) -> list[Any]:
@@ -95,7 +95,7 @@ def built_in_rows(task: Task) -> list[Any]:
 
 
 def encoded(task: Task, rows: Sequence[Any], tokenizer: Tokenizer) -> Sequence[dict[str, Any]]:
-    """The rows as a model reads them; the built-in texts where there are none."""
+    """The encoded rows; the encoded built-in texts if there are no rows."""
     if rows:
         return task.encode(rows, tokenizer)
     longest = min(task.spec.max_length, model_positions(tokenizer) or UNBOUNDED)
@@ -103,19 +103,19 @@ def encoded(task: Task, rows: Sequence[Any], tokenizer: Tokenizer) -> Sequence[d
 
 
 def model_positions(tokenizer: Tokenizer) -> int | None:
-    """Most tokens that the model beside a tokenizer can tell apart by their place; None where it does not say."""
+    """The number of positions of the model in a tokenizer's folder; None if its config does not say."""
     folder = tokenizer.path.parent
     return positions_of(read_config(folder)) if (folder / "config.json").is_file() else None
 
 
-def parted(task: Task) -> tuple[Task, Task]:
-    """The task with one half of its held-back rows, to choose by, and with the other half, to say what was chosen.
+def split_held_back(task: Task) -> tuple[Task, Task]:
+    """The task with one half of its held-back rows, to choose by, and with the other half, to measure the choice.
 
-    A choice out of many is flattered by the rows that it was made on. The second half has `ROWS` rows at the most, the
-    first has all others. Of one row both have it.
+    The score of the best of many candidates is too high on the rows that chose it. The second half has at most `ROWS`
+    rows, the first has all others. If there is only one row, both have it.
 
     Raises:
-        InputError: there is none.
+        InputError: there are no rows.
     """
     rows = held_back_rows(task, len(task.validation) + len(task.train))
     if not rows:
@@ -135,18 +135,18 @@ def built_in_batches(tokenizer: Tokenizer, max_length: int) -> list[dict[str, Ar
 
 
 def flat(outputs: Sequence[Array]) -> Array:
-    """Outputs of rows one below the other: (rows, classes), or (tokens of all rows, classes)."""
+    """The outputs of all rows in one array: (rows, classes), or (tokens of all rows, classes)."""
     return np.concatenate([np.atleast_2d(row) for row in outputs])
 
 
 def agreement(task: Task, rows: Sequence[Any], before: Sequence[Array], after: Sequence[Array]) -> float:
-    """How far two models say the same of rows, as a share; outputs that are no numbers say nothing."""
-    said, says = (task.answers(outputs, rows) for outputs in (before, after))
-    same = np.array(said.same(says)) * [bool(np.isfinite(row).all()) for row in after]
+    """The share of answers in which two models agree; outputs that are not finite agree with nothing."""
+    answers_before, answers_after = (task.answers(outputs, rows) for outputs in (before, after))
+    same = np.array(answers_before.same(answers_after)) * [bool(np.isfinite(row).all()) for row in after]
     return float(same.mean())
 
 
 def beyond_chance(task: Task, rows: Sequence[Any], before: Sequence[Array], after: Sequence[Array]) -> float | None:
-    """The same beyond what chance would give, at most 1; None where so few rows cannot tell."""
-    said, says = (task.answers(outputs, rows) for outputs in (before, after))
-    return said.beyond_chance(says)
+    """The agreement beyond what chance would give, at most 1; None if the rows are too few to tell."""
+    answers_before, answers_after = (task.answers(outputs, rows) for outputs in (before, after))
+    return answers_before.beyond_chance(answers_after)

@@ -1,4 +1,4 @@
-"""How far two models' outputs are apart on the same real rows."""
+"""Parity: how much the outputs of two models differ on the same real rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,42 +30,42 @@ from compress.runtimes import Predictor, load
 from compress.tasks import Task
 
 ROWS = 64
-"""Rows on which models are compared that must compute the same."""
+"""The most rows on which two models that must compute the same are compared."""
 BATCH = 8
 CONSTANT = 1e-6
-"""Share of the largest logit; outputs that differ by less than that are the same."""
+"""Share of the largest logit; outputs of rows that differ by less are taken to be the same."""
 
 
 class Parity(Agreement):
-    """Two models on the same rows."""
+    """The differences of two models' outputs on the same rows."""
 
     max_abs_difference: float
     """Largest difference of any two logits."""
     scale: float
     """Largest absolute logit of the reference."""
     spread: float
-    """Largest difference of a logit between two rows, as the reference has them."""
+    """Largest difference of a logit between two rows, in the outputs of the reference."""
     tokens: int | None = None
-    """Of the batch with the largest difference, a row."""
+    """Tokens of a row in the batch with the largest difference."""
     lengths: tuple[int, ...] = ()
-    """Tokens a row of all batches beside the rows, from the shortest to the longest."""
+    """Tokens of a row in each batch of probes, from the shortest to the longest."""
 
     def facts(self) -> dict[str, Any]:
-        """For the manifest."""
+        """The parity as a fact for the manifest."""
         return {"parity": self.model_dump()}
 
     def within(self, tolerance: float) -> bool:
-        """Whether the largest difference is at most that share of the largest logit (at least 1)."""
+        """Whether the largest difference is at most this share of the largest logit (at least 1)."""
         return self.max_abs_difference <= tolerance * max(self.scale, 1.0)
 
     def check(self, tolerance: float, what: str, fix: str) -> None:
-        """Fail past a tolerance.
+        """Fail if the difference is above a tolerance.
 
         Args:
-            what: is said to differ, for example `the exported model differs from torch`.
+            what: the beginning of the message, for example `the exported model differs from torch`.
 
         Raises:
-            CompressError: the difference is larger, or no number.
+            CompressError: the difference is larger, or is not a number.
         """
         if not self.within(tolerance):
             lengths = f" and batches of {self.lengths[0]} to {self.lengths[-1]} tokens" if self.lengths else ""
@@ -78,61 +78,61 @@ class Parity(Agreement):
 
 
 def sample_batches(task: Task, tokenizer: Tokenizer) -> tuple[list[dict[str, Array]], bool]:
-    """Padded batches of held-back rows of mixed lengths, and whether these are built-in texts for want of rows."""
+    """Padded batches of held-back rows of mixed lengths; and whether they are built-in texts, as there are no rows."""
     rows = held_back_rows(task, ROWS)
-    read = encoded(task, rows, tokenizer)
-    batches = [tokenizer.pad(read[start : start + BATCH]) for start in range(0, len(read), BATCH)]
+    encoded_rows = encoded(task, rows, tokenizer)
+    batches = [tokenizer.pad(encoded_rows[start : start + BATCH]) for start in range(0, len(encoded_rows), BATCH)]
     return batches, not rows
 
 
 def compare(reference: Predictor, other: Predictor, task: Task, tokenizer: Tokenizer) -> Parity:
-    """Run both on the same batches: padded rows, single ones, and rows of many lengths.
+    """The parity of two models on the same batches: padded rows, single rows, and probes of many lengths.
 
     Raises:
-        CompressError: one of them fails on a batch.
+        CompressError: a model fails on a batch.
     """
-    known = held_back_rows(task, ROWS)
-    rows, read = known or built_in_rows(task), encoded(task, known, tokenizer)
-    asked = [slice(start, start + BATCH) for start in range(0, len(read), BATCH)]
-    asked.append(slice(0, 1))
+    real_rows = held_back_rows(task, ROWS)
+    rows, encoded_rows = real_rows or built_in_rows(task), encoded(task, real_rows, tokenizer)
+    slices = [slice(start, start + BATCH) for start in range(0, len(encoded_rows), BATCH)]
+    slices.append(slice(0, 1))
     before: list[Array] = []
     after: list[Array] = []
-    apart, scale, lengths = [], 0.0, []
-    for chosen in asked:
-        batch, counted = _padded(task, read[chosen], tokenizer)
-        pair = reference(batch), _called(other, batch, "the model that was made")
+    differences, scale, lengths = [], 0.0, []
+    for part in slices:
+        batch, counted = _padded(task, encoded_rows[part], tokenizer)
+        pair = reference(batch), _outputs(other, batch, "the model that was made")
         first, second = (cut(outputs, counted) for outputs in pair)
         before, after = [*before, *first], [*after, *second]
-        apart.append((_distance(first, second), batch["input_ids"].shape[1]))
+        differences.append((_distance(first, second), batch["input_ids"].shape[1]))
     for batch in probes(task, tokenizer):
-        expected = _tried(reference, batch)
+        expected = _probe_outputs(reference, batch)
         if expected is None:
             continue
         counted = batch["attention_mask"] if task.outputs == "token" else None
-        pair = expected, _called(other, batch, "the model that was made")
+        pair = expected, _outputs(other, batch, "the model that was made")
         first, second = (cut(outputs, counted) for outputs in pair)
         scale = max(scale, _largest(first))
-        apart.append((_distance(first, second), batch["input_ids"].shape[1]))
+        differences.append((_distance(first, second), batch["input_ids"].shape[1]))
         lengths.append(batch["input_ids"].shape[1])
-    worst = int(np.argmax(np.nan_to_num([distance for distance, _ in apart], nan=np.inf)))
-    same = agreement(task, [row for chosen in asked for row in rows[chosen]], before, after)
-    every = {
+    worst = int(np.argmax(np.nan_to_num([distance for distance, _ in differences], nan=np.inf)))
+    same = agreement(task, [row for part in slices for row in rows[part]], before, after)
+    overall = {
         "rows": len(before),
-        "max_abs_difference": apart[worst][0],
+        "max_abs_difference": differences[worst][0],
         "scale": max(scale, _largest(before)),
-        "tokens": apart[worst][1],
+        "tokens": differences[worst][1],
         "lengths": tuple(sorted(set(lengths))),
     }
-    return _parity(flat(before), flat(after), same, not known).model_copy(update=every)
+    return _parity(flat(before), flat(after), same, not real_rows).model_copy(update=overall)
 
 
 def _padded(
-    task: Task, read: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
+    task: Task, encoded_rows: Sequence[Mapping[str, Any]], tokenizer: Tokenizer
 ) -> tuple[dict[str, Array], Array | None]:
-    """A batch of encoded rows, and which of its tokens count; None where a whole row does."""
+    """A batch of encoded rows, and which of its tokens count; None if each row as a whole has an output."""
     if task.outputs == "row":
-        return tokenizer.pad(read), None
-    batch = tokenizer.pad(read, counted=0)
+        return tokenizer.pad(encoded_rows), None
+    batch = tokenizer.pad(encoded_rows, counted=0)
     return batch, batch.pop("counted")
 
 
@@ -146,25 +146,25 @@ def _largest(outputs: Sequence[Array]) -> float:
     return float(np.abs(flat(outputs)).max(initial=0))
 
 
-def _tried(predict: Predictor, batch: Mapping[str, Array]) -> Array | None:
-    """What a model says of a probe; None of one so short that the model itself cannot take it.
+def _probe_outputs(predict: Predictor, batch: Mapping[str, Array]) -> Array | None:
+    """The outputs of the reference for a probe; None if the probe is too short for the model itself.
 
     Raises:
-        CompressError: it fails on a longer one.
+        CompressError: the model fails on a probe that is not so short.
     """
     try:
-        return _called(predict, batch, "the model that it was made from")
+        return _outputs(predict, batch, "the model that it was made from")
     except CompressError:
         if batch["input_ids"].shape[1] >= SHORT:
             raise
         return None
 
 
-def _called(predict: Predictor, batch: Mapping[str, Array], whose: str) -> Array:
-    """What a model says of a batch.
+def _outputs(predict: Predictor, batch: Mapping[str, Array], whose: str) -> Array:
+    """The outputs of a model for a batch.
 
     Raises:
-        CompressError: it fails, with the batch's size.
+        CompressError: the model, called `whose` in the message, fails.
     """
     try:
         return predict(batch)
@@ -182,6 +182,7 @@ def _called(predict: Predictor, batch: Mapping[str, Array], whose: str) -> Array
 
 
 def _parity(expected: Array, actual: Array, same: float, built_in: bool, drop: Estimate | None = None) -> Parity:
+    """The parity of two models by their logits, (rows, classes), their agreement and the drop of the metric."""
     points = {} if drop is None else {name: value and 100 * value for name, value in drop.model_dump().items()}
     return Parity(
         rows=len(expected),
@@ -205,15 +206,14 @@ def gate(
     *,
     trust_remote_code: bool = False,
 ) -> Parity:
-    """Compare a quantized folder with the float one that it was made from, on rows that are held back from training.
+    """Compare a quantized folder with the float folder that it was made from, on held-back rows.
 
-    A model that was trained for a rehearsal agrees with nothing, so there the outcome is not held against it.
-
-    Both run where models of the quantized one's format run by default.
+    Both run in the default runtime of the quantized folder's format. In a rehearsal a low agreement is no failure:
+    the model is trained on too few rows.
 
     Raises:
-        CompressError: fewer rows than `min_agreement` keep their best class, or less than half of it is left of the
-            agreement beyond chance.
+        CompressError: the agreement is below `min_agreement`, the agreement beyond chance is below half of it, or the
+            quantized model fails on a batch.
         InputError: the float model's output is the same for all rows.
     """
     form = find(format_of(after))
@@ -226,31 +226,31 @@ def gate(
     outputs = held.outputs(reference), held.outputs(quantized)
     _refuse_broken(reference, quantized, context.task, tokenizer)
     same = agreement(held.task, held.rows, *outputs)
-    found = _parity(flat(outputs[0]), flat(outputs[1]), same, held.truth is None, held.drop(*outputs))
-    found = found.model_copy(update={"rows": len(held.rows)})
+    parity = _parity(flat(outputs[0]), flat(outputs[1]), same, held.truth is None, held.drop(*outputs))
+    parity = parity.model_copy(update={"rows": len(held.rows)})
     _refuse_constant(flat(outputs[0]), before)
     words = context.task.truth([]).WORDS
-    why = _collapse(found, words, beyond_chance(held.task, held.rows, *outputs), min_agreement)
-    if why and context.rehearsal is None:
-        where = _first_to_leave(before, after, context) if form.graph is not None else ""
+    reason = _collapse(parity, words, beyond_chance(held.task, held.rows, *outputs), min_agreement)
+    if reason and context.rehearsal is None:
+        where = _first_diverging(before, after, context) if form.graph is not None else ""
         raise CompressError(
-            f"quantization collapsed: {why}{where}",
+            f"quantization collapsed: {reason}{where}",
             fix="try another method, a smaller block or smooth: 0.5, or lower min_agreement if you can bear it",
         )
-    return found
+    return parity
 
 
 def _refuse_broken(before: Predictor, after: Predictor, task: Task, tokenizer: Tokenizer) -> None:
-    """Refuse a quantized model that fails at some length, or gives no numbers where the float one does.
+    """Refuse a quantized model that fails at some length, or whose outputs are not finite where the float model's are.
 
     Raises:
-        CompressError: with the batch.
+        CompressError: the message has the size of the batch.
     """
     for batch in probes(task, tokenizer):
-        expected = _tried(before, batch)
+        expected = _probe_outputs(before, batch)
         if expected is None or not np.isfinite(expected).all():
             continue
-        if not np.isfinite(_called(after, batch, "the quantized model")).all():
+        if not np.isfinite(_outputs(after, batch, "the quantized model")).all():
             rows, length = batch["input_ids"].shape
             raise CompressError(
                 f"the quantized model gives no numbers of {rows} rows of {length} tokens",
@@ -259,7 +259,7 @@ def _refuse_broken(before: Predictor, after: Predictor, task: Task, tokenizer: T
 
 
 def refuse_constant(folder: Path, target: Target, context: Context) -> None:
-    """Refuse a float model that nothing can be held against.
+    """Refuse a float model whose output is the same for all rows: no other model can be compared with it.
 
     Raises:
         InputError: its output is the same for all rows.
@@ -269,6 +269,7 @@ def refuse_constant(folder: Path, target: Target, context: Context) -> None:
 
 
 def _refuse_constant(logits: Array, folder: Path) -> None:
+    """Refuse logits (rows, classes) that are the same for all rows."""
     spread, scale = float(np.ptp(logits, axis=0).max()), float(np.abs(logits).max())
     if len(logits) > 1 and spread <= CONSTANT * max(scale, 1.0):
         raise InputError(
@@ -278,27 +279,26 @@ def _refuse_constant(logits: Array, folder: Path) -> None:
         )
 
 
-def _collapse(found: Parity, words: Words, kappa: float | None, min_agreement: float) -> str:
-    """Why two models do not say the same, in words; nothing if they do."""
-    rows = "built-in English texts" if found.built_in_texts else "rows"
-    kept = f"{found.agreement:.0%} of {words.within}{found.rows} {rows} {words.same}"
-    if not found.agreement >= min_agreement:
-        return f"{kept}, at least {min_agreement:.0%} must"
+def _collapse(parity: Parity, words: Words, kappa: float | None, min_agreement: float) -> str:
+    """The reason why the agreement of two models is too low, in words; empty if it is high enough."""
+    rows = "built-in English texts" if parity.built_in_texts else "rows"
+    share_kept = f"{parity.agreement:.0%} of {words.within}{parity.rows} {rows} {words.same}"
+    if not parity.agreement >= min_agreement:
+        return f"{share_kept}, at least {min_agreement:.0%} must"
     if kappa is not None and not kappa >= min_agreement / 2:
-        return (
-            f"{kept}, hardly more than by chance (Cohen's kappa {kappa:.2f}, at least {min_agreement / 2:.2f} must be)"
-        )
+        least = f"at least {min_agreement / 2:.2f} must be"
+        return f"{share_kept}, hardly more than by chance (Cohen's kappa {kappa:.2f}, {least})"
     return ""
 
 
-def _first_to_leave(before: Path, after: Path, context: Context) -> str:
-    """Which nodes are to blame, in words."""
+def _first_diverging(before: Path, after: Path, context: Context) -> str:
+    """The end of a message that names the nodes to blame."""
     import onnx
 
-    from compress.comparing.blame import first_to_leave
+    from compress.comparing.blame import first_diverging
     from compress.models.files import model_path
 
     batches, _ = sample_batches(context.task, load_tokenizer(after))
     first, second = (onnx.load(str(model_path(folder))) for folder in (before, after))
-    found = first_to_leave(first, second, batches)
-    return "; the first to leave the float model: " + ", ".join(f"{name} (off by {error:.0%})" for name, error in found)
+    nodes = first_diverging(first, second, batches)
+    return "; the first to leave the float model: " + ", ".join(f"{name} (off by {error:.0%})" for name, error in nodes)

@@ -1,7 +1,7 @@
-"""Batches that try a model where its code may take another path: at many lengths, alone and among rows unlike it.
+"""Probes: batches at many lengths, of single rows and of mixed ones, for which a model's code may take other paths.
 
-Some families pad, chunk or choose an algorithm by the length; a graph that was traced at one length may fail at
-another, or answer otherwise.
+Some families pad, chunk or choose an algorithm by the length. A graph that was traced at one length may fail at
+another length, or give other outputs.
 """
 
 from collections.abc import Sequence
@@ -14,45 +14,45 @@ from compress.models.tokenizer import Tokenizer
 from compress.tasks import Task
 
 ALONE = 64
-"""Rows whose tokens the probes are made of."""
+"""The most rows whose tokens are used for probes."""
 WITHOUT_DATA = 512
-"""Tokens of the longest probe at the least, where no task says what is long."""
+"""The least tokens of the longest probe, if there is no data."""
 SHORT = 8
-"""Some families cannot take texts of fewer tokens at all."""
+"""Number of tokens below which some families cannot take a text at all."""
 
 Batch = dict[str, np.ndarray[Any, Any]]
 
 
-def longest(task: Task, tokenizer: Tokenizer) -> int:
-    """Tokens of the longest text that a model will be given: what the task says, or its positions allow."""
+def longest_text(task: Task, tokenizer: Tokenizer) -> int:
+    """The number of tokens of the longest text for a model: what the task keeps, or the model's positions."""
     positions = model_positions(tokenizer)
     if task.train or task.test:
-        asked = task.spec.max_length
+        length = task.spec.max_length
     else:
-        asked = max(task.spec.max_length, WITHOUT_DATA if positions else 0)
-    return min(asked, positions or asked)
+        length = max(task.spec.max_length, WITHOUT_DATA if positions else 0)
+    return min(length, positions or length)
 
 
 def probes(task: Task, tokenizer: Tokenizer) -> list[Batch]:
-    """Batches of real tokens: rows of 1, 2, 3, 17, 33, 65, … and the most tokens alone, and of all of these together.
+    """Batches of real tokens: single rows of 1, 2, 3, 17, 33, 65, … and the most tokens; then several rows together.
 
     A row begins and ends as the tokenizer's own rows do, so that heads find the tokens that they read.
     """
     rows = encoded(task, held_back_rows(task, ALONE), tokenizer)
-    most = longest(task, tokenizer)
+    most = longest_text(task, tokenizer)
     lengths = sorted({1, 2, 3, most, *(2**power + 1 for power in range(4, 14))} & set(range(1, most + 1)))
-    made = [_row(rows, length, place) for place, length in enumerate(lengths)]
-    batches = [tokenizer.pad([row]) for row in made]
+    single_rows = [_row(rows, length, place) for place, length in enumerate(lengths)]
+    batches = [tokenizer.pad([row]) for row in single_rows]
     batches.append(tokenizer.pad([_row(rows, 1, place) for place in range(2)]))
     batches.append(tokenizer.pad([_row(rows, min(length, most), place) for place, length in enumerate((2, 19, 5))]))
-    batches.append(tokenizer.pad([made[-1], *made[: min(3, len(made) - 1)]]))
+    batches.append(tokenizer.pad([single_rows[-1], *single_rows[: min(3, len(single_rows) - 1)]]))
     return batches
 
 
 def _row(rows: Sequence[dict[str, Any]], length: int, place: int) -> dict[str, list[int]]:
-    """A row of so many tokens, out of those of the real rows, from another place on for each."""
+    """A row of `length` tokens, taken from the real rows; another `place` gives other tokens."""
     first, last = rows[0]["input_ids"][0], rows[0]["input_ids"][-1]
-    ends = (first, last)  # heads that read an end token want as many of them in each row
+    ends = (first, last)  # heads that read an end token need the same number of them in each row
     inner = [token for row in rows for token in row["input_ids"] if token not in ends] or [first]
     start = 7 * place
     between = [inner[(start + step) % len(inner)] for step in range(max(length - 2, 0))]

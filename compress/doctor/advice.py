@@ -82,11 +82,11 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
     busy_cores = machine.busy_cores
     for job in jobs:
 
-        def told(turns: int, of: int, start: int = len(timed), size: int = len(job)) -> None:
+        def report_progress(turns: int, of: int, start: int = len(timed), size: int = len(job)) -> None:
             progress("timing this machine's kernels", start + turns * size // of, total)
 
         with watched() as others:
-            rates = time_kernels([Kernel(*item) for item in job], KERNEL_SECONDS, told)
+            rates = time_kernels([Kernel(*item) for item in job], KERNEL_SECONDS, report_progress)
         timed += list(zip(job, rates, strict=True))
         busy_cores = max(busy_cores, others.busy_cores)  # a mean over all would hide what spoilt the shortest
     fp32 = {item[1:]: rate for item, rate in timed if item[0] == "fp32"}
@@ -110,8 +110,8 @@ def _most(machine: Machine) -> int:
 
 def _ratios(machine: Machine, kind: str, tokens: int) -> list[float]:
     """Of both shapes, at the largest number of threads."""
-    wanted = (kind, tokens, _most(machine))
-    return [rate.ratio for rate in machine.rates if (rate.kind, rate.tokens, rate.threads) == wanted]
+    key = (kind, tokens, _most(machine))
+    return [rate.ratio for rate in machine.rates if (rate.kind, rate.tokens, rate.threads) == key]
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -162,20 +162,22 @@ def _which_int8(dynamic: float, static: float) -> str:
 def _four_bits(machine: Machine) -> Advice:
     """Both kernels at each number of tokens, and which accuracy_level is the faster for what."""
     ratios = {level: [_ratios(machine, kind, tokens) for tokens in TOKENS] for kind, (level, _) in ARITHMETIC.items()}
-    told = [
+    speeds = [
         f"accuracy_level {level} ({name}) "
-        + ", ".join(f"{times(found)} at {tokens}" for tokens, found in zip(TOKENS, ratios[level], strict=True))
+        + ", ".join(f"{times(ratios_at)} at {tokens}" for tokens, ratios_at in zip(TOKENS, ratios[level], strict=True))
         for level, name in ARITHMETIC.values()
     ]
-    encoder = {level: _mean([ratio for length in found[:-1] for ratio in length]) for level, found in ratios.items()}
-    decoder = {level: _mean(found[-1]) for level, found in ratios.items()}
+    encoder = {
+        level: _mean([ratio for length in ratios_at[:-1] for ratio in length]) for level, ratios_at in ratios.items()
+    }
+    decoder = {level: _mean(ratios_at[-1]) for level, ratios_at in ratios.items()}
     best = max(encoder.values())
     won = "it saves size and some time" if best >= FASTER else "it saves size only"
     lost = "" if best > SLOWER else ", and costs time"
     gain = "it gains" if max(decoder.values()) >= FASTER else "it gains nothing"
     return Advice(
         "4-bit",
-        f"fp32's speed by tokens: {'; '.join(told)}. For an encoder take {_faster_level(encoder)}: {won}{lost}. "
+        f"fp32's speed by tokens: {'; '.join(speeds)}. For an encoder take {_faster_level(encoder)}: {won}{lost}. "
         f"For decoding token by token take {_faster_level(decoder)}: {gain}.",
     )
 
@@ -191,8 +193,8 @@ def _fp16(machine: Machine) -> Advice:
     measured = f"{times(ratios)} fp32's speed in onnxruntime at {TOKENS[0]} tokens"
     if _mean(ratios) >= FASTER:
         return Advice("fp16", f"{measured}: worth a try.")
-    told = "computed as fp32 here" if _mean(ratios) > SLOWER else "slower than fp32 here"
-    return Advice("fp16", f"{measured}: {told}, so it saves size only, and adds casts.")
+    verdict = "computed as fp32 here" if _mean(ratios) > SLOWER else "slower than fp32 here"
+    return Advice("fp16", f"{measured}: {verdict}, so it saves size only, and adds casts.")
 
 
 def _bf16(machine: Machine) -> Advice:
@@ -224,7 +226,7 @@ def _knee(rates: dict[int, float]) -> int:
 
 
 def _warnings(machine: Machine) -> list[Advice]:
-    found = []
+    warnings = []
     threads = machine.threads
     if threads < machine.processors:
         why = "its container's quota" if machine.allowed == machine.processors else "its set of allowed cores"
@@ -233,18 +235,18 @@ def _warnings(machine: Machine) -> list[Advice]:
             f"this process may use {allowed} of {machine.processors} processors ({why}); a runtime left to itself "
             f"may start {machine.processors} threads that wait for each other. Set threads: {threads}."
         )
-        found.append(Advice("cores", text, warns=True))
+        warnings.append(Advice("cores", text, warns=True))
     if machine.threads_per_core > 1:
         cores = max(1, machine.processors // machine.threads_per_core)
         text = (
             f"{machine.processors} processors are {cores} cores of {machine.threads_per_core} hardware threads: "
             f"products rarely gain from more than {cores} threads."
         )
-        found.append(Advice("cores", text, warns=True))
+        warnings.append(Advice("cores", text, warns=True))
     if machine.busy_cores >= BUSY_CORES:
         text = (
             f"other work kept {machine.busy_cores:.1f} of {machine.processors} processors busy, so no figure here is "
             "to be trusted. Run again when it is quiet."
         )
-        found.append(Advice("load", text, warns=True))
-    return found
+        warnings.append(Advice("load", text, warns=True))
+    return warnings

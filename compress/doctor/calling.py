@@ -21,7 +21,7 @@ def slow_threads(latency_ms: Mapping[int, float], threads: int, busy_cores: floa
     """Another number of threads is faster, or more than one hardly help."""
     best = min(latency_ms, key=lambda count: (latency_ms[count], count))
     now, one = latency_ms[threads], latency_ms.get(1, math.inf)
-    told = ", ".join(f"{ms:.2f} ms on {count}" for count, ms in sorted(latency_ms.items()))
+    times_by_threads = ", ".join(f"{ms:.2f} ms on {count}" for count, ms in sorted(latency_ms.items()))
     if latency_ms[best] < now * (1 - SAME_WITHIN):
         what = f"{best} {'thread is' if best == 1 else 'threads are'} faster than {threads}"
         fix, cost = f"set threads: {best}", 1 - latency_ms[best] / now
@@ -33,10 +33,10 @@ def slow_threads(latency_ms: Mapping[int, float], threads: int, busy_cores: floa
     if busy_cores >= BUSY_CORES:
         return Finding(
             what,
-            f"{told}; but {busy_cores:.1f} cores were busy with other work meanwhile",
+            f"{times_by_threads}; but {busy_cores:.1f} cores were busy with other work meanwhile",
             "run doctor again when the machine is quiet, before you change anything",
         )
-    return Finding(what, told, fix, cost)
+    return Finding(what, times_by_threads, fix, cost)
 
 
 def padding(subject: ProfiledGraph) -> Finding | None:
@@ -66,15 +66,15 @@ def padding_waste(
         return None
     what = f"at {length} tokens a row, {wasted:.0%} of the tokens computed are padding"
     median = sorted(row_tokens)[len(row_tokens) // 2]
-    told = f"half of {len(row_tokens):,} rows have {median} tokens or fewer"
+    evidence = f"half of {len(row_tokens):,} rows have {median} tokens or fewer"
     if fixed_length is not None:
-        told += f", and the graph takes {fixed_length} and nothing else"
-        return Finding(what, told, "export it with a free sequence axis: compress export", wasted)
+        evidence += f", and the graph takes {fixed_length} and nothing else"
+        return Finding(what, evidence, "export it with a free sequence axis: compress export", wasted)
     if typical is not None:
-        told += f": {typical[0]} tokens take {typical[1]:.2f} ms, {length} take {full_ms:.2f} ms"
+        evidence += f": {typical[0]} tokens take {typical[1]:.2f} ms, {length} take {full_ms:.2f} ms"
     return Finding(
         what,
-        told,
+        evidence,
         "pad to the longest row of a batch, not to a fixed length, and batch rows of like length",
         max(0.0, 1 - typical[1] / full_ms) if typical is not None else wasted,
     )
@@ -85,15 +85,15 @@ def age(subject: ProfiledGraph) -> Finding | None:
     model = subject.model
     opset = max((item.version for item in model.opset_import if item.domain in {"", "ai.onnx"}), default=OLD_OPSET)
     fed = {item.name for item in model.graph.initializer} & {item.name for item in model.graph.input}
-    told = []
+    reasons = []
     if fed:
-        told.append(f"{len(fed)} weights are also inputs, so onnxruntime may neither fold nor pack them")
+        reasons.append(f"{len(fed)} weights are also inputs, so onnxruntime may neither fold nor pack them")
     if opset < OLD_OPSET:
-        told.append(f"onnxruntime's fusions look for operators of opset {OLD_OPSET} and later")
-    if not told:
+        reasons.append(f"onnxruntime's fusions look for operators of opset {OLD_OPSET} and later")
+    if not reasons:
         return None
     what = f"the graph is of an old kind (opset {opset}, IR {model.ir_version})"
-    return Finding(what, "; ".join(told), "export it again: compress export")
+    return Finding(what, "; ".join(reasons), "export it again: compress export")
 
 
 def external_data(subject: ProfiledGraph) -> Finding | None:

@@ -18,8 +18,8 @@ def diagnose(subject: ProfiledGraph) -> list[Finding]:
 
 def by_cost(findings: Sequence[Finding | None]) -> list[Finding]:
     """Without those that are None, the costliest first, and those of unknown cost last."""
-    found = [finding for finding in findings if finding is not None]
-    return sorted(found, key=lambda finding: -1.0 if finding.cost is None else finding.cost, reverse=True)
+    present = [finding for finding in findings if finding is not None]
+    return sorted(present, key=lambda finding: -1.0 if finding.cost is None else finding.cost, reverse=True)
 
 
 CHECKS = (

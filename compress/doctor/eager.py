@@ -170,18 +170,18 @@ def eager(
         count * Kernel("fp32", *shape, threads).operations / rate / 1e3
         for (shape, count), rate in zip(shapes.items(), measured, strict=True)
     )
-    told = f"a call takes {latency_ms:.2f} ms and runs {calls:,} operators"
+    evidence = f"a call takes {latency_ms:.2f} ms and runs {calls:,} operators"
     beside = f"onnxruntime needs {onnx_us / 1e3:.2f} ms for the same ones in fp32"
     if is_packed:
         return Finding(
             "bitsandbytes' weights save memory, not time: they are unpacked or rounded for in every call",
-            f"{told}; {beside.replace('the same ones', 'its matrix products')}",
+            f"{evidence}; {beside.replace('the same ones', 'its matrix products')}",
             f"for speed start from the float model: compress export, compress quantize, {COMPARE}",
         )
     spent_ms = latency_ms * sum(item.us for item in linear) / total_us
     return Finding(
         "torch runs the model operator by operator, which is rarely the fastest",
-        f"{told}; its matrix products take {spent_ms:.2f} ms, {beside}",
+        f"{evidence}; its matrix products take {spent_ms:.2f} ms, {beside}",
         f"compress export FOLDER, {COMPARE}",
         max(0.0, (spent_ms - onnx_us / 1e3) / latency_ms),
     )

@@ -106,23 +106,24 @@ def examine(job: Examination, progress: Progress) -> Examined:
         "time_by_operator": {printable(op): share for op, share in facts["time_by_operator"].items()},
     }
     findings = [
-        Finding(printable(what), printable(told), printable(fix), cost) for what, told, fix, cost in answer["findings"]
+        Finding(printable(what), printable(evidence), printable(fix), cost)
+        for what, evidence, fix, cost in answer["findings"]
     ]
     return Examined(facts, findings)
 
 
 def main() -> None:
     """Examine the artifact of the job on standard input."""
-    told, answer = from_parent()
+    job, answer = from_parent()
 
     def progress(what: str, done: int, total: int) -> None:
         answer({"progress": [what, done, total]})
 
     try:
-        examined = _examined(Examination(**told), progress)
+        examined = _examined(Examination(**job), progress)
     except CompressError as error:
-        told = {"what": error.what, "where": error.where, "fix": error.fix}
-        answer({"refused": told, "input": isinstance(error, InputError)})
+        job = {"what": error.what, "where": error.where, "fix": error.fix}
+        answer({"refused": job, "input": isinstance(error, InputError)})
     else:
         answer({"facts": examined.facts, "findings": examined.findings})
 

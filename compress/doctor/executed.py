@@ -131,19 +131,19 @@ def products(subject: ProfiledGraph) -> list[Product]:
     """The products with weights; of a fused attention the part that projects, by its share of the arithmetic."""
     four_bits = "4bit" if accuracy_levels(subject.model) == {4} else "4bit_float"
     eight_bits = int8_kinds(subject.nodes)
-    found = []
+    weight_products = []
     for node in subject.nodes:
         if is_weight_product(node):
             kind = four_bits if node.op == "MatMulNBits" else eight_bits.get(node.op, "fp32")
             rows, inputs, outputs = math.prod(node.shape[:-1]), node.inputs[0][1][-1], node.shape[-1]
-            found.append(Product(kind, rows, inputs, outputs, node.us))
+            weight_products.append(Product(kind, rows, inputs, outputs, node.us))
         elif node.op in {"Attention", "QAttention"}:
             (_, (batch, length, width)), *rest = node.inputs
             projected = next((shape[0] for _, shape in rest if len(shape) == 1), 3 * node.shape[-1])
             own, heads = 2 * width * projected, 4 * length * node.shape[-1]
             kind = eight_bits.get(node.op, "fp32")
-            found.append(Product(kind, batch * length, width, projected, node.us * own / (own + heads)))
-    return found
+            weight_products.append(Product(kind, batch * length, width, projected, node.us * own / (own + heads)))
+    return weight_products
 
 
 def int8_kinds(nodes: Iterable[Node]) -> dict[str, str]:
@@ -152,8 +152,8 @@ def int8_kinds(nodes: Iterable[Node]) -> dict[str, str]:
     Some only multiply what another node rounded. They run in known ranges where no node of the call finds one: it is
     told of the graph as a whole, because a profile does not say which node's output another reads.
     """
-    found = any(node.op == "DynamicQuantizeLinear" for node in nodes)
-    kinds = dict.fromkeys((*INT8_PRODUCTS, "QAttention"), "int8_dynamic" if found else "int8_static")
+    rounds_in_calls = any(node.op == "DynamicQuantizeLinear" for node in nodes)
+    kinds = dict.fromkeys((*INT8_PRODUCTS, "QAttention"), "int8_dynamic" if rounds_in_calls else "int8_static")
     return kinds | {"DynamicQuantizeMatMul": "int8_dynamic", "QLinearMatMul": "int8_static", "QGemm": "int8_static"}
 
 
@@ -203,12 +203,12 @@ def unfused_attention(graph: Any) -> list[str]:
 
 def _meets_product(start: Any, onward: Callable[[Any], list[Any]]) -> bool:
     """True if a matrix product is found from `start`, through nothing but `THROUGH`."""
-    waiting, seen = onward(start), set()
+    waiting, visited = onward(start), set()
     while waiting:
         node = waiting.pop()
-        if id(node) in seen:
+        if id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if node.op_type in PRODUCTS or node.op_type == "Einsum":
             return True
         if node.op_type in THROUGH:

@@ -23,7 +23,7 @@ def attention(subject: ProfiledGraph) -> Finding | None:
         return None
     fused = sum(node.op in FUSED_ATTENTION for node in subject.nodes)
     inside = [node for node in subject.nodes if in_attention(node)]
-    told = f"its nodes take {_taken(subject, inside)}"
+    evidence = f"its nodes take {_time_share(subject, inside)}"
     cost = None
     shape = ran[0].shape
     sizes = [node.inputs[0][1][-1] for node in inside if node.op in PRODUCTS and node.shape == shape]
@@ -32,12 +32,12 @@ def attention(subject: ProfiledGraph) -> Finding | None:
         together = unfused * subject.operator("MultiHeadAttention", (batch, length, heads * sizes[0]), heads)
         spent = sum(node.us for node in inside)
         cost = max(0.0, (spent - together) / subject.total_us)
-        told += f"; fused into one operator, {together / 1e3:.2f} ms here"
+        evidence += f"; fused into one operator, {together / 1e3:.2f} ms here"
         if cost < SAME_WITHIN:
-            told += ": fusing would win little"
+            evidence += ": fusing would win little"
     return Finding(
         f"attention is not fused in {unfused} of {unfused + fused} layers",
-        told,
+        evidence,
         f"compress export MODEL --fuse always, {COMPARE}: fusing is not always faster",
         cost,
     )
@@ -53,7 +53,7 @@ def casts(subject: ProfiledGraph) -> Finding | None:
         what, fix = "number formats change back and forth", "export it again: compress export"
     else:
         return None
-    return Finding(what, f"{len(ran)} Cast nodes take {_taken(subject, ran)}", fix, subject.share(ran))
+    return Finding(what, f"{len(ran)} Cast nodes take {_time_share(subject, ran)}", fix, subject.share(ran))
 
 
 def dequantized_tables(subject: ProfiledGraph) -> Finding | None:
@@ -70,7 +70,7 @@ def dequantized_tables(subject: ProfiledGraph) -> Finding | None:
     largest = max((node.shape for node in ran), key=math.prod)
     return Finding(
         f"large weights are dequantized in every call, the largest {' x '.join(map(str, largest))}",
-        f"{len(ran)} DequantizeLinear nodes take {_taken(subject, ran)}",
+        f"{len(ran)} DequantizeLinear nodes take {_time_share(subject, ran)}",
         "look rows up first and dequantize those alone (compress quantize does), or keep the table in float",
         subject.share(ran),
     )
@@ -83,7 +83,7 @@ def packed_tables(subject: ProfiledGraph) -> Finding | None:
         return None
     return Finding(
         "looking rows up in 4-bit embedding tables is slow",
-        f"{len(ran)} GatherBlockQuantized nodes take {_taken(subject, ran)}",
+        f"{len(ran)} GatherBlockQuantized nodes take {_time_share(subject, ran)}",
         f"compress quantize FLOAT --how onnx_4bit --no-embeddings, {COMPARE}: the file grows by the tables",
         subject.share(ran),
     )
@@ -100,7 +100,7 @@ def rounding(subject: ProfiledGraph) -> Finding | None:
         return None
     return Finding(
         "rounding activations to int8 in every call takes time of its own",
-        f"{len(ran)} nodes ({', '.join(kinds)}) take {_taken(subject, ran)}",
+        f"{len(ran)} nodes ({', '.join(kinds)}) take {_time_share(subject, ran)}",
         f"fuse before quantizing: compress export --fuse always, compress quantize, {COMPARE}",
         subject.share(ran),
     )
@@ -115,16 +115,16 @@ def skip_norm(subject: ProfiledGraph) -> Finding | None:
     fused, apart = (subject.operator(name, (batch, length, width)) for name in NORMS)
     if apart > 0.8 * fused:
         return None
-    written = any(node.op_type == NORMS[0] for node in subject.model.graph.node)
+    is_in_file = any(node.op_type == NORMS[0] for node in subject.model.graph.node)
     fix = (
         f"compress export MODEL, which keeps the two apart (and quantize again), {COMPARE}"
-        if written
+        if is_in_file
         else "onnxruntime fuses it while loading: compress export MODEL (and quantize again) writes a graph that it "
         'leaves alone, or InferenceSession(…, disabled_optimizers=["SkipLayerNormFusion"])'
     )
     return Finding(
         "SkipLayerNormalization is slower here than the two operators that it stands for",
-        f"{len(ran)} nodes take {_taken(subject, ran)}; alone one takes {fused:.0f} us, "
+        f"{len(ran)} nodes take {_time_share(subject, ran)}; alone one takes {fused:.0f} us, "
         f"Add with LayerNormalization {apart:.0f} us",
         fix,
         subject.share(ran) * (1 - apart / fused),
@@ -138,7 +138,7 @@ def shape_arithmetic(subject: ProfiledGraph) -> Finding | None:
         return None
     return Finding(
         "the graph works out shapes and masks in every call",
-        f"{len(ran)} of {len(subject.nodes)} nodes do so, and take {_taken(subject, ran)}",
+        f"{len(ran)} of {len(subject.nodes)} nodes do so, and take {_time_share(subject, ran)}",
         f"compress export MODEL --fuse always drops most of them, {COMPARE}",
         subject.share(ran),
     )
@@ -168,17 +168,18 @@ def not_on_cuda(subject: ProfiledGraph) -> Finding | None:
     if subject.cuda is None:
         return None
     copies = [node for node in subject.cuda if node.op.startswith("Memcpy")]
-    left = [node for node in subject.cuda if node.provider == "CPUExecutionProvider" and node not in copies]
-    if not copies and not left:
+    on_processor = [node for node in subject.cuda if node.provider == "CPUExecutionProvider" and node not in copies]
+    if not copies and not on_processor:
         return None
-    share = sum(node.us for node in (*copies, *left)) / (sum(node.us for node in subject.cuda) or 1.0)
-    listed = ", ".join(f"{count} {op}" for op, count in Counter(node.op for node in left).most_common(5))
+    share = sum(node.us for node in (*copies, *on_processor)) / (sum(node.us for node in subject.cuda) or 1.0)
+    listed = ", ".join(f"{count} {op}" for op, count in Counter(node.op for node in on_processor).most_common(5))
     return Finding(
-        f"on CUDA, {len(left)} of {len(subject.cuda)} nodes run on the processor, with {len(copies)} copies between",
+        f"on CUDA, {len(on_processor)} of {len(subject.cuda)} nodes run on the processor, "
+        f"with {len(copies)} copies between",
         f"{listed or 'copies alone'}: {share:.0%} of the time there",
         f"compress export MODEL --fuse always drops most of them, {COMPARE}",
     )
 
 
-def _taken(subject: ProfiledGraph, nodes: Sequence[Node]) -> str:
+def _time_share(subject: ProfiledGraph, nodes: Sequence[Node]) -> str:
     return f"{sum(node.us for node in nodes) / 1e3:.2f} ms, {subject.share(nodes):.0%} of the time"

@@ -49,9 +49,9 @@ def number_format(subject: ProfiledGraph) -> Finding | None:
         return None
     own = max(by_kind, key=lambda kind: sum(by_kind[kind].values()))
     shapes = _longest(by_kind[own], 3)
-    asked = [(kind, shape) for kind in (own, *ALTERNATIVES[own]) for shape in shapes]
-    measured = subject.rates([Kernel(kind, *shape, subject.threads) for kind, shape in asked])
-    rates = dict(zip(asked, measured, strict=True))
+    pairs = [(kind, shape) for kind in (own, *ALTERNATIVES[own]) for shape in shapes]
+    measured = subject.rates([Kernel(kind, *shape, subject.threads) for kind, shape in pairs])
+    rates = dict(zip(pairs, measured, strict=True))
     needs = {
         kind: sum(us * rates[own, shape] / rates[kind, shape] for shape, us in shapes.items())
         for kind in (own, *ALTERNATIVES[own])
@@ -104,14 +104,14 @@ def left_in_float(subject: ProfiledGraph) -> Finding | None:
     """Products with weights that quantization passed over."""
     if not {node.op_type for node in subject.model.graph.node} & {*QUANTIZED, *INT8_PRODUCTS}:
         return None
-    left = [item for item in products(subject) if item.kind == "fp32"]
-    if subject.share(left) < MATTERS:
+    float_products = [item for item in products(subject) if item.kind == "fp32"]
+    if subject.share(float_products) < MATTERS:
         return None
     return Finding(
-        f"{len(left)} matrix products with weights stayed in float in a quantized graph",
-        f"they take {subject.share(left):.0%} of the time",
+        f"{len(float_products)} matrix products with weights stayed in float in a quantized graph",
+        f"they take {subject.share(float_products):.0%} of the time",
         f"quantize them too (compress quantize takes MatMul and Attention), {COMPARE}",
-        subject.share(left),
+        subject.share(float_products),
     )
 
 
@@ -147,11 +147,11 @@ def slow_widths(spent: Mapping[tuple[Kernel, Kernel], float], total_us: float, r
         spent: (kernel, with even widths) -> microseconds in a call that takes `total_us`.
     """
     uneven = {pair: us for pair, us in spent.items() if pair[0] != pair[1] and us >= MATTERS * total_us}
-    asked = _longest(uneven, 4)
-    measured = rates([kernel for pair in asked for kernel in pair])
+    slowest = _longest(uneven, 4)
+    measured = rates([kernel for pair in slowest for kernel in pair])
     worse = [
         (us / total_us * (1 - own_rate / even_rate), own, own_rate, even, even_rate)
-        for ((own, even), us), own_rate, even_rate in zip(asked.items(), measured[::2], measured[1::2], strict=True)
+        for ((own, even), us), own_rate, even_rate in zip(slowest.items(), measured[::2], measured[1::2], strict=True)
         if even_rate > own_rate * (1 + SAME_WITHIN)
     ]
     if not worse:

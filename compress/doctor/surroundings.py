@@ -85,7 +85,7 @@ def look_around() -> Machine:
 def quota_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
     """Cores' worth of processor time that the process's control groups (version 2 or 1) allow; None: no limit."""
     groups = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
-    found = []
+    quotas = []
     for line in groups:
         _, controllers, place = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
@@ -94,8 +94,8 @@ def quota_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/sel
         here = top / place.lstrip("/")
         for folder in {here, *here.parents, top}:
             if folder.is_relative_to(top):
-                found += [quota for quota in (_limit(folder),) if quota]
-    return min(found, default=None)
+                quotas += [quota for quota in (_limit(folder),) if quota]
+    return min(quotas, default=None)
 
 
 def _limit(folder: Path) -> float | None:

@@ -1,4 +1,4 @@
-"""What a file system's refusal means to a person: a full disk, a path that is too long, no right to read or write."""
+"""Errors of file systems in a person's words: a full disk, a path that is too long, missing rights."""
 
 import errno
 import os
@@ -9,32 +9,32 @@ from pathlib import Path
 from compress.errors import CompressError, InputError
 
 FULL_BYTES = 65536
-"""A disk with less space than that left is full: a library's last block did not fit."""
+"""Free space below which a disk counts as full: a library's last block did not fit."""
 TIGHT_BYTES = 64 * 2**20
-"""With less space left than that, a disk may be why a library failed in words of its own."""
+"""Free space below which the disk may be the reason why a library failed."""
 MOVE_RUNS, MOVE_TEMPORARY, MOVE_CACHE = "--runs-dir", "the variable TMPDIR", "the variable COMPRESS_CACHE"
-"""What chooses another place for the runs, for temporary files, and for downloads."""
+"""The option or variable that moves the runs, the temporary files, and the downloads."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def free_disk(folder: Path) -> int:
-    """Bytes free on the disk where `folder` is, or is to be."""
+    """Free bytes on the disk of `folder`, which need not exist yet."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
     return shutil.disk_usage(there).free
 
 
 def can_write_below(path: Path) -> bool:
-    """Whether a file or folder could be made there, with the folders above it that are not there yet."""
+    """Whether a file or folder could be made at a path, with its missing parent folders."""
     there = next(place for place in (path, *path.absolute().parents) if os.access(place, os.F_OK))
     return there.is_dir() and os.access(there, os.W_OK)
 
 
 def disk_error(error: OSError, path: Path, move: str = MOVE_RUNS) -> CompressError:
-    """What a failed write means to a person.
+    """The error for a failed write, in a person's words.
 
     Args:
-        path: that was written to.
-        move: what chooses another place for these files.
+        path: the path that was written to.
+        move: the option or variable that moves these files.
     """
     if error.errno == errno.ENAMETOOLONG:
         return too_long(error.filename if isinstance(error.filename, str) else path)
@@ -55,18 +55,18 @@ def disk_error(error: OSError, path: Path, move: str = MOVE_RUNS) -> CompressErr
 
 
 def too_long(path: Path | str) -> InputError:
-    """The error of a path that no file system takes."""
+    """The error for a path that is too long for file systems."""
     text = str(path)
-    shown = text if len(text) <= 200 else f"{text[:100]}…{text[-90:]}"
+    excerpt = text if len(text) <= 200 else f"{text[:100]}…{text[-90:]}"
     return InputError(
         f"the path is too long: {len(text):,} characters, {max(map(len, text.split('/'))):,} in its longest name",
-        where=shown,
+        where=excerpt,
         fix="use shorter names, or a folder nearer to the root; most systems take 255 bytes a name and 4,095 in all",
     )
 
 
 def system_error(error: OSError) -> CompressError:
-    """What it means to a person that the system refused to read or write something."""
+    """The error for a refusal of the system to read or write, in a person's words."""
     place = error.filename if isinstance(error.filename, str) else None
     if error.errno == errno.ENAMETOOLONG:
         return too_long(place or "")
@@ -80,32 +80,32 @@ def system_error(error: OSError) -> CompressError:
 
 
 def is_disk_full(error: BaseException, folder: Path) -> bool:
-    """True if a full disk made `error`, also where a library tells it in its own words, or as torch not at all.
+    """Whether a full disk caused `error`, even if a library reports it in its own words or, as torch, not at all.
 
     Args:
-        folder: that was written to, beside the folder of temporary files.
+        folder: the folder that was written to; the folder of temporary files is checked too.
     """
     if isinstance(error, CompressError | MemoryError):
         return False
-    told: BaseException | None = error
-    while told is not None:
-        if getattr(told, "errno", None) in _FULL or os.strerror(errno.ENOSPC) in str(told):
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) in _FULL or os.strerror(errno.ENOSPC) in str(cause):
             return True
-        told = told.__cause__ or told.__context__
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, OSError):
         return False
     return min(free_disk(place) for place in (folder, Path(tempfile.gettempdir()))) < FULL_BYTES
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept; the environment variable COMPRESS_CACHE moves it."""
+    """The folder of downloads; the environment variable COMPRESS_CACHE changes it."""
     from platformdirs import user_cache_path
 
     return Path(os.environ.get("COMPRESS_CACHE") or user_cache_path("compress"))
 
 
 def tight_places() -> list[str]:
-    """One sentence for each place where hardly any space is left: it may be why a library failed."""
+    """One sentence for each place with hardly any free space, which may be the reason for a library's failure."""
     places = {
         MOVE_TEMPORARY: Path(tempfile.gettempdir()),
         MOVE_CACHE: cache_folder(),

@@ -1,4 +1,4 @@
-"""Locks between processes, as files that the system lets go of when their process dies."""
+"""Locks between processes: locked files, which the system releases when their process dies."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,13 +11,13 @@ from compress.files.whole import make_way
 
 
 def lock_at(path: Path, timeout: float = -1) -> FileLock:
-    """The lock of a file, not yet held; what stands there and is no file goes, never what a link leads to.
+    """The lock of a file, not yet held; anything at the path that is not a plain file is removed first.
 
     Args:
-        timeout: seconds to wait for it; negative for as long as it takes.
+        timeout: seconds to wait for the lock; negative for no limit.
 
     Raises:
-        OSError: its folder cannot be made, or what stands there cannot be removed.
+        OSError: the folder cannot be made, or the path cannot be cleared.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     make_way(path)
@@ -26,16 +26,16 @@ def lock_at(path: Path, timeout: float = -1) -> FileLock:
 
 @contextmanager
 def locked(path: Path, what: str, warn: Callable[[str], None], stopping: Callable[[], bool]) -> Iterator[None]:
-    """Hold a lock.
+    """A context that holds a lock.
 
     Args:
-        path: of the lock's file.
-        what: that another run may be at work on.
-        warn: told in one sentence that another run is waited for.
-        stopping: asked while waiting.
+        path: the lock's file.
+        what: the thing that another run may be working on, for the warning.
+        warn: called with one sentence if another run has the lock.
+        stopping: returns whether to stop waiting.
 
     Raises:
-        Stopped: `stopping` said so.
+        Stopped: `stopping` returned True.
         OSError: the file cannot be written.
     """
     lock = lock_at(path)

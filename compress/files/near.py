@@ -1,4 +1,4 @@
-"""What stands beside a path that leads nowhere, and was probably meant."""
+"""The file or folder that was probably meant by a path that does not exist."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""JSON that this tool has written, read back: what is not as it writes is damage, told in one way."""
+"""Strict reading of JSON that this tool wrote: anything that it would not write is damage, with one kind of error."""
 
 import json
 import math
@@ -6,37 +6,37 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 MAX_BYTES = 512 * 2**20
-"""Of the largest, the measurements of many rows; what is larger was not written here."""
+"""Largest size that is read: the measurements of many rows need most; a larger file is not ours."""
 MAX_DEPTH = 64
-"""What this tool writes is nested some ten deep."""
+"""Deepest nesting that is read; this tool writes about ten levels."""
 MAX_INTEGER = 2**64
 
 
 class DamagedJsonError(ValueError):
-    """A file does not hold JSON as this tool writes it."""
+    """The error of a file without JSON as this tool writes it."""
 
 
 def read_json(path: Path) -> Any:
     """The content of one of this tool's own JSON files.
 
     Raises:
-        DamagedJsonError: it is no plain file, too large, no JSON, nested too deep, or holds a key twice, a number that
-            is not finite or that no counter reaches, or half of a character.
-        OSError: it is not there, or cannot be read.
+        DamagedJsonError: the file is not a plain file, too large, not JSON or nested too deeply, or has a key twice, a
+            number that is infinite or impossibly large, or half of a character.
+        OSError: the file is missing or cannot be read.
     """
-    found = path.stat()
+    status = path.stat()
     if not path.is_file():
         raise DamagedJsonError("it is no plain file")
-    if found.st_size > MAX_BYTES:
-        raise DamagedJsonError(f"it has {found.st_size:,} bytes; at most {MAX_BYTES:,} are read")
+    if status.st_size > MAX_BYTES:
+        raise DamagedJsonError(f"it has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read")
     return parse_json(path.read_bytes())
 
 
 def parse_json(raw: bytes) -> Any:
-    """The same of a file's content.
+    """The content of JSON in bytes, with the checks of `read_json`.
 
     Raises:
-        DamagedJsonError: see `read_json`.
+        DamagedJsonError: as in `read_json`.
     """
     try:
         text = raw.decode("utf-8")
@@ -67,7 +67,7 @@ def _not_finite(text: str) -> NoReturn:
 
 
 def _check(content: Any) -> None:
-    """Go through all levels, from the outermost to the innermost."""
+    """Check the values of all levels, from the outermost to the innermost."""
     level = [content]
     for _ in range(MAX_DEPTH):
         inner: list[Any] = []

@@ -16,17 +16,17 @@ from compress.errors import InputError
 from compress.files.disks import MOVE_RUNS, disk_error
 
 MANIFEST = "manifest.json"
-"""Name of the file that says what a stored folder is; it stands beside what ships."""
+"""Name of the file that describes a stored artifact; it is in the artifact's folder."""
 LINEAGE = "lineage.json"
 """Name of the file that says where a run's last artifact came from."""
 STEPS, FINAL = "steps", "final"
-"""Folders of a run, beside each other: links to the steps' artifacts, and what ships."""
+"""Folders of a run: the links to the steps' artifacts, and the final model."""
 CARD = "README.md"
-"""Name of the model card, as the Hugging Face hub has it."""
+"""Name of the model card, as on the Hugging Face hub."""
 WEIGHTS = (".safetensors", ".onnx", ".onnx_data", ".data", ".npy", ".npz")
 """Endings of large files that nobody edits by hand: read-only in the store, and shared by hard links."""
 MAX_JSON_BYTES = 64 * 2**20
-"""Of a model's config.json or index; the largest known ones have some megabytes."""
+"""Largest config.json or index of a model that is read; the largest known ones have a few megabytes."""
 _FICLONE = 0x40049409
 """Linux's request for a copy that shares its blocks with the original until one of them is written to."""
 
@@ -41,7 +41,7 @@ def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex.
 
     Raises:
-        OSError: it cannot be read, or is no plain file: a device or a pipe may never end.
+        OSError: the file cannot be read, or is not a plain file: a device or a pipe may never end.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is no plain file", str(path))
@@ -62,7 +62,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in one of the small files of a model's folder.
 
     Raises:
-        InputError: it is too large, nested too deep, not JSON, or no object.
+        InputError: the file is too large, nested too deeply, not JSON, or not an object.
     """
     try:
         if path.exists() and not path.is_file():  # a device or a pipe may never end
@@ -73,28 +73,28 @@ def read_object(path: Path) -> dict[str, Any]:
                 where=str(path),
                 fix="check the file",
             )
-        found = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(found, ensure_ascii=False).encode()  # a \u escape may be half of a character
+        content = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(content, ensure_ascii=False).encode()  # a \u escape may be half of a character
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"the model's {path.name} cannot be read", where=str(path), fix="check the file") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise InputError(f"the model's {path.name} is not an object", where=str(path), fix="check the file")
-    return found
+    return content
 
 
 def foreign_entries(folder: Path, known: Container[str]) -> list[str]:
-    """Relative paths of all that stands below `folder` and is neither known nor a real folder; links are not followed.
+    """Relative paths of everything below `folder` that is neither known nor a folder; links are not followed.
 
-    Its own manifest does not count.
+    The folder's own manifest does not count.
     """
-    found = (
+    entries = (
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
     )
-    return sorted(name for name in found if name not in known and name != MANIFEST)
+    return sorted(name for name in entries if name not in known and name != MANIFEST)
 
 
 def stays_home(path: Path, folder: Path) -> bool:
-    """True if a file below a model's or a data set's folder is really there, and no link leads out of it.
+    """Whether a file below the folder of a model or a data set is really there, and no link leads out of the folder.
 
     The Hugging Face hub's cache has links as files: `snapshots/COMMIT/NAME` leads to `blobs/HASH` of the same
     repository, and nowhere else.
@@ -105,10 +105,10 @@ def stays_home(path: Path, folder: Path) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with all in it, or a file; of a link, only the link itself. What is gone already is no error.
+    """Remove a folder with everything in it, a file, or a link (not its target). A missing path is no error.
 
     Raises:
-        OSError: it cannot be removed.
+        OSError: the path cannot be removed.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -117,12 +117,12 @@ def remove_tree(path: Path) -> None:
 
 
 def make_way(path: Path) -> None:
-    """Remove what stands where a file of ours goes and is none: a link (not what it leads to), a pipe, a socket.
+    """Remove a link (not its target), a pipe or a socket from a path where this tool writes a plain file.
 
-    A folder is left, and opening the file will say so.
+    A folder stays, and opening the file will raise the error.
 
     Raises:
-        OSError: it cannot be removed.
+        OSError: the path cannot be removed.
     """
     with suppress(FileNotFoundError):
         mode = path.lstat().st_mode
@@ -131,10 +131,10 @@ def make_way(path: Path) -> None:
 
 
 def own_folder(path: Path) -> None:
-    """Make a folder with those above it, if it is not there; a link or a file in its place is removed.
+    """Make a folder and its parents if they are missing; a link or a file in its place is removed.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         path.unlink()
@@ -142,21 +142,21 @@ def own_folder(path: Path) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size on disk of what was made, in bytes: every file of the folder but the manifest, the lineage and the card."""
+    """Size of an artifact on disk in bytes: all files of the folder except the manifest, the lineage and the card."""
     return sum((folder / name).stat().st_size for name in folder_files(folder) if name not in {LINEAGE, CARD})
 
 
 def link_file(source: Path, target: Path, *, share: bool) -> None:
-    """Put a file's content at `target`: as a reflink, else as a hard link where that is allowed, else as a copy.
+    """Make a file's content available at `target`: as a reflink, else as a hard link if allowed, else as a copy.
 
-    A reflink and a copy are files of their own, writable as new files are. A hard link is the same file under a second
-    name: whoever writes into one writes into both.
+    A reflink and a copy are separate files, writable as new files are. A hard link is the same file under a second
+    name: writing into one writes into both.
 
     Args:
-        share: allow a hard link, if the file's ending is one of `WEIGHTS`.
+        share: whether a hard link is allowed, if the file's ending is one of `WEIGHTS`.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the target cannot be written.
     """
     if _clone(source, target):
         return
@@ -169,7 +169,7 @@ def link_file(source: Path, target: Path, *, share: bool) -> None:
 
 
 def _clone(source: Path, target: Path) -> bool:
-    """Make `target` a reflink of `source`; False where the file system has none."""
+    """Make `target` a reflink of `source`; False if the file system has no reflinks."""
     if sys.platform != "linux":
         return False
     from fcntl import ioctl
@@ -188,14 +188,14 @@ def _clone(source: Path, target: Path) -> bool:
 
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
-    """A neighbour of `path` to be filled, which takes its place at the end: whole or not at all.
+    """A context with an empty folder to fill, which is renamed to `path` at the end: whole or not at all.
 
     Args:
-        replace: remove what stood there, of a link only the link itself; otherwise only an empty folder may stand
-            there, or a link to one, which is filled.
+        replace: whether an older folder, file or link at `path` is removed. Otherwise `path` may only be an empty
+            folder, or a link to one, which is filled.
 
     Raises:
-        OSError: it cannot be written; what stood at `path` is left.
+        OSError: the folder cannot be written; what was at `path` stays.
     """
     path = path.parent.resolve() / path.name if replace else path.resolve()  # '.' has no name of its own
     neighbour, old = (path.with_name(f".{path.name}.{part}") for part in ("part", "old"))
@@ -228,15 +228,15 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def new_file(path: Path, move: str = MOVE_RUNS) -> Iterator[TextIO]:
-    """A text file to be filled, which takes its place at the end: whole or not at all; a link there is replaced.
+    """A context with a text file to fill, which is renamed to `path` at the end: whole or not at all.
 
-    It is written beside `path`, synced, then renamed. Line ends are written as they are given.
+    It is written in the same folder, synced, then renamed; a link at `path` is replaced. Line ends stay as they are.
 
     Args:
-        move: what chooses another place for it, for errors.
+        move: the option or variable that moves the file, for error messages.
 
     Raises:
-        CompressError: it cannot be written; what stood at `path` is left.
+        CompressError: the file cannot be written; what was at `path` stays.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -1,1 +1,1 @@
-"""Where an artifact came from: told in its folder, shown, checked, and made again."""
+"""The lineage of an artifact, from its sources to its figures: written, shown, checked, and used to make it again."""

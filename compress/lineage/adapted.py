@@ -1,6 +1,6 @@
-"""What the small files of a final folder say beside what the artifact's own say: how it was measured, and how it loads.
+"""The small files of a final folder, changed to say how the model was measured and how it loads.
 
-An artifact's files cannot say it: one export serves tasks of any length.
+The artifact's own files cannot say this, because one export serves tasks of any length.
 """
 
 from pathlib import Path
@@ -14,11 +14,11 @@ from compress.models.tokenizer_lengths import say_length
 
 
 def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
-    """Let a folder's files say it.
+    """Adapt the small files in a folder.
 
     Args:
-        folder: holds copies of the artifact's files.
-        lineage: of a run, so with its data.
+        folder: a folder with copies of the artifact's files.
+        lineage: the lineage of a run, which includes its data.
 
     Returns:
         SHA-256 of the files that were written, by name.
@@ -27,6 +27,6 @@ def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
     assert data is not None
     has_rows = data.train_rows + data.test_rows > 0
     max_length = data.max_length if has_rows else expected_length(folder, load_tokenizer(folder).fast)
-    written = [*say_length(folder, max_length)]
-    written += find(lineage.final.format).adapt(folder)
-    return {name: file_sha256(folder / name) for name in written}
+    names = [*say_length(folder, max_length)]
+    names += find(lineage.final.format).adapt(folder)
+    return {name: file_sha256(folder / name) for name in names}

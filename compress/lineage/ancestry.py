@@ -1,4 +1,4 @@
-"""What is known of a folder: its lineage.json, or else the manifests of the store that it stands in."""
+"""The lineage of a folder: its lineage.json, or else what the manifests of its store say."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from compress.lineage.model import Lineage, MadeStep, Source, made_step, read_li
 from compress.store.artifacts import Artifact, DamagedArtifactError, open_artifact
 
 UNKNOWN = "from outside, or no longer in the store"
-"""What is said of an input that the manifests alone do not lead to."""
+"""The words for an input whose manifest is not in the store."""
 
 
 def find_lineage(folder: Path) -> Lineage:
-    """What is known of a folder: its lineage.json, or else what its manifest.json and the store beside it tell.
+    """The lineage of a folder: its lineage.json, or else what its manifest.json and its store say.
 
     Raises:
-        InputError: it has neither, or its lineage.json is damaged.
-        CompressError: its manifest.json is damaged.
+        InputError: the folder has neither file, or its lineage.json is damaged.
+        CompressError: the manifest.json is damaged.
     """
     if (folder / LINEAGE).is_file():
         return read_lineage(folder)
@@ -33,7 +33,7 @@ def find_lineage(folder: Path) -> Lineage:
 
 
 def _trace(folder: Path) -> Lineage:
-    """The manifests that lead to a stored artifact, as far as the store still holds them."""
+    """The lineage of a stored artifact from the manifests that the store still has."""
     names = {link.resolve().name: link.name for link in folder.absolute().parent.iterdir() if link.is_symlink()}
     steps: dict[str, MadeStep] = {}
     sources: dict[str, Source] = {}
@@ -44,9 +44,9 @@ def _trace(folder: Path) -> Lineage:
         name = names.get(folder_name, folder_name)
         inputs = {}
         for role, key in artifact.manifest.inputs.items():
-            found = _stored(root, key) if key not in path else None  # no real chain reads itself
-            if found is not None:
-                inputs[role] = visit(found, (*path, key)) if key not in steps else steps[key].name
+            stored = _stored(root, key) if key not in path else None  # no real chain reads itself
+            if stored is not None:
+                inputs[role] = visit(stored, (*path, key)) if key not in steps else steps[key].name
             else:
                 inputs[role] = key[:16]
                 sources[key] = Source(
@@ -74,14 +74,14 @@ def _trace(folder: Path) -> Lineage:
 
 
 def _stored(root: Path, key: str) -> Artifact | None:
-    """The artifact of a key, if the store still holds it."""
+    """The artifact with a key, or None if the store no longer has it."""
     if not key.isalnum():
         return None
     for path in root.glob(f"*-{key[:16]}"):
         try:
-            found = open_artifact(path)
+            artifact = open_artifact(path)
         except DamagedArtifactError:
             continue
-        if found.key == key:
-            return found
+        if artifact.key == key:
+            return artifact
     return None

@@ -1,4 +1,4 @@
-"""The part of a card that tells of several graphs in `onnx/`, and how transformers.js and optimum load them."""
+"""The section of a card on several graphs in `onnx/`, and on loading them with transformers.js and optimum."""
 
 from pathlib import Path
 from string import Template
@@ -38,10 +38,10 @@ print(classify($rows, truncation=True))
 
 
 def bundle_section(bundle: Bundle, data: Data, folder: Path) -> list[str]:
-    """Lines of Markdown.
+    """The section as lines of Markdown.
 
     Args:
-        folder: final, whose tokenizer says where texts are cut.
+        folder: the final folder, whose tokenizer says where texts are cut.
     """
     main = bundle.formats[bundle.main]
     lines = [
@@ -58,9 +58,9 @@ def bundle_section(bundle: Bundle, data: Data, folder: Path) -> list[str]:
 
 
 def _row(name: str, item: BundledGraph, *, is_main: bool) -> str:
-    kept = f"{item.parity.agreement:.1%} of {item.parity.rows:,}" if item.parity else ""
-    told = f"{name} (the one measured)" if is_main else name
-    return f"| {told} | `{item.file}` | {item.size_bytes / 1e6:.2f} | `{item.dtype}` | {kept} |"
+    agreement = f"{item.parity.agreement:.1%} of {item.parity.rows:,}" if item.parity else ""
+    label = f"{name} (the one measured)" if is_main else name
+    return f"| {label} | `{item.file}` | {item.size_bytes / 1e6:.2f} | `{item.dtype}` | {agreement} |"
 
 
 def _optimum(file: str, data: Data) -> list[str]:
@@ -72,9 +72,9 @@ def _javascript(dtype: str, data: Data, folder: Path) -> list[str]:
     if "text_pair" in data.columns:
         return ["transformers.js cuts a pair that is too long at its end alone, so answers of long pairs may differ."]
     tokenizer = load_tokenizer(folder)
-    kept = (tokenizer.fast.truncation or {}).get("max_length", data.max_length)
+    max_length = (tokenizer.fast.truncation or {}).get("max_length", data.max_length)
     special = tokenizer.fast.encode("a").special_tokens_mask
     first = next((place for place, is_special in enumerate(special) if not is_special), len(special))
     last = next((place for place, is_special in enumerate(reversed(special)) if not is_special), len(special))
-    place = first if tokenizer.settings.cut_side == "left" else kept - last
-    return ["```js", _JS.substitute(dtype=dtype, place=place, max_length=kept).rstrip(), "```"]
+    place = first if tokenizer.settings.cut_side == "left" else max_length - last
+    return ["```js", _JS.substitute(dtype=dtype, place=place, max_length=max_length).rstrip(), "```"]

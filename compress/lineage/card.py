@@ -1,4 +1,4 @@
-"""The model card of an artifact that ships: README.md as the Hugging Face hub reads it, front matter included."""
+"""The model card of a final artifact: README.md in the form of the Hugging Face hub, with front matter."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -32,8 +32,8 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
     """The card of the artifact in `folder`.
 
     Args:
-        lineage: of a run, so with its data.
-        base_models: names of the hub models that it was made from.
+        lineage: the lineage of a run, which includes its data.
+        base_models: names of the hub models that the artifact was made from.
 
     Raises:
         InputError: the folder has no config.json or no tokenizer.
@@ -59,74 +59,80 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),
         [] if bundle is None else bundle_section(bundle, data, folder),
-        _making(lineage),
+        _steps_table(lineage),
         _figures(lineage, data),
         _limits(data, tables),
-        _again(lineage),
+        _reproduction(lineage),
     )
     body = "\n\n".join("\n".join(part) for part in parts if part)
     return str(ModelCard(f"---\n{front.to_yaml()}\n---\n\n{body}\n"))
 
 
 def hub_name(source: str) -> str | None:
-    """`org/name` of `hf://org/name@revision`, None for other sources."""
+    """The `org/name` of `hf://org/name@revision`; None for other sources."""
     return re.split(r"[@?]", source.removeprefix("hf://"))[0] if source.startswith("hf://") else None
 
 
 def base_models_in(folder: Path) -> list[str]:
-    """The hub models that a model's own card says it is made from; none if it has no card that can be read."""
+    """Names of the base models in a model's own card; empty if there is no readable card."""
     from huggingface_hub import ModelCard
 
     path = folder / CARD
     if not path.is_file():
         return []
     try:
-        found = ModelCard.load(path, ignore_metadata_errors=True).data.get("base_model")
-    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError):  # it is from outside, and decides nothing
+        names_in_card = ModelCard.load(path, ignore_metadata_errors=True).data.get("base_model")
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+        yaml.YAMLError,
+    ):  # the card is from outside, and nothing depends on it
         return []
-    names = found if isinstance(found, list) else [found]
+    names = names_in_card if isinstance(names_in_card, list) else [names_in_card]
     return [name for name in names if isinstance(name, str) and _HUB_NAME.fullmatch(name)]
 
 
 def _tags(lineage: Lineage) -> list[str]:
-    return [*dict.fromkeys([*find(lineage.final.format).tags, *_done(lineage)]), "model-compression"]
+    return [*dict.fromkeys([*find(lineage.final.format).tags, *_techniques(lineage)]), "model-compression"]
 
 
-def _done(lineage: Lineage) -> list[str]:
-    """What its steps have made of it, in a word each."""
+def _techniques(lineage: Lineage) -> list[str]:
+    """The techniques of the steps, in a word each."""
     return [*dict.fromkeys(tag for step in lineage.steps if (tag := stages.find(step.stage).tag))]
 
 
 def _results(lineage: Lineage, data: Data, tables: Sequence[Source]) -> list[Any]:
-    """The score on each target; figures of speed belong to a machine, which this form cannot name."""
+    """The score on each target, in the hub's form; speed is left out, because the form cannot name the machine."""
     from huggingface_hub import EvalResult
 
     measured = lineage.measured.targets if lineage.measured else ()
     place = next((place for place in ("task.test", "task.train") for source in tables if place in source.places), "")
     source = next((source for source in tables if place in source.places), None)
     name = hub_name(source.pinned) if source else None
-    asked = parse_qs(source.pinned.partition("?")[2]) if source and name else {}
+    query = parse_qs(source.pinned.partition("?")[2]) if source and name else {}
     return [
         EvalResult(
             task_type=data.hub_task,
             dataset_type=name or "custom",
-            dataset_name=printable(_shown(source)) if source else "held-out rows",
-            dataset_config=asked.get("config", [None])[0],
-            dataset_split=asked.get("split", ["test"])[0],
+            dataset_name=printable(_display_name(source)) if source else "held-out rows",
+            dataset_config=query.get("config", [None])[0],
+            dataset_split=query.get("split", ["test"])[0],
             dataset_revision=re.split(r"[@?]", source.pinned)[1] if source and name else None,
             metric_type=metric(data.metric).hub,
-            metric_value=found.final.score.value,
-            metric_name=f"{metric_title(data.metric)} on {found.target}",
+            metric_value=on_target.final.score.value,
+            metric_name=f"{metric_title(data.metric)} on {on_target.target}",
             metric_args=dict(metric(data.metric).hub_settings) or None,
         )
-        for found in measured
-        if found.final.score is not None
+        for on_target in measured
+        if on_target.final.score is not None
     ]
 
 
 def _opening(lineage: Lineage, data: Data, folder: Path, base_models: Sequence[str]) -> list[str]:
-    done = _done(lineage)
-    how = f"{', '.join(done)} " if done else ""
+    techniques = _techniques(lineage)
+    how = f"{', '.join(techniques)} " if techniques else ""
     source = f" from {_listed(base_models)}" if base_models else ""
     size = size_of(folder, lineage.final.format) / 1e6
     names = labels_of(folder)
@@ -160,19 +166,19 @@ def _usage(lineage: Lineage, data: Data, folder: Path) -> list[str]:
     packages, code = ([], "") if form.snippet is None else form.snippet(folder, data.hub_task, pairs)
     versions = {**lineage.final.versions, DISTRIBUTION: lineage.compress_version}
     pinned = [f"{name}=={versions[name]}" if name in versions else name for name in packages or [DISTRIBUTION]]
-    made = ["## Run it", "", f"It was made with {_listed(pinned)}.", ""]
+    requirements = ["## Run it", "", f"It was made with {_listed(pinned)}.", ""]
     if data.hub_task != HUB_TASK:
         code = code or _OUTPUTS.substitute(hub_task=data.hub_task, max_length=data.max_length)
-        return [*made, "```python", code.rstrip(), "```"]
+        return [*requirements, "```python", code.rstrip(), "```"]
     own = usage(".", pairs=pairs)
     shell = ["```bash", own.install, own.texts, own.file, "```"]
     whole = ["```python", code.rstrip(), "```", "", "Or shorter, with what made it:", ""] if code else []
-    return [*made, *whole, *shell, "", "```python", own.code, "```"]
+    return [*requirements, *whole, *shell, "", "```python", own.code, "```"]
 
 
-def _making(lineage: Lineage) -> list[str]:
+def _steps_table(lineage: Lineage) -> list[str]:
     recipe = yaml.safe_load(lineage.recipe) if lineage.recipe else {}
-    written = {step["name"]: step for step in recipe.get("steps", [])}
+    recipe_steps = {step["name"]: step for step in recipe.get("steps", [])}
     lines = [
         "## How it was made",
         "",
@@ -182,17 +188,17 @@ def _making(lineage: Lineage) -> list[str]:
     for step in lineage.steps:
         settings = {
             name: value
-            for name, value in written.get(step.name, {}).items()
+            for name, value in recipe_steps.get(step.name, {}).items()
             if name not in {"name", "stage", *step.inputs}
         }
         flow = dump_yaml(settings, flow=True)
-        told = flow.strip()[1:-1] or "defaults"  # {a: 1, b: {c: 2}} without the outer braces
+        settings_text = flow.strip()[1:-1] or "defaults"  # {a: 1, b: {c: 2}} without the outer braces
         reads = []
         for role, value in step.inputs.items():
             source = lineage.source(value)
-            reads.append(f"{role}: {_shown(source) if source else value}")
+            reads.append(f"{role}: {_display_name(source) if source else value}")
         lines.append(
-            f"| {plain(step.name)} | {plain(step.stage)} | {_cell(', '.join(reads))} | {_cell(told)} "
+            f"| {plain(step.name)} | {plain(step.stage)} | {_cell(', '.join(reads))} | {_cell(settings_text)} "
             f"| {step.seconds:.1f} s |"
         )
     return [*lines, "", f"Seed {lineage.seed}. Every setting, hash, package and host stands in `{LINEAGE}`."]
@@ -204,16 +210,16 @@ def _figures(lineage: Lineage, data: Data) -> list[str]:
     if measured is None:
         return [*lines, f"{plain(sentence(lineage.unmeasured or ''))}."]
     title = metric_title(data.metric)
-    for found in measured.targets:
+    for on_target in measured.targets:
         lines += [
-            f"### {plain(found.described)}",
+            f"### {plain(on_target.described)}",
             "",
             f"| | {title} (95% interval) | change, points | MB | p50 ms | p90 ms | times faster | end to end | |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
         ]
-        same = found.baseline is not None and found.baseline.step == found.final.step
-        rows = [found.final] if same or found.baseline is None else [found.baseline, found.final]
-        lines += [_row(row, row is found.baseline) for row in rows]
+        same = on_target.baseline is not None and on_target.baseline.step == on_target.final.step
+        rows = [on_target.final] if same or on_target.baseline is None else [on_target.baseline, on_target.final]
+        lines += [_row(row, row is on_target.baseline) for row in rows]
         lines += ["", *[f"{plain(row.step)} was not measured: {plain(row.reason)}." for row in rows if row.reason]]
     return [*lines, *_conditions(measured, data)]
 
@@ -236,9 +242,9 @@ def _row(row: Figures, is_baseline: bool) -> str:
 
 def _conditions(measured: Measurements, data: Data) -> list[str]:
     host = measured.host
-    kept = ", ".join(f"{name} {version}" for name, version in host.get("versions", {}).items())
-    told = [found.conditions.competing_cores for found in measured.targets if found.conditions]
-    busy = [cores for cores in told if cores is not None]
+    packages = ", ".join(f"{name} {version}" for name, version in host.get("versions", {}).items())
+    competing = [on_target.conditions.competing_cores for on_target in measured.targets if on_target.conditions]
+    busy = [cores for cores in competing if cores is not None]
     load = f" Other work kept {max(busy):.2f} cores busy." if busy else ""
     return [
         f"Measured on {data.test_rows:,} test rows, side by side in fresh processes with interleaved rounds; intervals "
@@ -246,7 +252,7 @@ def _conditions(measured: Measurements, data: Data) -> list[str]:
         "to end is the same with the tokenizer, on test rows of their own length.",
         "",
         f"Machine: {plain(str(host.get('cpu')))}, {host.get('cores')} cores, {plain(str(host.get('system')))}; "
-        f"{plain(kept)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",
+        f"{plain(packages)}.{load} {plain(measured.created)}. {plain(sentence(measured.goal))}.",
     ]
 
 
@@ -254,7 +260,7 @@ def _limits(data: Data, tables: Sequence[Source]) -> list[str]:
     lines = ["## Data and limits", ""]
     for source in tables:
         parts = " and ".join(place.partition(".")[2] for place in source.places)
-        lines.append(f"- {parts}: {_quoted(_shown(source))}, {_quoted(_short_key(source))}")
+        lines.append(f"- {parts}: {_quoted(_display_name(source))}, {_quoted(_short_key(source))}")
     if not data.train_rows + data.test_rows:
         return [*lines, "- No rows were read here: nothing was trained or measured.", LICENSE]
     if data.unlabelled_rows:
@@ -270,7 +276,7 @@ def _limits(data: Data, tables: Sequence[Source]) -> list[str]:
     return lines
 
 
-def _again(lineage: Lineage) -> list[str]:
+def _reproduction(lineage: Lineage) -> list[str]:
     return [
         "## Make it again",
         "",
@@ -283,8 +289,8 @@ def _again(lineage: Lineage) -> list[str]:
     ]
 
 
-def _shown(source: Source) -> str:
-    """A source's name for others: of a local one without the folders above it."""
+def _display_name(source: Source) -> str:
+    """A source's name for other people: local paths without their parent folders."""
     return Path(source.pinned).name if source.is_local else source.pinned
 
 
@@ -304,11 +310,11 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Text from outside as code: nothing in it means anything to Markdown."""
+    """Text from outside as inline code, in which nothing has a meaning in Markdown."""
     inside = printable(" ".join(text.replace("`", "'").split()))
     return f"`{inside or ' '}`"
 
 
 def _cell(text: str) -> str:
-    """The same in a table, where a bar needs an escape in code, too."""
+    """Text from outside as inline code in a table, where a bar needs an escape too."""
     return _quoted(text).replace("|", "\\|")

@@ -36,19 +36,19 @@ from compress.store.artifacts import Artifact
 def write_final(
     plan: Plan, artifacts: Mapping[str, Artifact], folder: Path, report: Report | None, recipe_text: str
 ) -> bool:
-    """Write `final/` of a run whole or not at all, or leave it if it is what it should be.
+    """Write `final/` of a run, whole or not at all, unless it is up to date.
 
     Args:
-        artifacts: by the name of the planned step.
-        folder: of the run.
-        report: None where nothing was measured.
+        artifacts: artifacts by the names of their steps.
+        folder: the run's folder.
+        report: the run's report; None if nothing was measured.
         recipe_text: the recipe as it ran.
 
     Returns:
-        Whether it was written.
+        Whether the folder was written.
 
     Raises:
-        OSError: it cannot be written; an older one is left.
+        OSError: the folder cannot be written; an older one stays.
     """
     lineage = build_lineage(plan, artifacts, report, recipe_text)
     artifact, final = artifacts[lineage.final.name], folder / FINAL
@@ -65,38 +65,38 @@ def write_final(
 
 
 def _is_current(final: Path, lineage: Lineage, artifact: Artifact) -> bool:
-    """True if a folder tells the same, and holds the artifact's files; a card that was edited is left."""
+    """Whether a final folder has this lineage and the artifact's files; an edited card does not count."""
     if final.is_symlink():
-        return False  # it leads to what another writes
+        return False  # something else writes the target of the link
     try:
-        told = read_lineage(final)
+        present = read_lineage(final)
     except InputError:
         return False
-    if told.key != lineage.key or not (final / CARD).is_file():
+    if present.key != lineage.key or not (final / CARD).is_file():
         return False
-    for name, expected in told.files.items():
+    for name, expected in present.files.items():
         file, own = final / name, artifact.path / name
         if not file.is_file():
             return False
         if not (own.is_file() and file.samefile(own)) and file_sha256(file) != expected:
-            return False  # the artifact's own file was checked when it was taken from the store
+            return False  # a file shared with the artifact needs no hash: the store checked it
     return True
 
 
 def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report | None, recipe_text: str) -> Lineage:
-    """All that is known of the recipe's last step and of what led to it."""
+    """The lineage of the recipe's last step."""
     last = plan.recipe.steps[-1].name
     needed = _ancestors(plan, last)
-    said = {step.name: step.settings for step in plan.recipe.steps}
+    settings_of = {step.name: step.settings for step in plan.recipe.steps}
     steps: list[MadeStep] = []
     for step in plan.steps:
         if step.name in needed:
             inputs = {
-                role: value if isinstance(value, str) else said_input(said[step.name], role)
+                role: value if isinstance(value, str) else said_input(settings_of[step.name], role)
                 for role, value in step.inputs.items()
             }
             steps.append(made_step(step.name, artifacts[step.name], inputs))
-    steps.sort(key=lambda step: step.name == last)  # stable: the last one last
+    steps.sort(key=lambda step: step.name == last)  # the sort is stable, and puts the last step at the end
     task = plan.task
     unmeasured = None if report else "nothing was measured: the recipe has no targets"
     return Lineage(
@@ -131,37 +131,37 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
 
 def _packages(plan: Plan) -> dict[str, str]:
     """The packages whose plug-ins the recipe needs, with their versions."""
-    named = (
+    names_by_registry = (
         *((stages.REGISTRY, step.stage) for step in plan.recipe.steps),
         (tasks.REGISTRY, plan.recipe.task.type),
         *((runtimes.REGISTRY, target.runtime) for target in plan.recipe.targets.values()),
         *((formats.REGISTRY, step.stage.output) for step in plan.steps),
     )
-    plugins = [plugin for registry, name in named if (plugin := registry.plugin(name)) is not None]
+    plugins = [plugin for registry, name in names_by_registry if (plugin := registry.plugin(name)) is not None]
     return {plugin.package: plugin.version for plugin in plugins}
 
 
 def _ancestors(plan: Plan, last: str) -> set[str]:
     """Names of the steps that led to `last`, itself included."""
-    found: set[str] = set()
+    ancestors: set[str] = set()
     waiting = [last]
     while waiting:
         name = waiting.pop()
-        found.add(name)
+        ancestors.add(name)
         waiting += [value for value in plan.step(name).inputs.values() if isinstance(value, str)]
-    return found
+    return ancestors
 
 
 def _sources(plan: Plan) -> tuple[Source, ...]:
-    """What was read from outside, and where the recipe names it."""
-    named: dict[tuple[str, str], list[str]] = {}
+    """The sources from outside, with the places in the recipe that name them."""
+    places: dict[tuple[str, str], list[str]] = {}
     for part in TABLES:
         if (source := getattr(plan.recipe.task, part)) is not None:
-            named.setdefault(("table", source), []).append(f"task.{part}")
+            places.setdefault(("table", source), []).append(f"task.{part}")
     for step in plan.recipe.steps:
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                named.setdefault(("model", said_input(step.settings, role)), []).append(f"{step.name}.{role}")
+                places.setdefault(("model", said_input(step.settings, role)), []).append(f"{step.name}.{role}")
     return tuple(
         Source(
             kind="model" if used.kind == "model" else "table",
@@ -169,23 +169,23 @@ def _sources(plan: Plan) -> tuple[Source, ...]:
             pinned=used.pinned,
             key=used.key,
             files=dict(used.files),
-            places=tuple(named[used.kind, used.source]),
+            places=tuple(places[used.kind, used.source]),
         )
         for used in plan.sources
-        if (used.kind, used.source) in named
+        if (used.kind, used.source) in places
     )
 
 
 def _base_models(plan: Plan, lineage: Lineage) -> list[str]:
-    """Hub models that the artifact was made from: sources from the hub, and what the cards of the others say."""
+    """Names of the hub models that the artifact was made from: hub sources, and base models in others' cards."""
     keys = {fingerprint(source.key): source for source in lineage.sources if source.kind == "model"}
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for step in lineage.steps:
         for value in plan.step(step.name).inputs.values():
             if isinstance(value, Artifact) and value.key in keys:
                 name = hub_name(keys[value.key].pinned)
-                found |= dict.fromkeys([name] if name else base_models_in(value.path))
-    return list(found)
+                names |= dict.fromkeys([name] if name else base_models_in(value.path))
+    return list(names)
 
 
 def measurements(report: Report, last: str) -> Measurements:

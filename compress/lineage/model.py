@@ -1,4 +1,4 @@
-"""What `lineage.json` holds, written and read."""
+"""The content of `lineage.json`, with reading and writing."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from compress.report.model import Comparison
 from compress.store.artifacts import Artifact
 
 FORMAT: Literal[2] = 2
-"""Raised when lineage.json changes so that an older compress would misread it. 1 had no `adapted`."""
+"""Version of the format, increased when an older compress would misread lineage.json. 1 had no `adapted`."""
 
 
 class _Part(BaseModel):
@@ -39,53 +39,53 @@ class Source(_Part):
 
     kind: Literal["model", "table"]
     said: str
-    """As the recipe said it."""
+    """The source as the recipe writes it."""
     pinned: str
-    """The same so that it names one content: a hub's commit, a wheel's version, a full path."""
+    """The source in a form that names one content: a hub's commit, a wheel's version, a full path."""
     key: str
-    """Names the content; the key of an artifact that reads a model is made of it."""
+    """A key that names the content; keys of artifacts that read the source depend on it."""
     files: dict[str, str]
-    """Name -> SHA-256: of local files, or of the wheel by dist==version."""
+    """Name -> SHA-256 of each local file, or dist==version -> SHA-256 of the wheel."""
     places: tuple[str, ...]
-    """Where the recipe names it: task.train, teacher.model."""
+    """The places in the recipe that name it: task.train, teacher.model."""
 
     @property
     def is_local(self) -> bool:
-        """True for a file or a folder of the machine that it was read on."""
+        """Whether it is a file or a folder on the machine that read it."""
         return "://" not in self.pinned
 
 
 class MadeStep(_Part):
-    """A step's artifact, as its manifest tells of it."""
+    """A step's artifact, as its manifest describes it."""
 
     name: str
     stage: str
     version: int
-    """Of the stage."""
+    """The stage's version."""
     format: str
     key: str
     config: dict[str, Any]
     """All settings, defaults included."""
     inputs: dict[str, str]
-    """Role -> name of a step, or what the recipe said of a source."""
+    """Role -> name of a step, or a source as the recipe writes it."""
     data: str
-    """Fingerprint of the task and the rows that it was given; the task's name where it read none."""
+    """Fingerprint of the task and of the rows that the step read; the task's name if it read none."""
     seed: int
     files: Hashes
     facts: dict[str, Any]
     versions: dict[str, str]
-    """Of the packages that made it."""
+    """Versions of the packages that made the artifact."""
     host: dict[str, Any]
     created: str
     seconds: float
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None
     package: str | None = None
-    """That adds the stage; None for one of compress itself."""
+    """The package that adds the stage; None for stages of compress itself."""
 
 
 class Data(_Part):
-    """The rows that it was made with and measured on."""
+    """The data that the artifact was made with and measured on."""
 
     task: str
     hub_task: str
@@ -99,9 +99,9 @@ class Data(_Part):
     validation_rows: int
     test_rows: int
     unlabelled_rows: int = 0
-    """Texts without labels that students learned from what their teacher says of them."""
+    """Texts without labels, which students learn from with their teacher's answers."""
     overlap: int
-    """Test rows that also stand in train."""
+    """Number of test rows that are also training rows."""
     notes: tuple[str, ...]
     train_key: str
     """Fingerprint of the training and validation rows."""
@@ -117,16 +117,16 @@ class Figures(_Part):
     """measured, skipped or failed."""
     reason: str | None
     artifact: str
-    """Key of what was measured."""
+    """Key of the artifact that was measured."""
     measured_as: str
-    """Its format: a torch model is measured through its ONNX export where ONNX is read."""
+    """Format of the measured artifact: a runtime for ONNX measures a torch model by its export."""
     size_bytes: int
     score: Estimate | None
     """The task's metric over all test rows, between 0 and 1."""
     p50_ms: float | None
     p90_ms: float | None
     real_p50_ms: float | None
-    """On test rows of their own length."""
+    """Median latency on test rows of their own lengths."""
     versus_baseline: Comparison | None
     """Drop, speed-up and their verdicts; None for the baseline itself."""
 
@@ -136,7 +136,7 @@ class OnTarget(_Part):
 
     target: str
     described: str
-    """Runtime, device, threads, batch and length, in words."""
+    """The target in words: runtime, device, threads, batch size and length."""
     settings: dict[str, Any]
     conditions: Conditions | None
     final: Figures
@@ -154,47 +154,47 @@ class Measurements(_Part):
 
 
 class Lineage(_Part):
-    """What `lineage.json` holds. Where only manifests are known, recipe and data are None."""
+    """The content of `lineage.json`. If only manifests are known, recipe and data are None."""
 
     format: Literal[1, 2] = FORMAT
     compress_version: str
-    """That wrote this."""
+    """The version of compress that wrote the file."""
     created: str
     name: str
-    """Of the recipe."""
+    """The recipe's name."""
     seed: int
     steps: tuple[MadeStep, ...] = Field(min_length=1)
-    """What led to the artifact, in the order of the work; the last one is the artifact itself."""
+    """The steps that led to the artifact, in the order of the work; the last step made the artifact itself."""
     sources: tuple[Source, ...]
     data: Data | None
     measured: Measurements | None
     unmeasured: str | None
-    """A plain statement that there are no figures, where there are none."""
+    """The reason why there are no figures, or None."""
     recipe: str | None
-    """As it ran, overrides included."""
+    """The recipe as it ran, with its overrides."""
     adapted: Hashes = {}
-    """Files of the final folder that say more than the artifact's own of that name, or that it does not have."""
+    """Files of the final folder that differ from the artifact's own, or that the artifact does not have."""
     packages: dict[str, str] = {}
     """Name -> version of the packages that added stages, the task or runtimes to compress, as the recipe needs them."""
 
     @property
     def final(self) -> MadeStep:
-        """The artifact that it tells of."""
+        """The step that made the artifact."""
         return self.steps[-1]
 
     @property
     def files(self) -> dict[str, str]:
-        """Files of the folder that it stands in, beside itself and the card: relative path -> SHA-256."""
+        """Files of the folder without lineage.json and the card: relative path -> SHA-256."""
         return {**self.final.files, **self.adapted}
 
     @property
     def key(self) -> str:
-        """Names all that it tells, but for when and by which compress it was written, and `adapted`."""
+        """The hash of the content without the time, the version of compress and `adapted`."""
         return fingerprint(json.loads(self.model_dump_json(exclude={"created", "compress_version", "adapted"})))
 
-    def source(self, said: str, kind: str = "model") -> Source | None:
-        """The source that the recipe names so."""
-        return next((source for source in self.sources if (source.said, source.kind) == (said, kind)), None)
+    def source(self, name: str, kind: str = "model") -> Source | None:
+        """The source with a name in the recipe, or None."""
+        return next((source for source in self.sources if (source.said, source.kind) == (name, kind)), None)
 
 
 def write_lineage(lineage: Lineage, folder: Path) -> None:
@@ -203,18 +203,18 @@ def write_lineage(lineage: Lineage, folder: Path) -> None:
 
 
 def read_lineage(folder: Path) -> Lineage:
-    """The lineage.json of a folder.
+    """The content of a folder's lineage.json.
 
     Raises:
-        InputError: there is none, it is damaged, or of another format.
+        InputError: there is no such file, it is damaged, or of another format.
     """
     path = folder / LINEAGE
     try:
         content = read_json(path)
-        found = content.get("format") if isinstance(content, dict) else None
-        if isinstance(found, int) and found > FORMAT:
+        version = content.get("format") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > FORMAT:
             raise InputError(
-                f"lineage.json is of format {found}; this compress reads {FORMAT}",
+                f"lineage.json is of format {version}; this compress reads {FORMAT}",
                 where=str(path),
                 fix="install a newer compress",
             )
@@ -239,14 +239,14 @@ def _first_problem(error: Exception) -> str:
 
 
 def made_step(name: str, artifact: Artifact, inputs: Mapping[str, str]) -> MadeStep:
-    """What an artifact's manifest tells, under the step's name and with its inputs named."""
+    """A step from its artifact's manifest, with its name and the names of its inputs."""
     assert artifact.manifest is not None, name
-    told = artifact.manifest.model_dump(exclude={"inputs", "digest"})
-    return MadeStep(name=name, inputs=dict(inputs), **told)
+    manifest = artifact.manifest.model_dump(exclude={"inputs", "digest"})
+    return MadeStep(name=name, inputs=dict(inputs), **manifest)
 
 
 def changed_files(folder: Path, files: Mapping[str, str]) -> list[str]:
-    """One sentence for each file that is missing from a folder, or has not its SHA-256."""
+    """One sentence for each file of a folder that is missing or has another SHA-256."""
     return list(_changes(folder, files))
 
 

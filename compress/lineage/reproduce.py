@@ -1,4 +1,4 @@
-"""The recipe that makes an artifact again: what `lineage.json` holds, with every source pinned to its content."""
+"""The recipe that makes an artifact again: the one in `lineage.json`, with every source pinned to its content."""
 
 import importlib.metadata
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
     """The recipe as it ran, in YAML, with commits for branches and the SHA-256 of every wheel.
 
     Args:
-        where: the lineage came from, for errors.
+        where: the lineage's file, for error messages.
 
     Raises:
-        InputError: the lineage holds no recipe, or one that cannot be read.
+        InputError: the lineage has no recipe, or one that cannot be read.
     """
     if lineage.recipe is None:
         raise InputError(
@@ -71,22 +71,22 @@ def _wrapped(text: str) -> list[str]:
 
 def doubts(lineage: Lineage) -> list[str]:
     """One sentence for each reason why the recipe may not give the same artifact here."""
-    found = [sentence for source in lineage.sources for sentence in _changes(source)]
+    reasons = [sentence for source in lineage.sources for sentence in _changes(source)]
     if lineage.recipe is not None and read_recipe(lineage.recipe.encode(), Path(LINEAGE))[0].trust_remote_code:
-        found.append("it runs Python code that its models bring along (trust_remote_code): read that code first")
+        reasons.append("it runs Python code that its models bring along (trust_remote_code): read that code first")
     if lineage.compress_version != __version__:
-        found.append(f"it was made by compress {lineage.compress_version}, this is {__version__}")
-    found += [sentence for package, version in lineage.packages.items() if (sentence := _missing(package, version))]
+        reasons.append(f"it was made by compress {lineage.compress_version}, this is {__version__}")
+    reasons += [sentence for package, version in lineage.packages.items() if (sentence := _missing(package, version))]
     for step in lineage.steps:
         now = stages.find(step.stage).version if step.stage in stages.names() else None
         if now != step.version:
             here = f"version {now} here" if now else "not here"
-            found.append(f"step '{step.name}' was made by version {step.version} of {step.stage}, which is {here}")
-    return found
+            reasons.append(f"step '{step.name}' was made by version {step.version} of {step.stage}, which is {here}")
+    return reasons
 
 
 def _missing(package: str, version: str) -> str | None:
-    """What a package that added something to compress is here, if it is not what it was."""
+    """A sentence if a package that adds something to compress is missing here or has another version."""
     here = _installed(package)
     if here is None:
         return f"it needs the package {package} {version}, which is not here: pip install {package}=={version}"
@@ -94,7 +94,7 @@ def _missing(package: str, version: str) -> str | None:
 
 
 def _installed(package: str) -> str | None:
-    """The version of a package here."""
+    """The installed version of a package, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -102,7 +102,7 @@ def _installed(package: str) -> str | None:
 
 
 def _changes(source: Source) -> Iterator[str]:
-    """How a local source differs from what was read."""
+    """Sentences on how a local source differs from what the run read."""
     if not source.is_local:
         return
     path = Path(split_sheet(source.pinned)[0])
@@ -123,8 +123,8 @@ def _local_changes(source: Source, path: Path, what: str) -> Iterator[str]:
     now = folder_hashes(path) if path.is_dir() else {path.name: file_sha256(path)}
     changed = sorted(name for name in {*now, *source.files} if now.get(name) != source.files.get(name))
     if changed:
-        told = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-        yield f"the {what} '{path}' is no longer what it was: {told} changed"
+        names = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        yield f"the {what} '{path}' is no longer what it was: {names} changed"
 
 
 def _hashes(source: Source) -> str:

@@ -1,1 +1,1 @@
-"""What this computer is, and what its processor can do."""
+"""Facts of this computer, and the speed of its arithmetic."""

@@ -1,4 +1,4 @@
-"""NVIDIA devices that the driver gives this process, asked of the driver itself: no library needs to be loaded."""
+"""The number of NVIDIA devices for this process, from the driver itself, so that no library needs to be loaded."""
 
 import ctypes
 import sys
@@ -7,9 +7,9 @@ DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
 def cuda_devices() -> int:
-    """How many there are: 0 without a driver, without a device, or where CUDA_VISIBLE_DEVICES hides them.
+    """Number of devices: 0 without a driver or a device, or if CUDA_VISIBLE_DEVICES hides them.
 
-    `cuInit` and `cuDeviceGetCount` of the CUDA Driver API; both give 0 for success.
+    It calls `cuInit` and `cuDeviceGetCount` of the CUDA Driver API, which return 0 for success.
     """
     try:
         driver = ctypes.CDLL(DRIVER)

@@ -31,12 +31,12 @@ def host_facts() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "versions": {name: version for name in PACKAGES if (version := _version(name))},
     }
 
 
 def same_machine(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """True if measurements from both may stand in one table."""
+    """Whether measurements from two machines may be compared in one table."""
     return all(one.get(key) == other.get(key) for key in ("cpu", "cores", "system", "versions"))
 
 

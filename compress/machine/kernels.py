@@ -1,7 +1,7 @@
-"""What this machine's arithmetic can do: single kernels, timed alone in a fresh process.
+"""The speed of this machine's arithmetic: single kernels, timed alone in a fresh process.
 
-The best rate of matrix products is the peak that a model's latency is held against: a model that beats it was
-measured wrongly. `compress doctor` shows the same kernels at the shapes of an encoder.
+The best rate of matrix products is a peak that no model can beat; a model that does was measured wrongly. `compress
+doctor` shows the same kernels at the shapes of an encoder.
 """
 
 import sys
@@ -15,16 +15,16 @@ from compress.processes.child import Child, ChildError, from_parent
 
 Device = Literal["cpu", "cuda"]
 PEAK_SHAPES = ((1024, 1024, 1024), (128, 384, 1536), (512, 768, 3072))
-"""(rows, inputs, outputs) among which the peak is looked for."""
+"""(rows, inputs, outputs) of the products that are tried for the peak."""
 ONNX_KINDS = ("fp32", "int8", "int8_dynamic", "int8_static", "4bit", "4bit_float", "onnx_fp16")
 SECONDS = 0.2
 TURN_SECONDS = 120.0
-"""Beside its own time, what a turn may take at most: it imports libraries, and may start a GPU."""
+"""Most seconds of a turn in addition to its own time: it imports libraries, and may start a GPU."""
 PASSES = 2
-"""Every kernel gets its time in so many turns, apart from each other: other work that comes and goes meets one."""
+"""Turns of each kernel. They are apart in time, so that other work on the machine disturbs only one of them."""
 BLOCK = 32
 CALL_OPERATIONS, CALL_WEIGHTS = 5e7, 1e7
-"""A call of small products holds several, up to so many operations and weights: see `_products_in_call`."""
+"""Limits of operations and weights up to which one call holds several small products: see `_products_in_call`."""
 
 
 class Kernel(NamedTuple):
@@ -47,7 +47,7 @@ class Kernel(NamedTuple):
 
     @property
     def operations(self) -> float:
-        """Multiplications and additions."""
+        """Number of multiplications and additions."""
         return 2.0 * self.rows * self.inputs * self.outputs
 
 
@@ -57,8 +57,8 @@ def time_kernels(
     """Best rate of each kernel in 10^9 operations a second, in one fresh process.
 
     Args:
-        seconds: for each kernel.
-        progress: told how many of how many turns are done.
+        seconds: seconds for each kernel.
+        progress: called with the number of finished turns, and that of all turns.
 
     Raises:
         CompressError: the process died.
@@ -84,17 +84,17 @@ def time_kernels(
 
 def peak_gflops(kinds: Iterable[str], threads: int, device: Device) -> dict[str, float]:
     """The measured arithmetic peak of each number format, in 10^9 operations a second."""
-    wanted = sorted(set(kinds))
+    distinct = sorted(set(kinds))
     shapes = PEAK_SHAPES if device == "cpu" else ((4096, 4096, 4096),)
-    kernels = [Kernel(kind, *shape, threads, device) for kind in wanted for shape in shapes]
+    kernels = [Kernel(kind, *shape, threads, device) for kind in distinct for shape in shapes]
     rates = time_kernels(kernels)
     return {
-        kind: max(rate for kernel, rate in zip(kernels, rates, strict=True) if kernel.kind == kind) for kind in wanted
+        kind: max(rate for kernel, rate in zip(kernels, rates, strict=True) if kernel.kind == kind) for kind in distinct
     }
 
 
 def main() -> None:
-    """Time the kernels that standard input lists, and answer with [index, rate] after each turn."""
+    """Time the kernels listed on standard input, and answer with [index, rate] after each turn."""
     job, answer = from_parent()
     kernels = [Kernel(*item) for item in job["kernels"]]
     for _ in range(PASSES):
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def best_seconds(call: Callable[[], Any], seconds: float) -> float:
-    """Shortest of the calls that `seconds` have room for, at least one, after one that is not timed."""
+    """Time of the fastest of the calls that fit into `seconds`, at least one, after one that is not timed."""
     best = float("inf")
     call()
     end = time.perf_counter() + seconds
@@ -123,10 +123,10 @@ def _rate(kernel: Kernel, seconds: float) -> float:
 
 
 def _products_in_call(kernel: Kernel) -> int:
-    """How many such products, each with weights of its own, one call holds.
+    """Number of products in one call, each with its own weights.
 
-    The call's own few microseconds are nothing to a large product, but more than a small one takes; and in a model
-    no weight is still in the nearest cache when its next turn comes.
+    A call itself takes a few microseconds, which is little for a large product but more than a small one takes. And in
+    a model no weight is still in the nearest cache when it is used again.
     """
     return int(max(1, min(CALL_OPERATIONS / kernel.operations, CALL_WEIGHTS / (kernel.inputs * kernel.outputs), 16)))
 
@@ -135,7 +135,7 @@ def onnx_session(graph: Any, threads: int, *, as_written: bool = False) -> Any:
     """A CPU session on a hand-made graph.
 
     Args:
-        as_written: onnxruntime fuses nothing in it.
+        as_written: whether onnxruntime leaves the graph as it is, without fusion.
     """
     import onnxruntime
     from onnx import helper
@@ -150,17 +150,17 @@ def onnx_session(graph: Any, threads: int, *, as_written: bool = False) -> Any:
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-class _Written(NamedTuple):
-    """How a kind of product stands in an ONNX graph: its operator, the types around it, its constant inputs.
+class _OnnxProduct(NamedTuple):
+    """The form of a kind of product in an ONNX graph: its operator, its types, its constant inputs.
 
     Attributes:
-        range: scale and zero point of uint8 activations that the product reads through QuantizeLinear and
-            DequantizeLinear, its weights through DequantizeLinear: onnxruntime makes MatMulIntegerToFloat of them.
+        range: scale and zero point of uint8 activations. The product reads these through QuantizeLinear and
+            DequantizeLinear, and its weights through DequantizeLinear; onnxruntime fuses all to MatMulIntegerToFloat.
     """
 
     operator: str
-    taken: Any
-    given: Any
+    input_type: Any
+    output_type: Any
     constants: dict[str, Any]
     attributes: Mapping[str, Any] = MappingProxyType({})
     range: tuple[float, int] | None = None
@@ -170,7 +170,7 @@ def _onnx_call(kernel: Kernel, products: int) -> Callable[[], Any]:
     import numpy as np
 
     session = onnx_session(_graph(kernel, products), kernel.threads)
-    rows = np.ones((kernel.rows, kernel.inputs), _written(kernel).taken)
+    rows = np.ones((kernel.rows, kernel.inputs), _onnx_product(kernel).input_type)
     return lambda: session.run(None, {"x": rows})
 
 
@@ -178,27 +178,29 @@ def _graph(kernel: Kernel, products: int) -> Any:
     import numpy as np
     from onnx import helper, numpy_helper
 
-    written = _written(kernel)
+    operator = _onnx_product(kernel)
     nodes, constants, outputs = [], [], []
     for index in range(products):
-        names = [f"{name}{index}" for name in written.constants]
+        names = [f"{name}{index}" for name in operator.constants]
         outputs.append(f"y{index}")
         constants += [
-            numpy_helper.from_array(array, name) for name, array in zip(names, written.constants.values(), strict=True)
+            numpy_helper.from_array(array, name) for name, array in zip(names, operator.constants.values(), strict=True)
         ]
         inputs = ["x", *names]
-        if written.range is not None:
+        if operator.range is not None:
             inputs = [f"rounded{index}", f"weights{index}"]
-            around, tensors = _in_range(written.range, names, index)
+            around, tensors = _in_range(operator.range, names, index)
             nodes += around
             constants += tensors
-        nodes.append(helper.make_node(written.operator, inputs, outputs[-1:], **written.attributes))
-    taken, given = (helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in (written.taken, written.given))
+        nodes.append(helper.make_node(operator.operator, inputs, outputs[-1:], **operator.attributes))
+    input_type, output_type = (
+        helper.np_dtype_to_tensor_dtype(np.dtype(kind)) for kind in (operator.input_type, operator.output_type)
+    )
     return helper.make_graph(
         nodes,
         kernel.kind,
-        [helper.make_tensor_value_info("x", taken, ["rows", kernel.inputs])],
-        [helper.make_tensor_value_info(name, given, ["rows", kernel.outputs]) for name in outputs],
+        [helper.make_tensor_value_info("x", input_type, ["rows", kernel.inputs])],
+        [helper.make_tensor_value_info(name, output_type, ["rows", kernel.outputs]) for name in outputs],
         constants,
     )
 
@@ -209,7 +211,7 @@ def _in_range(span: tuple[float, int], weights: Sequence[str], index: int) -> tu
     The scales differ a little, so that each product of a call rounds its own activations, as in a model.
 
     Args:
-        weights: names of its codes, scales and zero points.
+        weights: names of the weights' codes, scales and zero points.
     """
     import numpy as np
     from onnx import helper, numpy_helper
@@ -225,25 +227,25 @@ def _in_range(span: tuple[float, int], weights: Sequence[str], index: int) -> tu
     return nodes, [numpy_helper.from_array(np.array(value), name) for name, value in zip(names, values, strict=True)]
 
 
-def _written(kernel: Kernel) -> _Written:
+def _onnx_product(kernel: Kernel) -> _OnnxProduct:
     import numpy as np
 
     drawn = np.random.default_rng(0)
     shape = (kernel.inputs, kernel.outputs)
     if kernel.kind in {"fp32", "onnx_fp16"}:
         kind = np.float32 if kernel.kind == "fp32" else np.float16
-        return _Written("MatMul", kind, kind, {"w": drawn.standard_normal(shape, np.float32).astype(kind)})
+        return _OnnxProduct("MatMul", kind, kind, {"w": drawn.standard_normal(shape, np.float32).astype(kind)})
     if kernel.kind in {"int8", "int8_dynamic", "int8_static"}:
         weights = drawn.integers(-64, 64, shape, np.int8)
         if kernel.kind == "int8":
-            return _Written("MatMulInteger", np.uint8, np.int32, {"w": weights})
+            return _OnnxProduct("MatMulInteger", np.uint8, np.int32, {"w": weights})
         scales = np.full(kernel.outputs, 0.01, np.float32)
         constants = {"w": weights, "scales": scales, "zeros": np.zeros(kernel.outputs, np.int8)}
         if kernel.kind == "int8_static":
-            return _Written("MatMul", np.float32, np.float32, constants, range=(2 / 255, 128))
-        return _Written("DynamicQuantizeMatMul", np.float32, np.float32, constants, {"domain": "com.microsoft"})
+            return _OnnxProduct("MatMul", np.float32, np.float32, constants, range=(2 / 255, 128))
+        return _OnnxProduct("DynamicQuantizeMatMul", np.float32, np.float32, constants, {"domain": "com.microsoft"})
     blocks = -(-kernel.inputs // BLOCK)
-    return _Written(
+    return _OnnxProduct(
         "MatMulNBits",
         np.float32,
         np.float32,
@@ -271,8 +273,8 @@ def _torch_call(kernel: Kernel, products: int) -> Callable[[], Any]:
     weights = [torch.ones((kernel.outputs, kernel.inputs), dtype=kind, device=kernel.device) for _ in range(products)]
     linear = torch.nn.functional.linear  # what models call; plain matmul can be slower by far
 
-    def int8(left: Any, right: Any) -> Any:
-        return torch._int_mm(left, right.t())
+    def int8(one: Any, right: Any) -> Any:
+        return torch._int_mm(one, right.t())
 
     multiply = int8 if kind == torch.int8 else linear
 

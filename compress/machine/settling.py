@@ -1,4 +1,4 @@
-"""How long a machine needs to become quiet between two things that are timed in turns."""
+"""The time that a machine needs to become quiet between two timed turns."""
 
 SETTLE_SECONDS = 0.1
-"""A runtime's threads spin for some tens of milliseconds after a call; who is timed next waits for that."""
+"""Seconds of waiting before a timed turn: a runtime's threads keep spinning for tens of milliseconds after a call."""

@@ -1,1 +1,1 @@
-"""Load, save, reshape and take apart models. The one home of "what shape is this architecture"."""
+"""Torch models and their folders: loading, saving, shapes, cutting, tokenizers."""

@@ -1,6 +1,6 @@
-"""Where each known family of encoders keeps its layers, heads and feed-forward neurons, as data.
+"""The table of known families of encoders: where each keeps its layers, heads and feed-forward neurons.
 
-A family is added by adding a row to `ARCHITECTURES`. What is not in the table is refused, never guessed.
+A new family is a new row of `ARCHITECTURES`. Families that are not in the table are refused, never guessed.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from typing import Any
 from compress.errors import InputError
 
 SHAPES_KEY = "compress_shapes"
-"""Key of config.json under which a model keeps layer shapes that its own configuration cannot say."""
+"""Key of config.json for layer shapes that a model's own configuration cannot express."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Names of the parts of one family. Paths are relative to the base model, or to one layer.
+    """The names of the parts of one family's models. Paths are relative to the base model, or to a layer.
 
-    Parts of the same path stand in one matrix, one below the other: query, key and value; up and gate.
+    Parts with the same path share one matrix, one below the other: query, key and value; up and gate.
     """
 
     layers: str
@@ -37,11 +37,11 @@ class Architecture:
     heads_attribute: str | None = "num_attention_heads"
     """Attribute of the attention module that repeats the number of heads."""
     gate: str | None = None
-    """Matrix hidden -> neurons whose outputs the neurons are multiplied by (Shazeer 2020, arXiv:2002.05202)."""
+    """Matrix hidden -> neurons whose outputs multiply the neurons (Shazeer 2020, arXiv:2002.05202)."""
     attention_norm: str | None = None
-    """The norm before attention, in families whose first layer lacks it."""
+    """The norm before attention, in families whose first layer has none."""
     kinds_field: str | None = None
-    """List in config.json that says each layer's kind of attention."""
+    """Field of config.json with the list of each layer's kind of attention."""
     position_offset: int = 0
     """Rows of the position table that no token uses."""
     fusion: str = "bert"
@@ -54,11 +54,11 @@ class Architecture:
 
     @property
     def neuron_parts(self) -> tuple[str, ...]:
-        """Names of the parts that give one output a neuron."""
+        """Names of the parts with one output for each neuron."""
         return ("up",) if self.gate is None else ("up", "gate")
 
     def stack(self, part: str) -> tuple[str, ...]:
-        """Names of the parts that stand in the matrix of `part`, in the order of their rows."""
+        """Names of the parts that share the matrix of `part`, in the order of their rows."""
         parts = ("query", "key", "value", "attention_output", *self.neuron_parts, "down")
         return tuple(name for name in parts if getattr(self, name) == getattr(self, part))
 
@@ -110,31 +110,31 @@ ARCHITECTURES: Mapping[str, Architecture] = {
 
 
 POSITIONS_FIELDS = ("max_position_embeddings", "n_positions", "max_seq_len")
-"""What families call the number of rows of their table of positions."""
+"""Names that families have for the number of rows of their table of positions."""
 BY_DISTANCE = frozenset({"bloom", "funnel", "longt5", "mt5", "t5", "umt5", "xlnet"})
-"""Families that know how far tokens are apart, and have no table of their places."""
+"""Families that use distances between tokens, and have no table of positions."""
 DEBERTA = frozenset({"deberta", "deberta-v2"})
 AFTER_PADDING = frozenset(
     {"data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"}
     | {"roberta-prelayernorm", "xlm-roberta-xl", "xmod"}
 )
-"""Families that are not in `ARCHITECTURES`, and count places from the one after the padding's id."""
+"""Families outside of `ARCHITECTURES` whose first position is the padding's id plus one."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of an encoder, read from its config.json alone.
+    """The sizes of an encoder, read from its config.json alone.
 
     Attributes:
         model_type: the family's name, as in config.json.
         layers: number of layers.
         hidden: width of the hidden states.
         head_size: channels of one head.
-        heads: heads left in each layer.
-        neurons: feed-forward neurons left in each layer.
-        attention_norms: whether each layer has a norm before attention; empty where all layers of a family are alike.
-        embedding_rank: width of the table of token embeddings, where it is factorized.
-        ffn_rank: channels between the factors of each feed-forward matrix, where they are factorized.
+        heads: number of heads in each layer.
+        neurons: number of feed-forward neurons in each layer.
+        attention_norms: whether each layer has a norm before attention; empty if all layers of the family are alike.
+        embedding_rank: width of the table of token embeddings, if it is factorized.
+        ffn_rank: channels between the factors of each feed-forward matrix, if they are factorized.
     """
 
     model_type: str
@@ -149,31 +149,31 @@ class Shape:
 
     @property
     def is_plain(self) -> bool:
-        """True if the family's own configuration can say it, so that any tool loads the model."""
+        """Whether the family's own configuration can express the sizes, so that any tool loads the model."""
         full_heads = self.head_size * self.heads[0] == self.hidden
         own_norms = self.attention_norms == _own_norms(ARCHITECTURES[self.model_type], self.layers)
         if self.embedding_rank is not None or self.ffn_rank is not None:
             return False
         return full_heads and own_norms and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
 
-    def with_layers(self, kept: tuple[int, ...]) -> "Shape":
-        """The same with only the layers `kept`, counted from 0."""
+    def with_layers(self, indices: tuple[int, ...]) -> "Shape":
+        """The shape with only the layers at `indices`, counted from 0."""
         return replace(
             self,
-            layers=len(kept),
-            heads=tuple(self.heads[index] for index in kept),
-            neurons=tuple(self.neurons[index] for index in kept),
-            attention_norms=tuple(self.attention_norms[index] for index in kept if self.attention_norms),
+            layers=len(indices),
+            heads=tuple(self.heads[index] for index in indices),
+            neurons=tuple(self.neurons[index] for index in indices),
+            attention_norms=tuple(self.attention_norms[index] for index in indices if self.attention_norms),
         )
 
 
 def _own_norms(architecture: Architecture, layers: int) -> tuple[bool, ...]:
-    """`Shape.attention_norms` of a whole model of the family."""
+    """`Shape.attention_norms` of an uncut model of the family."""
     return tuple(index > 0 for index in range(layers)) if architecture.attention_norm else ()
 
 
 def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
-    """`count` of `total` layers, the first and the last among them; for one layer, the first.
+    """Indices of `count` of `total` layers, with the first and the last; for one layer, the first.
 
     Sanh et al. 2019 (arXiv:1910.01108), section 3, take one layer of two in the same spirit.
     """
@@ -183,10 +183,10 @@ def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape | None:
-    """The sizes that a config.json says, or None for a family that is not in the table.
+    """The sizes in a config.json, or None for a family that is not in the table.
 
     Raises:
-        InputError: it does not say all of them.
+        InputError: config.json does not have all of them.
     """
     model_type = str(config.get("model_type", ""))
     architecture = ARCHITECTURES.get(model_type)
@@ -215,7 +215,7 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
 
 
 def size_fields(architecture: Architecture) -> tuple[str, str, str, str]:
-    """Names of the numbers of layers, channels, heads and neurons."""
+    """Names of the fields with the numbers of layers, channels, heads and neurons."""
     return (
         architecture.layers_field,
         architecture.hidden_field,
@@ -225,7 +225,7 @@ def size_fields(architecture: Architecture) -> tuple[str, str, str, str]:
 
 
 def write_shape(config: dict[str, Any], shape: Shape) -> None:
-    """Put `shape` into a config.json's content: in the family's own fields where they can say it."""
+    """Write `shape` into the content of a config.json, in the family's own fields if they can express it."""
     architecture = ARCHITECTURES[shape.model_type]
     config[architecture.layers_field] = shape.layers
     config.pop(SHAPES_KEY, None)
@@ -240,7 +240,7 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
-    """Most tokens that a model can tell apart by their place, or None where config.json does not say."""
+    """The number of positions of a model, or None if config.json does not say it."""
     family = str(config.get("model_type"))
     if family in BY_DISTANCE or (family in DEBERTA and config.get("position_biased_input") is False):
         return None
@@ -250,5 +250,5 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
     if (architecture := ARCHITECTURES.get(family)) is not None:
         return int(table) - architecture.position_offset
     padding = config.get("pad_token_id")
-    first = max(1, padding if isinstance(padding, int) else 1) + 1  # some go by 1 whatever the padding's id is
+    first = max(1, padding if isinstance(padding, int) else 1) + 1  # some use 1 whatever the padding's id is
     return int(table) - (first if family in AFTER_PADDING else 0)

@@ -1,8 +1,8 @@
-"""Whether a model's tokenizer is the one that transformers' AutoTokenizer makes of the folder.
+"""The check that a model's tokenizer gives the same ids as transformers' AutoTokenizer of the folder.
 
-Some settings stand beside tokenizer.json, and AutoTokenizer builds some classes anew from them. `python -P -m
-compress.models.auto_tokenizer FOLDER [pairs]` prints one line of JSON: what is wrong, or null. It runs no code out of
-the folder and reaches no network.
+Some settings are outside of tokenizer.json, and AutoTokenizer rebuilds some classes from them. `python -P -m
+compress.models.auto_tokenizer FOLDER [pairs]` prints one line of JSON: the problem, or null. It runs no code from the
+folder and uses no network.
 """
 
 import json
@@ -20,17 +20,17 @@ from compress.models.tokenizer_settings import CONFIG, SEGMENTS
 
 OWN_CODE = "trust_remote_code"
 MEMORY_BYTES = 8 * 2**30
-"""Address space of the process."""
+"""Address space that the process may use."""
 ADDED = 16
-"""Special and added tokens that are tried within a text."""
+"""Number of special and added tokens that are tried inside a text."""
 PLAIN = 64
-"""Tokens that odd texts are cut to at the most."""
+"""Most tokens of the odd texts."""
 AS_IT_IS = f'set "tokenizer_class": "PreTrainedTokenizerFast" in {CONFIG}'
-"""Lets AutoTokenizer take tokenizer.json as it is."""
+"""The setting with which AutoTokenizer uses tokenizer.json as it is."""
 
 
 class Wrong(NamedTuple):
-    """What is wrong with a tokenizer, and what to do."""
+    """A problem of a tokenizer, its place and its fix."""
 
     what: str
     where: str
@@ -38,10 +38,10 @@ class Wrong(NamedTuple):
 
 
 def compared(folder: Path, *, pairs: bool) -> Wrong | None:
-    """What is wrong with a folder's tokenizer, held against AutoTokenizer on odd texts; None if nothing is.
+    """The first problem of a folder's tokenizer, compared with AutoTokenizer on odd texts; None if there is none.
 
     Args:
-        pairs: whether pairs of texts count too.
+        pairs: whether pairs of texts are compared too.
     """
     try:
         ours = load_tokenizer(folder)
@@ -55,9 +55,9 @@ def compared(folder: Path, *, pairs: bool) -> Wrong | None:
     except Exception as error:  # noqa: BLE001  odd files make the library raise anything
         return _unreadable(folder, error)
     try:
-        found = _differing(ours, theirs, pairs) or _other_padding(ours, theirs)
-        return found or (_other_segments(ours, theirs) if pairs else None)
-    except InputError as error:  # ours fails on a text
+        problem = _differing(ours, theirs, pairs) or _other_padding(ours, theirs)
+        return problem or (_other_segments(ours, theirs) if pairs else None)
+    except InputError as error:  # our tokenizer fails on a text
         return Wrong(error.what, error.where or str(folder), error.fix or "check it")
 
 
@@ -72,47 +72,48 @@ def _unreadable(folder: Path, error: Exception) -> Wrong:
 
 
 def _differing(ours: Tokenizer, theirs: Any, pairs: bool) -> Wrong | None:
-    """The first text of which the two make other ids."""
+    """The problem of the first text for which the two tokenizers give different ids."""
     added = dict.fromkeys([*theirs.all_special_tokens, *theirs.get_added_vocab()])
     texts = [*ODD_TEXTS, *(f" {token} a{token}b {token.lower()}" for token in list(added)[:ADDED])]
-    asked: list[tuple[str, str | None, int]] = [(text, None, PLAIN) for text in texts]
-    asked += [(LONG, None, length) for length in LENGTHS]
+    cases: list[tuple[str, str | None, int]] = [(text, None, PLAIN) for text in texts]
+    cases += [(LONG, None, length) for length in LENGTHS]
     if pairs:
-        asked += [(first, second, PLAIN) for first, second in PAIRS] + [(LONG, LONG, LENGTHS[-1])]
+        cases += [(first, second, PLAIN) for first, second in PAIRS] + [(LONG, LONG, LENGTHS[-1])]
     failed = 0
-    for first, second, length in asked:
-        found = ours.encode([first], None if second is None else [second], length)[0]["input_ids"]
+    for first, second, length in cases:
+        ids = ours.encode([first], None if second is None else [second], length)[0]["input_ids"]
         expected = _encoded(theirs, first, second, length)
         if expected is None:
             failed += 1
             continue
-        if expected == found or (not expected and len(found) == 1):  # of a text without tokens, ours makes one
+        if expected == ids or (not expected and len(ids) == 1):  # our tokenizer gives one token for an empty text
             continue
         if first == LONG and second is None:
-            return _cut(ours, expected, found, length)
+            return _cut(ours, expected, ids, length)
         text = repr(first if second is None else (first, second))
         return Wrong(
-            f"the tokenizer gives other ids than transformers' AutoTokenizer: of {text:.80} {_told(found, expected)}",
+            f"the tokenizer gives other ids than transformers' AutoTokenizer: of {text:.80} "
+            f"{_first_difference(ids, expected)}",
             str(ours.path),
             f"write a tokenizer.json that says all: {CONVERSION}; or, if it is right as it is, {AS_IT_IS}",
         )
-    if failed < len(asked):
+    if failed < len(cases):
         return None
     what = f"transformers' AutoTokenizer makes a {type(theirs).__name__}, which cannot encode texts"
     return Wrong(what, str(ours.path.parent / CONFIG), f"if tokenizer.json is right as it is, {AS_IT_IS}")
 
 
-def _cut(ours: Tokenizer, expected: Sequence[int], found: Sequence[int], length: int) -> Wrong:
+def _cut(ours: Tokenizer, expected: Sequence[int], ids: Sequence[int], length: int) -> Wrong:
     return Wrong(
         f"the tokenizer cuts texts otherwise than transformers' AutoTokenizer: at {length} tokens "
-        f"{_told(found, expected)}",
+        f"{_first_difference(ids, expected)}",
         str(ours.path),
         f'say it in {CONFIG} ("truncation_side": "left"), or write a tokenizer.json that says all: {CONVERSION}',
     )
 
 
 def _other_segments(ours: Tokenizer, theirs: Any) -> Wrong | None:
-    """Whether a model that tells segments apart would get others of a pair: none at all are as good as zeros."""
+    """The problem if a model with segments would get other segment ids for a pair; none at all count as zeros."""
     config = read_object(ours.path.parent / "config.json")
     if config.get("type_vocab_size", 0) in (0, 1, None):
         return None
@@ -131,9 +132,9 @@ def _other_segments(ours: Tokenizer, theirs: Any) -> Wrong | None:
 
 
 def _other_padding(ours: Tokenizer, theirs: Any) -> Wrong | None:
-    """Whether rows are filled up with another id, where the model does not name one itself."""
-    named = read_object(ours.path.parent / "config.json").get("pad_token_id")
-    if theirs.pad_token_id in (None, ours.pad_id) or named is not None:
+    """The problem if rows are padded with another id, and the model's config.json does not name one."""
+    model_pad_id = read_object(ours.path.parent / "config.json").get("pad_token_id")
+    if theirs.pad_token_id in (None, ours.pad_id) or model_pad_id is not None:
         return None
     return Wrong(
         f"the tokenizer pads with the id {ours.pad_id}, and transformers' AutoTokenizer with {theirs.pad_token_id}",
@@ -143,7 +144,7 @@ def _other_padding(ours: Tokenizer, theirs: Any) -> Wrong | None:
 
 
 def _encoded(theirs: Any, first: str, second: str | None, length: int) -> list[int] | None:
-    """What AutoTokenizer gives; None where it cannot, so that there is nothing to hold ours against."""
+    """The ids from AutoTokenizer; None if it fails, so that there is nothing to compare."""
     try:
         rows = theirs([first], None if second is None else [second], truncation=True, max_length=length)["input_ids"]
         return [int(number) for number in rows[0]]
@@ -151,17 +152,17 @@ def _encoded(theirs: Any, first: str, second: str | None, length: int) -> list[i
         return None
 
 
-def _told(found: Sequence[int], expected: Sequence[int]) -> str:
-    """Two rows of ids, from a little before they differ."""
-    least = min(len(found), len(expected))
-    first = next((place for place in range(least) if found[place] != expected[place]), least)
+def _first_difference(own_ids: Sequence[int], expected: Sequence[int]) -> str:
+    """A text with two rows of ids, from a little before they differ."""
+    least = min(len(own_ids), len(expected))
+    first = next((place for place in range(least) if own_ids[place] != expected[place]), least)
     start = max(0, first - 2)
 
     def shown(ids: Sequence[int]) -> str:
         more = "…, " if start else "", ", …" if len(ids) > start + 6 else ""
         return f"[{more[0]}{', '.join(map(str, ids[start : start + 6]))}{more[1]}]"
 
-    return f"{shown(found)} in place of {shown(expected)}"
+    return f"{shown(own_ids)} in place of {shown(expected)}"
 
 
 def _limit_memory() -> None:
@@ -172,9 +173,9 @@ def _limit_memory() -> None:
 
 
 def main() -> None:
-    """Compare the folder that the command line names."""
+    """Check the folder that the command line names."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "critical"}
-    sys.modules["torch"] = None  # type: ignore[assignment]  # a tokenizer needs none, and it takes seconds to import
+    sys.modules["torch"] = None  # type: ignore[assignment]  # tokenizers do not need torch, and it takes seconds to import
     _limit_memory()
     sys.stdout.write(json.dumps(compared(Path(sys.argv[1]), pairs="pairs" in sys.argv[2:])) + "\n")
 

@@ -1,4 +1,4 @@
-"""Weights in bitsandbytes' 8 bits or 4-bit NormalFloat: which matrices have them, and what they stand for."""
+"""Weights in bitsandbytes' 8 bits or 4-bit NormalFloat: which matrices have them, and their values as floats."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,39 +8,39 @@ import torch
 from compress.errors import InputError
 
 INPUTS_MULTIPLE, OUTPUTS_MULTIPLE = 64, 32
-"""Sizes that bitsandbytes' 4-bit kernels for CPU can pack; 8 bits have any."""
+"""Multiples of the sizes that bitsandbytes' 4-bit kernels for CPU can pack; 8-bit matrices may have any size."""
 
 
-def scheme(bits: int, kept: list[str]) -> Any:
+def scheme(bits: int, skipped: list[str]) -> Any:
     """The `quantization_config` for `from_pretrained`.
 
     Args:
-        bits: 4: NormalFloat with double quantization; 8: LLM.int8.
-        kept: names of matrices that stay as they are.
+        bits: 4 for NormalFloat with double quantization, 8 for LLM.int8.
+        skipped: names of matrices that stay as they are.
     """
     from transformers import BitsAndBytesConfig
 
-    # both kinds read this list, in spite of its name
+    # the list counts for 4 bits too, in spite of its name
     if bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=kept)
+        return BitsAndBytesConfig(load_in_8bit=True, llm_int8_skip_modules=skipped)
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.float32,
-        llm_int8_skip_modules=kept,
+        llm_int8_skip_modules=skipped,
     )
 
 
 def kept_in_float(network: Any, bits: int, others: Sequence[str] = ()) -> list[str]:
-    """Matrices that stay as they are: the head's, and in 4 bits those whose sizes the kernels cannot pack.
+    """Names of the matrices that stay in float: the head's, and with 4 bits those of sizes that cannot be packed.
 
     Args:
         bits: 4 or 8.
-        others: names of modules whose matrices stay, too.
+        others: names of modules whose matrices stay in float too.
 
     Raises:
-        InputError: all of them would.
+        InputError: no matrix is left to quantize.
     """
     inside, outside = f"{network.base_model_prefix}.", tuple(f"{name}." for name in others)
     sizes = {
@@ -51,10 +51,10 @@ def kept_in_float(network: Any, bits: int, others: Sequence[str] = ()) -> list[s
     within = [name for name in sizes if name.startswith(inside) and not f"{name}.".startswith(outside)]
     packed = {name for name in within if bits == 8 or _fits_4_bits(*sizes[name])}
     if not packed:
-        found = ", ".join(f"{inputs}x{outputs}" for inputs, outputs in sorted({sizes[name] for name in within}))
+        matrix_sizes = ", ".join(f"{inputs}x{outputs}" for inputs, outputs in sorted({sizes[name] for name in within}))
         raise InputError(
             f"nothing to quantize to {bits} bits: none of the encoder's {len(within)} matrices is of a size that "
-            f"bitsandbytes packs ({found or 'it has no linear layer'})",
+            f"bitsandbytes packs ({matrix_sizes or 'it has no linear layer'})",
             where=network.name_or_path or None,
             fix=f"take 8 bits, which have any size; 4 need inputs in multiples of {INPUTS_MULTIPLE} and outputs in "
             f"multiples of {OUTPUTS_MULTIPLE}"
@@ -69,10 +69,10 @@ def _fits_4_bits(inputs: int, outputs: int) -> bool:
 
 
 def freeze_layout(network: Any) -> None:
-    """Let the weights be the same in training and evaluation.
+    """Keep the layout of the weights, so that they are the same in training and evaluation.
 
-    Where a CPU has AVX512-BF16, bitsandbytes would pack 4-bit weights anew when a model is first evaluated; that rounds
-    their scales, and a training that goes on has no gradient through them.
+    On a CPU with AVX512-BF16, bitsandbytes would pack 4-bit weights again when a model is first evaluated. That rounds
+    their scales, and later training gets no gradient through them.
     """
     import bitsandbytes
 
@@ -82,15 +82,15 @@ def freeze_layout(network: Any) -> None:
 
 
 def float_weights(network: Any) -> dict[str, torch.Tensor]:
-    """By the name of each module with rounded weights: (outputs, inputs), in fp32 on the CPU, what they stand for."""
+    """The rounded weights as floats by the module's name, (outputs, inputs), in fp32 on the CPU."""
     import bitsandbytes
     from bitsandbytes.functional import dequantize_4bit
 
-    found = {}
+    weights = {}
     for name, module in network.named_modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
-            found[name] = dequantize_4bit(module.weight.data, module.weight.quant_state).float().cpu()
+            weights[name] = dequantize_4bit(module.weight.data, module.weight.quant_state).float().cpu()
         elif isinstance(module, bitsandbytes.nn.Linear8bitLt):
             state = module.state if module.weight.CB is None else module.weight
-            found[name] = (state.CB.float() * (state.SCB / 127).unsqueeze(1)).cpu()
-    return found
+            weights[name] = (state.CB.float() * (state.SCB / 127).unsqueeze(1)).cpu()
+    return weights

@@ -1,7 +1,7 @@
-"""Whether a config.json can belong to the weights beside it: a model is built as large as it says, then they are read.
+"""The check that the sizes in a config.json fit the folder's weights: a model is built in these sizes before they load.
 
-Only names and shapes are read off the safetensors, which is quick. A size that is far larger than anything among the
-weights would fill the memory with tables that no file has.
+Only names and shapes are read from the safetensors, which is quick. A size far above all sizes of the weights would
+fill the memory with tables that no file has.
 """
 
 import re
@@ -17,22 +17,22 @@ LAYERS = re.compile(r"layers?$")
 COUNT = re.compile(r"num_labels|experts?$|heads?$|groups?$")
 POSITIONS = re.compile(r"positions?(_embeddings)?$|^n_ctx$")
 LOOSE = 4
-"""Times the largest size among the weights that a setting may be: some say what a part of a table is not."""
+"""Factor by which a setting may exceed the largest size among the weights: some settings are not sizes of tensors."""
 SMALLEST_BOUND = 2**16
 FEW_LAYERS = 128
-"""Layers may share their weights, as ALBERT's do."""
+"""Number of layers that is always accepted: layers may share their weights, as ALBERT's do."""
 MOST_POSITIONS = 2**24
 MOST_COUNTED = 2**17
 MASKED_POSITIONS = 2**15
-"""Of old decoders, which keep a mask of positions by positions."""
+"""Most positions of old decoders, which keep a mask of positions by positions."""
 MASKED = {"gpt2", "gpt_neo", "gptj", "gpt_bigcode", "codegen", "imagegpt", "openai-gpt"}
 
 
 def check_config_fits(folder: Path) -> None:
-    """Refuse a torch model's folder whose config.json says sizes far beyond its weights.
+    """Refuse a torch model's folder whose config.json has sizes far above those of its weights.
 
     Raises:
-        InputError: with the first setting that is too large.
+        InputError: names the first setting that is too large.
     """
     shapes = list(_shapes(folder))
     if not shapes:
@@ -60,7 +60,7 @@ def check_config_fits(folder: Path) -> None:
 
 
 def _shapes(folder: Path) -> Iterator[list[int]]:
-    """Of all tensors in the folder's safetensors."""
+    """The shapes of all tensors in the folder's safetensors."""
     from safetensors import safe_open
 
     for file in sorted(folder.glob("*.safetensors")):
@@ -70,7 +70,7 @@ def _shapes(folder: Path) -> Iterator[list[int]]:
 
 
 def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Whole numbers of a configuration and of those inside of it."""
+    """Names and values of the whole numbers in a configuration and in those nested in it."""
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _numbers(value)

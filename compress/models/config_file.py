@@ -1,4 +1,4 @@
-"""A model folder's config.json: read, and checked for what no model has."""
+"""A model folder's config.json, read and checked for values that no model has."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +10,16 @@ from compress.models.architectures import ARCHITECTURES, SHAPES_KEY, Architectur
 
 MAX_LAYERS = 10_000
 MAX_SIZE = 100_000_000
-"""Of a width or a table; what is larger is damage, and would only fill the memory."""
+"""Largest width or table; a larger number is damage, and would only fill the memory."""
 SINGLE_LABEL = "single_label_classification"
-"""What `problem_type` is of a model that gives each text one of its labels."""
+"""The `problem_type` of a model that gives each text one of its labels."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The content of a model folder's config.json.
 
     Raises:
-        InputError: it cannot be read, is not an object, says a size that no model has, or asks for foreign code.
+        InputError: the file cannot be read, is not an object, has a size that no model has, or asks for foreign code.
     """
     path = folder / "config.json"
     config = read_object(path)
@@ -34,7 +34,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _sizes_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the sizes that this tool reads, or None."""
+    """The problem of the sizes that this tool reads, or None."""
     architecture = ARCHITECTURES.get(str(config.get("model_type")))
     fields = size_fields(architecture) if architecture else ()
     layers_field, hidden_field, heads_field, _ = fields or ("",) * 4
@@ -49,7 +49,7 @@ def _sizes_problem(config: Mapping[str, Any]) -> str | None:
 
 
 def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None) -> str | None:
-    """What is wrong with the shapes that the model keeps beside its own configuration, or None."""
+    """The problem of the shapes that the model keeps in addition to its own configuration, or None."""
     shapes = config[SHAPES_KEY]
     layers = config.get(architecture.layers_field) if architecture else None
     for name in ("heads", "neurons"):
@@ -65,7 +65,7 @@ def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None
 
 
 def _norms_problem(shapes: Mapping[str, Any], layers: Any, architecture: Architecture | None) -> str | None:
-    """What is wrong with the list of layers that have a norm before attention, or None."""
+    """The problem of the list of layers with a norm before attention, or None."""
     norms = shapes.get("attention_norms")
     if norms is None:
         return None
@@ -81,7 +81,7 @@ def _is_size(value: Any, most: int) -> bool:
 
 
 def _names_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the names of labels, of classes and of kinds, or None."""
+    """The problem of the names of labels, classes and kinds, or None."""
     if (problem := _labels_problem(config)) is not None:
         return problem
     for key, kind, needed in (
@@ -98,22 +98,24 @@ def _names_problem(config: Mapping[str, Any]) -> str | None:
 
 
 def _labels_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the names of the labels, or None."""
-    named = config.get("id2label")
-    if named is not None:
-        if not isinstance(named, dict) or not all(key.isascii() and key.isdigit() and len(key) < 10 for key in named):
-            return f"id2label: {named!r:.60}, which is no map of numbers to names"
-        if sorted(map(int, named)) != list(range(len(named))):
-            return f"id2label: {named!r:.60}, whose numbers are not 0, 1, 2 and so on"
-        if not all(isinstance(name, str | int | float) for name in named.values()):
-            return f"id2label: {named!r:.60}, where a name is no text"
-        if config.get("num_labels") not in {None, len(named)}:
-            return f"num_labels: {config['num_labels']!r:.60}, and id2label has {len(named)} names"
+    """The problem of the names of the labels, or None."""
+    label_names = config.get("id2label")
+    if label_names is not None:
+        if not isinstance(label_names, dict) or not all(
+            key.isascii() and key.isdigit() and len(key) < 10 for key in label_names
+        ):
+            return f"id2label: {label_names!r:.60}, which is no map of numbers to names"
+        if sorted(map(int, label_names)) != list(range(len(label_names))):
+            return f"id2label: {label_names!r:.60}, whose numbers are not 0, 1, 2 and so on"
+        if not all(isinstance(name, str | int | float) for name in label_names.values()):
+            return f"id2label: {label_names!r:.60}, where a name is no text"
+        if config.get("num_labels") not in {None, len(label_names)}:
+            return f"num_labels: {config['num_labels']!r:.60}, and id2label has {len(label_names)} names"
     return None
 
 
 def _positions_problem(config: Mapping[str, Any]) -> str | None:
-    """What is wrong with the kind of positions, or None."""
+    """The problem of the kind of positions, or None."""
     kind = config.get("position_embedding_type")
     if str(kind).startswith("relative_key"):  # without it another model would be computed
         return f"position_embedding_type: {kind!r:.60}, which transformers no longer computes"
@@ -121,7 +123,7 @@ def _positions_problem(config: Mapping[str, Any]) -> str | None:
 
 
 def _code_problem(config: Mapping[str, Any]) -> str | None:
-    """What would make transformers fetch code, or unpickle weights, without asking; None if there is nothing."""
+    """The setting that would make transformers fetch code or unpickle weights, or None."""
     weights = config.get("transformers_weights")
     if weights is not None:
         return f"transformers_weights: {weights!r:.60}, a file that is read instead of model.safetensors"
@@ -137,7 +139,7 @@ def check_single_label(folder: Path) -> None:
     """Refuse a classifier that does not choose one of its labels.
 
     Raises:
-        InputError: its config.json says that each label is answered by itself, or that it gives a number.
+        InputError: config.json says that the model decides on each label separately, or that it gives a number.
     """
     kind = read_config(folder).get("problem_type")
     if kind not in {None, SINGLE_LABEL}:
@@ -149,6 +151,6 @@ def check_single_label(folder: Path) -> None:
 
 
 def labels_of(folder: Path) -> list[str]:
-    """Names of a model's classes, in the order of its outputs; empty where config.json does not say them."""
-    named = read_config(folder).get("id2label") or {}
-    return [str(named[index]) for index in sorted(named, key=int)]
+    """Names of a model's classes, in the order of its outputs; empty if config.json has none."""
+    label_names = read_config(folder).get("id2label") or {}
+    return [str(label_names[index]) for index in sorted(label_names, key=int)]

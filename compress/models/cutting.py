@@ -1,4 +1,4 @@
-"""Cut heads and neurons out of a loaded model, and look at it without some of its layers."""
+"""Heads and neurons cut out of a loaded model, and a model run without some of its layers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,14 +26,14 @@ def cut(model: Any, shape: Shape, removed: Sequence[Removed]) -> None:
 
     Args:
         shape: the model's sizes as they are.
-        removed: for each layer.
+        removed: the heads and neurons to remove from each layer.
 
     Raises:
-        CompressError: the dependency graph ties a matrix to others than its layer's own.
+        CompressError: the dependency graph ties a matrix to one of another layer.
     """
     architecture = ARCHITECTURES[shape.model_type]
     example = torch.ones(1, 8, dtype=torch.long)
-    graph = None  # that graph does not follow matrices in which parts are stacked
+    graph = None  # the dependency graph cannot follow matrices that several parts share
     if len(architecture.stack("query")) == 1:
         graph = tp.DependencyGraph().build_dependency(
             model,
@@ -49,7 +49,7 @@ def cut(model: Any, shape: Shape, removed: Sequence[Removed]) -> None:
 
 
 def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]) -> None:
-    """Remove output channels of the first of `parts`, and what depends on them: exactly the other parts."""
+    """Remove output channels of the first of `parts`, and their counterparts, which must be exactly the other parts."""
     if not removed:
         return
     if graph is None:
@@ -73,9 +73,9 @@ def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str,
 
 @contextmanager
 def skipping(model: Any, skipped: Sequence[int]) -> Iterator[None]:
-    """The model as it would be without the layers `skipped`, counted from 0: each gives back what it is given."""
+    """A context in which the model runs without the layers `skipped`, counted from 0: they return their input."""
     layers = layers_of(model, ARCHITECTURES[model.config.model_type])
-    hooks = [layers[index].register_forward_hook(_give_back) for index in skipped]
+    hooks = [layers[index].register_forward_hook(_pass_through) for index in skipped]
     try:
         yield
     finally:
@@ -83,5 +83,5 @@ def skipping(model: Any, skipped: Sequence[int]) -> Iterator[None]:
             hook.remove()
 
 
-def _give_back(_: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
+def _pass_through(_: torch.nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
     return (inputs[0], *output[1:]) if isinstance(output, tuple) else inputs[0]

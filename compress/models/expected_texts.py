@@ -1,4 +1,4 @@
-"""What texts a model's folder is made for: how many tokens of each are read, and which columns of a table held them."""
+"""The texts that a model's folder is made for: the number of tokens that is read, and the columns of its table."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,13 +13,13 @@ from compress.models.config_file import read_config
 from compress.models.tokenizer_lengths import own_length
 
 USUAL_TOKENS = 512
-"""Kept of a text where nothing in the folder says how many."""
+"""Tokens kept of a text if nothing in the folder says how many."""
 
 
 def expected_columns(folder: Path) -> Mapping[str, str]:
-    """Columns of the table that a model's folder was made with, by role: `text`, `text_pair` and `label`.
+    """Columns of the table that a model was made with, by role: `text`, `text_pair` and `label`.
 
-    Empty where neither the folder nor the run that it is a step of tells of its data.
+    Empty if neither the folder nor its run has a record of the data.
 
     Raises:
         InputError: lineage.json cannot be read.
@@ -28,19 +28,21 @@ def expected_columns(folder: Path) -> Mapping[str, str]:
     columns = data.get("columns")
     if not data:
         return {}
-    named = {role: name for role, name in columns.items() if isinstance(name, str)} if isinstance(columns, dict) else {}
-    return {"text": "text", "label": "label", **named}
+    column_names = (
+        {role: name for role, name in columns.items() if isinstance(name, str)} if isinstance(columns, dict) else {}
+    )
+    return {"text": "text", "label": "label", **column_names}
 
 
 def expected_length(folder: Path, fast: FastTokenizer) -> int:
-    """Tokens that are kept of each text.
+    """The number of tokens that is kept of each text.
 
-    It is the length that a run trained and measured with (`data.max_length` of lineage.json, if rows were read; a step
-    of a run has that of the final folder beside it). Without one it is what the folder says it takes (`own_length`),
-    else where tokenizer.json cuts, else `USUAL_TOKENS`; never more than the model has positions.
+    It is the length with which a run trained and measured (`data.max_length` of lineage.json, if rows were read; for a
+    step of a run, that of the run's final folder). Else it is the folder's own length (`own_length`), else the length
+    at which tokenizer.json cuts, else `USUAL_TOKENS`; never more than the model has positions.
 
     Args:
-        fast: the folder's tokenizer, as it was loaded.
+        fast: the folder's tokenizer, as loaded.
 
     Raises:
         InputError: one of these files cannot be read.
@@ -54,9 +56,9 @@ def expected_length(folder: Path, fast: FastTokenizer) -> int:
 
 
 def _data_of_run(folder: Path) -> Mapping[str, Any]:
-    """What a lineage.json tells of the data: the folder's own, or that of the run that it is a step of.
+    """The record of the data in a lineage.json: the folder's own, or that of its run.
 
-    Empty where there is none, or where no rows were read, so that what it says are defaults.
+    Empty if there is none, or if no rows were read, so that it holds only defaults.
     """
     beside = folder.absolute().parent
     places = [folder / LINEAGE, *([beside.parent / FINAL / LINEAGE] if beside.name == STEPS else [])]

@@ -1,7 +1,7 @@
-"""Which models cannot be an ONNX graph that is right at every length, by their config.json alone.
+"""Models that cannot become an ONNX graph that is right at every length, known by their config.json alone.
 
-What traces, and is wrong at another length than the traced one, stands here; so does what is known not to trace. What
-is not here is traced, and then held against torch at many lengths.
+They are the families that cannot be traced, and those whose trace is wrong at other lengths than the traced one. All
+others are traced, and then compared with torch at many lengths.
 """
 
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ NOT_EXPORTED: Mapping[str, str] = {
     "zamba": "its state-space layers run another code for each length",
     "zamba2": "its state-space layers run another code for each length",
 }
-"""Family -> why it has no graph."""
+"""Family -> the reason why it has no graph."""
 POOLED_AT_END = ("bart", "mbart", "mt5", "mvp", "plbart", "t5", "umt5")
 """Families whose classifier reads the last end token of a text."""
 
 
 def why_not_exportable(config: Mapping[str, Any], longest: int) -> tuple[str, str] | None:
-    """Why a model has no ONNX graph that is right up to so many tokens, and what to do; None if nothing is known.
+    """The reason why a model has no ONNX graph that is right up to `longest` tokens, with a fix; None if none is known.
 
     Args:
-        config: content of its config.json.
-        longest: tokens of the longest text that the graph may be given.
+        config: content of the model's config.json.
+        longest: tokens of the longest text for the graph.
     """
     family = str(config.get("model_type"))
     if family in NOT_EXPORTED:
@@ -43,7 +43,7 @@ def why_not_exportable(config: Mapping[str, Any], longest: int) -> tuple[str, st
 
 
 def _big_bird(config: Mapping[str, Any], longest: int) -> tuple[str, str] | None:
-    """BigBird attends to all tokens up to a length, and to blocks beyond it (transformers' BigBirdModel.forward)."""
+    """BigBird's reason: beyond some length it attends to blocks of tokens (transformers' BigBirdModel.forward)."""
     if config.get("attention_type", "block_sparse") != "block_sparse":
         return None
     block, random_blocks = config.get("block_size", 64), config.get("num_random_blocks", 3)

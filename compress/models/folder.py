@@ -1,7 +1,7 @@
-"""What a model's folder from outside may hold: files of its own, safetensors that are whole, graphs that stay inside.
+"""Checks of a model's folder from outside: only its own files, complete safetensors, graphs that read nothing else.
 
-Everything in it is data. Nothing is unpickled, no code is run, no link is followed out of the folder (but into the
-blobs of the Hugging Face hub's cache, which is made of such links).
+Everything in it is data. Nothing is unpickled, no code is run, no link out of the folder is followed (except those of
+the Hugging Face hub's cache).
 """
 
 import re
@@ -20,7 +20,7 @@ SHARD = re.compile(r"model-\d+-of-(\d+)\.safetensors")
 
 
 def model_folder(path: Path) -> Path:
-    """The folder of a model: `path` itself, or of a run its final folder.
+    """The folder of a model: `path` itself, or the final folder of a run.
 
     Raises:
         InputError: there is no model.
@@ -43,12 +43,12 @@ def model_folder(path: Path) -> Path:
 
 
 def check_weights(folder: Path) -> None:
-    """Refuse links out of the folder, damaged safetensors, and an index that names anything but safetensors beside it.
+    """Refuse links out of the folder, damaged safetensors, and an index that names other files than safetensors.
 
-    Only the safetensors' headers are read.
+    Only the headers of the safetensors are read.
 
     Raises:
-        InputError: with the first file that is wrong.
+        InputError: names the first file that is wrong.
     """
     check_links(folder, READ)
     if (folder / "adapter_config.json").is_file():
@@ -82,7 +82,7 @@ def check_links(folder: Path, patterns: Iterable[str]) -> None:
 
 
 def _check_index(path: Path) -> None:
-    """Shards stand beside their index, and end as safetensors do: others would be unpickled."""
+    """Refuse an index whose shards are not safetensors in its folder: others would be unpickled."""
     shards = read_object(path).get("weight_map")
     if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
         raise InputError(
@@ -98,15 +98,15 @@ def _check_index(path: Path) -> None:
 
 
 def _check_names(folder: Path) -> None:
-    """Weights stand in one file, or in shards with an index; others would not be found."""
-    found = sorted(path.name for path in folder.glob("*.safetensors"))
-    if not found or graphs_in(folder) or WHOLE in found or (folder / f"model{INDEX}").is_file():
+    """Refuse weights that are neither one file nor shards with an index: they would not be found."""
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    if not names or graphs_in(folder) or WHOLE in names or (folder / f"model{INDEX}").is_file():
         return
-    shard = SHARD.fullmatch(found[0])
+    shard = SHARD.fullmatch(names[0])
     raise InputError(
-        f"'{found[0]}' is one of {int(shard[1])} shards, and their index, 'model{INDEX}', is missing"
+        f"'{names[0]}' is one of {int(shard[1])} shards, and their index, 'model{INDEX}', is missing"
         if shard
-        else f"the weights are called '{found[0]}', and not '{WHOLE}'",
+        else f"the weights are called '{names[0]}', and not '{WHOLE}'",
         where=str(folder),
         fix="copy all files of the model, the index among them" if shard else f"call the file '{WHOLE}'",
     )

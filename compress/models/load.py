@@ -1,8 +1,8 @@
-"""Load and save torch models in Hugging Face's layout, also those whose layers have shapes of their own.
+"""Loading and saving of torch models in Hugging Face's layout, also with layers of different shapes.
 
-A pruned encoder whose shapes the family's configuration can say is a plain Hugging Face folder. The others
-carry their shapes in config.json under `compress_shapes`, and load here: the class is built as usual, its
-layers are cut to those shapes, and only then the weights are read.
+A pruned encoder whose shapes fit the family's configuration is a plain Hugging Face folder. Others keep their shapes
+in config.json under `compress_shapes`, and are loaded here: the class is built as usual, its layers are cut to those
+shapes, and only then the weights are read.
 """
 
 import json
@@ -35,41 +35,41 @@ def load_model(
     """A model in fp32, ready for evaluation.
 
     Args:
-        folder: config.json and safetensors.
+        folder: a folder with config.json and safetensors.
         hub_task: the task's name on the Hugging Face hub, for example text-classification.
-        labels: names of the classes; a head that is missing or of another size is made anew, at random.
-            Left out: as saved.
-        attention: `eager` for a model that is to be exported with fused attention. Left out: the fastest it has.
-        options: passed on to `from_pretrained`.
+        labels: names of the classes; a head that is missing or of another size gets random weights. None: the model's
+            own classes.
+        attention: `eager` for a model that is to be exported with fused attention; None for the fastest.
+        options: further arguments of `from_pretrained`.
 
     Raises:
-        InputError: the folder cannot be loaded as that class, or lacks weights while `labels` is left out.
+        InputError: the folder cannot be loaded as that class, or weights are missing and `labels` is None.
     """
     config = read_config(folder)
     check_weights(folder)
     arguments = _arguments(labels, attention) | {"trust_remote_code": trust_remote_code, **options}
     if "quantization_config" not in config and "quantization_config" not in options:
-        arguments["ignore_mismatched_sizes"] = True  # they are told below, each with both sizes
+        arguments["ignore_mismatched_sizes"] = True  # `check_read` reports them, with both sizes
     try:
         loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
         if SHAPES_KEY in config:
             del arguments["trust_remote_code"]
             own = transformers.AutoConfig.for_model(**config)
             loader = reshaped_class(loader._model_mapping[type(own)], config)
-        model, found = loader.from_pretrained(folder, output_loading_info=True, **arguments)
+        model, loading_info = loader.from_pretrained(folder, output_loading_info=True, **arguments)
     except (InputError, MemoryError):
         raise
-    except Exception as error:  # a config.json of odd values makes the libraries raise anything
+    except Exception as error:  # unusual values in config.json make the libraries raise anything
         raise _refusal(error, hub_task, config.get("model_type"), folder) from error
-    check_read(model, found, folder, makes_head=labels is not None)
-    if labels is not None and not (found["missing_keys"] or found["mismatched_keys"]):
+    check_read(model, loading_info, folder, makes_head=labels is not None)
+    if labels is not None and not (loading_info["missing_keys"] or loading_info["mismatched_keys"]):
         _put_in_order(model, config, labels)
     _settle_padding(model, folder)
     return model.eval()
 
 
 def _arguments(labels: Sequence[str] | None, attention: str | None) -> dict[str, Any]:
-    """What `from_pretrained` is told of every model."""
+    """The arguments of `from_pretrained` for all models."""
     arguments: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True, "local_files_only": True}
     if attention is not None:
         arguments["attn_implementation"] = attention
@@ -81,7 +81,7 @@ def _arguments(labels: Sequence[str] | None, attention: str | None) -> dict[str,
 
 
 def _refusal(error: Exception, hub_task: str, family: Any, folder: Path) -> InputError:
-    """What it means that transformers cannot load a model."""
+    """The error for a model that transformers cannot load."""
     if "Unrecognized configuration class" in str(error):
         return InputError(
             f"transformers has no class for {hub_task} of the family '{family}'",
@@ -98,24 +98,24 @@ def _refusal(error: Exception, hub_task: str, family: Any, folder: Path) -> Inpu
 
 
 def _put_in_order(model: Any, config: Mapping[str, Any], labels: Sequence[str]) -> None:
-    """Let a head that knows the same labels in another order answer in the order of `labels`."""
-    named = config.get("id2label") or {}
-    own = [str(named[index]) for index in sorted(named, key=int)]
+    """Reorder the outputs of a head that has the same labels in another order."""
+    label_names = config.get("id2label") or {}
+    own = [str(label_names[index]) for index in sorted(label_names, key=int)]
     if own != list(labels) and sorted(own) == sorted(labels):
         reorder_head(model, [own.index(label) for label in labels])
 
 
 def _settle_padding(model: Any, folder: Path) -> None:
-    """Let a model that names no padding know what its tokenizer fills rows up with: decoders' heads look for it."""
+    """Set the padding id of a model without one to its tokenizer's: heads of decoders need it."""
     settings = model.config.get_text_config()
     if getattr(settings, "pad_token_id", None) is None and (folder / "tokenizer.json").is_file():
         settings.pad_token_id = load_tokenizer(folder).pad_id
 
 
 def load(folder: str | Path) -> Any:
-    """A torch model that this tool made, or any other in Hugging Face's layout, as the class that it was saved as.
+    """A torch model in Hugging Face's layout, in the class in which it was saved.
 
-    It needs no task, and it loads what plain `from_pretrained` cannot: layers of differing shapes.
+    It needs no task, and can load what plain `from_pretrained` cannot: layers of different shapes.
 
     Raises:
         InputError: the folder cannot be loaded.
@@ -133,7 +133,7 @@ def load(folder: str | Path) -> Any:
         )
     try:
         loader: Any = reshaped_class(base, config) if SHAPES_KEY in config else base
-        model, found = loader.from_pretrained(
+        model, loading_info = loader.from_pretrained(
             path,
             output_loading_info=True,
             use_safetensors=True,
@@ -148,12 +148,12 @@ def load(folder: str | Path) -> Any:
             where=str(path),
             fix="check that config.json and the weights belong together",
         ) from error
-    check_read(model, found, path, makes_head=False)
+    check_read(model, loading_info, path, makes_head=False)
     return model.eval()
 
 
 def short_reason(error: Exception) -> str:
-    """The first line that says anything of an error of a library, cut short."""
+    """The first line of a library's error that is not empty, cut short."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].endswith(":"):
         lines[0] = f"{lines[0]} {lines[1]}"
@@ -164,7 +164,7 @@ def save_model(model: Any, folder: Path, shape: Shape | None = None) -> None:
     """Write config.json and model.safetensors; shapes that differ from the configuration are written too.
 
     Args:
-        shape: the model's sizes, where its weights are packed and do not show them.
+        shape: the model's sizes, if its weights are packed and do not show them.
     """
     model.save_pretrained(folder)
     shape = shape or model_shape(model)

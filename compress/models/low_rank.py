@@ -1,4 +1,4 @@
-"""Modules that stand for a table of embeddings or a matrix, and keep two thin factors of it."""
+"""Modules that replace a table of embeddings or a matrix by two thin factors."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ import torch
 
 
 class LowRankEmbedding(torch.nn.Embedding):
-    """A narrow table, and a matrix from its width to the model's.
+    """A table of embeddings as a narrow table and a matrix that widens its rows.
 
     Args:
-        like: the table that it stands for; the new weights are uninitialised, and where that one's are.
+        like: the table to replace; the new weights are uninitialised, on the same device.
         rank: width of the narrow table.
     """
 
@@ -19,7 +19,7 @@ class LowRankEmbedding(torch.nn.Embedding):
         self.expand = torch.nn.Linear(rank, like.embedding_dim, bias=False, **kind)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Look up and widen.
+        """The embeddings of tokens.
 
         Args:
             ids: (batch, tokens)
@@ -32,11 +32,11 @@ class LowRankEmbedding(torch.nn.Embedding):
 
 
 class LowRankLinear(torch.nn.Module):
-    """Two thin matrices, one after the other.
+    """A linear layer as two thin matrices, one after the other.
 
     Args:
-        like: the matrix that they stand for; the new weights are uninitialised, and where that one's are.
-        rank: channels between the two.
+        like: the layer to replace; the new weights are uninitialised, on the same device.
+        rank: channels between the two matrices.
     """
 
     def __init__(self, like: torch.nn.Linear, rank: int) -> None:
@@ -46,16 +46,16 @@ class LowRankLinear(torch.nn.Module):
         self.expand = torch.nn.Linear(rank, like.out_features, bias=like.bias is not None, **kind)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        """(..., inputs) to (..., outputs)."""
+        """The outputs, (..., outputs), of hidden states (..., inputs)."""
         outputs: torch.Tensor = self.expand(self.reduce(hidden))
         return outputs
 
     @property
     def weight(self) -> torch.Tensor:
-        """The product, (outputs, inputs)."""
+        """The product of the two matrices, (outputs, inputs)."""
         return self.expand.weight @ self.reduce.weight
 
     @property
     def bias(self) -> torch.nn.Parameter | None:
-        """Of the outputs."""
+        """The bias of the outputs."""
         return self.expand.bias

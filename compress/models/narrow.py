@@ -1,7 +1,7 @@
-"""Make a model's hidden states narrower, keeping of each weight what its new, fewer channels can say.
+"""Narrower hidden states of a model, with each weight projected to the fewer channels.
 
-Every matrix that reads the hidden states is multiplied by a projection, every one that writes them by its transpose,
-as SliceGPT does (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2).
+Each matrix that reads the hidden states is multiplied by a projection, each one that writes them by its transpose, as
+in SliceGPT (Ashkboos et al. 2024, arXiv:2401.15024, section 3.2).
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torc
 
     Args:
         projection: (old width, new width) with orthonormal columns; a column with a single 1 keeps that channel.
-        norms: name of a LayerNorm -> (2, new width), its new scale and bias. Left out: the projected ones, which is
-            right where channels are kept.
+        norms: name of a LayerNorm -> (2, new width), its new scale and bias. None: the projected ones, which is right
+            if the projection only selects channels.
 
     Raises:
-        InputError: the model's family is not known, or its sizes do not tell which axes are hidden states.
+        InputError: the model's family is unknown, or its sizes do not show which axes are hidden states.
     """
     config = model.config
     architecture = ARCHITECTURES[config.model_type]
@@ -57,7 +57,7 @@ def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torc
 def _narrow_module(
     name: str, module: Any, projection: torch.Tensor, sides: Mapping[str, str], norm: torch.Tensor | None
 ) -> None:
-    """Narrow one module's own weights, where they have the old width."""
+    """Narrow the weights of one module along the axes that have the old width."""
     old, new = projection.shape
     if isinstance(module, torch.nn.Embedding) and module.embedding_dim == old:
         module.weight = _parameter(module.weight @ projection)
@@ -81,7 +81,7 @@ def _narrow_module(
 
 
 def _sides(model: Any, architecture: Architecture) -> dict[str, str]:
-    """Whether each matrix of the layers reads the hidden states or writes them, by the module's name."""
+    """Module name -> whether its matrix reads the hidden states or writes them."""
     names = {id(module): name for name, module in model.named_modules()}
     sides = {}
     for layer in layers_of(model, architecture):

@@ -1,10 +1,10 @@
-"""Texts that show whether two tokenizers are the same: each has what some of them treat in a way of their own."""
+"""Unusual texts that show whether two tokenizers are the same: tokenizers differ in what they do with them."""
 
 ODD_TEXTS = (
     "The film was good, and the music wasn't.",
     "UPPER lower MiXeD İstanbul STRASSE",
     "café naïve Müller señor",
-    "cafe\u0301 nai\u0308ve e\u0301",  # composed of two characters each, where above it is one
+    "cafe\u0301 nai\u0308ve e\u0301",  # accents as characters of their own, unlike above
     "中文字 和 日本語のテキスト 한국어",
     "🙂 👩‍👩‍👧 🇩🇪 ❤️",
     "  two  spaces   at all  places  ",

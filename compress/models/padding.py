@@ -1,7 +1,7 @@
-"""What rows of unlike length are filled up with, and on which side: a model says of each what it says of it alone.
+"""The padding of rows of different lengths: its id and its side, chosen so that padding changes no answer.
 
-Decoders' heads look for a row's last token that is not padding, by its id alone. So what fills rows must be the id
-that the model looks for, and no id that a text may end with.
+Heads of decoders look for a row's last token that is not padding, by its id alone. So the padding must be the id that
+the model knows, and no id with which a text may end.
 """
 
 import json
@@ -15,23 +15,23 @@ from tokenizers import Tokenizer as FastTokenizer
 from compress.files.whole import read_object
 
 USUAL = ("[PAD]", "<pad>")
-"""Names of the padding token in tokenizers that do not say which it is."""
+"""Usual names of the padding token, for tokenizers that do not name it."""
 LEFT = ("xlnet",)
-"""Families whose heads read the last place of a row, whatever stands there."""
+"""Families whose heads read the last position of a row, whatever it holds."""
 
 
 def padding_id(folder: Path, fast: FastTokenizer) -> int:
-    """The id that fills rows up.
+    """The id with which rows are padded.
 
-    It is the one that config.json names, since the model's code goes by that; else the tokenizer's padding token; else,
-    in models that have none, the token that ends or begins texts, if no text ends with it.
+    It is the id in config.json, which the model's code uses; else the tokenizer's padding token; else the token that
+    ends or begins texts, if no text ends with it.
     """
     config = _read(folder / "config.json")
     settings = _read(folder / "tokenizer_config.json")
     table = config.get("vocab_size")
     most = table if isinstance(table, int) else sys.maxsize
-    named = (fast.token_to_id(name) for name in (token_name(settings, "pad_token"), *USUAL) if name is not None)
-    for number in (_settings(config).get("pad_token_id"), *named):
+    token_ids = (fast.token_to_id(name) for name in (token_name(settings, "pad_token"), *USUAL) if name is not None)
+    for number in (_settings(config).get("pad_token_id"), *token_ids):
         if isinstance(number, int) and _is_id(number, most):
             return number
     last = _last_of_texts(fast)
@@ -40,19 +40,19 @@ def padding_id(folder: Path, fast: FastTokenizer) -> int:
 
 
 def padding_side(folder: Path) -> Literal["left", "right"]:
-    """The side on which rows are filled up."""
+    """The side on which rows are padded."""
     return "left" if _read(folder / "config.json").get("model_type") in LEFT else "right"
 
 
 def token_name(settings: Mapping[str, Any], role: str) -> str | None:
-    """A special token's text, as a tokenizer_config.json says it: `pad_token` and so on; None where it does not."""
+    """The text of a special token in a tokenizer_config.json (`pad_token` and so on), or None."""
     token = settings.get(role)
     name = token.get("content") if isinstance(token, dict) else token
     return name if isinstance(name, str) else None
 
 
 def name_padding(folder: Path, fast: FastTokenizer) -> None:
-    """Let a folder's tokenizer_config.json say what fills rows up, if it does not, so that all tools do alike."""
+    """Write the padding token into a folder's tokenizer_config.json if it has none, so that all tools pad alike."""
     path = folder / "tokenizer_config.json"
     settings = _read(path)
     name = fast.id_to_token(padding_id(folder, fast))
@@ -70,13 +70,13 @@ def _others(config: Mapping[str, Any], settings: Mapping[str, Any], fast: FastTo
 
 
 def _last_of_texts(fast: FastTokenizer) -> int | None:
-    """The token that the tokenizer itself puts at the end of a text, if it puts one there."""
+    """The token that the tokenizer adds at the end of a text, or None."""
     ids, mask = (encoding := fast.encode("a")).ids, encoding.special_tokens_mask
     return ids[-1] if ids and mask[-1] else None
 
 
 def _settings(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a config.json that is of the text model."""
+    """The part of a config.json that describes the text model."""
     inner = config.get("text_config")
     return inner if isinstance(inner, dict) and "pad_token_id" in inner else config
 

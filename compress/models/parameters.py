@@ -1,4 +1,4 @@
-"""How many weights a folder holds, read from its files without loading the model."""
+"""The number of weights in a folder, read from its files without loading the model."""
 
 import math
 from pathlib import Path
@@ -10,7 +10,7 @@ _BNB_EXTRAS = (".SCB", ".weight_format")
 
 
 def token_parameters(folder: Path) -> int | None:
-    """Weights of the table of token embeddings; None where the folder's config.json does not say it."""
+    """Number of weights in the table of token embeddings; None if the folder's config.json does not say it."""
     config = read_object(folder / "config.json")
     architecture = ARCHITECTURES.get(str(config.get("model_type")))
     hidden_field = size_fields(architecture)[1] if architecture else "hidden_size"
@@ -21,7 +21,7 @@ def token_parameters(folder: Path) -> int | None:
 
 
 def safetensors_parameters(path: Path) -> int:
-    """Number of weights in a file, of which the header is read; packed 4-bit ones count unpacked, scales do not."""
+    """Number of weights in a file, from its header; packed 4-bit weights count one each, scales do not count."""
     from safetensors import safe_open
 
     total = 0

@@ -1,8 +1,8 @@
-"""Whether a model says here what it says in plain transformers: the same token ids of a text, and the same logits.
+"""The check that a model gives the same token ids and logits here as in plain transformers.
 
-Plain is what people have who follow the model's card: `AutoTokenizer` and the task's `AutoModel…`, one text at a time,
-so that nothing is padded. What this tool does otherwise (its own tokenizer path, one padding for all runtimes, weights
-read as their names say, labels put in order) must not change an answer.
+Plain means what people do who follow the model's card: `AutoTokenizer` and the task's `AutoModel…`, one text at a time,
+so that nothing is padded. What this tool does in another way (its own tokenizer path, one padding for all runtimes,
+its own reading of weights, the order of labels) must not change an answer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ from compress.models.read_weights import unread_heads
 from compress.models.tokenizer import load_tokenizer
 
 TOLERANCE = 1e-3
-"""Largest difference of a logit of a text alone, as a share of the largest logit."""
+"""Largest difference of a logit for an unpadded text, as a share of the largest logit."""
 PADDED_TOLERANCE = 0.02
-"""The same of a text that is padded: convolutions, as ConvBERT's, reach a little into what follows."""
+"""The same for a padded text: convolutions, such as ConvBERT's, reach a little into the padding."""
 
 Arrays = np.ndarray[Any, Any]
 
@@ -39,16 +39,16 @@ def check_same_as_plain(
     labels: Sequence[str] | None = None,
     trust_remote_code: bool = False,
 ) -> str | None:
-    """Compare what both say of a few texts.
+    """Refuse a model whose token ids or logits for a few texts differ from plain transformers'.
 
     Args:
-        labels: of a model that gets a new head, the classes; both heads are given the same weights.
+        labels: the classes of a model that gets a new head; both heads get the same weights.
 
     Returns:
-        What a person should know of weights that nothing reads, if there is anything.
+        A remark on weights that nothing reads, if there are any.
 
     Raises:
-        InputError: transformers cannot load the model, or the ids or the logits differ, with which and by how much.
+        InputError: transformers cannot load the model, or the ids or the logits differ.
     """
     where = str(folder)
     network = load_model(folder, hub_task, labels=labels, trust_remote_code=trust_remote_code)
@@ -56,19 +56,21 @@ def check_same_as_plain(
     tokenizer = load_tokenizer(folder)
     own = tokenizer.encode(texts, pairs, max_length)
     _check_ids(texts, own, rows, where)
-    said, info = _plain_logits(folder, hub_task, rows, labels, trust_remote_code)
-    _fill(network, _made_anew(info))
+    expected, info = _plain_logits(folder, hub_task, rows, labels, trust_remote_code)
+    _fill(network, _new_weights(info))
     alone = np.concatenate([_logits(network, tokenizer.pad([row])) for row in own])
     padded = _logits(network, tokenizer.pad(own))
-    if not _same(alone, said, TOLERANCE):
+    if not _same(alone, expected, TOLERANCE):
         raise InputError(
-            f"the model does not say here what it says in plain transformers: a logit is off by {_off(alone, said)}",
+            f"the model does not say here what it says in plain transformers: a logit is off by "
+            f"{_off(alone, expected)}",
             where=where,
             fix="export it to ONNX with the tool that it comes with, and give that folder",
         )
-    if not _same(padded, said, PADDED_TOLERANCE):
+    if not _same(padded, expected, PADDED_TOLERANCE):
         raise InputError(
-            f"what the model says of a text depends on how far it is padded: a logit is off by {_off(padded, said)}",
+            f"what the model says of a text depends on how far it is padded: a logit is off by "
+            f"{_off(padded, expected)}",
             where=where,
             fix="take a model that leaves padding out of account",
         )
@@ -89,8 +91,8 @@ def _check_ids(
     for text, mine, plain in zip(texts, own, rows, strict=True):
         if mine["input_ids"] != plain["input_ids"][0].tolist():
             raise InputError(
-                f"of '{text[:40]}', tokenizer.json makes the ids {_shown(mine['input_ids'])}, and AutoTokenizer "
-                f"{_shown(plain['input_ids'][0].tolist())}",
+                f"of '{text[:40]}', tokenizer.json makes the ids {_excerpt(mine['input_ids'])}, and AutoTokenizer "
+                f"{_excerpt(plain['input_ids'][0].tolist())}",
                 where=where,
                 fix="write one that says the same: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)",
             )
@@ -99,7 +101,7 @@ def _check_ids(
 def _plain_rows(
     folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, max_length: int, trusted: bool
 ) -> list[Mapping[str, torch.Tensor]]:
-    """What AutoTokenizer makes of each text, (1, tokens) each."""
+    """AutoTokenizer's encoding of each text, (1, tokens) each."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=trusted)
         seconds: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
@@ -109,7 +111,7 @@ def _plain_rows(
         ]
     except MemoryError:
         raise
-    except Exception as error:  # tokenizers of odd settings make the library raise anything
+    except Exception as error:  # unusual settings of tokenizers make the library raise anything
         raise InputError(
             f"transformers cannot load the model's tokenizer: {short_reason(error)}",
             where=str(folder),
@@ -124,9 +126,9 @@ def _plain_logits(
     labels: Sequence[str] | None,
     trusted: bool,
 ) -> tuple[Arrays, Mapping[str, Any]]:
-    """What the task's plain class says, in the order of `labels`, and what is to be said of the weights.
+    """The logits of the task's plain class, in the order of `labels`, and transformers' remarks on the weights.
 
-    The logits are (rows, classes); or (tokens of all rows, classes), where each token has some.
+    The logits are (rows, classes); or (tokens of all rows, classes) if each token has its own.
     """
     loader: Any = TasksManager.get_model_class_for_task(hub_task, framework="pt")
     options: dict[str, Any] = {"num_labels": len(labels), "ignore_mismatched_sizes": True} if labels else {}
@@ -148,22 +150,22 @@ def _plain_logits(
             where=str(folder),
             fix="check that config.json and the weights belong together",
         ) from error
-    made_anew = _made_anew(info)
-    _fill(model.eval(), made_anew)
-    said = np.concatenate([_asked(model, row, folder) for row in rows])
+    new_weights = _new_weights(info)
+    _fill(model.eval(), new_weights)
+    logits = np.concatenate([_logits_of_text(model, row, folder) for row in rows])
     own = labels_of(folder)
-    if labels and not made_anew and sorted(own) == sorted(labels):
-        said = said[:, [own.index(label) for label in labels]]
-    return said, info
+    if labels and not new_weights and sorted(own) == sorted(labels):
+        logits = logits[:, [own.index(label) for label in labels]]
+    return logits, info
 
 
-def _made_anew(info: Mapping[str, Any]) -> list[str]:
-    """Names of the weights that are not out of the file."""
+def _new_weights(info: Mapping[str, Any]) -> list[str]:
+    """Names of the weights that are not from the file."""
     return sorted({*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])})
 
 
-def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
-    """(1, classes) of one text, or (tokens, classes)."""
+def _logits_of_text(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
+    """The logits of one text, (1, classes) or (tokens, classes)."""
     accepted = accepted_names(model)
     try:
         with torch.inference_mode():
@@ -181,7 +183,7 @@ def _asked(model: Any, row: Mapping[str, torch.Tensor], folder: Path) -> Arrays:
 
 
 def _fill(model: Any, names: Sequence[str]) -> None:
-    """Give the weights of these names the same values in any model, large enough to show."""
+    """Give the named weights values that are the same in any model, and large enough to matter."""
     weights = dict(model.named_parameters())
     generator = torch.Generator().manual_seed(0)
     for name in names:
@@ -191,7 +193,7 @@ def _fill(model: Any, names: Sequence[str]) -> None:
 
 
 def _logits(network: Any, batch: Mapping[str, Arrays]) -> Arrays:
-    """(rows, classes), or (tokens of all rows, classes) without padding."""
+    """The logits of a batch, (rows, classes), or (tokens of all rows, classes) without padding."""
     names = input_names(network)
     with torch.inference_mode():
         logits: Arrays = network(**{name: torch.from_numpy(batch[name]) for name in names}).logits.float().numpy()
@@ -206,5 +208,5 @@ def _off(ours: Arrays, plain: Arrays) -> str:
     return f"{np.abs(ours - plain).max() / np.abs(plain).max():.2%} of the largest"
 
 
-def _shown(ids: Sequence[int]) -> str:
+def _excerpt(ids: Sequence[int]) -> str:
     return f"{list(ids[:8])}"[:-1] + (", …]" if len(ids) > 8 else "]")

@@ -1,4 +1,4 @@
-"""Whether the weights of a folder are those that a class reads: none left at random, and none of another model."""
+"""The check that a model's weights came from its folder: none stayed random, and none was left in the file."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from compress.errors import InputError
 BUFFERS = re.compile(
     r"(^|\.)(position_ids|token_type_ids|inv_freq|original_inv_freq|(masked_)?bias|version|rotary_emb\..*)$"
 )
-"""What older versions saved although it is computed; a `bias` counts only in attention, where it is GPT-2's mask."""
+"""Names of computed values that older versions saved; a `bias` counts only in attention, where it is GPT-2's mask."""
 PRETRAINING = (
     "cls.",
     "lm_head.",
@@ -32,17 +32,17 @@ PRETRAINING = (
     "decoder.",
     "head.",
 )
-"""Beginnings of the names of heads that pretrained models come with, and that no classifier has."""
+"""Beginnings of the names of pretraining heads, which no classifier has."""
 
 
 def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head: bool) -> None:
-    """Refuse a model of which parts would be random, or of which parts stay behind in the file; a new head may be.
+    """Refuse a model with parts that stayed random or were left in the file; with `makes_head`, the head may be random.
 
     Args:
-        info: what `from_pretrained` gave back beside the model.
+        info: the loading info of `from_pretrained`.
 
     Raises:
-        InputError: with the names of the first weights.
+        InputError: names the first such weights.
     """
     lost = sorted(info["missing_keys"])
     unread = sorted(name for name in info["unexpected_keys"] if not _is_computed(name))
@@ -78,19 +78,19 @@ def check_read(model: Any, info: Mapping[str, Any], folder: Path, *, makes_head:
 
 
 def unread_heads(model: Any, info: Mapping[str, Any]) -> str | None:
-    """What a person should know of heads in the file that nothing reads, or None."""
+    """A remark on heads in the file that nothing reads, or None."""
     odd = _odd(model, sorted(name for name in info["unexpected_keys"] if not _is_computed(name)))
     return f"the model's file holds {_some(odd)}, which nothing reads: a head that is left out" if odd else None
 
 
 def reorder_head(model: Any, order: Sequence[int]) -> None:
-    """Give a classifier's outputs another order, in place.
+    """Reorder a classifier's outputs, in place.
 
     Args:
-        order: for each new output, which old one it is.
+        order: the old index of each new output.
 
     Raises:
-        InputError: the matrix that gives the outputs is not found.
+        InputError: the matrix of the outputs is not found.
     """
     heads = [
         module
@@ -110,7 +110,7 @@ def reorder_head(model: Any, order: Sequence[int]) -> None:
 
 
 def _is_head(model: Any, name: str) -> bool:
-    """Whether a weight's name is that of no part of the encoder; what pools its states counts as head."""
+    """Whether a weight belongs to no part of the encoder; the pooler counts as head."""
     inside = getattr(model, model.base_model_prefix, None)
     own = name.removeprefix(f"{model.base_model_prefix}.") if inside is not None else name
     first = own.partition(".")[0]
@@ -121,12 +121,12 @@ def _is_head(model: Any, name: str) -> bool:
 
 
 def _is_computed(name: str) -> bool:
-    found = BUFFERS.search(name)
-    return found is not None and (not name.endswith(".bias") or bool(re.search(r"(attn|attention)\.bias$", name)))
+    match = BUFFERS.search(name)
+    return match is not None and (not name.endswith(".bias") or bool(re.search(r"(attn|attention)\.bias$", name)))
 
 
 def _odd(model: Any, unread: Sequence[str]) -> list[str]:
-    """Those among the unread weights that are no part of what a pretrained model usually comes with."""
+    """The unread weights that do not belong to a usual pretraining head."""
     prefix, usual = f"{model.base_model_prefix}.", (*PRETRAINING, "pooler.")
     return [name for name in unread if not name.removeprefix(prefix).startswith(usual)]
 

@@ -1,4 +1,4 @@
-"""The real shapes of a loaded model: read them, cut them, and build a class that has them from the start."""
+"""The real shapes of a loaded model: reading them, cutting them, and classes built with them."""
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,20 +24,20 @@ def layers_of(model: Any, architecture: Architecture) -> torch.nn.ModuleList:
 
 def model_shape(model: Any) -> Shape | None:
     """The sizes that a loaded model really has, or None for a family that is not in the table."""
-    said = read_shape(model.config.to_dict())
-    if said is None:
+    config_shape = read_shape(model.config.to_dict())
+    if config_shape is None:
         return None
-    architecture = ARCHITECTURES[said.model_type]
+    architecture = ARCHITECTURES[config_shape.model_type]
     layers = layers_of(model, architecture)
     widths = [weight_of(layer, architecture, "query").shape[0] for layer in layers]
     table = base_model(model).get_input_embeddings()
     up = layers[0].get_submodule(architecture.up)
     return Shape(
-        model_type=said.model_type,
+        model_type=config_shape.model_type,
         layers=len(layers),
-        hidden=said.hidden,
-        head_size=said.head_size,
-        heads=tuple(width // said.head_size for width in widths),
+        hidden=config_shape.hidden,
+        head_size=config_shape.head_size,
+        heads=tuple(width // config_shape.head_size for width in widths),
         neurons=tuple(weight_of(layer, architecture, "up").shape[0] for layer in layers),
         attention_norms=tuple(
             not isinstance(layer.get_submodule(name), torch.nn.Identity)
@@ -50,7 +50,7 @@ def model_shape(model: Any) -> Shape | None:
 
 
 def set_heads(layer: torch.nn.Module, architecture: Architecture, heads: int) -> None:
-    """Tell a layer's attention how many heads its matrices hold now."""
+    """Set the number of heads of a layer's attention to what its matrices hold now."""
     attention: Any = layer.get_submodule(architecture.attention)
     if architecture.heads_attribute is not None:
         setattr(attention, architecture.heads_attribute, heads)
@@ -59,7 +59,7 @@ def set_heads(layer: torch.nn.Module, architecture: Architecture, heads: int) ->
 
 
 def weight_of(layer: torch.nn.Module, architecture: Architecture, part: str) -> torch.Tensor:
-    """The weight of one part, (outputs, inputs), by its field in `Architecture`: its rows alone, of a shared matrix."""
+    """The weight of a part, (outputs, inputs), by its field in `Architecture`; only its rows of a shared matrix."""
     stack = architecture.stack(part)
     weight: torch.Tensor = layer.get_submodule(getattr(architecture, part)).weight  # type: ignore[assignment]
     return weight.chunk(len(stack))[stack.index(part)]
@@ -68,11 +68,11 @@ def weight_of(layer: torch.nn.Module, architecture: Architecture, part: str) -> 
 def cut_stacked(
     layer: torch.nn.Module, architecture: Architecture, parts: Sequence[str], removed: Sequence[int]
 ) -> None:
-    """Remove outputs of all of `parts` but the last, and the inputs of the last, where parts share matrices.
+    """Remove channels in a layer whose parts share matrices: outputs of all `parts` but the last, inputs of the last.
 
     Args:
-        parts: by their fields in `Architecture`.
-        removed: channels, as each part alone counts them.
+        parts: the parts' fields in `Architecture`.
+        removed: channels, counted within each part.
     """
     import torch_pruning as tp
 
@@ -84,22 +84,22 @@ def cut_stacked(
     tp.prune_linear_in_channels(layer.get_submodule(getattr(architecture, writing)), list(removed))
 
 
-def keep_layers(model: Any, kept: Sequence[int]) -> None:
-    """Remove all layers but `kept`, counted from 0, in place."""
+def keep_layers(model: Any, indices: Sequence[int]) -> None:
+    """Remove all layers except those at `indices`, counted from 0, in place."""
     architecture = ARCHITECTURES[model.config.model_type]
     layers = layers_of(model, architecture)
-    chosen = [layers[index] for index in kept]
+    remaining = [layers[index] for index in indices]
     for _ in range(len(layers)):
         del layers[0]
-    layers.extend(chosen)
-    setattr(model.config, architecture.layers_field, len(chosen))
+    layers.extend(remaining)
+    setattr(model.config, architecture.layers_field, len(remaining))
     if architecture.kinds_field is not None:
         kinds = getattr(model.config, architecture.kinds_field)
-        setattr(model.config, architecture.kinds_field, [kinds[index] for index in kept])
+        setattr(model.config, architecture.kinds_field, [kinds[index] for index in indices])
 
 
 def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
-    """The class `base`, cut to the shapes in `config` as soon as it is built and before weights are read."""
+    """A class like `base` whose models have the shapes in `config` before their weights are read."""
     shape = read_shape(config)
     if shape is None:
         raise InputError(
@@ -126,7 +126,7 @@ def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
 
 
 def feed_forward(model: Any, architecture: Architecture) -> Iterator[tuple[torch.nn.Module, str]]:
-    """Each layer with the paths of its feed-forward matrices, each matrix once."""
+    """Pairs of a layer and the path of a feed-forward matrix in it, each matrix once."""
     paths = dict.fromkeys(getattr(architecture, part) for part in (*architecture.neuron_parts, "down"))
     for layer in layers_of(model, architecture):
         for path in paths:
@@ -134,7 +134,7 @@ def feed_forward(model: Any, architecture: Architecture) -> Iterator[tuple[torch
 
 
 def _set_norms(layers: torch.nn.ModuleList, architecture: Architecture, norms: Sequence[bool]) -> None:
-    """Give each layer the norm before attention, uninitialised and like its other norms, or take it away."""
+    """Give each layer an uninitialised norm before attention, or remove it."""
     if architecture.attention_norm is None:
         return
     for layer, has_norm in zip(layers, norms, strict=True):
@@ -143,7 +143,7 @@ def _set_norms(layers: torch.nn.ModuleList, architecture: Architecture, norms: S
 
 
 def cut_layer(layer: torch.nn.Module, architecture: Architecture, channels: int, neurons: int) -> None:
-    """Give a layer's matrices new, uninitialised sizes: `channels` for all heads together, and `neurons`."""
+    """Replace a layer's matrices by uninitialised ones: with `channels` for all heads together, and `neurons`."""
     sizes = {
         **dict.fromkeys(("query", "key", "value"), (None, channels)),
         "attention_output": (channels, None),

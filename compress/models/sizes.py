@@ -1,4 +1,4 @@
-"""The sizes that a share of a model's parts leaves. Light to import: plans ask for them."""
+"""The sizes that remain after a share of a model's parts is removed. Light to import, because plans need it."""
 
 import math
 from dataclasses import replace
@@ -8,10 +8,10 @@ from compress.models.architectures import Shape
 
 
 def layers_left(total: int, ratio: float, share: float = 1.0) -> int:
-    """Layers that stay where `ratio` of them are to go, and `share` of those go now.
+    """Number of layers that remain if `ratio` of them is removed in the end, and `share` of those now.
 
     Raises:
-        InputError: in the end none would stay.
+        InputError: in the end no layer would remain.
     """
     if total - round(total * ratio) < 1:
         raise InputError(
@@ -21,33 +21,33 @@ def layers_left(total: int, ratio: float, share: float = 1.0) -> int:
 
 
 def shrink(shape: Shape, *, heads: float, neurons: float, multiple: int) -> Shape:
-    """The sizes after the same part of each layer is removed.
+    """The sizes after the same share of each layer is removed.
 
     Args:
         heads, neurons: ratios removed.
-        multiple: numbers of neurons are rounded up to it, but never above what there are.
+        multiple: numbers of neurons are rounded up to a multiple of it, but never above the present number.
 
     Raises:
-        InputError: a layer would be left empty.
+        InputError: nothing of a layer would remain.
     """
     return replace(
         shape,
-        heads=tuple(_kept(count, heads, 1, "heads") for count in shape.heads),
-        neurons=tuple(_kept(count, neurons, multiple, "neurons") for count in shape.neurons),
+        heads=tuple(_remaining(count, heads, 1, "heads") for count in shape.heads),
+        neurons=tuple(_remaining(count, neurons, multiple, "neurons") for count in shape.neurons),
     )
 
 
 def narrower(hidden: int, ratio: float, *, head_size: int, multiple: int) -> int:
-    """The hidden width after a ratio of it is removed: rounded up to a multiple of both, but never above what it is."""
+    """The hidden width after a ratio of it is removed, rounded up to a multiple of both, but never above `hidden`."""
     unit = math.lcm(head_size, multiple)
     return min(hidden, max(math.ceil(round(hidden * (1 - ratio) / unit, 6)), 1) * unit)
 
 
 def check_whole(shape: Shape) -> None:
-    """Refuse a model from whose layers no heads, neurons or channels can be removed.
+    """Refuse a model whose heads, neurons and channels cannot be removed.
 
     Raises:
-        InputError: its feed-forward matrices are factors.
+        InputError: the feed-forward matrices are factorized.
     """
     if shape.ffn_rank is not None:
         raise InputError(
@@ -56,7 +56,7 @@ def check_whole(shape: Shape) -> None:
         )
 
 
-def _kept(count: int, ratio: float, multiple: int, kind: str) -> int:
+def _remaining(count: int, ratio: float, multiple: int, kind: str) -> int:
     exact = count * (1 - ratio)
     number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)
     if number < 1:

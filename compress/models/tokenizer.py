@@ -1,7 +1,7 @@
-"""One way from text to token ids, for training, for measuring and for every runtime: the tokenizer's own file.
+"""The tokenizer: the one way from texts to token ids, for training, for measuring and for every runtime.
 
-It reads `tokenizer.json` with the `tokenizers` library alone, so that a process that measures an ONNX file
-imports neither torch nor transformers.
+It reads `tokenizer.json` with the `tokenizers` library alone, so that a process that measures an ONNX file imports
+neither torch nor transformers.
 """
 
 import json
@@ -20,24 +20,24 @@ from compress.models.tokenizer_settings import Settings, read_settings
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 OTHER_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
-"""Files that slow tokenizers are made of, which are not read here."""
+"""Files of slow tokenizers, which are not read here."""
 CONVERSION = (
     "AutoTokenizer.from_pretrained(folder).save_pretrained(folder), of transformers (in a copy, if the folder is the "
     "hub's or a wheel's)"
 )
-"""Makes a tokenizer.json that says all."""
+"""The call that makes a complete tokenizer.json."""
 
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Texts to model inputs.
+    """A tokenizer with its padding: it makes model inputs of texts.
 
     Attributes:
         fast: the library's tokenizer, without padding.
-        pad_id: the id that fills rows up to the batch's length.
-        path: the file that it was read from.
-        pad_side: where rows are filled up.
-        settings: what tokenizer_config.json says beside that file.
+        pad_id: the id with which rows are padded.
+        path: the tokenizer's file.
+        pad_side: the side on which rows are padded.
+        settings: the settings in tokenizer_config.json.
     """
 
     fast: FastTokenizer
@@ -51,15 +51,15 @@ class Tokenizer:
     ) -> list[dict[str, list[int]]]:
         """Token ids, masks and segment ids of each text, cut to `max_length` tokens, not padded.
 
-        A text of which no token is left is one padding token that is attended to: no model takes a row of nothing.
+        A text without tokens becomes one padding token with a mask of 1, because models take no empty rows.
 
         Raises:
-            InputError: the tokenizer's file is such that it cannot, or leaves out the second text of pairs.
+            InputError: the tokenizer cannot encode the texts, or leaves out the second text of pairs.
         """
         rows = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
         try:
             self._cut_at(max_length)
-            # the fast way leaves out the tokens' places in the text, and the second texts' segments of some tokenizers
+            # the fast way gives no positions in the text, and for some tokenizers no segments of second texts
             encodings = self.fast.encode_batch_fast(rows) if pairs is None else self.fast.encode_batch(rows)
         except BaseException as error:
             if not _is_the_librarys(error):
@@ -78,10 +78,10 @@ class Tokenizer:
         return [self._row(encoding) for encoding in encodings]
 
     def _cut_at(self, max_length: int) -> None:
-        """Let the library cut; not told again, since that waits for what other threads encode."""
+        """Set the library's truncation; only if it differs, because that waits for other threads' encoding."""
         side = self.settings.cut_side
-        asked = {"max_length": max_length, "stride": 0, "strategy": "longest_first", "direction": side}
-        if self.fast.truncation != asked:
+        truncation = {"max_length": max_length, "stride": 0, "strategy": "longest_first", "direction": side}
+        if self.fast.truncation != truncation:
             self.fast.enable_truncation(max_length, direction=side)
 
     def _row(self, encoding: Any) -> dict[str, list[int]]:
@@ -93,29 +93,29 @@ class Tokenizer:
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
     def _has_second_texts(self, encodings: Sequence[Any], pairs: Sequence[str | None]) -> bool:
-        """Whether any row has tokens of its second text, if any of these gives tokens."""
-        told = [second for second in pairs if second]
-        if not told or any(1 in encoding.sequence_ids for encoding in encodings):
+        """Whether a row has tokens of its second text; true if no second text has tokens."""
+        second_texts = [second for second in pairs if second]
+        if not second_texts or any(1 in encoding.sequence_ids for encoding in encodings):
             return True
-        return not any(row.ids for row in self.fast.encode_batch_fast(told, add_special_tokens=False))
+        return not any(row.ids for row in self.fast.encode_batch_fast(second_texts, add_special_tokens=False))
 
     def gives_ids_of(self, other: "Tokenizer") -> bool:
-        """Whether it makes the same token ids of any text as another."""
+        """Whether it gives the same token ids as another tokenizer for any text."""
 
-        def says(tokenizer: "Tokenizer") -> dict[str, Any]:
-            said: dict[str, Any] = json.loads(tokenizer.fast.to_str())
-            return {**said, "truncation": None, "padding": None, "settings": tokenizer.settings}
+        def content_of(tokenizer: "Tokenizer") -> dict[str, Any]:
+            content: dict[str, Any] = json.loads(tokenizer.fast.to_str())
+            return {**content, "truncation": None, "padding": None, "settings": tokenizer.settings}
 
-        return says(self) == says(other)
+        return content_of(self) == content_of(other)
 
     def pad(
         self, rows: Sequence[Mapping[str, Any]], length: int | None = None, **others: int
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Rows to a batch, filled up to one length.
+        """A batch of rows, padded to one length.
 
         Args:
-            length: tokens a row; longer rows are cut. Left out: the longest row's.
-            others: names of further lists of the rows, of a number for each token, and what fills them up.
+            length: tokens of each row; longer rows are cut. None: the length of the longest row.
+            others: names of further lists in the rows with a number for each token -> their padding.
 
         Returns:
             input_ids, attention_mask, token_type_ids and the others, each (batch, length) of int64.
@@ -126,9 +126,9 @@ class Tokenizer:
         for name, value in fill.items():
             batch[name] = np.full((len(rows), width), value, dtype=np.int64)
             for index, row in enumerate(rows):
-                kept = row[name][:width]
-                start = width - len(kept) if self.pad_side == "left" else 0
-                batch[name][index, start : start + len(kept)] = kept
+                values = row[name][:width]
+                start = width - len(values) if self.pad_side == "left" else 0
+                batch[name][index, start : start + len(values)] = values
         return batch
 
 
@@ -136,7 +136,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a model folder.
 
     Raises:
-        InputError: the folder has no tokenizer.json, or it or tokenizer_config.json cannot be read.
+        InputError: the folder has no tokenizer.json, or this file or tokenizer_config.json cannot be read.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
@@ -157,7 +157,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def _without_file(folder: Path) -> InputError:
-    """The error of a folder without tokenizer.json, with what is there instead."""
+    """The error for a folder without tokenizer.json; it names the files that are there instead."""
     others = [path.name for name in OTHER_FORMS for path in sorted(folder.glob(name))]
     first = "in a Python with sentencepiece and protobuf, " if any(name.endswith(".model") for name in others) else ""
     return InputError(
@@ -168,12 +168,12 @@ def _without_file(folder: Path) -> InputError:
 
 
 def _is_the_librarys(error: BaseException) -> bool:
-    """True for what the tokenizers library raises of a file that it cannot use: plain Exception, or a panic of Rust."""
+    """Whether an error is from the tokenizers library: a plain Exception, or a panic of Rust."""
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
 def copy_tokenizer(source: Path, target: Path) -> None:
-    """Put the tokenizer's files beside a model."""
+    """Copy the tokenizer's files to another model's folder."""
     for name in FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)

@@ -1,7 +1,7 @@
-"""What a tokenizer.json can make of a text, read off the file before the library sees it.
+"""Bounds on what a tokenizer.json can do to a text, read from the file before the library loads it.
 
-A normaliser may double a text as often as it likes, a pattern may search for ever, a template may add a million tokens.
-Here is said how often a text can grow, and whether the file holds anything whose cost cannot be read off it.
+A normaliser may double a text again and again, a pattern may search for ever, a template may add a million tokens. The
+bounds say how much a text can grow, and whether the file has parts whose cost cannot be read from it.
 """
 
 import base64
@@ -16,20 +16,20 @@ from compress.errors import InputError
 from compress.files.whole import read_object
 
 MOST_GROWTH = 1000
-"""Letters that one letter may become, at the most, beside Unicode's own forms, which make up to 18 of one."""
+"""Most letters that one letter may become, not counting Unicode's own forms, which make up to 18 of one."""
 PLAIN_GROWTH = 16
-"""Up to so many, beside Unicode's own forms, nobody needs to try."""
+"""Growth up to which no trial is needed, not counting Unicode's own forms."""
 MOST_ADDED = 256
-"""Tokens that a template may add to a text."""
+"""Most tokens that a template may add to a text."""
 MOST_ADDED_LETTERS = 10_000_000
-"""Of all added tokens together, which are normalised while the file is loaded."""
+"""Most letters of all added tokens together; they are normalised while the file is loaded."""
 LONGEST_PREFIX = 64
-"""Letters that a model may put before each letter or part of a word."""
+"""Most letters that a model may put before each letter or part of a word."""
 LONGEST_WORD = 10_000
-"""Letters of a word that WordPiece cuts up, in a time of its square."""
+"""Most letters of a word that WordPiece splits, which takes time quadratic in them."""
 LONGEST_PATTERN = 2000
 PLAIN_LOOPS = 2
-"""Repetitions in one alternative of a pattern: its time is at most the text's square."""
+"""Most repetitions in one alternative of a pattern: its time is then at most quadratic in the text."""
 UNICODE = {"NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer", "Nmt", "Strip"}
 PRE_TOKENIZERS = {
     "BertPreTokenizer",
@@ -48,11 +48,11 @@ MODELS = {"BPE", "WordPiece", "WordLevel", "Unigram"}
 
 @dataclass
 class Bounds:
-    """What is known of a tokenizer.
+    """The bounds of a tokenizer.
 
     Attributes:
-        growth: letters that one letter may become, beside Unicode's own forms.
-        unknown: parts whose cost cannot be read off the file.
+        growth: letters that one letter may become, not counting Unicode's own forms.
+        unknown: parts whose cost cannot be read from the file.
     """
 
     growth: float
@@ -60,7 +60,7 @@ class Bounds:
 
     @property
     def plain(self) -> bool:
-        """Whether it can be used without a trial."""
+        """Whether the tokenizer can be used without a trial."""
         return not self.unknown and self.growth <= PLAIN_GROWTH
 
 
@@ -68,22 +68,22 @@ def tokenizer_bounds(path: Path) -> Bounds:
     """The bounds of a tokenizer.json.
 
     Raises:
-        InputError: the file cannot be read, or its text, template or prefixes grow past all bounds.
+        InputError: the file cannot be read, or a bound is exceeded.
     """
-    said = read_object(path)
-    found = Bounds(1.0, [])
-    for part in _parts(said.get("normalizer"), "normalizers", "normalizer", found):
-        _normalizer(part, found)
-    for part in _parts(said.get("pre_tokenizer"), "pretokenizers", "pre-tokenizer", found):
-        _pre_tokenizer(part, found)
-    if found.growth > MOST_GROWTH:
-        raise _refused(path, f"can make a text {_times(found.growth)} times as long")
-    if (added := _added_by_template(said.get("post_processor"), found)) > MOST_ADDED:
+    content = read_object(path)
+    bounds = Bounds(1.0, [])
+    for part in _parts(content.get("normalizer"), "normalizers", "normalizer", bounds):
+        _normalizer(part, bounds)
+    for part in _parts(content.get("pre_tokenizer"), "pretokenizers", "pre-tokenizer", bounds):
+        _pre_tokenizer(part, bounds)
+    if bounds.growth > MOST_GROWTH:
+        raise _refused(path, f"can make a text {_times(bounds.growth)} times as long")
+    if (added := _added_tokens(content.get("post_processor"), bounds)) > MOST_ADDED:
         raise _refused(path, f"adds up to {_times(added)} tokens to each text; at most {MOST_ADDED} may be")
-    _model(said.get("model"), path, found)
-    if (letters := found.growth * _added_letters(said.get("added_tokens"))) > MOST_ADDED_LETTERS:
+    _model(content.get("model"), path, bounds)
+    if (letters := bounds.growth * _added_letters(content.get("added_tokens"))) > MOST_ADDED_LETTERS:
         raise _refused(path, f"normalises its added tokens to {_times(letters)} letters")
-    return found
+    return bounds
 
 
 def _refused(path: Path, why: str) -> InputError:
@@ -94,65 +94,65 @@ def _times(count: float) -> str:
     return f"{count:,.0f}" if count < 1e15 else f"{count:.0e}"
 
 
-def _parts(given: Any, key: str, kind: str, found: Bounds) -> Iterator[Mapping[str, Any]]:
-    """The parts of a sequence, however deep, in their order; what is none is unknown."""
-    if given is None:
+def _parts(part: Any, key: str, kind: str, bounds: Bounds) -> Iterator[Mapping[str, Any]]:
+    """The parts of a sequence, nested ones too, in order; anything else is noted as unknown."""
+    if part is None:
         return
-    if not isinstance(given, dict):
-        found.unknown.append(kind)
-    elif given.get("type") == "Sequence" and isinstance(given.get(key), list):
-        for item in given[key]:
-            yield from _parts(item, key, kind, found)
+    if not isinstance(part, dict):
+        bounds.unknown.append(kind)
+    elif part.get("type") == "Sequence" and isinstance(part.get(key), list):
+        for item in part[key]:
+            yield from _parts(item, key, kind, bounds)
     else:
-        yield given
+        yield part
 
 
-def _normalizer(part: Mapping[str, Any], found: Bounds) -> None:
+def _normalizer(part: Mapping[str, Any], bounds: Bounds) -> None:
     kind = part.get("type")
     if kind == "Replace":
-        found.growth *= _replaced(part, found)
+        bounds.growth *= _replaced(part, bounds)
     elif kind == "Prepend":
-        found.growth *= 1 + _letters(part.get("prepend"))
+        bounds.growth *= 1 + _letters(part.get("prepend"))
     elif kind == "Precompiled":
-        found.growth *= _mapped(part.get("precompiled_charsmap"))
+        bounds.growth *= _mapped(part.get("precompiled_charsmap"))
     elif kind == "ByteLevel":
-        found.growth *= 2  # a letter of two bytes becomes two letters, each again of two bytes
+        bounds.growth *= 2  # a letter of two bytes becomes two letters, each again of two bytes
     elif kind not in UNICODE:
-        found.unknown.append(f"normalizer {kind!r:.40}")
+        bounds.unknown.append(f"normalizer {kind!r:.40}")
 
 
-def _pre_tokenizer(part: Mapping[str, Any], found: Bounds) -> None:
+def _pre_tokenizer(part: Mapping[str, Any], bounds: Bounds) -> None:
     kind = part.get("type")
     if kind == "ByteLevel":
-        found.growth *= 2
+        bounds.growth *= 2
     elif kind == "Split":
-        _pattern(part.get("pattern"), found)
+        _pattern(part.get("pattern"), bounds)
     elif kind not in PRE_TOKENIZERS:
-        found.unknown.append(f"pre-tokenizer {kind!r:.40}")
+        bounds.unknown.append(f"pre-tokenizer {kind!r:.40}")
     if kind == "Metaspace":
-        found.growth *= max(1, _letters(part.get("replacement")))
+        bounds.growth *= max(1, _letters(part.get("replacement")))
 
 
-def _replaced(part: Mapping[str, Any], found: Bounds) -> float:
-    """Letters that one letter becomes where a pattern is replaced."""
-    text = _pattern(part.get("pattern"), found)
+def _replaced(part: Mapping[str, Any], bounds: Bounds) -> float:
+    """Letters that one letter becomes if a pattern is replaced."""
+    text = _pattern(part.get("pattern"), bounds)
     content = _letters(part.get("content"))
     return 1 + content if not text else max(1.0, content / len(text))
 
 
-def _pattern(given: Any, found: Bounds) -> str:
-    """The text that a pattern matches, if it is one; a regular expression is unknown unless its time is bounded."""
-    given = given if isinstance(given, dict) else {}
-    text, regex = given.get("String"), given.get("Regex")
+def _pattern(pattern: Any, bounds: Bounds) -> str:
+    """The text of a pattern, '' for a regular expression; one without a bound on its time is noted as unknown."""
+    pattern = pattern if isinstance(pattern, dict) else {}
+    text, regex = pattern.get("String"), pattern.get("Regex")
     if isinstance(text, str):
         return text
     if not (isinstance(regex, str) and _is_quick(regex)):
-        found.unknown.append(f"pattern {regex!r:.60}")
+        bounds.unknown.append(f"pattern {regex!r:.60}")
     return ""
 
 
 def _is_quick(regex: str) -> bool:
-    """Whether a pattern has no group that repeats, refers to nothing it found, and has few loops in a row."""
+    """Whether a pattern has no repeated groups, no back references, and few loops in a row."""
     if len(regex) > LONGEST_PATTERN or re.search(r"\\[1-9kgG]", regex):
         return False
     plain = re.sub(r"\\[pP]\{[^}]*\}|\\.", "x", regex)  # \p{L}, \s, \(
@@ -170,12 +170,12 @@ def _is_quick(regex: str) -> bool:
 
 
 def _letters(text: Any) -> int:
-    """Letters of a text, in the longest of Unicode's forms."""
+    """Number of letters of a text in the longest of Unicode's forms."""
     return len(unicodedata.normalize("NFKD", text)) if isinstance(text, str) else 0
 
 
 def _mapped(encoded: Any) -> float:
-    """Letters that sentencepiece's table of letters can make of one; its strings end in zeros, after a trie."""
+    """Letters that one letter can become by sentencepiece's table: strings that end in zeros, after a trie."""
     try:
         raw = base64.b64decode(encoded or "", validate=True)
     except (TypeError, ValueError):
@@ -186,10 +186,10 @@ def _mapped(encoded: Any) -> float:
     return max(1.0, longest / 33)  # Unicode's own forms make up to 33 bytes of one letter
 
 
-def _added_by_template(given: Any, found: Bounds) -> float:
-    """Tokens that post-processing adds to a text, or how often it takes the text."""
+def _added_tokens(processor: Any, bounds: Bounds) -> float:
+    """Number of tokens that post-processing adds to a text; copies of the text count too."""
     added = 0.0
-    for part in _parts(given, "processors", "post-processor", found):
+    for part in _parts(processor, "processors", "post-processor", bounds):
         kind = part.get("type")
         if kind == "TemplateProcessing":
             special = part.get("special_tokens")
@@ -198,15 +198,15 @@ def _added_by_template(given: Any, found: Bounds) -> float:
                 for name, item in (special.items() if isinstance(special, dict) else ())
                 if isinstance(item, dict) and isinstance(item.get("ids"), list)
             }
-            added += max(_of_pieces(part.get(name), ids) for name in ("single", "pair"))
+            added += max(_special_tokens(part.get(name), ids) for name in ("single", "pair"))
         elif kind in PROCESSORS:
             added += 4
         else:
-            found.unknown.append(f"post-processor {kind!r:.40}")
+            bounds.unknown.append(f"post-processor {kind!r:.40}")
     return added
 
 
-def _of_pieces(pieces: Any, ids: Mapping[str, int]) -> float:
+def _special_tokens(pieces: Any, ids: Mapping[str, int]) -> float:
     total = 0.0
     for piece in pieces if isinstance(pieces, list) else ():
         special = piece.get("SpecialToken") if isinstance(piece, dict) else None
@@ -214,18 +214,18 @@ def _of_pieces(pieces: Any, ids: Mapping[str, int]) -> float:
     return total
 
 
-def _added_letters(given: Any) -> int:
-    items = given if isinstance(given, list) else []
+def _added_letters(added_tokens: Any) -> int:
+    items = added_tokens if isinstance(added_tokens, list) else []
     return sum(_letters(item.get("content")) for item in items if isinstance(item, dict))
 
 
-def _model(given: Any, path: Path, found: Bounds) -> None:
-    given = given if isinstance(given, dict) else {}
-    if given.get("type") not in MODELS:
-        found.unknown.append(f"model {given.get('type')!r:.40}")
+def _model(model: Any, path: Path, bounds: Bounds) -> None:
+    model = model if isinstance(model, dict) else {}
+    if model.get("type") not in MODELS:
+        bounds.unknown.append(f"model {model.get('type')!r:.40}")
     for name in ("continuing_subword_prefix", "end_of_word_suffix"):
-        if _letters(given.get(name)) > LONGEST_PREFIX:
-            raise _refused(path, f"has a {name} of {_letters(given[name]):,} letters; at most {LONGEST_PREFIX} may be")
-    longest = given.get("max_input_chars_per_word")
+        if _letters(model.get(name)) > LONGEST_PREFIX:
+            raise _refused(path, f"has a {name} of {_letters(model[name]):,} letters; at most {LONGEST_PREFIX} may be")
+    longest = model.get("max_input_chars_per_word")
     if isinstance(longest, int) and longest > LONGEST_WORD:
-        found.unknown.append(f"words of {longest} letters")
+        bounds.unknown.append(f"words of {longest} letters")

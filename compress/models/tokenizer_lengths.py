@@ -1,7 +1,7 @@
-"""What a tokenizer's own files say of lengths: where texts are cut, and what fills rows up, for every loader alike.
+"""The lengths in a tokenizer's files: where texts are cut and how rows are padded, the same for every loader.
 
-`tokenizers` goes by tokenizer.json, transformers and transformers.js go by tokenizer_config.json. Models from outside
-often come with a fixed length in the one and another in the other.
+`tokenizers` reads tokenizer.json; transformers and transformers.js read tokenizer_config.json. In models from outside
+the two files often have different lengths.
 """
 
 import json
@@ -16,48 +16,48 @@ from compress.models.tokenizer_settings import CONFIG
 
 FILE = "tokenizer.json"
 USUAL_NAME = "[PAD]"
-"""Of the padding token where the vocabulary has no name for it."""
+"""Name of the padding token if the vocabulary has none."""
 
 
 def own_length(folder: Path, otherwise: int) -> int:
-    """Tokens of a text that a model's folder says it takes.
+    """Most tokens of a text by a model's own folder.
 
     Args:
-        otherwise: what is taken where neither tokenizer_config.json nor config.json says it.
+        otherwise: the number if neither tokenizer_config.json nor config.json has one.
     """
     positions = positions_of(read_config(folder))
     path = folder / CONFIG
-    said = read_object(path).get("model_max_length") if path.is_file() else None
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 < said <= (positions or 10**6):
-        return positions or otherwise  # transformers writes 1e30 where it knows none
-    return int(said)
+    length = read_object(path).get("model_max_length") if path.is_file() else None
+    if isinstance(length, bool) or not isinstance(length, int | float) or not 0 < length <= (positions or 10**6):
+        return positions or otherwise  # transformers writes 1e30 if it knows no length
+    return int(length)
 
 
 def say_length(folder: Path, max_length: int) -> tuple[str, ...]:
-    """Let a folder's tokenizer files say where texts are cut, and that batches are filled up to the longest row.
+    """Write into a folder's tokenizer files where texts are cut, and that batches are padded to the longest row.
 
     Args:
-        folder: with tokenizer.json, whose files may be changed.
-        max_length: tokens, special ones included.
+        folder: a folder with tokenizer.json whose files may be changed.
+        max_length: tokens, special tokens included.
 
     Returns:
-        Names of the files that say it.
+        Names of the files that were written.
 
     Raises:
-        InputError: they cannot be read.
+        InputError: the files cannot be read.
     """
     tokenizer = load_tokenizer(folder)
     direction = {"left": "Left", "right": "Right"}
     path = folder / FILE
     is_wide = path.read_text(encoding="utf-8")[:2] == "{\n"
-    said = read_object(path)
-    said["truncation"] = {
+    content = read_object(path)
+    content["truncation"] = {
         "direction": direction[tokenizer.settings.cut_side],
         "max_length": max_length,
         "strategy": "LongestFirst",
         "stride": 0,
     }
-    said["padding"] = {
+    content["padding"] = {
         "strategy": "BatchLongest",
         "direction": direction[tokenizer.pad_side],
         "pad_to_multiple_of": None,
@@ -65,7 +65,7 @@ def say_length(folder: Path, max_length: int) -> tuple[str, ...]:
         "pad_type_id": 0,
         "pad_token": tokenizer.fast.id_to_token(tokenizer.pad_id) or USUAL_NAME,
     }
-    _write(path, said, is_wide=is_wide)
+    _write(path, content, is_wide=is_wide)
     config = folder / CONFIG
     settings = read_object(config) if config.is_file() else {}
     lengths = {

@@ -1,7 +1,6 @@
-"""What a tokenizer does beside its tokenizer.json: the settings of tokenizer_config.json that change a model's inputs.
+"""The settings in tokenizer_config.json that change a model's inputs.
 
-The side on which rows are padded is none of them: it is the model's affair, so that a row in a batch is what it is
-alone.
+The side of padding is not among them: it depends on the model, so that a row in a batch gives what it gives alone.
 """
 
 from collections.abc import Mapping
@@ -27,17 +26,17 @@ SEGMENTLESS = (
     "TokenizersBackend",
     "XLNetTokenizer",
 )
-"""Classes of transformers 5 that give no segment ids unless they are told to, though their files have some of pairs."""
+"""Classes of transformers 5 that give segment ids only on request, although their files have them for pairs."""
 SEGMENTLESS_FAMILIES = ("albert", "big_bird", "funnel", "rembert", "roformer", "splinter", "xlnet")
-"""Families whose tokenizers are of these classes."""
+"""Families whose tokenizers have one of these classes."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How texts become inputs, beside what tokenizer.json says.
+    """The settings of a tokenizer that are not in tokenizer.json.
 
     Attributes:
-        cut_side: where a text that is too long loses tokens.
+        cut_side: the side on which a text that is too long is cut.
         tells_segments: whether the second text of a pair has another segment id than the first.
         splits_special_tokens: whether a special token's name within a text is plain text.
     """
@@ -51,38 +50,38 @@ def read_settings(folder: Path, fast: FastTokenizer) -> Settings:
     """The settings of a model's folder.
 
     Args:
-        fast: its tokenizer, whose own truncation says the side where tokenizer_config.json does not.
+        fast: the folder's tokenizer, whose truncation gives the side if tokenizer_config.json does not.
 
     Raises:
-        InputError: tokenizer_config.json cannot be read, or says what is none of these.
+        InputError: tokenizer_config.json cannot be read, or has a value that is not allowed.
     """
     path = folder / CONFIG
-    said = read_object(path) if path.is_file() else {}
+    content = read_object(path) if path.is_file() else {}
     own = str((fast.truncation or {}).get("direction", "right")).lower()
-    side = said.get("truncation_side", own)
-    names = said.get("model_input_names")
+    side = content.get("truncation_side", own)
+    names = content.get("model_input_names")
     if side not in ("left", "right"):
         raise _wrong(path, "truncation_side", side, "left or right")
     if names is not None and not (isinstance(names, list) and "input_ids" in names):
         raise _wrong(path, "model_input_names", names, "a list of names, input_ids among them")
     return Settings(
         cut_side=side,
-        tells_segments=SEGMENTS in names if names is not None else _class_tells_segments(folder, said),
-        splits_special_tokens=_truth(said, "split_special_tokens", path),
+        tells_segments=SEGMENTS in names if names is not None else _class_tells_segments(folder, content),
+        splits_special_tokens=_truth(content, "split_special_tokens", path),
     )
 
 
-def _class_tells_segments(folder: Path, said: Mapping[str, Any]) -> bool:
-    """Whether the class that transformers takes for a folder gives segment ids."""
-    name = said.get("tokenizer_class")
+def _class_tells_segments(folder: Path, content: Mapping[str, Any]) -> bool:
+    """Whether transformers' tokenizer class for a folder gives segment ids."""
+    name = content.get("tokenizer_class")
     if isinstance(name, str):
         return name.removesuffix("Fast") not in SEGMENTLESS
     config = folder / "config.json"
     return not config.is_file() or read_object(config).get("model_type") not in SEGMENTLESS_FAMILIES
 
 
-def _truth(said: Mapping[str, Any], name: str, path: Path) -> bool:
-    value = said.get(name) or False
+def _truth(content: Mapping[str, Any], name: str, path: Path) -> bool:
+    value = content.get(name) or False
     if not isinstance(value, bool):
         raise _wrong(path, name, value, "true or false")
     return value

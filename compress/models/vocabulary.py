@@ -1,6 +1,7 @@
-"""Take tokens out of a tokenizer, so that any text still tokenizes, and texts of kept tokens as before.
+"""Tokens removed from a tokenizer: any text still tokenizes, and texts of kept tokens as before.
 
-Works on the content of a tokenizer.json (WordPiece, BPE, Unigram). Numbers close up: kept tokens keep their order.
+It works on the content of a tokenizer.json (WordPiece, BPE, Unigram). The kept tokens stay in order and get new ids
+without gaps.
 """
 
 import json
@@ -16,14 +17,14 @@ from compress.errors import InputError
 from compress.files.whole import read_object
 
 BYTES = frozenset(f"<0x{number:02X}>" for number in range(256))
-"""What some tokenizers fall back to for characters that they do not know."""
+"""Tokens of single bytes, which some tokenizers use for unknown characters."""
 
 
 def read_vocabulary(folder: Path) -> dict[str, Any]:
     """The content of a model folder's tokenizer.json.
 
     Raises:
-        InputError: it cannot be read, or is of a kind from which no tokens can be taken.
+        InputError: the file cannot be read, or its kind of tokenizer cannot be trimmed.
     """
     path = folder / "tokenizer.json"
     content = read_object(path)
@@ -48,17 +49,18 @@ def read_vocabulary(folder: Path) -> dict[str, Any]:
 def trim(
     content: Mapping[str, Any], used: Collection[int], also: Collection[int] = ()
 ) -> tuple[dict[str, Any], list[int]]:
-    """A tokenizer of fewer tokens.
+    """A tokenizer with fewer tokens.
 
-    Kept are the used tokens, special and added ones, single characters and bytes, and what a used token is merged from.
+    It keeps the used tokens, special and added ones, single characters and bytes, and the parts of which used tokens
+    are merged.
 
     Args:
-        content: see `read_vocabulary`.
-        used: ids of the tokens that texts are to be made of as before.
+        content: the content from `read_vocabulary`.
+        used: ids of the tokens whose texts are to tokenize as before.
         also: further ids to keep.
 
     Returns:
-        The new content, and the old id of each new one, rising.
+        The new content, and the old id of each new id, in ascending order.
     """
     new_content: dict[str, Any] = deepcopy(dict(content))
     model = new_content["model"]
@@ -70,10 +72,10 @@ def trim(
     keep = {*used, *also, *(item["id"] for item in added), *(numbers[token] for token in needed if token in numbers)}
     if isinstance(model.get("unk_token"), str):
         keep.add(numbers[model["unk_token"]])
-    kept = sorted(keep & {*names, *(item["id"] for item in added)})
-    new = {old: index for index, old in enumerate(kept)}
+    kept_ids = sorted(keep & {*names, *(item["id"] for item in added)})
+    new = {old: index for index, old in enumerate(kept_ids)}
     if isinstance(model["vocab"], list):
-        model["vocab"] = [model["vocab"][old] for old in kept if old < len(model["vocab"])]
+        model["vocab"] = [model["vocab"][old] for old in kept_ids if old < len(model["vocab"])]
         model["unk_id"] = new.get(model.get("unk_id"))
     else:
         model["vocab"] = {token: new[number] for token, number in model["vocab"].items() if number in new}
@@ -87,11 +89,11 @@ def trim(
     if new_content.get("padding"):
         new_content["padding"]["pad_id"] = new.get(new_content["padding"]["pad_id"], 0)
     _renumber(new_content.get("post_processor"), new)
-    return new_content, kept
+    return new_content, kept_ids
 
 
 def split_differently(before: FastTokenizer, after: FastTokenizer, texts: Sequence[str]) -> float:
-    """Share of the first tokenizer's tokens that the second does not have at the same place of the text."""
+    """Share of the first tokenizer's tokens that the second does not have at the same place in the text."""
     whole = same = 0
     pairs = zip(
         before.encode_batch(list(texts), add_special_tokens=False),
@@ -106,13 +108,13 @@ def split_differently(before: FastTokenizer, after: FastTokenizer, texts: Sequen
     return 1 - same / whole if whole else 0.0
 
 
-def write_tokenizer(content: Mapping[str, Any], kept: Sequence[int], source: Path, target: Path) -> None:
-    """Write a trimmed tokenizer's files; those of `source` that only repeat what tokenizer.json says are left out."""
+def write_tokenizer(content: Mapping[str, Any], kept_ids: Sequence[int], source: Path, target: Path) -> None:
+    """Write a trimmed tokenizer's files, without files of `source` that only repeat tokenizer.json."""
     (target / "tokenizer.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     path = source / "tokenizer_config.json"
     if path.is_file():
         config = read_object(path)
-        new = {str(old): str(index) for index, old in enumerate(kept)}
+        new = {str(old): str(index) for index, old in enumerate(kept_ids)}
         decoder = config.get("added_tokens_decoder")
         if isinstance(decoder, dict):
             config["added_tokens_decoder"] = {new[old]: item for old, item in decoder.items() if old in new}
@@ -127,9 +129,9 @@ def _numbers(model: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _pieces_of_words(model: Mapping[str, Any], used: Collection[str]) -> set[str]:
-    """WordPiece takes the longest piece that fits, so what it needs to go on are single characters inside of words.
+    """The pieces that WordPiece needs to split any word: it takes the longest piece that fits, so single characters do.
 
-    A character that the vocabulary does not have alone is reached through longer pieces only; all of them are kept.
+    If the vocabulary lacks a character alone, all longer pieces that contain it are kept.
     """
     del used
     prefix = model.get("continuing_subword_prefix") or ""
@@ -148,10 +150,12 @@ def _pieces_of_words(model: Mapping[str, Any], used: Collection[str]) -> set[str
 
 
 def _merged_from(model: Mapping[str, Any], used: Collection[str]) -> set[str]:
-    """BPE applies the first merge of its list that fits, again and again: all products on the way to a used token."""
+    """The products of all merges on the way to a used token: BPE applies the first merge that fits, again and again."""
     ranks = {_pair(merge): rank for rank, merge in enumerate(model["merges"])}
     suffix = model.get("end_of_word_suffix") or ""
-    found = {token for token in model["vocab"] if suffix and token.endswith(suffix) and len(token) == len(suffix) + 1}
+    products = {
+        token for token in model["vocab"] if suffix and token.endswith(suffix) and len(token) == len(suffix) + 1
+    }
     for token in used:
         ends = bool(suffix) and token.endswith(suffix)
         parts = list(token.removesuffix(suffix) if ends else token)
@@ -163,14 +167,14 @@ def _merged_from(model: Mapping[str, Any], used: Collection[str]) -> set[str]:
                 break
             at = list(pairwise(parts)).index(best)
             parts[at : at + 2] = ["".join(best)]
-            found.add("".join(best))
-    return found
+            products.add("".join(best))
+    return products
 
 
 def _likely_pieces(model: Mapping[str, Any], used: Collection[str]) -> set[str]:
-    """Unigram takes the likeliest way to split a text, so a smaller choice changes no split that is still possible.
+    """The piece that Unigram needs: the least likely one, which sets the cost of an unknown character.
 
-    What an unknown character costs goes by the least likely piece; that one stays.
+    Unigram takes the likeliest split of a text, so fewer pieces change no split that is still possible.
     """
     del used
     return {min(model["vocab"], key=lambda item: item[1])[0]}
@@ -181,17 +185,17 @@ KINDS: Mapping[str, Callable[[Mapping[str, Any], Collection[str]], set[str]]] = 
     "BPE": _merged_from,
     "Unigram": _likely_pieces,
 }
-"""By the tokenizer's algorithm: the tokens that it needs beside the used ones and single characters."""
+"""Algorithm -> the function for the tokens that it needs besides the used ones and single characters."""
 
 
 def _pair(merge: str | Sequence[str]) -> tuple[str, str]:
-    """A merge as both forms of the file write it: `a b`, or [a, b]."""
+    """The two parts of a merge in either of the file's forms: `a b`, or [a, b]."""
     first, second = merge.split(" ") if isinstance(merge, str) else merge
     return first, second
 
 
 def _renumber(part: Any, new: Mapping[int, int]) -> None:
-    """Give the special tokens of a post-processor their new ids, in place."""
+    """Replace the ids of a post-processor's special tokens by the new ones, in place."""
     if not isinstance(part, dict):
         return
     for inner in part.get("processors") or ():

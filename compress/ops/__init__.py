@@ -1,1 +1,1 @@
-"""Pure tensor maths: losses and importance scores. No files, no Trainer."""
+"""Pure maths: losses, importance scores, rounding, statistics. No files, no Trainer."""

@@ -1,23 +1,23 @@
-"""Whether two models say the same more often than chance would make them."""
+"""Agreement of two models' answers beyond chance."""
 
 from typing import Any
 
 import numpy as np
 
 FEW = 10
-"""Answers of other classes than the commonest; of fewer, agreement beyond chance is not told."""
+"""Fewest answers of other classes than the commonest from which agreement beyond chance is computed."""
 
 
 def cohens_kappa(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> float | None:
     """Agreement of classes beyond what chance would give: Cohen's kappa (Cohen 1960), at most 1.
 
-    Where most answers are one class, a model that always says so agrees on most, and has a kappa of 0.
+    If most answers are one class, a model that always gives this class agrees on most rows, but has a kappa of 0.
 
     Args:
         before, after: (answers,) class indices.
 
     Returns:
-        None where less than `FEW` have another class than the commonest, before: so few cannot tell.
+        The kappa; None if fewer than `FEW` answers of `before` have another class than the commonest.
     """
     classes = int(max(before.max(), after.max())) + 1
     first, second = (np.bincount(side, minlength=classes) for side in (before, after))

@@ -1,4 +1,4 @@
-"""Weights in few bits, with a scale and a zero point for each block of them."""
+"""Weights in few bits, with a scale and a zero point for each block of weights."""
 
 from typing import NamedTuple
 
@@ -8,10 +8,10 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 Codes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 SHARES = np.linspace(1, 0.7, 16, dtype=np.float32)
-"""Of a block's range, that are tried as its range."""
+"""Shares of a block's range that are tried as its range."""
 
 SIZES = (16, 32, 64, 128, 256)
-"""Of blocks, that ONNX Runtime's operators take."""
+"""Sizes of blocks that ONNX Runtime's operators accept."""
 SCALE_BITS = 32
 
 
@@ -29,23 +29,23 @@ class Blocks(NamedTuple):
     zeros: Codes | Array
 
     def weights(self, inputs: int) -> Array:
-        """What the codes stand for: (outputs, inputs)."""
+        """The weights as floats, (outputs, inputs)."""
         codes, zeros = self.codes.astype(np.float32), self.zeros.astype(np.float32)
         whole = (codes - zeros[..., None]) * self.scales[..., None]
-        found: Array = whole.reshape(len(whole), -1)[:, :inputs]
-        return found
+        matrix: Array = whole.reshape(len(whole), -1)[:, :inputs]
+        return matrix
 
 
 def fitting_size(inputs: int, bits: int, at_most: int, zero_bits: int) -> int:
-    """The block size in which a matrix takes the fewest bytes, the larger of equals.
+    """The block size with which a matrix takes the fewest bytes; of equal ones the larger.
 
-    Blocks are stored whole: where a size does not divide the inputs, smaller ones may waste less than their additional
-    scales cost, and are rounded more finely too.
+    The last block of a row is stored whole. If a size does not divide the inputs, smaller blocks may waste less than
+    their additional scales cost, and they are rounded more finely too.
 
     Args:
-        inputs: of the matrix, which are those of a row.
-        at_most: of `SIZES`.
-        zero_bits: of a zero point; 0 where blocks have none.
+        inputs: number of inputs of the matrix, which is the length of a row.
+        at_most: the largest size, one of `SIZES`.
+        zero_bits: bits of a zero point; 0 if blocks have none.
     """
 
     def row_bytes(size: int) -> int:
@@ -56,7 +56,7 @@ def fitting_size(inputs: int, bits: int, at_most: int, zero_bits: int) -> int:
 
 
 def in_blocks(weights: Array, block_size: int) -> Array:
-    """A matrix of (outputs, inputs) as (outputs, blocks, block size), filled up with zeros."""
+    """A matrix (outputs, inputs) in blocks, (outputs, blocks, block size), padded with zeros."""
     outputs, inputs = weights.shape
     padded = np.pad(weights.astype(np.float32), ((0, 0), (0, -inputs % block_size)))
     return padded.reshape(outputs, -1, block_size)
@@ -65,8 +65,8 @@ def in_blocks(weights: Array, block_size: int) -> Array:
 def grid(blocks: Array, bits: int, *, symmetric: bool) -> tuple[Array, Codes]:
     """The scale and the zero point of each block, from its least and largest weight.
 
-    Symmetric, the zero point is the middle code and the weight of the largest magnitude takes code 0, whichever sign it
-    has, so that no code is left unused (the scale is negative where that weight is positive).
+    With `symmetric`, the zero point is the middle code, and the weight of the largest magnitude gets code 0, whatever
+    its sign, so that no code is unused (the scale is negative if that weight is positive).
 
     Args:
         blocks: (..., block size)
@@ -88,11 +88,11 @@ def grid(blocks: Array, bits: int, *, symmetric: bool) -> tuple[Array, Codes]:
 def least_error_grid(
     blocks: Array, bits: int, *, symmetric: bool, importance: Array | None = None
 ) -> tuple[Array, Codes]:
-    """As `grid`, but for a range that may be narrower: the one whose rounding leaves the least squared error.
+    """The scale and the zero point of each block as in `grid`, from the range with the least squared error of rounding.
 
     Args:
         blocks: (outputs, blocks, block size)
-        importance: (blocks, block size), by which the squares are weighted.
+        importance: (blocks, block size), weights of the squared errors.
 
     Returns:
         scales and zero points, each (outputs, blocks).
@@ -111,13 +111,15 @@ def least_error_grid(
 
 
 def codes_of(values: Array, scales: Array, zeros: Codes | Array, bits: int) -> Codes:
-    """The nearest code of each value; all of one shape, or such that they broadcast."""
+    """The nearest code of each value; the arguments have one shape, or broadcast to it."""
     safe = np.where(scales == 0, 1, scales)
     return np.clip(np.rint(values / safe + zeros), 0, 2**bits - 1).astype(np.uint8)
 
 
 def round_to_nearest(weights: Array, bits: int, block_size: int, *, symmetric: bool) -> Blocks:
-    """Each weight to the nearest code (ZeroQuant, Yao et al. 2022, arXiv:2206.01861, section 3.1).
+    """A matrix with each weight rounded to the nearest code.
+
+    ZeroQuant: Yao et al. 2022 (arXiv:2206.01861), section 3.1.
 
     Args:
         weights: (outputs, inputs)

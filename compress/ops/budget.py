@@ -1,4 +1,4 @@
-"""How much each layer keeps, so that all together cost no more than allowed and lose the least."""
+"""The sizes of layers that together stay within a budget of cost and lose the least."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,9 +14,9 @@ class Ladder:
     """The sizes that one part of a layer may have.
 
     Attributes:
-        sizes: groups kept.
-        costs: of each size, in one whole unit for all ladders.
-        losses: sum of the scores of what is removed to get there.
+        sizes: numbers of groups that are kept.
+        costs: cost of each size, in whole units that are the same for all ladders.
+        losses: loss of each size: the sum of the scores of the removed groups.
     """
 
     sizes: tuple[int, ...]
@@ -27,10 +27,10 @@ class Ladder:
 def ladders(
     scores: Sequence[LayerScores], head_costs: Mapping[int, int], neuron_costs: Mapping[int, int]
 ) -> list[Ladder]:
-    """For each layer the ladder of its heads, then that of its neurons.
+    """The ladders of all layers: for each layer that of its heads, then that of its neurons.
 
     Args:
-        head_costs, neuron_costs: size -> cost; those that a layer does not have any more are left out.
+        head_costs, neuron_costs: size -> cost; sizes above a layer's own are ignored.
     """
     return [
         _ladder(part, costs)
@@ -41,20 +41,20 @@ def ladders(
 
 def _ladder(part: PartScores, costs: Mapping[int, int]) -> Ladder:
     ascending = np.sort(part.scores.double().numpy())
-    lost = np.concatenate([[0.0], np.cumsum(ascending)])  # by the number of groups removed
+    lost = np.concatenate([[0.0], np.cumsum(ascending)])  # (groups + 1,) loss by the number of removed groups
     sizes = [size for size in sorted(costs, reverse=True) if size <= len(ascending)]
     losses = tuple(float(lost[len(ascending) - size]) for size in sizes)
     return Ladder(tuple(sizes), tuple(costs[size] for size in sizes), losses)
 
 
 def least_loss(parts: Sequence[Ladder], budget: int) -> list[int] | None:
-    """The size of each part, so that the costs sum to `budget` at most and the losses to the least possible.
+    """The size of each part with which the costs sum to at most `budget`, and the losses to the least possible.
 
-    Exact, by dynamic programming over the parts (a knapsack with one choice from each), as ZipLM does with latencies:
-    Kurtic et al. 2023 (arXiv:2302.04089), section 3.2.
+    The result is exact, by dynamic programming over the parts (a knapsack with one choice for each), as ZipLM does with
+    latencies: Kurtic et al. 2023 (arXiv:2302.04089), section 3.2.
 
     Returns:
-        Sizes in the order of `parts`, or None where even the smallest cost too much.
+        Sizes in the order of `parts`, or None if even the smallest sizes cost too much.
     """
     floors = [min(part.costs) for part in parts]
     unit = math.gcd(*(cost - floor for part, floor in zip(parts, floors, strict=True) for cost in part.costs)) or 1
@@ -62,26 +62,26 @@ def least_loss(parts: Sequence[Ladder], budget: int) -> list[int] | None:
     if spare < 0:
         return None
     spare = min(spare, sum((max(part.costs) - floor) // unit for part, floor in zip(parts, floors, strict=True)))
-    best = np.zeros(spare + 1)  # least loss of the parts so far, by what they may spend above their floors
+    best = np.zeros(spare + 1)  # least loss of the parts so far, by their allowed cost above the floors
     choices = []
     for part, floor in zip(parts, floors, strict=True):
         reached = np.full(spare + 1, np.inf)
-        chosen = np.zeros(spare + 1, dtype=np.int32)
+        choice = np.zeros(spare + 1, dtype=np.int32)
         for index, (cost, loss) in enumerate(zip(part.costs, part.losses, strict=True)):
             extra = (cost - floor) // unit
             if extra <= spare:
                 candidate = best[: spare + 1 - extra] + loss
                 better = candidate < reached[extra:]
                 reached[extra:][better] = candidate[better]
-                chosen[extra:][better] = index
+                choice[extra:][better] = index
         best = reached
-        choices.append(chosen)
+        choices.append(choice)
     sizes = []
-    left = spare
-    for part, floor, chosen in reversed(list(zip(parts, floors, choices, strict=True))):
-        index = int(chosen[left])
+    unspent = spare
+    for part, floor, choice in reversed(list(zip(parts, floors, choices, strict=True))):
+        index = int(choice[unspent])
         sizes.append(part.sizes[index])
-        left -= (part.costs[index] - floor) // unit
+        unspent -= (part.costs[index] - floor) // unit
     return sizes[::-1]
 
 
@@ -92,12 +92,12 @@ def sizes_of_cost(
     heads: Sequence[int],
     neurons: Sequence[int],
 ) -> tuple[list[int], list[int]]:
-    """Sizes that cost no more multiply-adds than those given, with the least loss over all layers together.
+    """The sizes of least loss over all layers that cost no more multiply-adds than given sizes.
 
     Args:
-        head_size: channels of a head; four matrices hold each, and two hold each neuron.
+        head_size: channels of a head; a channel is in four matrices, a neuron in two.
         multiple: numbers of neurons are a multiple of this, or the layer's own.
-        heads, neurons: the sizes whose cost is the budget, by layer.
+        heads, neurons: the sizes of each layer whose cost is the budget.
 
     Returns:
         (heads, neurons) by layer.
@@ -114,7 +114,7 @@ def sizes_of_cost(
 
 
 def cubic_shares(cuts: int) -> list[float]:
-    """How much of all that is to go has gone after each of so many cuts: much at first, ever less towards the end.
+    """Share of the final removal that is reached after each of `cuts` cuts: large steps first, small ones at the end.
 
     Zhu & Gupta 2017 (arXiv:1710.01878), eq. 1, from sparsity 0: 1 - (1 - t)^3 at t = 1/cuts, ..., 1.
     """

@@ -1,4 +1,4 @@
-"""Which of several quantized models to take, or none."""
+"""The choice between several quantized models and the float model."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,19 +8,19 @@ from compress.facts import Candidate
 FLOAT = "float"
 """Name of the model that is not quantized."""
 SAME = 1.03
-"""Among those as fast as the fastest but for this factor, the smallest is taken."""
+"""Of the models that are slower than the fastest by at most this factor, the smallest is chosen."""
 
 Preference = Literal["latency", "size"]
 
 
 def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Preference) -> Candidate:
-    """The one to take, marked as chosen; the others get the reason why not.
+    """The best candidate, marked as chosen; the others get the reason why they are not.
 
     Args:
-        candidates: the float model first.
-        max_drop_pp: largest loss, in percentage points, on the rows that the choice is made by; and what no loss on the
-            others may surely exceed.
-        prefer: latency: the fastest, if it is surely faster than float. size: the smallest.
+        candidates: the candidates, the float model first.
+        max_drop_pp: largest loss in percentage points on the rows of the choice. On the other rows, the loss must not
+            be certainly above it.
+        prefer: `latency` for the fastest, if it is certainly faster than float; `size` for the smallest.
     """
     from compress.ops.statistics import SPEED_GUARD  # takes a second to import
 
@@ -58,11 +58,11 @@ def choose(candidates: Sequence[Candidate], max_drop_pp: float, prefer: Preferen
 
 
 def verdict(best: Candidate, candidates: Sequence[Candidate], max_drop_pp: float, prefer: Preference, rows: int) -> str:
-    """What was found, in a sentence.
+    """The result of the choice in a sentence.
 
     Args:
         max_drop_pp, prefer: as in `choose`.
-        rows: those that nothing was chosen by.
+        rows: number of rows that the choice did not use.
     """
     budget = f"within {max_drop_pp:g} points"
     if best.name == FLOAT:

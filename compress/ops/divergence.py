@@ -1,4 +1,4 @@
-"""How far what one model says is from what another does."""
+"""Distances between the outputs of two models."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ Array = np.ndarray[tuple[int, ...], np.dtype[Any]]
 def logit_error(expected: Array, actual: Array) -> float:
     """Root of the mean squared difference of the second outputs from the first, as a share of the first's spread.
 
-    What all logits of a row have in common says nothing, and is taken off. All rows count, where in a divergence of
-    probabilities a few do on which the model hardly knows.
+    The mean of a row's logits means nothing, and is subtracted. All rows count equally; in a divergence of
+    probabilities a few uncertain rows would dominate.
 
     Args:
         expected, actual: (rows, classes) logits, any float; computed in float64.
 
     Returns:
-        ‖actual - expected‖ / ‖expected‖; infinite where the first are the same of all classes and the second are not.
+        ‖actual - expected‖ / ‖expected‖; infinite if only the expected logits are equal for all classes.
     """
     first, second = (logits - logits.astype(np.float64).mean(-1, keepdims=True) for logits in (expected, actual))
     off, spread = np.linalg.norm(second - first), np.linalg.norm(first)

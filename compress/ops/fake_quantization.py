@@ -1,4 +1,4 @@
-"""Rounding inside of a float computation, as a quantized graph rounds, through which gradients pass."""
+"""The rounding of a quantized graph inside a float computation, with gradients that pass through it."""
 
 import math
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 BYTE = 255
-"""Largest code of an activation of 8 bits without a sign."""
+"""Largest code of an unsigned 8-bit activation."""
 SIGNED = 127
-"""Largest code of an activation of 8 bits with a sign."""
+"""Largest code of a signed 8-bit activation."""
 
 
 def learned_step(
@@ -21,16 +21,15 @@ def learned_step(
 ) -> torch.Tensor:
     """Values on a grid whose step is learned: LSQ (Esser et al. 2020, arXiv:1902.08153), equations 1 to 3 and 5.
 
-    With a zero point that is learned too, it is LSQ+ (Bhalgat et al. 2020, arXiv:2004.09576), the offset counted in
-    codes. Values that a code stands for get the gradient as it comes, others none (Bengio et al. 2013,
-    arXiv:1308.3432).
+    With a learned zero point it is LSQ+ (Bhalgat et al. 2020, arXiv:2004.09576), with the offset counted in codes.
+    Values within the grid get the gradient unchanged, others get none (Bengio et al. 2013, arXiv:1308.3432).
 
     Args:
-        values: of float32.
+        values: any shape, float32.
         scale: the step; not 0, of a shape that broadcasts to that of `values`.
-        zero: the code of 0, a whole number; of the same kind of shape.
-        lowest, highest: codes.
-        gradient_scale: of the gradients of scale and zero; see `step_gradient_scale`.
+        zero: the code of 0, a whole number, of such a shape too.
+        lowest, highest: the smallest and the largest code.
+        gradient_scale: factor on the gradients of scale and zero; see `step_gradient_scale`.
 
     Returns:
         (code - zero) * scale, of the shape of `values`.
@@ -47,11 +46,11 @@ def step_codes(
 
 
 def step_gradient_scale(sharing: int, largest: int) -> float:
-    """What keeps a step from learning faster than the values that share it: LSQ, section 2.2.
+    """The gradient's factor that keeps a step from learning faster than the values that share it: LSQ, section 2.2.
 
     Args:
-        sharing: values of one step.
-        largest: code.
+        sharing: number of values that share the step.
+        largest: the largest code.
     """
     return 1 / math.sqrt(sharing * largest)
 
@@ -89,7 +88,7 @@ class _LearnedStep(torch.autograd.Function):
 
 
 def straight_through(values: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
-    """`rounded`, whose gradient goes to `values` as it comes (Bengio et al. 2013, arXiv:1308.3432)."""
+    """`rounded`, with its gradient passed to `values` unchanged (Bengio et al. 2013, arXiv:1308.3432)."""
     passed: torch.Tensor = _Through.apply(values, rounded)  # type: ignore[no-untyped-call]
     return passed
 
@@ -105,21 +104,21 @@ class _Through(torch.autograd.Function):
 
 
 def round_rows(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Activations as ONNX's DynamicQuantizeLinear leaves them where each row of a batch comes alone.
+    """Activations rounded as by ONNX's DynamicQuantizeLinear, each row of a batch as if it were alone.
 
     Args:
         values: (batch, ...)
-        mask: (batch, tokens), 0 at padding, where values are (batch, tokens, channels): what stands there widens no
-            range. None: all count.
+        mask: (batch, tokens), 0 at padding, for values of (batch, tokens, channels): padding does not widen a range.
+            None: all values count.
 
     Returns:
-        Of the shape of `values`; the range of a row holds 0 and has 256 levels.
+        The rounded values in the same shape; the range of a row includes 0 and has 256 levels.
     """
     with torch.no_grad():
-        seen = values if mask is None else values.masked_fill(mask.unsqueeze(-1) == 0, 0)
+        counted = values if mask is None else values.masked_fill(mask.unsqueeze(-1) == 0, 0)
         inside = tuple(range(1, values.dim()))
-        low = seen.amin(inside, keepdim=True).clamp(max=0)
-        high = seen.amax(inside, keepdim=True).clamp(min=0)
+        low = counted.amin(inside, keepdim=True).clamp(max=0)
+        high = counted.amax(inside, keepdim=True).clamp(min=0)
         scale = (high - low) / BYTE
         scale = torch.where(scale == 0, 1, scale)
         zero = torch.round((-low / scale).clamp(0, BYTE))
@@ -128,14 +127,14 @@ def round_rows(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.
 
 
 def round_blocks(values: torch.Tensor, block_size: int) -> torch.Tensor:
-    """Activations as the int8 arithmetic of ONNX Runtime's MatMulNBits takes them.
+    """Activations rounded as by the int8 arithmetic of ONNX Runtime's MatMulNBits.
 
     Args:
         values: (..., channels)
-        block_size: channels of one token that share a scale, from -127 to 127.
+        block_size: channels of a token that share a scale, with codes from -127 to 127.
 
     Returns:
-        Of the shape of `values`.
+        The rounded values in the same shape.
     """
     with torch.no_grad():
         blocks = in_blocks(values, block_size)
@@ -146,6 +145,6 @@ def round_blocks(values: torch.Tensor, block_size: int) -> torch.Tensor:
 
 
 def in_blocks(values: torch.Tensor, block_size: int) -> torch.Tensor:
-    """(..., channels) as (..., blocks, block size), filled up with zeros."""
+    """Values (..., channels) in blocks, (..., blocks, block size), padded with zeros."""
     padded = torch.nn.functional.pad(values, (0, -values.shape[-1] % block_size))
     return padded.reshape(*padded.shape[:-1], -1, block_size)

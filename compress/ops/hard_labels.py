@@ -1,4 +1,4 @@
-"""Learning the true labels of the rows that have one."""
+"""The loss against the true labels of the rows that have one."""
 
 import torch
 from torch.nn import functional
@@ -7,16 +7,16 @@ from torch.nn import functional
 def hard_label_loss(logits: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Cross-entropy to the true labels.
 
-    What has no label has no loss, and counts: so each labelled row weighs the same, whatever stands beside it in the
-    batch.
+    Rows without a label have a loss of 0, and are counted in the mean. So each labelled row has the same weight,
+    whatever else is in the batch.
 
     Args:
         logits: (batch, classes) or (batch, tokens, classes), any float; computed in float32.
-        labels: (batch,) or (batch, tokens) class indices; -100 where the label is not known.
-        mask: (batch,) or (batch, tokens), 0 at what does not count; left out: all counts.
+        labels: (batch,) or (batch, tokens) class indices; -100 if the label is unknown.
+        mask: (batch,) or (batch, tokens), 0 at positions that do not count; None: all count.
 
     Returns:
-        Scalar in nats, the sum over what is labelled by the number of all that counts; 0 where nothing counts.
+        Scalar in nats: the sum over labelled positions divided by the number of counted ones; 0 if none counts.
     """
     counted = slice(None) if mask is None else mask.bool()
     labels = labels[counted].flatten()

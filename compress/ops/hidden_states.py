@@ -1,4 +1,4 @@
-"""Learning a teacher's hidden states through a linear projection, with fixed or learned layer matching."""
+"""Losses against a teacher's hidden states through a linear projection, with fixed or learned matching of layers."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 
 
 def squared_error(projected: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean squared error of hidden states, padding left out: equation 8 of TinyBERT (arXiv:1909.10351).
+    """Mean squared error of hidden states without padding: equation 8 of TinyBERT (arXiv:1909.10351).
 
     Args:
         projected: the student's states, projected to the teacher's width; (batch, tokens, width).
@@ -23,10 +23,10 @@ def squared_error(projected: torch.Tensor, teacher: torch.Tensor, mask: torch.Te
 def fixed_matching_loss(
     projected: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """Each of the student's layers learns the teacher's layer at the same place of the list.
+    """The loss of each of the student's layers against the teacher's layer at the same index.
 
     Args:
-        projected, teacher: of each layer, as for `squared_error`; as many of one as of the other.
+        projected, teacher: states of each layer, as for `squared_error`; the same number of both.
         mask: (batch, tokens).
 
     Returns:
@@ -39,12 +39,12 @@ def fixed_matching_loss(
 def learned_matching_loss(
     projected: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor], mask: torch.Tensor
 ) -> torch.Tensor:
-    """Each of the teacher's layers is learned by the student's layer that is nearest to it now.
+    """The loss of each of the teacher's layers against the student's layer that is nearest to it now.
 
     Equations 2 and 3 of CoFi (Xia et al. 2022, arXiv:2204.00408): m(i) = argmin_j MSE(W h_j, t_i).
 
     Args:
-        projected, teacher: of each layer, as for `squared_error`; any numbers of them.
+        projected, teacher: states of each layer, as for `squared_error`; any numbers of layers.
         mask: (batch, tokens).
 
     Returns:

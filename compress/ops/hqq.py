@@ -1,28 +1,28 @@
-"""Zero points that lower the error of rounded weights, without any data."""
+"""HQQ: zero points that lower the error of rounded weights, found without data."""
 
 import numpy as np
 
 from compress.ops.blockwise import Array, Blocks, codes_of, grid, in_blocks
 
 NORM = 0.7
-"""p of the error's l_p norm; below 1, so that few large errors count less than many small ones."""
+"""The p of the error's l_p norm; below 1, so that a few large errors count less than many small ones."""
 BETA, GROWTH = 10.0, 1.01
 ROUNDS = 20
 TINY = 1e-8
 
 
 def half_quadratic(weights: Array, bits: int, block_size: int) -> Blocks:
-    """Half-quadratic quantization (Badri and Shaji 2023, mobiusml.github.io/hqq_blog), section "half-quadratic solver".
+    """A matrix rounded by half-quadratic quantization (Badri and Shaji 2023, mobiusml.github.io/hqq_blog).
 
-    Alternates between the error that the l_p norm would leave (a shrinkage of it) and the zero points that are best
-    for the rest. These are any numbers, not codes. A block keeps what had the least error in that norm, the start
-    included, which is rounding to nearest. What fills the last block up takes no part.
+    The "half-quadratic solver" alternates between shrinking the error by the l_p norm and finding the best zero points
+    for the rest, which are any numbers, not codes. A block keeps the zero point of the least error in that norm; the
+    first is that of rounding to nearest. The padding of the last block is ignored.
 
     Args:
         weights: (outputs, inputs)
     """
     blocks = in_blocks(weights, block_size)
-    there = in_blocks(np.ones((1, weights.shape[1])), block_size)  # (1, blocks, block size), 0 for what fills up
+    there = in_blocks(np.ones((1, weights.shape[1])), block_size)  # (1, blocks, block size), 0 at padding
     scales, start = grid(blocks, bits, symmetric=False)
     zeros, beta = start.astype(np.float32), BETA
     wide = scales[..., None]

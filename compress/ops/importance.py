@@ -1,4 +1,4 @@
-"""How much a group of channels matters: scores for structured pruning, and the choice of what goes."""
+"""The importance of groups of channels: scores for structured pruning, and the choice of groups to remove."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import torch
 
 
 class ChannelGate:
-    """Multiplies a Linear's input by ones, to collect the loss's gradient with respect to each channel's gate.
+    """Gates of 1 on a Linear's input channels, which collect the loss's gradient with respect to each gate.
 
-    There is one gate a row, so that effects of opposite sign in different rows do not cancel.
+    Each row has its own gates, so that effects of opposite sign in different rows do not cancel.
 
     Args:
-        linear: reads (batch, ..., channels).
+        linear: the layer that reads (batch, ..., channels).
         group: neighbouring channels that are removed together, for example a head's size.
     """
 
@@ -33,7 +33,7 @@ class ChannelGate:
         return hidden * wide.reshape(batch, *[1] * len(between), channels)
 
     def collect(self) -> None:
-        """Keep the gradients of the last backward pass, row by row.
+        """Store the gradients of the last backward pass, row by row.
 
         The loss must be a sum over rows, so that a row's gradient does not depend on the batch's size.
         """
@@ -42,7 +42,7 @@ class ChannelGate:
         self._gates = None
 
     def close(self) -> torch.Tensor:
-        """Remove the gate.
+        """Remove the gates, and return the stored gradients.
 
         Returns:
             (rows, groups) gradient of each row's loss, in nats.
@@ -53,10 +53,10 @@ class ChannelGate:
 
 
 class OutputGate(ChannelGate):
-    """The same for what modules give: a row has one gate a channel for all of them together.
+    """Gates of 1 on the output channels of modules; in a row, all modules share one gate for each channel.
 
     Args:
-        modules: each gives (batch, ..., channels).
+        modules: modules that give (batch, ..., channels).
     """
 
     def __init__(self, modules: Sequence[torch.nn.Module], channels: int) -> None:
@@ -65,10 +65,10 @@ class OutputGate(ChannelGate):
 
 
 class Norms:
-    """Collects the norm of each channel that a Linear reads, over tokens that are no padding.
+    """A collector of the norm of each channel that a Linear reads, over tokens without padding.
 
     Args:
-        linear: reads (batch, tokens, channels).
+        linear: the layer that reads (batch, tokens, channels).
         group: neighbouring channels that are removed together.
     """
 
@@ -83,10 +83,10 @@ class Norms:
         (self._hidden,) = inputs
 
     def collect(self, mask: torch.Tensor) -> None:
-        """Add what was read in the last forward pass.
+        """Add the inputs of the last forward pass.
 
         Args:
-            mask: (batch, tokens), 0 where padding is.
+            mask: (batch, tokens), 0 at padding.
         """
         assert self._hidden is not None
         real = self._hidden.detach()[mask.bool()]  # (tokens, channels)
@@ -95,7 +95,7 @@ class Norms:
         self._hidden = None
 
     def close(self) -> torch.Tensor:
-        """Stop collecting, and score: a channel's norm times that of its outgoing weights, as Wanda does per weight.
+        """Stop collecting, and return scores: a channel's norm times the norm of its outgoing weights, as in Wanda.
 
         |weight| x |input| of Sun et al. 2024 (arXiv:2306.11695), eq. 1, taken over all weights that read a channel.
 
@@ -109,7 +109,7 @@ class Norms:
 
 
 def taylor(gradients: torch.Tensor) -> torch.Tensor:
-    """First-order estimate of what removing a group does to a row's loss, sign left aside.
+    """First-order estimate of the change of a row's loss if a group is removed, without the sign.
 
     Molchanov et al. 2017 (arXiv:1611.06440), eq. 7, for neurons; Michel et al. 2019 (arXiv:1905.10650), eq. 2, for
     heads.
@@ -124,7 +124,7 @@ def taylor(gradients: torch.Tensor) -> torch.Tensor:
 
 
 def fisher(gradients: torch.Tensor) -> torch.Tensor:
-    """Second-order estimate of what removing a group does to the loss, by the diagonal of the empirical Fisher matrix.
+    """Second-order estimate of the loss's change if a group is removed, by the diagonal of the empirical Fisher matrix.
 
     Kwon et al. 2022 (arXiv:2204.09656), eq. 8, with the one half of its eq. 3.
 
@@ -163,41 +163,41 @@ def least_important(scores: torch.Tensor, keep: int) -> list[int]:
 
 
 def rearrange(gradients: torch.Tensor, removed: Sequence[int]) -> list[int]:
-    """Exchange removed groups of one layer for kept ones while that lowers the loss by the layer's Fisher block.
+    """The groups to remove after exchanges between removed and kept groups that lower the loss by the Fisher block.
 
-    The diagonal overlooks that two groups may matter only together, or make up for each other. Kwon et al. 2022
-    (arXiv:2204.09656), section 4.2: each removed group, the highest score first, is once offered the best exchange.
+    The diagonal does not see that two groups may matter only together, or compensate each other. Kwon et al. 2022
+    (arXiv:2204.09656), section 4.2: for each removed group, the highest score first, the best exchange is tried once.
 
     Args:
         gradients: (rows, groups) with respect to the gates.
         removed: groups that the diagonal's scores remove.
 
     Returns:
-        As many groups to remove, in ascending order; |gradients summed over them|^2 is no larger than before.
+        The same number of groups, in ascending order; |gradients summed over them|^2 is no larger than before.
     """
     gradients = gradients.double()
     squares = gradients.square().sum(dim=0)  # (groups,)
-    gone = torch.zeros(gradients.shape[1], dtype=torch.bool)
-    gone[list(removed)] = True
-    change = gradients[:, gone].sum(dim=1)  # (rows,) first-order change of each row's loss
+    is_removed = torch.zeros(gradients.shape[1], dtype=torch.bool)
+    is_removed[list(removed)] = True
+    change = gradients[:, is_removed].sum(dim=1)  # (rows,) first-order change of each row's loss
     for group in sorted(removed, key=lambda index: -float(squares[index])):
         without = change - gradients[:, group]
         loss = without.square().sum() + 2 * without @ gradients + squares  # (groups,) with each in its place
-        loss[gone] = torch.inf
+        loss[is_removed] = torch.inf
         other = int(loss.argmin())
         if loss[other] < change.square().sum():
-            gone[group], gone[other] = False, True
+            is_removed[group], is_removed[other] = False, True
             change = without + gradients[:, other]
-    return gone.nonzero().flatten().tolist()
+    return is_removed.nonzero().flatten().tolist()
 
 
 @dataclass(frozen=True)
 class PartScores:
-    """What is known of the heads, or of the neurons, of one layer.
+    """The scores of a layer's heads, or of its neurons.
 
     Attributes:
-        scores: (groups,) the higher, the more a group matters.
-        gradients: (rows, groups) where the Fisher block is to have the last word on which groups go.
+        scores: (groups,), higher for more important groups.
+        gradients: (rows, groups), if the Fisher block is to decide on the groups in the end.
     """
 
     scores: torch.Tensor
@@ -211,7 +211,7 @@ class PartScores:
 
 @dataclass(frozen=True)
 class LayerScores:
-    """What is known of one layer."""
+    """The scores of a layer's heads and neurons."""
 
     heads: PartScores
     neurons: PartScores

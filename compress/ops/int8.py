@@ -7,7 +7,7 @@ import numpy as np
 Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 
 LARGEST, LARGEST_REDUCED = 127, 64
-"""Magnitude of a code: of 8 bits, and of 7, whose products two by two fit into 16 bits."""
+"""Largest magnitude of a code with 8 bits, and with 7 bits, so that sums of two products fit into 16 bits."""
 
 
 class Rounded(NamedTuple):
@@ -15,25 +15,27 @@ class Rounded(NamedTuple):
 
     Attributes:
         codes: (inputs, outputs) of int8.
-        scales: (outputs,) of float32, above 0; () where all weights share one.
+        scales: (outputs,) of float32, above 0; () if all weights share one scale.
     """
 
     codes: np.ndarray[tuple[int, ...], np.dtype[np.int8]]
     scales: Array
 
     def weights(self) -> Array:
-        """What the codes stand for: (inputs, outputs)."""
-        found: Array = self.codes.astype(np.float32) * self.scales
-        return found
+        """The weights as floats, (inputs, outputs)."""
+        codes: Array = self.codes.astype(np.float32) * self.scales
+        return codes
 
 
 def largest_code(*, reduce_range: bool) -> int:
-    """Magnitude of the largest code that is used."""
+    """The largest magnitude of a code, with or without a reduced range."""
     return LARGEST_REDUCED if reduce_range else LARGEST
 
 
 def round_columns(weights: Array, largest: int, *, per_channel: bool = True) -> Rounded:
-    """Each weight to the nearest code (Jacob et al. 2018, arXiv:1712.05877, section 2.1; symmetric).
+    """A matrix with each weight rounded to the nearest symmetric code.
+
+    Jacob et al. 2018 (arXiv:1712.05877), section 2.1.
 
     Args:
         weights: (inputs, outputs)
@@ -46,6 +48,6 @@ def round_columns(weights: Array, largest: int, *, per_channel: bool = True) -> 
 
 
 def round_table(weights: Array) -> Rounded:
-    """Each weight of a table (rows, channels) to the nearest code, with one scale for all."""
+    """A table (rows, channels) with each weight rounded to the nearest code, and one scale for all."""
     scale = np.array(np.abs(weights).max() / LARGEST or 1.0, dtype=np.float32)
     return Rounded(np.rint(weights / scale).astype(np.int8), scale)

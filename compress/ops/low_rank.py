@@ -1,4 +1,4 @@
-"""Matrices as products of two thin ones."""
+"""Matrices as products of two thin matrices."""
 
 import torch
 
@@ -14,7 +14,7 @@ def low_rank(
     Args:
         matrix: (rows, columns), any float.
         rank: at most min(rows, columns).
-        row_weights: (rows,), above 0. Left out: all rows count alike.
+        row_weights: (rows,), above 0. None: all rows count equally.
 
     Returns:
         left: (rows, rank), in the matrix's type.
@@ -27,5 +27,5 @@ def low_rank(
     _, values, directions = torch.linalg.svd(weighted, full_matrices=False)
     right = directions[:rank]
     squares = values.square()
-    kept = float(squares[:rank].sum() / squares.sum().clamp(min=torch.finfo(torch.float64).tiny))
-    return (whole @ right.T).to(matrix.dtype), right.to(matrix.dtype).contiguous(), kept
+    kept_share = float(squares[:rank].sum() / squares.sum().clamp(min=torch.finfo(torch.float64).tiny))
+    return (whole @ right.T).to(matrix.dtype), right.to(matrix.dtype).contiguous(), kept_share

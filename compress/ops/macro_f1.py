@@ -1,10 +1,10 @@
-"""Intervals of macro F1 and of its paired drop, at 95% confidence, also where classes have few rows.
+"""Intervals of macro F1 and of its paired drop, at 95% confidence, also for classes with few rows.
 
-Macro F1 is the mean over classes, so a class of three rows weighs as much as one of a thousand, and two things go wrong
-when rows are simply resampled: resamples lose such classes and read low, as the figure itself does; and a class whose
-few rows are all right counts as sure. So each class's rows are mixed with pseudo rows at the rate of the average class
-(a smoothed bootstrap), and the interval is the normal one around the figure with and without its bias, both taken from
-the resamples, as is the standard error (Efron and Tibshirani 1993, chapters 10 and 13).
+Macro F1 is the mean over classes, so a class of three rows weighs as much as one of a thousand. Two things go wrong if
+rows are simply resampled: resamples lose small classes and are biased downwards, as the figure itself is; and a class
+whose few rows are all right counts as certain. So each class's rows are mixed with pseudo rows at the rate of the
+average class (a smoothed bootstrap). The interval is the normal one around the figure with and without its bias; bias
+and standard error come from the resamples (Efron and Tibshirani 1993, chapters 10 and 13).
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 CONFIDENCE = 0.95
 RESAMPLES = 1999
 CELLS = 4_000_000
-"""Counts that are drawn at once."""
+"""Number of counts that are drawn at once."""
 PSEUDO_ROWS = 3.0
 """Rows at the rate of the average class that each class's own are mixed with. A choice between 1 and 10, made on the
 simulated tables of 52 classes of Zipf shares that the tests hold it to; below 1,000 rows those cover less than 93%."""
@@ -29,22 +29,22 @@ simulated tables of 52 classes of Zipf shares that the tests hold it to; below 1
 
 @dataclass(frozen=True)
 class _Cells:
-    """Rows that are alike, counted.
+    """Counts of equal rows.
 
     Attributes:
-        truth: (cells,) their class.
-        said: (models, cells) what each model says of them.
+        truth: (cells,) the class of each.
+        predicted: (models, cells) what each model says of them.
         weights: (cells,) how many there are, pseudo rows included; each class has as many as it really has.
     """
 
     truth: Array
-    said: Array
+    predicted: Array
     weights: Array
 
     @property
     def classes(self) -> int:
         """Number of classes, by the largest index."""
-        return int(max(self.truth.max(), self.said.max())) + 1
+        return int(max(self.truth.max(), self.predicted.max())) + 1
 
 
 def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
@@ -69,9 +69,9 @@ def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
 def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
     """Macro F1 lost against the baseline on the same rows; negative is a gain.
 
-    The pseudo rows are lost and gained ones: at the rate at which rows of the average class, or all rows, are; and over
-    all classes, in proportion to their rows, one lost and one gained (Bonett and Price 2012,
-    doi:10.1080/00031305.2012.640949), without which models that agree on all rows at hand would be called equal.
+    The pseudo rows are lost and gained rows, at the rates of the average class and of all rows. In addition, one lost
+    and one gained row are spread over all classes in proportion to their rows (Bonett and Price 2012,
+    doi:10.1080/00031305.2012.640949); without them, models that agree on all rows at hand would be called equal.
 
     Args:
         base: (rows,) predicted class indices of the baseline.
@@ -93,41 +93,41 @@ def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
 
 
 def _angle(score: Array) -> Array:
-    """A share on the scale where its spread hardly depends on it (Anscombe 1948, doi:10.1093/biomet/35.3-4.246)."""
+    """A share on a scale where its spread is nearly constant (Anscombe 1948, doi:10.1093/biomet/35.3-4.246)."""
     result: Array = np.arcsin(np.sqrt(np.clip(score, 0, 1)))
     return result
 
 
 def _others(classes: Array, counts: Array) -> Array:
-    """For each class, what it is taken for: the largest other one; a class of its own where there is no other."""
+    """The class that each class's wrong pseudo rows get: the largest other one, or a new class if there is no other."""
     by_count = classes[np.argsort(-counts, kind="stable")]
     return np.array([next((one for one in by_count if one != each), each + 1) for each in classes])
 
 
-def _mixed(said: Array, truth: Array, pseudo: list[tuple[Array, Array]]) -> _Cells:
-    """The rows with pseudo rows among them, so that no class has more than it had.
+def _mixed(predicted: Array, truth: Array, pseudo: list[tuple[Array, Array]]) -> _Cells:
+    """The rows mixed with pseudo rows, scaled so that each class keeps its number of rows.
 
     Args:
-        said: (models, rows).
+        predicted: (models, rows).
         pseudo: what the models say (models, classes), and how many rows of each class.
     """
-    rows, own = np.unique(np.vstack([truth, said]), axis=1, return_counts=True)
+    rows, own = np.unique(np.vstack([truth, predicted]), axis=1, return_counts=True)
     classes, counts = np.unique(truth, return_counts=True)
     added = sum(weights for _, weights in pseudo)
     scale = counts / (counts + added)  # (classes,)
     own = own * scale[np.searchsorted(classes, rows[0])]
     return _Cells(
         truth=np.concatenate([rows[0], *(classes for _ in pseudo)]),
-        said=np.concatenate([rows[1:], *(what for what, _ in pseudo)], axis=1),
+        predicted=np.concatenate([rows[1:], *(what for what, _ in pseudo)], axis=1),
         weights=np.concatenate([own, *(weights * scale for _, weights in pseudo)]),
     )
 
 
 def _ends(value: float, cells: _Cells, figure: Callable[[Array], Array]) -> tuple[float, float]:
-    """The ends of the normal interval around a value, and around it less its bias: from the lower to the higher.
+    """The lowest and the highest end of the normal intervals around a value with and without its bias.
 
     Args:
-        figure: what the value is of the models' scores: (resamples, models) -> (resamples,).
+        figure: the function that gives the value from the models' scores: (resamples, models) -> (resamples,).
     """
     drawn = np.concatenate([figure(_scores(counts, cells)) for counts in _resamples(cells)])
     whole = float(figure(_scores(cells.weights[None], cells))[0])
@@ -149,9 +149,9 @@ def _scores(counts: Array, cells: _Cells) -> Array:
     """Macro F1 of each model over the classes that are there: (resamples, cells) -> (resamples, models)."""
     there = _summed(counts, cells.truth, cells.classes)
     scores = []
-    for said in cells.said:
-        hits = _summed(counts * (said == cells.truth), cells.truth, cells.classes)
-        both = there + _summed(counts, said, cells.classes)
+    for predicted in cells.predicted:
+        hits = _summed(counts * (predicted == cells.truth), cells.truth, cells.classes)
+        both = there + _summed(counts, predicted, cells.classes)
         f1 = np.divide(2 * hits, both, out=np.zeros_like(both, dtype=float), where=there > 0)
         scores.append(f1.sum(axis=1) / (there > 0).sum(axis=1))
     return np.stack(scores, axis=1)

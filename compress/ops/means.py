@@ -1,4 +1,4 @@
-"""Means of real numbers, one a row, with their intervals at 95% confidence, and what a mean loses on the same rows."""
+"""Means of a real number for each row, and their paired drops, with intervals at 95% confidence."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from compress.measurement import Estimate
 
 CONFIDENCE = 0.95
 FEW = 10
-"""Rows that change; of fewer, the one that changed most tells little of how far others may."""
+"""Fewest changed rows from which the largest change tells how far other rows may change."""
 
 Array = np.ndarray[Any, Any]
 
@@ -28,14 +28,14 @@ def mean_interval(values: Array) -> Estimate:
 
 
 def mean_drop(base: Array, other: Array, largest: float | None = None) -> Estimate:
-    """What the mean loses against the baseline on the same rows; negative is a gain. See `drop_interval`.
+    """The mean's loss against the baseline on the same rows, as in `drop_interval`; negative is a gain.
 
     Args:
         base: (rows,).
         other: (rows,), the same rows.
-        largest: change of a row that may come although none has been seen: 1 where rows turn from right to wrong. Left
-            out: that of the row that changed most; where fewer than `FEW` did, the distance of the best row from the
-            worst.
+        largest: largest change of a row that is possible, even if no such change was seen: 1 if rows turn from right to
+            wrong. None: the largest change that was seen; if fewer than `FEW` rows changed, the difference of the best
+            and the worst row.
     """
     differences = base - other
     if largest is None:
@@ -46,13 +46,13 @@ def mean_drop(base: Array, other: Array, largest: float | None = None) -> Estima
 def drop_interval(differences: Array, size: float) -> Estimate:
     """The mean of paired differences with its t interval, one row lost and one gained added to them.
 
-    Those two do for numbers what Bonett and Price (2012, doi:10.1080/00031305.2012.640949) do for right and wrong rows:
-    where few rows change, the changes that were not seen count for something, and models that agree on all rows at hand
-    are not called equal on all rows there are.
+    The two rows do for numbers what Bonett and Price (2012, doi:10.1080/00031305.2012.640949) do for right and wrong
+    rows: if few rows change, changes that were not seen still count, and models that agree on all rows at hand are not
+    called equal on all possible rows.
 
     Args:
-        differences: (rows,) baseline less other.
-        size: of the change of each added row.
+        differences: (rows,) baseline minus other.
+        size: size of the change of each added row.
     """
     padded = np.append(differences, [size, -size])
     value, middle = float(differences.mean()), float(padded.mean())
@@ -61,5 +61,5 @@ def drop_interval(differences: Array, size: float) -> Estimate:
 
 
 def t_quantile(rows: int) -> float:
-    """How many standard errors the interval of a mean reaches to each side."""
+    """Half the width of a mean's interval in standard errors."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, rows - 1))

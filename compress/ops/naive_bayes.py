@@ -1,4 +1,4 @@
-"""Labels guessed from the words of texts alone, as counting tells them."""
+"""Labels guessed from the words of texts, by naive Bayes."""
 
 import re
 from collections.abc import Sequence
@@ -6,34 +6,34 @@ from collections.abc import Sequence
 import numpy as np
 
 WORD = re.compile(r"\b\w\w+\b")
-"""Two letters or digits at least, in any script."""
+"""A word: at least two letters or digits of any script."""
 
 
-def guess_labels(seen: Sequence[str], labels: Sequence[str], texts: Sequence[str]) -> list[str] | None:
-    """The likeliest label of each text by multinomial naive Bayes, whether each word is in a text being what counts.
+def guess_labels(known_texts: Sequence[str], labels: Sequence[str], texts: Sequence[str]) -> list[str] | None:
+    """The likeliest label of each text by multinomial naive Bayes on the set of its words.
 
     McCallum and Nigam 1998, A comparison of event models for naive Bayes text classification, equation 5 and 6, with
-    one added to each count. Words that were not seen are left out.
+    one added to each count. Unknown words are ignored.
 
     Args:
-        seen: (rows,) texts to learn from.
-        labels: (rows,) theirs.
-        texts: to be judged.
+        known_texts: (rows,) texts to learn from.
+        labels: (rows,) labels of the known texts.
+        texts: texts whose labels are guessed.
 
     Returns:
-        A label for each of `texts`, the first by name of equally likely ones; None if no text that is seen has a word.
+        A label for each of `texts`, the first by name of equally likely ones; None if no known text has a word.
     """
-    known: dict[str, int] = {}
-    rows = [[known.setdefault(word, len(known)) for word in sorted(_words(text))] for text in seen]
-    if not known:
+    word_numbers: dict[str, int] = {}
+    rows = [[word_numbers.setdefault(word, len(word_numbers)) for word in sorted(_words(text))] for text in known_texts]
+    if not word_numbers:
         return None
     names, numbers = np.unique(np.asarray(labels, dtype=object), return_inverse=True)
-    counts = np.ones((len(names), len(known)))  # (labels, words): texts with the word
+    counts = np.ones((len(names), len(word_numbers)))  # (labels, words): texts with the word
     for number, row in zip(numbers, rows, strict=True):
         counts[number, row] += 1
     likelihoods = np.log(counts / counts.sum(axis=1, keepdims=True))
     prior = np.log(np.bincount(numbers) / len(rows))
-    judged = ([known[word] for word in _words(text) if word in known] for text in texts)
+    judged = ([word_numbers[word] for word in _words(text) if word in word_numbers] for text in texts)
     return [names[(prior + likelihoods[:, row].sum(axis=1)).argmax()] for row in judged]
 
 

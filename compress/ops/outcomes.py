@@ -1,7 +1,8 @@
-"""What a model came to on rows, in the four forms that a score and a drop with their intervals can be made of.
+"""The outcomes of a model on rows, in the four forms that give a score and a paired drop with intervals.
 
-Rows that are right or wrong (`Right`), classes that are scored each (`Classes`), counts a row (`Counts`), and a number
-a row (`Values`). Two outcomes of the same rows are held against each other by `drop`, and row by row by `changed`.
+The forms are rows that are right or wrong (`Right`), classes with a score each (`Classes`), counts for each row
+(`Counts`), and a number for each row (`Values`). Two outcomes of the same rows are compared by `drop`, and row by row
+by `changed`.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from compress.ops.scores import f1_macro
 
 Array = np.ndarray[Any, Any]
 SAME = 1e-12
-"""Rows whose values differ by less are the same: sums of floats may differ by that."""
+"""Difference of values below which rows count as equal: sums of floats may differ by so much."""
 
 
 class Outcome(Protocol):
-    """What a model came to on rows, more being better."""
+    """The outcome of a model on rows; more is better."""
 
     @property
     def value(self) -> float:
@@ -27,7 +28,7 @@ class Outcome(Protocol):
 
     @property
     def rows(self) -> Array:
-        """(rows,) How good each is."""
+        """The value of each row, (rows,)."""
         ...
 
     def score(self) -> Estimate:
@@ -35,7 +36,7 @@ class Outcome(Protocol):
         ...
 
     def drop(self, other: Any) -> Estimate:
-        """What another outcome of the same rows loses against this one, with its paired interval."""
+        """The loss of another outcome of the same rows against this one, with its paired interval."""
         ...
 
 
@@ -60,13 +61,13 @@ class Right:
         return self.right.astype(float)
 
     def score(self) -> Estimate:
-        """With Wilson's interval."""
+        """The share of right rows with Wilson's interval."""
         from compress.ops.statistics import accuracy as share  # scipy takes a second to import
 
         return share(int(self.right.sum()), len(self.right))
 
     def drop(self, other: "Right") -> Estimate:
-        """With Bonett and Price's interval."""
+        """The loss of right rows with Bonett and Price's interval."""
         from compress.ops.statistics import accuracy_drop
 
         return accuracy_drop(self.right, other.right)
@@ -74,7 +75,7 @@ class Right:
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """A class a row: the score is macro F1.
+    """A class for each row: the score is macro F1.
 
     Attributes:
         predictions: (rows,) class indices.
@@ -95,13 +96,13 @@ class Classes:
         return Right(self.predictions == self.truth).rows
 
     def score(self) -> Estimate:
-        """With the interval of a smoothed bootstrap."""
+        """Macro F1 with the interval of a smoothed bootstrap."""
         from compress.ops.macro_f1 import f1_macro_interval
 
         return f1_macro_interval(self.predictions, self.truth)
 
     def drop(self, other: "Classes") -> Estimate:
-        """With the interval of a smoothed bootstrap of the pairs."""
+        """The loss of macro F1 with the interval of a smoothed bootstrap of the pairs."""
         from compress.ops.macro_f1 import f1_macro_drop
 
         return f1_macro_drop(self.predictions, other.predictions, self.truth)
@@ -109,9 +110,10 @@ class Classes:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Things counted in each row: the score is hits / sizes, summed over all.
+    """Counts for each row: the score is the sum of the hits divided by the sum of the sizes.
 
-    For micro F1 a row's size is half of what is said and half of what is there; for a share of tokens, their number.
+    For micro F1, the size of a row is half the number of predicted plus half the number of true things; for a share of
+    tokens, it is their number.
 
     Attributes:
         hits: (rows,).
@@ -123,23 +125,23 @@ class Counts:
 
     @property
     def value(self) -> float:
-        """The ratio of the sums; 1 where there is nothing to find and nothing was found."""
+        """The ratio of the sums; 1 if there is nothing to find and nothing was predicted."""
         whole = float(self.sizes.sum())
         return float(self.hits.sum()) / whole if whole else 1.0
 
     @property
     def rows(self) -> Array:
-        """(rows,) The ratio of each; 1 for one with nothing in it."""
+        """The ratio of each row, (rows,); 1 for a row with nothing in it."""
         return np.divide(self.hits, self.sizes, out=np.ones(len(self.sizes)), where=self.sizes > 0)
 
     def score(self) -> Estimate:
-        """With Wilson's interval for the rows that the spread is worth; without one where there is nothing."""
+        """The ratio with Wilson's interval for the effective number of rows; without one if there is nothing."""
         from compress.ops.ratios import ratio_interval
 
         return ratio_interval(self.hits, self.sizes) if self.sizes.any() else Estimate(value=self.value)
 
     def drop(self, other: "Counts") -> Estimate:
-        """With the interval of a linearised paired mean."""
+        """The loss of the ratio with the interval of a linearised paired mean."""
         from compress.ops.ratios import ratio_drop
 
         if not (self.sizes.any() and other.sizes.any()):
@@ -149,12 +151,12 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class Values:
-    """A number a row: the score is their mean.
+    """A number for each row: the score is the mean.
 
     Attributes:
         values: (rows,) at most 1.
-        is_share: True where rows lie between 0 and 1 and may go from one end to the other, as texts do that are right
-            or wrong; False where all move a little.
+        is_share: True if rows are between 0 and 1 and may change from one end to the other, such as texts that are
+            right or wrong; False if all rows change a little.
     """
 
     values: Array
@@ -167,24 +169,24 @@ class Values:
 
     @property
     def rows(self) -> Array:
-        """(rows,) The numbers themselves."""
+        """The number of each row, (rows,)."""
         return self.values
 
     def score(self) -> Estimate:
-        """With a t interval; of shares, with Wilson's for the rows that the spread is worth."""
+        """The mean with a t interval; for shares, with Wilson's interval for the effective number of rows."""
         from compress.ops.means import mean_interval
         from compress.ops.ratios import ratio_interval
 
         return ratio_interval(self.values, np.ones(len(self.values))) if self.is_share else mean_interval(self.values)
 
     def drop(self, other: "Values") -> Estimate:
-        """With a paired t interval."""
+        """The loss of the mean with a paired t interval."""
         from compress.ops.means import mean_drop
 
         return mean_drop(self.values, other.values, 1.0 if self.is_share else None)
 
 
 def changed(base: Outcome, other: Outcome) -> tuple[Array, Array]:
-    """Numbers of the rows that are worse with the other than with the baseline, and of those that are better."""
+    """Indices of the rows that are worse than with the baseline, and of those that are better."""
     gains = other.rows - base.rows
     return np.flatnonzero(gains < -SAME), np.flatnonzero(gains > SAME)

@@ -1,4 +1,4 @@
-"""Scales that move a part of the activations' outliers into the weights that they meet."""
+"""Scales that move a part of the activations' outliers into the weights."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ Array = np.ndarray[tuple[int, ...], np.dtype[np.floating]]
 
 
 def outlier_scales(activations: Array, weights: Array, alpha: float) -> Array:
-    """By how much each channel is divided before a matrix, whose rows are multiplied by the same: its product stays.
+    """The divisor of each channel before a matrix; the matrix's rows are multiplied by it, so the product is the same.
 
     SmoothQuant (Xiao et al. 2023, arXiv:2211.10438), equation 4: max|X_j| ** alpha / max|W_j| ** (1 - alpha).
 

@@ -1,4 +1,4 @@
-"""Fewer channels that say most of what many said."""
+"""Projections to fewer channels that keep most of the states."""
 
 import torch
 
@@ -10,23 +10,23 @@ def principal_directions(states: torch.Tensor, width: int) -> tuple[torch.Tensor
 
     Args:
         states: (rows, channels).
-        width: directions wanted, at most `channels`.
+        width: number of directions, at most `channels`.
 
     Returns:
         (channels, width) with orthonormal columns, and the share of the states' squares that they keep.
     """
     second_moments = states.T.double() @ states.double()  # (channels, channels)
     values, vectors = torch.linalg.eigh(second_moments)  # ascending
-    kept = values[-width:].sum() / values.sum()
-    return vectors.flip(1)[:, :width].to(states.dtype), float(kept)
+    kept_share = values[-width:].sum() / values.sum()
+    return vectors.flip(1)[:, :width].to(states.dtype), float(kept_share)
 
 
 def fit_norm(before: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-    """Scale and bias with which a LayerNorm of `before` comes nearest to `after`, in least squares by channel.
+    """Scale and bias with which a LayerNorm of `before` is nearest to `after`, in least squares by channel.
 
     Args:
-        before: (rows, channels), what the LayerNorm reads.
-        after: (rows, channels), what it should give.
+        before: (rows, channels), the LayerNorm's inputs.
+        after: (rows, channels), the wanted outputs.
 
     Returns:
         (2, channels): scale, bias.

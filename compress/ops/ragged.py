@@ -1,4 +1,4 @@
-"""Rows of unlike length in one array, and outputs cut out of a batch's padding."""
+"""Rows of different lengths in one array, and outputs without a batch's padding."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ Array = np.ndarray[Any, Any]
 
 
 class Ragged:
-    """Arrays of unlike length, one below the other in one array, which may be mapped from a file.
+    """Arrays of different lengths, one below the other in one array, which may be mapped from a file.
 
     Args:
         values: (positions of all rows, ...).
-        ends: (rows,) the position behind the last one of each row.
+        ends: (rows,) one more than the last position of each row.
     """
 
     def __init__(self, values: Array, ends: Array) -> None:
@@ -22,21 +22,21 @@ class Ragged:
         return len(self.ends)
 
     def __getitem__(self, row: int) -> Array:
-        """(positions of the row, ...)."""
+        """The array of a row, (positions of the row, ...)."""
         start = self.ends[row - 1] if row else 0
         part: Array = self.values[start : self.ends[row]]
         return part
 
 
 def cut(outputs: Array, counted: Array | None) -> list[Array]:
-    """What a model gives for each row of a padded batch, at the positions that count.
+    """A model's outputs for each row of a padded batch, at the positions that count.
 
     Args:
         outputs: (batch, classes), or (batch, tokens, classes).
         counted: (batch, tokens), 0 at positions to leave out; None for outputs of whole rows.
 
     Returns:
-        Of each row (classes,), or (positions that count, classes).
+        The outputs of each row, (classes,) or (counted positions, classes).
     """
     if counted is None:
         return list(outputs)

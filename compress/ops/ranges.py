@@ -1,4 +1,4 @@
-"""The range in which activations are rounded to 8 bits, from a histogram of them."""
+"""The range in which activations are rounded to 8 bits, found from their histogram."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ Counts = np.ndarray[tuple[int, ...], np.dtype[np.integer]]
 LEVELS = 128
 """Steps of a signed 8-bit number on one side of zero."""
 STEPS, TURNS = 100, 2
-"""Ends that are tried on a side, and how often both sides are looked at."""
+"""Number of ends that are tried on a side, and how often both sides are searched."""
 
 
 def percentile_range(counts: Counts, low: float, high: float, share: float) -> tuple[float, float]:
@@ -16,21 +16,21 @@ def percentile_range(counts: Counts, low: float, high: float, share: float) -> t
 
     Args:
         counts: (bins,), of equal width from `low` to `high`.
-        share: of the numbers, above 0 and at most 1.
+        share: share of the numbers, above 0 and at most 1.
     """
     edges = np.linspace(low, high, len(counts) + 1)
     below = np.concatenate([[0], np.cumsum(counts)])  # (bins + 1,) numbers below each edge
-    left = np.floor((1 - share) / 2 * below[-1])
-    first = int(np.searchsorted(below, left, side="right")) - 1
-    last = int(np.searchsorted(below, below[-1] - left, side="left"))
+    outside = np.floor((1 - share) / 2 * below[-1])
+    first = int(np.searchsorted(below, outside, side="right")) - 1
+    last = int(np.searchsorted(below, below[-1] - outside, side="left"))
     return float(edges[first]), float(edges[last])
 
 
 def least_error_range(counts: Counts, low: float, high: float) -> tuple[float, float]:
     """The range whose rounding to 256 levels leaves the least squared error.
 
-    What lies inside is off from its level, what lies outside from the end: the choice that OMSE makes (Choukroun et al.
-    2019, arXiv:1902.06822), with an end of its own on each side. The ends are looked for in turn.
+    Numbers inside the range have the error to their level, those outside the error to the end: the choice of OMSE
+    (Choukroun et al. 2019, arXiv:1902.06822), with separate ends on both sides. The ends are searched in turns.
 
     Args:
         counts: (bins,), of equal width from `low` to `high`.
@@ -54,9 +54,9 @@ def least_error_range(counts: Counts, low: float, high: float) -> tuple[float, f
 def entropy_range(counts: Counts, low: float, high: float) -> tuple[float, float]:
     """The range, cut at the same distance from zero on both sides, whose rounding loses the least information.
 
-    The distance t minimises the Kullback-Leibler divergence of the magnitudes' distribution, what lies beyond t counted
-    at t, from that of the same magnitudes rounded to 128 levels: Migacz 2017, "8-bit inference with TensorRT". (ONNX
-    Runtime's calibrator follows the same talk otherwise: it has 128 levels for both signs together.)
+    The distance t minimises the Kullback-Leibler divergence between the distribution of the magnitudes, clipped at t,
+    and that of the same magnitudes rounded to 128 levels: Migacz 2017, "8-bit inference with TensorRT". (ONNX Runtime's
+    calibrator follows the same talk in another way: it has 128 levels for both signs together.)
 
     Args:
         counts: (bins,), of equal width from `low` to `high`; more than 256, so that one side has more bins than levels.
@@ -72,22 +72,22 @@ def entropy_range(counts: Counts, low: float, high: float) -> tuple[float, float
 
 
 def _magnitudes(counts: Counts, low: float, high: float) -> tuple[Array, float]:
-    """How many numbers have which magnitude, and the width of the bins, which is that of `counts`.
+    """The histogram of the magnitudes, and the width of its bins, which is that of `counts`.
 
-    Those of a magnitude of at most t are those up to t without those below -t. Between two edges the numbers are taken
-    for evenly spread.
+    The numbers of magnitude up to t are the numbers up to t without those below -t. Within a bin, numbers are assumed
+    to be evenly spread.
     """
     edges = np.linspace(low, high, len(counts) + 1)
     width = float((high - low) / len(counts))
     below = np.concatenate([[0], np.cumsum(counts)])  # (bins + 1,) numbers below each edge
     ends = np.arange(np.ceil(max(-low, high) / width) + 1) * width
     within = np.interp(ends, edges, below) - np.interp(-ends, edges, below)
-    found: Array = np.diff(within)
-    return found, width
+    counts_by_magnitude: Array = np.diff(within)
+    return counts_by_magnitude, width
 
 
 def _divergence(magnitudes: Array, end: int) -> float:
-    """Of the first `end` bins, all beyond them counted in the last, from the same in 128 levels."""
+    """Divergence between the first `end` bins, with later ones counted in the last, and the same in 128 levels."""
     clipped = magnitudes[:end].astype(np.float64)
     inside = clipped.copy()
     clipped[-1] += magnitudes[end:].sum()
@@ -100,6 +100,6 @@ def _divergence(magnitudes: Array, end: int) -> float:
     if not rounded.sum():
         return float("inf")
     p, q = clipped / clipped.sum(), rounded / rounded.sum()
-    tiny = 1e-12  # for what is beyond the cut where the last bin itself is empty
-    kept = p > 0
-    return float((p[kept] * np.log(p[kept] / np.maximum(q[kept], tiny))).sum())
+    tiny = 1e-12  # for numbers beyond the cut if the last bin itself is empty
+    positive = p > 0
+    return float((p[positive] * np.log(p[positive] / np.maximum(q[positive], tiny))).sum())

@@ -1,8 +1,8 @@
 """Ratios of two sums over rows, such as micro F1, with their intervals at 95% confidence, also close to 0 and 1.
 
-Micro F1 is hits / ((said + there) / 2), summed over all rows. What a row holds hangs together, so the row is the unit
-of chance: the spread is that of the rows' residuals, hits - F1 x size (the delta method for a ratio estimator; Cochran
-1977, Sampling Techniques, section 6.3).
+Micro F1 is hits / ((predicted + true) / 2), summed over all rows. Things in one row depend on each other, so the row is
+the unit of chance: the spread is that of the rows' residuals, hits - F1 x size (the delta method for a ratio estimator;
+Cochran 1977, Sampling Techniques, section 6.3).
 """
 
 from typing import Any
@@ -16,15 +16,15 @@ Array = np.ndarray[Any, Any]
 
 
 def ratio_interval(hits: Array, sizes: Array) -> Estimate:
-    """A ratio between 0 and 1 with Wilson's interval for as many rows as its spread is worth.
+    """A ratio between 0 and 1 with Wilson's interval for the effective number of rows.
 
     The effective number of rows is that of a share with the same variance (Kish 1965, Survey Sampling, section 8.2;
     Franco et al. 2019, doi:10.1093/jssam/smy019, compare such intervals). A row of average size, right in one half,
-    is added to the residuals: few mistakes at hand tell little of how they spread.
+    is added to the residuals, because a few mistakes show little of their spread.
 
     Args:
         hits: (rows,) at most `sizes`.
-        sizes: (rows,) not all of them 0; rows of size 0 say nothing.
+        sizes: (rows,) not all 0; rows of size 0 do not count.
     """
     there = sizes > 0
     hits, sizes = hits[there].astype(float), sizes[there].astype(float)
@@ -43,33 +43,33 @@ def ratio_interval(hits: Array, sizes: Array) -> Estimate:
 
 
 def ratio_drop(base: tuple[Array, Array], other: tuple[Array, Array]) -> Estimate:
-    """What a ratio loses against the baseline on the same rows; negative is a gain.
+    """A ratio's loss against the baseline on the same rows; negative is a gain.
 
-    The interval is that of a paired mean over the rows' shares in the difference, linearised; the row lost and the row
-    gained that are added are whole ones of average size, or change as much as the row that changed most.
+    The interval is that of a paired mean over the rows' linearised shares in the difference. The lost and the gained
+    row that are added are whole rows of average size, or change as much as the row that changed most.
 
     Args:
-        base: hits and sizes, (rows,) each; rows of size 0 in both say nothing.
-        other: likewise, of the same rows.
+        base: hits and sizes, (rows,) each; rows of size 0 in both outcomes do not count.
+        other: the same for the other outcome of these rows.
     """
     there = (base[1] > 0) | (other[1] > 0)
     (first, before), (second, after) = (_influence(hits[there], sizes[there]) for hits, sizes in (base, other))
     changes = before - after
-    found = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())))
+    interval = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())))
     value = first - second
-    assert found.low is not None
-    assert found.high is not None
-    return Estimate(value=value, low=max(-1.0, min(found.low, value)), high=min(1.0, max(found.high, value)))
+    assert interval.low is not None
+    assert interval.high is not None
+    return Estimate(value=value, low=max(-1.0, min(interval.low, value)), high=min(1.0, max(interval.high, value)))
 
 
 def _influence(hits: Array, sizes: Array) -> tuple[float, Array]:
-    """A ratio, and what each row moves it by, times the number of rows: (rows,) whose mean is 0."""
+    """A ratio, and the influence of each row on it times the number of rows, (rows,), with a mean of 0."""
     value = float(hits.sum()) / float(sizes.sum())
     return value, (hits - value * sizes) / sizes.mean()
 
 
 def _wilson(value: float, rows: float, quantile: float) -> tuple[float, float]:
-    """Wilson's interval (1927) of a share, as he writes it, for any number of rows."""
+    """Wilson's interval (1927) of a share for a number of rows that need not be whole."""
     square = quantile**2 / rows
     middle, scale = value + square / 2, 1 + square
     half = np.sqrt(square * (value * (1 - value) + square / 4))

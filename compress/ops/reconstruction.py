@@ -1,19 +1,19 @@
-"""Scale factors with which what is left of a layer gives back what the whole layer gave."""
+"""Scale factors with which the remaining channels of a layer reproduce the whole layer's outputs."""
 
 import torch
 
 DAMPING = 0.1
-"""Pull of the factors towards 1, as a share of the mean square of what a group adds to the output."""
+"""Strength of the factors' pull towards 1, as a share of the mean square of a group's part of the output."""
 
 
 class Reconstruction:
-    """Least squares for one factor a group of input channels of a Linear, collected batch by batch.
+    """Least squares for a factor for each group of a Linear's input channels, collected batch by batch.
 
     The mask tuning of Kwon et al. 2022 (arXiv:2204.09656), section 4.3, with a ridge around 1 in the place of damped
     LSMR. The outputs of single groups are never formed: their products are those of the channels and of the weights.
 
     Args:
-        weight: (outputs, channels) of the Linear that reads the channels.
+        weight: (outputs, channels), the weight of the Linear that reads the channels.
         group: neighbouring channels with one factor, for example a head's size.
     """
 
@@ -25,11 +25,11 @@ class Reconstruction:
         self._square = 0.0
 
     def collect(self, hidden: torch.Tensor, target: torch.Tensor) -> None:
-        """Add tokens.
+        """Add tokens to the equations.
 
         Args:
-            hidden: (tokens, channels) that the Linear reads.
-            target: (tokens, outputs) that it is to give, without its bias.
+            hidden: (tokens, channels), the Linear's inputs.
+            target: (tokens, outputs), the wanted outputs without the bias.
         """
         hidden, target = hidden.detach(), target.detach()
         self._products += (hidden.T @ hidden).double()
@@ -37,7 +37,7 @@ class Reconstruction:
         self._square += float(target.double().square().sum())
 
     def scales(self, damping: float = DAMPING) -> torch.Tensor:
-        """Factors of least squared error.
+        """The factors of least squared error.
 
         Returns:
             (groups,)
@@ -49,13 +49,13 @@ class Reconstruction:
         return solved[:, 0]
 
     def error(self, scales: torch.Tensor) -> float:
-        """Squared error that factors (groups,) leave, as a share of the target's square."""
+        """The squared error with factors (groups,), as a share of the target's square."""
         normal, cross = self._normal()
-        left = self._square + float(scales @ normal @ scales - 2 * scales @ cross)
-        return max(left, 0.0) / max(self._square, torch.finfo(torch.float64).tiny)
+        squared_error = self._square + float(scales @ normal @ scales - 2 * scales @ cross)
+        return max(squared_error, 0.0) / max(self._square, torch.finfo(torch.float64).tiny)
 
     def _normal(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normal equations of the groups: (groups, groups) and (groups,)."""
+        """The normal equations of the groups: (groups, groups) and (groups,)."""
         groups = len(self._cross) // self.group
         products = self._products * (self.weight.T @ self.weight).double()
         folded = products.reshape(groups, self.group, groups, self.group).sum(dim=(1, 3))

@@ -1,4 +1,4 @@
-"""Learning how a teacher's attention relates tokens to each other, whatever the widths and heads."""
+"""The loss against the relations between tokens in a teacher's attention, for any widths and heads."""
 
 import math
 
@@ -9,14 +9,14 @@ from torch.nn import functional
 def relation_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor, heads: int) -> torch.Tensor:
     """Divergence of the self-attention relations of queries, keys or values.
 
-    MiniLMv2 (Wang et al. 2021, arXiv:2012.15828), equations 5 to 7: the heads' vectors stand side by side and are cut
-    anew into `heads` relation heads; a relation is the softmax of the scaled products of a token's vector with all.
+    MiniLMv2 (Wang et al. 2021, arXiv:2012.15828), equations 5 to 7: the heads' vectors are concatenated and split again
+    into `heads` relation heads; a relation is the softmax of the scaled products of a token's vector with all others.
 
     Args:
         student: queries, keys or values of one layer, (batch, tokens, width).
-        teacher: the same of a layer of the teacher, (batch, tokens, width of its own), no gradient.
-        mask: (batch, tokens), 1 for a token and 0 for padding, which is neither related nor related to.
-        heads: relation heads; divides both widths.
+        teacher: the same for a layer of the teacher, (batch, tokens, the teacher's width), no gradient.
+        mask: (batch, tokens), 1 for a token and 0 for padding, which has no relations.
+        heads: number of relation heads; divides both widths.
 
     Returns:
         Scalar in nats: KL(teacher || student), mean over the relation heads and the tokens.
@@ -33,7 +33,7 @@ def relation_heads(student_width: int, teacher_width: int, most: int) -> int:
 
 
 def _log_relations(vectors: torch.Tensor, mask: torch.Tensor, heads: int) -> torch.Tensor:
-    """(batch, heads, tokens, tokens), the logarithms of a distribution over the last axis."""
+    """The logarithms of the relations, (batch, heads, tokens, tokens): distributions over the last axis."""
     split = vectors.float().reshape(*vectors.shape[:2], heads, -1).transpose(1, 2)  # (batch, heads, tokens, size)
     products = split @ split.transpose(-1, -2) / math.sqrt(split.shape[-1])
     padding = mask[:, None, None, :] == 0

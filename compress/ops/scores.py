@@ -1,4 +1,4 @@
-"""How good predictions are: one function a metric, each (predictions, truth) -> between 0 and 1."""
+"""The metrics of predictions: each is a function (predictions, truth) -> score between 0 and 1."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def accuracy(predictions: Array, truth: Array) -> float:
 
 
 def f1_macro(predictions: Array, truth: Array) -> float:
-    """Unweighted mean of the F1 of each class that the truth holds; by counting, fast enough to bootstrap.
+    """Unweighted mean of the F1 of each class in the truth; computed by counting, fast enough for a bootstrap.
 
     Args:
         predictions: (rows,) class indices.
@@ -27,6 +27,6 @@ def f1_macro(predictions: Array, truth: Array) -> float:
     classes = int(max(predictions.max(), truth.max())) + 1
     hits = np.bincount(truth[predictions == truth], minlength=classes)
     there = np.bincount(truth, minlength=classes)
-    said = np.bincount(predictions, minlength=classes)
+    predicted = np.bincount(predictions, minlength=classes)
     present = there > 0
-    return float((2 * hits[present] / (there[present] + said[present])).mean())
+    return float((2 * hits[present] / (there[present] + predicted[present])).mean())

@@ -1,4 +1,4 @@
-"""Learning what a teacher says of a row, or of a token: all its classes, softened."""
+"""The loss against a teacher's softened probabilities of all classes, for rows or tokens."""
 
 import torch
 from torch.nn import functional
@@ -17,10 +17,10 @@ def soft_label_loss(
         student_logits: (batch, classes) or (batch, tokens, classes), any float; computed in float32.
         teacher_logits: the same shape, no gradient.
         temperature: > 0; the loss is scaled by temperature**2.
-        mask: (batch,) or (batch, tokens), 0 at what does not count; left out: all counts.
+        mask: (batch,) or (batch, tokens), 0 at positions that do not count; None: all count.
 
     Returns:
-        Scalar in nats, mean over all that counts; 0 where nothing does.
+        Scalar in nats, the mean over the counted positions; 0 if none counts.
 
     Raises:
         CompressError: the shapes differ.

@@ -1,4 +1,4 @@
-"""From a classifier's logits to probabilities."""
+"""Probabilities from a classifier's logits."""
 
 from typing import Any
 

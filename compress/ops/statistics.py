@@ -1,4 +1,4 @@
-"""What samples can tell, and what they cannot: intervals, paired tests and verdicts.
+"""Intervals, paired tests and verdicts from samples.
 
 All intervals are two-sided, at 95% confidence. Random resampling is seeded, so the same samples give the same figures.
 """
@@ -25,20 +25,20 @@ Array = np.ndarray[Any, Any]
 def speedup(base: Timings, other: Timings, *, paired: bool = True) -> Estimate:
     """How many times faster `other` is: the ratio of the medians over all samples, with its interval.
 
-    Processes differ by more than chance within one tells (their memory layout, their clock), so the interval is a t
-    interval over processes, as Georges et al. 2007 (doi:10.1145/1297027.1297033, section 3.2) and Kalibera and Jones
-    2013 (doi:10.1145/2491894.2464160) take it: what repeats in a process, however it hangs together, is one figure.
-    Paired, that is the median over the process's rounds of the log ratio of both models' medians, which takes out what
-    slows both, and what falls on few of the rounds; unpaired, the log median of each model's process, by Welch's
-    method. An interval that leaves out the ratio of all samples is extended to it.
+    Processes differ by more than the variation within one process shows (memory layout, clock). So the interval is a t
+    interval over processes, with one figure for each process, as in Georges et al. 2007 (doi:10.1145/1297027.1297033,
+    section 3.2) and Kalibera and Jones 2013 (doi:10.1145/2491894.2464160). If paired, the figure is the median over the
+    process's rounds of the log ratio of both models' medians, which cancels what slows both models or only a few
+    rounds. If unpaired, it is the log median of each model's process, compared by Welch's method. The interval is
+    extended to include the ratio of all samples.
 
     Args:
-        base: of the model that `other` is held against.
-        other: with `paired`, round for round beside the first's, as interleaving makes them.
+        base: latencies of the baseline.
+        other: latencies of the other model; with `paired`, in the same rounds as the baseline's.
         paired: False for samples of different runs.
 
     Raises:
-        ValueError: paired rounds that do not stand beside each other.
+        ValueError: the rounds of paired samples do not match.
     """
     first, second = np.asarray(base.samples_ms), np.asarray(other.samples_ms)
     if min(base.processes, other.processes) < FEWEST_PROCESSES:
@@ -56,9 +56,9 @@ def speedups(
 
     Args:
         base: (…, rounds, samples) of latencies.
-        other: likewise.
+        other: (…, rounds, samples) of latencies.
         base_processes: (rounds,) the number of the process that each round was measured in.
-        other_processes: likewise.
+        other_processes: (rounds,) the same for `other`.
     """
     value = _pooled_median(base) / _pooled_median(other)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -78,12 +78,12 @@ def speedups(
 def total_speedup(base: Timings, other: Timings, *, paired: bool = True) -> Estimate:
     """How many times less time `other` takes for all calls: the ratio of the sums, with its interval over processes.
 
-    For calls that are unlike each other, as rows of their own length are: what counts of them is the whole.
+    It is meant for calls that differ from each other, such as rows of their own lengths: only their total counts.
 
     Args:
-        base: of the model that `other` is held against.
-        other: of as many calls a process; with `paired`, of the same ones, process by process.
-        paired: False for samples of different runs, which are held against each other by the mean call.
+        base: latencies of the baseline.
+        other: latencies with the same number of calls in each process; with `paired`, of the same calls.
+        paired: False for samples of different runs, which are compared by the mean call.
     """
     first, second = _mean_of_processes(base), _mean_of_processes(other)
     value = np.asarray(np.mean(base.samples_ms) / np.mean(other.samples_ms))
@@ -129,19 +129,19 @@ def _by_process(values: Array, processes: Array) -> Array:
     return np.stack([np.median(values[..., processes == number], axis=-1) for number in np.unique(processes)], axis=-1)
 
 
-def speed_verdict(found: Estimate, processes: int) -> SpeedVerdict:
-    """What the interval of a speed-up allows to be said.
+def speed_verdict(estimate: Estimate, processes: int) -> SpeedVerdict:
+    """The verdict on speed that the interval of a speed-up allows.
 
     Args:
-        processes: that each of both was measured in, at the least.
+        processes: number of processes in which each model was measured, the smaller of both.
     """
-    if found.low is None or found.high is None or processes < CLAIM_PROCESSES:
+    if estimate.low is None or estimate.high is None or processes < CLAIM_PROCESSES:
         return "inconclusive"
-    if found.low > SPEED_GUARD:
+    if estimate.low > SPEED_GUARD:
         return "faster"
-    if found.high < 1 / SPEED_GUARD:
+    if estimate.high < 1 / SPEED_GUARD:
         return "slower"
-    return "as fast" if found.low >= 1 / SAME_SPEED and found.high <= SAME_SPEED else "inconclusive"
+    return "as fast" if estimate.low >= 1 / SAME_SPEED and estimate.high <= SAME_SPEED else "inconclusive"
 
 
 def accuracy(right: int, rows: int) -> Estimate:
@@ -158,7 +158,7 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
 
     The interval is Bonett and Price's for paired proportions (2012, doi:10.1080/00031305.2012.640949): a normal
     interval of the rows' differences with one row lost and one row gained added to them. Without those two, models
-    that agree on all rows at hand would be called equal on all rows there are.
+    that agree on all rows at hand would be called equal on all possible rows.
 
     Args:
         base_right: (rows,) of bool.
@@ -176,18 +176,18 @@ def _drop_distribution(differences: Array) -> Any:
 
 
 def sign_test_p(lost: int, gained: int) -> float:
-    """p value of the sign test that rows are worse as often as better; of right and wrong rows, McNemar's exact test.
+    """The p value of the sign test that rows are worse as often as better; for 0 and 1 it is McNemar's exact test.
 
     Args:
-        lost: rows that are worse with the other than with the baseline: right and then wrong.
-        gained: rows the other way round.
+        lost: number of rows that are worse than with the baseline.
+        gained: number of rows that are better than with the baseline.
     """
     differing = lost + gained
     return float(stats.binomtest(lost, differing).pvalue) if differing else 1.0
 
 
 def quality_verdict(drop: Estimate, margin: float) -> QualityVerdict:
-    """What the interval of a drop allows to be said: which side of zero it lies on, and of `margin`, in its unit."""
+    """The verdict on quality that the interval of a drop allows, from its place relative to 0 and to `margin`."""
     if drop.low is None or drop.high is None:
         return "inconclusive"
     if drop.high < 0:

@@ -1,1 +1,1 @@
-"""Processes of our own: started, asked, bounded, and ended with the one that started them."""
+"""Child processes: started, asked, limited, and ended with their parent."""

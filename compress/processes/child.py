@@ -1,8 +1,7 @@
-"""Processes of our own: the one place that starts them, asks them, and bounds them.
+"""Child processes: the one place that starts them, sends them messages, and limits them.
 
-Such a process ends with the one that started it, on every way out of that, and also while it starts; it imports nothing
-from the current folder. It answers in lines of JSON. Between answers it gives signs of life; without one for too long,
-or with too much memory, it is stopped.
+A child ends with its parent, however the parent ends, and imports nothing from the current folder. It answers in lines
+of JSON, and gives signs of life between answers. Without one for too long, or with too much memory, it is stopped.
 """
 
 import json
@@ -34,26 +33,26 @@ MEANINGS = {
 }
 Answer = Callable[[Mapping[str, Any]], None]
 ALIVE: Mapping[str, Any] = {"alive": True}
-"""The line that a process writes to say that it goes on."""
+"""The sign of life: a line that says that the child still works."""
 ALIVE_SECONDS = 5.0
-"""How far signs of life are apart, at the least: rare enough to disturb nothing that is timed."""
+"""Fewest seconds between signs of life: rare enough not to disturb timings."""
 LOOK_SECONDS = 0.25
-"""How often the memory of a process is looked at."""
+"""Seconds between looks at the memory of a child."""
 MEMORY_SHARE = 0.8
-"""Of the memory that is free when a process starts, how much it may take."""
+"""Share of the free memory at its start that a child may use."""
 
 
 class ChildError(CompressError):
-    """The process died, or was stopped at a limit."""
+    """The error of a child that died, or was stopped at a limit."""
 
 
 def start(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: Any) -> "subprocess.Popen[bytes]":
-    """Start Python so that it ends with this process, and does not hear a terminal's Ctrl-C, which its parent answers.
+    """Start Python in a child that ends with this process; a terminal's Ctrl-C reaches only the parent.
 
     Args:
         command: `sys.executable -P`, then a module (`-m NAME`) or a file, and its arguments.
-        pass_fds: open files that it takes over under their numbers.
-        options: of subprocess.Popen.
+        pass_fds: numbers of open files that the child inherits.
+        options: further arguments of subprocess.Popen.
     """
     python, safe_path, *rest = command
     assert safe_path == "-P", "nothing may be imported from the current folder"
@@ -74,10 +73,10 @@ def start(command: Sequence[str], *, pass_fds: Sequence[int] = (), **options: An
 
 
 def run(command: Sequence[str], seconds: float | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run such a process to its end, and take what it prints.
+    """Run a child to its end, and return its exit code and output.
 
     Raises:
-        subprocess.TimeoutExpired: it took longer; it is ended.
+        subprocess.TimeoutExpired: the child took longer, and was ended.
     """
     pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     process = start(command, **pipes)
@@ -86,17 +85,17 @@ def run(command: Sequence[str], seconds: float | None = None) -> "subprocess.Com
     finally:
         process.kill()
         process.wait()
-    told = (text.decode(errors="replace") for text in (printed, errors))
-    return subprocess.CompletedProcess(command, process.returncode, *told)
+    texts = (text.decode(errors="replace") for text in (printed, errors))
+    return subprocess.CompletedProcess(command, process.returncode, *texts)
 
 
 class Child:
-    """A process that is told and asked in lines of JSON.
+    """A child process with which this one exchanges lines of JSON.
 
     Args:
-        command: see `start`.
-        log: where what it prints goes. Left out: a temporary file.
-        memory_bytes: that it may take; left out, a share of what is free.
+        command: the command, as for `start`.
+        log: the file for its other output; None for a temporary file.
+        memory_bytes: memory that it may use; None for a share of what is free.
     """
 
     def __init__(self, command: Sequence[str], log: Path | None = None, memory_bytes: int | None = None) -> None:
@@ -121,25 +120,25 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its number."""
+        """The process's number."""
         return self._process.pid
 
     def tell(self, message: Mapping[str, Any]) -> None:
-        """Send it a line; why it could not be sent is in its next answer, or in its end."""
+        """Send a message; if the child is dead, the next `answer` raises the error."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(message).encode() + b"\n")
             self._process.stdin.flush()
 
     def answer(self, seconds: float, first: float | None = None) -> dict[str, Any]:
-        """Sleep until its next answer.
+        """The child's next answer; this waits for it.
 
         Args:
-            seconds: that may pass without a sign of life.
-            first: as many until the first one, where that takes longer.
+            seconds: seconds that may pass without a sign of life.
+            first: seconds until the first sign of life, if it may take longer.
 
         Raises:
-            ChildError: it died, or was stopped at a limit; it is no more.
+            ChildError: the child died, or was stopped at a limit.
         """
         answer: dict[str, Any] = json.loads(self._line(seconds if first is None else first))
         while answer == ALIVE:
@@ -147,12 +146,12 @@ class Child:
         return answer
 
     def ask(self, message: Mapping[str, Any], seconds: float, first: float | None = None) -> dict[str, Any]:
-        """`tell`, then `answer`."""
+        """The answer to a message: `tell`, then `answer`."""
         self.tell(message)
         return self.answer(seconds, first)
 
     def end(self) -> None:
-        """Stop it, whatever it does."""
+        """Stop the child, whatever it does."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
@@ -160,23 +159,24 @@ class Child:
     def _line(self, seconds: float) -> bytes:
         deadline = time.monotonic() + seconds
         while b"\n" not in self._left:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
                 raise self._stopped(f"stopped: no answer for {seconds:.0f} s")
-            if self._ready.poll(1000 * min(left, LOOK_SECONDS)):
-                read = os.read(self._stdout.fileno(), 1 << 16)
-                if not read:  # it died before its answer, or in the middle of it
+            if self._ready.poll(1000 * min(remaining, LOOK_SECONDS)):
+                chunk = os.read(self._stdout.fileno(), 1 << 16)
+                if not chunk:  # the child died before its answer was complete
                     raise ChildError(self._death())
-                self._left += read
+                self._left += chunk
             self._look()
         line, _, self._left = self._left.partition(b"\n")
         return line
 
     def _look(self) -> None:
-        with suppress(psutil.Error):  # it may be gone; its last words say why
-            if (taken := psutil.Process(self.pid).memory_info().rss) > self.memory_bytes:
+        with suppress(psutil.Error):  # the child may be dead; its output says why
+            if (used_bytes := psutil.Process(self.pid).memory_info().rss) > self.memory_bytes:
                 raise self._stopped(
-                    f"stopped: it had taken {taken / 1e9:.1f} GB of memory, and may take {self.memory_bytes / 1e9:.1f}"
+                    f"stopped: it had taken {used_bytes / 1e9:.1f} GB of memory, "
+                    f"and may take {self.memory_bytes / 1e9:.1f}"
                 )
 
     def _stopped(self, reason: str) -> ChildError:
@@ -190,53 +190,53 @@ class Child:
         return how_it_died(code, self._errors.read().decode(errors="replace"))
 
 
-def how_it_died(code: int, said: str) -> str:
-    """What a process's end means.
+def how_it_died(code: int, output: str) -> str:
+    """A description of a process's end.
 
     Args:
-        code: its exit code; negative for a signal.
-        said: all that it printed.
+        code: the exit code; negative for a signal.
+        output: all that the process printed.
     """
-    last = next((line for line in reversed(said.splitlines()) if line.strip()), "no message")[:300]
+    last = next((line for line in reversed(output.splitlines()) if line.strip()), "no message")[:300]
     return f"killed by signal {-code}{MEANINGS.get(-code, '')}" if code < 0 else f"exit code {code}: {last}"
 
 
 class SignsOfLife:
-    """Tells the parent that this process goes on, no more often than every `ALIVE_SECONDS`.
+    """The sender of signs of life to the parent, at most one every `ALIVE_SECONDS`.
 
     Args:
-        answer: writes a line.
+        answer: sends a line to the parent.
     """
 
     def __init__(self, answer: Answer) -> None:
         self._answer, self._last = answer, time.monotonic()
 
     def give(self) -> None:
-        """After each piece of work that is bounded."""
+        """Send a sign of life if it is time; to be called after each piece of work with a time limit."""
         if time.monotonic() - self._last >= ALIVE_SECONDS:
             self.give_at_once()
 
     def give_at_once(self) -> None:
-        """After a piece that takes its time."""
+        """Send a sign of life now; to be called after a long piece of work."""
         self._answer(ALIVE)
         self._last = time.monotonic()
 
 
 def to_parent() -> TextIO:
-    """In such a process: where answers go. What libraries print goes to where errors go, and does not mix with them."""
+    """The stream for answers, in a child; what libraries print goes to standard error instead."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers
 
 
 def from_parent() -> tuple[dict[str, Any], Answer]:
-    """In such a process: the first message that its parent sends, which is the job, and what writes an answer."""
+    """The first message from the parent, which is the job, and the function that answers; for use in a child."""
     answer = answering(to_parent())
     return json.loads(sys.stdin.readline()), answer
 
 
 def answering(answers: TextIO) -> Answer:
-    """What writes an answer."""
+    """A function that writes an answer as a line of JSON."""
 
     def answer(value: Mapping[str, Any]) -> None:
         answers.write(json.dumps(value) + "\n")

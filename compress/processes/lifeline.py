@@ -1,4 +1,4 @@
-"""The first thing that runs in a process of our own: it ties the process's life to that of the one that started it.
+"""The first code that runs in a child process: it makes the child end with its parent.
 
 `python -P -m compress.processes.lifeline PARENT PIPE MODULE_OR_FILE …` runs a module (`-m NAME`) or a file as Python
 itself would. Linux ends the process with its parent, whatever it is at (prctl(2), PR_SET_PDEATHSIG). Where PIPE is
@@ -17,7 +17,7 @@ NO_PIPE = -1
 
 
 def main() -> None:
-    """Tie this process to its parent, then become what the command line says."""
+    """Tie this process to its parent, then run what the command line says."""
     parent, pipe = int(sys.argv[1]), int(sys.argv[2])
     if pipe == NO_PIPE:
         _end_with_parent()

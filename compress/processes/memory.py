@@ -1,4 +1,4 @@
-"""Memory that is still to be had."""
+"""The memory that this process can still get."""
 
 import resource
 from pathlib import Path
@@ -9,7 +9,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory() -> int:
-    """Bytes that this process can still get: of the machine, of its control group, of its address space."""
+    """Free memory in bytes, within the limits of the machine, the control group and the address space."""
     free = [psutil.virtual_memory().available]
     limit, used = _number(CGROUP / "memory.max"), _number(CGROUP / "memory.current")
     if limit is not None and used is not None:
@@ -21,7 +21,7 @@ def free_memory() -> int:
 
 
 def _number(path: Path) -> int | None:
-    """A control group's figure; None where there is none, or no limit."""
+    """A number of the control group; None if the file is missing or says that there is no limit."""
     try:
         text = path.read_text().strip()
     except OSError:
@@ -30,7 +30,7 @@ def _number(path: Path) -> int | None:
 
 
 def _reclaimable() -> int:
-    """Cached files in the control group's count, which the system gives up first."""
+    """Bytes of cached files in the control group, which the system can free."""
     try:
         lines = (CGROUP / "memory.stat").read_text().splitlines()
     except OSError:

@@ -1,1 +1,1 @@
-"""From a float graph to a folder with a quantized one, within a budget of quality."""
+"""Quantization of a float graph into a folder with a quantized one, within a budget of quality."""

@@ -1,4 +1,4 @@
-"""Where the activations of a graph lie, measured on rows."""
+"""The ranges of a graph's activations, measured on rows."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -12,7 +12,7 @@ from compress.graphs.feeds import Batch
 from compress.ops.ranges import entropy_range, least_error_range, percentile_range
 
 BINS = 8192
-"""Of a histogram; outliers leave few of them for the rest."""
+"""Bins of a histogram; many, because outliers leave few bins for the other numbers."""
 
 
 def ranges_of(
@@ -23,24 +23,24 @@ def ranges_of(
     how: Literal["mse", "minmax", "percentile", "entropy"],
     share: float = 1.0,
 ) -> dict[str, tuple[float, float]]:
-    """The range of each named tensor: a pass for the ends, and one for what is between.
+    """The range of each named tensor, found in a pass for the extremes and, except for minmax, one for a histogram.
 
     Args:
-        how: where a range ends: see `compress.ops.ranges`; minmax is at the least and largest number.
-        share: of the numbers that lies in the range, for percentile.
+        how: the rule for the ends of a range, as in `compress.ops.ranges`; minmax takes the least and largest number.
+        share: share of the numbers within the range, for percentile.
     """
     low, high = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
-    for done, seen in enumerate(activations(graph, names, batches)):
+    for done, arrays in enumerate(activations(graph, names, batches)):
         context.progress("measuring ranges", done, len(batches))
-        for name, values in seen.items():
+        for name, values in arrays.items():
             low[name], high[name] = min(low[name], float(values.min())), max(high[name], float(values.max()))
     context.progress("measuring ranges", len(batches), len(batches))
     if how == "minmax":
         return {name: (low[name], high[name]) for name in names}
     counts = {name: np.zeros(BINS, dtype=np.int64) for name in names}
-    for done, seen in enumerate(activations(graph, names, batches)):
+    for done, arrays in enumerate(activations(graph, names, batches)):
         context.progress("counting activations", done, len(batches))
-        for name, values in seen.items():
+        for name, values in arrays.items():
             counts[name] += np.histogram(values, bins=BINS, range=(low[name], high[name]))[0]
     context.progress("counting activations", len(batches), len(batches))
     if how == "percentile":

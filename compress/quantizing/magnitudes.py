@@ -1,4 +1,4 @@
-"""How large the numbers are that an ONNX graph computes."""
+"""The magnitudes of the numbers that an ONNX graph computes."""
 
 from collections.abc import Sequence
 
@@ -11,31 +11,31 @@ from compress.graphs.feeds import Batch, feeds
 from compress.runtimes.onnxruntime import graph_session
 
 AT_ONCE = 32
-"""Tensors that are looked at in one pass: all of a large model would not go into memory."""
+"""Tensors that are looked at in one pass: all tensors of a large model would not fit into memory."""
 
 
 def magnitudes(model: onnx.ModelProto, batches: Sequence[Batch], progress: Progress) -> dict[str, float]:
     """The largest finite magnitude of each tensor of floats that the graph's nodes make, by name.
 
     Args:
-        model: is not changed.
-        batches: of rows; numbers at padding count, since they are computed too.
+        model: the graph, which is not changed.
+        batches: batches of rows; numbers at padding count too, because they are computed.
     """
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    known = {item.name for item in watched.graph.output}
-    made = [name for node in watched.graph.node for name in node.output if name and name not in known]
-    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)  # onnxruntime finds the types
+    outputs = {item.name for item in watched.graph.output}
+    inner_names = [name for node in watched.graph.node for name in node.output if name and name not in outputs]
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner_names)  # onnxruntime finds the types
     session = graph_session(watched)
     feed = feeds(session)
     names = [item.name for item in session.get_outputs() if item.type == "tensor(float)"]
     parts = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
-    found = dict.fromkeys(names, 0.0)
+    largest_of = dict.fromkeys(names, 0.0)
     for done, batch in enumerate(batches):
         progress("looking for large numbers", done, len(batches))
         for part in parts:
             for name, values in zip(part, bounded_call(session, part, feed(batch)), strict=True):
                 largest = np.abs(values).max(initial=0.0, where=np.isfinite(values))
-                found[name] = max(found[name], float(largest))
+                largest_of[name] = max(largest_of[name], float(largest))
     progress("looking for large numbers", len(batches), len(batches))
-    return found
+    return largest_of

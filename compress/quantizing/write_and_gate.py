@@ -1,4 +1,4 @@
-"""From a float graph to a folder with a quantized one: what stays in float, what is written, and the gate."""
+"""Writing of a quantized graph: the choice of what stays in float, the folder, and the gate on quality."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import onnx
 
 from compress.comparing import parity
-from compress.comparing.held_back import held_back, parted
+from compress.comparing.held_back import held_back, split_held_back
 from compress.context import Context
 from compress.errors import CompressError, InputError, did_you_mean
 from compress.facts import Agreement, Quantization, Sensitivity
@@ -20,21 +20,21 @@ from compress.runtimes.onnxruntime import LARGEST_MESSAGE
 
 
 class Limits(Protocol):
-    """Settings that all quantizers of graphs have."""
+    """The settings that all quantizers of graphs share."""
 
     @property
     def keep_float(self) -> tuple[str, ...]:
-        """Names of nodes that are not rounded."""
+        """Names of nodes that stay in float."""
         ...
 
     @property
     def max_drop_pp(self) -> float | None:
-        """Largest loss on held-back rows; None: everything else is rounded."""
+        """Largest loss on held-back rows; None to round everything else."""
         ...
 
     @property
     def min_agreement(self) -> float:
-        """With less, the step fails, and with less than half of it beyond chance."""
+        """Least agreement with the float model; beyond chance, half of it is enough."""
         ...
 
 
@@ -47,43 +47,45 @@ def write_rounded(
     context: Context,
     out: Path,
 ) -> Quantization:
-    """Choose what stays in float, write the rest rounded, and hold the result against the float model.
+    """Choose what stays in float, write the rest rounded, and compare the result with the float model.
 
     Args:
-        write: rounds all layers but those that it is told.
-        layers: what it can round.
+        write: gives the graph with all layers rounded except the named ones.
+        layers: the layers that `write` can round.
         reference: the float graph.
-        folder: of the float model.
+        folder: the float model's folder.
 
     Raises:
-        InputError: a node that is to stay in float is not there, or there are no rows for a budget.
-        CompressError: the result does not pass the gate, or surely not the budget.
+        InputError: a node that is to stay in float is missing, or there are no rows for a budget.
+        CompressError: the result fails the gate, or certainly exceeds the budget.
     """
     forced = frozenset(limits.keep_float)
-    known = {layer.name for layer in layers}
-    for name in sorted(forced - known):
-        raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(known)))
-    kept, judged = forced, context
+    layer_names = {layer.name for layer in layers}
+    for name in sorted(forced - layer_names):
+        raise InputError(
+            f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(layer_names))
+        )
+    float_layers, judged = forced, context
     searched: dict[str, Sensitivity] = {}
     if limits.max_drop_pp is not None:
-        to_search, others = parted(context.task)
+        to_search, others = split_held_back(context.task)
         held, judged = held_back(to_search, load_tokenizer(folder)), replace(context, task=others)
         free = [layer for layer in layers if layer.name not in forced]
-        found, searched["sensitivity"] = keep_what_matters(
+        sensitive, searched["sensitivity"] = keep_what_matters(
             lambda names: write(names | forced), free, reference, held, limits.max_drop_pp, context
         )
-        kept = forced | found
-    facts = gate_rounded(write(kept), folder, limits.min_agreement, judged, out)
+        float_layers = forced | sensitive
+    facts = gate_rounded(write(float_layers), folder, limits.min_agreement, judged, out)
     assert facts.parity is not None
     _hold_to(limits.max_drop_pp, facts.parity, context)
     return facts.model_copy(update=searched)
 
 
 def _hold_to(max_drop_pp: float | None, agreed: Agreement, context: Context) -> None:
-    """Fail if a budget is surely not kept on the rows that no layers were chosen on.
+    """Fail if the loss is certainly above the budget on rows that the choice of layers did not use.
 
     Raises:
-        CompressError: the whole interval of the drop lies above it.
+        CompressError: the whole interval of the loss is above the budget.
     """
     low = agreed.drop_low_pp
     if max_drop_pp is None or low is None or low <= max_drop_pp or context.rehearsal is not None:
@@ -98,10 +100,10 @@ def _hold_to(max_drop_pp: float | None, agreed: Agreement, context: Context) -> 
 def gate_rounded(
     graph: onnx.ModelProto, folder: Path, min_agreement: float, context: Context, out: Path
 ) -> Quantization:
-    """Write a rounded graph with what belongs to it, and hold it against the float model in `folder`.
+    """Write a rounded graph with its model's other files, and compare it with the float model in `folder`.
 
     Raises:
-        CompressError: the outputs agree less than `min_agreement` asks.
+        CompressError: the outputs agree less than `min_agreement`.
     """
     save_graph(graph, out)
     copy_config_and_tokenizer(folder, out)
@@ -110,7 +112,7 @@ def gate_rounded(
 
 
 def save_graph(graph: onnx.ModelProto, folder: Path) -> None:
-    """Write model.onnx, its weights beside it where one file cannot hold them."""
+    """Write model.onnx, with its weights in a second file if one file is too small for them."""
     large = sum(len(tensor.raw_data) for tensor in graph.graph.initializer) >= LARGEST_MESSAGE
     beside: dict[str, Any] = {"save_as_external_data": True, "location": f"{MODEL_FILE}.data"} if large else {}
     onnx.save(graph, str(folder / MODEL_FILE), **beside)

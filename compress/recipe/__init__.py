@@ -1,1 +1,1 @@
-"""What a recipe may say, read and checked with line numbers."""
+"""Recipes: their schema, and their reading and checking with line numbers."""

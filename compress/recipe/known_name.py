@@ -1,7 +1,7 @@
-"""A setting whose value is a name that a room above knows: `runtime: onnxruntime`.
+"""A setting whose value is a name in a registry: `runtime: onnxruntime`.
 
-The rooms of what a recipe can name hold one file for each, and what other packages add. They stand above this one, so
-they are asked by name, when a recipe is read.
+The packages with these registries (of runtimes, for example) are on higher floors, so they are imported by name when a
+recipe is read.
 """
 
 from dataclasses import dataclass
@@ -14,24 +14,24 @@ from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 @dataclass(frozen=True)
 class KnownName:
-    """Annotates a text: `Annotated[str, KnownName("compress.runtimes")]`.
+    """An annotation for a text that must be a registered name: `Annotated[str, KnownName("compress.runtimes")]`.
 
     Attributes:
-        room: the package whose `REGISTRY` knows the accepted ones.
+        room: the package whose `REGISTRY` has the accepted names.
     """
 
     room: str
 
     @property
     def registry(self) -> Any:
-        """The `compress.registry.Registry` that knows the names."""
+        """The `compress.registry.Registry` with the accepted names."""
         return import_module(self.room).REGISTRY
 
     def checked(self, name: str) -> str:
-        """The name, if it is one of them.
+        """The name, if it is accepted.
 
         Raises:
-            ValueError: it is not; of a plug-in that cannot be used, with what is wrong with it.
+            ValueError: the name is unknown, or its plug-in cannot be used, with the reason.
         """
         names = self.registry.names()
         if name in names:
@@ -42,9 +42,9 @@ class KnownName:
         raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Checks the text once it is one."""
+        """The schema that checks the name after the type of the text."""
         return core_schema.no_info_after_validator_function(self.checked, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Lists the names."""
+        """The JSON schema with the list of names."""
         return {**handler(schema), "enum": self.registry.names()}

@@ -1,4 +1,4 @@
-"""What `--set` changes in a recipe: one value each, whose paths start where the command was typed."""
+"""Changes of a recipe by `--set`: one value each; their relative paths start in the current folder."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
@@ -10,7 +10,7 @@ from compress.recipe.schema import TABLES, Recipe
 from compress.recipe.validation import KeyPath
 
 RolesOf = Callable[[str], Collection[str]]
-"""Name of a stage -> the keys of its steps that name a model, or the step that makes it."""
+"""A function of a stage's name -> the keys of its steps that name a model, or the step that makes it."""
 
 OF_THE_DATA = (
     *(table for table in TABLES if table != "train"),
@@ -25,14 +25,14 @@ OF_THE_DATA = (
     "overlap",
     "incomplete",
 )
-"""What a task says of its own data, and of no other."""
+"""Keys of a task that hold for its own data only."""
 
 
 def split_override(override: str) -> tuple[list[str], str]:
     """The keys and the text of `a.b=value`.
 
     Raises:
-        InputError: it is not written so.
+        InputError: the override has another form.
     """
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
@@ -44,22 +44,22 @@ def split_override(override: str) -> tuple[list[str], str]:
 
 
 def where_of(override: str) -> str:
-    """How an error names an override."""
+    """The name of an override in an error."""
     return f"--set {override:.200}"
 
 
 def leave_old_data(data: dict[str, Any], train: Any) -> list[str]:
-    """Take out of a recipe what belongs to its own data, if other training rows are to be read.
+    """Remove from a recipe what belongs to its own data, if other training rows are read.
 
-    A recipe for rows of a wheel or of the hub says of them where their test is, how their columns are named, and which
-    rows of them may stand twice. A recipe for a file keeps all that: another file is taken for more rows of its kind.
+    A recipe for rows of a wheel or of the hub names their test rows, their columns, and how their duplicates are
+    treated. A recipe for a file keeps these keys: another file is expected to have rows of the same kind.
 
     Args:
-        data: changed in place.
-        train: what the training rows will be.
+        data: the recipe's content, changed in place.
+        train: the new training rows.
 
     Returns:
-        The keys of the task that were taken out.
+        The keys of the task that were removed.
     """
     task = data.get("task")
     if not isinstance(task, dict) or not _is_other_data(task.get("train"), train):
@@ -69,7 +69,7 @@ def leave_old_data(data: dict[str, Any], train: Any) -> list[str]:
 
 
 def _is_other_data(old: Any, new: Any) -> bool:
-    """Whether rows of a wheel or of the hub give way to those of another file, wheel or data set."""
+    """Whether rows of a wheel or of the hub are replaced by those of another file, wheel or data set."""
     if not isinstance(old, str) or "://" not in old:
         return False
     if old.startswith("hf://") and isinstance(new, str):
@@ -81,11 +81,11 @@ def _hub_name(source: str) -> str:
     return source.partition("?")[0].partition("@")[0]
 
 
-def told_of(left: Sequence[str], name: Any) -> list[str]:
-    """What a person should know of the keys that were taken out."""
-    if not left:
+def remarks_on(keys_left_out: Sequence[str], name: Any) -> list[str]:
+    """The remarks for the user on keys that were removed."""
+    if not keys_left_out:
         return []
-    keys = ", ".join(f"task.{key}" for key in left)
+    keys = ", ".join(f"task.{key}" for key in keys_left_out)
     return [
         f"the training rows are not the recipe's own, so {keys} of the recipe do not count; "
         f"the run is still called '{name}' (--set name=…)"
@@ -93,7 +93,7 @@ def told_of(left: Sequence[str], name: Any) -> list[str]:
 
 
 def override(data: dict[str, Any], parts: Sequence[str], value: Any, where: str, roles_of: RolesOf) -> KeyPath:
-    """Change one value of a recipe in place, and say which part of it that is.
+    """Change one value of a recipe in place, and return its place.
 
     Args:
         parts: the keys; the first is a step's name or a key of the recipe.
@@ -146,7 +146,7 @@ def _steps_by_name(data: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _from_here(value: Any, steps: Mapping[str, int]) -> Any:
-    """A source whose relative path starts in the current folder, as the shell's completion writes it."""
+    """A source with its relative path resolved from the current folder, as the shell's completion writes it."""
     if isinstance(value, list):
         return [_from_here(item, steps) for item in value]
     if not isinstance(value, str) or not value or "://" in value or value in steps:

@@ -1,4 +1,4 @@
-"""How a file of rows is to be read where it does not say so itself: its encoding, its delimiter, its sheet."""
+"""The options for reading a file of rows that does not show them itself: encoding, delimiter, sheet."""
 
 import re
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ SIGNS = {
     "tilde": "~",
     "caret": "^",
 }
-"""Delimiters by name: some of them mean something to a shell, or to YAML."""
+"""Delimiters by name: some of the signs have a meaning in a shell or in YAML."""
 _SHEET = re.compile(r"(.+\.(?:xls[xmb]?|ods))\?sheet=(.+)", re.IGNORECASE | re.DOTALL)
 _ESCAPED = re.compile(r"\\(?:(t)|x([0-9a-fA-F]{2}))")
 _LONGEST = 4
 _ENCODINGS = ("utf-8", "utf-16", "cp1252", "latin-1", "cp1250", "cp1251", "gb18030", "shift_jis")
-"""Some that people have, for a message."""
+"""Common encodings, for a message."""
 
 
 def encoding_name(name: str) -> str:
-    """The name of an encoding, if there is such a one.
+    """The name of an encoding, if Python knows it.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such encoding.
     """
     try:
         "".encode(name)
@@ -40,10 +40,10 @@ def encoding_name(name: str) -> str:
 
 
 def delimiter_sign(text: str) -> str:
-    r"""The sign that a delimiter stands for: itself, `tab` and other names, `\t` and `\x01`.
+    r"""The sign of a delimiter that is given as a sign, as a name such as `tab`, or as an escape such as `\x01`.
 
     Raises:
-        ValueError: it is no sign, or one that stands in texts.
+        ValueError: the text is not a sign, or a sign that is usual in texts.
     """
     escaped = _ESCAPED.fullmatch(text)
     sign = ("\t" if escaped[1] else chr(int(escaped[2], 16))) if escaped else SIGNS.get(text.lower(), text)
@@ -57,10 +57,10 @@ _CHECKS = {"encoding": encoding_name, "delimiter": delimiter_sign}
 
 
 def checked(option: str, value: Any) -> Any:
-    """An encoding or a delimiter as a recipe has it; what is no text is left to others to refuse.
+    """A checked encoding or delimiter of a recipe; values that are not texts are refused elsewhere.
 
     Raises:
-        ValueError: there is no such encoding or delimiter, or YAML took one for something else.
+        ValueError: there is no such encoding or delimiter, or YAML read it as something else.
     """
     if option == "delimiter" and (value is None or value == ""):
         raise ValueError("write tilde, pipe or a sign in quotes: YAML reads ~ and | alone as something else")
@@ -71,12 +71,12 @@ def checked(option: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Reading:
-    """How files are read that do not say it themselves.
+    """The options for reading files that do not show themselves how they are read.
 
     Attributes:
-        encoding: of text files that have no mark and are not UTF-8.
-        delimiter: what separates the cells of text files; left out: what their first rows show.
-        sheet: of workbooks; left out: the only one that holds rows.
+        encoding: the encoding of text files without a byte order mark that are not UTF-8.
+        delimiter: the delimiter of text files; None: the first rows show it.
+        sheet: the sheet of workbooks; None: the only one with rows.
 
     Raises:
         ValueError: there is no such encoding or delimiter.
@@ -94,15 +94,15 @@ class Reading:
 
     @property
     def sign(self) -> str | None:
-        """What separates cells."""
+        """The sign of the delimiter."""
         return None if self.delimiter is None else delimiter_sign(self.delimiter)
 
 
 def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, where: str | None = None) -> Reading:
-    """What a user's options say of how files are read.
+    """The options for reading files from a user's options.
 
     Args:
-        where: the options stand, if not on the command line.
+        where: the place of the options, if not the command line.
 
     Raises:
         InputError: there is no such encoding or delimiter.
@@ -118,15 +118,15 @@ def reading_of(encoding: str | None, delimiter: str | None, sheet: str | None, w
 
 
 AS_IT_SAYS = Reading()
-"""A file's name and its content alone say how it is read."""
+"""No options: a file's name and content alone decide how it is read."""
 
 
 class OptionNeededError(InputError):
-    """A file can be read, once somebody says how.
+    """The error of a file that can be read only with an option from the user.
 
     Args:
         option: `encoding`, `delimiter` or `sheet`.
-        choices: values of the option, the likeliest first -> what of the file is seen when it is read by that.
+        choices: values of the option, the likeliest first -> an excerpt of the file that is read with it.
     """
 
     def __init__(self, what: str, *, option: str, choices: Mapping[str, str], where: str, fix: str) -> None:
@@ -141,11 +141,11 @@ def split_sheet(source: str) -> tuple[str, str | None]:
 
 
 def sign_name(sign: str) -> str:
-    """How a delimiter is said: by its name, if it has one."""
-    return next((name for name, known in SIGNS.items() if known == sign), sign)
+    """The name of a delimiter, or the sign itself."""
+    return next((name for name, delimiter in SIGNS.items() if delimiter == sign), sign)
 
 
 def option_text(option: str, value: str) -> str:
-    """How a value of an option is given, on the command line and in a recipe."""
+    """The text of an option with a value, for the command line and for a recipe."""
     quoted = f"'{value}'" if re.search(r"[^\w.-]", value) else value
     return f"--{option} {quoted} (in a recipe task.{option}: {quoted})"

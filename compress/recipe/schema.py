@@ -81,8 +81,8 @@ class Model(BaseModel):
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
         """Pydantic takes true for 1; nobody who writes `epochs: true` means that."""
-        wanted = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and not {bool, Any} & {wanted, *get_args(wanted)}:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and not {bool, Any} & {annotation, *get_args(annotation)}:
             raise ValueError("true and false do not fit here")
         return value
 
@@ -290,14 +290,14 @@ class Recipe(Model):
     @field_validator("steps")
     @classmethod
     def _names_unique(cls, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        seen: dict[str, str] = {}
+        names: dict[str, str] = {}
         for step in steps:
-            before = seen.get(step.name.lower())
+            before = names.get(step.name.lower())
             if before == step.name:
                 raise ValueError(f"two steps are named '{step.name}'")
             if before is not None:
                 raise ValueError(f"two steps are named '{before}' and '{step.name}', one name to some file systems")
             if step.name in cls.model_fields:
                 raise ValueError(f"a step may not be named '{step.name}': the recipe has a key of that name")
-            seen[step.name.lower()] = step.name
+            names[step.name.lower()] = step.name
         return steps

@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def shipped_folder() -> Path:
-    """Where the shipped recipes are: in the installed package, or beside it in a checkout."""
+    """The folder of the shipped recipes: in the installed package, or next to it in a checkout."""
     installed = HERE / "recipes"
     return installed if installed.is_dir() else HERE.parent / "recipes"
 
@@ -22,19 +22,19 @@ def shipped() -> dict[str, Path]:
 
 
 def find_recipe(name: str) -> Path:
-    """A recipe's path, by its path or by the name of a shipped one.
+    """The path of a recipe that is given by its path or by the name of a shipped one.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such recipe.
     """
     path = Path(name)
     if path.exists():
         return path
-    known = shipped()
+    recipes = shipped()
     key = name.removeprefix("recipes/").removesuffix(".yaml")
-    if key in known:
-        return known[key]
+    if key in recipes:
+        return recipes[key]
     close = nearest_beside(path)
     beside = close and str(path.parent / close)
-    fix = proposed(beside, f"accepted: a file, {', '.join(known)}") if beside else did_you_mean(key, known)
+    fix = proposed(beside, f"accepted: a file, {', '.join(recipes)}") if beside else did_you_mean(key, recipes)
     raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=fix)

@@ -1,4 +1,4 @@
-"""Outside input against its model: every problem at once, each with its line and the nearest right name."""
+"""Validation of outside input: all problems at once, each with its line and the nearest right name."""
 
 import math
 import re
@@ -17,19 +17,19 @@ KeyPath: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a recipe came from, so that an error can name the file and the line."""
+    """The origin of a recipe, so that an error can name the file and the line."""
 
     path: str = "the command line"
     lines: Mapping[KeyPath, int] = field(default_factory=dict)
     folder: Path = Path()
     """Relative paths in the recipe start here."""
     overrides: Mapping[KeyPath, str] = field(default_factory=dict)
-    """What `--set` said, by the place that it changed."""
+    """Place in the recipe -> the `--set` that changed it."""
     remarks: tuple[str, ...] = ()
-    """What a person should know of these changes."""
+    """Remarks for the user on these changes."""
 
     def where(self, *keys: str | int) -> str:
-        """The override that changed `keys`, or `path:line` of their deepest part that stands in the file."""
+        """The override that changed `keys`, or the `path:line` of their deepest part in the file."""
         for depth in range(len(keys), 0, -1):
             if keys[:depth] in self.overrides:
                 return f"--set {self.overrides[keys[:depth]]}"
@@ -48,12 +48,12 @@ def validate(
     label: str = "the recipe",
     also_known: tuple[str, ...] = (),
 ) -> Any:
-    """`model` made from `data`; all its errors told at once, each with its line and the nearest right name.
+    """The `model` made from `data`; all errors are reported at once, each with its line and the nearest right name.
 
     Args:
-        prefix: where `data` stands in the recipe.
-        label: what the error calls it.
-        also_known: names that stand beside the model's fields there, for the suggestion.
+        prefix: the place of `data` in the recipe.
+        label: the name of the data in errors.
+        also_known: further accepted names besides the model's fields, for suggestions.
 
     Raises:
         InputError: `data` does not fit.
@@ -61,19 +61,19 @@ def validate(
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:
-        found: dict[KeyPath, list[Any]] = {}
+        by_place: dict[KeyPath, list[Any]] = {}
         for problem in error.errors():
-            found.setdefault(_place(data, problem["loc"]), []).append(problem)
+            by_place.setdefault(_place(data, problem["loc"]), []).append(problem)
         problems = [
             _describe(place, same, model, origin, prefix, also_known)
-            for place, same in found.items()
-            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are told
+            for place, same in by_place.items()
+            if not (same[0]["type"] == "too_short" and same[0]["input"])  # its items are wrong, and are reported
         ]
         what, where, fix = problems[0]
         if len(problems) > 1:
             more = "; ".join(f"{w} ({place})" for w, place, _ in problems[1:4])
-            left = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
-            what = f"{what}; also: {more}{left}"
+            rest = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+            what = f"{what}; also: {more}{rest}"
         raise InputError(f"in {label}: {what}", where=where, fix=fix) from error
 
 
@@ -106,11 +106,11 @@ _NEEDED = {
     "too_short": "at least one is needed",
     "tuple_type": "a list is needed",
 }
-"""What pydantic's types of problem mean to someone who writes YAML; the others it says well itself."""
+"""pydantic's types of problems in the words of YAML; pydantic's own words are good for all others."""
 
 
 _QUOTES = 'put it in quotes if it is a name: "1", "on", "null"'
-"""What YAML reads as a number, as true or false, or as nothing may be the name of a column."""
+"""The fix for a name, such as a column's, that YAML reads as a number, as true or false, or as nothing."""
 
 
 def _describe(
@@ -121,7 +121,7 @@ def _describe(
     prefix: KeyPath,
     also_known: tuple[str, ...],
 ) -> tuple[str, str, str]:
-    """(what, where, fix) of all problems of one place: more than one where a union refuses it."""
+    """(what, where, fix) of all problems of one place; a union may give several."""
     where = origin.where(*prefix, *place)
     dotted = ".".join(f"{part!s:.80}" for part in place)
     kind = problems[0]["type"]
@@ -131,27 +131,27 @@ def _describe(
         return f"unknown key '{dotted}'", where, did_you_mean(str(place[-1]), names)
     if kind == "missing":
         return f"the key '{dotted}' is missing", where, f"add '{place[-1]}:'"
-    given = problems[0].get("input")
+    value = problems[0].get("input")
     messages = [_NEEDED.get(problem["type"], problem["msg"].removeprefix("Value error, ")) for problem in problems]
-    if isinstance(given, float) and not math.isfinite(given):
+    if isinstance(value, float) and not math.isfinite(value):
         messages = ["a finite number is needed"]
     message = ", or ".join(dict.fromkeys(f"{text[:1].lower()}{text[1:]}" for text in messages))
     if not dotted:
         return message, where, "correct the values there"
-    needs_quotes = kind == "string_type" and isinstance(given, bool | int | float | None)
+    needs_quotes = kind == "string_type" and isinstance(value, bool | int | float | None)
     fix = _QUOTES if needs_quotes else "correct the value there"
-    if given is None:
+    if value is None:
         fix = f"write a value there{', or ' + _QUOTES if needs_quotes else ''}"
         return f"'{dotted}' is empty: {message}", where, fix
     choices = [name for problem in problems for name in _choices(problem)]
-    if isinstance(given, str) and nearest(given[:80], choices) is not None:
-        fix = did_you_mean(given[:80], choices)
-    shown = f" is {given!r:.80}" if isinstance(given, str | int | float) else ""
-    return f"'{dotted}'{shown}: {message}", where, fix
+    if isinstance(value, str) and nearest(value[:80], choices) is not None:
+        fix = did_you_mean(value[:80], choices)
+    in_words = f" is {value!r:.80}" if isinstance(value, str | int | float) else ""
+    return f"'{dotted}'{in_words}: {message}", where, fix
 
 
 def _choices(problem: Any) -> list[str]:
-    """The texts that a field accepts, where it accepts a few."""
+    """The texts that a field accepts, if it accepts only a few."""
     return re.findall("'([^']*)'", problem["ctx"]["expected"]) if problem["type"] == "literal_error" else []
 
 
@@ -161,7 +161,7 @@ def _model_at(model: type[BaseModel], location: KeyPath) -> type[BaseModel] | No
     for part in location:
         if isinstance(current, type) and issubclass(current, BaseModel) and part in current.model_fields:
             current = current.model_fields[str(part)].annotation
-        current = next((found for found in _models_in(current)), None)
+        current = next((candidate for candidate in _models_in(current)), None)
         if current is None:
             return None
     return current if isinstance(current, type) else None

@@ -1,4 +1,4 @@
-"""A recipe's YAML: read safely and within bounds, with the line of every key, and overridden from outside."""
+"""The YAML of a recipe: read safely and within limits, with the line of every key, and with overrides."""
 
 import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from compress.errors import InputError
-from compress.recipe.overrides import RolesOf, leave_old_data, override, split_override, told_of, where_of
+from compress.recipe.overrides import RolesOf, leave_old_data, override, remarks_on, split_override, where_of
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import KeyPath, Origin, validate
 
@@ -21,9 +21,9 @@ MAX_DEPTH = 20
 _UNSEEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-"""Control characters, line ends of Unicode, and what hides or turns around the text beside it."""
+"""Control characters, line ends of Unicode, and characters that hide or reverse the text next to them."""
 MAX_DIGITS = 1_000
-"""Of a whole number: Python refuses to write down one of some thousands."""
+"""Most digits of a whole number: Python refuses to write numbers of several thousand digits."""
 
 
 def _no_roles(_: str) -> tuple[str, ...]:
@@ -36,13 +36,13 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), roles_of: RolesOf = _
     Args:
         path: a YAML file.
         overrides: `a.b=value` each; the first part is a step's name or a key of the recipe.
-        roles_of: what of a step names a model; a path that an override gives there starts in the current folder.
+        roles_of: the keys of a stage's steps that name a model; an override's path there starts in the current folder.
 
     Raises:
-        InputError: the file is missing, no plain file nor a shell's pipe, too large, not YAML, or not a recipe.
+        InputError: the file is missing, not a plain file or a shell's pipe, too large, not YAML, or not a recipe.
     """
     if path.exists() and not path.is_file() and not path.is_dir() and path.parent != Path("/dev/fd"):
-        raise InputError(  # it may never end, or never begin
+        raise InputError(  # reading might never end, or never begin
             "the recipe is no plain file", where=str(path), fix="give the file itself, or <(COMMAND) in a shell"
         )
     try:
@@ -60,7 +60,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = (), roles_of: RolesOf = _
 def read_recipe(
     raw: bytes, path: Path, overrides: Sequence[str] = (), roles_of: RolesOf = _no_roles
 ) -> tuple[Recipe, Origin]:
-    """A recipe from the content of a file; see `load_recipe`."""
+    """A recipe from the content of a file, as in `load_recipe`."""
     data, lines = parse_yaml(raw, str(path))
     if not isinstance(data, dict):
         raise InputError(
@@ -76,7 +76,7 @@ def read_recipe(
 def recipe_from(
     data: Mapping[str, Any], overrides: Sequence[str] = (), roles_of: RolesOf = _no_roles
 ) -> tuple[Recipe, Origin]:
-    """A recipe that a program holds; relative paths in it start in the current folder. See `load_recipe`."""
+    """A recipe from data in a program, as in `load_recipe`; its relative paths start in the current folder."""
     own = deepcopy(dict(data))
     changed, remarks = _apply(own, overrides, roles_of)
     origin = Origin("the recipe", overrides=changed, remarks=tuple(remarks))
@@ -84,28 +84,30 @@ def recipe_from(
 
 
 def _apply(data: dict[str, Any], overrides: Sequence[str], roles_of: RolesOf) -> tuple[dict[KeyPath, str], list[str]]:
-    """Change `data` in place; say by which override each part was changed, and what a person should know of it."""
+    """Change `data` in place; return the override of each changed place, and remarks for the user."""
     changed: dict[KeyPath, str] = {}
     remarks: list[str] = []
-    said = [(text, *split_override(text)) for text in overrides]
-    values = [(text, parts, parse_value(value, where_of(text))) for text, parts, value in said]
+    split = [(text, *split_override(text)) for text in overrides]
+    values = [(text, parts, parse_value(value, where_of(text))) for text, parts, value in split]
     for text, parts, value in values:
         if parts == ["task", "train"]:
-            left = leave_old_data(data, value)
-            remarks += told_of(left, data.get("name"))
-            changed |= {("task", key): text for key in left}
-    values.sort(key=lambda item: item[1][1:] != ["stage"])  # which of a step's keys name models, its stage says
+            keys_left_out = leave_old_data(data, value)
+            remarks += remarks_on(keys_left_out, data.get("name"))
+            changed |= {("task", key): text for key in keys_left_out}
+    values.sort(
+        key=lambda item: item[1][1:] != ["stage"]
+    )  # the stages first, because a step's stage decides which keys name models
     changed |= {override(data, parts, value, where_of(text), roles_of): text for text, parts, value in values}
     return changed, remarks
 
 
 def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
-    """Safe YAML to plain data, with the 1-based line of every key.
+    """The plain data of safe YAML, with the 1-based line of every key.
 
-    Bounded in size, depth and aliases, so that a small file cannot grow without end.
+    Size, depth and aliases are limited, so that a small file cannot become huge.
 
     Raises:
-        InputError: too large, too deep, not UTF-8, not YAML, a repeated key, too many aliases.
+        InputError: the file is too large, too deep, not UTF-8 or not YAML, repeats a key, or has too many aliases.
     """
     try:
         node = _compose(raw.decode("utf-8"), "the recipe", name)
@@ -118,22 +120,22 @@ def parse_yaml(raw: bytes, name: str) -> tuple[Any, dict[KeyPath, int]]:
 
 
 def parse_value(text: str, where: str) -> Any:
-    """One YAML value from the command line, within the same bounds as a recipe; None for an empty text.
+    """A YAML value from the command line, with the same limits as a recipe; None for an empty text.
 
     Raises:
-        InputError: it is not YAML, or grows past the bounds.
+        InputError: the text is not YAML, or exceeds the limits.
     """
     node = _compose(text, "the value", where)
     return None if node is None else _construct(node, {}, "the value", where)
 
 
 def dump_yaml(data: Any, *, flow: bool = False) -> str:
-    """YAML that `parse_yaml` reads as the same, and in which every line that is seen is a line.
+    """YAML that `parse_yaml` reads back to the same data, without hidden characters.
 
-    PyYAML writes line ends of Unicode, and characters that turn text around, as they are; here they are escaped.
+    PyYAML does not escape line ends of Unicode and characters that reverse text; here they are escaped.
 
     Args:
-        flow: all on one line: `{a: 1, b: [2, 3]}`.
+        flow: whether all is on one line: `{a: 1, b: [2, 3]}`.
     """
     width = 10_000_000 if flow else 110
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=width, default_flow_style=flow)
@@ -141,7 +143,7 @@ def dump_yaml(data: Any, *, flow: bool = False) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts a text that holds what is not seen between double quotes, where it can be escaped."""
+    """A dumper that puts texts with hidden characters between double quotes, where they can be escaped."""
 
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -152,20 +154,20 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _escape(found: re.Match[str]) -> str:
-    code = ord(found[0])
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
     return f"\\U{code:08x}" if code > 0xFFFF else f"\\u{code:04x}"
 
 
 def _compose(text: str, what: str, name: str) -> yaml.Node | None:
-    """The only document of `text`, not yet turned into data."""
+    """The only document of `text` as a node."""
     if len(text) > MAX_BYTES:
         raise InputError(
             f"{what} is longer than the {MAX_BYTES:,} characters that are read",
             where=name,
             fix="give YAML that a person wrote, not data",
         )
-    with _told(name):
+    with _errors_for_people(name):
         aliases = depth = 0
         for token in yaml.scan(text, Loader=yaml.SafeLoader):
             aliases += isinstance(token, yaml.AliasToken)
@@ -191,15 +193,15 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowSequenceEndToken, yaml.FlowMappingEndTo
 
 
 def _construct(node: yaml.Node, lines: dict[KeyPath, int], what: str, name: str) -> Any:
-    """Plain data out of a node that is within the bounds; `lines` is filled."""
+    """The plain data of a node within the limits; `lines` is filled."""
     _collect_lines(node, (), lines, what, name)
-    with _told(name):
+    with _errors_for_people(name):
         return yaml.SafeLoader("").construct_document(node)
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
-    """What PyYAML raises, as an error for a person."""
+def _errors_for_people(name: str) -> Iterator[None]:
+    """A context in which errors of PyYAML become errors for a person."""
     try:
         yield
     except yaml.YAMLError as error:
@@ -215,7 +217,7 @@ def _told(name: str) -> Iterator[None]:
         raise InputError(
             f"cannot read the YAML: {error}", where=name, fix="write the value as plain text in quotes"
         ) from error
-    except (AttributeError, LookupError) as error:  # what PyYAML's own constructors stumble over
+    except (AttributeError, LookupError) as error:  # values at which PyYAML's own constructors fail
         raise InputError(
             "cannot read the YAML: a value does not fit its tag",
             where=name,
@@ -239,17 +241,17 @@ def _collect_lines(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], wh
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if isinstance(node, yaml.MappingNode):
-        seen: set[Hashable] = set()
+        keys: set[Hashable] = set()
         for key_node, value_node in node.value:
             key = key_node.value
             line = key_node.start_mark.line + 1
             if not isinstance(key, str):
                 raise InputError("a key must be plain text", where=f"{name}:{line}", fix="write key: value")
-            if key in seen:
+            if key in keys:
                 raise InputError(
                     f"the key '{key:.80}' stands twice", where=f"{name}:{line}", fix="remove one of the two"
                 )
-            seen.add(key)
+            keys.add(key)
             lines[(*path, key)] = line
             _collect_lines(value_node, (*path, key), lines, what, name)
     elif isinstance(node, yaml.SequenceNode):

@@ -107,7 +107,9 @@ def _new_session(
         if (earlier := session.measurements.get(keys[name])) is not None and earlier.status == "measured"
     }
     targets = {name: target for name, target in targets.items() if name in {pair.target for pair in pairs}}
-    measurements, conditions = measure(list(artifacts.values()), targets, bench, only=only, known=earlier_measurements)
+    measurements, conditions = measure(
+        list(artifacts.values()), targets, bench, only=only, earlier=earlier_measurements
+    )
     created = datetime.now(UTC).isoformat(timespec="seconds")
     measured = {
         keys[measurement.artifact, measurement.target]: measurement.model_copy(update={"session": number})

@@ -1,9 +1,9 @@
-"""What each size of a layer costs on a target, timed on real graphs: once for a machine, then kept.
+"""The table of the time that each size of a layer takes on a target, measured once for a machine on real graphs.
 
-The idea of a table for each layer size is that of ZipLM: Kurtic et al. 2023 (arXiv:2302.04089), section 3.2. Single
-blocks, run in a loop, would find their weights in the processor's cache; so encoders of several layers are timed, all
-with the same sizes, and a size's cost is what such an encoder takes more than the smallest one, for each layer. Sums of
-such costs come near a model's own time, and no nearer.
+The idea of such a table is that of ZipLM: Kurtic et al. 2023 (arXiv:2302.04089), section 3.2. Single blocks in a loop
+would find their weights in the processor's cache. So encoders of several layers of the same size are timed; a size's
+cost is the time per layer that such an encoder takes above the smallest one. Sums of these costs approximate a model's
+time.
 """
 
 import json
@@ -20,21 +20,21 @@ from compress.ops.importance import LayerScores
 from compress.sizing.layer_timing import LayerTimer
 
 PROBE_LAYERS = 4
-"""Layers of a timed encoder, at most: enough that weights come from memory, few enough to be exported quickly."""
+"""Most layers of a timed encoder: enough that weights come from memory, few enough for a quick export."""
 STEP = 0.85
-"""Each timed number of neurons by the one above it; costs rise smoothly in between."""
+"""Ratio of each timed number of neurons to the next larger one; costs rise smoothly between them."""
 
 
 @dataclass(frozen=True)
 class LayerLatency:
-    """Medians in milliseconds, all on one target.
+    """The table of a model on a target: medians in milliseconds.
 
     Attributes:
-        before_ms: the model as it is.
-        fixed_ms: what is no layer: embeddings, pooler, head.
-        layer_ms: a layer of one head and the fewest neurons.
-        heads_ms: number of heads -> what they cost more than one.
-        neurons_ms: number of neurons -> what they cost more than the fewest.
+        before_ms: time of the model as it is.
+        fixed_ms: time outside of the layers: embeddings, pooler, head.
+        layer_ms: time of a layer with one head and the fewest neurons.
+        heads_ms: number of heads -> additional time over one head.
+        neurons_ms: number of neurons -> additional time over the fewest.
     """
 
     before_ms: float
@@ -44,11 +44,11 @@ class LayerLatency:
     neurons_ms: Mapping[int, float]
 
     def smallest_ms(self, layers: int) -> float:
-        """Of an encoder of so many of the smallest layers."""
+        """Time of an encoder with a number of the smallest layers."""
         return self.fixed_ms + layers * self.layer_ms
 
     def choose(self, scores: Sequence[LayerScores], allowed_ms: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Sizes of the least loss that are predicted to take `allowed_ms` at most, or the least that any take.
+        """The sizes of least loss with a predicted time of at most `allowed_ms`, or of the least possible time.
 
         Returns:
             (heads, neurons) by layer.
@@ -64,12 +64,12 @@ class LayerLatency:
 
 
 def layer_latency(timer: LayerTimer, shape: Shape, multiple: int, context: Context) -> LayerLatency:
-    """The table for a model on a target: from the store, or timed now.
+    """The table of a model on a target, from the store or timed now.
 
     Args:
-        timer: of the model on the target.
-        shape: of the model.
-        multiple: of which numbers of neurons are.
+        timer: the timer of the model on the target.
+        shape: the model's shape.
+        multiple: numbers of neurons are multiples of this.
     """
     settings = {
         "shape": asdict(shape),
@@ -86,10 +86,10 @@ def layer_latency(timer: LayerTimer, shape: Shape, multiple: int, context: Conte
 
 
 def sizes_to_time(shape: Shape, multiple: int) -> tuple[list[int], list[int]]:
-    """Numbers of heads and of neurons whose costs the table is to hold, the smallest first.
+    """The numbers of heads and of neurons in the table, in ascending order.
 
     Args:
-        multiple: of which numbers of neurons are, beside those that the model has.
+        multiple: numbers of neurons are multiples of this, or the model's own.
     """
     neurons = set(shape.neurons)
     size = float(max(shape.neurons))
@@ -100,11 +100,11 @@ def sizes_to_time(shape: Shape, multiple: int) -> tuple[list[int], list[int]]:
 
 
 def time_layers(timer: LayerTimer, shape: Shape, multiple: int) -> LayerLatency:
-    """Time encoders of each size.
+    """The table of a model, timed now on encoders of each size.
 
     Args:
-        shape: of the model before.
-        multiple: see `sizes_to_time`.
+        shape: the model's shape.
+        multiple: as in `sizes_to_time`.
     """
     heads, neurons = sizes_to_time(shape, multiple)
     layers = min(shape.layers, PROBE_LAYERS)
@@ -114,30 +114,30 @@ def time_layers(timer: LayerTimer, shape: Shape, multiple: int) -> LayerLatency:
     encoders += [[fewest] * 2 * layers, sizes_of(shape)]
     times = timer.times(encoders, "layers of each size")
     *each, long, before = (statistics.median(rounds) for rounds in times)
-    found = dict(zip(probes, each, strict=True))
-    smallest = found[fewest]
+    times_by_sizes = dict(zip(probes, each, strict=True))
+    smallest = times_by_sizes[fewest]
     layer = (long - smallest) / layers
     return LayerLatency(
         before_ms=before,
         fixed_ms=smallest - layers * layer,
         layer_ms=layer,
-        heads_ms={count: (found[count, neurons[0]] - smallest) / layers for count in heads},
-        neurons_ms={count: (found[heads[0], count] - smallest) / layers for count in neurons},
+        heads_ms={count: (times_by_sizes[count, neurons[0]] - smallest) / layers for count in heads},
+        neurons_ms={count: (times_by_sizes[heads[0], count] - smallest) / layers for count in neurons},
     )
 
 
 def sizes_of(shape: Shape) -> list[tuple[int, int]]:
-    """(heads, neurons) of each layer."""
+    """The (heads, neurons) of each layer."""
     return list(zip(shape.heads, shape.neurons, strict=True))
 
 
 def write_table(table: LayerLatency, folder: Path) -> None:
-    """Keep a table."""
+    """Write a table into a folder."""
     (folder / "latency.json").write_text(json.dumps(asdict(table), indent=1), encoding="utf-8")
 
 
 def read_table(folder: Path) -> LayerLatency:
-    """A table that `write_table` has kept."""
-    kept = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
-    sizes = {name: {int(count): cost for count, cost in kept[name].items()} for name in ("heads_ms", "neurons_ms")}
-    return LayerLatency(**{**kept, **sizes})
+    """The table that `write_table` wrote into a folder."""
+    content = json.loads((folder / "latency.json").read_text(encoding="utf-8"))
+    sizes = {name: {int(count): cost for count, cost in content[name].items()} for name in ("heads_ms", "neurons_ms")}
+    return LayerLatency(**{**content, **sizes})

@@ -1,4 +1,4 @@
-"""How long encoders with layers of given sizes take on a target: real graphs, timed in turns."""
+"""The timing of encoders with layers of given sizes on a target: real graphs, timed in turns."""
 
 import copy
 import statistics
@@ -22,7 +22,7 @@ from compress.recipe.schema import Target
 from compress.runtimes import load
 
 TOKENS = 128
-"""Rows of the table of embeddings in a timed encoder, at most: looking one up costs the same in a larger table."""
+"""Most rows of the table of embeddings in a timed encoder: a lookup takes the same time in a larger table."""
 ROUNDS, CALLS, WARMUP = 7, 5, 2
 
 Sizes = Sequence[tuple[int, int]]
@@ -31,18 +31,18 @@ Progress = Callable[[str, int, int], None]
 
 
 class LayerTimer:
-    """Times encoders like a model's, but for the sizes and the weights of their layers.
+    """A timer of encoders that are like a model's, with other sizes and weights of their layers.
 
     Attributes:
-        target: where they run.
-        activation: of the feed-forward neurons, as the model's config names it.
+        target: the target on which they run.
+        activation: the activation function of the feed-forward neurons, by its name in the model's config.
     """
 
     def __init__(self, model: Any, target: Target, hub_task: str, progress: Progress) -> None:
         """Keep what is needed of the model: one layer, and a small table of embeddings.
 
         Args:
-            model: on the CPU; is left as it is.
+            model: a model on the CPU, which is not changed.
 
         Raises:
             InputError: the model does not take texts of the target's length.
@@ -65,10 +65,10 @@ class LayerTimer:
         keep_layers(self._model, [shape.layers - 1])
 
     def times(self, encoders: Sequence[Sizes], what: str) -> list[list[float]]:
-        """Milliseconds of each encoder in each of `ROUNDS` rounds, in which every encoder has its turn.
+        """Milliseconds of each encoder in each of `ROUNDS` rounds; in a round every encoder has a turn.
 
         Args:
-            what: is timed, for the progress bar.
+            what: the name of the work, for the progress bar.
         """
         batch = self._batch()
         turns: list[Callable[[], float]] = []
@@ -85,14 +85,14 @@ class LayerTimer:
 
     def _encoder(self, sizes: Sizes) -> Any:
         architecture = ARCHITECTURES[self._model.config.model_type]
-        made = copy.deepcopy(self._model)
-        keep_layers(made, [0] * len(sizes))
-        layers = layers_of(made, architecture)
+        encoder = copy.deepcopy(self._model)
+        keep_layers(encoder, [0] * len(sizes))
+        layers = layers_of(encoder, architecture)
         for index, (heads, neurons) in enumerate(sizes):
             layer = layers[index] = copy.deepcopy(layers[index])
             cut_layer(layer, architecture, heads * self._head_size, neurons)
             set_heads(layer, architecture, heads)
-        return made.eval()
+        return encoder.eval()
 
     def _batch(self) -> dict[str, np.ndarray[Any, Any]]:
         size = (self.target.batch_size, self.target.sequence_length)
@@ -106,27 +106,27 @@ def _in_thread(thread: ThreadPoolExecutor, call: Callable[[], float]) -> float:
 
 
 def turn(call: Callable[[], object]) -> float:
-    """Milliseconds of a call: the median of `CALLS`, after some that do not count."""
+    """Milliseconds of a call: the median of `CALLS` calls after some that do not count."""
     for _ in range(WARMUP):
         call()
-    taken = []
+    milliseconds = []
     for _ in range(CALLS):
         start = time.perf_counter()
         call()
-        taken.append((time.perf_counter() - start) * 1000)
-    return statistics.median(taken)
+        milliseconds.append((time.perf_counter() - start) * 1000)
+    return statistics.median(milliseconds)
 
 
-def take_turns(turns: Sequence[Callable[[], float]], done: Callable[[int], None]) -> list[list[float]]:
-    """What each gave in each of `ROUNDS` rounds, one after the other within a round.
+def take_turns(turns: Sequence[Callable[[], float]], after_round: Callable[[int], None]) -> list[list[float]]:
+    """The result of each function in each of `ROUNDS` rounds, one function after the other within a round.
 
     Args:
-        done: is told the number of rounds that are over.
+        after_round: called with the number of finished rounds.
     """
     samples: list[list[float]] = [[] for _ in turns]
     for number in range(ROUNDS):
         for one, own in zip(turns, samples, strict=True):
             time.sleep(SETTLE_SECONDS)
             own.append(one())
-        done(number + 1)
+        after_round(number + 1)
     return samples

@@ -1,7 +1,7 @@
-"""Sizes of layers that make a model so many times faster on a target, at the least loss.
+"""The sizes of layers that give a model a wanted speed-up on a target, at the least loss.
 
-The table of what each size costs predicts; then what it predicts is timed as a whole, beside the model before, and
-chosen anew for less time, or for more, until it is as fast as was asked for.
+The table of sizes predicts sizes that are fast enough. These are timed as a whole model, in turns with the model
+before, and chosen again for less or more time until the speed-up is reached.
 """
 
 import math
@@ -19,20 +19,20 @@ from compress.sizing.layer_latency import LayerLatency, layer_latency, sizes_of
 from compress.sizing.layer_timing import LayerTimer
 
 ATTEMPTS = 6
-"""Choices that are timed as a whole, at most."""
+"""Most choices of sizes that are timed as a whole model."""
 NEAR = 1.03
-"""A choice that is faster than was asked for by no more than this is taken as it is."""
+"""A choice is good enough if it is faster than wanted by at most this factor."""
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Sizes that were timed as a whole.
+    """Sizes that were timed as a whole model.
 
     Attributes:
-        heads, neurons: by layer.
-        allowed_ms: what the table was asked for.
-        speedup: median over the rounds of the time before by the time with these sizes, taken in turns.
-        before_ms, after_ms: medians over the rounds.
+        heads, neurons: the sizes of each layer.
+        allowed_ms: the time for which the table gave these sizes.
+        speedup: median over the rounds of the ratio of the time before to the time with these sizes.
+        before_ms, after_ms: median times over the rounds.
     """
 
     heads: tuple[int, ...]
@@ -43,7 +43,7 @@ class Timed:
     after_ms: float
 
     def facts(self) -> dict[str, float]:
-        """What is said of sizes that were chosen."""
+        """The facts of the chosen sizes for the manifest."""
         return {
             "latency_before_ms": round(self.before_ms, 4),
             "timed_latency_ms": round(self.after_ms, 4),
@@ -52,15 +52,15 @@ class Timed:
 
 
 class TargetSpeedup:
-    """A speed-up that a model's layers are to be cut for."""
+    """The search for sizes of a model's layers that give a wanted speed-up."""
 
     def __init__(self, model: Any, before: Shape, speedup: float, multiple: int, target: Target, context: Context):
         """Read the table of the model's layers on the target, or make it.
 
         Args:
-            model: on the CPU; is left as it is.
-            before: its sizes.
-            multiple: of which numbers of neurons are.
+            model: a model on the CPU, which is not changed.
+            before: the model's shape.
+            multiple: numbers of neurons are multiples of this.
 
         Raises:
             InputError: the model does not take texts of the target's length.
@@ -70,36 +70,36 @@ class TargetSpeedup:
         self.table: LayerLatency = layer_latency(self._timer, before, multiple, context)
 
     def on_the_way(self, scores: Sequence[LayerScores], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """(heads, neurons) by layer after `share` of the time to be saved is saved, as the table predicts it."""
+        """(heads, neurons) by layer that save `share` of the time to be saved, by the table's prediction."""
         return self.table.choose(scores, self.table.before_ms * (1 - share * (1 - 1 / self.speedup)))
 
     def reach(self, scores: Sequence[LayerScores]) -> Timed:
-        """The slowest of the sizes timed that are fast enough.
+        """The slowest of the timed sizes that are fast enough.
 
         Raises:
-            CompressError: none are.
+            CompressError: no sizes are fast enough.
         """
         enough: Timed | None = None
         too_slow: Timed | None = None
-        seen: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
+        tried_sizes: set[tuple[tuple[int, ...], tuple[int, ...]]] = set()
         allowed = self.table.before_ms / self.speedup
         for _ in range(ATTEMPTS):
             sizes = self.table.choose(scores, allowed)
-            if sizes in seen:
+            if sizes in tried_sizes:
                 break
-            seen.add(sizes)
-            found = self._time(sizes, allowed)
-            if found.speedup >= self.speedup:
-                enough = min(enough or found, found, key=lambda one: one.speedup)
+            tried_sizes.add(sizes)
+            timed = self._time(sizes, allowed)
+            if timed.speedup >= self.speedup:
+                enough = min(enough or timed, timed, key=lambda one: one.speedup)
                 if enough.speedup <= self.speedup * NEAR:
                     break
             else:
-                too_slow = max(too_slow or found, found, key=lambda one: one.speedup)
+                too_slow = max(too_slow or timed, timed, key=lambda one: one.speedup)
             if enough and too_slow:
                 allowed = (enough.allowed_ms + too_slow.allowed_ms) / 2
-            else:  # by what is to spare, or missing, in the table's own milliseconds
-                spare = found.before_ms / self.speedup - found.after_ms
-                allowed += spare * self.table.before_ms / found.before_ms
+            else:  # correct by the spare or missing time, in the table's milliseconds
+                spare = timed.before_ms / self.speedup - timed.after_ms
+                allowed += spare * self.table.before_ms / timed.before_ms
         if enough is None:
             assert too_slow is not None
             best = math.floor(too_slow.speedup * 100) / 100

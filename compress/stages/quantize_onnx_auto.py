@@ -94,11 +94,11 @@ def ways(config: Config) -> list[Way]:
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
     """Make all candidates, refuse those that lose too much, time the rest, and copy the best."""
-    from compress.comparing.held_back import held_back_rows, parted
+    from compress.comparing.held_back import held_back_rows, split_held_back
     from compress.comparing.parity import refuse_constant
 
     _check_target(config.target, model)
-    to_choose, others = parted(context.task)
+    to_choose, others = split_held_back(context.task)
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)

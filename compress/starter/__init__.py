@@ -1,4 +1,4 @@
-"""A first recipe for somebody's model and data, from a look at both."""
+"""A first recipe for a user's model and data, written after a look at both."""
 
 import os
 import re
@@ -46,11 +46,11 @@ _ABOUT = {
 
 @dataclass(frozen=True)
 class Material:
-    """What a recipe is written for.
+    """The model and the data for which a recipe is written.
 
     Attributes:
-        model, train, test: sources, as they were given.
-        folder: where the model is.
+        model, train, test: the sources as the user wrote them.
+        folder: the model's local folder.
     """
 
     model: str
@@ -63,13 +63,13 @@ class Material:
 
 
 def fetch(model: str, train: str, test: str | None, sources: Sources, reading: Reading = AS_IT_SAYS) -> Material:
-    """Fetch and read what a recipe is to be written for; relative paths start in the current folder.
+    """Fetch and read a model and its data; relative paths start in the current folder.
 
     Args:
-        reading: how files are read that do not say it themselves.
+        reading: options for files that do not show themselves how they are read.
 
     Raises:
-        OptionNeededError: a file can be read, once somebody says how.
+        OptionNeededError: a file can be read, but needs an option from the user.
         InputError: the data or the model cannot be read.
     """
     train_table = sources.table(train, "--train", reading)
@@ -79,14 +79,14 @@ def fetch(model: str, train: str, test: str | None, sources: Sources, reading: R
 
 
 def survey(material: Material, wishes: Wishes = NONE_NAMED, ask: Ask | None = None) -> Survey:
-    """Look at the data: which columns are what, and what stands in them.
+    """Find the roles of the columns, and look at their content.
 
     Args:
-        wishes: the columns that a person named.
-        ask: asks a person where two readings are as likely.
+        wishes: the columns that the user named.
+        ask: asks the user if two choices are equally likely.
 
     Raises:
-        InputError: the columns' roles cannot be told, or the model has no tokenizer.
+        InputError: the roles are unclear, or the model has no tokenizer.
     """
     from compress.models.architectures import positions_of
     from compress.models.config_file import read_config
@@ -96,11 +96,11 @@ def survey(material: Material, wishes: Wishes = NONE_NAMED, ask: Ask | None = No
     return look_at(material.train_table, material.test_table, roles, material.folder, positions)
 
 
-def write_starter(material: Material, found: Survey, out: Path, preset: Preset = "small") -> str:
+def write_starter(material: Material, findings: Survey, out: Path, preset: Preset = "small") -> str:
     """The text of a recipe that fits the data.
 
     Args:
-        out: where the recipe will stand; its relative paths start there.
+        out: the recipe's file; its relative paths start in that folder.
 
     Raises:
         InputError: the preset does not fit the model.
@@ -113,10 +113,10 @@ def write_starter(material: Material, found: Survey, out: Path, preset: Preset =
         return _quoted(value if "://" in value or path.is_absolute() else os.path.relpath(path, out.parent))
 
     shape = read_shape(read_config(material.folder))
-    steps = PRESETS[preset](source(material.model), shape, found.counts)
-    roles, lengths = found.roles, found.lengths
+    steps = PRESETS[preset](source(material.model), shape, findings.counts)
+    roles, lengths = findings.roles, findings.lengths
     pair = f", text_pair: {_quoted(roles.text_pair)}" if roles.text_pair is not None else ""
-    no_label = f"  no_label: {dump_yaml(list(found.no_label), flow=True).strip()}         # no class, but none\n"
+    no_label = f"  no_label: {dump_yaml(list(findings.no_label), flow=True).strip()}         # no class, but none\n"
     test = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
     skew = f"  # metric: {F1_MACRO}      # weighs all classes alike, where most rows have one label\n"
     return TEMPLATE.format(
@@ -130,11 +130,11 @@ def write_starter(material: Material, found: Survey, out: Path, preset: Preset =
             f"  {name}: {_quoted(value)}\n" for name, value in asdict(material.reading).items() if value is not None
         ),
         columns=f"{{text: {_quoted(roles.text)}{pair}, label: {_quoted(roles.label)}}}",
-        no_label=no_label if found.no_label else "",
-        max_length=lengths.kept,
+        no_label=no_label if findings.no_label else "",
+        max_length=lengths.max_length,
         cut=lengths.cut,
-        incomplete=_incomplete(found.lacking),
-        metric=skew if found.is_skewed else "",
+        incomplete=_incomplete(findings.lacking),
+        metric=skew if findings.is_skewed else "",
         steps=steps.text,
         drop=steps.max_drop_pp,
         speedup=steps.min_speedup,

@@ -1,4 +1,4 @@
-"""What a column's values are: texts, a few classes, numbers, dates, addresses, ids."""
+"""The kinds of columns by their values: texts, a few classes, numbers, dates, addresses, ids."""
 
 import math
 import re
@@ -14,20 +14,20 @@ from compress.data.tables import Table
 from compress.starter.names import ABOUT_ROW, PLAIN_TEXT, is_measure, label_rank, names_text, text_rank
 
 MOSTLY = 0.9
-"""Share of a column's values that make it what they are."""
+"""Share of a column's values that decides the column's kind."""
 LOOKED_AT = 5_000
-"""Values of a column whose form is looked at; all of them are counted."""
+"""Number of a column's values whose form is looked at; all values are counted."""
 SHARED = 0.6
-"""Share of the parts of cells that stand elsewhere too, from which on the cells hold several labels."""
+"""Share of the parts of cells that also occur elsewhere, from which on the cells hold several labels."""
 MOST_CLASSES = 500
 ROWS_OF_CLASS = 5
-"""On average, from which on values are taken for classes; few values may have fewer."""
+"""Average rows per value from which on values count as classes; a few values may have fewer rows."""
 FEW_CLASSES = 20
 MOST_GRADES = 21
-"""Numbers: grades from 0 to 10 in halves."""
+"""Most distinct numbers that count as grades: 0 to 10 in halves."""
 MOST_WORDS_OF_LABEL = 12
 _PROSE = 2
-"""Words of a value, on average, below which it is hardly a text."""
+"""Average words per value below which a column is hardly a text."""
 _INDEX = re.compile(r"Unnamed: [\d.]+$|__index_level_\d+__$")
 """Names that pandas gives to an index."""
 _FORMS: Sequence[tuple[str, re.Pattern[str]]] = (
@@ -53,11 +53,11 @@ _SHORT = 60
 
 @dataclass(frozen=True)
 class Column:
-    """A column and what can be said of its values.
+    """A column with properties of its values.
 
     Attributes:
-        values: without white space around them.
-        is_unfit: why it can hold neither texts nor labels, from the table itself.
+        values: the values without white space around them.
+        unfit: why the column can be neither text nor label, by the table itself.
     """
 
     name: str
@@ -66,37 +66,37 @@ class Column:
 
     @cached_property
     def counts(self) -> Counter[str]:
-        """Rows of each value that says something."""
+        """Number of rows of each value that is not blank."""
         return Counter(value for value in self.values if value.casefold() not in NO_LABEL)
 
     @cached_property
     def rows(self) -> int:
-        """Rows with a value."""
+        """Number of rows with a value."""
         return self.counts.total()
 
     @cached_property
     def words(self) -> float:
-        """Words of a value, on average."""
-        seen = self._seen
-        return sum(len(value.split()) for value in seen) / max(len(seen), 1)
+        """Average number of words per value."""
+        values = self._sample
+        return sum(len(value.split()) for value in values) / max(len(values), 1)
 
     @cached_property
     def characters(self) -> float:
-        """Length of a value, on average."""
-        return sum(map(len, self._seen)) / max(len(self._seen), 1)
+        """Average number of characters per value."""
+        return sum(map(len, self._sample)) / max(len(self._sample), 1)
 
     @cached_property
     def numbers(self) -> tuple[float, ...] | None:
-        """The distinct values as numbers, if all are."""
+        """The distinct values as numbers; None if some are not numbers."""
         try:
-            found = tuple(float(value.replace(",", ".")) for value in self.counts)
+            numbers = tuple(float(value.replace(",", ".")) for value in self.counts)
         except ValueError:
             return None
-        return found if found and all(map(math.isfinite, found)) else None
+        return numbers if numbers and all(map(math.isfinite, numbers)) else None
 
     @cached_property
     def is_quantity(self) -> bool:
-        """Whether the values are numbers that measure something, rather than name a class."""
+        """Whether the values are measured numbers, not numbers of classes."""
         if self.numbers is None or len(self.numbers) <= MOST_GRADES:
             return False
         whole = all(number.is_integer() for number in self.numbers)
@@ -105,25 +105,25 @@ class Column:
 
     @cached_property
     def form(self) -> str:
-        """Kind of values that have one form: dates, addresses, ids; '' for others."""
-        seen = self._seen
-        if not seen:
+        """The kind of values with a common form: dates, addresses, ids; '' for others."""
+        values = self._sample
+        if not values:
             return ""
         for kind, pattern in _FORMS:
-            if sum(pattern.fullmatch(value) is not None for value in seen) >= MOSTLY * len(seen):
+            if sum(pattern.fullmatch(value) is not None for value in values) >= MOSTLY * len(values):
                 return kind
         return ""
 
     @cached_property
     def several_labels(self) -> str:
-        """A cell that holds several labels, if many do; '' otherwise."""
+        """An example of a cell with several labels, if many cells have several; '' otherwise."""
         cells = [value for value in self.counts if _LIST.fullmatch(value)]
         if cells and sum(self.counts[value] for value in cells) >= 0.5 * self.rows:
             return cells[0]
-        return next((found for sign in _LIST_SIGNS if (found := self._joined_by(sign))), "") or self._joined_by(" ")
+        return next((cell for sign in _LIST_SIGNS if (cell := self._joined_by(sign))), "") or self._joined_by(" ")
 
     def _joined_by(self, sign: str) -> str:
-        """A cell of several labels that also stand alone or in other cells, joined by the sign."""
+        """An example of a cell whose labels, joined by the sign, also occur alone or in other cells; else ''."""
         cells = {value: [part.strip() for part in value.split(sign)] for value in self.counts if sign in value}
         if sum(self.counts[value] for value in cells) < 0.05 * self.rows or len(cells) < 2:
             return ""
@@ -134,19 +134,19 @@ class Column:
         return next(iter(cells)) if short and shared >= SHARED * len(homes) and "" not in homes else ""
 
     @cached_property
-    def _seen(self) -> list[str]:
-        """Some of the values that say something, from all parts of the column."""
+    def _sample(self) -> list[str]:
+        """A sample of the values that are not blank, from all parts of the column."""
         full = [value for value in self.values if value.casefold() not in NO_LABEL]
         return full[:: max(1, len(full) // LOOKED_AT)]
 
     @property
     def has_own_values(self) -> bool:
-        """Whether nearly each row has a value of its own."""
+        """Whether nearly every row has a different value."""
         return len(self.counts) >= MOSTLY * self.rows
 
     @property
     def not_text(self) -> str:
-        """Why it cannot be the text; '' if it can."""
+        """The reason why the column cannot be the text; '' if it can."""
         is_plain = text_rank(self.name) == PLAIN_TEXT
         sure = self.unfit or (self.form if self.form in _ADDRESSES and not is_plain else "")
         if sure or is_plain or (names_text(self.name) and not self._is_few()):
@@ -154,7 +154,7 @@ class Column:
         return self._is_no_content() or self._is_no_prose()
 
     def _is_few(self) -> bool:
-        """Whether the values are a few short ones, again and again."""
+        """Whether the column has only a few short values, which are repeated."""
         most = max(FEW_CLASSES, self.rows // 20)
         return self.words < MOST_WORDS_OF_LABEL / 2 and len(self.counts) <= most and not self.has_own_values
 
@@ -169,7 +169,7 @@ class Column:
 
     @property
     def not_label(self) -> str:
-        """Why it cannot be the label; '' if it can."""
+        """The reason why the column cannot be the label; '' if it can."""
         return self.unfit or self._is_no_content() or self._is_no_class() or self._has_too_many()
 
     def _is_no_class(self) -> str:
@@ -195,7 +195,7 @@ class Column:
         return "an index" if self._is_index() else ""
 
     def _is_index(self) -> bool:
-        """Whether it numbers the rows, or is a number without a name or with that of an index."""
+        """Whether the column numbers the rows, or holds numbers and has no name or the name of an index."""
         try:
             numbers = list(map(int, self.values))
         except ValueError:
@@ -205,14 +205,14 @@ class Column:
 
 
 def columns_of(table: Table, keep: Callable[[str], bool] = lambda _: True) -> list[Column]:
-    """The columns of a table; of a name that stands there twice, one that is unfit."""
-    found: dict[str, Column] = {}
+    """The columns of a table; columns that share a name become one that is unfit."""
+    columns: dict[str, Column] = {}
     for place, name in enumerate(table.columns):
         if not keep(name):
             continue
         if table.columns.count(name) > 1:
-            found[name] = Column(name, (), "several columns of that name")
+            columns[name] = Column(name, (), "several columns of that name")
         else:
             values = tuple(trimmed(row[place]) for row in table.rows)
-            found[name] = Column(name, values, table.unfit.get(name, ""))
-    return list(found.values())
+            columns[name] = Column(name, values, table.unfit.get(name, ""))
+    return list(columns.values())

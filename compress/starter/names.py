@@ -1,4 +1,4 @@
-"""What a column's name says of it: `Review Text`, `starRating`, `Kategorie`, `texto_del_mensaje`."""
+"""The meaning of columns' names: `Review Text`, `starRating`, `Kategorie`, `texto_del_mensaje`."""
 
 import re
 import unicodedata
@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 TARGET = 4
-"""Says that this is to be predicted."""
+"""Rank of names that mean a label."""
 TELLING = 3
-"""What a text says, or how: often predicted."""
+"""Rank of names for what a text says, or how: often the label."""
 RIVAL = 2
-"""What is done about a text: predicted now and then, and often but noted beside it."""
+"""Rank of names for what is done about a text: sometimes the label, often only a note."""
 UNKNOWN = 1
 ABOUT_ROW = 0
-"""Where a row comes from, rather than what it says."""
+"""Rank of names for where a row comes from, not what it says."""
 
 PLAIN_TEXT = 4
 FULL_TEXT = 3
@@ -64,11 +64,11 @@ _MEASURES = frozenset(
     "id ids uuid guid key nr no num number nummer numero index idx count counts anzahl nombre length len laenge lange "
     "date datum fecha time zeit heure hora timestamp url link links uri href hash lat lon zip plz".split()
 )
-"""A name that ends so tells of something else than the words before it: `text_id`, `review_date`."""
+"""Endings of names that mean something else than the words before them: `text_id`, `review_date`."""
 _NUMBERING = frozenset("id ids nr no num number nummer index idx key code".split())
-"""Behind a word for a label: its number."""
+"""Endings that mean the label's number, after a word for a label."""
 _NAMING = frozenset("name names text texts str string names title desc description bezeichnung".split())
-"""Behind a word for a label: its name, in place of its number."""
+"""Endings that mean the label's name instead of its number, after a word for a label."""
 _BOOLEAN = frozenset(("is", "has", "was", "same", "ist", "hat", "est", "es"))
 _TRANSLATED = str.maketrans({"ß": "ss", "ø": "o", "ł": "l", "æ": "ae"})
 
@@ -88,7 +88,7 @@ _PAIRS: Sequence[tuple[str, str]] = (
     ("premisa", "hipotesis"),
     ("frage", "absatz"),
 )
-"""The names of two texts that belong together, in this order."""
+"""Names of two texts that belong together, in order."""
 _PAIR_ENDS = (("1", "2"), ("a", "b"), ("", "pair"), ("", "2"), ("left", "right"), ("first", "second"), ("one", "two"))
 
 
@@ -100,7 +100,7 @@ def parts_of(name: str) -> tuple[str, ...]:
 
 
 def label_rank(name: str) -> int:
-    """How likely a column of this name holds what is to be predicted: one of the constants."""
+    """The rank of a name as the label's: TARGET, TELLING, RIVAL, UNKNOWN or ABOUT_ROW."""
     parts = parts_of(name)
     before, end = set(parts[:-1]), parts[-1:]
     numbers_label = set(end) <= _NUMBERING and before & (_TARGETS | _TELLING)
@@ -121,13 +121,13 @@ def label_rank(name: str) -> int:
 
 
 def is_prime(name: str) -> bool:
-    """Whether the name says of a label that it is the one that counts: `label` alone, or `gold_label`."""
+    """Whether a name means the main label: `label` alone, or `gold_label`."""
     parts = parts_of(name)
     return label_rank(name) == TARGET and (len(parts) == 1 or "gold" in parts)
 
 
 def text_rank(name: str) -> int:
-    """How likely a column of this name holds the text: PLAIN_TEXT, FULL_TEXT, OTHER_TEXT or HEADING."""
+    """The rank of a name as the text's: PLAIN_TEXT, FULL_TEXT, OTHER_TEXT or HEADING."""
     parts = parts_of(name)
     if parts and parts[-1] in _MEASURES:
         return HEADING
@@ -141,24 +141,24 @@ def text_rank(name: str) -> int:
 
 
 def names_text(name: str) -> bool:
-    """Whether the name says that here is a text, or the heading of one."""
+    """Whether a name means a text or its heading."""
     return text_rank(name) in {PLAIN_TEXT, FULL_TEXT} or bool(_has(parts_of(name), _HEADINGS))
 
 
 def is_measure(name: str) -> bool:
-    """Whether the name is that of a number, a date, an address or an id."""
+    """Whether a name means a number, a date, an address or an id."""
     parts = parts_of(name)
     return bool(parts) and parts[-1] in _MEASURES
 
 
 def names_label_in_words(name: str) -> bool:
-    """Whether the name says that it is the label's name, in place of its number: `label_text`."""
+    """Whether a name means the label's name instead of its number: `label_text`."""
     parts = parts_of(name)
     return len(parts) > 1 and parts[-1] in _NAMING
 
 
 def pairs_by_words(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Two names each of texts that are known to belong together, in their order: premise and hypothesis."""
+    """Pairs of names that are known to belong together, in order: premise and hypothesis."""
     parts = {name: set(parts_of(name)) for name in names}
     for one, other in _PAIRS:
         first = [name for name in names if one in parts[name] and other not in parts[name]]
@@ -168,7 +168,7 @@ def pairs_by_words(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def pairs_by_number(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Two names each that differ in what counts them alone: sentence1 and sentence2; those of few words first."""
+    """Pairs of names that differ only in their number: sentence1 and sentence2; names of few words first."""
     by_words = sorted(names, key=lambda name: len(parts_of(name)))
     for one_name, other_name in combinations(by_words, 2):
         for first, second in ((one_name, other_name), (other_name, one_name)):
@@ -177,7 +177,7 @@ def pairs_by_number(names: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _belong(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
-    """Whether two names differ in one number, letter or word alone, which counts them."""
+    """Whether two names differ only in one number, letter or word that counts them."""
     if any(second == (*first, other) for one, other in _PAIR_ENDS if not one):
         return bool(first)
     differing = [pair for pair in zip(first, second, strict=False) if pair[0] != pair[1]]

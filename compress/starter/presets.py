@@ -1,8 +1,8 @@
-"""The steps of a first recipe: how far a model is taken down, and by which settings.
+"""The presets of a first recipe: how far a model is compressed, and with which settings.
 
-`small` is done soon: a third of the layers, then half of the heads and neurons. `strongest` takes the vocabulary, the
-width and the layers down at once, and makes up for it with variants of the rows; its settings follow those of the
-shipped recipes of full strength by rule, from the rows, the classes and the model's sizes.
+`small` is quick: a third of the layers, then half of the heads and neurons. `strongest` reduces the vocabulary, the
+width and the layers at once, and trains on variants of the rows to make up for it. Its settings follow from the rows,
+the classes and the model's sizes, by rules that give those of the shipped recipes.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,15 +24,15 @@ NEURONS_OF_MANY = 3
 """Feed-forward neurons for each of the student's channels."""
 FEWEST_EPOCHS = 3
 FEWEST_EPOCHS_OF_MANY = 5
-"""Passes of the teacher, of few classes and of many."""
+"""The teacher's fewest epochs, with few classes and with many."""
 SEEN_ROWS = 175_000
-"""Rows and variants that a student sees in all its epochs, if it may."""
+"""Rows and variants that a student sees in all its epochs together, within the limits of epochs."""
 TEXTS = 16_000
-"""Variants that are made of all rows together, if a row may have so many."""
+"""Variants of all rows together, within the limits for each row."""
 COMMON_LABEL = 200
-"""Rows of a label, variants counted, below which more variants are made of it."""
+"""Rows and variants of a label below which it gets more variants."""
 REFERENCE_WIDTH = 128
-"""Channels of the student whose learning rate the others' are scaled from."""
+"""Channels of the student from whose learning rate all others are scaled."""
 READS_FIRST_TOKEN = frozenset({"bert", "roberta", "xlm-roberta", "camembert", "electra", "distilbert"})
 
 STEPS_SMALL = """\
@@ -76,7 +76,7 @@ STEPS_STRONGEST = """\
 
 @dataclass(frozen=True)
 class Steps:
-    """Text of the steps, between the task and the targets, and the speed-up that can be hoped for."""
+    """The steps of a recipe as text, and the speed-up and drop that they aim at."""
 
     text: str
     min_speedup: float
@@ -84,12 +84,12 @@ class Steps:
 
 
 def teacher_epochs(rows: int) -> int:
-    """Passes over the rows: many of a few, two of many."""
+    """The teacher's number of epochs: many for few rows, two for many rows."""
     return min(10, max(2, round(8_000 / max(rows, 1))))
 
 
 def small(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
-    """Layers by distillation, then heads and neurons by pruning."""
+    """The steps of `small`: fewer layers by distillation, then fewer heads and neurons by pruning."""
     epochs = teacher_epochs(sum(counts.values()))
     template = STEPS_SMALL if shape else STEPS_UNKNOWN
     smaller = template.format(
@@ -106,10 +106,10 @@ def small(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
 
 
 def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
-    """Vocabulary, layers and width at once, by distillation from variants of the rows.
+    """The steps of `strongest`: less vocabulary, layers and width at once, by distillation on variants of the rows.
 
     Raises:
-        InputError: the parts of the model's architecture are not known, or some are gone already.
+        InputError: the model's architecture is unknown, or the model is pruned already.
     """
     if shape is None or not shape.is_plain:
         why = "is pruned already" if shape else "is of an architecture whose parts are not known"
@@ -121,7 +121,7 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
     epochs = max(FEWEST_EPOCHS_OF_MANY if many else FEWEST_EPOCHS, teacher_epochs(rows))
     hidden = shape.head_size * max(1, round((WIDTH_OF_MANY if many else WIDTH) * shape.hidden / shape.head_size))
     copies = min(10, max(2, round(TEXTS / max(rows, 1))))
-    seen = SEEN_ROWS / (max(rows, 1) * (1 + copies))
+    student_epochs = SEEN_ROWS / (max(rows, 1) * (1 + copies))
     rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
     augment = f"{{copies: {copies}"
     if min(counts.values(), default=0) * (1 + copies) < COMMON_LABEL:
@@ -133,7 +133,7 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
         whole=shape.hidden,
         heads=max(1, min(hidden // shape.head_size, *shape.heads)),
         ffn=min((NEURONS_OF_MANY if many else NEURONS) * hidden, *shape.neurons),
-        student_epochs=min(20, max(4, round(seen))),
+        student_epochs=min(20, max(4, round(student_epochs))),
         rate=f"{rate:.1e}".replace("e-0", "e-"),
         head_rate=f"{3 * rate:.1e}".replace("e-0", "e-"),
         augment=augment,

@@ -1,4 +1,4 @@
-"""Readings of the columns that are as likely, and who chooses among them."""
+"""Questions to the user, if several choices of columns are equally likely."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from compress.errors import InputError
 
-_TOLD = 6
-"""Readings that an error names."""
+_MOST_NAMED = 6
+"""Most alternatives that an error names."""
 _LONGEST = 60
 
 
@@ -28,15 +28,15 @@ class Alternative:
 
 
 Ask: TypeAlias = Callable[[str, Sequence[Alternative]], int]
-"""A question with its choices; gives the place of the chosen one."""
+"""A function that asks a question with choices, and returns the index of the chosen one."""
 
 
 def quoted(name: str) -> str:
-    """A column's name as it is typed into a shell."""
+    """A column's name in the form to type into a shell."""
     return shlex.quote(name)
 
 
-def chosen(table: str, what: str, choices: Sequence[Alternative], ask: Ask | None) -> int:
+def ask_which(table: str, what: str, choices: Sequence[Alternative], ask: Ask | None) -> int:
     """The place of the reading that a person chooses.
 
     Args:
@@ -48,6 +48,6 @@ def chosen(table: str, what: str, choices: Sequence[Alternative], ask: Ask | Non
     """
     if ask is not None:
         return ask(f"{table} has several columns that may be {what}:", choices)
-    told = "; ".join(f"'{choice.name[:_LONGEST]}' ({choice.about})" for choice in choices[:_TOLD])
-    flags = ", or ".join(choice.flags for choice in choices[:_TOLD])
-    raise InputError(f"{table} has several columns that may be {what}: {told}", fix=f"add {flags}")
+    readings = "; ".join(f"'{choice.name[:_LONGEST]}' ({choice.about})" for choice in choices[:_MOST_NAMED])
+    flags = ", or ".join(choice.flags for choice in choices[:_MOST_NAMED])
+    raise InputError(f"{table} has several columns that may be {what}: {readings}", fix=f"add {flags}")

@@ -1,4 +1,4 @@
-"""Which column holds the text, which the second text of a pair, and which the label."""
+"""The roles of a table's columns: the text, the second text of a pair, and the label."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,37 +8,37 @@ from compress.errors import InputError
 from compress.starter.columns import Column, columns_of
 from compress.starter.label_choice import LabelChoice, say_the_same
 from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
-from compress.starter.predictability import Told
-from compress.starter.questions import Alternative, Ask, chosen, quoted
+from compress.starter.predictability import Predictability
+from compress.starter.questions import Alternative, Ask, ask_which, quoted
 
 MUCH_LONGER = 4
-"""Times as long on average, from which on the longer of two texts with names of one kind is taken."""
+"""Ratio of average lengths from which on the longer of two texts with similar names is chosen."""
 
 
 @dataclass(frozen=True)
 class Roles:
-    """The columns that were taken, and those that were not.
+    """The columns in use, and those that were left out.
 
     Attributes:
-        left_out: why, by the column's name.
-        told: how well words tell the label; None where nobody knows.
+        left_out: the reason, by the column's name.
+        predictability: how well words predict the label; None if unknown.
     """
 
     text: str
     label: str
     text_pair: str | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
-    told: Told | None = None
+    predictability: Predictability | None = None
 
     @property
-    def taken(self) -> tuple[str, ...]:
+    def in_use(self) -> tuple[str, ...]:
         """The columns in use."""
         return tuple(name for name in (self.text, self.text_pair, self.label) if name is not None)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """The columns that a person named."""
+    """The columns that the user named."""
 
     text: str | None = None
     text_pair: str | None = None
@@ -49,13 +49,13 @@ NONE_NAMED = Wishes()
 
 
 def find_roles(table: Table, wishes: Wishes = NONE_NAMED, ask: Ask | None = None) -> Roles:
-    """The roles of a table's columns: as they were named, else by their names and contents.
+    """The roles of a table's columns: as the user named them, else by their names and contents.
 
     Args:
-        ask: asks a person where two choices are as likely; None where nobody is there.
+        ask: asks the user if several choices are equally likely; None if nobody can be asked.
 
     Raises:
-        InputError: there is no text or no label, or several are as likely and nobody is there to ask.
+        InputError: there is no text or no label, or several are equally likely and nobody can be asked.
     """
     wishes = _as_written(table, wishes)
     columns = columns_of(table)
@@ -65,25 +65,25 @@ def find_roles(table: Table, wishes: Wishes = NONE_NAMED, ask: Ask | None = None
             f"{table.name} has only the column '{table.columns[0][:80]}'",
             fix="a text and a label are needed, each below its column's name",
         )
-    named = {name for name in (wishes.text, wishes.text_pair, wishes.label) if name}
-    free = [column for column in columns if column.name not in named]
+    wished = {name for name in (wishes.text, wishes.text_pair, wishes.label) if name}
+    free = [column for column in columns if column.name not in wished]
     texts = [column for column in free if not column.not_text]
     labels = LabelChoice(table, free, wishes.label)
     text, pair = _choose_texts(table, texts, labels, wishes, ask)
     by_name = {column.name: column for column in columns}
-    shown = [by_name[name].values for name in (text, pair) if name is not None]
-    label, told = labels.choose({text, pair}, [" ".join(row) for row in zip(*shown, strict=True)], ask)
-    roles = Roles(text, label, pair, told=told)
+    text_values = [by_name[name].values for name in (text, pair) if name is not None]
+    label, predictability = labels.choose({text, pair}, [" ".join(row) for row in zip(*text_values, strict=True)], ask)
+    roles = Roles(text, label, pair, predictability=predictability)
     return replace(roles, left_out=_left_out(columns, roles))
 
 
 def _as_written(table: Table, wishes: Wishes) -> Wishes:
-    """The wishes with the names that the table's columns have, each of them there.
+    """The wishes with the columns' names as the table has them.
 
     Raises:
-        InputError: one is not, or two roles are one column.
+        InputError: the table lacks a column, or two roles have the same column.
     """
-    found: dict[str, str | None] = {}
+    names: dict[str, str | None] = {}
     for role in ("text", "text_pair", "label"):
         name, option = getattr(wishes, role), f"--{role.replace('_', '-')}-column"
         if name is not None:
@@ -91,17 +91,17 @@ def _as_written(table: Table, wishes: Wishes) -> Wishes:
             name = next((column for column in table.columns if column == name), None) or next(
                 column for column in table.columns if column.strip() == name.strip()
             )
-            if name in found.values():
+            if name in names.values():
                 raise InputError(f"the column '{name:.80}' is named twice", where=option, fix="name another one")
-        found[role] = name
-    return Wishes(**found)
+        names[role] = name
+    return Wishes(**names)
 
 
 def check_header(table: Table, columns: Sequence[Column], wishes: Wishes) -> None:
-    """Refuse a file whose first line is a row already.
+    """Refuse a table whose first line is a row instead of a header.
 
     Raises:
-        InputError: the names of the columns look like values of them.
+        InputError: the names of the columns look like their values.
     """
     if not table.headed or wishes != NONE_NAMED:
         return
@@ -120,7 +120,7 @@ def check_header(table: Table, columns: Sequence[Column], wishes: Wishes) -> Non
 def _choose_texts(
     table: Table, texts: Sequence[Column], labels: LabelChoice, wishes: Wishes, ask: Ask | None
 ) -> tuple[str, str | None]:
-    """The text, and its second one in a pair."""
+    """The text's column, and the second text's column in a pair."""
     if wishes.text is not None or wishes.text_pair is not None:
         return _texts_beside(table, texts, labels, wishes, ask)
     open_texts = [column for column in texts if not labels.is_needed(column)]
@@ -143,20 +143,20 @@ def _choose_texts(
 def _ask_for_texts(
     table: Table, singles: Sequence[Column], pair: tuple[str, str], ask: Ask | None
 ) -> tuple[str, str | None]:
-    """One of the texts, or two of them as a pair."""
+    """One of the texts, or two of them as a pair, as the user chooses."""
     choices = [
         Alternative(column.name, _about_text(column), f"--text-column {quoted(column.name)}") for column in singles
     ]
     both = f"--text-column {quoted(pair[0])} --text-pair-column {quoted(pair[1])}"
     choices.append(Alternative(", ".join(pair), "both, as a pair", both))
-    place = chosen(table.name, "the text", choices, ask)
+    place = ask_which(table.name, "the text", choices, ask)
     return (singles[place].name, None) if place < len(singles) else pair
 
 
 def _texts_beside(
     table: Table, texts: Sequence[Column], labels: LabelChoice, wishes: Wishes, ask: Ask | None
 ) -> tuple[str, str | None]:
-    """The texts of which one was named; the other text of a pair of names stays with it."""
+    """The texts if the user named one of them; its partner by name is taken too."""
     if wishes.text is not None:
         return wishes.text, wishes.text_pair
     text, _ = _choose_texts(table, texts, labels, replace(wishes, text_pair=None), ask)
@@ -164,7 +164,7 @@ def _texts_beside(
 
 
 def _best_texts(texts: Sequence[Column]) -> list[Column]:
-    """Those whose names say most that they are the text; where no name says it, one that is much longer than others."""
+    """The texts with the best names; if no name means a text, the one that is much longer than the others."""
     top = max((text_rank(column.name) for column in texts), default=0)
     best = [column for column in texts if text_rank(column.name) == top]
     by_length = sorted(best, key=lambda column: -column.characters)
@@ -178,11 +178,11 @@ def _about_text(column: Column) -> str:
 
 
 def _left_out(columns: Sequence[Column], roles: Roles) -> dict[str, str]:
-    """Why each of the other columns was not taken."""
+    """The reason for each column that is not used."""
     label = next(column for column in columns if column.name == roles.label)
     reasons = {}
     for column in columns:
-        if column.name in roles.taken:
+        if column.name in roles.in_use:
             continue
         if not column.not_label and say_the_same(column, label):
             reasons[column.name] = f"says the same as {roles.label}"

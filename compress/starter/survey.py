@@ -1,4 +1,4 @@
-"""What a first look at somebody's data shows: roles, rows, classes, lengths, and the settings that follow."""
+"""The survey of a user's data: roles, rows, classes and lengths, with the settings that follow from them."""
 
 import math
 from collections import Counter
@@ -12,41 +12,41 @@ from compress.data.tables import Table
 from compress.starter.roles import Roles
 
 LENGTHS = (32, 64, 128, 256)
-"""Of which one is taken: the shortest that holds nine texts of ten, or the last."""
+"""Possible lengths: the shortest that is enough for nine of ten texts is chosen, or the last."""
 MOST_TOKENS = 1024
-"""Up to which the tokens of a text are counted."""
+"""Number up to which the tokens of a text are counted."""
 COUNTED_TEXTS = 2_000
 COUNTED_CHARACTERS = 20_000
 
 
 @dataclass(frozen=True)
 class Lengths:
-    """Tokens of the texts, of pairs both together, with the special ones.
+    """The lengths of the texts in tokens, with special tokens; a pair counts as one text.
 
     Attributes:
-        median: of all texts that were counted.
-        ninth: nine of ten texts are no longer.
-        longest: at most `MOST_TOKENS`.
-        kept: the task's `max_length`.
-        cut: share of the texts that are longer than that.
+        median: the median of the counted texts.
+        ninth: the length that nine of ten texts do not exceed.
+        longest: the longest, at most `MOST_TOKENS`.
+        max_length: the task's `max_length`.
+        cut: share of the texts that are longer than `max_length`.
     """
 
     median: int
     ninth: int
     longest: int
-    kept: int
+    max_length: int
     cut: float
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found in the training rows, and in the test rows if there are any.
+    """The results of a look at the training rows, and at the test rows if there are any.
 
     Attributes:
-        counts: rows of each label, the commonest first; without those that say that there is none.
-        no_label: what stands in the place of a label that is missing -> its rows.
-        lacking: rows that lack a text or a label, `no_label` among them, in all tables.
-        rows: those of the training table that lack nothing, as (text, second text, label).
+        counts: number of rows of each label, the commonest first; without marks of missing labels.
+        no_label: mark of a missing label -> its number of rows.
+        lacking: number of rows in all tables without a text or a label, those of `no_label` included.
+        rows: the complete rows of the training table, as (text, second text, label).
     """
 
     table: Table
@@ -64,23 +64,23 @@ class Survey:
 
 
 def look_at(table: Table, test: Table | None, roles: Roles, model: Path, positions: int | None) -> Survey:
-    """Count labels, gaps and tokens.
+    """A survey: the labels, missing values and tokens of tables.
 
     Args:
-        model: the folder whose tokenizer counts.
+        model: the folder of the model with the tokenizer.
         positions: most tokens that the model takes; None for any number.
 
     Raises:
         InputError: the test table lacks a column, or the model has no tokenizer that can be read.
     """
     train_rows = _rows(table, roles)
-    written = Counter(label for _, _, label in train_rows)
-    none = _no_label(written)
+    label_counts = Counter(label for _, _, label in train_rows)
+    none = _no_label(label_counts)
     parts = [train_rows] if test is None else [train_rows, _rows(test, roles)]
     whole = [[row for row in part if trimmed(row[0]) and row[2] and row[2] not in none] for part in parts]
     rows = tuple(whole[0])
     counts = dict(Counter(label for _, _, label in rows).most_common())
-    missing = {value: written[value] for value in none if value}
+    missing = {value: label_counts[value] for value in none if value}
     lengths = _lengths(rows or tuple(train_rows), model, positions)
     lacking = sum(map(len, parts)) - sum(map(len, whole))
     return Survey(table, roles, counts, missing, lacking, rows, lengths)
@@ -94,25 +94,25 @@ def _rows(table: Table, roles: Roles) -> list[tuple[str, str | None, str]]:
     return list(zip(table.column(roles.text, "--test", "--text-column"), pairs, labels, strict=True))
 
 
-def _no_label(written: Counter[str]) -> set[str]:
-    """What stands in the place of a label: signs for it, and -1 beside the numbers of three classes or more."""
-    none = {label for label in written if label.casefold() in NO_LABEL}
-    others = set(written) - none - {"-1"}
-    if "-1" in written and len(others) > 2 and all(label.isdecimal() for label in others):
+def _no_label(label_counts: Counter[str]) -> set[str]:
+    """The marks of missing labels: known signs, and -1 if three or more other labels are numbers."""
+    none = {label for label in label_counts if label.casefold() in NO_LABEL}
+    others = set(label_counts) - none - {"-1"}
+    if "-1" in label_counts and len(others) > 2 and all(label.isdecimal() for label in others):
         none.add("-1")
-    return none if len(set(written) - none) > 1 else none & {""}
+    return none if len(set(label_counts) - none) > 1 else none & {""}
 
 
 def _lengths(rows: Sequence[tuple[str, str | None, str]], model: Path, positions: int | None) -> Lengths:
     from compress.models.tokenizer import load_tokenizer
 
-    seen = rows[:: max(1, len(rows) // COUNTED_TEXTS)]
-    texts = [text[:COUNTED_CHARACTERS] for text, _, _ in seen]
-    seconds = [(pair or "")[:COUNTED_CHARACTERS] for _, pair, _ in seen]
-    pairs = seconds if seen[0][1] is not None else None
-    found = sorted(len(row["input_ids"]) for row in load_tokenizer(model).encode(texts, pairs, MOST_TOKENS))
-    ninth = found[math.ceil(0.9 * len(found)) - 1]
-    kept = next((size for size in LENGTHS if size >= ninth), LENGTHS[-1])
-    kept = min(kept, positions or kept)
-    cut = sum(length > kept for length in found) / len(found)
-    return Lengths(found[len(found) // 2], ninth, found[-1], kept, cut)
+    sample = rows[:: max(1, len(rows) // COUNTED_TEXTS)]
+    texts = [text[:COUNTED_CHARACTERS] for text, _, _ in sample]
+    seconds = [(pair or "")[:COUNTED_CHARACTERS] for _, pair, _ in sample]
+    pairs = seconds if sample[0][1] is not None else None
+    lengths = sorted(len(row["input_ids"]) for row in load_tokenizer(model).encode(texts, pairs, MOST_TOKENS))
+    ninth = lengths[math.ceil(0.9 * len(lengths)) - 1]
+    max_length = next((size for size in LENGTHS if size >= ninth), LENGTHS[-1])
+    max_length = min(max_length, positions or max_length)
+    cut = sum(length > max_length for length in lengths) / len(lengths)
+    return Lengths(lengths[len(lengths) // 2], ninth, lengths[-1], max_length, cut)

@@ -1,1 +1,1 @@
-"""What is kept of finished steps, and what they have cost."""
+"""The store of finished steps' artifacts, and the cost of steps."""

@@ -1,4 +1,4 @@
-"""Artifacts: folders that name what they hold, and are checked before they are used."""
+"""Artifacts: folders with a manifest of their content, checked before they are used."""
 
 import json
 import os
@@ -19,23 +19,23 @@ from compress.files.whole import (
 )
 
 NEEDS = "needs.json"
-"""Name of the file in a run's folder that says, from its beginning on, which folders of the store it needs."""
+"""Name of the file in a run's folder that lists the store's folders that it needs; written when the run begins."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """All that can change an artifact's content, and nothing else. Its hash is the artifact's key."""
+    """Everything that can change an artifact's content, and nothing else. Its hash is the artifact's key."""
 
     stage: str
     version: int
     config: Mapping[str, Any]
     inputs: Mapping[str, str]
-    """Role -> key of the artifact or source read."""
+    """Role -> key of the artifact or source that is read."""
     data: str
-    """Fingerprint of the task and its training and validation rows; empty where none are read."""
+    """Fingerprint of the task and its training and validation rows; empty if no rows are read."""
     seed: int
     package: str | None = None
-    """That adds the stage: another package's stage of that name is another stage. None for one of compress itself."""
+    """The package that adds the stage, because two packages may use one name; None for stages of compress itself."""
 
     @property
     def key(self) -> str:
@@ -52,7 +52,7 @@ class Identity:
 
 
 class Manifest(BaseModel):
-    """What an artifact is and where it came from. Written last, so its presence means that all is there."""
+    """The description of an artifact and its origin, written last: if it is there, all files are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -67,7 +67,7 @@ class Manifest(BaseModel):
     files: dict[str, str]
     """Relative path -> SHA-256."""
     facts: dict[str, Any]
-    """What the stage found out: parity, losses, fused nodes, layers kept."""
+    """Facts from the stage: parity, losses, fused nodes, kept layers."""
     versions: dict[str, str]
     host: dict[str, Any]
     created: str
@@ -75,17 +75,17 @@ class Manifest(BaseModel):
     cpu_seconds: float | None = None
     """Processor time of all threads."""
     peak_memory_bytes: int | None = None
-    """Largest resident memory of the process meanwhile; None where the system does not say."""
+    """Largest resident memory of the process during the step; None if the system does not say it."""
     digest: str = ""
-    """SHA-256 of all else that stands here."""
+    """SHA-256 of all other fields."""
     package: str | None = None
-    """That adds the stage; `versions` has its version. None for one of compress itself."""
+    """The package that adds the stage, with its version in `versions`; None for stages of compress itself."""
 
     def sealed(self) -> "Manifest":
-        """The same, with its digest."""
+        """The manifest with its digest."""
         rest = json.loads(self.model_dump_json(exclude={"digest"}))
-        told = {name: value for name, value in rest.items() if value is not None}
-        return self.model_copy(update={"digest": fingerprint(told)})
+        fields = {name: value for name, value in rest.items() if value is not None}
+        return self.model_copy(update={"digest": fingerprint(fields)})
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class Artifact:
 
     Attributes:
         path: the folder.
-        key: names its content.
+        key: a key that names the content.
         format: `torch`, `torch_bnb` or `onnx`: which loaders read it.
-        manifest: what the store wrote of it; None for a model that came from outside.
+        manifest: the store's manifest; None for a model from outside.
     """
 
     path: Path
@@ -106,19 +106,19 @@ class Artifact:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the stage that made it found out."""
+        """The facts from the stage that made it."""
         return self.manifest.facts if self.manifest else {}
 
 
 class DamagedArtifactError(CompressError):
-    """A stored artifact's files do not match its manifest."""
+    """The error of a stored artifact whose files do not match its manifest."""
 
 
 def open_artifact(path: Path) -> Artifact:
-    """Read an artifact's manifest; its hashes are not checked.
+    """The artifact in a folder; the hashes of its files are not checked.
 
     Raises:
-        DamagedArtifactError: it is a link, has no readable manifest, or one that names a file outside the folder.
+        DamagedArtifactError: the folder is a link, or its manifest is not readable or names a file outside of it.
     """
     if path.is_symlink():
         raise DamagedArtifactError("it is a link, not a folder", where=str(path))
@@ -138,9 +138,9 @@ def open_artifact(path: Path) -> Artifact:
 
 
 def check_files(artifact: Artifact) -> None:
-    """Compare every file's hash with the manifest, which must name all that is there.
+    """Compare the hash of every file with the manifest, which must name all files.
 
-    A file that it does not name is damage, hidden or not: loaders take what they find, code included.
+    A file that the manifest does not name is damage, even a hidden one: loaders use any file that they find, even code.
 
     Raises:
         DamagedArtifactError: a file is missing, changed or added.

@@ -1,4 +1,4 @@
-"""What a piece of work has cost: time by the clock, time of processors, memory."""
+"""The cost of a piece of work: wall time, processor time, memory."""
 
 import json
 import time
@@ -14,11 +14,11 @@ SPENT = "spent.json"
 
 @dataclass(frozen=True)
 class Spent:
-    """Time that went into a step.
+    """The time that a step has taken.
 
     Attributes:
-        seconds: by the clock.
-        cpu_seconds: of all threads of the process.
+        seconds: wall time.
+        cpu_seconds: processor time of all threads of the process.
     """
 
     seconds: float = 0.0
@@ -26,10 +26,10 @@ class Spent:
 
 
 class Meter:
-    """Counts what a step costs from now on, and what it had cost when it was cut.
+    """The meter of a step's cost from now on, added to its cost before an interruption.
 
     Args:
-        work: the step's folder for what survives a cut.
+        work: the step's folder for files that survive an interruption.
     """
 
     def __init__(self, work: Path) -> None:
@@ -39,14 +39,14 @@ class Meter:
 
     @property
     def spent(self) -> Spent:
-        """Up to now."""
+        """The time up to now."""
         return Spent(
             self._before.seconds + time.perf_counter() - self._start,
             self._before.cpu_seconds + time.process_time() - self._cpu_start,
         )
 
     def note(self) -> None:
-        """Write it down: a run that goes on from here counts it too."""
+        """Write the time into the step's folder, so that a run that continues from here counts it."""
         write_text(self._file, json.dumps(asdict(self.spent)))
 
 
@@ -55,11 +55,11 @@ def _read(file: Path) -> Spent:
         spent = Spent(**read_json(file))
         return Spent(float(spent.seconds), float(spent.cpu_seconds))
     except (OSError, ValueError, TypeError):
-        return Spent()  # the step was not cut, or before its first checkpoint
+        return Spent()  # the step was not interrupted, or only before its first checkpoint
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far, or since it was last forgotten.
+    """Largest resident memory of this process so far, or since `forget_peak_memory`.
 
     Linux's ru_maxrss is inherited from the parent over exec, so the kernel's own high-water mark is read there.
     """
@@ -74,7 +74,7 @@ def peak_memory_bytes() -> int:
 
 
 def forget_peak_memory() -> bool:
-    """Count the peak anew from now on; False where the system cannot (Linux can: proc(5), clear_refs)."""
+    """Reset the peak of memory; False if the system cannot (Linux can: proc(5), clear_refs)."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         return True

@@ -1,4 +1,4 @@
-"""What a store holds, which runs name it, and what can go."""
+"""The inventory of a store: its artifacts, the runs that use them, and what can be removed."""
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,13 +24,13 @@ from compress.store.store import OWN_FOLDERS, Store
 
 @dataclass(frozen=True)
 class Item:
-    """One folder of the store.
+    """A folder of the store.
 
     Attributes:
-        artifact: None if its manifest cannot be read.
-        size_bytes: of all its files.
-        named_by: runs that name it.
-        damage: what is wrong with it, as far as it was looked at.
+        artifact: the artifact; None if its manifest cannot be read.
+        size_bytes: size of all files.
+        named_by: names of the runs that use it.
+        damage: the damage that was seen so far, or None.
     """
 
     path: Path
@@ -41,16 +41,16 @@ class Item:
 
 
 def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
-    """Every artifact of a store by its folder's name; hashes are not checked.
+    """All artifacts of a store in the order of their folders' names; hashes are not checked.
 
     Args:
-        runs_dir: where the runs are that use the store.
+        runs_dir: the folder of the runs that use the store.
 
     Raises:
-        CompressError: the store's own folders are links, or what a run needs cannot be read.
+        CompressError: the store's own folders are links, or a run's list of needed folders cannot be read.
     """
     store.check_own_folders()
-    named = _named(runs_dir, store)
+    runs_by_folder = _runs_by_folder(runs_dir, store)
     items = []
     for path in sorted(store.root.iterdir()) if store.root.is_dir() else ():
         if not path.is_dir() or path.name in OWN_FOLDERS:
@@ -59,12 +59,12 @@ def take_inventory(store: Store, runs_dir: Path) -> list[Item]:
             artifact, damage = open_artifact(path), None
         except DamagedArtifactError as error:
             artifact, damage = None, error.what
-        items.append(Item(path, artifact, _bytes(path), tuple(named.get(path.name, ())), damage))
+        items.append(Item(path, artifact, _bytes(path), tuple(runs_by_folder.get(path.name, ())), damage))
     return items
 
 
 def verify(item: Item) -> str | None:
-    """What is wrong with an artifact's files, or None; every byte is read."""
+    """The damage of an artifact's files, or None; every byte is read."""
     if item.artifact is None:
         return item.damage
     try:
@@ -75,45 +75,45 @@ def verify(item: Item) -> str | None:
 
 
 def find(items: Sequence[Item], key: str) -> Item:
-    """The artifact whose key, or whose folder's name, begins so.
+    """The artifact whose key or folder's name begins with `key`.
 
     Raises:
-        InputError: there is none, or more than one.
+        InputError: there is no such artifact, or more than one.
     """
-    found = [
+    matches = [
         item
         for item in items
         if item.path.name.startswith(key) or (item.artifact is not None and item.artifact.key.startswith(key))
     ]
-    if len(found) != 1:
-        listed = ", ".join(item.path.name for item in found[:5])
+    if len(matches) != 1:
+        listed = ", ".join(item.path.name for item in matches[:5])
         raise InputError(
-            f"{len(found) or 'no'} artifacts begin with '{key}'{': ' + listed if found else ''}",
+            f"{len(matches) or 'no'} artifacts begin with '{key}'{': ' + listed if matches else ''}",
             where="the command line",
             fix="`compress store list` shows them; give more of the key"
-            if found
+            if matches
             else "`compress store list` shows them",
         )
-    return found[0]
+    return matches[0]
 
 
 def unnamed(store: Store, items: Iterable[Item], runs_dir: Path) -> list[Item]:
-    """What no run names: artifacts, damaged ones that were set aside, and the rests of steps that did not end."""
-    named = _named(runs_dir, store)
+    """Everything that no run uses: artifacts, damaged ones that were set aside, and remains of unfinished steps."""
+    runs_by_folder = _runs_by_folder(runs_dir, store)
     loose = [item for item in items if not item.named_by]
     for folder in ("damaged", "scratch"):
         for path in sorted((store.root / folder).glob("*")):
-            if folder == "scratch" and path.name in named:
-                continue  # checkpoints that a killed run goes on from
+            if folder == "scratch" and path.name in runs_by_folder:
+                continue  # checkpoints from which a killed run can continue
             loose.append(Item(path, None, _bytes(path), ()))
     return loose
 
 
 def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]:
-    """Remove what is not being made or read under its lock just now.
+    """Remove items, except those that another run has locked.
 
     Returns:
-        What was removed, and what was left since another run holds it.
+        The removed items, and those that another run has locked.
 
     Raises:
         CompressError: the disk refuses, or the store's own folders are links.
@@ -124,12 +124,12 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
         key = item.path.name.rpartition("-")[2] if item.artifact is None else item.artifact.key[:16]
         try:
             with lock_at(store.root / "locks" / f"{key}.lock", timeout=0):
-                if item.artifact is not None:  # out of the store at once, so that no half of it is ever found
-                    gone = store.root / "scratch" / f"{item.path.name}-removed"
-                    gone.parent.mkdir(exist_ok=True)
-                    remove_tree(gone)
-                    item.path.rename(gone)
-                    remove_tree(gone)
+                if item.artifact is not None:  # moved out of the store first, so that nobody finds half of it
+                    moved = store.root / "scratch" / f"{item.path.name}-removed"
+                    moved.parent.mkdir(exist_ok=True)
+                    remove_tree(moved)
+                    item.path.rename(moved)
+                    remove_tree(moved)
                 else:
                     remove_tree(item.path)
                 removed.append(item)
@@ -140,9 +140,9 @@ def remove(store: Store, items: Iterable[Item]) -> tuple[list[Item], list[Item]]
     return removed, busy
 
 
-def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
-    """Folder of the store -> names of the runs that link to it, or have said that they need it."""
-    named: dict[str, list[str]] = {}
+def _runs_by_folder(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
+    """Folder of the store -> names of the runs that link to it or need it."""
+    runs_by_folder: dict[str, list[str]] = {}
     root = store.root.resolve()
     for run in sorted(runs_dir.iterdir()) if runs_dir.is_dir() else ():
         if not run.is_dir() or run.resolve() == root:
@@ -150,15 +150,15 @@ def _named(runs_dir: Path, store: Store) -> Mapping[str, list[str]]:
         links = [Path(os.path.realpath(link)) for link in (run / "steps").glob("*")]
         folders = {link.name for link in links if link.parent == root} | _needs(run)
         for folder in folders:
-            named.setdefault(folder, []).append(run.name)
-    return named
+            runs_by_folder.setdefault(folder, []).append(run.name)
+    return runs_by_folder
 
 
 def _needs(run: Path) -> set[str]:
-    """Folders of the store that a run said it needs before it began.
+    """Folders of the store in a run's list of what it needs.
 
     Raises:
-        CompressError: it cannot be read.
+        CompressError: the list cannot be read.
     """
     path = run / NEEDS
     try:

@@ -1,4 +1,4 @@
-"""The store: artifacts that are taken where they are whole, and made, committed and checked where they are not.
+"""The store of artifacts: a complete one is taken, any other is made, checked and committed.
 
 Layout below the store's root:
 
@@ -33,22 +33,22 @@ from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, M
 from compress.store.cost import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
 OWN_FOLDERS = ("scratch", "damaged", "locks")
-"""Folders of the store that are no artifacts."""
+"""Folders of the store that are not artifacts."""
 Make: TypeAlias = Callable[[Path, Path], Mapping[str, Any] | None]
-"""(out, work) -> facts for the manifest: writes the artifact below `out`, and may keep checkpoints below `work`."""
+"""A function of (out, work) -> facts for the manifest: it writes the artifact to `out`, and checkpoints to `work`."""
 
 
 class Store:
-    """The artifacts of all runs below one folder."""
+    """The store of artifacts that all runs below one folder share."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def check_own_folders(self) -> None:
-        """Refuse a store whose folders lead out of it: what is written or removed there would be somebody else's.
+        """Refuse a store whose own folders are links out of it: files of others might be written or removed.
 
         Raises:
-            CompressError: with the first such folder.
+            CompressError: names the first such folder.
         """
         for name in OWN_FOLDERS:
             if (self.root / name).is_symlink():
@@ -59,14 +59,14 @@ class Store:
                 )
 
     def path(self, identity: Identity) -> Path:
-        """Where the artifact of `identity` stands once it is committed."""
+        """The folder of the artifact of `identity` after it is committed."""
         return self.root / f"{identity.stage}-{identity.key[:16]}"
 
     def get(self, identity: Identity) -> Artifact | None:
         """The committed artifact with its hashes checked, or None if there is none.
 
         Raises:
-            DamagedArtifactError: it is there, but not as it was written.
+            DamagedArtifactError: the artifact is there, but damaged.
         """
         path = self.path(identity)
         if not path.is_dir():
@@ -78,7 +78,7 @@ class Store:
         return artifact
 
     def set_aside(self, identity: Identity) -> Path:
-        """Move a damaged artifact out of the way and say where it is now."""
+        """Move a damaged artifact out of the way, and return its new path."""
         path = self.path(identity)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         aside = self.root / "damaged" / f"{path.name}-{stamp}"
@@ -96,38 +96,38 @@ class Store:
         warn: Callable[[str], None] = lambda _: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> tuple[Artifact, bool]:
-        """The artifact of `identity`: taken if it is there and whole, otherwise made and committed.
+        """The artifact of `identity`: from the store if it is complete, otherwise made and committed.
 
-        Two runs that want the same artifact wait for each other; the second takes what the first made.
+        Two runs that need the same artifact wait for each other; the second takes the one that the first made.
 
         Args:
-            warn: told in one sentence that a damaged artifact was set aside, or that another run is waited for.
-            stopping: asked while another run is waited for.
+            warn: called with one sentence if a damaged artifact is set aside, or another run has the lock.
+            stopping: returns whether to stop waiting for another run.
 
         Returns:
-            The artifact, and whether it was made just now.
+            The artifact, and whether it was made now.
 
         Raises:
-            CompressError: the making failed, the disk refuses, or the store's own folders are links.
-            Stopped: `stopping` said so while another run was at work on the artifact.
+            CompressError: making failed, the disk refuses, or the store's own folders are links.
+            Stopped: `stopping` returned True while another run had the lock.
         """
         try:
             self.check_own_folders()
-            with suppress(DamagedArtifactError):  # what is whole is never changed, so it is taken without a lock
-                found = self.get(identity)
-                if found is not None:
-                    return found, False
+            with suppress(DamagedArtifactError):  # a complete artifact never changes, so it needs no lock
+                artifact = self.get(identity)
+                if artifact is not None:
+                    return artifact, False
             lock = self.root / "locks" / f"{identity.key[:16]}.lock"
             with locked(lock, f"the same {identity.stage} step", warn, stopping):
-                found = self._get_or_set_aside(identity, warn)
-                if found is not None:
-                    return found, False
+                artifact = self._get_or_set_aside(identity, warn)
+                if artifact is not None:
+                    return artifact, False
                 return self._make(identity, output_format, make, host), True
         except OSError as error:
             raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
 
     def _get_or_set_aside(self, identity: Identity, warn: Callable[[str], None]) -> Artifact | None:
-        """The artifact if it is there and whole; a damaged one is moved out of the way."""
+        """The artifact if it is complete, or None; a damaged one is moved out of the way."""
         try:
             return self.get(identity)
         except DamagedArtifactError as error:
@@ -136,7 +136,7 @@ class Store:
             return None
 
     def _make(self, identity: Identity, output_format: str, make: Make, host: Mapping[str, Any]) -> Artifact:
-        """Make an artifact in a scratch folder, and commit it; the checkpoints of one that fails stay there."""
+        """Make an artifact in a scratch folder, and commit it; after a failure the checkpoints stay there."""
         scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
         out, work = scratch / "out", scratch / "work"
         own_folder(scratch)
@@ -199,16 +199,16 @@ class Store:
 
 
 def _settled_files(out: Path, stage: str) -> dict[str, str]:
-    """The hashes of an artifact's files by their relative paths; all stand on the disk, and weights are read-only.
+    """Hashes of an artifact's files by relative path, after the files were synced and weights made read-only.
 
     Raises:
-        CompressError: there are none.
+        CompressError: there are no files.
     """
     names = folder_files(out)
     if not names:
         raise CompressError(f"the stage '{stage}' wrote no file", where=str(out), fix="this is a bug of the stage")
     for name in names:
         sync(out / name)
-        if name.endswith(WEIGHTS):  # hard links may share them
+        if name.endswith(WEIGHTS):  # hard links may share these files
             (out / name).chmod((out / name).stat().st_mode & 0o444)  # never more than the umask allows
     return {name: file_sha256(out / name) for name in names}

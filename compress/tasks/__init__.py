@@ -1,4 +1,4 @@
-"""What is learned and scored. One file = one task; the file's name is the recipe's `task.type`."""
+"""Tasks: what a model learns, and how it is scored. One file = one task; its name is the recipe's `task.type`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 UNKNOWN = -100
-"""The label of a row, or of a token, whose answer is not known; PyTorch's cross-entropy leaves it out."""
+"""The label of a row or a token whose answer is not known; PyTorch's cross-entropy ignores it."""
 
 
 class Task(Protocol):
-    """Rows of one task, read and checked.
+    """A task with its rows, which are read and checked.
 
     Attributes:
-        spec: as the recipe has it.
+        spec: the task's settings in the recipe.
         labels: names of the classes in a stable order; a row's label is an index into it.
         hub_task: the task's name on the Hugging Face hub, which says what class loads a model for it.
-        outputs: what a model gives: (classes,) for each row, or for each of a row's tokens.
+        outputs: whether a model gives (classes,) for each row, or for each token of a row.
         train, validation, test: rows; test rows never reach a stage that changes the model.
-        overlap: how many test rows also stand in train.
-        notes: what a reader of the report must know of the data.
-        unlabelled: rows whose answer is not known; what a teacher says of them can be learned.
-        train_key: fingerprint of all that a stage can see.
-        transfer_key: fingerprint of all that a stage under a teacher can see: of the unlabelled rows too.
+        overlap: number of test rows whose texts also stand in train.
+        notes: sentences on the data for readers of the report.
+        unlabelled: rows whose answer is not known; a student learns a teacher's outputs for them.
+        train_key: fingerprint of all data that a stage can see.
+        transfer_key: fingerprint of all data that a stage under a teacher can see: the unlabelled rows too.
         test_key: fingerprint of the test rows.
     """
 
@@ -56,18 +56,18 @@ class Task(Protocol):
     def encode(
         self, rows: Sequence[Any], tokenizer: "Tokenizer", max_length: int | None = None
     ) -> list[dict[str, Any]]:
-        """Model inputs of each row, cut to `max_length` (left out: the task's), not padded, with `labels`.
+        """The model inputs of each row without padding, cut to `max_length` (None: the task's), with `labels`.
 
-        Labels are a number, `UNKNOWN` where the answer is not known; or a list of one for each token. Beside a list
-        stands another, `counted`: 1 at the tokens of which the model is asked, whether the answer is known or not.
+        `labels` is a number, `UNKNOWN` if the answer is not known; or a list of a number for each token. With a list
+        comes another, `counted`: 1 at the tokens that have an output, whether the answer is known or not.
         """
         ...
 
     def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> "dict[str, np.ndarray[Any, Any]]":
-        """Rows as `encode` gives them to one batch: the inputs (batch, tokens), padded as the tokenizer does.
+        """A batch of rows that `encode` gave: the inputs, (batch, tokens), with the tokenizer's padding, and `labels`.
 
-        Labels are (batch,); or (batch, tokens), `UNKNOWN` at padding, with `counted` (batch, tokens), 0 at padding:
-        what is not counted stands in no loss and no score.
+        `labels` is (batch,); or (batch, tokens), `UNKNOWN` at padding, with `counted` (batch, tokens), 0 at padding.
+        Tokens that are not counted are in no loss and no score.
         """
         ...
 
@@ -76,15 +76,14 @@ class Task(Protocol):
         ...
 
     def without_answers(self, texts: Sequence[str], pairs: Sequence[str] | None) -> list[Any]:
-        """Rows of these texts whose answer is not known; both as `texts` gives them."""
+        """Rows of these texts, with unknown answers; texts and second texts are as `texts` gives them."""
         ...
 
     def answers(self, outputs: "Sequence[np.ndarray[Any, Any]]", rows: Sequence[Any]) -> Answers:
-        """What a model says of rows.
+        """The answers of a model for rows.
 
         Args:
-            outputs: of each row (classes,); or (tokens, classes) of its tokens that are counted, where the task's
-                outputs are those of tokens.
+            outputs: for each row (classes,); or (tokens that count, classes) if each token has an output.
             rows: the same rows as the task has them.
 
         Raises:
@@ -93,7 +92,7 @@ class Task(Protocol):
         ...
 
     def truth(self, rows: Sequence[Any]) -> Answers:
-        """The right answer of each row, of the kind that `answers` gives."""
+        """The right answers of rows, of the same kind as `answers` gives."""
         ...
 
     def check_labels(self, id2label: Mapping[int, str], source: str, where: str | None) -> None:
@@ -108,43 +107,45 @@ def with_rows(task: Task, **parts: Sequence[Any]) -> Task:
 
 
 REGISTRY = Registry("task type", __name__, "load", needs=("ANSWERS",))
-"""A task's file has `load`, and `ANSWERS`, the name of the kind of answers that it gives."""
+"""All tasks. A task's file has `load`, and `ANSWERS`, the name of the kind of its answers."""
 
 
 def names() -> list[str]:
-    """All tasks: the files of this folder, and those of plug-ins."""
+    """The names of all tasks: the files of this folder, and those of plug-ins."""
     return REGISTRY.names()
 
 
 def load_task(
     spec: TaskSpec,
-    read: ReadTable,
+    read_table: ReadTable,
     seed: int,
     origin: Origin,
     labels: Sequence[str] | None = None,
 ) -> Task:
-    """Read and check a task's data.
+    """A task, with its data read and checked.
 
     Args:
-        read: the rows of a source.
-        labels: the classes in a model's order. Left out: those of the training rows, sorted.
+        read_table: a function that gives the rows of a source.
+        labels: the classes in a model's order. None: the labels of the training rows, sorted.
 
     Raises:
         InputError: an unknown task or metric, a missing column, an unknown label, test rows in train, an empty file.
     """
     load = REGISTRY.find(spec.type, origin.where("task", "type"))
-    known = metrics(spec.type)
-    if spec.metric and spec.metric not in known:
+    metric_names = metrics(spec.type)
+    if spec.metric and spec.metric not in metric_names:
         raise InputError(
-            f"'task.metric' is '{spec.metric:.80}': {spec.type} is scored by {' or '.join(known)}",
+            f"'task.metric' is '{spec.metric:.80}': {spec.type} is scored by {' or '.join(metric_names)}",
             where=origin.where("task", "metric"),
-            fix=did_you_mean(spec.metric, list(known)),
+            fix=did_you_mean(spec.metric, list(metric_names)),
         )
-    task: Task = load(spec.model_copy(update={"metric": spec.metric or known[0]}), read, seed, origin, labels)
+    task: Task = load(
+        spec.model_copy(update={"metric": spec.metric or metric_names[0]}), read_table, seed, origin, labels
+    )
     return task
 
 
 def metrics(name: str) -> list[str]:
-    """What a task's answers can be scored by; the first one where a recipe does not say it."""
+    """The names of the metrics of a task; the first is the default."""
     kind: str = REGISTRY.module(name).ANSWERS
     return list(answers.find(kind).METRICS)

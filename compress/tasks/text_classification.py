@@ -47,13 +47,13 @@ class Row:
 
     @property
     def content(self) -> tuple[str, str | None]:
-        """What makes two rows the same: their texts, but for white space around them."""
+        """The texts without white space around them: rows with the same content are the same row."""
         return self.text.strip(), self.text_pair.strip() if self.text_pair is not None else None
 
 
 @dataclass(frozen=True)
 class TextClassification:
-    """See `compress.tasks.Task`."""
+    """A task with one label for each text or pair of texts; see `compress.tasks.Task`."""
 
     spec: TaskSpec
     labels: tuple[str, ...]
@@ -72,13 +72,13 @@ class TextClassification:
     def encode(
         self, rows: Sequence[Row], tokenizer: "Tokenizer", max_length: int | None = None
     ) -> list[dict[str, Any]]:
-        """Token ids of each row, cut to `max_length` (left out: the task's), with `labels`."""
+        """The token ids of each row, cut to `max_length` (None: the task's), with `labels`."""
         texts, pairs = self.texts(rows)
         encoded = tokenizer.encode(texts, pairs, max_length or self.spec.max_length)
         return [{**inputs, "labels": row.label} for inputs, row in zip(encoded, rows, strict=True)]
 
     def collate(self, rows: Sequence[Mapping[str, Any]], tokenizer: "Tokenizer") -> dict[str, np.ndarray[Any, Any]]:
-        """Token ids of encoded rows, padded, with `labels` (batch,)."""
+        """The token ids of encoded rows, padded, with `labels` (batch,)."""
         return {**tokenizer.pad(rows), "labels": np.array([row["labels"] for row in rows], np.int64)}
 
     def texts(self, rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
@@ -87,16 +87,16 @@ class TextClassification:
         return [row.text for row in rows], pairs
 
     def without_answers(self, texts: Sequence[str], pairs: Sequence[str] | None) -> list[Row]:
-        """Rows of these texts whose label is not known."""
-        seconds: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
-        return [Row(text, pair, UNKNOWN) for text, pair in zip(texts, seconds, strict=True)]
+        """Rows of these texts, with an unknown label."""
+        second_texts: Sequence[str | None] = pairs if pairs is not None else [None] * len(texts)
+        return [Row(text, pair, UNKNOWN) for text, pair in zip(texts, second_texts, strict=True)]
 
     def answers(self, outputs: Sequence[np.ndarray[Any, Any]], rows: Sequence[Row]) -> Label:
         """The best class of each row, and its softmax probability rounded to six digits.
 
         Args:
-            outputs: logits of each row, (classes,).
-            rows: not looked at.
+            outputs: the logits of each row, (classes,).
+            rows: not used.
 
         Raises:
             InputError: the model has more or fewer classes than the data.
@@ -118,7 +118,7 @@ class TextClassification:
         """Refuse a model whose classes are not the data's, in the same order.
 
         Raises:
-            InputError: with what differs.
+            InputError: the classes or their order differ.
         """
         theirs = tuple(id2label[index] for index in sorted(id2label))
         if not theirs:
@@ -143,53 +143,53 @@ class TextClassification:
 
 
 def load(
-    spec: TaskSpec,
-    read: ReadTable,
-    seed: int,
-    origin: Origin,
-    known_labels: Sequence[str] | None,
+    spec: TaskSpec, read_table: ReadTable, seed: int, origin: Origin, known_labels: Sequence[str] | None
 ) -> TextClassification:
-    """Read, check and split the data; see `compress.tasks.load_task`."""
+    """The task with its data read, checked and split; see `compress.tasks.load_task`."""
     _check_columns(spec, origin)
-    reader = PartReader(spec, read, origin)
+    reader = PartReader(spec, read_table, origin)
     train, test, validation = (reader.labelled(part) for part in ("train", "test", "validation"))
     classes = _classes(spec, train, test, known_labels, origin)
     labels = classes.labels
-    numbered = {
+    parts = {
         part: _number(rows, classes, part, origin)
         for part, rows in (("train", train), ("validation", validation), ("test", test))
     }
-    all_train = numbered["train"]
+    all_train = parts["train"]
     if spec.test is None and spec.test_fraction is not None and train:
-        _hold_out_test(numbered, spec.test_fraction, seed, origin)
-    _check_test(numbered["test"], labels, origin)
-    numbered["unlabelled"] = [Row(text, pair, UNKNOWN) for text, pair in reader.unlabelled()]
-    leaked = check_overlap(spec, numbered, origin)
-    kept, held_out = numbered["train"], numbered["validation"]
+        _hold_out_test(parts, spec.test_fraction, seed, origin)
+    _check_test(parts["test"], labels, origin)
+    parts["unlabelled"] = [Row(text, pair, UNKNOWN) for text, pair in reader.unlabelled()]
+    overlap = check_overlap(spec, parts, origin)
+    kept_train, validation_rows = parts["train"], parts["validation"]
     if spec.train_rows is not None:
-        kept = sample(kept, spec.train_rows, seed)
-    if spec.validation is None and len(kept) > 1:
-        kept, held_out = split(kept, spec.validation_fraction, seed, [row.label for row in kept])
-    unlabelled, known = only_new(numbered["unlabelled"], (*kept, *held_out))
-    seen_by_stages = {"type": spec.type, "labels": labels, "max_length": spec.max_length, "metric": spec.metric}
-    leaves_out = also_in_test(kept, numbered["test"])  # a stage that calibrates does not look at these
-    train_key = fingerprint({**seen_by_stages, "train": _plain(kept), "validation": _plain(held_out), **leaves_out})
+        kept_train = sample(kept_train, spec.train_rows, seed)
+    if spec.validation is None and len(kept_train) > 1:
+        kept_train, validation_rows = split(
+            kept_train, spec.validation_fraction, seed, [row.label for row in kept_train]
+        )
+    unlabelled, duplicates = only_new(parts["unlabelled"], (*kept_train, *validation_rows))
+    stage_settings = {"type": spec.type, "labels": labels, "max_length": spec.max_length, "metric": spec.metric}
+    left_out = also_in_test(kept_train, parts["test"])  # calibration does not use these rows
+    train_key = fingerprint(
+        {**stage_settings, "train": _plain(kept_train), "validation": _plain(validation_rows), **left_out}
+    )
     return TextClassification(
         spec=spec,
         labels=labels,
-        train=kept,
-        validation=held_out,
-        test=numbered["test"],
+        train=kept_train,
+        validation=validation_rows,
+        test=parts["test"],
         unlabelled=unlabelled,
-        overlap=leaked,
+        overlap=overlap,
         notes=(
             *reader.notes,
-            *_notes(spec, leaked, len(numbered["test"]), reader.incomplete, known),
-            *_label_notes(spec, classes, all_train, kept, numbered["test"]),
+            *_notes(spec, overlap, len(parts["test"]), reader.incomplete, duplicates),
+            *_label_notes(spec, classes, all_train, kept_train, parts["test"]),
         ),
         train_key=train_key,
         transfer_key=fingerprint([train_key, _plain(unlabelled)]) if unlabelled else train_key,
-        test_key=fingerprint({**seen_by_stages, "test": _plain(numbered["test"])}),
+        test_key=fingerprint({**stage_settings, "test": _plain(parts["test"])}),
     )
 
 
@@ -210,10 +210,10 @@ def _classes(
     known_labels: Sequence[str] | None,
     origin: Origin,
 ) -> Classes:
-    """The classes of a model, or of the training rows, or without them of the test rows.
+    """The classes: the model's, if `known_labels` has them; else those of the training rows, else of the test rows.
 
     Raises:
-        InputError: one class in two spellings, a label for each row, or one for all rows.
+        InputError: a class has two spellings, each row has a label of its own, or all rows have the same one.
     """
     labels = [label for _, label in train or test]
     where = origin.where("task", "train" if train else "test")
@@ -241,10 +241,10 @@ def _hold_out_test(parts: dict[str, list[Row]], fraction: float, seed: int, orig
 
 
 def _label_notes(
-    spec: TaskSpec, classes: Classes, train: Sequence[Row], kept: Sequence[Row], test: Sequence[Row]
+    spec: TaskSpec, classes: Classes, train: Sequence[Row], kept_train: Sequence[Row], test: Sequence[Row]
 ) -> list[str]:
     labels = classes.labels
-    counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept, test)]
+    counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept_train, test)]
     notes = label_notes(classes, *counts, fairer=F1_MACRO if spec.metric == ACCURACY else "")
     notes += given_away([(row.text, labels[row.label]) for row in train])
     if rows := conflicting([(row.content, row.label) for row in train]):
@@ -253,6 +253,7 @@ def _label_notes(
 
 
 def _number(rows: Sequence[tuple[Texts, str]], classes: Classes, part: str, origin: Origin) -> list[Row]:
+    """The rows with the numbers of their labels; a label that is none of the classes is refused."""
     numbers = [classes.number(label) for _, label in rows]
     unknown = [label for (_, label), number in zip(rows, numbers, strict=True) if number is None]
     if unknown:
@@ -267,7 +268,7 @@ def _number(rows: Sequence[tuple[Texts, str]], classes: Classes, part: str, orig
 
 
 def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> None:
-    """Refuse test rows that cannot tell a good model from one that always says the same."""
+    """Refuse test rows that all have one label: on them a model that always gives it would be right."""
     if test and len({row.label for row in test}) == 1:
         rows = "the only test row has" if len(test) == 1 else f"all {len(test):,} test rows have"
         raise InputError(
@@ -277,20 +278,18 @@ def _check_test(test: Sequence[Row], labels: Sequence[str], origin: Origin) -> N
         )
 
 
-def _notes(spec: TaskSpec, leaked: int, test_rows: int, incomplete: int, known: int) -> tuple[str, ...]:
+def _notes(spec: TaskSpec, overlap: int, test_rows: int, incomplete_rows: int, duplicates: int) -> tuple[str, ...]:
     notes = []
-    if leaked:
-        seen = "train or in the unlabelled rows" if spec.unlabelled else "train"
-        done = (
-            "allowed by the recipe"
-            if spec.overlap == "allow"
-            else f"left out {'there' if spec.unlabelled else 'of train'}"
-        )
-        notes.append(f"{leaked:,} of {test_rows:,} test rows also stand in {seen} ({done})")
-    if incomplete:
-        notes.append(f"{incomplete:,} rows without a text or a label were left out")
-    if known:
-        notes.append(f"{known:,} unlabelled rows that stand elsewhere already were left out")
+    if overlap:
+        place = "train or in the unlabelled rows" if spec.unlabelled else "train"
+        outcome = f"left out {'there' if spec.unlabelled else 'of train'}"
+        if spec.overlap == "allow":
+            outcome = "allowed by the recipe"
+        notes.append(f"{overlap:,} of {test_rows:,} test rows also stand in {place} ({outcome})")
+    if incomplete_rows:
+        notes.append(f"{incomplete_rows:,} rows without a text or a label were left out")
+    if duplicates:
+        notes.append(f"{duplicates:,} unlabelled rows that stand elsewhere already were left out")
     if spec.test is None and spec.test_fraction is not None:
         notes.append(f"the test rows are {spec.test_fraction:.0%} of the training file, drawn by the seed")
     return tuple(notes)

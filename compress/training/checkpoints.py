@@ -1,8 +1,8 @@
-"""Checkpoints of a training, from which a killed run goes on to the very weights that it would have had.
+"""Checkpoints of a training: a killed run continues from the last one, and ends with the same weights.
 
-A checkpoint is a folder `checkpoint-STEP` of the Trainer: weights, optimizer, schedule, random states, and what was
-logged. It counts once it is whole, which the file `whole` in it says: that file is written last, and holds the hash of
-every other one, so that a damaged checkpoint is not taken for a whole one.
+A checkpoint is a folder `checkpoint-STEP` of the Trainer: weights, optimizer, schedule, random states and the log. It
+is used only if it is complete and undamaged: the file `whole` in it, which is written last, holds the hash of every
+other file.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ _log = logging.getLogger(__name__)
 
 WHOLE = "whole"
 EVERY_SECONDS = 60.0
-"""Work that a kill may cost, at most; saving takes less than a second for a small encoder."""
+"""Time between two checkpoints, and so the most work that a kill may cost. Saving takes a small encoder < 1 s."""
 STATE = "trainer_state.json"
 BEST = "best_model_checkpoint"
 
 
 class KeepCheckpoints(TrainerCallback):
-    """Saves each minute and when the person asks to stop, and says when a checkpoint is whole.
+    """Saves a checkpoint each minute and when the user asks to stop, and marks each one that is complete.
 
-    What is logged is a mean since the last log; checkpoints are made only just after one, so that a run that goes on
-    logs the same.
+    The logged loss is a mean since the last log. Checkpoints are made only just after a log, so that a run that
+    continues from one logs the same numbers.
 
     Args:
-        stopping: whether the person has asked to stop.
-        meter: counts what the step costs.
+        stopping: tells whether the user has asked to stop.
+        meter: measures what the step costs.
     """
 
     def __init__(self, stopping: Callable[[], bool], meter: Meter) -> None:
@@ -46,7 +46,7 @@ class KeepCheckpoints(TrainerCallback):
         self.stopping, self.meter = stopping, meter
 
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Ask for a checkpoint if the last is old, or is to be the last."""
+        """Request a checkpoint if the last one is old, or if the training is to stop."""
         old = time.monotonic() - self.last > EVERY_SECONDS
         if state.global_step % args.logging_steps == 0 and (old or self.stopping()):
             control.should_save = True
@@ -57,10 +57,10 @@ class KeepCheckpoints(TrainerCallback):
         control.should_log = True
 
     def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Everything of the checkpoint is written: put it on the disk, say so, and stop where that was asked.
+        """Mark the checkpoint, whose files are all written, as complete; then stop if the user asked for it.
 
         Raises:
-            Stopped: the person has asked to stop, and the training is not at its end.
+            Stopped: the user has asked to stop, and the training is not at its end.
         """
         del control
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
@@ -74,7 +74,7 @@ class KeepCheckpoints(TrainerCallback):
 
 
 def mark_whole(checkpoint: Path) -> None:
-    """Put a checkpoint on the disk, and say in it that all is there."""
+    """Flush a checkpoint to the disk, and mark it as complete."""
     paths = sorted(path for path in checkpoint.iterdir() if path.name != WHOLE)
     for path in paths:
         sync(path)
@@ -83,23 +83,24 @@ def mark_whole(checkpoint: Path) -> None:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint below `folder` that is whole, and whose best one is; those that are newer are removed."""
+    """The newest complete checkpoint in `folder` whose best checkpoint is complete too; newer ones are removed."""
     for path in sorted(_checkpoints(folder), key=_step, reverse=True):
-        harm = _harm(path)
-        if harm is None and (best := _best(path)) is not None:
-            harm = _harm(best)
-        if harm is None:
-            _point_home(path)
+        damage = _damage(path)
+        if damage is None and (best := _best(path)) is not None:
+            damage = _damage(best)
+        if damage is None:
+            _update_best_path(path)
             return path
-        _log.warning("%s is left: %s", path.name, harm)
+        _log.warning("%s is left: %s", path.name, damage)
         _remove(path)
     return None
 
 
 def _remove_old(newest: Path, best: str | None) -> None:
-    """Remove all checkpoints but the newest, the one before, and the best; by now, the newest is whole.
+    """Remove all checkpoints but the newest, the one before, and the best.
 
-    The Trainer would do so earlier, and a kill in between would leave a checkpoint without its best one.
+    This is done once the newest is complete. The Trainer would do it earlier, and a kill in between would leave a
+    checkpoint without its best one.
     """
     before = sorted((path for path in _checkpoints(newest.parent) if path != newest), key=_step)
     for path in before[:-1]:
@@ -108,25 +109,26 @@ def _remove_old(newest: Path, best: str | None) -> None:
 
 
 def _remove(checkpoint: Path) -> None:
-    """Remove a checkpoint so that it is no whole one at any time on the way."""
+    """Remove a checkpoint, its mark first: so it never looks complete while its files go."""
     (checkpoint / WHOLE).unlink(missing_ok=True)
     remove_tree(checkpoint)
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """Folders that a Trainer has named by their step."""
+    """The folders of checkpoints, which the Trainer names by their step."""
     return [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d{1,18}", path.name)]
 
 
 def _step(checkpoint: Path) -> int:
+    """The step after which a checkpoint was made."""
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _harm(checkpoint: Path) -> str | None:
-    """Why a checkpoint is not whole, or None if it is."""
+def _damage(checkpoint: Path) -> str | None:
+    """What is wrong with a checkpoint; None if it is complete."""
     try:
         hashes = read_json(checkpoint / WHOLE)
-        changed = [name for name, told in hashes.items() if _hash(checkpoint / name) != told]
+        changed = [name for name, recorded_hash in hashes.items() if _hash(checkpoint / name) != recorded_hash]
     except FileNotFoundError as error:
         return f"{checkpoint.name} has no {Path(error.filename).name}"
     except (OSError, ValueError, AttributeError, TypeError, RecursionError):
@@ -137,7 +139,7 @@ def _harm(checkpoint: Path) -> str | None:
 
 
 def _hash(path: Path) -> str:
-    """SHA-256 of a file; in the state, the folder of the best checkpoint is left out: `_point_home` changes it."""
+    """The SHA-256 of a file; of the state, without the best checkpoint's folder, which `_update_best_path` changes."""
     if path.name != STATE:
         return file_sha256(path)
     state = json.loads(path.read_bytes())
@@ -146,13 +148,13 @@ def _hash(path: Path) -> str:
 
 
 def _best(checkpoint: Path) -> Path | None:
-    """The best checkpoint so far, as a whole one says; in the folder where both stand now."""
+    """The best checkpoint so far that a complete one names, in the folder where both stand now."""
     best = json.loads((checkpoint / STATE).read_bytes()).get(BEST)
     return checkpoint.parent / Path(best).name if best else None
 
 
-def _point_home(checkpoint: Path) -> None:
-    """The state names the best checkpoint by its path, which is another one if the store was moved."""
+def _update_best_path(checkpoint: Path) -> None:
+    """Correct the path of the best checkpoint in the state, which is wrong if the store was moved."""
     file = checkpoint / STATE
     state = json.loads(file.read_bytes())
     best = _best(checkpoint)

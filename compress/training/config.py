@@ -47,16 +47,16 @@ class TrainingConfig(Model):
 
 
 def steps_of(config: TrainingConfig, rows: int) -> int:
-    """Optimizer steps of a training on so many rows."""
+    """The number of optimizer steps of a training on so many rows."""
     batches = math.ceil(rows / config.batch_size)
     return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
 
 
 def trainings_in(settings: Model) -> list[TrainingConfig]:
-    """The trainings among a stage's settings, but for those of no epochs."""
+    """The trainings among a stage's settings; those of 0 epochs are left out."""
     if isinstance(settings, TrainingConfig):
         return [settings] if settings.epochs > 0 else []
-    return [found for _, part in settings if isinstance(part, Model) for found in trainings_in(part)]
+    return [training for _, part in settings if isinstance(part, Model) for training in trainings_in(part)]
 
 
 class Augmentation(Model):
@@ -93,8 +93,8 @@ class Augmentation(Model):
     @property
     def weights(self) -> dict[str, float]:
         """The ways of changing a word that have a weight, in a fixed order."""
-        found = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
-        return {way: weight for way, weight in found.items() if weight > 0}
+        weights = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
+        return {way: weight for way, weight in weights.items() if weight > 0}
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Augmentation":

@@ -1,4 +1,4 @@
-"""A network that is trained with the rounding of the graph that it will become."""
+"""Fake quantization: a network is trained with the rounding that it will have as a quantized graph."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,25 +22,25 @@ from compress.ops.fake_quantization import (
 from compress.ops.int8 import Rounded
 
 NAME = "fake_quantization"
-"""Of the part of a network that holds its scales, while it is trained: so they are optimised with it, and stand in its
-checkpoints."""
+"""Name of the module that holds the scales inside a network while it is trained: so the scales are optimised with the
+network, and saved in its checkpoints."""
 
 Round = Callable[[torch.Tensor], torch.Tensor]
 
 
 class WeightGrid(torch.nn.Module):
-    """Rounds the weights of a matrix or a table; the scales are learned, the zero points stay.
+    """The grid on which the weights of a matrix or a table are rounded; its scales are learned, its zero points stay.
 
-    A scale is its start times e to the power of what is learned: so that it keeps its sign, and a step of the optimizer
-    changes large and small ones by the same share.
+    A scale is its first value times e to the power of a learned parameter: so it keeps its sign, and a step of the
+    optimizer changes large and small scales by the same share.
 
     Args:
-        scales: to start from; 0 where all weights are.
-        zeros: codes of 0, of the same shape.
-        lowest, highest: codes.
-        sharing: weights that share a scale.
-        block_size: weights of a row that share a scale, which are then (rows, blocks); None: the scales broadcast to
-            the weights.
+        scales: the first scales; 0 where all weights are 0.
+        zeros: the zero points, the codes of 0; of the same shape.
+        lowest, highest: the lowest and the highest code.
+        sharing: number of weights that share a scale.
+        block_size: number of a row's weights that share a scale; the scales are then (rows, blocks). None: the scales
+            broadcast to the weights.
     """
 
     start: torch.Tensor
@@ -65,33 +65,33 @@ class WeightGrid(torch.nn.Module):
 
     @classmethod
     def of_columns(cls, weights: np.ndarray[Any, Any], largest: int) -> "WeightGrid":
-        """8 bits with a scale for each output of a matrix (outputs, inputs)."""
+        """A grid of 8 bits with a scale for each output of a matrix (outputs, inputs)."""
         scales = int8.round_columns(weights.T, largest).scales[:, None]
         return cls(scales, np.zeros_like(scales), -largest, largest, weights.shape[1])
 
     @classmethod
     def of_table(cls, weights: np.ndarray[Any, Any]) -> "WeightGrid":
-        """8 bits with one scale for a table."""
+        """A grid of 8 bits with one scale for a whole table."""
         scale = int8.round_table(weights).scales
         return cls(scale, np.zeros_like(scale), -int8.LARGEST, int8.LARGEST, weights.size)
 
     @classmethod
     def of_blocks(cls, weights: np.ndarray[Any, Any], bits: int, block_size: int, *, symmetric: bool) -> "WeightGrid":
-        """Few bits with a scale for each block of a row."""
+        """A grid of `bits` bits with a scale for each block of a row."""
         scales, zeros = blockwise.grid(blockwise.in_blocks(weights, block_size), bits, symmetric=symmetric)
         return cls(scales, zeros, 0, 2**bits - 1, block_size, block_size)
 
     @property
     def scales(self) -> torch.Tensor:
-        """As they are now."""
+        """The scales as they are now."""
         return self.start * torch.exp(self.growth)
 
     def forward(self, weights: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
-        """Round.
+        """The rounded weights.
 
         Args:
             weights: (..., inputs)
-            rows: (...), whose weights these are; None: all rows in their order.
+            rows: (...), the rows that these weights are of; None: all rows in their order.
         """
         if self.block_size is None:
             return learned_step(weights.float(), self.scales, self.zeros, *self.ends, self.gradient_scale)
@@ -106,7 +106,7 @@ class WeightGrid(torch.nn.Module):
 
     @torch.no_grad()
     def rounded(self, weights: torch.Tensor) -> Rounded:
-        """Codes and scales of weights (outputs, inputs), as int8 graphs want them: turned; a table's as it is."""
+        """Codes and scales of weights (outputs, inputs) for an int8 graph: a matrix transposed, a table as it is."""
         codes = step_codes(weights, self.scales, self.zeros, *self.ends).numpy().astype(np.int8)
         scales = self.scales.numpy()
         return Rounded(codes.T, scales[:, 0]) if scales.ndim else Rounded(codes, scales)
@@ -121,10 +121,12 @@ class WeightGrid(torch.nn.Module):
 
 
 class ActivationRange(torch.nn.Module):
-    """Rounds activations to 256 levels of a range that is learned: its step as a factor, its place as a share of it.
+    """The learned range of activations, which are rounded to 256 levels of it.
+
+    Learned are a factor of the step between two levels, and a shift of the range as a share of its width.
 
     Args:
-        low, high: to start from.
+        low, high: the first ends of the range.
     """
 
     start: torch.Tensor
@@ -141,38 +143,38 @@ class ActivationRange(torch.nn.Module):
 
     @property
     def scale(self) -> torch.Tensor:
-        """As it is now."""
+        """The step between two levels as it is now."""
         return self.start * torch.exp(self.growth)
 
     @property
     def zero(self) -> torch.Tensor:
-        """The code of 0."""
+        """The zero point: the code of 0."""
         place = (self.start_zero + BYTE * self.shift).clamp(0, BYTE)
         return straight_through(place, place.detach().round())
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
-        """(batch, ...) to the same."""
+        """The rounded values, in the shape of `values`: (batch, ...)."""
         gradient_scale = step_gradient_scale(values[0].numel(), BYTE)
         return learned_step(values.float(), self.scale, self.zero, 0, BYTE, gradient_scale)
 
     def ends(self) -> tuple[float, float]:
-        """Of the range as it is now."""
+        """The lowest and the highest value of the range as it is now."""
         scale, zero = float(self.scale), float(self.zero)
         return -zero * scale, (BYTE - zero) * scale
 
 
 class FakeQuantization(torch.nn.Module):
-    """Rounds what a network's layers multiply, while it is attached to it.
+    """Rounds the weights and inputs of a network's layers while it is attached to the network.
 
-    A range that is not learned is found in each call, for each row of a batch alone, as it is where a deployed graph
-    answers one text at a time; padding counts for none.
+    A range that is not learned is computed in each call from each row alone, as in a deployed graph that gets one text
+    at a time; padding does not count.
 
     Args:
-        weights: by the name of the layer, a Linear or an Embedding.
-        inputs: what a Linear reads, in ranges that are learned, by its name; layers that read the same share a range.
-        blocks: whether inputs are rounded to 8 bits in blocks, those of the weights that they meet.
-        dynamic: whether the range of inputs is found in each call.
-        learning_rate: peak rate of what is learned here.
+        weights: the grids by the name of their layer, a Linear or an Embedding.
+        inputs: the learned ranges of inputs, by the name of the Linear; layers that read the same tensor share a range.
+        blocks: whether inputs are rounded to 8 bits in blocks, the same blocks as the weights that they multiply.
+        dynamic: whether the range of inputs is computed in each call.
+        learning_rate: peak rate of the scales and ranges.
     """
 
     def __init__(
@@ -194,16 +196,16 @@ class FakeQuantization(torch.nn.Module):
         self._hook: Any = None
 
     def attach(self, network: Any) -> None:
-        """Become a part of a network, and round in it from now on."""
+        """Become a part of the network, and round its weights and inputs from now on."""
         for name, grid in self.weights().items():
             layer = network.get_submodule(name)
             table = isinstance(layer, torch.nn.Embedding)
             layer.forward = self._gathering(layer, grid) if table else self._multiplying(layer, grid, name)
-        self._hook = network.register_forward_pre_hook(self._see, with_kwargs=True)
+        self._hook = network.register_forward_pre_hook(self._keep_mask, with_kwargs=True)
         network.add_module(NAME, self)
 
     def detach(self, network: Any) -> None:
-        """Leave a network as it was, but for what it has learned."""
+        """Leave the network; its weights stay as they were trained."""
         for name in self.names:
             del network.get_submodule(name).forward
         self._hook.remove()
@@ -211,7 +213,7 @@ class FakeQuantization(torch.nn.Module):
         self._mask = None
 
     def facts(self) -> dict[str, Any]:
-        """For the manifest: how many scales were learned, and how far they went from their starts, as a share."""
+        """Facts for the manifest: how many scales were learned, and by what share they changed."""
         growth = [parameter.detach().flatten() for name, parameter in self.named_parameters() if "growth" in name]
         change = torch.expm1(torch.cat(growth)).abs()
         return {"learned": len(change), "mean_change": float(change.mean()), "largest_change": float(change.max())}
@@ -222,11 +224,11 @@ class FakeQuantization(torch.nn.Module):
         return dict(zip(self.names, grids, strict=True))
 
     def input_range(self, name: str) -> ActivationRange:
-        """Of what a Linear reads."""
+        """The range of a Linear's inputs."""
         return self._inputs[name]
 
-    def _see(self, _: Any, __: Any, named: Mapping[str, Any]) -> None:
-        self._mask = named.get("attention_mask")
+    def _keep_mask(self, _: Any, __: Any, arguments: Mapping[str, Any]) -> None:
+        self._mask = arguments.get("attention_mask")
 
     def _multiplying(self, layer: torch.nn.Linear, grid: WeightGrid, name: str) -> Round:
         round_input = self._round_input(name, grid)
@@ -253,6 +255,6 @@ class FakeQuantization(torch.nn.Module):
         return (lambda values: values) if size is None else (lambda values: round_blocks(values.float(), size))
 
     def _mask_of(self, values: torch.Tensor) -> torch.Tensor | None:
-        """The mask of padding where values are of tokens."""
+        """The attention mask where values are of tokens (batch, tokens, width); None elsewhere."""
         mask = self._mask
         return mask if mask is not None and values.dim() == 3 and values.shape[:2] == mask.shape else None

@@ -36,28 +36,28 @@ from compress.training.rows import EncodedRows, Outputs
 _log = logging.getLogger(__name__)
 
 Loss = Callable[[torch.Tensor, Mapping[str, torch.Tensor]], torch.Tensor]
-"""(student logits, batch as a `Collator` makes it) -> scalar, a mean over the batch."""
+"""A loss: (student logits, batch as a `Collator` makes it) -> scalar, a mean over the batch."""
 OBJECTIVE = "distillation_objective"
-"""Under this name a loss that learns is a part of the student while it is trained: so it is optimised with it, and
-stands in its checkpoints."""
+"""Name of the module that holds a loss with parameters inside the student while it is trained: so the parameters are
+optimised with the student, and saved in its checkpoints."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """What is to be learned, and of which rows.
+    """The rows and the loss of a training.
 
     Attributes:
-        rows: the task's training rows and more.
-        outputs: of each teacher the parts in the rows' order.
-        loss: what to minimise; a module is trained with the student. None: that of the labels.
-        whole: rows of the run, also where this one only rehearses it.
+        rows: the task's training rows, and unlabelled rows and variants where a teacher says what they are.
+        outputs: for each teacher its outputs, in parts that follow the order of the rows.
+        loss: the loss to minimise; a module is trained with the student. None: the loss of the labels.
+        run_rows: number of rows in the full run, also in a rehearsal with fewer.
         inputs: names of model inputs that the loss needs beside the student's own.
     """
 
     rows: Sequence[Any]
     outputs: Sequence[Sequence[Outputs]]
     loss: Loss | None
-    whole: int
+    run_rows: int
     inputs: frozenset[str] = frozenset()
 
 
@@ -70,14 +70,14 @@ def train(
     what: str,
     lesson: Lesson | None = None,
 ) -> dict[str, Any]:
-    """Train `model` in place on the task's training rows and leave it at its best validation score.
+    """Train `model` in place on the task's training rows; it ends with the weights of its best validation score.
 
     Args:
         what: name of the work, for the progress bar.
-        lesson: what to learn from a teacher. Left out: the labels of the training rows.
+        lesson: the rows and the loss under a teacher. Left out: the training rows and their labels.
 
     Returns:
-        Facts: steps, the training loss and validation score of each epoch, the best score.
+        Facts: steps, training losses, the validation score of each epoch, the best score.
 
     Raises:
         CompressError: the loss is no longer a number.
@@ -102,7 +102,7 @@ def train(
 
 
 def training_length(max_length: int | None, context: Context) -> int:
-    """Tokens kept of each text while training: never more than the task keeps."""
+    """The number of tokens kept of each text while training: never more than the task keeps."""
     task_length = context.task.spec.max_length
     return min(max_length or task_length, task_length)
 
@@ -115,14 +115,14 @@ def set_seed(seed: int) -> None:
 
 
 def set_dropout(model: Any, share: float) -> None:
-    """Let all of a model's Dropout modules drop that share."""
+    """Set the share that each of a model's Dropout modules drops."""
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = share
 
 
 def _set_attention_dropout(model: Any, share: float) -> None:
-    """Set it in every attention module: a Dropout called `dropout`, or a number called `attention_dropout`."""
+    """Set the dropout of every attention module: its Dropout `dropout`, or its number `attention_dropout`."""
     for module in model.modules():
         if type(module).__name__.endswith("Attention"):
             if isinstance(getattr(module, "dropout", None), torch.nn.Dropout):
@@ -132,7 +132,7 @@ def _set_attention_dropout(model: Any, share: float) -> None:
 
 
 def _label_loss(outputs: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The model's own loss; where each token has a label, one that a batch without any does not make NaN."""
+    """The loss of the labels: the model's own; where each token has a label, one that no batch makes NaN."""
     if "counted" not in batch:
         loss: torch.Tensor = outputs.loss
         return loss
@@ -140,6 +140,8 @@ def _label_loss(outputs: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor
 
 
 class _Trainer(Trainer):
+    """A Trainer with our order of rows, loss and optimizer."""
+
     loss: Loss | None
     accepted: set[str]
     settings: TrainingConfig
@@ -160,11 +162,11 @@ class _Trainer(Trainer):
             del own["labels"]
             outputs = model(**own)
             loss = self.loss(outputs.logits, inputs)
-        # T5 and BART give states beside the logits, and decoders what they have read
+        # T5 and BART return states beside the logits, and decoders their cache
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """See `make_optimizer`."""
+        """The optimizer; see `make_optimizer`."""
         if self.optimizer is None:  # type: ignore[has-type]
             self.optimizer = make_optimizer(self.model, self.settings, set(self.get_decay_parameter_names(self.model)))
         return self.optimizer
@@ -173,11 +175,12 @@ class _Trainer(Trainer):
 def _trainer(
     model: Any, tokenizer: Tokenizer, config: TrainingConfig, context: Context, what: str, lesson: Lesson
 ) -> _Trainer:
+    """The Trainer of a training, with its rows, its loss and its callbacks."""
     task, length = context.task, training_length(config.train_length, context)
     rows = EncodedRows(lesson.rows, task, tokenizer, length, lesson.outputs)
     validation = EncodedRows(task.validation, task, tokenizer, length) if task.validation else None
     keep = KeepCheckpoints(context.stopping, Meter(context.work))
-    callbacks: list[TrainerCallback] = [Report(context, config, what, lesson.whole), StopAtNan(), keep]
+    callbacks: list[TrainerCallback] = [Report(context, config, what, lesson.run_rows), StopAtNan(), keep]
     if config.patience is not None and validation:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=config.patience))
     accepted = {*input_names(model), "labels"}
@@ -198,6 +201,8 @@ def _trainer(
 
 
 def _metric(task: Task) -> Callable[[EvalPrediction], dict[str, float]]:
+    """The task's metric on its validation rows, as the Trainer calls it."""
+
     def score(prediction: EvalPrediction) -> dict[str, float]:
         counted = prediction.label_ids[1] == 1 if task.outputs == "token" else None  # padding is -100
         outputs: Any = prediction.predictions if counted is None else cut(prediction.predictions, counted)
@@ -211,7 +216,7 @@ def _precision(config: TrainingConfig, *, on_cpu: bool) -> str:
     """The number format of a training's matrix products.
 
     Raises:
-        CompressError: it does not exist on the device.
+        CompressError: the device does not have this format.
     """
     if config.precision == "fp16" and on_cpu:
         raise CompressError("a CPU does not train in fp16", fix="set precision: auto, bf16 or fp32")
@@ -262,6 +267,7 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
 
 
 def _facts(trainer: Trainer) -> dict[str, Any]:
+    """Facts of a finished training, for the manifest."""
     history = trainer.state.log_history
     facts: dict[str, Any] = {
         "steps": trainer.state.global_step,

@@ -1,7 +1,6 @@
-"""Words that a masked language model expects in the place of others: section 3.3 of TinyBERT (arXiv:1909.10351).
+"""Replacement words from a masked language model: section 3.3 of TinyBERT (arXiv:1909.10351).
 
-The words to replace are marked by `MASKED`; the model sees its own token for a masked word there, and the rest of the
-text.
+The words to replace are marked by `MASKED`. The model reads the text with its mask token in their place.
 """
 
 from collections.abc import Sequence
@@ -21,19 +20,19 @@ from compress.store.artifacts import Artifact
 from compress.training.neighbours import whole_words
 
 BATCH = 8
-"""Texts in one call: their scores of all tokens, 8 x 128 x 30,000, take 120 MB."""
+"""Number of texts in one call: their scores for all tokens, 8 x 128 x 30,000, take 120 MB."""
 
 
 class MaskedWords:
-    """A masked language model, asked for words.
+    """A masked language model that replaces words of texts.
 
     Args:
-        model: with its head for masked words.
-        length: tokens kept of each text.
-        count: from how many of the likeliest words one is drawn.
+        model: a model with its head for masked words.
+        length: number of tokens kept of each text.
+        count: a word is drawn from so many of the likeliest ones.
 
     Raises:
-        InputError: it has no token for a masked word.
+        InputError: the tokenizer has no mask token.
     """
 
     def __init__(self, model: Artifact, length: int, count: int, context: Context) -> None:
@@ -47,15 +46,15 @@ class MaskedWords:
         self.accepted = input_names(network)
 
     def fill(self, texts: Sequence[list[str]], random: np.random.Generator) -> list[list[str]]:
-        """The texts with other words in the place of those that are marked; beyond `length` the old ones stay."""
+        """The texts with other words in the place of the marked ones; beyond `length` the old words stay."""
         filled = [[word.removeprefix(MASKED) if _is_masked(word) else word for word in words] for words in texts]
         marked = [index for index, words in enumerate(texts) if any(map(_is_masked, words))]
         for start in range(0, len(marked), BATCH):
-            chosen = marked[start : start + BATCH]
-            likely = self._likely([texts[index] for index in chosen])
-            for index, found in zip(chosen, likely, strict=True):
+            indices = marked[start : start + BATCH]
+            candidates = self._likely([texts[index] for index in indices])
+            for index, row_candidates in zip(indices, candidates, strict=True):
                 places = [place for place, word in enumerate(texts[index]) if _is_masked(word)]
-                for place, words in zip(places, found, strict=False):  # fewer were seen than there are, if it was cut
+                for place, words in zip(places, row_candidates, strict=False):  # fewer candidates, if the text was cut
                     old = filled[index][place]
                     others = [word for word in words if word.lower() != old.lower()][: self.count]
                     new = str(random.choice(others))
@@ -63,31 +62,32 @@ class MaskedWords:
         return filled
 
     def _likely(self, texts: Sequence[list[str]]) -> list[list[list[str]]]:
-        """For each text, and each masked place of it that is seen, the likeliest words, the likeliest first."""
-        shown = [" ".join(self.mask if _is_masked(word) else word for word in words) for words in texts]
-        batch = self.tokenizer.pad(self.tokenizer.encode(shown, None, self.length))
+        """For each text and each of its masked places within `length`: the likeliest words, the likeliest first."""
+        masked_texts = [" ".join(self.mask if _is_masked(word) else word for word in words) for words in texts]
+        batch = self.tokenizer.pad(self.tokenizer.encode(masked_texts, None, self.length))
         inputs = {
             name: torch.from_numpy(array).to(self.device) for name, array in batch.items() if name in self.accepted
         }
         with torch.inference_mode():
             scores = self.network(**inputs).logits  # (batch, tokens, vocabulary)
-        found = []
+        candidates = []
         for row, ids in enumerate(batch["input_ids"]):
             places = np.flatnonzero(ids == self.mask_id)
             best = scores[row, places][:, self.ids].topk(self.count + 1, dim=-1).indices.cpu()  # (masked, count + 1)
-            found.append([[self.words[int(self.ids[rank])] for rank in ranks] for ranks in best])
-        return found
+            candidates.append([[self.words[int(self.ids[rank])] for rank in ranks] for ranks in best])
+        return candidates
 
 
 def _is_masked(word: str) -> bool:
+    """Whether a word is marked to be replaced."""
     return len(word) > 1 and word.startswith(MASKED)
 
 
 def _mask_token(folder: Path, tokenizer: Tokenizer) -> tuple[str, int]:
-    """How a tokenizer writes a masked word, and its id."""
+    """A tokenizer's mask token, and its id."""
     config = folder / "tokenizer_config.json"
-    said = read_object(config).get("mask_token") if config.is_file() else None
-    name = said.get("content") if isinstance(said, dict) else said
+    setting = read_object(config).get("mask_token") if config.is_file() else None
+    name = setting.get("content") if isinstance(setting, dict) else setting
     for candidate in (name, "[MASK]", "<mask>"):
         if isinstance(candidate, str) and (number := tokenizer.fast.token_to_id(candidate)) is not None:
             return candidate, number

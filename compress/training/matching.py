@@ -1,4 +1,4 @@
-"""What a student can learn from its teacher: which layers and heads; what does not fit is refused before any work."""
+"""Checks of what a student can learn from its teacher: layers, heads and variants that do not fit are refused early."""
 
 import math
 from typing import Literal
@@ -11,13 +11,13 @@ from compress.training.config import Augmentation, DistillationConfig
 
 
 def check_lesson(config: DistillationConfig, step: KnownStep) -> None:
-    """Refuse what the step's model cannot learn from its teacher, or from variants of the rows.
+    """Refuse settings under which the step's model cannot learn from its teacher or from variants of the rows.
 
     Args:
-        config: a training of the step, under the role `teacher`, or else under the model that the step reads.
+        config: a training of the step. Its teacher is the input `teacher`, or else the model that the step reads.
 
     Raises:
-        InputError: with what does not fit.
+        InputError: a setting does not fit.
     """
     check_masked_model(config.augment, next(iter(step.inputs.get("masked_model", ())), None))
     check_label_of_rows(config.augment, step.task.outputs)
@@ -34,7 +34,7 @@ def check_lesson(config: DistillationConfig, step: KnownStep) -> None:
 
 
 def check_states(config: DistillationConfig, student: Shape | None, teacher: Shape | None) -> None:
-    """Refuse settings for hidden states and relations that these shapes forbid.
+    """Refuse settings for hidden states and relations that do not fit these shapes.
 
     Raises:
         InputError: a family is not known, there is no such layer, or the numbers of layers or heads do not fit.
@@ -65,14 +65,14 @@ def check_states(config: DistillationConfig, student: Shape | None, teacher: Sha
 def hidden_layers(config: DistillationConfig, student: int, teacher: int) -> tuple[int, ...]:
     """The teacher's layers whose hidden states are learned, counted from 0.
 
-    Left out: one for each of the student's, evenly spaced, the last for the last: section 3.2 of TinyBERT
-    (arXiv:1909.10351).
+    If the settings name none: one for each of the student's layers, evenly spaced, the last for the last, as in
+    section 3.2 of TinyBERT (arXiv:1909.10351).
 
     Args:
-        student, teacher: how many layers each has.
+        student, teacher: the number of layers of each.
 
     Raises:
-        InputError: the teacher has no such layers, or not as many as the student has where each must have its own.
+        InputError: the teacher has no such layer, or fewer layers than the student where each must have its own.
     """
     if config.hidden_layers is not None:
         if wrong := [layer for layer in config.hidden_layers if not 0 <= layer < teacher]:
@@ -96,10 +96,13 @@ def hidden_layers(config: DistillationConfig, student: int, teacher: int) -> tup
 
 
 def relation_layer(config: DistillationConfig, teacher: int) -> int:
-    """The teacher's layer whose relations are learned, counted from 0; left out: the last.
+    """The teacher's layer whose relations are learned, counted from 0; the last if the settings name none.
+
+    Args:
+        teacher: its number of layers.
 
     Raises:
-        InputError: the teacher, of so many layers, has no such one.
+        InputError: the teacher has no such layer.
     """
     layer = teacher - 1 if config.relation_layer is None else config.relation_layer
     if layer >= teacher:
@@ -110,13 +113,13 @@ def relation_layer(config: DistillationConfig, teacher: int) -> int:
 
 
 def check_same_ids(same: bool) -> None:
-    """Refuse to compare the inside of models that read different token ids.
+    """Refuse to compare the hidden states of models that read different token ids.
 
     Args:
-        same: whether the student's tokenizer gives the ids of its teacher's.
+        same: whether the student's tokenizer gives the same ids as its teacher's.
 
     Raises:
-        InputError: it does not.
+        InputError: the ids differ.
     """
     if not same:
         raise InputError(
@@ -126,10 +129,10 @@ def check_same_ids(same: bool) -> None:
 
 
 def check_masked_model(config: Augmentation, model: KnownModel | None) -> None:
-    """Refuse variants by a masked language model without one, and one that is not used.
+    """Refuse variants that need a masked language model if there is none, and a model that no variant needs.
 
     Raises:
-        InputError: with what is missing.
+        InputError: the model is missing, not used, or not a masked language model.
     """
     if not config.makes_variants or not config.masked:
         if model is not None:
@@ -155,13 +158,13 @@ def check_masked_model(config: Augmentation, model: KnownModel | None) -> None:
 
 
 def check_label_of_rows(config: Augmentation, outputs: Literal["row", "token"]) -> None:
-    """Refuse to count the rows of each label where a row has a label for each token.
+    """Refuse `augment.per_label` where each token has a label: it counts the rows of each label.
 
     Args:
-        outputs: the task's.
+        outputs: the task's outputs.
 
     Raises:
-        InputError: the settings count them.
+        InputError: `per_label` is set.
     """
     if config.per_label and outputs == "token":
         raise InputError(

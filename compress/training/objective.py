@@ -1,4 +1,4 @@
-"""What a student minimises under a teacher: the parts of the loss, summed by their weights."""
+"""The loss of a student under a teacher: its parts, summed by their weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,10 +18,10 @@ from compress.training.states import RELATED, States
 
 
 class Objective(torch.nn.Module):
-    """The weighted sum of the parts that the settings give a weight.
+    """The loss of a student: the weighted sum of the parts that have a weight in the settings.
 
     Args:
-        inside: what the parts that look inside student and teacher need; None where none of them has a weight.
+        inside: the part that compares hidden states and relations; None if neither has a weight.
     """
 
     def __init__(self, config: DistillationConfig, inside: "Inside | None" = None) -> None:
@@ -30,16 +30,16 @@ class Objective(torch.nn.Module):
 
     @property
     def inputs(self) -> frozenset[str]:
-        """Names of the model inputs that a batch must hold for it."""
+        """Names of the model inputs that a batch must hold for this loss."""
         return self.inside.inputs if self.inside else frozenset()
 
     def forward(self, logits: torch.Tensor, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The loss of a batch that the student has just been called with.
+        """The loss of a batch; the student's last call must have been with this batch.
 
         Args:
-            logits: the student's, (batch, classes) or (batch, tokens, classes).
-            batch: as `compress.training.batches.Collator` makes it, with teacher_logits where they have a weight, and
-                the model inputs that `inputs` names.
+            logits: the student's logits, (batch, classes) or (batch, tokens, classes).
+            batch: the batch as `compress.training.batches.Collator` makes it, with `teacher_logits` if they have a
+                weight, and with the model inputs that `inputs` names.
 
         Returns:
             Scalar, mean over the batch.
@@ -54,19 +54,19 @@ class Objective(torch.nn.Module):
         return loss
 
     def close(self) -> None:
-        """Leave student and teacher as they were."""
+        """Take the hooks off the student and the teacher."""
         if self.inside is not None:
             self.inside.close()
 
 
 class Inside(torch.nn.Module):
-    """The parts of the loss that look inside: hidden states through a projection, and attention relations.
+    """The part of the loss that compares hidden states, through a projection, and attention relations.
 
-    The teacher runs beside the student, at each step: its states of all rows would take rows x tokens x width numbers
+    The teacher runs beside the student at each step: its states of all rows would take rows x tokens x width numbers
     on the disk, some gigabytes for ten thousand texts. The projection is trained with the student, and thrown away.
 
     Args:
-        student, teacher: of known families, on the device; they read the same input ids.
+        student, teacher: models of known families, on the device, that read the same input ids.
     """
 
     def __init__(self, config: DistillationConfig, student: Any, teacher: Any) -> None:
@@ -93,7 +93,7 @@ class Inside(torch.nn.Module):
         self.inputs = frozenset(input_names(teacher))
 
     def forward(self, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Scalar; `batch` holds the teacher's inputs, each (batch, tokens)."""
+        """The weighted sum of both, a scalar; `batch` holds the teacher's inputs, each (batch, tokens)."""
         (teacher,) = self._teacher
         with torch.no_grad():
             teacher(**{name: batch[name] for name in batch if name in self.inputs})

@@ -11,10 +11,10 @@ from compress.training.fake_quantization import FakeQuantization
 
 
 def make_optimizer(model: Any, settings: TrainingConfig, decayed: Collection[str]) -> torch.optim.Optimizer:
-    """AdamW with rates of their own for what stands on top of the encoder and for the scales of a fake quantization.
+    """AdamW with learning rates of their own for the head and for the scales of a fake quantization.
 
     Args:
-        decayed: names of the parameters that decay: no biases, no norms. Scales never do.
+        decayed: names of the parameters with weight decay: no biases, no norms. Scales never have it.
     """
     inside = {id(parameter) for name, parameter in base_model(model).named_parameters() if "pooler" not in name}
     scales = {

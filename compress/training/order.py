@@ -1,4 +1,4 @@
-"""The order in which rows are trained on: rows of like length together, another order each epoch."""
+"""The order of rows in a training: rows of similar length together, another order each epoch."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -7,25 +7,26 @@ import numpy as np
 import torch
 
 MEGA_BATCHES = 50
-"""Batches among which rows are sorted by their length; fewer for small data, so that there are at least four such."""
+"""Number of batches within which rows are sorted by length; fewer for small data, so that there are at least four such
+groups."""
 
 
 class ByLength(torch.utils.data.Sampler[int]):
     """Row numbers, shuffled and then sorted by length within groups of some batches.
 
-    The order depends on the seed and the epoch alone, so that a run that goes on in the middle of an epoch sees the
-    rows that are left of it, whatever else has drawn random numbers.
+    The order depends on the seed and the epoch alone. So a run that continues in the middle of an epoch sees the rest
+    of its rows, whatever else has drawn random numbers.
 
     Args:
-        lengths: tokens of each row.
-        batch: rows of one step.
+        lengths: number of tokens of each row.
+        batch: number of rows of one step.
     """
 
     def __init__(self, lengths: Sequence[int], batch: int, seed: int) -> None:
         self.lengths, self.batch, self.seed, self.epoch = np.array(lengths), batch, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Whose order comes next."""
+        """Set the epoch whose order comes next."""
         self.epoch = epoch
 
     def __len__(self) -> int:

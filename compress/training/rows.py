@@ -1,4 +1,4 @@
-"""Encoded rows, kept small, with what a teacher said of them."""
+"""Encoded rows in little memory, with the teachers' outputs for them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -12,23 +12,23 @@ from compress.ops.ragged import Ragged
 from compress.tasks import Task
 
 CHUNK = 1024
-"""Rows that are encoded at a time: as lists they take ten times the memory."""
+"""Number of rows that are encoded at a time: as lists they take ten times the memory."""
 
 Outputs = np.ndarray[Any, Any] | Ragged
-"""What a model says of rows: (rows, classes), or for each row (tokens that count, classes)."""
+"""A model's outputs for rows: (rows, classes), or for each row (tokens that count, classes)."""
 
 
 class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
-    """What a task's `encode` gives of rows, in one array for each name; and a teacher's outputs of them.
+    """Rows as the task's `encode` gives them, in one array for each name, with the teachers' outputs.
 
     Args:
-        max_length: tokens kept of each text; None: the task's.
-        teacher_outputs: of each teacher the parts in the rows' order, which may lie in files that are mapped; none
-            without a teacher.
+        max_length: number of tokens kept of each text; None: as many as the task keeps.
+        teacher_outputs: for each teacher its outputs, in parts that follow the order of the rows; the arrays may be
+            mapped files. Empty without a teacher.
 
     Attributes:
-        lengths: tokens of each row.
-        outputs: how many outputs a model gives for each row: one, or one for each token that counts.
+        lengths: number of tokens of each row.
+        outputs: number of outputs that a model gives for each row: one, or one for each token that counts.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class EncodedRows(torch.utils.data.Dataset[dict[str, Any]]):
 
 
 class _Parts:
-    """Outputs one below the other, none of them copied."""
+    """Several arrays of outputs read as one, without a copy."""
 
     def __init__(self, parts: Sequence[Outputs]) -> None:
         self.parts = parts
@@ -71,7 +71,7 @@ class _Parts:
 
 
 def _columns(chunks: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Outputs]:
-    """By name: an array of the rows' numbers, or their lists below each other."""
+    """For each name an array of all rows: a number for each row, or its lists one after the other."""
     values: dict[str, list[np.ndarray[Any, Any]]] = {}
     lengths: dict[str, list[int]] = {}
     for chunk in chunks:
@@ -81,12 +81,14 @@ def _columns(chunks: Iterable[Sequence[Mapping[str, Any]]]) -> dict[str, Outputs
                 lengths.setdefault(name, []).extend(map(len, column))
                 column = list(chain.from_iterable(column))
             values.setdefault(name, []).append(_small(np.array(column)))
-    whole = {name: np.concatenate(parts) for name, parts in values.items()}
-    return {name: Ragged(whole[name], np.cumsum(lengths[name])) if name in lengths else whole[name] for name in whole}
+    arrays = {name: np.concatenate(parts) for name, parts in values.items()}
+    return {
+        name: Ragged(arrays[name], np.cumsum(lengths[name])) if name in lengths else arrays[name] for name in arrays
+    }
 
 
 def _small(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Whole numbers in no more bytes than they need."""
+    """The values, in the smallest integer type that holds them if they are integers."""
     if values.dtype.kind != "i":
         return values
     return values.astype(np.promote_types(np.min_scalar_type(values.min()), np.min_scalar_type(values.max())))

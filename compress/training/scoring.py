@@ -1,4 +1,4 @@
-"""Scores of a model's parts, taken from training rows."""
+"""Scores of a model's parts: how much its outputs need each head, neuron, channel and layer."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -21,67 +21,69 @@ from compress.training.loop import training_length
 
 Batch = dict[str, torch.Tensor]
 HEAD_PARTS = ("query", "key", "value")
-"""Parts that give the channels of the heads."""
+"""The matrices whose outputs are the channels of the heads."""
 
 
 class ScoreRows:
-    """Training rows that scores are taken from, drawn by the seed and encoded once.
+    """The training rows that scores are computed on, drawn by the seed and encoded once.
 
     Args:
-        count: rows, at most.
-        training: says how long texts may be, and how many rows make a batch.
+        count: the most rows.
+        training: the settings for the length of texts and the size of batches.
     """
 
     def __init__(self, tokenizer: Tokenizer, count: int, training: TrainingConfig, context: Context) -> None:
-        chosen = sample(context.task.train, count, context.seed)
-        encoded = context.task.encode(chosen, tokenizer, training_length(training.train_length, context))
+        sampled = sample(context.task.train, count, context.seed)
+        encoded = context.task.encode(sampled, tokenizer, training_length(training.train_length, context))
         labelled = [row for row in encoded if np.any(np.not_equal(row["labels"], UNKNOWN))]  # others have no loss
         self.rows = sorted(labelled, key=lambda row: len(row["input_ids"]))
-        self.whole = min(count, context.train_rows) * len(labelled) // max(len(encoded), 1)
+        self.run_rows = min(count, context.train_rows) * len(labelled) // max(len(encoded), 1)
         self.tokenizer, self.batch_size, self.context = tokenizer, training.batch_size, context
 
     def batches(self, model: Any, what: str) -> Iterator[Batch]:
-        """The rows in batches that fit `model`, with `labels`, where the model is; tells the progress of `what`."""
+        """The rows in batches of the model's inputs and `labels`, on its device; reports progress as `what`."""
         accepted = {*input_names(model), "labels"}
         for start in range(0, len(self.rows), self.batch_size):
             rows = self.rows[start : start + self.batch_size]
             arrays = self.context.task.collate(rows, self.tokenizer)
             yield {name: torch.from_numpy(arrays[name]).to(model.device) for name in arrays if name in accepted}
-            self.context.progress(what, start + len(rows), self.whole)
+            self.context.progress(what, start + len(rows), self.run_rows)
 
 
 def score_layers(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> list[LayerScores]:
-    """Scores of each layer's heads and neurons.
+    """The scores of each layer's heads and neurons.
 
     Args:
-        importance: taylor, fisher, activation or magnitude; the last looks at no rows.
+        importance: taylor, fisher, activation or magnitude; magnitude needs no rows.
     """
     if importance == "magnitude":
         return _magnitudes(model, shape)
     if importance == "activation":
         return _activations(model, shape, rows, what)
     score = {"taylor": taylor, "fisher": fisher}[importance]
-    found = []
+    scores = []
     for head_gradients, neuron_gradients in _gradients(model, shape, rows, what):
         keep = importance == "fisher"
         heads = PartScores(score(head_gradients), head_gradients if keep else None)
-        found.append(LayerScores(heads, PartScores(score(neuron_gradients), neuron_gradients if keep else None)))
-    return found
+        scores.append(LayerScores(heads, PartScores(score(neuron_gradients), neuron_gradients if keep else None)))
+    return scores
 
 
 def _magnitudes(model: Any, shape: Shape) -> list[LayerScores]:
+    """Scores by the size of the weights."""
     architecture = ARCHITECTURES[shape.model_type]
-    found = []
+    scores = []
     for layer in layers_of(model, architecture):
-        read = {name: weight_of(layer, architecture, name) for name in (*HEAD_PARTS, *architecture.neuron_parts)}
-        written = [part(layer, architecture, name).weight.T for name in ("attention_output", "down")]
-        heads = magnitude([*(read[name] for name in HEAD_PARTS), written[0]], shape.head_size)
-        neurons = magnitude([*(read[name] for name in architecture.neuron_parts), written[1]], 1)
-        found.append(LayerScores(PartScores(heads), PartScores(neurons)))
-    return found
+        readers = {name: weight_of(layer, architecture, name) for name in (*HEAD_PARTS, *architecture.neuron_parts)}
+        writers = [part(layer, architecture, name).weight.T for name in ("attention_output", "down")]
+        heads = magnitude([*(readers[name] for name in HEAD_PARTS), writers[0]], shape.head_size)
+        neurons = magnitude([*(readers[name] for name in architecture.neuron_parts), writers[1]], 1)
+        scores.append(LayerScores(PartScores(heads), PartScores(neurons)))
+    return scores
 
 
 def _activations(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[LayerScores]:
+    """Scores by the size of the activations."""
     architecture = ARCHITECTURES[shape.model_type]
     layers = layers_of(model, architecture)
     heads = [Norms(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
@@ -98,7 +100,7 @@ def _activations(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[L
 
 
 def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """For each layer (rows, heads) and (rows, neurons)."""
+    """The gradients of the gates of each layer: (rows, heads) and (rows, neurons)."""
     architecture = ARCHITECTURES[shape.model_type]
     layers = layers_of(model, architecture)
     heads = [ChannelGate(part(layer, architecture, "attention_output"), shape.head_size) for layer in layers]
@@ -108,22 +110,23 @@ def _gradients(model: Any, shape: Shape, rows: ScoreRows, what: str) -> list[tup
 
 
 def _collect(model: Any, gates: Sequence[ChannelGate], rows: ScoreRows, what: str) -> None:
-    model.requires_grad_(False)  # the gates alone are asked for
+    """Run the rows forward and backward, and collect the gates' gradients."""
+    model.requires_grad_(False)  # only the gates need gradients
     for batch in rows.batches(model, what):
         output = model(**batch)
-        known = int((batch["labels"] != UNKNOWN).sum())
-        (output.loss * known).backward()  # the loss is a mean; the gates want a sum over rows
+        label_count = int((batch["labels"] != UNKNOWN).sum())
+        (output.loss * label_count).backward()  # the loss is a mean; the gates want a sum over rows
         for gate in gates:
             gate.collect()
     model.requires_grad_(True)
 
 
 def score_hidden(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> PartScores:
-    """Scores of the channels of the hidden states, each over all layers.
+    """The scores of the channels of the hidden states, each over all layers.
 
     Args:
-        importance: taylor, fisher, activation or magnitude; the last looks at no rows. The last two are taken over
-            the matrices that read a channel, and magnitude over those that write it too.
+        importance: taylor, fisher, activation or magnitude. Activation is measured at the matrices that read a channel;
+            magnitude at those that read it and those that write it, and needs no rows.
     """
     architecture = ARCHITECTURES[shape.model_type]
     layers = layers_of(model, architecture)
@@ -140,48 +143,48 @@ def score_hidden(model: Any, shape: Shape, importance: str, rows: ScoreRows, wha
                 for norm in norms:
                     norm.collect(batch["attention_mask"])
         return PartScores(torch.stack([norm.close() for norm in norms]).square().sum(dim=0).sqrt())
-    given = [
+    layer_norms = [
         module
         for module in base_model(model).modules()
         if isinstance(module, torch.nn.LayerNorm) and module.normalized_shape == (shape.hidden,)
     ]
-    gate = OutputGate(given, shape.hidden)
+    gate = OutputGate(layer_norms, shape.hidden)
     _collect(model, [gate], rows, what)
     gradients = gate.close()
     return PartScores(taylor(gradients)) if importance == "taylor" else PartScores(fisher(gradients), gradients)
 
 
 def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> list[tuple[int, float]]:
-    """Layers that the model's outputs miss least, one after the other, each chosen with those before it gone.
+    """The layers that the model's outputs need least, chosen one at a time, without the layers chosen before.
 
-    Costs a forward pass over the rows for each layer that is left, for each layer that goes.
+    For each choice, costs a forward pass over the rows for each layer that is still there.
 
     Args:
-        count: layers to choose.
+        count: number of layers to choose.
 
     Returns:
-        For each chosen layer, counted from 0, in the order of choice: how far the outputs are then from those of
-        the whole model, as mean Kullback-Leibler divergence in nats a row (a token).
+        For each chosen layer, in the order of choice: its number, counted from 0, and the mean Kullback-Leibler
+        divergence of the outputs without it from those of the original model, in nats a row (a token).
     """
     if count == 0:
         return []
     total = len(layers_of(model, ARCHITECTURES[model.config.model_type]))
-    whole = _outputs(model, rows, what)
-    gone: list[tuple[int, float]] = []
+    original = _outputs(model, rows, what)
+    removed: list[tuple[int, float]] = []
     for _ in range(count):
-        found = {}
-        taken = [index for index, _ in gone]
-        for index in sorted(set(range(total)) - set(taken)):
-            with skipping(model, [*taken, index]):
-                outputs = _outputs(model, rows, f"{what}: {len(gone) + 1} gone, layer {index + 1}")
-            divergence = functional.kl_div(outputs, whole, reduction="batchmean", log_target=True)
-            found[index] = float(divergence)
-        gone.append(min(found.items(), key=lambda item: item[1]))
-    return gone
+        divergences = {}
+        indices = [index for index, _ in removed]
+        for index in sorted(set(range(total)) - set(indices)):
+            with skipping(model, [*indices, index]):
+                outputs = _outputs(model, rows, f"{what}: {len(removed) + 1} gone, layer {index + 1}")
+            divergence = functional.kl_div(outputs, original, reduction="batchmean", log_target=True)
+            divergences[index] = float(divergence)
+        removed.append(min(divergences.items(), key=lambda item: item[1]))
+    return removed
 
 
 def _outputs(model: Any, rows: ScoreRows, what: str) -> torch.Tensor:
-    """(rows, classes) log-probabilities; where each token has a label, (tokens with a known one, classes)."""
+    """The log-probabilities, (rows, classes); where each token has a label, (tokens with a known label, classes)."""
     logits = []
     with torch.no_grad():
         for batch in rows.batches(model, what):

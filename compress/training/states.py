@@ -1,4 +1,4 @@
-"""Collects what goes on inside a model while it runs."""
+"""Hidden states, queries, keys and values of a model, collected while it runs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,17 +9,18 @@ from compress.models.architectures import ARCHITECTURES
 from compress.models.reshape import layers_of
 
 RELATED = ("query", "key", "value")
+"""The matrices whose outputs have relations."""
 
 
 class States:
-    """Hidden states, and queries, keys and values, of a model's last call.
+    """The hidden states, queries, keys and values of a model's last call.
 
     Args:
-        layers: whose hidden states are collected, counted from 0.
-        relation_layer: whose queries, keys and values are; None for none.
+        layers: the layers whose hidden states are collected, counted from 0.
+        relation_layer: the layer whose queries, keys and values are collected; None for none.
 
     Attributes:
-        hidden: layer -> (batch, tokens, width), what the layer gives.
+        hidden: layer -> its output, (batch, tokens, width).
         related: `query`, `key` and `value` -> (batch, tokens, width of all heads).
     """
 
@@ -28,25 +29,25 @@ class States:
         modules = layers_of(model, architecture)
         self.hidden: dict[int, torch.Tensor] = {}
         self.related: dict[str, torch.Tensor] = {}
-        self._hooks = [modules[layer].register_forward_hook(_into(self.hidden, layer)) for layer in layers]
+        self._hooks = [modules[layer].register_forward_hook(_store_hook(self.hidden, layer)) for layer in layers]
         if relation_layer is not None:
             for name in RELATED:
                 matrix = modules[relation_layer].get_submodule(getattr(architecture, name))
                 stack = architecture.stack(name)
-                keep = _into(self.related, name, len(stack), stack.index(name))
+                keep = _store_hook(self.related, name, len(stack), stack.index(name))
                 self._hooks.append(matrix.register_forward_hook(keep))
 
     def close(self) -> None:
-        """Collect no more."""
+        """Stop collecting."""
         for hook in self._hooks:
             hook.remove()
 
 
-def _into(place: dict[Any, torch.Tensor], key: Any, parts: int = 1, part: int = 0) -> Any:
-    """A hook that keeps what a module gives: of a matrix that holds several parts, one of them."""
+def _store_hook(place: dict[Any, torch.Tensor], key: Any, parts: int = 1, part: int = 0) -> Any:
+    """A hook that keeps a module's output in `place`; one part of it, if its matrix holds several parts."""
 
     def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
-        given = output[0] if isinstance(output, tuple) else output
-        place[key] = given.chunk(parts, dim=-1)[part]
+        states = output[0] if isinstance(output, tuple) else output
+        place[key] = states.chunk(parts, dim=-1)[part]
 
     return keep

@@ -1,4 +1,4 @@
-"""What a student starts from: parts of its teacher."""
+"""The weights that a student starts from: parts of its teacher."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from compress.training.scoring import ScoreRows, score_layers
 def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows) -> dict[str, Any]:
     """Cut a model down to some of its layers, heads, neurons and hidden directions, in place.
 
-    Heads and neurons stay by the size of their weights: what the student learns after matters more.
+    Heads and neurons are kept by the size of their weights: a better choice matters little, since training follows.
 
     Args:
-        layers: that stay, counted from 0.
+        layers: the layers that stay, counted from 0.
         shape: the sizes to reach.
 
     Returns:
-        Facts.
+        Facts for the manifest.
     """
     keep_layers(model, layers)
     before = model_shape(model)
@@ -33,6 +33,8 @@ def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows)
     cut(model, before, removed)
     facts: dict[str, Any] = {"layers_kept": tuple(layers)}
     if shape.hidden < before.hidden:
-        kept = narrow_to_principal(model, shape.hidden, lambda: rows.batches(model, "looking at hidden states"))
-        facts["hidden_squares_kept"] = round(kept, 5)
+        variance_share = narrow_to_principal(
+            model, shape.hidden, lambda: rows.batches(model, "looking at hidden states")
+        )
+        facts["hidden_squares_kept"] = round(variance_share, 5)
     return facts

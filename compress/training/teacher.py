@@ -1,6 +1,6 @@
 """Training under a teacher.
 
-What the teacher says of the rows is computed once, kept in the store, and shared by all steps that want it.
+The teacher's outputs for the rows are computed once, kept in the store, and shared by all steps that need them.
 """
 
 from collections.abc import Sequence
@@ -32,14 +32,14 @@ def train_under_teacher(
 ) -> dict[str, Any]:
     """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`.
 
-    Without a weight for what the teacher says, it is not asked, and only the labelled rows are trained on.
+    If no part of the loss that needs the teacher has a weight, only the labelled rows are trained on.
 
     Args:
-        teacher: one, or several whose distributions are averaged.
-        masked_model: what puts new words into variants, where the settings say so.
+        teacher: one teacher, or several whose distributions are averaged.
+        masked_model: the masked language model that puts new words into variants, if the settings need one.
 
     Raises:
-        InputError: the settings look inside the teacher, and it reads other token ids than the student.
+        InputError: the loss compares hidden states or relations, and the teacher reads other token ids.
     """
     teachers = [teacher] if isinstance(teacher, Artifact) else list(teacher)
     inside = _inside(student, tokenizer, teachers, config, context)
@@ -54,7 +54,7 @@ def train_under_teacher(
 def _inside(
     student: Any, tokenizer: Tokenizer, teachers: Sequence[Artifact], config: DistillationConfig, context: Context
 ) -> Inside | None:
-    """The parts of the loss that look inside, if any has a weight."""
+    """The part of the loss that compares hidden states and relations, if either has a weight."""
     if not config.reads_states:
         return None
     (teacher,) = teachers  # several are refused by the plan
@@ -71,27 +71,35 @@ def _lesson(
     config: DistillationConfig,
     context: Context,
 ) -> Lesson:
-    """The rows to learn from, with what the teachers say of them."""
-    task, whole = context.task, context.train_rows
+    """The rows to learn from, with the teachers' outputs for them."""
+    task, run_rows = context.task, context.train_rows
     if not config.asks_teacher:
-        return Lesson(task.train, (), objective, whole)
-    rows, whole = [*task.train, *task.unlabelled], whole + context.unlabelled_rows
+        return Lesson(task.train, (), objective, run_rows)
+    rows, run_rows = [*task.train, *task.unlabelled], run_rows + context.unlabelled_rows
     length = training_length(config.train_length, context)
-    asked = teachers if config.soft_weight > 0 else []
-    parts = [[teacher_outputs(one, rows, length, context, what=_asking(one, teachers), whole=whole)] for one in asked]
+    asked_teachers = teachers if config.soft_weight > 0 else []
+    parts = [
+        [teacher_outputs(one, rows, length, context, what=_asking(one, teachers), run_rows=run_rows)]
+        for one in asked_teachers
+    ]
     if config.augment.makes_variants:
-        made = variants(rows, config.augment, teachers[0], masked_model, length, context, whole=whole)
-        new = read_variants(made, task)
-        more = round(whole * len(new) / len(rows))
-        for one, said in zip(asked, parts, strict=True):
+        artifact = variants(rows, config.augment, teachers[0], masked_model, length, context, run_rows=run_rows)
+        new_rows = read_variants(artifact, task)
+        new_run_rows = round(run_rows * len(new_rows) / len(rows))
+        for one, outputs in zip(asked_teachers, parts, strict=True):
             what = f"{_asking(one, teachers)} about variants"
-            said.append(teacher_outputs(one, new, length, context, what=what, whole=more, made=made))
-        rows += new
-        whole += more
-    return Lesson(rows, parts, objective, whole, objective.inputs)
+            outputs.append(
+                teacher_outputs(
+                    one, new_rows, length, context, what=what, run_rows=new_run_rows, variants_artifact=artifact
+                )
+            )
+        rows += new_rows
+        run_rows += new_run_rows
+    return Lesson(rows, parts, objective, run_rows, objective.inputs)
 
 
 def _asking(teacher: Artifact, teachers: Sequence[Artifact]) -> str:
+    """Name of the work of computing a teacher's outputs."""
     if len(teachers) == 1:
         return "asking the teacher"
     return f"asking teacher {teachers.index(teacher) + 1} of {len(teachers)}"
@@ -104,17 +112,17 @@ def teacher_outputs(
     context: Context,
     *,
     what: str,
-    whole: int,
-    made: Artifact | None = None,
+    run_rows: int,
+    variants_artifact: Artifact | None = None,
 ) -> Outputs:
     """The teacher's outputs of rows, in the rows' order; see `compress.training.teacher_outputs.ask`.
 
     Args:
-        made: the by-product that holds the rows; None for the task's own.
+        variants_artifact: the by-product that holds the rows; None for the task's own rows.
     """
 
     def make(out: Path) -> dict[str, Any]:
-        return ask(teacher, rows, length, context, out, what=what, whole=whole)
+        return ask(teacher, rows, length, context, out, what=what, run_rows=run_rows)
 
-    inputs = {"teacher": teacher.key} | ({"rows": made.key} if made else {})
+    inputs = {"teacher": teacher.key} | ({"rows": variants_artifact.key} if variants_artifact else {})
     return read_outputs(context.cached("teacher_logits", {"max_length": length}, inputs, make).path)

@@ -1,4 +1,4 @@
-"""New variants of the rows, made once and kept in the store; the teacher says what they are."""
+"""New variants of the rows, made once and kept in the store; the teacher's outputs are their labels."""
 
 import json
 import math
@@ -21,9 +21,9 @@ from compress.training.neighbours import near_words
 
 VARIANTS = "variants.jsonl"
 CHUNK = 256
-"""Rows between two reports of progress."""
+"""Number of rows between two reports of progress."""
 MOST_COPIES = 100
-"""Of one row, where its label is rare."""
+"""The most copies of one row whose label is rare."""
 
 
 def variants(
@@ -34,19 +34,20 @@ def variants(
     length: int,
     context: Context,
     *,
-    whole: int,
+    run_rows: int,
 ) -> Artifact:
     """The variants of all rows, one copy after the other, each in the rows' order.
 
-    Of rows whose label is rare, `config.per_label` makes more copies; these stand at the end.
+    With `config.per_label`, rows whose label is rare get more copies; these stand at the end.
 
     Args:
-        masked_model: with a head for masked words, where these have a weight.
-        length: tokens that a training sees of a text; a word is at least one, so no more words are kept.
-        whole: rows of the run, also where this one only rehearses it.
+        masked_model: a model with a head for masked words, if the way `masked` has a weight.
+        length: number of tokens that a training keeps of a text. A word has at least one token, so no more words are
+            kept.
+        run_rows: number of rows in the full run, also in a rehearsal with fewer.
 
     Returns:
-        A by-product; `read_variants` reads it.
+        The by-product that `read_variants` reads.
     """
     settings = {**config.model_dump(mode="json"), "max_length": length, "seed": context.seed}
     used = {"neighbours": ("teacher", teacher), "masked": ("masked_model", masked_model)}
@@ -62,46 +63,48 @@ def variants(
         masked = None
         if "masked_model" in inputs and masked_model is not None:
             masked = MaskedWords(masked_model, length, config.nearest, context)
-        # without a number of rows for each label, labels say nothing; then a row may also have one for each token
+        # labels are needed only for per_label; without it a row may also have a label for each token
         labels = context.task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
-        wanted = copies_of(labels, config.copies, config.per_label)
-        count, done = sum(wanted), 0
+        copies_per_row = copies_of(labels, config.copies, config.per_label)
+        count, done = sum(copies_per_row), 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
-            for part, others, seed in _parts(wanted, labels, config, context.seed):
-                made = [
+            for part, others, seed in _parts(copies_per_row, labels, config, context.seed):
+                columns_of_part = [
                     _vary(column, list(zip(part, others, strict=True)), config, near, masked, [*seed, n])
                     for n, column in enumerate(columns)
                 ]
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*made, strict=True))
+                file.writelines(
+                    json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*columns_of_part, strict=True)
+                )
                 done += len(part)
-                context.progress("making variants", done, round(count * whole / len(rows)))
+                context.progress("making variants", done, round(count * run_rows / len(rows)))
         return {"rows": count, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
 
 
 def _parts(
-    wanted: Sequence[int], labels: Sequence[Any], config: Augmentation, seed: int
+    copies_per_row: Sequence[int], labels: Sequence[Any], config: Augmentation, seed: int
 ) -> Iterator[tuple[list[int], Sequence[Any], list[int]]]:
-    """Rows that are varied at once, the rows that each is mixed with, and a seed of their own.
+    """Parts of the work: rows that are varied together, the row that each is mixed with, and a seed for the part.
 
     Args:
-        wanted: copies of each row.
-        labels: of each row.
+        copies_per_row: number of variants of each row.
+        labels: the label of each row.
     """
-    for copy in range(max(wanted)):
-        chosen = [row for row, copies in enumerate(wanted) if copies > copy]
-        for start in range(0, len(chosen), CHUNK):
-            part = chosen[start : start + CHUNK]
+    for copy in range(max(copies_per_row)):
+        varied_rows = [row for row, copies in enumerate(copies_per_row) if copies > copy]
+        for start in range(0, len(varied_rows), CHUNK):
+            part = varied_rows[start : start + CHUNK]
             own = [seed, copy, start]
             yield part, partners(labels, len(part), config.mix, own, balanced=config.per_label > 0), own
 
 
 def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
-    """How many variants each row gets: `copies`, or more where its label would have fewer rows than `per_label`.
+    """The number of variants of each row: `copies`, or more if its label has fewer rows than `per_label`.
 
     Args:
-        labels: of each row; `UNKNOWN` for those without.
+        labels: the label of each row; `UNKNOWN` for a row without one.
     """
     rows = Counter(labels)
     return [
@@ -113,11 +116,11 @@ def copies_of(labels: Sequence[int], copies: int, per_label: int) -> list[int]:
 def partners(
     labels: Sequence[int], count: int, share: float, seed: Sequence[int], *, balanced: bool
 ) -> list[int | None]:
-    """For each of `count` variants the row that is mixed into it, if one is: a share of them gets one.
+    """For each of `count` variants the row that is mixed into it, or None; a `share` of the variants gets one.
 
     Args:
-        labels: of the rows that are drawn from.
-        balanced: each label is drawn as often, not each row.
+        labels: the labels of the rows to draw from.
+        balanced: draw each label equally often, instead of each row.
     """
     random = np.random.default_rng([*seed, 1 << 16])
     mixed = random.random(count) < share
@@ -127,35 +130,36 @@ def partners(
         drawn = random.choice(len(labels), size=count, p=odds / odds.sum())
     else:
         drawn = random.integers(len(labels), size=count)
-    return [int(row) if chosen else None for row, chosen in zip(drawn, mixed, strict=True)]
+    return [int(row) if is_mixed else None for row, is_mixed in zip(drawn, mixed, strict=True)]
 
 
 def _vary(
     texts: Sequence[list[str]],
-    chosen: Sequence[tuple[int, int | None]],
+    sources: Sequence[tuple[int, int | None]],
     config: Augmentation,
     near: Near,
     masked: MaskedWords | None,
     seed: list[int],
 ) -> list[str]:
-    """One variant of each of the texts chosen.
+    """One variant of each source.
 
     Args:
-        chosen: which, and which text is mixed in, if any.
+        sources: for each variant the number of its text, and the number of the text to mix in, if any.
     """
     random = np.random.default_rng(seed)
-    mixed = [texts[row] if other is None else mix(texts[row], texts[other], random) for row, other in chosen]
+    mixed = [texts[row] if other is None else mix(texts[row], texts[other], random) for row, other in sources]
     varied = [vary(words, config.share, config.weights, near, random) for words in mixed]
     return [" ".join(words) for words in (masked.fill(varied, random) if masked else varied)]
 
 
-def read_variants(made: Artifact, task: Task) -> list[Any]:
+def read_variants(artifact: Artifact, task: Task) -> list[Any]:
     """The rows that `variants` wrote."""
-    with (made.path / VARIANTS).open(encoding="utf-8") as file:
+    with (artifact.path / VARIANTS).open(encoding="utf-8") as file:
         columns = [list(column) for column in zip(*map(json.loads, file), strict=True)]
     return task.without_answers(columns[0], columns[1] if len(columns) > 1 else None)
 
 
 def _near_words(words: set[str], config: Augmentation, teacher: Artifact, context: Context) -> Near:
+    """The nearest words of each word in the teacher's table of embeddings."""
     model = load_model(teacher.path, context.task.hub_task, trust_remote_code=context.trust_remote_code)
     return near_words(model, load_tokenizer(teacher.path), words, config.nearest)

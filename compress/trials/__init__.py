@@ -1,1 +1,1 @@
-"""Files from outside, tried in processes with limits before they are used."""
+"""Trials of files from outside, in processes with limits, before the files are used."""

@@ -1,4 +1,4 @@
-"""A tokenizer from outside, held against transformers' AutoTokenizer in a process of its own, once for each content."""
+"""The trial of a tokenizer from outside: compared with AutoTokenizer in a child process, once for each content."""
 
 import json
 import subprocess
@@ -17,9 +17,9 @@ from compress.processes.child import run
 
 COMMAND = ("-m", "compress.models.auto_tokenizer")
 TRIAL_SECONDS = 300.0
-"""What a tokenizer takes longer for is no tokenizer; a busy machine imports transformers in twenty."""
+"""Seconds after which a tokenizer is refused; a busy machine needs twenty to import transformers."""
 COMPARISON = 1
-"""Raised when the comparison asks for more."""
+"""Version of the comparison, increased when it checks more."""
 DECIDING = (
     "model_type",
     "tokenizer_class",
@@ -29,19 +29,19 @@ DECIDING = (
     "pad_token_id",
     "type_vocab_size",
 )
-"""Keys of config.json by which AutoTokenizer chooses a class, or rows are padded."""
+"""Keys of config.json that decide AutoTokenizer's class or the padding."""
 
 
 def check_tokenizer(folder: Path, *, pairs: bool) -> None:
     """Refuse a tokenizer that does not work, or that gives other ids than transformers' AutoTokenizer.
 
-    What was found right is remembered in the cache.
+    The cache remembers tokenizers that passed.
 
     Args:
-        pairs: whether it will be used on pairs of texts.
+        pairs: whether the tokenizer will be used on pairs of texts.
 
     Raises:
-        InputError: with the first text that differs, and how to convert the tokenizer.
+        InputError: gives the first text that differs, and how to convert the tokenizer.
     """
     remembered = cache_folder() / "tokenizers" / f"{tokenizer_key(folder, pairs)}.json"
     if remembered.is_file():
@@ -55,17 +55,17 @@ def check_tokenizer(folder: Path, *, pairs: bool) -> None:
 
 
 def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
-    """What is wrong with a tokenizer, as a process of its own finds; None if nothing is."""
+    """The problem of a tokenizer that a child process finds; None if there is none."""
     command = [sys.executable, "-P", *COMMAND, str(folder.absolute()), *(["pairs"] if pairs else [])]
     try:
-        done = run(command, TRIAL_SECONDS)
+        finished = run(command, TRIAL_SECONDS)
     except subprocess.TimeoutExpired:
         return _hopeless(folder, f"takes longer than {TRIAL_SECONDS:.0f} s for a few texts")
-    if done.returncode != 0:
-        last = next((line.strip() for line in reversed(done.stderr.splitlines()) if line.strip()), "no message")
-        return _hopeless(folder, f"ends its process on a few texts (exit code {done.returncode}: {last[:200]})")
-    found = json.loads(done.stdout.splitlines()[-1])
-    return None if found is None else Wrong(*found)
+    if finished.returncode != 0:
+        last = next((line.strip() for line in reversed(finished.stderr.splitlines()) if line.strip()), "no message")
+        return _hopeless(folder, f"ends its process on a few texts (exit code {finished.returncode}: {last[:200]})")
+    problem = json.loads(finished.stdout.splitlines()[-1])
+    return None if problem is None else Wrong(*problem)
 
 
 def _hopeless(folder: Path, what: str) -> Wrong:
@@ -74,7 +74,7 @@ def _hopeless(folder: Path, what: str) -> Wrong:
 
 
 def tokenizer_key(folder: Path, pairs: bool) -> str:
-    """Names all that the comparison depends on."""
+    """A key of everything that the comparison depends on."""
     files = sorted({path for name in (*FILES, *OTHER_FORMS) for path in folder.glob(name) if path.is_file()})
     config = read_config(folder)
     return fingerprint(

@@ -1,8 +1,8 @@
-"""Files from outside are tried in a process of its own, within limits, before this one uses them.
+"""Trials of files from outside in a child process with limits, before this process uses them.
 
-`python -P -m compress.trials.trial` reads one job, as JSON, and does once what the work will do: it loads the file,
-and calls it on real rows. A graph that allocates without end, or never ends, a tokenizer that grows its texts, a
-library that crashes: all of these end that process, and become an error that names the file.
+`python -P -m compress.trials.trial` reads one job as JSON, and does once what the work will do: it loads the file and
+calls it on real rows. A graph that takes all memory or never ends, a tokenizer that grows its texts, a library that
+crashes: each of these ends only the child, and becomes an error that names the file.
 """
 
 import sys
@@ -22,74 +22,74 @@ from compress.tasks import Task
 
 COMMAND = (sys.executable, "-P", "-m", "compress.trials.trial")
 SECONDS = 60.0
-"""For loading a tokenizer, and for encoding some texts."""
+"""Seconds to load a tokenizer, and to encode some texts."""
 MORE_SECONDS = 30.0
-"""Beside what a call of a graph may take: for starting, and for rewriting the graph."""
+"""Seconds to start the child and to rewrite the graph, in addition to those of a call."""
 TOKENIZER_BYTES = 4 * 10**9
-"""Memory for loading a tokenizer and encoding `CHUNK` texts; the largest known ones take one or two GB."""
+"""Memory to load a tokenizer and encode `CHUNK` texts; the largest known tokenizers need one or two GB."""
 MEMORY_SHARE = 0.8
-"""Of what is free, that a trial may take."""
+"""Share of the free memory that a trial may use."""
 TEXTS, CHUNK = 1024, 64
-"""Texts that a tokenizer is tried on: half of them the longest, the others at even places of the order by length."""
+"""Number of texts in a tokenizer's trial, and in a chunk: half are the longest, the others are spread over lengths."""
 BATCH = 8
-_borne: set[tuple[Path, int, int]] = set()
-"""Graphs that were tried, as they are on disk."""
+_tried_graphs: set[tuple[Path, int, int]] = set()
+"""Graphs that this process has tried: path, time of change and size."""
 
 
 def try_tokenizer(folder: Path, texts: Callable[[], Sequence[str]] = list) -> None:
-    """Refuse a tokenizer that cannot be used within limits; one whose cost can be read off its file is not run.
+    """Refuse a tokenizer that cannot be used within limits; one whose file shows its cost is not run.
 
     Args:
-        texts: gives those that it will be used on.
+        texts: returns the texts that the tokenizer will be used on.
 
     Raises:
-        InputError: it grows texts past all bounds, or fails or hangs on these.
+        InputError: the tokenizer makes texts far too long, or fails or hangs on these texts.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        return  # loading it says so
+        return  # loading will raise the error
     status = path.stat()
     if _is_plain(path, status.st_mtime_ns, status.st_size):
         return
     order = sorted(texts(), key=len)
     rest, longest = order[: -TEXTS // 2], order[-TEXTS // 2 :]
-    chosen = [*rest[:: max(1, len(rest) * 2 // TEXTS)], *longest] or ["a"]
+    sample = [*rest[:: max(1, len(rest) * 2 // TEXTS)], *longest] or ["a"]
     _try(
-        {"tokenizer": str(folder), "texts": chosen}, path, "tokenizer", min(TOKENIZER_BYTES, _share()), SECONDS, SECONDS
+        {"tokenizer": str(folder), "texts": sample}, path, "tokenizer", min(TOKENIZER_BYTES, _share()), SECONDS, SECONDS
     )
 
 
 def task_texts(task: Task) -> list[str]:
     """All texts of a task's rows."""
-    found: list[str] = []
+    all_texts: list[str] = []
     for rows in (task.train, task.validation, task.test, task.unlabelled):
         texts, pairs = task.texts(rows)
-        found += [*texts, *(pair for pair in pairs or () if pair)]
-    return found
+        all_texts += [*texts, *(pair for pair in pairs or () if pair)]
+    return all_texts
 
 
 def try_graph(path: Path, task: Task, seconds: float) -> None:
     """Refuse an ONNX graph that cannot be loaded, rewritten, and called on a task's rows within limits.
 
-    What was tried once is not tried again by this process.
+    This process tries each graph only once.
 
     Args:
-        seconds: that a call may take, and loading five times as many.
+        seconds: most seconds of a call; loading may take five times as long.
 
     Raises:
-        InputError: with what it did.
+        InputError: says what happened.
     """
     from compress.comparing.held_back import encoded, held_back_rows
 
-    found = (path, path.stat().st_mtime_ns, path.stat().st_size)
-    if found in _borne:
+    version_on_disk = (path, path.stat().st_mtime_ns, path.stat().st_size)
+    if version_on_disk in _tried_graphs:
         return
     try_graph_on(encoded(task, held_back_rows(task), load_tokenizer(folder_of(path))), path, seconds)
-    _borne.add(found)
+    _tried_graphs.add(version_on_disk)
 
 
 def try_graph_on(encoded_rows: Sequence[dict[str, Any]], path: Path, seconds: float) -> None:
-    """The same on rows that are encoded: the shortest one, and the longest ones."""
+    """Refuse a graph as `try_graph` does, by calls on the shortest and the longest of encoded rows."""
     rows = sorted(encoded_rows, key=lambda row: len(row["input_ids"]))
     job = {"graph": str(path), "batches": [rows[:1], rows[-BATCH:]], "seconds": seconds}
     _try(job, path, "graph", _share(), seconds + MORE_SECONDS, STARTING * seconds + MORE_SECONDS)
@@ -120,7 +120,7 @@ def _is_plain(path: Path, _changed_ns: int, _size: int) -> bool:
 
 
 def main() -> None:
-    """Do the job on standard input."""
+    """Do the job that standard input describes."""
     job, answer = from_parent()
     try:
         if "graph" in job:

@@ -1,1 +1,1 @@
-"""Finished models, asked for answers."""
+"""The use of finished models: predictions for texts and files."""

@@ -1,7 +1,7 @@
-"""Models that are asked for answers: looked at before they are loaded, and tried once for each content.
+"""Checks of a model before it is used: its files are checked before they are loaded, and tried once for each content.
 
-A folder from outside may grow a text without end, never answer, or say something else here than elsewhere. What is
-found out about it is remembered in the cache, so that the next call costs a hash of its files.
+A folder from outside may make a text endlessly long, never answer, or give other answers here than elsewhere. The cache
+remembers the result of the trial, so that the next call costs only a hash of the files.
 """
 
 import json
@@ -28,31 +28,31 @@ from compress.trials.tokenizer_trial import check_tokenizer
 from compress.trials.trial import BATCH, try_graph_on, try_tokenizer
 
 LIBRARIES = ("tokenizers", "transformers")
-"""What tokenizers are tried with; a model's format says what else loads it."""
+"""Packages that a tokenizer's trial uses; a model's format names the packages that load it."""
 
 
 def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) -> str | None:
-    """Refuse a model that cannot be asked for the labels of these texts within limits.
+    """Refuse a model that cannot label texts within limits.
 
-    A folder that says how it was made, and holds the files that were made, is not held against transformers again.
+    A folder whose files match its lineage or manifest is not compared with transformers again.
 
     Args:
-        texts: at least one.
-        pairs: second texts, to a model of pairs.
+        texts: at least one text.
+        pairs: the second texts, for a model of pairs.
 
     Returns:
-        What a person should know of weights that nothing reads, if there is anything.
+        A remark on weights that nothing reads, if there are any.
 
     Raises:
-        InputError: with what is wrong.
+        InputError: says what is wrong.
     """
     check_weights(folder)
     check_single_label(folder)
     try_tokenizer(folder, lambda: [*texts, *(pairs or ())])
     form = find(format_of(folder))
     hashes, packages = _hashes(folder, form), sorted({*LIBRARIES, *form.packages})
-    told = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in packages}}
-    remembered = cache_folder() / "asked" / f"{fingerprint(told)}.json"
+    identity = {"files": hashes, "pairs": pairs is not None, "versions": {name: version(name) for name in packages}}
+    remembered = cache_folder() / "asked" / f"{fingerprint(identity)}.json"
     if remembered.is_file():
         remark = read_object(remembered).get("remark")
         return remark if isinstance(remark, str) else None
@@ -69,17 +69,17 @@ def check_to_answer(folder: Path, texts: Sequence[str], pairs: Sequence[str] | N
 def _try(
     folder: Path, form: Format, texts: Sequence[str], pairs: Sequence[str] | None, *, is_as_made: bool
 ) -> str | None:
-    """The tokenizer and a torch model beside transformers, a graph in a process of its own.
+    """Try a model: the tokenizer and a torch model are compared with transformers, a graph runs in a child process.
 
-    A graph is called on the shortest text and on the longest ones, torch on some from short to long.
+    A graph is called on the shortest and the longest texts, a torch model on some texts from short to long.
     """
     if not is_as_made:
         check_tokenizer(folder, pairs=pairs is not None)
     if form.graph is None and (is_as_made or not form.in_transformers):
         return None
     order = sorted(range(len(texts)), key=lambda place: len(texts[place]))
-    chosen = [order[0], *order[-BATCH:]] if form.graph else order[:: max(1, len(order) // COMPARED)][:COMPARED]
-    some, seconds = [texts[place] for place in chosen], pairs and [pairs[place] for place in chosen]
+    sample = [order[0], *order[-BATCH:]] if form.graph else order[:: max(1, len(order) // COMPARED)][:COMPARED]
+    some, seconds = [texts[place] for place in sample], pairs and [pairs[place] for place in sample]
     tokenizer = load_tokenizer(folder)
     max_length = expected_length(folder, tokenizer.fast)
     if form.graph is not None:
@@ -91,13 +91,13 @@ def _try(
 
 
 def _hashes(folder: Path, form: Format) -> Mapping[str, str]:
-    """SHA-256 of all by which texts become answers."""
+    """SHA-256 of all files on which the answers depend."""
     small = [path for name in (CONFIG, *FILES) if (path := folder / name).is_file()]
     return {path.relative_to(folder).as_posix(): file_sha256(path) for path in [*form.weight_files(folder), *small]}
 
 
 def _files_as_made(folder: Path) -> Mapping[str, Any]:
-    """SHA-256 of the files that were made, as the folder's lineage or manifest says."""
+    """SHA-256 of the files in the folder's lineage or manifest."""
     if (path := folder / LINEAGE).is_file():
         lineage = read_object(path)
         steps, adapted = lineage.get("steps"), lineage.get("adapted")

@@ -1,7 +1,7 @@
 """A finished classifier in Python: texts in, labels with probabilities out.
 
-It reads the folders that this tool writes and others like them. A folder with an ONNX graph needs onnxruntime,
-tokenizers and numpy alone; one with torch weights needs torch and transformers.
+It reads the folders that this tool writes, and others like them. A folder with an ONNX graph needs only onnxruntime,
+tokenizers and numpy; one with torch weights needs torch and transformers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,19 +22,19 @@ from compress.ops.softmax import softmax
 from compress.report.usage import HUB_TASK
 
 Text: TypeAlias = str | tuple[str, str]
-"""One text, or a pair of them for a model that reads pairs."""
+"""A text, or a pair of texts for a model of pairs."""
 BATCH_SIZE = 32
 WINDOW = 1024
-"""Texts that are encoded at once, and put into batches by their length."""
+"""Number of texts that are encoded at once and sorted into batches by length."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says of one text.
+    """A classifier's prediction for a text.
 
     Attributes:
-        label: the most probable one.
-        probability: that the model gives to it, between 0 and 1.
+        label: the most probable label.
+        probability: the label's probability by the model, between 0 and 1.
     """
 
     label: str
@@ -52,30 +52,30 @@ class Classifier:
     classifier.predict_proba(["a lovely film"])       # array of (texts, labels)
     ```
 
-    Texts become tokens as in training and measuring, and probabilities are a softmax of the model's logits. Batches are
-    made of texts of like length. A float model's figures are the same in any batch, up to rounding in the last digits;
-    a graph that quantizes its activations as it goes (`quantize_onnx_dynamic`) rounds a batch by its largest value, so
-    that its probabilities depend a little on the batch's other texts: with `batch_size=1` they never do.
+    Texts become tokens as in training and measuring, and probabilities are a softmax of the model's logits. Batches
+    have texts of similar lengths. A float model gives the same figures in any batch, up to rounding in the last digits.
+    A graph that quantizes its activations in each call (`quantize_onnx_dynamic`) rounds a batch by its largest value,
+    so its probabilities depend a little on the batch's other texts; with `batch_size=1` they do not.
 
-    It may be called from several threads at once.
+    The classifier may be called from several threads at once.
 
     Args:
-        folder: of the model.
-        batch_size: texts in one call of the model.
-        threads: inside one operation. Left out: as many as this process has processors. For a torch model this is a
-            setting of the whole process, and left alone if left out.
-        max_length: tokens kept of each text. Left out: what the folder says, as `compress.models.expected_texts` reads
-            it: the length that the run measured with, else the tokenizer's, else the model's longest.
+        folder: the model's folder.
+        batch_size: number of texts in one call of the model.
+        threads: threads inside one operation. None: as many as this process has processors. For a torch model this is a
+            setting of the whole process, and None leaves it unchanged.
+        max_length: tokens kept of each text. None: the folder's own length, see `compress.models.expected_texts`: that
+            of the run, else the tokenizer's, else the model's longest.
 
     Attributes:
-        folder: the model's own.
-        labels: in the order of the model's outputs.
+        folder: the model's folder.
+        labels: the labels in the order of the model's outputs.
         max_length: tokens kept of each text.
-        pairs: whether it is made for pairs of texts; None where the folder does not say.
+        pairs: whether the model is made for pairs of texts; None if the folder does not say it.
 
     Raises:
-        InputError: the folder holds no classifier that gives each text one of its labels, or cannot be read.
-        CompressError: its graph cannot be loaded.
+        InputError: the folder has no classifier that gives each text one of its labels, or cannot be read.
+        CompressError: the graph cannot be loaded.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class Classifier:
         self._tokenizer = load_tokenizer(self.folder)
         columns = expected_columns(self.folder)
         self.pairs = "text_pair" in columns if columns else None
-        told = expected_length(self.folder, self._tokenizer.fast)
-        self.max_length = told if max_length is None else self._within_positions(max_length)
+        expected = expected_length(self.folder, self._tokenizer.fast)
+        self.max_length = expected if max_length is None else self._within_positions(max_length)
         self._predict = load(self.folder, HUB_TASK, threads)
         classes = self._logits(["a"], ["a"] if self.pairs else None).shape[1]
         self.labels = _labels(self.folder, classes)
@@ -112,16 +112,16 @@ class Classifier:
     def __call__(self, texts: Iterable[Text]) -> list[Prediction]: ...
 
     def __call__(self, texts: Text | Iterable[Text]) -> Prediction | list[Prediction]:
-        """The most probable label of a text, of a pair (a tuple of two texts), or of each of several.
+        """The prediction for a text or a pair (a tuple of two texts), or a list of predictions for several of them.
 
         Raises:
-            InputError: something among them is no text, or pairs and texts are mixed.
+            InputError: an item is not a text, or pairs and single texts are mixed.
         """
         alone = isinstance(texts, str | tuple)
         probabilities = self.predict_proba([texts] if alone else texts)  # type: ignore[list-item]
         best = probabilities.argmax(axis=-1)
-        chosen = zip(best.tolist(), probabilities.max(axis=-1).tolist(), strict=True)
-        predictions = [Prediction(self.labels[place], probability) for place, probability in chosen]
+        best_classes = zip(best.tolist(), probabilities.max(axis=-1).tolist(), strict=True)
+        predictions = [Prediction(self.labels[place], probability) for place, probability in best_classes]
         return predictions[0] if alone else predictions
 
     def predict_proba(
@@ -130,14 +130,14 @@ class Classifier:
         """The probability of each label for each text.
 
         Args:
-            texts: or pairs.
-            after_batch: told after each call of the model how many texts are done.
+            texts: texts or pairs.
+            after_batch: called after each call of the model with the number of finished texts.
 
         Returns:
             (texts, labels), float64, in the order of `labels`; each row sums to 1.
 
         Raises:
-            InputError: something among them is no text, or pairs and texts are mixed.
+            InputError: an item is not a text, or pairs and single texts are mixed.
         """
         firsts, seconds = _split(texts)
         if firsts and self.pairs not in {None, seconds is not None}:
@@ -153,7 +153,7 @@ class Classifier:
     def _logits(
         self, texts: Sequence[str], pairs: Sequence[str] | None, after_batch: Callable[[int], None] = lambda _: None
     ) -> np.ndarray[Any, Any]:
-        """(texts, classes), in the order of the texts."""
+        """The logits of texts, (texts, classes), in the order of the texts."""
         outputs: list[Any] = [None] * len(texts)
         window, done = self.batch_size * max(1, WINDOW // self.batch_size), 0
         for start in range(0, len(texts), window):
@@ -161,11 +161,11 @@ class Classifier:
             rows = self._tokenizer.encode(texts[start : start + window], seconds, self.max_length)
             order = sorted(range(len(rows)), key=lambda index: len(rows[index]["input_ids"]))
             for first in range(0, len(order), self.batch_size):
-                chosen = order[first : first + self.batch_size]
-                logits = self._predict(self._tokenizer.pad([rows[index] for index in chosen]))
-                for index, row in zip(chosen, logits, strict=True):
+                indices = order[first : first + self.batch_size]
+                logits = self._predict(self._tokenizer.pad([rows[index] for index in indices]))
+                for index, row in zip(indices, logits, strict=True):
                     outputs[start + index] = row
-                done += len(chosen)
+                done += len(indices)
                 after_batch(done)
         return np.stack(outputs)
 
@@ -181,16 +181,16 @@ class Classifier:
 
 
 def _labels(folder: Path, classes: int) -> tuple[str, ...]:
-    """Names of the classes; where config.json has none, those that transformers gives them.
+    """Names of the classes; without names in config.json, the default names of transformers.
 
     Raises:
-        InputError: the model gives one number a text, or not as many as there are names.
+        InputError: the model gives one number for a text, or another number than there are names.
     """
     names = labels_of(folder) or [f"LABEL_{number}" for number in range(classes)]
     if classes != len(names) or classes < 2:
-        said = f"config.json names {len(names)} labels" if classes > 1 else "a classifier gives one for each label"
+        reason = f"config.json names {len(names)} labels" if classes > 1 else "a classifier gives one for each label"
         raise InputError(
-            f"the model gives {classes} number{'' if classes == 1 else 's'} a text; {said}",
+            f"the model gives {classes} number{'' if classes == 1 else 's'} a text; {reason}",
             where=str(folder),
             fix="give a folder whose config.json belongs to the model, and whose model has a head that classifies",
         )
@@ -198,25 +198,25 @@ def _labels(folder: Path, classes: int) -> tuple[str, ...]:
 
 
 def _split(texts: Iterable[Text]) -> tuple[list[str], list[str] | None]:
-    """Texts, and the second ones where they are pairs."""
-    given = list(texts)
-    for number, item in enumerate(given, start=1):
+    """The texts, and the second texts if they are pairs."""
+    items = list(texts)
+    for number, item in enumerate(items, start=1):
         if not isinstance(item, str) and not _is_pair(item):
             raise InputError(
                 f"item {number} is {item!r:.60}, which is no text",
                 where="compress.Classifier",
                 fix='give "a text", ["a text", "another"] or, to a model of pairs, [("a text", "its second text")]',
             )
-    pairs = sum(not isinstance(item, str) for item in given)
+    pairs = sum(not isinstance(item, str) for item in items)
     if not pairs:
-        return given, None  # type: ignore[return-value]
-    if pairs < len(given):
+        return items, None  # type: ignore[return-value]
+    if pairs < len(items):
         raise InputError(
-            f"{pairs} of {len(given)} items are pairs, the others single texts",
+            f"{pairs} of {len(items)} items are pairs, the others single texts",
             where="compress.Classifier",
             fix="give pairs alone, or texts alone",
         )
-    return [item[0] for item in given], [item[1] for item in given]
+    return [item[0] for item in items], [item[1] for item in items]
 
 
 def _is_pair(item: Any) -> bool:

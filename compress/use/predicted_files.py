@@ -1,4 +1,4 @@
-"""What predictions are written as: lines of JSON, or a table separated by commas or tabs."""
+"""The files of predictions: lines of JSON, or a table separated by commas or tabs."""
 
 import csv
 import json
@@ -9,27 +9,27 @@ from typing import Any, Protocol, TextIO, TypeAlias
 from compress.errors import InputError, did_you_mean
 
 LABEL, PROBABILITY, TOP = "predicted_label", "probability", "top"
-"""Names of what is added to a row's columns."""
+"""Names of the columns that are added to a row."""
 ENDINGS = (".jsonl", ".csv", ".tsv")
-"""Of files that predictions are written to."""
+"""Endings of files that predictions can be written to."""
 
 Ranked: TypeAlias = Sequence[tuple[str, float]]
-"""Labels with their probabilities, the most probable one first; empty for a row without a text."""
+"""Labels with probabilities, the most probable first; empty for a row without a text."""
 
 
 class RowWriter(Protocol):
-    """Writes a row of a table with what was predicted for it."""
+    """A function that writes a row of a table with its prediction."""
 
     def __call__(self, row: Sequence[str], ranked: Ranked) -> None:
-        """One row."""
+        """Write a row."""
         ...
 
 
 def ending_of(path: Path) -> str:
-    """How predictions are written, by a file's name.
+    """The ending that decides how predictions are written to a file.
 
     Raises:
-        InputError: none of the ways that there are.
+        InputError: the file has another ending than those in `ENDINGS`.
     """
     ending = path.suffix.lower()
     if ending not in ENDINGS:
@@ -42,14 +42,14 @@ def ending_of(path: Path) -> str:
 
 
 def check_out(out: Path, file: str, *, force: bool) -> None:
-    """Refuse a place for predictions before anything is predicted, so that nothing is lost for want of one.
+    """Refuse an output file before anything is predicted, so that no predictions are lost.
 
     Args:
-        file: that is read.
-        force: write over what is there.
+        file: the file that is read.
+        force: whether an existing file is overwritten.
 
     Raises:
-        InputError: with what is wrong.
+        InputError: says what is wrong.
     """
     ending_of(out)
     if out.is_dir():
@@ -63,12 +63,12 @@ def check_out(out: Path, file: str, *, force: bool) -> None:
 
 
 def row_writer(file: TextIO, ending: str, columns: Sequence[str], top: int) -> RowWriter:
-    """Writes rows into an open file; of a table, also the header.
+    """A function that writes rows into an open file; the header of a table is written now.
 
     Args:
         ending: one of `ENDINGS`.
-        columns: of the rows, all of which are kept; without any, the predictions alone are written.
-        top: labels of each row.
+        columns: the rows' columns, which are all kept; without columns, only predictions are written.
+        top: number of labels for each row.
     """
     if ending == ".jsonl":
         encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -79,32 +79,32 @@ def row_writer(file: TextIO, ending: str, columns: Sequence[str], top: int) -> R
         return write_object
     table = csv.writer(file, delimiter="\t" if ending == ".tsv" else ",", lineterminator="\n")
     table.writerow([*columns, *added_columns(top)])
-    kept, blank = len(columns), [""] * (2 * top)
+    width, blank = len(columns), [""] * (2 * top)
 
     def write_cells(row: Sequence[str], ranked: Ranked) -> None:
-        table.writerow([*row[:kept], *([cell for pair in ranked for cell in pair] or blank)])
+        table.writerow([*row[:width], *([cell for pair in ranked for cell in pair] or blank)])
 
     return write_cells
 
 
 def as_object(columns: Sequence[str], row: Sequence[str], ranked: Ranked, top: int) -> dict[str, Any]:
-    """A row with what was predicted, for JSON: the best label, and of several the list of the best."""
+    """A row with its prediction as a JSON object: the best label and, if `top` > 1, a list of the best labels."""
     label, probability = ranked[0] if ranked else (None, None)
-    told: dict[str, Any] = {**dict(zip(columns, row, strict=False)), LABEL: label, PROBABILITY: probability}
-    return {**told, TOP: [{"label": name, "probability": value} for name, value in ranked]} if top > 1 else told
+    content: dict[str, Any] = {**dict(zip(columns, row, strict=False)), LABEL: label, PROBABILITY: probability}
+    return {**content, TOP: [{"label": name, "probability": value} for name, value in ranked]} if top > 1 else content
 
 
 def added_columns(top: int) -> list[str]:
-    """The columns that a table gets: `predicted_label` and `probability`, then both with `_2` and so on."""
+    """Names of the columns that are added to a table: `predicted_label` and `probability`, then both with `_2`, …."""
     ends = ["", *(f"_{place}" for place in range(2, top + 1))]
     return [f"{name}{end}" for end in ends for name in (LABEL, PROBABILITY)]
 
 
 def check_columns(columns: Sequence[str], ending: str, top: int, where: str) -> None:
-    """Refuse a table whose columns cannot stand beside those that are added.
+    """Refuse a table whose columns conflict with each other or with the added ones.
 
     Raises:
-        InputError: two of its columns have one name in JSON, or one has the name of one that is added.
+        InputError: two columns would have the same name in JSON, or one has the name of an added column.
     """
     added = [LABEL, PROBABILITY, *([TOP] if top > 1 else [])] if ending == ".jsonl" else added_columns(top)
     names = [*columns, *added]

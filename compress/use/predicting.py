@@ -1,4 +1,4 @@
-"""Rows of a table through a classifier: in windows of batches by length, written in the order of the rows."""
+"""Predictions for the rows of a table: in batches of similar lengths, written in the order of the rows."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,18 +13,18 @@ from compress.use.classifier import WINDOW, Classifier
 from compress.use.predicted_files import Ranked, RowWriter
 
 NAMED = 5
-"""Rows that a message names."""
+"""Most rows that a message names."""
 
 
 @dataclass
 class Predicted:
-    """What came of a table.
+    """Counts of the predictions for a table.
 
     Attributes:
-        rows: that were written.
-        labels: how often each label was predicted.
-        empty: rows without a text, which got no label.
-        first_empty: numbers of the first of them; the first row is 1.
+        rows: number of rows that were written.
+        labels: number of predictions of each label.
+        empty: number of rows without a text, which get no label.
+        first_empty: numbers of the first such rows; the first row of the table is 1.
     """
 
     rows: int = 0
@@ -33,7 +33,7 @@ class Predicted:
     first_empty: list[int] = field(default_factory=list)
 
     def count(self, ranked: Ranked) -> None:
-        """One row more."""
+        """Count one more row."""
         self.rows += 1
         if ranked:
             self.labels[ranked[0][0]] += 1
@@ -44,27 +44,27 @@ class Predicted:
 
 @dataclass(frozen=True)
 class TextPlaces:
-    """Where a row's texts stand: `pair` is None for a model of single texts."""
+    """The indices of a row's cells with the texts; `pair` is None for a model of single texts."""
 
     text: int
     pair: int | None
 
     def texts(self, rows: Sequence[Sequence[str]]) -> tuple[list[str], list[str] | None]:
-        """Those of some rows."""
+        """The texts of rows, and their second texts."""
         pairs = None if self.pair is None else [row[self.pair] for row in rows]
         return [row[self.text] for row in rows], pairs
 
 
 @dataclass(frozen=True)
 class TextRows:
-    """Rows whose texts are to be predicted.
+    """Rows with texts for which labels are predicted.
 
     Attributes:
-        columns: of the rows, by name.
-        rows: may be read once only.
-        places: of the texts in them.
-        sample: texts, and second ones of pairs, on which a model from outside can be tried; at least one.
-        total: how many there are; None where that is not known.
+        columns: names of the rows' columns.
+        rows: the rows, which can be read only once.
+        places: the places of the texts in a row.
+        sample: texts, and second texts of pairs, on which a model from outside can be tried; at least one.
+        total: number of rows; None if unknown.
     """
 
     columns: tuple[str, ...]
@@ -75,10 +75,10 @@ class TextRows:
 
 
 def rows_of_table(table: Table, columns: Mapping[str, str], text: str | None, text_pair: str | None) -> TextRows:
-    """A table's rows; see `text_places`.
+    """The rows of a table, with the places of their texts as in `text_places`.
 
     Raises:
-        InputError: the columns of the texts are not there, or hold none.
+        InputError: the columns of the texts are missing, or have no texts.
     """
     places = text_places(table, columns, text, text_pair)
     filled = [row for row in table.rows if trimmed(row[places.text])]
@@ -92,10 +92,10 @@ def rows_of_table(table: Table, columns: Mapping[str, str], text: str | None, te
 
 
 def rows_of_lines(stream: BinaryIO) -> TextRows:
-    """Each line is a text.
+    """The lines of a stream as rows with a text each.
 
     Raises:
-        InputError: there is none with a text among the first ones; when it is read, that a line is not UTF-8.
+        InputError: the first lines have no text; or, when it is read, a line is not UTF-8.
     """
     lines = _lines(stream)
     first = list(islice(lines, WINDOW))
@@ -117,12 +117,12 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[str]]:
 
 
 def text_places(table: Table, columns: Mapping[str, str], text: str | None, text_pair: str | None) -> TextPlaces:
-    """The columns that hold the texts.
+    """The places of the columns with the texts.
 
     Args:
-        columns: by role, of the table that the model was made with; empty where that is not known.
-        text: the column that the user names. Left out: as in that table, else `text`, else the only column.
-        text_pair: the same of the second texts. Left out: as in that table, if it had some.
+        columns: columns by role in the table that the model was made with; empty if unknown.
+        text: the column that the user names. None: as in that table, else `text`, else the only column.
+        text_pair: the same for the second texts. None: as in that table, if it had some.
 
     Raises:
         InputError: there is no such column, or second texts are named for a model of single texts.
@@ -151,22 +151,22 @@ def predict_rows(
     top: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Predicted:
-    """Predict and write row after row; no more than a window of them is held.
+    """Predict and write row after row, with only a window of rows in memory.
 
     Args:
-        top: labels of each row.
-        progress: told how many rows are done.
+        top: number of labels for each row.
+        progress: called with the number of finished rows.
     """
-    done = Predicted()
+    counts = Predicted()
     for window in _windows(rows, classifier.batch_size * max(1, WINDOW // classifier.batch_size)):
         filled = [row for row in window if trimmed(row[places.text])]
-        answers = iter(_answers(classifier, filled, places, top, lambda count: progress(done.rows + count)))
+        answers = iter(_answers(classifier, filled, places, top, lambda count: progress(counts.rows + count)))
         for row in window:
             best = next(answers) if trimmed(row[places.text]) else []
-            done.count(best)
+            counts.count(best)
             write(row, best)
-        progress(done.rows)
-    return done
+        progress(counts.rows)
+    return counts
 
 
 def _windows(rows: Iterable[Sequence[str]], size: int) -> Iterator[list[Sequence[str]]]:
@@ -183,8 +183,8 @@ def _answers(
     progress: Callable[[int], None],
 ) -> list[list[tuple[str, float]]]:
     texts, pairs = places.texts(rows)
-    given: Any = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    return ranked(classifier, classifier.predict_proba(given, progress), top)
+    inputs: Any = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    return ranked(classifier, classifier.predict_proba(inputs, progress), top)
 
 
 def ranked(classifier: Classifier, probabilities: Any, top: int) -> list[list[tuple[str, float]]]:
@@ -192,7 +192,7 @@ def ranked(classifier: Classifier, probabilities: Any, top: int) -> list[list[tu
 
     Args:
         probabilities: (texts, labels)
-        top: labels of each text.
+        top: number of labels for each text.
     """
     order = (-probabilities).argsort(axis=-1, kind="stable")[:, :top]
     values = probabilities.round(6).tolist()

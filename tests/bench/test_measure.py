@@ -203,7 +203,7 @@ def test_what_was_measured_before_is_timed_anew_and_asked_for_nothing_else(
     bench = bench_of(chain, worker=[sys.executable, "-P", str(tmp_path / "spy.py"), str(tmp_path / "log")])
     known = {(onnx.key, "cpu"): before}
     (first, second), conditions = measure(
-        [onnx, int8], {"cpu": Target(threads=1, sequence_length=16)}, bench, known=known
+        [onnx, int8], {"cpu": Target(threads=1, sequence_length=16)}, bench, earlier=known
     )
     assert [np.shape(getattr(first, kind)) for kind in KINDS] == [(3, 4)] * 3
     assert first.model_copy(update={name: [] for name in (*KINDS, "process_of_round")}) == before

@@ -14,7 +14,7 @@ from compress.comparing.held_back import (
     beyond_chance,
     held_back,
     held_back_rows,
-    parted,
+    split_held_back,
 )
 from compress.comparing.parity import compare
 from compress.errors import InputError
@@ -50,7 +50,7 @@ def test_no_row_of_the_test_is_held_back(chain: Chain) -> None:
     only = with_rows(chain, validation=test, train=test, test=test, overlap=30)
     assert held_back_rows(only) == []
     with pytest.raises(InputError, match="no rows to choose by that do not stand in test"):
-        parted(only)
+        split_held_back(only)
 
 
 def test_rows_are_looked_at_one_by_one_without_padding(chain: Chain) -> None:
@@ -64,7 +64,7 @@ def test_rows_are_looked_at_one_by_one_without_padding(chain: Chain) -> None:
 
 @pytest.mark.parametrize(("count", "halves"), [(2, (1, 1)), (9, (5, 4)), (3000, (2488, 512)), (1, (1, 1))])
 def test_what_is_chosen_by_is_not_what_is_told_of(count: int, halves: tuple[int, int], chain: Chain) -> None:
-    first, second = parted(with_rows(chain, validation=rows_of(count, 0)))
+    first, second = split_held_back(with_rows(chain, validation=rows_of(count, 0)))
     assert (len(first.validation), len(second.validation)) == halves
     together = {*first.validation, *second.validation}
     assert len(together) == count

@@ -9,7 +9,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from compress.comparing import parity
-from compress.comparing.blame import first_to_leave
+from compress.comparing.blame import first_diverging
 from compress.comparing.held_back import held_back, held_back_rows
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError
@@ -92,14 +92,14 @@ def test_the_node_whose_matrix_was_spoilt_is_the_first_to_blame(chain: Chain, tm
     tensor = next(item for item in after.graph.initializer if item.name == spoilt.name)
     tensor.CopyFrom(numpy_helper.from_array(spoilt.weights[::-1].copy(), spoilt.name))
     batches, _ = parity.sample_batches(chain.plan.task, load_tokenizer(chain.artifacts["onnx"].path))
-    assert first_to_leave(before, before, batches) == []
+    assert first_diverging(before, before, batches) == []
     for graph in (before, after):  # whole numbers of places, and a mask with minus infinity, are nobody's fault
         nodes, below = graph.graph.node, numpy_helper.from_array(np.array(-np.inf, dtype=np.float32), "below")
         graph.graph.initializer.append(below)
         nodes.insert(0, helper.make_node("Add", ["input_ids", "input_ids"], ["twice"]))
         nodes.append(helper.make_node("Sum", [graph.graph.output[0].name, "below"], ["masked"]))
-    name, error = first_to_leave(before, after, batches)[0]
+    name, error = first_diverging(before, after, batches)[0]
     assert name == spoilt.node.name
     assert 0.5 < error < 3
     tensor.CopyFrom(numpy_helper.from_array(np.inf * spoilt.weights, spoilt.name))
-    assert first_to_leave(before, after, batches)[0] == (spoilt.node.name, np.inf)
+    assert first_diverging(before, after, batches)[0] == (spoilt.node.name, np.inf)

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification
 
 from benchmarks.faults.families import CONFIGS, POSITIONS, write_family
 from compress.comparing import parity
-from compress.comparing.probes import longest, probes
+from compress.comparing.probes import longest_text, probes
 from compress.errors import CompressError, InputError
 from compress.models.architectures import positions_of
 from compress.models.config_file import read_config
@@ -176,7 +176,7 @@ def test_probes_go_from_one_token_to_the_most_in_one_batch_too(chain: Chain, mak
     tokenizer = load_tokenizer(make_model())
     made = probes(chain.plan.task, tokenizer)
     assert [batch["input_ids"].shape for batch in made[:5]] == [(1, 1), (1, 2), (1, 3), (1, 17), (1, 32)]
-    assert longest(chain.plan.task, tokenizer) == 32
+    assert longest_text(chain.plan.task, tokenizer) == 32
     together = made[-1]["attention_mask"].sum(axis=1).tolist()
     assert (min(together), max(together)) == (1, 32)
     for batch in made:

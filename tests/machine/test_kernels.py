@@ -87,7 +87,7 @@ def test_kernels_compute_the_product_of_their_weights():
         ("int8_static", 0.5),
     ):
         kernel = Kernel(kind, 2, 64, 48, 1)
-        written = machine._written(kernel)
+        written = machine._onnx_product(kernel)
         weights = written.constants["w"].astype(np.float64)
         if kind in {"int8_dynamic", "int8_static"}:
             weights *= 0.01
@@ -109,7 +109,7 @@ def test_kernels_compute_the_product_of_their_weights():
     ],
 )
 def test_kinds_are_the_operators_that_graphs_run(kind, operator, level):
-    written = machine._written(Kernel(kind, 2, 70, 48, 1))
+    written = machine._onnx_product(Kernel(kind, 2, 70, 48, 1))
     assert (written.operator, written.attributes.get("accuracy_level")) == (operator, level)
     if operator == "MatMulNBits":
         assert written.constants["w"].shape == (48, 3, 16), "70 inputs fill three blocks of 32, two to a byte"

@@ -108,7 +108,7 @@ def test_resampled_counts_score_as_the_rows_that_they_count() -> None:
     assert cells.weights.sum() == 60
     counts = np.random.default_rng(5).multinomial(60, cells.weights / 60, size=20)
     expected = [
-        [f1_macro(np.repeat(said, drawn), np.repeat(cells.truth, drawn)) for said in cells.said] for drawn in counts
+        [f1_macro(np.repeat(own, drawn), np.repeat(cells.truth, drawn)) for own in cells.predicted] for drawn in counts
     ]
     assert macro_f1._scores(counts, cells) == pytest.approx(np.array(expected), abs=1e-12)
 

@@ -197,10 +197,10 @@ def test_what_masks_are_fitted_to_stands_after_the_residual_connections(
         batch = next(iter(_rows(artifact, context).batches(network, "looking")))
         stream = _Stream.begin(network, layers, batch)
         for index, layer in enumerate(layers):
-            stream.see_whole(index, layer, architecture)
+            stream.advance_original(index, layer, architecture)
             hidden = stream.targets["down"]
             given = hidden if after is None else layer.get_submodule(after)(hidden)
-            assert torch.allclose(given, stream.whole_hidden[stream.real], atol=1e-5)
+            assert torch.allclose(given, stream.original_hidden[stream.real], atol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

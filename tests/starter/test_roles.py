@@ -230,8 +230,8 @@ def test_of_columns_whose_names_say_nothing_the_one_that_words_tell_is_the_label
     texts = [f"it is about the {kind} of {draw.randint(1, 9999)}" for kind in kinds]
     roles = find_roles(table(u1=[draw.choice("ab") for _ in kinds], u2=texts, u3=kinds))
     assert taken(roles) == ("u2", None, "u3")
-    assert roles.told.accuracy > 0.95
-    assert 0.4 < roles.told.commonest < 0.6
+    assert roles.predictability.accuracy > 0.95
+    assert 0.4 < roles.predictability.commonest < 0.6
 
 
 @pytest.mark.parametrize(

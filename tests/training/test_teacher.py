@@ -49,7 +49,7 @@ def test_the_teacher_is_asked_about_all_rows_and_its_answers_stay_in_a_file(
     assert isinstance(logits, np.memmap)
     assert (logits.shape, logits.dtype) == ((48 + 3, 2), np.float32)
     assert [row.text for row in lesson.rows[48:]] == MORE
-    assert lesson.whole == 51
+    assert lesson.run_rows == 51
     expected = says(teacher, [row.text for row in lesson.rows])
     assert np.abs(expected).max() > 0.1
     assert np.abs(logits - expected).max() < 1e-5
@@ -60,7 +60,7 @@ def test_each_encoded_row_comes_with_what_the_teacher_said_of_it(with_more: Cont
     lesson = lesson_of(teacher, config, with_more)
     tokenizer = load_tokenizer(teacher.path)
     rows = EncodedRows(lesson.rows, with_more.task, tokenizer, 16, lesson.outputs)
-    assert len(rows) == lesson.whole == 51 * 3
+    assert len(rows) == lesson.run_rows == 51 * 3
     plain = with_more.task.encode(lesson.rows, tokenizer, 16)
     said = says(teacher, [row.text for row in lesson.rows])
     for index, expected in enumerate(plain):
@@ -97,7 +97,7 @@ def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, t
 
 def test_without_a_weight_for_it_the_teacher_is_not_asked(with_more: Context, teacher: Artifact) -> None:
     lesson = lesson_of(teacher, DistillationConfig(soft_weight=0, hard_weight=1), with_more)
-    assert (len(lesson.rows), lesson.whole, lesson.outputs) == (48, 48, ())
+    assert (len(lesson.rows), lesson.run_rows, lesson.outputs) == (48, 48, ())
     assert isinstance(with_more.cached, Kept)
     assert with_more.cached.made == []
 
@@ -154,7 +154,7 @@ def test_many_rows_are_asked_about_in_onnxruntime_which_says_the_same(
     rows = [*with_more.task.train, *with_more.task.unlabelled]
     for least in (52, 51):
         monkeypatch.setattr(teacher_outputs, "EXPORT_FROM", least)
-        facts = teacher_outputs.ask(teacher, rows, 16, with_more, tmp_path, what="asking", whole=51)
+        facts = teacher_outputs.ask(teacher, rows, 16, with_more, tmp_path, what="asking", run_rows=51)
         found[facts["runtime"]] = np.array(teacher_outputs.read_outputs(tmp_path))
     assert set(found) == {"torch", "onnxruntime"}
     assert np.abs(found["torch"] - found["onnxruntime"]).max() < 1e-5
@@ -175,5 +175,5 @@ def test_an_export_that_says_something_else_is_not_used(
 
     monkeypatch.setattr(teacher_outputs, "export", zeroed)
     monkeypatch.setattr(teacher_outputs, "EXPORT_FROM", 1)
-    facts = teacher_outputs.ask(teacher, with_more.task.train, 16, with_more, tmp_path, what="asking", whole=48)
+    facts = teacher_outputs.ask(teacher, with_more.task.train, 16, with_more, tmp_path, what="asking", run_rows=48)
     assert facts == {"rows": 48, "runtime": "torch"}

@@ -47,7 +47,7 @@ def test_a_teacher_is_asked_in_onnxruntime_which_says_the_same_of_each_word(
     outputs = {}
     for least in (len(task.train) + 1, 1):
         monkeypatch.setattr(teacher_outputs, "EXPORT_FROM", least)
-        facts = ask(teacher, task.train, 24, context, tmp_path, what="asking", whole=len(task.train))
+        facts = ask(teacher, task.train, 24, context, tmp_path, what="asking", run_rows=len(task.train))
         outputs[facts["runtime"]] = np.array(read_outputs(tmp_path).values)  # type: ignore[union-attr]
     assert set(outputs) == {"torch", "onnxruntime"}
     assert np.abs(outputs["torch"] - outputs["onnxruntime"]).max() < 1e-4

@@ -112,7 +112,7 @@ def test_what_a_teacher_says_of_words_is_kept_below_each_other(
     context: Context, task: OpinionWords, teacher: Artifact, tmp_path: Path
 ) -> None:
     rows = [*task.train, *task.unlabelled]
-    facts = ask(teacher, rows, 24, context, tmp_path, what="asking", whole=len(rows))
+    facts = ask(teacher, rows, 24, context, tmp_path, what="asking", run_rows=len(rows))
     assert facts == {"rows": 72, "runtime": "torch"}
     outputs = read_outputs(tmp_path)
     assert isinstance(outputs, Ragged)
