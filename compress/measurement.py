@@ -100,8 +100,8 @@ class Measurement(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_ones_are_read(cls, content: Any) -> Any:
-        """Earlier versions wrote the score too, which follows from the predictions."""
+    def _drop_older_fields(cls, content: Any) -> Any:
+        """Drop the score, which earlier versions wrote; it follows from the predictions."""
         if not isinstance(content, Mapping):
             return content
         return {name: value for name, value in content.items() if name not in {"metric", "quality"}}

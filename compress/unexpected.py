@@ -8,7 +8,7 @@ from compress.errors import CompressError
 from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 
 
-def explained(error: BaseException) -> CompressError:
+def error_to_show(error: BaseException) -> CompressError:
     """The error to show: the system's refusal, a full disk, memory that ran out; any other is probably a bug."""
     if isinstance(error, CompressError):
         return error

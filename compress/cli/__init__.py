@@ -19,7 +19,7 @@ from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.cli.verbs import refusals, warn_of_refused
 from compress.errors import CompressError, InputError, nearest, proposed
-from compress.unexpected import explained
+from compress.unexpected import error_to_show
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -109,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        shown_error = explained(error)
+        shown_error = error_to_show(error)
         sys.stderr.write(f"error: {shown_error}\n")
         code = shown_error.exit_code
     sys.exit(code)

@@ -136,7 +136,7 @@ def bench(
     fail_if_unmeasured(report)
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
-        limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
+        limits.judge(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
 
 
 def shown_line(arguments: Sequence[str]) -> str:

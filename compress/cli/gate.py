@@ -57,7 +57,7 @@ class Gate:
         """Whether a limit compares the row with another model."""
         return self.goal.max_drop_pp is not None or self.goal.min_speedup is not None
 
-    def hold(self, report: "Report", rows: "Sequence[Row]") -> None:
+    def judge(self, report: "Report", rows: "Sequence[Row]") -> None:
         """Judge rows by the limits.
 
         Raises:

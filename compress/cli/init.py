@@ -92,7 +92,7 @@ def init(
     """
     say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
-    from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
+    from compress.cli.survey import ask, is_interactive, print_survey, survey_facts
     from compress.files.whole import write_text
     from compress.plan.planner import make_plan
     from compress.recipe.reading import reading_of
@@ -106,7 +106,7 @@ def init(
     known_preset = next((name for name in WRITERS if name == preset), None)
     if known_preset is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
-    can_ask = somebody_is_there() and not json_output
+    can_ask = is_interactive() and not json_output
     material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
     data_survey = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     with Terminal(quiet=json_output) as terminal:

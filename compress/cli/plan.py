@@ -72,7 +72,7 @@ def _plan_json(
     planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None"
 ) -> dict[str, Any]:
     costs = {step.step: step for step in forecast.steps} if forecast else {}
-    own = {"step", "stage", "key"}
+    identity_fields = {"step", "stage", "key"}
     steps = [
         {
             "step": step.name,
@@ -81,7 +81,7 @@ def _plan_json(
             "done": step.name in done,
             "only_measured": step.only_measured,
             "config": step.config.model_dump(mode="json"),
-            "forecast": costs[step.name].model_dump(exclude=own) if step.name in costs else None,
+            "forecast": costs[step.name].model_dump(exclude=identity_fields) if step.name in costs else None,
         }
         for step in planned.steps
     ]
@@ -89,7 +89,7 @@ def _plan_json(
     if forecast is not None:
         memory = max(step.memory_bytes for step in forecast.steps)
         total = {"seconds": forecast.seconds, "memory_bytes": memory, "disk_bytes": forecast.disk_bytes}
-    bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
+    bench = costs["bench"].model_dump(exclude=identity_fields) if "bench" in costs else None
     return {
         "recipe": planned.recipe.name,
         "data": _data(planned.task),

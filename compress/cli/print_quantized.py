@@ -39,19 +39,19 @@ def print_quantized(steps: Sequence[Quantized], answers: Words) -> None:
         console.print(lines)
 
 
-def sentences(found: Quantized, answers: Words) -> list[str]:
+def sentences(step: Quantized, answers: Words) -> list[str]:
     """Sentences on what a step kept in float and what that changes, as far as the table does not say it."""
-    told = []
+    lines = []
     searched = set()
-    if found.sensitivity is not None:
-        told.append(f"{kept_words(found.sensitivity)}; {change_words(found.sensitivity)}")
-        searched = {layer.name for layer in found.sensitivity.layers}
-    if found.choice is None and found.parity is not None:
-        told.append(agreed_words(found.parity, answers, searched=found.sensitivity is not None))
-    beside = [name for name in found.left_in_float if name not in searched]
-    if beside:
-        told.append(left_words(found.model_copy(update={"left_in_float": beside})))
-    return told
+    if step.sensitivity is not None:
+        lines.append(f"{kept_words(step.sensitivity)}; {change_words(step.sensitivity)}")
+        searched = {layer.name for layer in step.sensitivity.layers}
+    if step.choice is None and step.parity is not None:
+        lines.append(agreed_words(step.parity, answers, searched=step.sensitivity is not None))
+    other_nodes = [name for name in step.left_in_float if name not in searched]
+    if other_nodes:
+        lines.append(left_words(step.model_copy(update={"left_in_float": other_nodes})))
+    return lines
 
 
 def _table(choice: Choice) -> Any:

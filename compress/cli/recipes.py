@@ -21,11 +21,11 @@ def complete_recipe(incomplete: str) -> list[str]:
     """The completions that a shell offers for a recipe: shipped ones by name, and the user's files and folders."""
     folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
     try:
-        beside = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir())
     except OSError:
-        beside = []
-    files = [str(path) for path in beside if path.suffix in {".yaml", ".yml"}]
-    folders = [f"{path}/" for path in beside if path.is_dir()]
+        entries = []
+    files = [str(path) for path in entries if path.suffix in {".yaml", ".yml"}]
+    folders = [f"{path}/" for path in entries if path.is_dir()]
     return [name for name in [*shipped(), *files, *folders] if name.startswith(incomplete)]
 
 

@@ -53,9 +53,9 @@ class Remaining:
         if self._step is None:
             return seconds_left
         by_forecast = pace * self._forecast.get(self._step, 0.0) - (self._clock() - self._began)
-        return seconds_left + max(by_forecast, self._of_piece(), 0.0)
+        return seconds_left + max(by_forecast, self._piece_seconds(), 0.0)
 
-    def _of_piece(self) -> float:
+    def _piece_seconds(self) -> float:
         """The time that the current piece of work still takes at its speed so far."""
         if not 0 < self._share < 1:
             return 0.0

@@ -94,7 +94,7 @@ def report(
     last = loaded.rows[-1].step if loaded.rows else ""
     rows = [row for row in loaded.rows if row.step == last and row.status == "measured"]
     if limits is not None:
-        limits.hold(loaded, rows[:1])
+        limits.judge(loaded, rows[:1])
 
 
 def compare(
@@ -127,7 +127,7 @@ def compare(
         _print(compared)
     row.versus_baseline = comparison
     if limits is not None:
-        limits.hold(compared.report, [row])
+        limits.judge(compared.report, [row])
 
 
 def _print(compared: "Compared") -> None:

@@ -107,7 +107,7 @@ def run(
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
-        limits.hold(result.report, rows[:1])
+        limits.judge(result.report, rows[:1])
 
 
 def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:

@@ -91,7 +91,7 @@ def step_from(verb: str, names: list[str], option_values: Mapping[str, Any]) -> 
         how = AUTO_HOW[verb]
     for option, its_technique in CHOOSING.get(verb, {}).items():
         if values.get(option) is not None:
-            how = _chosen_by(option, its_technique, how)
+            how = _technique_of_option(option, its_technique, how)
     how = how or default_technique(verb)
     by_how = {technique(verb, name): name for name in names}
     if how not in by_how:
@@ -170,7 +170,7 @@ def _flags(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
     return words
 
 
-def _chosen_by(option: str, its_technique: str, how: str | None) -> str:
+def _technique_of_option(option: str, its_technique: str, how: str | None) -> str:
     """The technique that an option chooses, or an error if `--how` names another."""
     if how in {None, its_technique}:
         return its_technique

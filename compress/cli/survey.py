@@ -21,7 +21,7 @@ BAR = 30
 """The length of the largest class's bar."""
 
 
-def somebody_is_there() -> bool:
+def is_interactive() -> bool:
     """Whether the command can ask a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 

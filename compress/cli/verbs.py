@@ -43,8 +43,8 @@ def default_technique(verb: str) -> str | None:
     """The default of `--how`; a package that adds a technique does not change it."""
     from compress import stages
 
-    own = [name for name in stages.REGISTRY.built_in() if verb_of(name) == verb] or verbs().get(verb, [])
-    return DEFAULT_HOW.get(verb) or (technique(verb, own[0]) if len(own) == 1 else None)
+    built_in = [name for name in stages.REGISTRY.built_in() if verb_of(name) == verb] or verbs().get(verb, [])
+    return DEFAULT_HOW.get(verb) or (technique(verb, built_in[0]) if len(built_in) == 1 else None)
 
 
 def default_first(verb: str, names: list[str]) -> list[str]:

@@ -84,9 +84,9 @@ def check(folder: Path) -> list[str]:
     from compress.graphs.read import check_external_data
 
     graphs = graphs_in(folder)
-    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
+    named_files = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
     inner = {graph for graph in graphs if graph.parent != folder}
-    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
+    return sorted(path.relative_to(folder).as_posix() for path in named_files | inner)
 
 
 def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":

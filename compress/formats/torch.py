@@ -114,10 +114,10 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
         InputError: the folder has no config.json or no tokenizer.
     """
     load_tokenizer(folder)
-    own = needs_compress(folder)
+    has_shapes = needs_compress(folder)
     rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
-    code = (_SHAPED if own else _PLAIN).substitute(hub_task=hub_task, rows=rows)
-    return [*([DISTRIBUTION] if own else []), *PACKAGES], code
+    code = (_SHAPED if has_shapes else _PLAIN).substitute(hub_task=hub_task, rows=rows)
+    return [*([DISTRIBUTION] if has_shapes else []), *PACKAGES], code
 
 
 def adapt(folder: Path) -> list[str]:

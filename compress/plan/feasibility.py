@@ -141,15 +141,15 @@ def _skips(plan: Plan, name: str) -> list[Skip]:
 def _cautions(plan: Plan, skipped: Collection[Skip]) -> list[str]:
     """Sentences on what can be done, but is probably not what the user meant."""
     recipe, cores = plan.recipe, cores_here()
-    whole = {skip.target for skip in skipped if not skip.steps}
+    skipped_targets = {skip.target for skip in skipped if not skip.steps}
     cautions = [
         f"target '{name}' asks for {target.threads} threads, and this process may use {cores} "
         f"core{'' if cores == 1 else 's'}: they will take turns"
         for name, target in recipe.targets.items()
-        if target.device == "cpu" and target.threads > cores and name not in whole
+        if target.device == "cpu" and target.threads > cores and name not in skipped_targets
     ]
     last = recipe.steps[-1].name
-    lost = whole | {skip.target for skip in skipped if last in skip.steps}
-    if recipe.goal is not None and len(whole) < len(recipe.targets) and lost == set(recipe.targets):
+    lost = skipped_targets | {skip.target for skip in skipped if last in skip.steps}
+    if recipe.goal is not None and len(skipped_targets) < len(recipe.targets) and lost == set(recipe.targets):
         cautions.append(f"the goal will be missed: the last step, '{last}', is measured on no target")
     return cautions

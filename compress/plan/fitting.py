@@ -74,7 +74,7 @@ def check_input(
             task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
 
-def several(value: Any, role: str, where: str) -> list[Any]:
+def role_values(value: Any, role: str, where: str) -> list[Any]:
     """The steps or models that a recipe names for a role which takes several."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):

@@ -13,8 +13,8 @@ def recipe_schema() -> dict[str, Any]:
     variants = []
     for name in stages.names():
         stage = stages.find(name)
-        own = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for inner, definition in own.pop("$defs", {}).items():
+        step_schema = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        for inner, definition in step_schema.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = definition
         roles = {
             role: {
@@ -23,16 +23,16 @@ def recipe_schema() -> dict[str, Any]:
             }
             for role, requirement in stage.inputs.items()
         }
-        own["title"] = name
-        own["properties"] = {
+        step_schema["title"] = name
+        step_schema["properties"] = {
             "name": definitions["Step"]["properties"]["name"],
             "stage": {"const": name},
             **roles,
-            **own.get("properties", {}),
+            **step_schema.get("properties", {}),
         }
-        own["required"] = ["name", "stage", *own.get("required", [])]
-        own["additionalProperties"] = False
-        definitions[f"step.{name}"] = own
+        step_schema["required"] = ["name", "stage", *step_schema.get("required", [])]
+        step_schema["additionalProperties"] = False
+        definitions[f"step.{name}"] = step_schema
         variants.append({"$ref": f"#/$defs/step.{name}"})
     definitions["TaskSpec"]["properties"]["type"]["enum"] = tasks.names()
     metric = definitions["TaskSpec"]["properties"]["metric"]

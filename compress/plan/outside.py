@@ -30,13 +30,13 @@ def outside_artifact(fetched: Fetched, task: Task) -> Artifact:
     Raises:
         InputError: a file is damaged, leads out of the folder, or has values that no model has.
     """
-    beside = check_folder(fetched.path)
+    format_files = check_folder(fetched.path)
     check_config_fits(fetched.path)
     try_tokenizer(fetched.path, lambda: task_texts(task))
     check_vocabulary(fetched.path)
     check_tokenizer(fetched.path, pairs="text_pair" in task.spec.columns)
     counted = model_files()
-    uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in counted)]
+    uncounted = [name for name in format_files if "/" in name or not any(fnmatch(name, pattern) for pattern in counted)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
     return Artifact(fetched.path, key, format_of(fetched.path))

@@ -7,7 +7,7 @@ from compress import stages
 from compress.data.sources import Fetched, Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
-from compress.plan.fitting import check_input, check_targets, several
+from compress.plan.fitting import check_input, check_targets, role_values
 from compress.plan.outside import outside_artifact
 from compress.plan.plan import Plan
 from compress.plan.steps import Steps
@@ -116,7 +116,7 @@ class _Planner:
         """The models that the step reads in one role: the named ones, or in the base role the step before."""
         if role in step.settings:
             setting = step.settings[role]
-            values = several(setting, role, where) if stage.inputs[role].many else [setting]
+            values = role_values(setting, role, where) if stage.inputs[role].many else [setting]
             names = role_names(role, len(values))
             return {name: self._resolve(value, role, where) for name, value in zip(names, values, strict=True)}
         if role == stage.base_role:

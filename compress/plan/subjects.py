@@ -20,7 +20,7 @@ def plan_measuring(steps: Steps, origin: Origin) -> "tuple[tuple[Subject, ...], 
     Raises:
         InputError: a model is to be measured in a format that it cannot be exported to.
     """
-    own = list(steps.planned)
+    recipe_steps = list(steps.planned)
     baseline, name = _baseline(steps)
     subjects: list[Subject] = []
     baselines: dict[str, str | Artifact] = {}
@@ -28,7 +28,7 @@ def plan_measuring(steps: Steps, origin: Origin) -> "tuple[tuple[Subject, ...], 
         baselines[target_name] = _measured_as(baseline, target, steps, origin)
         if isinstance(baseline, Artifact):
             subjects.append(Subject(name, SOURCE, target_name, baselines[target_name]))
-        for step in own:
+        for step in recipe_steps:
             measured = _measured_as(step.name, target, steps, origin)
             subjects.append(Subject(step.name, step.stage_name, target_name, measured))
     return tuple(subjects), baselines, name

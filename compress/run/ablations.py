@@ -6,7 +6,7 @@ from compress.plan.ablation import Ablated
 from compress.plan.plan import Plan
 from compress.report.entries import AblationEntry
 from compress.run.measure import Compared
-from compress.run.variants import MadeVariant, Variant, finals
+from compress.run.variants import MadeVariant, Variant, final_pairs
 from compress.store.artifacts import Artifact
 
 
@@ -26,13 +26,13 @@ def compare_ablated(
     """
     entries: list[AblationEntry] = []
     compared: list[Compared] = []
-    complete = finals(whole, artifacts)
+    complete = final_pairs(whole, artifacts)
     remaining = iter(variants)
     for item in ablated:
         if item.plan is None:
             entries += [AblationEntry(item.step, target, reason=item.reason) for target in whole.recipe.targets]
             continue
-        for target, pair in next(remaining).finals().items():
+        for target, pair in next(remaining).final_pairs().items():
             entries.append(AblationEntry(item.step, target, pair.artifact.key))
             compared.append((pair, complete[target]))
     return entries, compared

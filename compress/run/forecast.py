@@ -157,8 +157,8 @@ def lower_bound(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> F
     )
 
 
-def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> None:
-    """Compare a forecast with what is free now.
+def check_fits(forecast: Forecast, plan: Plan, runs_dir: Path) -> None:
+    """Refuse a run whose forecast needs more memory or disk than is free now.
 
     Raises:
         CompressError: it needs more; the error has both figures.

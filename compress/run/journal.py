@@ -56,12 +56,12 @@ def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Itera
         OSError: the files cannot be opened.
     """
 
-    def lost(error: BaseException) -> None:
+    def warn_of_loss(error: BaseException) -> None:
         observer.warned(f"the log can no longer be written: {error}")
 
-    plain = _File(folder / LOG, lost)
+    plain = _File(folder / LOG, warn_of_loss)
     plain.setFormatter(_Plain("%(asctime)s %(levelname)-7s %(message)s"))
-    events = _File(folder / EVENTS, lost)
+    events = _File(folder / EVENTS, warn_of_loss)
     events.setFormatter(JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_default=str))
     root, own = logging.getLogger(), logging.getLogger("compress")
     levels = root.level, own.level
@@ -138,10 +138,10 @@ class _Plain(logging.Formatter):
 class _File(logging.FileHandler):
     """A log file. If it can no longer be written, a warning is given once, and the run goes on."""
 
-    def __init__(self, path: Path, lost: Callable[[BaseException], None]) -> None:
+    def __init__(self, path: Path, warn_of_loss: Callable[[BaseException], None]) -> None:
         make_way(path)  # a link would lead the log out of the run's folder
         super().__init__(path, encoding="utf-8")
-        self._lost: Callable[[BaseException], None] | None = lost
+        self._warn_of_loss: Callable[[BaseException], None] | None = warn_of_loss
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  the name is logging's
         self._tell(sys.exc_info()[1])
@@ -153,6 +153,6 @@ class _File(logging.FileHandler):
             self._tell(error)
 
     def _tell(self, error: BaseException | None) -> None:
-        tell, self._lost = self._lost, None
+        tell, self._warn_of_loss = self._warn_of_loss, None
         if error is not None and tell is not None:
             tell(error)

@@ -82,9 +82,9 @@ def measure_plan(
     _log.info("%d pairs of artifact and target are measured, %d are kept", len(missing), len(needed) - len(missing))
     number = 1 + max((session.number for session in sessions), default=0)
     new = _new_session(number, missing, keys, usable, recipe.targets, bench, host)
-    whole = {key: measurement for key, measurement in new.measurements.items() if measurement.status != "failed"}
-    if whole:
-        write_sessions([*sessions, replace(new, measurements=whole)], folder)
+    measured = {key: measurement for key, measurement in new.measurements.items() if measurement.status != "failed"}
+    if measured:
+        write_sessions([*sessions, replace(new, measurements=measured)], folder)
     return replace(gather(keys, compared, [*usable, new]), is_new=True)
 
 
@@ -127,14 +127,14 @@ def rows_of(plan: Plan, artifacts: Mapping[str, Artifact]) -> tuple[list[Pair], 
     baselines = {name: Pair(artifact_of(value, artifacts), name) for name, value in plan.baselines.items()}
     compared: list[Compared] = []
     for (step, target), pair in rows.items():
-        compared += [(baselines[other], pair) for other in _stand_ins(target, plan.recipe.targets)]
+        compared += [(baselines[other], pair) for other in _comparable_targets(target, plan.recipe.targets)]
         parent = rows.get((plan.parent(step) or "", target))
         if parent is not None:
             compared.append((parent, pair))
     return [*baselines.values(), *rows.values()], compared
 
 
-def _stand_ins(target: str, targets: Mapping[str, Target]) -> list[str]:
+def _comparable_targets(target: str, targets: Mapping[str, Target]) -> list[str]:
     """The targets whose baseline a row may be compared with: its own, then those with only another runtime."""
 
     def work(name: str) -> dict[str, Any]:

@@ -148,16 +148,16 @@ def _shorten(plan: Plan, size: int, batches: int) -> Plan:
     task = plan.task
     short = with_rows(
         task,
-        train=_representative(task, task.train, size, batches),
-        validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
-        unlabelled=_representative(task, task.unlabelled, size, batches),
-        test=_representative(task, task.test, MEASURED_ROWS // 4, 4),
+        train=_representative_rows(task, task.train, size, batches),
+        validation=_representative_rows(task, task.validation, min(size, MEASURED_ROWS), 2),
+        unlabelled=_representative_rows(task, task.unlabelled, size, batches),
+        test=_representative_rows(task, task.test, MEASURED_ROWS // 4, 4),
     )
     bench = BenchSpec(warmup=min(2, plan.recipe.bench.warmup), rounds=1, samples=2)
     return replace(plan, task=short, recipe=plan.recipe.model_copy(update={"bench": bench}))
 
 
-def _representative(task: Task, rows: Sequence[Any], size: int, groups: int) -> list[Any]:
+def _representative_rows(task: Task, rows: Sequence[Any], size: int, groups: int) -> list[Any]:
     """Rows at even places of the order by length: `groups` times `size` neighbours, with the longest rows of all."""
     if len(rows) <= size * groups:
         return list(rows)

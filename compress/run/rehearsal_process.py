@@ -23,7 +23,7 @@ from compress.run.measure import measure_plan
 from compress.store.artifacts import Artifact, Identity
 from compress.store.store import Store
 from compress.training.config import KEPT
-from compress.unexpected import explained
+from compress.unexpected import error_to_show
 
 OUTPUT = "output.txt"
 """The file in its scratch folder with the output of the process and its libraries."""
@@ -58,10 +58,10 @@ class _ParentObserver:
         at = time.monotonic()
         new = {path for path in self.store.root.glob("*-*") if path.name not in self._known}
         self._known |= {path.name for path in new}
-        own = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
+        artifact_bytes = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
         facts = {
-            "artifact_bytes": own,
-            "byproduct_bytes": sum(folder_bytes(path) for path in new) - own,
+            "artifact_bytes": artifact_bytes,
+            "byproduct_bytes": sum(folder_bytes(path) for path in new) - artifact_bytes,
             "scratch_bytes": (KEPT + 1) * self.store.checkpoint_bytes,
             "gpu_memory_bytes": _gpu_peak(),
         }
@@ -102,7 +102,7 @@ def rehearse_here(
         trace = traceback.format_exc()
         messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
     except Exception as error:  # noqa: BLE001  its parent tells it
-        shown_error = explained(error)
+        shown_error = error_to_show(error)
         messages.send(("failed", False, shown_error.what, shown_error.where, shown_error.fix, traceback.format_exc()))
 
 

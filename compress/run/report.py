@@ -80,7 +80,7 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
     entries = []
     for subject in plan.subjects:
         stands_for = artifact_of(subject.measured, artifacts)
-        own = artifacts.get(subject.step)
+        artifact = artifacts.get(subject.step)
         entries.append(
             Entry(
                 step=subject.step,
@@ -88,9 +88,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
                 target=subject.target,
                 artifact=stands_for.key,
                 measured_as=stands_for.format,
-                seconds=own.manifest.seconds if own and own.manifest else None,
-                cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
-                made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
+                seconds=artifact.manifest.seconds if artifact and artifact.manifest else None,
+                cpu_seconds=artifact.manifest.cpu_seconds if artifact and artifact.manifest else None,
+                made_in_bytes=artifact.manifest.peak_memory_bytes if artifact and artifact.manifest else None,
                 parent=plan.parent(subject.step),
                 token_parameters=token_parameters(stands_for.path),
             )
@@ -125,8 +125,8 @@ def _sessions(rows: Sequence[Row]) -> list[str]:
     """A note on the rows whose latencies may be compared, where not all were timed in one session."""
     steps: dict[int, list[str]] = {}
     for row in rows:
-        own = steps.setdefault(row.session, []) if row.status == "measured" else []
-        own += [row.step] if row.step not in own else []
+        steps_of_session = steps.setdefault(row.session, []) if row.status == "measured" else []
+        steps_of_session += [row.step] if row.step not in steps_of_session else []
     if len(steps) < 2:
         return []
     sessions = "; ".join(f"{', '.join(names)} in session {number}" for number, names in sorted(steps.items()))
@@ -138,8 +138,8 @@ def _sessions(rows: Sequence[Row]) -> list[str]:
 
 def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
     """A step's row on the first target that it was measured on, or else its first row."""
-    own = [row for row in rows if row.step == step]
-    return next((row for row in own if row.status == "measured"), own[0] if own else None)
+    rows_of_step = [row for row in rows if row.step == step]
+    return next((row for row in rows_of_step if row.status == "measured"), rows_of_step[0] if rows_of_step else None)
 
 
 def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Made]:

@@ -22,7 +22,7 @@ from compress.report.files import FILES, write_report
 from compress.report.model import Report
 from compress.run.ablations import compare_ablated, variants_of
 from compress.run.folder import claim, dump_recipe, link_steps, needs_of, open_store, run_folder, write_needs
-from compress.run.forecast import forecast_for, refuse_what_cannot_fit
+from compress.run.forecast import check_fits, forecast_for
 from compress.run.journal import Observer, journal
 from compress.run.make import make_steps
 from compress.run.measure import Compared, measure_plan
@@ -106,7 +106,7 @@ def _check_fits(plan: Plan, store: Store, folder: Path, host: Mapping[str, Any],
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     feasible = check_feasible(plan, done)
     if not force and len(done) < len(plan.steps):
-        refuse_what_cannot_fit(forecast_for(plan, done, folder, host), plan, folder.parent)
+        check_fits(forecast_for(plan, done, folder, host), plan, folder.parent)
     return feasible.warnings
 
 

@@ -40,12 +40,12 @@ class MadeVariant:
     variant: Variant
     artifacts: Mapping[str, Artifact]
 
-    def finals(self) -> dict[str, Pair]:
+    def final_pairs(self) -> dict[str, Pair]:
         """The pairs that are measured for its last step, by the target's name."""
-        return finals(self.variant.plan, self.artifacts)
+        return final_pairs(self.variant.plan, self.artifacts)
 
 
-def finals(plan: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, Pair]:
+def final_pairs(plan: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, Pair]:
     """The pairs that are measured for the last step of a plan whose steps are made, by the target's name."""
     last = plan.recipe.steps[-1].name
     return {

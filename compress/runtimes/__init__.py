@@ -68,7 +68,7 @@ def refuse(target: "Target") -> str | None:
     return reason
 
 
-def compiles_at_once(target: "Target") -> bool:
+def compiles_on_first_call(target: "Target") -> bool:
     """Whether the first call on the target compiles the model, and so may take as long as loading it."""
     return getattr(find(target.runtime), "COMPILES", False)
 

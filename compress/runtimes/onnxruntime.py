@@ -176,13 +176,13 @@ def predictor_of(
         result = run(session, [output], feed(batch), where=where)[0]
         shape = next(iter(batch.values())).shape[: len(AXES[gives]) - 1]  # (batch,) or (batch, tokens)
         if getattr(result, "shape", ())[:-1] != shape or result.dtype.kind != "f":
-            raise _no_logits(output, result, gives, shape[0], where)
+            raise _logits_error(output, result, gives, shape[0], where)
         return result
 
     return predict
 
 
-def _no_logits(output: str, result: Any, gives: Literal["row", "token"], rows: int, where: str | None) -> InputError:
+def _logits_error(output: str, result: Any, gives: Literal["row", "token"], rows: int, where: str | None) -> InputError:
     kind = f"{result.dtype} of the shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
     return InputError(
         f"the graph's output '{output}' is {kind} for {rows} rows; logits of ({', '.join(AXES[gives])}) are needed",

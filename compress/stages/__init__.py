@@ -232,7 +232,7 @@ def refuse_idle_settings(config: StageConfig, deciding: str, idle: Mapping[str, 
         ValueError: one of them is set.
     """
     value = getattr(config, deciding)
-    beside = f"without {deciding}" if value is None else f"with {deciding}: {str(value).lower()}"
+    condition = f"without {deciding}" if value is None else f"with {deciding}: {str(value).lower()}"
     for name, instead in idle.items():
         if getattr(config, name) != type(config).model_fields[name].default:
-            raise ValueError(f"{name} does nothing {beside}; leave it out, or take {instead}")
+            raise ValueError(f"{name} does nothing {condition}; leave it out, or take {instead}")

@@ -111,9 +111,9 @@ def _check_ids(model: Artifact, step_graphs: Mapping[str, Artifact | None]) -> N
     """
     from compress.models.tokenizer import load_tokenizer
 
-    own = load_tokenizer(model.path)
+    tokenizer = load_tokenizer(model.path)
     for role, other in step_graphs.items():
-        if other is not None and not load_tokenizer(other.path).gives_ids_of(own):
+        if other is not None and not load_tokenizer(other.path).gives_ids_of(tokenizer):
             raise InputError(
                 f"'{role}' has another tokenizer than 'model'", fix="name steps that were made of the same ONNX model"
             )
@@ -165,9 +165,9 @@ def _put(folder: Path, target: Path) -> int:
     if not check_external_data(source):
         shutil.copyfile(source, target)
         return target.stat().st_size
-    beside = f"{target.name}_data"
-    onnx.save(onnx.load(str(source)), str(target), save_as_external_data=True, location=beside)
-    return target.stat().st_size + (target.parent / beside).stat().st_size
+    weights_name = f"{target.name}_data"
+    onnx.save(onnx.load(str(source)), str(target), save_as_external_data=True, location=weights_name)
+    return target.stat().st_size + (target.parent / weights_name).stat().st_size
 
 
 def _write_config(folder: Path, out: Path, dtype: str) -> None:

@@ -68,16 +68,19 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     adapted = add_adapters(network, config.rank, config.alpha, config.dropout)
     trained = sum(item.numel() for item in adapted.parameters() if item.requires_grad)
     facts = train(adapted, tokenizer, config, context, what="fine-tuning adapters")
-    whole = merged(adapted, load())
+    merged_model = merged(adapted, load())
     comparison = parity.compare(
-        predictor(whole, adapted.to(context.device), context.device), predictor(whole, whole), context.task, tokenizer
+        predictor(merged_model, adapted.to(context.device), context.device),
+        predictor(merged_model, merged_model),
+        context.task,
+        tokenizer,
     )
     comparison.check(
         config.tolerance,
         "the merged model differs from the trained one",
         "train with precision: fp32, leave base_bits out, or raise tolerance",
     )
-    save_model(whole, out)
+    save_model(merged_model, out)
     copy_tokenizer(model.path, out)
     return {**facts, "trained_parameters": trained, "kept_in_float": float_layers, **comparison.facts()}
 

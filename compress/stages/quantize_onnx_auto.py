@@ -82,11 +82,11 @@ def ways(config: Config) -> list[Way]:
         ):
             settings = own | {"reduce_range": config.reduce_range}
             smoothed = settings | rows | {"smooth": 0.5}
-            instead = (
+            alternatives = (
                 Way(f"{name}, smoothed", stage, smoothed),
                 Way(f"{name}, mixed", stage, smoothed | budget),
             )
-            options.append(Way(name, stage, settings, instead))
+            options.append(Way(name, stage, settings, alternatives))
     four = rows | {"method": "gptq", "symmetric": False}
     mixed = Way("4 bits, mixed", "quantize_onnx_4bit", four | budget)
     return [*options, Way("4 bits", "quantize_onnx_4bit", four, (mixed,))]

@@ -77,8 +77,11 @@ class Config(StageConfig):
 
     @model_validator(mode="after")
     def _fits_the_scheme(self) -> "Config":
-        own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
-        for scheme, names in own.items():
+        settings_of_scheme = {
+            "int4": ("block_size", "symmetric", "accuracy_level"),
+            "int8_static": ("calibration_rows",),
+        }
+        for scheme, names in settings_of_scheme.items():
             refuse_idle_settings(self, "scheme", {} if scheme == self.scheme else dict.fromkeys(names, scheme))
         if self.scheme == "int4":
             refuse_idle_settings(self, "scheme", {"reduce_range": "int8_static"})
@@ -258,9 +261,11 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
         return
     of_tables = layers_of_tables(graph, network)
     float_tables = [table.node.name for table in tables(graph) if of_tables[table.node.input[0]] not in grids]
-    mine = {name: layer for name, layer in of_tables.items() if layer in grids}
-    large = {name: grids[layer].blocks(weights[layer]) for name, layer in mine.items() if grids[layer].block_size}
-    small = {name: grids[layer].rounded(weights[layer]) for name, layer in mine.items() if name not in large}
+    rounded_tables = {name: layer for name, layer in of_tables.items() if layer in grids}
+    large = {
+        name: grids[layer].blocks(weights[layer]) for name, layer in rounded_tables.items() if grids[layer].block_size
+    }
+    small = {name: grids[layer].rounded(weights[layer]) for name, layer in rounded_tables.items() if name not in large}
     if large:
         tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, unchanged=float_tables, rounded=large)
     tables_to_8_bits(graph, float_tables, small)

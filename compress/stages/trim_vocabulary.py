@@ -51,13 +51,13 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Trim
 
     task = context.task
     network = load_model(model.path, task.hub_task, trust_remote_code=context.trust_remote_code)
-    whole = load_tokenizer(model.path)
+    tokenizer = load_tokenizer(model.path)
     context.progress("counting tokens", 0, 2)
-    counts = Counter(token for row in task.encode(task.train, whole) for token in row["input_ids"])
+    counts = Counter(token for row in task.encode(task.train, tokenizer) for token in row["input_ids"])
     used = [token for token, count in counts.items() if count >= config.min_count]
     missing = max(0, (config.at_least or 0) - len(used))
-    used += islice(filterfalse(set(used).__contains__, whole_words(whole)), missing)
-    content, kept_ids = trim(read_vocabulary(model.path), used, _needed_by(network))
+    used += islice(filterfalse(set(used).__contains__, whole_words(tokenizer)), missing)
+    content, kept_ids = trim(read_vocabulary(model.path), used, _ids_in_config(network))
     context.progress("counting tokens", 1, 2)
     trimmed = keep_tokens(copy.deepcopy(network), kept_ids)
     write_tokenizer(content, kept_ids, model.path, out)
@@ -68,7 +68,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Trim
     return Trimming(
         tokens_before=network.get_input_embeddings().num_embeddings,
         tokens_after=len(kept_ids),
-        validation_split_differently=round(split_differently(whole.fast, load_tokenizer(out).fast, texts), 6),
+        validation_split_differently=round(split_differently(tokenizer.fast, load_tokenizer(out).fast, texts), 6),
     )
 
 
@@ -94,7 +94,7 @@ def keep_tokens(network: Any, kept_ids: list[int]) -> Any:
     return network.eval()
 
 
-def _needed_by(network: Any) -> set[int]:
+def _ids_in_config(network: Any) -> set[int]:
     """The token ids that the model's config names; if positions start after the padding's id, also all ids up to it."""
     from compress.models.architectures import ARCHITECTURES
 

@@ -101,11 +101,11 @@ class ToyBench:
         bench: Bench,
         *,
         only: Collection[tuple[str, str]],
-        known: Mapping[tuple[str, str], Measurement],
+        earlier: Mapping[tuple[str, str], Measurement],
     ) -> tuple[list[Measurement], dict[str, Conditions]]:
         number = {artifact.key: (artifact.path / "number").read_text() for artifact in artifacts}
         self.asked.append({(number[key], target) for key, target in only})
-        self.known.append({(number[key], target) for key, target in known})
+        self.known.append({(number[key], target) for key, target in earlier})
         found = []
         for artifact in artifacts:
             for target in targets:
