@@ -15,6 +15,7 @@ from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.run.runner import run_plan
 from compress.store.artifacts import Artifact
+from tests.fresh import fork_children
 
 
 class Silent:
@@ -110,7 +111,9 @@ def run_chain(make_model: Callable[..., Path], reviews: Path) -> Callable[[Path]
     def run(runs_dir: Path) -> Chain:
         plan = make_plan(chain_recipe(make_model(), reviews), Origin())
         observer = Silent()
-        return Chain(plan, run_plan(plan, runs_dir, observer).artifacts, runs_dir, observer)
+        with pytest.MonkeyPatch.context() as patch:
+            fork_children(patch)
+            return Chain(plan, run_plan(plan, runs_dir, observer).artifacts, runs_dir, observer)
 
     return run
 
@@ -120,6 +123,12 @@ def chain(run_chain: Callable[[Path], Chain], shared: Path) -> Chain:
     """The process that asks for it first runs it; another finds each step done."""
     with FileLock(shared / "chain.lock"):
         return run_chain(shared / "runs")
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes of ours are forked: see `fork_children`."""
+    fork_children(monkeypatch)
 
 
 def context_of(chain: Chain, work: Path) -> Context:

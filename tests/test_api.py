@@ -8,6 +8,7 @@ import pytest
 from compress import api
 from compress.errors import CompressError, InputError, Stopped
 from tests.chain import FAST
+from tests.fresh import fork_children
 
 TARGETS = {"cpu": {"threads": 1, "sequence_length": 16}}
 BENCH = {"warmup": 1, "rounds": 3, "processes": 3, "samples": 2}
@@ -32,7 +33,9 @@ def recipe(make_model, reviews):
 def finished(recipe, tmp_path_factory):
     """A run by a program: its result, its events, and what logging was set to before and after."""
     events, levels = [], [logging.getLogger().level]
-    result = api.run(recipe, runs_dir=tmp_path_factory.mktemp("runs"), on_event=events.append)
+    with pytest.MonkeyPatch.context() as patch:
+        fork_children(patch)
+        result = api.run(recipe, runs_dir=tmp_path_factory.mktemp("runs"), on_event=events.append)
     levels.append(logging.getLogger().level)
     return result, events, levels
 

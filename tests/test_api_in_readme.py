@@ -17,7 +17,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture
-def workplace(tmp_path, monkeypatch, make_model, reviews):
+def workplace(tmp_path, monkeypatch, make_model, reviews, forked):
     """A folder with the program's recipe, its rows, and an earlier run."""
     for part in ("train", "test"):
         rows = (reviews / f"{part}.csv").read_text().splitlines()

@@ -1,7 +1,7 @@
-"""What models say of rows, and what is true of them. One file = one kind; the file's name is what a task calls it.
+"""Answers: a model's answers for rows, or the right ones. One file = one kind; a task names it by the file's name.
 
-A kind owns how its answers are written, by what metrics they are scored, how two are held against each other, and how
-one is shown. It is light to import: the figures are computed in `compress.ops`.
+A kind owns the form of its answers, their metrics, the comparison of two models' answers, and their display. It is
+light to import: the figures are computed in `compress.ops`.
 """
 
 from abc import ABC, abstractmethod
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """A score between 0 and 1, by which a recipe may ask to compare answers.
+    """A metric: a score between 0 and 1 that a recipe may name.
 
     Attributes:
-        title: what sentences and tables call it.
-        hub: what model cards call it.
-        hub_settings: of the hub's metric of that name.
-        hint: what it is, in a sentence, where the title does not say it.
+        title: its name in sentences and tables.
+        hub: its name in model cards.
+        hub_settings: the settings of the hub's metric of that name.
+        hint: a sentence that explains it, if the title does not.
     """
 
     title: str
@@ -37,17 +37,17 @@ class Metric:
 
 @dataclass(frozen=True)
 class Words:
-    """How a report speaks of a kind.
+    """The words of reports for a kind of answers.
 
     Attributes:
-        within, same, kept: what two models agree on, and that they do: "90% of {within}512 rows {same}"; for people
-            who read a report, "{kept}".
-        labels: what the names are that answers are chosen from.
-        part, parts: what slices are of: a class, classes.
-        unit, units: what is counted of a slice.
-        part_quality, row_quality: what the figure of a slice is, and that of some of the rows.
-        scale: the same in a word or two.
-        are_right: whether a row is right or wrong, and nothing between.
+        within, same: the words for agreement, as in "90% of {within}512 rows {same}".
+        kept: the same as `same` in reports; empty if they use `same`.
+        labels: the word for the names that answers are chosen from.
+        part, parts: the word for a slice, such as class and classes.
+        unit, units: the word for what a slice counts.
+        part_quality, row_quality: the name of a slice's figure, and of the figure of some rows.
+        scale: a short name of both for the axis of a picture.
+        are_right: whether each row is either right or wrong.
     """
 
     within: str = ""
@@ -65,11 +65,11 @@ class Words:
 
 
 class Slice(NamedTuple):
-    """What came of one part of what there is to answer: the rows of a class, the entities of a type.
+    """The outcome on one part of the truth: the rows of a class, or the entities of a type.
 
     Attributes:
-        size: how much of it the truth holds.
-        f1: of a class.
+        size: the number of rows, or entities, in the part.
+        f1: the F1 of a class.
     """
 
     name: str
@@ -78,8 +78,8 @@ class Slice(NamedTuple):
     f1: float | None = None
 
 
-class Flipped(NamedTuple):
-    """The right answer of a row that changed, and those of the baseline and of another model, for people to read."""
+class FlipTexts(NamedTuple):
+    """The right answer, the baseline's and another model's answer for one row, as texts for people to read."""
 
     truth: str
     before: str
@@ -88,13 +88,14 @@ class Flipped(NamedTuple):
 
 @dataclass(frozen=True)
 class Answers(ABC):
-    """An answer for each row, in the form in which reports and measurements hold them.
+    """An answer for each row, in the form of reports and measurements.
 
     Attributes:
-        content: one item a row.
-        labels: names of the classes, where answers are classes.
-        confidences: the probability that a model gives to each of its answers; empty where it gives none.
-        METRICS: by the name that a recipe says; the first is the one of a recipe that says none.
+        content: one item for each row.
+        labels: the names of the classes, if answers are classes.
+        confidences: the probability that a model gives to each of its answers; empty if it gives none.
+        METRICS: the metrics by their names in recipes; the first is the default.
+        WORDS: the words of reports.
     """
 
     content: list[Any]
@@ -107,94 +108,94 @@ class Answers(ABC):
     def __len__(self) -> int:
         return len(self.content)
 
-    def like(self, content: list[Any], confidences: Sequence[float] = ()) -> Self:
-        """Other answers of the same kind."""
+    def with_content(self, content: list[Any], confidences: Sequence[float] = ()) -> Self:
+        """Answers of the same kind and labels with other content."""
         return replace(self, content=content, confidences=list(confidences))
 
     def take(self, rows: Sequence[int]) -> Self:
         """The answers of some rows, by their numbers."""
-        return self.like(
+        return self.with_content(
             [self.content[row] for row in rows], [self.confidences[row] for row in rows] if self.confidences else ()
         )
 
     @classmethod
     @abstractmethod
     def check(cls, content: Sequence[Any]) -> None:
-        """Refuse what is not of this form; it may come from anywhere.
+        """Refuse content that does not have this kind's form; it may come from anywhere.
 
         Raises:
-            ValueError: with what is wrong.
+            ValueError: the form is wrong.
         """
 
     def outcome(self, truth: Self, metric: str = "") -> "Outcome":
-        """What the answers come to against the truth, by one of `METRICS`; the first, where none is said."""
+        """The outcome of the answers against the truth by one of `METRICS`; the first one if `metric` is empty."""
         return self.by_metric(truth, metric or default_metric(type(self)))
 
     @abstractmethod
     def by_metric(self, truth: Self, metric: str) -> "Outcome":
-        """What the answers come to, by a metric that is said."""
+        """The outcome of the answers by the metric of that name."""
 
     def drop(self, before: Self, truth: Self, metric: str = "") -> "Estimate":
-        """What they lose of a metric against a baseline's, as a share, with its paired interval."""
+        """The drop of a metric from a baseline's answers to these, as a share, with its paired interval."""
         return before.outcome(truth, metric).drop(self.outcome(truth, metric))
 
     @abstractmethod
     def same(self, other: Self) -> list[float]:
-        """How far both say the same of each row: from 0 to 1."""
+        """The agreement of both on each row, from 0 to 1."""
 
     def agreement(self, other: Self) -> float:
-        """How far both say the same, as a share of the rows."""
+        """The mean agreement of both over all rows."""
         return sum(self.same(other)) / len(self)
 
     def beyond_chance(self, other: Self) -> float | None:
-        """Agreement beyond what chance would give, at most 1; None where that cannot be told."""
+        """The agreement beyond what chance would give, at most 1; None if it is not defined."""
         del other
         return None
 
     def calibration_error(self, truth: Self) -> float | None:
-        """How far the confidences are from the share of right answers; None without any."""
+        """The mean difference of confidences from the share of right answers; None without confidences."""
         del truth
         return None
 
     def counts(self) -> dict[str, int]:
-        """How often each label or type comes, by its name; empty for kinds that have none."""
+        """The number of each label or type by its name; empty for kinds without labels."""
         return {}
 
     def slices(self, truth: Self) -> list[Slice]:
-        """What came of each class or type that the truth holds; empty for kinds that have none."""
+        """The slice of each class or type in the truth; empty for kinds without labels."""
         del truth
         return []
 
-    def flipped(self, before: Self, truth: Self, row: int, text: str) -> Flipped:
-        """How a row is shown on which this one and the baseline differ.
+    def flip_texts(self, before: Self, truth: Self, row: int, text: str) -> FlipTexts:
+        """The texts for a row on which these answers and the baseline's differ.
 
         Args:
-            before: the baseline's.
-            text: of the row.
+            before: the baseline's answers.
+            text: the text of the row.
         """
         del text
-        return Flipped(truth.shown(row), before.shown(row), self.shown(row))
+        return FlipTexts(truth.display(row), before.display(row), self.display(row))
 
-    def shown(self, row: int) -> str:
-        """The answer of a row, for people to read."""
+    def display(self, row: int) -> str:
+        """The answer for a row, as a text for people to read."""
         return str(self.content[row])
 
 
 def names() -> list[str]:
-    """All kinds: the files of this folder."""
+    """The names of all kinds: the files of this folder."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem != "__init__")
 
 
 def find(kind: str) -> type[Answers]:
-    """A kind's class.
+    """The class of a kind.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no kind of that name.
     """
     if kind not in names():
         raise InputError(f"unknown kind of answers '{kind:.80}'", fix=did_you_mean(kind, names()))
-    found: type[Answers] = import_module(f"{__name__}.{kind}").ANSWERS
-    return found
+    kind_class: type[Answers] = import_module(f"{__name__}.{kind}").ANSWERS
+    return kind_class
 
 
 def name_of(answers: Answers | type[Answers]) -> str:
@@ -204,20 +205,20 @@ def name_of(answers: Answers | type[Answers]) -> str:
 
 
 def default_metric(kind: type[Answers]) -> str:
-    """What answers of a kind are scored by where a recipe says nothing."""
+    """The name of a kind's default metric."""
     return next(iter(kind.METRICS))
 
 
 def metrics() -> dict[str, Metric]:
-    """All metrics of all kinds, by their names; those of one name are the same."""
-    return {name: found for kind in names() for name, found in find(kind).METRICS.items()}
+    """All metrics of all kinds by name; metrics of one name are the same."""
+    return {name: item for kind in names() for name, item in find(kind).METRICS.items()}
 
 
 def metric_title(name: str) -> str:
-    """What sentences call a metric."""
+    """The title of a metric."""
     return metric(name).title
 
 
 def metric(name: str) -> Metric:
-    """A metric by its name; one that this version does not know is called by that."""
+    """The metric of a name; a metric that this version does not know has its name as title."""
     return metrics().get(name, Metric(name, name))

@@ -1,4 +1,4 @@
-"""One label a row: `[2, 0, …]`, indices of classes."""
+"""One label for each row: `[2, 0, …]`, indices of classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 ACCURACY = "accuracy"
 F1_MACRO = "f1_macro"
-"""Weighs all classes alike, where most rows have one label."""
+"""The metric that weighs all classes alike, also if most rows have one label."""
 
 
 @dataclass(frozen=True)
 class Label(Answers):
-    """See `compress.answers.Answers`."""
+    """A label for each row; see `compress.answers.Answers`."""
 
     content: list[int]
 
@@ -45,21 +45,21 @@ class Label(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Whole numbers from 0 on."""
+        """Refuse content that is not whole numbers from 0 on."""
         if not all(type(item) is int and item >= 0 for item in content):
             raise ValueError("labels are whole numbers from 0 on")
 
     def by_metric(self, truth: "Label", metric: str) -> "Outcome":
-        """Right and wrong rows, or classes."""
+        """The outcome over right and wrong rows, or over classes for macro F1."""
         import numpy as np
 
         from compress.ops.outcomes import Classes, Right
 
-        said, right = np.array(self.content), np.array(truth.content)
-        return Classes(said, right) if metric == F1_MACRO else Right(said == right)
+        predicted, true = np.array(self.content), np.array(truth.content)
+        return Classes(predicted, true) if metric == F1_MACRO else Right(predicted == true)
 
     def same(self, other: "Label") -> list[float]:
-        """1 where both are one class."""
+        """1 for each row on which both are the same class, else 0."""
         return [float(one == two) for one, two in zip(self.content, other.content, strict=True)]
 
     def beyond_chance(self, other: "Label") -> float | None:
@@ -81,27 +81,27 @@ class Label(Answers):
         return calibration_error(np.array(self.confidences), np.array(self.content) == np.array(truth.content))
 
     def counts(self) -> dict[str, int]:
-        """Rows of each class."""
+        """The number of rows of each class."""
         numbers = Counter(self.content)
         return {label: numbers[index] for index, label in enumerate(self.labels)}
 
     def slices(self, truth: "Label") -> list[Slice]:
-        """The rows of each class that the truth holds, and the class's F1."""
+        """The slice of each class in the truth, with the class's F1."""
         import numpy as np
 
         from compress.ops.outcomes import Right
 
-        said, right = np.array(self.content), np.array(truth.content)
-        found = []
+        predicted, true = np.array(self.content), np.array(truth.content)
+        parts = []
         for index, name in enumerate(self.labels):
-            there, taken = right == index, said == index
-            if there.any():
-                f1 = float(2 * (there & taken).sum() / (there.sum() + taken.sum()))
-                found.append(Slice(name, int(there.sum()), Right((said == right)[there]), f1))
-        return found
+            is_true, is_predicted = true == index, predicted == index
+            if is_true.any():
+                f1 = float(2 * (is_true & is_predicted).sum() / (is_true.sum() + is_predicted.sum()))
+                parts.append(Slice(name, int(is_true.sum()), Right((predicted == true)[is_true]), f1))
+        return parts
 
-    def shown(self, row: int) -> str:
-        """The label."""
+    def display(self, row: int) -> str:
+        """The name of the label."""
         return self.labels[self.content[row]]
 
 

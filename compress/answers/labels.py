@@ -1,4 +1,4 @@
-"""Any number of labels a row: `[[0, 2], [], …]`, indices of classes."""
+"""Any number of labels for each row: `[[0, 2], [], …]`, indices of classes."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Labels(Answers):
-    """See `compress.answers.Answers`."""
+    """Several labels, or none, for each row; see `compress.answers.Answers`."""
 
     content: list[list[int]]
 
@@ -30,13 +30,13 @@ class Labels(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Lists of whole numbers from 0 on."""
+        """Refuse content that is not lists of whole numbers from 0 on."""
         for row in content:
             if not isinstance(row, list) or not all(type(item) is int and item >= 0 for item in row):
                 raise ValueError("labels are lists of whole numbers from 0 on")
 
     def by_metric(self, truth: "Labels", metric: str) -> "Outcome":
-        """Labels that were hit in each row, or rows that have all of them right."""
+        """The outcome over right labels for micro F1, or over rows whose labels are all right."""
         import numpy as np
 
         from compress.ops.outcomes import Right
@@ -44,42 +44,42 @@ class Labels(Answers):
         if metric == "f1_micro":
             return self._counts(truth)
         pairs = zip(self.content, truth.content, strict=True)
-        return Right(np.array([set(said) == set(right) for said, right in pairs]))
+        return Right(np.array([set(answer) == set(right) for answer, right in pairs]))
 
     def _counts(self, truth: "Labels", label: int | None = None) -> "Counts":
-        """Of all labels, or of one."""
+        """The numbers of right labels in each row: of all labels, or of one."""
         import numpy as np
 
         from compress.ops.outcomes import Counts
 
         rows = []
         for one, two in zip(self.content, truth.content, strict=True):
-            said, there = (set(row) if label is None else set(row) & {label} for row in (one, two))
-            rows.append((len(said & there), (len(said) + len(there)) / 2))
+            answer_labels, true_labels = (set(row) if label is None else set(row) & {label} for row in (one, two))
+            rows.append((len(answer_labels & true_labels), (len(answer_labels) + len(true_labels)) / 2))
         hits, sizes = np.array(rows, float).reshape(-1, 2).T
         return Counts(hits, sizes)
 
     def same(self, other: "Labels") -> list[float]:
-        """Shared labels over all that either says (Jaccard); 1 where neither says any."""
+        """The shared labels over all labels of either, for each row (Jaccard); 1 if neither has any."""
         pairs = [(set(one), set(two)) for one, two in zip(self.content, other.content, strict=True)]
         return [len(one & two) / len(one | two) if one | two else 1.0 for one, two in pairs]
 
     def counts(self) -> dict[str, int]:
-        """Rows that have each label."""
+        """The number of rows with each label."""
         numbers = Counter(index for row in self.content for index in set(row))
         return {label: numbers[index] for index, label in enumerate(self.labels)}
 
     def slices(self, truth: "Labels") -> list[Slice]:
-        """Each label that the truth holds, with its F1."""
-        found = []
+        """The slice of each label in the truth, with its F1."""
+        parts = []
         for index, (name, size) in enumerate(truth.counts().items()):
             if size:
                 counts = self._counts(truth, index)
-                found.append(Slice(name, size, counts, counts.value))
-        return found
+                parts.append(Slice(name, size, counts, counts.value))
+        return parts
 
-    def shown(self, row: int) -> str:
-        """The labels, in the order of the classes."""
+    def display(self, row: int) -> str:
+        """The names of the labels, in the order of the classes."""
         return ", ".join(self.labels[index] for index in sorted(self.content[row])) or "none"
 
 

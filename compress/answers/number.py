@@ -1,4 +1,4 @@
-"""A number a row: `[4.2, 0.0, …]`."""
+"""A number for each row: `[4.2, 0.0, …]`."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 R2 = "R\N{SUPERSCRIPT TWO}"
 NEAR = 0.05
-"""Share of the numbers' spread within which two are called the same."""
+"""Largest difference of two numbers that count as the same, as a share of the numbers' range."""
 
 
 @dataclass(frozen=True)
 class Number(Answers):
-    """See `compress.answers.Answers`."""
+    """A number for each row; see `compress.answers.Answers`."""
 
     content: list[float]
 
@@ -36,28 +36,28 @@ class Number(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Finite numbers."""
+        """Refuse content that is not finite numbers."""
         if not all(type(item) in {int, float} and math.isfinite(item) for item in content):  # type: ignore[arg-type]
             raise ValueError("answers are finite numbers")
 
     def by_metric(self, truth: "Number", metric: str) -> "Outcome":
-        """One less each row's squared error in variances of the truth: their mean is R², for these rows' variance."""
+        """The outcome whose value for a row is 1 - squared error / variance of the truth; their mean is R²."""
         import numpy as np
 
         from compress.ops.outcomes import Values
 
         del metric
-        said, right = np.array(self.content, float), np.array(truth.content, float)
+        numbers, right = np.array(self.content, float), np.array(truth.content, float)
         spread = float(right.var()) or 1.0  # rows that all have one number are scored by the error itself
-        return Values(1 - np.square(said - right) / spread)
+        return Values(1 - np.square(numbers - right) / spread)
 
     def same(self, other: "Number") -> list[float]:
-        """1 where both are within a twentieth of the distance between this one's largest and smallest."""
+        """1 for each row on which both differ by at most 5% of the range of these numbers, else 0."""
         near = NEAR * (max(self.content) - min(self.content))
         return [float(abs(one - two) <= near) for one, two in zip(self.content, other.content, strict=True)]
 
-    def shown(self, row: int) -> str:
-        """With four digits that count."""
+    def display(self, row: int) -> str:
+        """The number with four significant digits."""
         return f"{self.content[row]:.4g}"
 
 

@@ -1,4 +1,4 @@
-"""A text a row: `["a corrected sentence", …]`."""
+"""A text for each row: `["a corrected sentence", …]`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from compress.ops.outcomes import Outcome
 
 SHOWN = 400
-"""Characters of a text that are shown."""
+"""The most characters of a text that are shown."""
 
 
 @dataclass(frozen=True)
 class Text(Answers):
-    """See `compress.answers.Answers`."""
+    """A text for each row; see `compress.answers.Answers`."""
 
     content: list[str]
 
@@ -31,12 +31,12 @@ class Text(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Texts."""
+        """Refuse content that is not texts."""
         if not all(isinstance(item, str) for item in content):
             raise ValueError("answers are texts")
 
     def by_metric(self, truth: "Text", metric: str) -> "Outcome":
-        """How near each text is to the right one, or whether it is that."""
+        """The outcome over the edit score of each text, or over texts that are exactly right."""
         import numpy as np
 
         from compress.ops.edits import edit_score
@@ -44,14 +44,14 @@ class Text(Answers):
 
         pairs = list(zip(self.content, truth.content, strict=True))
         if metric == "exact_match":
-            return Right(np.array([said == right for said, right in pairs]))
-        return Values(np.array([edit_score(said, right) for said, right in pairs]), is_share=True)
+            return Right(np.array([answer == right for answer, right in pairs]))
+        return Values(np.array([edit_score(answer, right) for answer, right in pairs]), is_share=True)
 
     def same(self, other: "Text") -> list[float]:
-        """1 where both are one text."""
+        """1 for each row on which both are the same text, else 0."""
         return [float(one == two) for one, two in zip(self.content, other.content, strict=True)]
 
-    def shown(self, row: int) -> str:
+    def display(self, row: int) -> str:
         """The text, shortened."""
         text = self.content[row]
         return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

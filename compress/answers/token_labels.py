@@ -1,9 +1,9 @@
 """A label for each token of a row: `[[0, 3, 4], [0], …]`, indices of classes.
 
-Labels such as B-PER, I-PER and O mark entities: spans of tokens of one type. B- begins one, I- goes on with one of its
-type, or begins one where there is none; E- and L- end one, S- and U- are one of a single token. O is none. A label
-without such a prefix is an entity of its token alone, so that parts of speech are scored too. An answer may be shorter
-than the truth, where a text was cut: what it does not say of a token, it gets wrong.
+Labels such as B-PER, I-PER and O mark entities, which are spans of tokens of one type. B- begins an entity; I-
+continues one of its type, or begins one if there is none; E- and L- end one; S- and U- mark one of a single token; O
+marks none. A label without such a prefix marks an entity of its token alone, so that parts of speech are scored too.
+An answer may be shorter than the truth if the text was cut: the missing tokens are wrong.
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
-from compress.answers import Answers, Flipped, Metric, Slice, Words
+from compress.answers import Answers, FlipTexts, Metric, Slice, Words
 
 if TYPE_CHECKING:
     from compress.ops.outcomes import Counts, Outcome
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 NONE = "O"
 """The label of a token of no entity."""
 FIRST, LAST = "BSU", "ELSU"
-"""Prefixes of a token that begins an entity whatever stands before it, and of one that ends it."""
+"""Prefixes of tokens that always begin an entity, and of tokens that end one."""
 PREFIXES = {*FIRST, *LAST, "I"}
 
 
 class Entity(NamedTuple):
-    """Tokens from `start` up to but without `end`, of one type."""
+    """The tokens of one entity, from `start` up to but without `end`; `kind` is its type."""
 
     kind: str
     start: int
@@ -33,11 +33,12 @@ class Entity(NamedTuple):
 
 
 Sides: TypeAlias = tuple[set[Entity], set[Entity]]
+"""The entities of an answer and of the truth in one row."""
 
 
 @dataclass(frozen=True)
 class TokenLabels(Answers):
-    """See `compress.answers.Answers`."""
+    """A label for each token of a row; see `compress.answers.Answers`."""
 
     content: list[list[int]]
 
@@ -63,17 +64,17 @@ class TokenLabels(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Lists of whole numbers from 0 on."""
+        """Refuse content that is not lists of whole numbers from 0 on."""
         for row in content:
             if not isinstance(row, list) or not all(type(item) is int and item >= 0 for item in row):
                 raise ValueError("labels of tokens are lists of whole numbers from 0 on")
 
     def entities(self, row: int) -> list[Entity]:
-        """The spans that a row's labels mark."""
+        """The entities that a row's labels mark."""
         return list(spans([self.labels[index] for index in self.content[row]]))
 
     def by_metric(self, truth: "TokenLabels", metric: str) -> "Outcome":
-        """Entities, or tokens, that were hit in each row."""
+        """The outcome over right entities, or right tokens, in each row."""
         import numpy as np
 
         from compress.ops.outcomes import Counts
@@ -81,15 +82,15 @@ class TokenLabels(Answers):
         if metric == "f1_entity":
             return _counts(self._sides(truth))
         pairs = zip(self.content, truth.content, strict=True)
-        hits = [sum(one == two for one, two in zip(said, right, strict=False)) for said, right in pairs]
+        hits = [sum(one == two for one, two in zip(answer, right, strict=False)) for answer, right in pairs]
         return Counts(np.array(hits, float), np.array([len(row) for row in truth.content], float))
 
     def _sides(self, truth: "TokenLabels") -> list[Sides]:
-        """What is said of each row, and what is there."""
+        """The entities of the answers and of the truth in each row."""
         return [(set(self.entities(row)), set(truth.entities(row))) for row in range(len(self))]
 
     def same(self, other: "TokenLabels") -> list[float]:
-        """Share of the tokens that have one label."""
+        """The share of each row's tokens that have the same label."""
         return [
             sum(one == two for one, two in zip_longest(first, second)) / max(len(first), len(second), 1)
             if first or second
@@ -98,7 +99,7 @@ class TokenLabels(Answers):
         ]
 
     def beyond_chance(self, other: "TokenLabels") -> float | None:
-        """Cohen's kappa of all tokens."""
+        """Cohen's kappa over all tokens."""
         import numpy as np
 
         from compress.ops.agreement import cohens_kappa
@@ -111,35 +112,38 @@ class TokenLabels(Answers):
         return cohens_kappa(*np.array(pairs).T) if pairs else None
 
     def counts(self) -> dict[str, int]:
-        """Entities of each type, in the order of the alphabet."""
+        """The number of entities of each type, in alphabetical order."""
         numbers = Counter(entity.kind for row in range(len(self)) for entity in self.entities(row))
         return {kind: numbers[kind] for kind in sorted(numbers)}
 
     def slices(self, truth: "TokenLabels") -> list[Slice]:
-        """The entities of each type that the truth holds, with their F1."""
-        found, sides = [], self._sides(truth)
+        """The slice of each entity type in the truth, with its F1."""
+        parts, sides = [], self._sides(truth)
         for kind, size in truth.counts().items():
             counts = _counts(sides, kind)
-            found.append(Slice(kind, size, counts, counts.value))
-        return found
+            parts.append(Slice(kind, size, counts, counts.value))
+        return parts
 
-    def flipped(self, before: "TokenLabels", truth: "TokenLabels", row: int, text: str) -> Flipped:
-        """The entities that are not the same in all three, with their words where the text's are the tokens."""
+    def flip_texts(self, before: "TokenLabels", truth: "TokenLabels", row: int, text: str) -> FlipTexts:
+        """The entities that are not in all three answers, with their words if the words of the text are the tokens."""
         sides = [side.entities(row) for side in (truth, before, self)]
         shared = set(sides[0]) & set(sides[1]) & set(sides[2])
         words = text.split()
         if len(words) != len(truth.content[row]):
             words = []
-        told = [", ".join(_told(entity, words) for entity in side if entity not in shared) or "none" for side in sides]
-        return Flipped(*told)
+        texts = [
+            ", ".join(_entity_text(entity, words) for entity in side if entity not in shared) or "none"
+            for side in sides
+        ]
+        return FlipTexts(*texts)
 
-    def shown(self, row: int) -> str:
-        """Its entities, by the numbers of their tokens."""
-        return ", ".join(_told(entity, ()) for entity in self.entities(row)) or "none"
+    def display(self, row: int) -> str:
+        """The entities of a row, with the numbers of their tokens."""
+        return ", ".join(_entity_text(entity, ()) for entity in self.entities(row)) or "none"
 
 
 def spans(labels: Sequence[str]) -> Iterator[Entity]:
-    """The entities that labels mark, in their order."""
+    """The entities that labels mark, in the order of the tokens."""
     start, kind = 0, ""
     for place, label in enumerate([*labels, NONE]):
         prefix, dash, name = label.partition("-")
@@ -157,21 +161,21 @@ def spans(labels: Sequence[str]) -> Iterator[Entity]:
 
 
 def _counts(sides: Sequence[Sides], kind: str | None = None) -> "Counts":
-    """Of the entities of all types, or of one, in each row."""
+    """The numbers of right entities in each row: of all types, or of one."""
     import numpy as np
 
     from compress.ops.outcomes import Counts
 
     rows = []
     for both in sides:
-        said, there = ({entity for entity in side if kind in {None, entity.kind}} for side in both)
-        rows.append((len(said & there), (len(said) + len(there)) / 2))
+        answer_entities, true_entities = ({entity for entity in side if kind in {None, entity.kind}} for side in both)
+        rows.append((len(answer_entities & true_entities), (len(answer_entities) + len(true_entities)) / 2))
     hits, sizes = np.array(rows, float).reshape(-1, 2).T
     return Counts(hits, sizes)
 
 
-def _told(entity: Entity, words: Sequence[str]) -> str:
-    """`PER Ada Lovelace`, or `PER 3 to 4` where the words are not known; tokens are counted from 1."""
+def _entity_text(entity: Entity, words: Sequence[str]) -> str:
+    """An entity as `PER Ada Lovelace`, or as `PER 3 to 4` without words; tokens are counted from 1."""
     first, last = entity.start + 1, entity.end
     places = f"{first}" if first == last else f"{first} to {last}"
     return f"{entity.kind} {' '.join(words[entity.start : entity.end]) if words else places}"

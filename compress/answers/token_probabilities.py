@@ -1,7 +1,7 @@
-"""What a model expects of each token of a row: `[{"tokens": [5, 9], "log_likelihoods": [-0.1, -2.3]}, …]`.
+"""A prediction of each token of a row: `[{"tokens": [5, 9], "log_likelihoods": [-0.1, -2.3]}, …]`.
 
-`tokens` are those that it finds most probable, each after all before it that are right; `log_likelihoods`, in nats, are
-of the right ones. The truth has the right tokens themselves, and 0 for each.
+`tokens` are the most probable tokens, each after the right tokens before it. `log_likelihoods` are those of the right
+tokens, in nats. The truth has the right tokens, and a log-likelihood of 0 for each.
 """
 
 import math
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 KEYS = {"tokens", "log_likelihoods"}
 ROUNDING = 1e-6
-"""A logarithm of a probability may be above 0 by that much."""
+"""The most by which a log-likelihood may be above 0, because of rounding."""
 
 
 @dataclass(frozen=True)
 class TokenProbabilities(Answers):
-    """See `compress.answers.Answers`."""
+    """A prediction of each token of a row; see `compress.answers.Answers`."""
 
     content: list[dict[str, Any]]
 
@@ -40,7 +40,7 @@ class TokenProbabilities(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """As many tokens as logarithms of probabilities."""
+        """Refuse content without as many tokens as log-likelihoods in each row."""
         for row in content:
             if not isinstance(row, dict) or set(row) != KEYS or not all(isinstance(row[key], list) for key in KEYS):
                 raise ValueError("a row has tokens and log_likelihoods")
@@ -51,7 +51,7 @@ class TokenProbabilities(Answers):
                 raise ValueError("a log-likelihood is a number of at most 0")
 
     def by_metric(self, truth: "TokenProbabilities", metric: str) -> "Outcome":
-        """The geometric mean of each row's probabilities, or how many of its tokens are foretold."""
+        """The outcome over the geometric mean of each row's probabilities, or over its right tokens."""
         import numpy as np
 
         from compress.ops.outcomes import Counts, Values
@@ -63,17 +63,17 @@ class TokenProbabilities(Answers):
         return Counts(np.array([sum(row) for row in self._hits(truth)], float), sizes)
 
     def _hits(self, other: "TokenProbabilities") -> list[list[bool]]:
-        """Where the most probable tokens are the other's."""
+        """Whether the most probable tokens of both are the same, for each token of each row."""
         return [
             [one == two for one, two in zip(row["tokens"], theirs["tokens"], strict=True)]
             for row, theirs in zip(self.content, other.content, strict=True)
         ]
 
     def same(self, other: "TokenProbabilities") -> list[float]:
-        """Share of the tokens for which both find the same one most probable."""
+        """The share of each row's tokens for which both have the same most probable token."""
         return [sum(row) / len(row) if row else 1.0 for row in self._hits(other)]
 
-    def shown(self, row: int) -> str:
+    def display(self, row: int) -> str:
         """The perplexity of the right tokens."""
         logs = self.content[row]["log_likelihoods"]
         return f"perplexity {math.exp(-sum(logs) / max(len(logs), 1)):.4g}"

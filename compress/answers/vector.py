@@ -1,11 +1,11 @@
-"""A vector a row: `[[0.1, -0.7], …]`, such as an embedding. The truth is what a reference model gives."""
+"""A vector for each row: `[[0.1, -0.7], …]`, such as an embedding. The truth is the vectors of a reference model."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from compress.answers import Answers, Flipped, Metric, Words
+from compress.answers import Answers, FlipTexts, Metric, Words
 
 if TYPE_CHECKING:
     from compress.ops.outcomes import Outcome
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Vector(Answers):
-    """See `compress.answers.Answers`."""
+    """A vector for each row; see `compress.answers.Answers`."""
 
     content: list[list[float]]
 
@@ -28,7 +28,7 @@ class Vector(Answers):
 
     @classmethod
     def check(cls, content: Sequence[object]) -> None:
-        """Lists of finite numbers, as many in each."""
+        """Refuse content that is not lists of finite numbers, of the same length in each row."""
         for row in content:
             if not isinstance(row, list) or not all(type(item) in {int, float} and math.isfinite(item) for item in row):
                 raise ValueError("vectors are lists of finite numbers")
@@ -36,7 +36,7 @@ class Vector(Answers):
             raise ValueError("vectors have as many numbers each")
 
     def by_metric(self, truth: "Vector", metric: str) -> "Outcome":
-        """The cosine of each row."""
+        """The outcome over the cosine of each row with the truth."""
         import numpy as np
 
         from compress.ops.outcomes import Values
@@ -45,7 +45,7 @@ class Vector(Answers):
         return Values(np.array(self._cosines(truth)))
 
     def _cosines(self, other: "Vector") -> list[float]:
-        """Of each row with the other's; 0 where one of both is zero."""
+        """The cosine of each row's two vectors; 0 if one of them is zero."""
         import numpy as np
 
         first, second = (np.array(side.content, float) for side in (self, other))  # (rows, numbers)
@@ -55,15 +55,17 @@ class Vector(Answers):
         return cosines
 
     def same(self, other: "Vector") -> list[float]:
-        """The cosine, at least 0."""
+        """The cosine of each row's two vectors, at least 0."""
         return [max(0.0, cosine) for cosine in self._cosines(other)]
 
-    def flipped(self, before: "Vector", truth: "Vector", row: int, text: str) -> Flipped:
-        """The cosines with the right vector: a vector itself says nothing to people."""
+    def flip_texts(self, before: "Vector", truth: "Vector", row: int, text: str) -> FlipTexts:
+        """The cosines with the right vector, since people cannot read a vector."""
         del text
-        right = truth.like([truth.content[row]])
-        told = [f"cosine {side.like([side.content[row]])._cosines(right)[0]:.4f}" for side in (truth, before, self)]
-        return Flipped(*told)
+        right = truth.with_content([truth.content[row]])
+        texts = [
+            f"cosine {side.with_content([side.content[row]])._cosines(right)[0]:.4f}" for side in (truth, before, self)
+        ]
+        return FlipTexts(*texts)
 
 
 ANSWERS = Vector

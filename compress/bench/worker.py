@@ -82,7 +82,7 @@ class _Worker:
         )
         load_ms = (time.perf_counter_ns() - start) / 1e6
         if not compiles_on_first_call(self.target):  # while it compiles it gives no sign of life
-            signs.give_at_once()
+            signs.give_now()
         (first_call_ms,) = self.timed(self.predict, self.fixed[:1])
         for index in range(job["warmup"]):
             self.predict(self.fixed[index % len(self.fixed)])

@@ -124,7 +124,7 @@ def bench(
         make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, option_values, shown_line(line), limits, quiet=json_output)
+    report = measure_folders(artifacts, option_values, command_for_report(line), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
@@ -139,7 +139,7 @@ def bench(
         limits.judge(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
 
 
-def shown_line(arguments: Sequence[str]) -> str:
+def command_for_report(arguments: Sequence[str]) -> str:
     """The command line as a report shows it to others: full paths without the folders above."""
     words = []
     for argument in arguments:

@@ -126,9 +126,9 @@ class _Rows:
 def _timed_machine(threads: int | None, terminal: "Terminal") -> "Machine":
     """The facts of this machine, with its speed of multiplying in each number format."""
     from compress.doctor.advice import time_machine
-    from compress.doctor.surroundings import look_around
+    from compress.doctor.surroundings import this_machine
 
-    machine = look_around()
+    machine = this_machine()
     return time_machine(machine, threads or machine.threads, terminal.progress)
 
 
@@ -139,12 +139,12 @@ def _examine(
     from compress.data.sources import Sources
     from compress.doctor.examination import examine, find_artifact
     from compress.doctor.examined import Examination
-    from compress.doctor.surroundings import look_around
+    from compress.doctor.surroundings import this_machine
 
     sources = Sources(announce=terminal.announce)
     folder, file = find_artifact(artifact, sources)
     tokens = rows.tokens(folder, sources)
-    machine = look_around()
+    machine = this_machine()
     file_name = None if file is None else str(file)
     used = threads or machine.threads
     job = Examination(str(folder), file_name, used, machine.threads, sequence_length, tokens)

@@ -8,7 +8,7 @@ from compress.cli.console import stdout
 from compress.cli.screen import styled
 from compress.facts import Candidate, Choice
 from compress.report.quantized import Quantized
-from compress.report.quantized_words import agreed_words, change_words, chosen_on, kept_words, left_words
+from compress.report.quantized_words import agreed_words, change_words, choice_words, kept_words, left_words
 from compress.report.words import POINTS, bracketed
 
 
@@ -30,7 +30,7 @@ def print_quantized(steps: Sequence[Quantized], answers: Words) -> None:
             for item in step.choice.candidates:
                 if item.reason:
                     console.print(f"{item.name}: {item.reason}", style="yellow")
-            about = f"* chosen; change in points, brackets: 95% intervals; {chosen_on(step.choice)}"
+            about = f"* chosen; change in points, brackets: 95% intervals; {choice_words(step.choice)}"
             console.print(about, style="dim")
             lines.add_row(f"{step.step}:", styled((step.choice.verdict, "bold")))
         for sentence in sentences(step, answers):

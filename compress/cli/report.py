@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import fail_if_unmeasured, make_folder, measure_folders, measuring_options, shown_line
+from compress.cli.bench import command_for_report, fail_if_unmeasured, make_folder, measure_folders, measuring_options
 from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_first, say_json, say_model
@@ -116,7 +116,7 @@ def compare(
     if is_report(first):
         compared = compare_reports(first, second)
     else:
-        line = shown_line(["compare", str(first), str(second), "--data", str(option_values.get("test"))])
+        line = command_for_report(["compare", str(first), str(second), "--data", str(option_values.get("test"))])
         measured = measure_folders([first, second], option_values, line, limits, quiet=json_output)
         fail_if_unmeasured(measured)
         compared = compared_pair(measured)

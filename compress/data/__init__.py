@@ -1,1 +1,1 @@
-"""Where models and rows come from: sources, readers, splits."""
+"""The data of models: sources, readers of tables, labels, splits."""

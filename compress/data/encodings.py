@@ -51,7 +51,7 @@ def old_encodings(lines: Sequence[bytes]) -> dict[str, str]:
     names = [] if is_latin else _other_scripts(together)
     readings: dict[str, str] = {}
     for name in names or _latin(together):
-        excerpt = shown_line(lines[0], name)
+        excerpt = excerpt_of(lines[0], name)
         if excerpt not in readings.values():
             readings[name] = excerpt
     return readings
@@ -81,7 +81,7 @@ def _decoded(content: bytes, name: str) -> str | None:
         return None
 
 
-def shown_line(line: bytes, name: str) -> str:
+def excerpt_of(line: bytes, name: str) -> str:
     """An excerpt of a line for a person, around its first character that cannot be read or is not ASCII."""
     text = line.decode(name, "replace").lstrip("\r\n").partition("\n")[0].rstrip("\r")
     odd = re.search("\ufffd", text) or re.search(r"[^\x00-\x7f]", text)

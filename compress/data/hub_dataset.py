@@ -8,7 +8,7 @@ from compress.data.cells import text_of
 from compress.data.tables import Table
 from compress.errors import InputError
 from compress.extras import need
-from compress.files.whole import stays_home
+from compress.files.whole import stays_inside
 
 
 def check_reader(where: str | None) -> None:
@@ -32,7 +32,7 @@ def read_hub_dataset(folder: Path, config: str | None, split: str | None, source
     try:
         described = datasets.load_dataset_builder(str(folder), name=config).config.data_files or {}
         for file in (Path(str(name)) for names in described.values() for name in names):
-            if not stays_home(file, folder):
+            if not stays_inside(file, folder):
                 raise InputError(
                     f"the dataset '{source}' names '{file}', outside of its folder",
                     where=where,

@@ -227,7 +227,7 @@ def _quantities(labels: Sequence[str]) -> str:
     return next((label for label in labels if not label.removeprefix("-").isdecimal()), "")
 
 
-def given_away(rows: Sequence[tuple[str, str]]) -> list[str]:
+def labels_in_texts(rows: Sequence[tuple[str, str]]) -> list[str]:
     """A remark if nearly every text of the (text, label) rows contains its own label."""
     worded = [(text, label) for text, label in rows if len(label) >= _LEAST_LETTERS and not label.isdigit()]
     held = sum(label.casefold() in text.casefold() for text, label in worded)

@@ -13,7 +13,7 @@ from compress.data.tables import Table
 from compress.data.wheels import fetch_wheel_file, parse_wheel_uri
 from compress.errors import CompressError, InputError, did_you_mean, printable, proposed
 from compress.files.disks import cache_folder
-from compress.files.near import nearest_beside
+from compress.files.near import similar_name
 from compress.files.whole import LINEAGE, MANIFEST, file_sha256, fingerprint
 from compress.recipe.reading import AS_IT_SAYS, Reading, split_sheet
 
@@ -169,7 +169,7 @@ class Sources:
 
 def _instead(source: str, path: Path, kind: str) -> str:
     """The fix for a path that does not exist: a similar name in its folder, or an address on the hub."""
-    if (close := nearest_beside(path)) is not None:
+    if (close := similar_name(path)) is not None:
         return proposed(printable(str(Path(source).parent / close)), f"checked {path.absolute()}")
     if kind == "model":
         looks_like_it = re.search(r"[-/\d]", source) is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from compress.data.contents import PEEKED, check_head, open_bytes
-from compress.data.encodings import old_encodings, shown_line, wide_encoding
+from compress.data.encodings import excerpt_of, old_encodings, wide_encoding
 from compress.errors import InputError
 from compress.recipe.reading import OptionNeededError, option_text
 
@@ -131,7 +131,7 @@ def _wide(path: Path, what: str) -> InputError | None:
     name = wide_encoding(head)
     if name is None:
         return None
-    first = shown_line(head, name)
+    first = excerpt_of(head, name)
     return OptionNeededError(
         f"'{path.name}' {what}: it seems to be UTF-16 without its mark; in {name} its first line reads '{first}'",
         option="encoding",
@@ -174,7 +174,7 @@ def _not_in(path: Path, encoding: Encoding) -> InputError:
     what, where = f"'{name}' is not UTF-8 text", f"{name}:{lines.bad[0][0]}"
     if lines.good:
         return InputError(
-            f"{what}: that line reads '{shown_line(lines.bad[0][1], 'utf-8')}'",
+            f"{what}: that line reads '{excerpt_of(lines.bad[0][1], 'utf-8')}'",
             where=where,
             fix="other lines are UTF-8, so mend that line and those like it; do not convert the whole file",
         )

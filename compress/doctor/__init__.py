@@ -1,1 +1,1 @@
-"""What this machine can win, and why a model is not faster: findings, each with its evidence and its fix."""
+"""The doctor: what this machine can gain, and why a model is not faster, with evidence and a fix for each finding."""

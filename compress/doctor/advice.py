@@ -1,7 +1,7 @@
-"""What this machine can win from int8, 4 bits, half precision and threads, measured before any work.
+"""Advice on what a machine can gain from int8, 4 bits, half precision and threads, measured before any work.
 
-`examine_machine` times single matrix products at the shapes of small and base encoders; `advise` says what follows
-from them, and promises nothing: a model gains less than its products do.
+`time_machine` times single matrix products at the shapes of small and base encoders. `advise` says what follows from
+them; it promises nothing, because a model gains less than its products do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,28 +18,28 @@ SHAPES = ((384, 1536), (768, 3072))
 TOKENS = (128, 32, 1)
 INT8_KINDS = ("int8_dynamic", "int8_static")
 ARITHMETIC = {"4bit_float": (0, "float"), "4bit": (4, "int8")}
-"""What products of 4-bit weights are computed in, and the accuracy_level that asks for it."""
+"""Kinds of products of 4-bit weights -> their accuracy_level, and the arithmetic that it chooses."""
 ONNX_KINDS = ("fp32", *INT8_KINDS, *ARITHMETIC, "onnx_fp16")
 TORCH_KINDS = ("bf16",)
 HALVES = ("onnx_fp16", "bf16")
-"""Timed at the first of TOKENS alone, which is where they are judged."""
+"""Kinds in half precision, which are timed and judged only at the first of TOKENS."""
 KERNEL_SECONDS = 0.08
 PRODUCT_SHARES = (0.5, 0.8)
-"""Between these lies the share of an encoder's time that its matrix products take, as a rule."""
+"""The usual lowest and highest share of an encoder's time in its matrix products."""
 FASTER, SLOWER = 1.15, 0.87
-"""Ratios between these are told as no difference."""
+"""Ratios between these count as no difference."""
 CLEARLY = 1.05
-"""One kernel is called faster than another of its kind from this ratio on."""
+"""Ratio from which on one kernel is called faster than another of its kind."""
 
 
 class Finding(NamedTuple):
-    """Why an artifact is not faster.
+    """A reason why an artifact is not faster.
 
     Attributes:
-        what: in a sentence.
-        evidence: the numbers that it rests on.
+        what: the reason in a sentence.
+        evidence: the measured numbers behind it.
         fix: what to do about it.
-        cost: share of a call's time that the fix would save at most; None where nothing tells.
+        cost: largest share of a call's time that the fix would save; None if unknown.
     """
 
     what: str
@@ -49,11 +49,11 @@ class Finding(NamedTuple):
 
 
 class Advice(NamedTuple):
-    """A sentence or two, and the numbers that they rest on.
+    """Advice on one topic, in a sentence or two with their numbers.
 
     Attributes:
         topic: int8, 4-bit, fp16, bf16, threads, cores or load.
-        warns: True if it spoils measurements or deployment here.
+        warns: whether it is a warning that measurements or deployment suffer here.
     """
 
     topic: str
@@ -62,7 +62,7 @@ class Advice(NamedTuple):
 
 
 def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
-    """The machine with its rates: all kinds at all shapes on 1 and on `threads` threads, fp32 and int8 also between."""
+    """The machine with its rates: all kinds and shapes on 1 and on `threads` threads, fp32 and int8 also in between."""
     both = sorted({1, threads})
     between = [count for count in (2**power for power in range(1, 11)) if count < threads]
     jobs = [
@@ -74,7 +74,7 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
             for kind in kinds
             if tokens == TOKENS[0] or kind not in HALVES
         ]
-        for kinds in (ONNX_KINDS, TORCH_KINDS)  # torch in a process of its own: its threads wait busily
+        for kinds in (ONNX_KINDS, TORCH_KINDS)  # torch gets its own process, because its idle threads keep spinning
     ]
     jobs[0] += [(kind, TOKENS[0], *SHAPES[-1], count) for count in between for kind in ("fp32", "int8_dynamic")]
     total = sum(map(len, jobs))
@@ -88,7 +88,7 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
         with watched() as others:
             rates = time_kernels([Kernel(*item) for item in job], KERNEL_SECONDS, report_progress)
         timed += list(zip(job, rates, strict=True))
-        busy_cores = max(busy_cores, others.busy_cores)  # a mean over all would hide what spoilt the shortest
+        busy_cores = max(busy_cores, others.busy_cores)  # a mean over all jobs would hide a disturbance of the shortest
     fp32 = {item[1:]: rate for item, rate in timed if item[0] == "fp32"}
     return replace(
         machine,
@@ -98,18 +98,18 @@ def time_machine(machine: Machine, threads: int, progress: Progress) -> Machine:
 
 
 def advise(machine: Machine) -> list[Advice]:
-    """What follows from what was measured."""
+    """The advice that follows from the measured rates."""
     advice = [make(machine) for make in (_int8, _four_bits, _fp16, _bf16, _scaling)] if machine.rates else []
     return [item for item in (*_warnings(machine), *advice) if item is not None]
 
 
 def _most(machine: Machine) -> int:
-    """The largest number of threads that was timed."""
+    """The largest timed number of threads."""
     return max(rate.threads for rate in machine.rates)
 
 
 def _ratios(machine: Machine, kind: str, tokens: int) -> list[float]:
-    """Of both shapes, at the largest number of threads."""
+    """The ratios of a kind for both shapes, at the largest number of threads."""
     key = (kind, tokens, _most(machine))
     return [rate.ratio for rate in machine.rates if (rate.kind, rate.tokens, rate.threads) == key]
 
@@ -119,18 +119,18 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def times(values: Iterable[float]) -> str:
-    """`3.0x to 3.6x`, or `3.7x` where they read the same."""
+    """A range of ratios as text: `3.0x to 3.6x`, or `3.7x` if both ends round to the same."""
     texts = list(dict.fromkeys(f"{value:.1f}x" if value >= 0.095 else f"{value:.2f}x" for value in sorted(values)))
     return texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]}"
 
 
 def end_to_end(ratio: float, share: float) -> float:
-    """Speed-up of a whole of which `share` becomes `ratio` times as fast (Amdahl 1967)."""
+    """Speed-up of the whole if a `share` of it becomes `ratio` times as fast (Amdahl 1967)."""
     return 1 / (1 - share + share / ratio)
 
 
 def _int8(machine: Machine) -> Advice:
-    """Of the two ways to round activations, what the faster one wins."""
+    """Advice on int8: the gain of the faster of the two ways to round activations."""
     dynamic, static = (_ratios(machine, kind, TOKENS[0]) for kind in INT8_KINDS)
     sets = ", ".join(name for name in machine.isa if name in INT8_SETS) or "no VNNI, no AMX"
     threads = f"{_most(machine)} thread{'' if _most(machine) == 1 else 's'}"
@@ -153,14 +153,14 @@ def _int8(machine: Machine) -> Advice:
 
 
 def _which_int8(dynamic: float, static: float) -> str:
-    """A sentence where one of them is clearly the faster."""
+    """A sentence if one of the two ways is clearly faster."""
     if static > CLEARLY * dynamic:
         return " Static is the faster: compress quantize --how onnx_static."
     return " Dynamic is the faster." if dynamic > CLEARLY * static else ""
 
 
 def _four_bits(machine: Machine) -> Advice:
-    """Both kernels at each number of tokens, and which accuracy_level is the faster for what."""
+    """Advice on 4 bits: the speed at each number of tokens, and the faster accuracy_level."""
     ratios = {level: [_ratios(machine, kind, tokens) for tokens in TOKENS] for kind, (level, _) in ARITHMETIC.items()}
     speeds = [
         f"accuracy_level {level} ({name}) "
@@ -183,7 +183,7 @@ def _four_bits(machine: Machine) -> Advice:
 
 
 def _faster_level(ratios: Mapping[int, float]) -> str:
-    """The accuracy_level that is clearly the faster, or both."""
+    """The accuracy_level that is clearly faster, or both."""
     slower, faster = sorted(ratios, key=lambda level: ratios[level])
     return str(faster) if ratios[faster] > CLEARLY * ratios[slower] else " or ".join(map(str, sorted(ratios)))
 
@@ -221,7 +221,7 @@ def _scaling(machine: Machine) -> Advice | None:
 
 
 def _knee(rates: dict[int, float]) -> int:
-    """Most threads of which each still does three quarters of one alone."""
+    """The largest number of threads with at least three quarters of a single thread's rate in each."""
     return max(count for count, rate in rates.items() if rate / rates[1] / count >= 0.75)
 
 

@@ -1,4 +1,4 @@
-"""Findings on how a model is called and shipped: threads, padding, an old kind of graph, weights beside it."""
+"""Findings on how a model is called and shipped: threads, padding, an old kind of graph, weights in other files."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ ONE_FILE_BYTES = 2**31
 
 
 def thread_count(subject: ProfiledGraph) -> Finding | None:
-    """See `slow_threads`."""
+    """The finding of `slow_threads` for a graph."""
     return slow_threads(subject.latency_ms, subject.threads, subject.busy_cores)
 
 
 def slow_threads(latency_ms: Mapping[int, float], threads: int, busy_cores: float) -> Finding | None:
-    """Another number of threads is faster, or more than one hardly help."""
+    """A finding if another number of threads is faster, or if several threads are hardly faster than one."""
     best = min(latency_ms, key=lambda count: (latency_ms[count], count))
     now, one = latency_ms[threads], latency_ms.get(1, math.inf)
     times_by_threads = ", ".join(f"{ms:.2f} ms on {count}" for count, ms in sorted(latency_ms.items()))
@@ -40,7 +40,7 @@ def slow_threads(latency_ms: Mapping[int, float], threads: int, busy_cores: floa
 
 
 def padding(subject: ProfiledGraph) -> Finding | None:
-    """See `padding_waste`; without rows, a graph of fixed length."""
+    """The finding of `padding_waste` for a graph; without rows, a finding if the graph has a fixed length."""
     if subject.row_tokens:
         full_ms = subject.latency_ms[subject.threads]
         return padding_waste(subject.row_tokens, subject.length, subject.fixed_length, subject.typical, full_ms)
@@ -60,7 +60,7 @@ def padding_waste(
     typical: tuple[int, float] | None,
     full_ms: float,
 ) -> Finding | None:
-    """Padding among the tokens that are computed when every row is brought to `length`, which takes `full_ms`."""
+    """A finding if much of the computed tokens is padding, with every row padded to `length`, which takes `full_ms`."""
     wasted = 1 - sum(min(count, length) for count in row_tokens) / (length * len(row_tokens))
     if wasted < SAME_WITHIN:
         return None
@@ -81,7 +81,7 @@ def padding_waste(
 
 
 def age(subject: ProfiledGraph) -> Finding | None:
-    """An operator set that onnxruntime's fusions do not look for, or weights that could be fed."""
+    """A finding if the graph has an opset that onnxruntime's fusions do not know, or weights that are also inputs."""
     model = subject.model
     opset = max((item.version for item in model.opset_import if item.domain in {"", "ai.onnx"}), default=OLD_OPSET)
     fed = {item.name for item in model.graph.initializer} & {item.name for item in model.graph.input}
@@ -97,7 +97,7 @@ def age(subject: ProfiledGraph) -> Finding | None:
 
 
 def external_data(subject: ProfiledGraph) -> Finding | None:
-    """Weights beside a graph that could hold them."""
+    """A finding if weights are in other files, although the graph's own file could hold them."""
     if not subject.external or sum(subject.external.values()) >= ONE_FILE_BYTES:
         return None
     listed = ", ".join(f"{name} ({size / 1e6:.1f} MB)" for name, size in subject.external.items())

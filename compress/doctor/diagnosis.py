@@ -1,4 +1,4 @@
-"""Why an ONNX graph is not faster: what was executed, held against what this machine does elsewhere.
+"""The diagnosis of an ONNX graph: what was executed, compared with what this machine can do.
 
 Every check is a function of a `ProfiledGraph`: it reads the graph and the profile of one call, has a kernel or an
 operator timed where a number is needed, and gives a `Finding` or None.
@@ -12,12 +12,12 @@ from compress.doctor.executed import ProfiledGraph
 
 
 def diagnose(subject: ProfiledGraph) -> list[Finding]:
-    """All findings, the costliest first, and those of unknown cost last."""
+    """All findings on a graph, the costliest first, and those of unknown cost last."""
     return by_cost([check(subject) for check in CHECKS])
 
 
 def by_cost(findings: Sequence[Finding | None]) -> list[Finding]:
-    """Without those that are None, the costliest first, and those of unknown cost last."""
+    """The findings that are not None, the costliest first, and those of unknown cost last."""
     present = [finding for finding in findings if finding is not None]
     return sorted(present, key=lambda finding: -1.0 if finding.cost is None else finding.cost, reverse=True)
 

@@ -1,4 +1,4 @@
-"""Why a torch folder is not faster: eager execution, its number format, its widths."""
+"""The diagnosis of a torch folder: eager execution, number format, widths."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ LINEAR = ("aten::addmm", "aten::mm", "aten::linear", "aten::mkldnn_linear", "mkl
 PROFILED_CALLS = 3
 HALVES = {"F16": ("fp16", "float16"), "BF16": ("bf16", "bfloat16")}
 TYPICAL = (128, 384, 384)
-"""A product's (rows, inputs, outputs)."""
+"""(rows, inputs, outputs) of a typical product."""
 
 
 def examine_torch(job: Examination, progress: Progress) -> Examined:
-    """Load the model, call it in eager mode, see what it spends its time on, and diagnose it.
+    """The examination of a torch model: it is loaded, called in eager mode, profiled and diagnosed.
 
     Raises:
-        InputError: it cannot be loaded, or takes no token ids.
+        InputError: the model cannot be loaded, or takes no token ids.
     """
     import torch
 
@@ -82,7 +82,7 @@ def examine_torch(job: Examination, progress: Progress) -> Examined:
 def _timed(
     job: Examination, model: Any, batch: Mapping[str, Any], length: int
 ) -> tuple[dict[int, float], tuple[int, float] | None, float]:
-    """Milliseconds by threads, (tokens, milliseconds) of a row of median length, and cores busy with other work."""
+    """Milliseconds by threads; (tokens, milliseconds) of a row of median length; and cores busy with other work."""
     short = job.typical_length(length)
     calls_of = [(count, batch) for count in job.thread_counts]
     if short is not None:
@@ -115,7 +115,7 @@ def _call_ms(model: Any, batch: Mapping[str, Any], threads: int, seconds: float)
 
 
 def _profiled(model: Any, batch: Mapping[str, Any]) -> tuple[dict[str, float], int]:
-    """Microseconds of each operator's own work in one call, and how many operators the call runs."""
+    """Microseconds of each operator's own work in one call, and the number of operators in the call."""
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
@@ -127,7 +127,7 @@ def _profiled(model: Any, batch: Mapping[str, Any]) -> tuple[dict[str, float], i
 
 
 def _operations(model: Any, batch: Mapping[str, Any]) -> dict[str, float]:
-    """Of the fp32 matrix products of one call; fused attention's own are not counted, nor those of bitsandbytes."""
+    """Operations of the fp32 matrix products in one call, without those of fused attention and of bitsandbytes."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
@@ -137,7 +137,7 @@ def _operations(model: Any, batch: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _linear(model: Any, length: int, spent_us: float) -> list[Product]:
-    """The linear layers, which share the time of all by their arithmetic."""
+    """The linear layers as products; the total time is divided among them by their arithmetic."""
     import torch
 
     widths = [(item.in_features, item.out_features) for item in model.modules() if isinstance(item, torch.nn.Linear)]
@@ -157,12 +157,12 @@ def eager(
     *,
     is_packed: bool,
 ) -> Finding:
-    """Said of every torch folder, held against onnxruntime's time for the same products.
+    """The finding on eager execution, which every torch folder gets, with onnxruntime's time for the same products.
 
     Args:
-        linear: the linear layers with their part of the `total_us` that a profiler saw.
-        calls: operators run in a call.
-        is_packed: the weights are bitsandbytes'.
+        linear: the linear layers with their parts of the profiled `total_us`.
+        calls: number of operators in a call.
+        is_packed: whether the weights are those of bitsandbytes.
     """
     shapes = Counter((item.rows, item.inputs, item.outputs) for item in linear)
     measured = rates([Kernel("fp32", *shape, threads) for shape in shapes])
@@ -188,7 +188,7 @@ def eager(
 
 
 def number_format(saved: Mapping[str, int], threads: int, rates: Rates) -> Finding | None:
-    """Weights saved in half precision, which plain loading would compute in.
+    """A finding if weights are saved in half precision, in which plain loading would also compute.
 
     Args:
         saved: number of weights by safetensors' name of the format.
@@ -223,7 +223,7 @@ def _saved_formats(folder: Path) -> dict[str, int]:
 def _widths(
     linear: Sequence[Product], folder: Path, length: int, threads: int, total_us: float, rates: Rates
 ) -> Finding | None:
-    """Widths of the linear layers and of a head that are no multiples of 16, where that costs time."""
+    """A finding if linear layers or heads have widths that are not multiples of 16 and cost time."""
     from compress.models.architectures import read_shape
     from compress.models.config_file import read_config
 
@@ -234,6 +234,6 @@ def _widths(
     weights = sum(item.inputs * item.outputs for item in linear)
     if shape is not None and weights:
         own, even = with_even_head(length, shape.head_size, threads)
-        scores = 2 * length * sum(shape.heads) * shape.head_size  # weights that would be as much arithmetic
+        scores = 2 * length * sum(shape.heads) * shape.head_size  # number of weights with the same amount of arithmetic
         spent[own, even] += sum(item.us for item in linear) * scores / weights
     return slow_widths(spent, total_us, rates)

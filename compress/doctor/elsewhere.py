@@ -1,4 +1,4 @@
-"""A finding on other runtimes: whether a graph's operators keep it from loading in OpenVINO."""
+"""A finding on other runtimes: operators that keep a graph from loading in OpenVINO."""
 
 from collections import Counter
 
@@ -13,11 +13,11 @@ IN_OPENVINO = frozenset(
     "QLinearSigmoid QLinearSoftmax QLinearWhere QuickGelu Range RotaryEmbedding SimplifiedLayerNormalization "
     "SkipLayerNormalization SkipSimplifiedLayerNormalization DequantizeLinear QuantizeLinear".split()
 )
-"""ONNX Runtime's own operators that OpenVINO 2026.4 reads too: src/frontends/onnx/frontend/src/op/com.microsoft."""
+"""ONNX Runtime's own operators that OpenVINO 2026.4 can read: src/frontends/onnx/frontend/src/op/com.microsoft."""
 
 
 def openvino(subject: ProfiledGraph) -> Finding | None:
-    """Operators of ONNX Runtime alone, which OpenVINO has no rule for, and the form of int8 that it reads."""
+    """A finding if OpenVINO cannot read some operators of ONNX Runtime, with the form of int8 that it can read."""
     unknown = Counter(
         node.op_type
         for node in subject.model.graph.node

@@ -1,8 +1,8 @@
-"""One artifact, taken apart in a process of its own: `python -m compress.doctor.examination`.
+"""The examination of one artifact in a child process: `python -m compress.doctor.examination`.
 
 It reads a job from standard input as JSON and answers with lines of JSON: {"progress": [WHAT, DONE, TOTAL]} while it
 works, and at last {"facts": …, "findings": …}, or {"refused": …} for an artifact that cannot be examined. So a file
-that makes a library crash, or never ends, ends this process and not its parent, which imports none of them.
+that makes a library crash or hang ends only this process; its parent imports none of these libraries.
 """
 
 import sys
@@ -21,20 +21,20 @@ from compress.processes.child import Child, ChildError, from_parent
 from compress.trials.trial import try_tokenizer
 
 ROWS = 2000
-"""Rows that are tokenized, spread over all of them."""
+"""Number of rows that are tokenized, spread over all rows."""
 UNBOUNDED = 1_000_000
 SECONDS = 600.0
-"""That may pass between two answers of the process; a first call of a graph has less: see `doctor.graph.call_ms`."""
+"""Most seconds between two answers of the process; a graph's first call has fewer: see `doctor.graph.call_ms`."""
 
 
 def find_artifact(source: str, sources: Sources) -> tuple[Path, Path | None]:
-    """The folder of an artifact, and its ONNX file where the user named one.
+    """The folder of an artifact, and its ONNX file if the user named one.
 
     Args:
         source: a folder, an .onnx file, hf://… or pypi://….
 
     Raises:
-        InputError: there is none, or several.
+        InputError: there is no artifact, or there are several.
     """
     path = Path(source).expanduser()
     if path.suffix == ".onnx" and path.is_file():
@@ -64,7 +64,7 @@ def find_artifact(source: str, sources: Sources) -> tuple[Path, Path | None]:
 
 
 def row_tokens(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) -> list[int]:
-    """Tokens of rows spread over all, each as long as it is.
+    """Numbers of tokens of rows that are spread over all rows.
 
     Raises:
         InputError: the model has no tokenizer that can be read.
@@ -79,10 +79,10 @@ def row_tokens(folder: Path, texts: Sequence[str], pairs: Sequence[str] | None) 
 
 
 def examine(job: Examination, progress: Progress) -> Examined:
-    """Examine an artifact in a fresh process.
+    """The examination of an artifact in a fresh process.
 
     Raises:
-        InputError: it cannot be read or run, with the reason.
+        InputError: the artifact cannot be read or run, with the reason.
         CompressError: the process died.
     """
     with Child([sys.executable, "-P", "-m", "compress.doctor.examination"]) as process:
@@ -101,7 +101,7 @@ def examine(job: Examination, progress: Progress) -> Examined:
         kind = InputError if answer["input"] else CompressError
         raise kind(**answer["refused"])
     facts = answer["facts"]
-    facts |= {  # names of operators come out of the file
+    facts |= {  # names of operators are from the file
         "file": printable(facts["file"]),
         "time_by_operator": {printable(op): share for op, share in facts["time_by_operator"].items()},
     }
@@ -129,7 +129,7 @@ def main() -> None:
 
 
 def _examined(job: Examination, progress: Progress) -> Examined:
-    """What comes of a graph, or of a torch model.
+    """The examination of a graph or of a torch model, in this process.
 
     Raises:
         InputError: the model is neither, or cannot be read or run.

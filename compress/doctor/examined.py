@@ -1,4 +1,4 @@
-"""What an examination is asked, what it answers, and how it times calls: shared by ONNX graphs and torch models."""
+"""The job and the answer of an examination, and its timing of calls, for ONNX graphs and torch models."""
 
 import statistics
 import time
@@ -17,16 +17,16 @@ WHAT, STEPS = "examining the model", 5
 
 @dataclass(frozen=True)
 class Examination:
-    """What is examined, and how.
+    """The job of an examination.
 
     Attributes:
-        folder: the artifact's.
-        file: its ONNX file, where the user named one.
-        threads: of the calls that are profiled.
-        cores: that can be used at a time; the latency is measured on up to twice as many threads.
-        length: tokens of those calls. Left out: 128, or what the model takes.
+        folder: the artifact's folder.
+        file: the artifact's ONNX file, if the user named one.
+        threads: threads of the profiled calls.
+        cores: usable cores; latency is measured on up to twice as many threads.
+        length: tokens of the profiled calls. None: 128, or the model's own length.
         row_tokens: lengths of real rows, if they are known.
-        call_seconds, kernel_seconds: for each number of threads, and for each kernel that a check asks for.
+        call_seconds, kernel_seconds: time for each number of threads, and for each kernel of a check.
     """
 
     folder: str
@@ -40,7 +40,7 @@ class Examination:
 
     @property
     def thread_counts(self) -> list[int]:
-        """1, 2, 4 … all cores, twice as many, and `threads`."""
+        """The numbers of threads to time: 1, 2, 4 … all cores, twice as many, and `threads`."""
         powers = [2**power for power in range(11) if 2**power <= self.cores]
         return sorted({*powers, self.cores, 2 * self.cores, self.threads})
 
@@ -52,7 +52,7 @@ class Examination:
 
 @dataclass(frozen=True)
 class Examined:
-    """What came of it: facts for the reader, and findings, the costliest first."""
+    """The result of an examination: facts for the reader, and findings, the costliest first."""
 
     facts: dict[str, Any]
     findings: list[Finding]
@@ -62,7 +62,7 @@ def length_of(job: Examination, fixed: int | None) -> int:
     """Tokens of a call.
 
     Raises:
-        InputError: the model does not take the length that was asked for.
+        InputError: the model does not take the wanted length.
     """
     from compress.models.architectures import positions_of
     from compress.models.config_file import read_config
@@ -91,11 +91,11 @@ def facts_of(
     operations: Mapping[str, float],
     peaks: Mapping[str, float],
 ) -> dict[str, Any]:
-    """What a reader is told of any artifact.
+    """The facts of an examination for the reader.
 
     Args:
-        operations: of one call, by number format.
-        peaks: this machine's, in 10^9 operations a second.
+        operations: number of operations in one call, by number format.
+        peaks: this machine's peaks by number format, in 10^9 operations a second.
     """
     floor_ms = sum(count / peaks[kind] for kind, count in operations.items()) / 1e6
     rows = sorted(job.row_tokens)
@@ -113,10 +113,10 @@ def facts_of(
 
 
 def shares(spent: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Of the time of all, what each operator takes, the most first.
+    """The share of each operator in the time of all, the largest first.
 
     Args:
-        spent: (operator, time), an operator once or more.
+        spent: (operator, time); an operator may occur several times.
     """
     total: dict[str, float] = {}
     for op, us in spent:
@@ -126,7 +126,7 @@ def shares(spent: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def median_ms(call: Callable[[], Any], seconds: float) -> float:
-    """Median of the calls that there is time for, at least three."""
+    """Median milliseconds of the calls that fit into `seconds`, at least three."""
     samples: list[float] = []
     end = time.perf_counter() + seconds
     while len(samples) < 3 or time.perf_counter() < end:
@@ -137,5 +137,5 @@ def median_ms(call: Callable[[], Any], seconds: float) -> float:
 
 
 def interleaved(timers: Sequence[Callable[[], float]]) -> list[float]:
-    """The better of each timer's turns, which are apart, so that other work that comes and goes meets but one."""
+    """The best of each timer's turns; the turns are apart in time, so that other work disturbs only one of them."""
     return [min(turns) for turns in zip(*([timer() for timer in timers] for _ in range(TURNS)), strict=True)]

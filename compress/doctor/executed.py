@@ -1,4 +1,4 @@
-"""A graph and what was executed of it: nodes with their times, matrix products, and the softmaxes of attention."""
+"""A graph with its executed nodes and their times, its matrix products, and the softmaxes of its attention."""
 
 import math
 from collections import defaultdict
@@ -14,17 +14,17 @@ THROUGH = set(
     "Add Sub Mul Div Where Cast Reshape Transpose Identity Max Min Clip Expand Unsqueeze Squeeze Dropout "
     "DynamicQuantizeLinear QuantizeLinear DequantizeLinear".split()
 )
-"""Operators that may stand between a softmax and the products before and behind it."""
+"""Operators that may be between a softmax and the products before and after it."""
 
 Values = tuple[tuple[str, tuple[int, ...]], ...]
 Rates = Callable[[Sequence[Kernel]], Sequence[float]]
-"""Times kernels, in 10^9 operations a second."""
+"""A function that times kernels, in 10^9 operations a second."""
 
 
 class Node(NamedTuple):
-    """A node that was executed, with its time in microseconds and (type, shape) of what went in and out.
+    """An executed node, with its time in microseconds and the (type, shape) of its inputs and outputs.
 
-    Weights that onnxruntime has packed are not among the inputs.
+    Weights that onnxruntime packed are not among the inputs.
     """
 
     op: str
@@ -36,7 +36,7 @@ class Node(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of its first output."""
+        """Shape of the first output."""
         return self.outputs[0][1] if self.outputs else ()
 
 
@@ -44,8 +44,8 @@ class Product(NamedTuple):
     """A matrix product with weights: its number format, (rows, inputs) times (inputs, outputs), microseconds.
 
     Attributes:
-        kind: as `Kernel` has it: `fp32`, `int8_dynamic`, `int8_static`, `4bit`, or `4bit_float` for 4-bit weights that
-            are computed in fp32.
+        kind: the kind as in `Kernel`: `fp32`, `int8_dynamic`, `int8_static`, `4bit`, or `4bit_float` for 4-bit weights
+            with arithmetic in fp32.
     """
 
     kind: str
@@ -56,31 +56,31 @@ class Product(NamedTuple):
 
 
 class Operator(Protocol):
-    """Times a single operator alone."""
+    """A function that times a single operator."""
 
     def __call__(self, op: str, shape: tuple[int, int, int], heads: int = 1) -> float:
-        """Microseconds of `op` on (batch, tokens, width), on the subject's threads."""
+        """Microseconds of `op` on (batch, tokens, width), with the graph's number of threads."""
         ...
 
 
 @dataclass(frozen=True)
 class ProfiledGraph:
-    """A graph, and how one call of it went.
+    """A graph with the profile of one call.
 
     Attributes:
         model: the ONNX model as written; its large weights may be missing.
-        nodes: of one call, as onnxruntime ran them after its own optimizations.
-        threads: of that call.
-        length: tokens of that call.
-        latency_ms: of calls at that length, by threads.
-        busy_cores: what other processes kept busy meanwhile.
-        rates: times kernels.
-        operator: times an operator.
+        nodes: the nodes of the call, as onnxruntime ran them after its own optimizations.
+        threads: threads of the call.
+        length: tokens of the call.
+        latency_ms: number of threads -> latency of calls of that length.
+        busy_cores: cores that other processes kept busy during the timing.
+        rates: the function that times kernels.
+        operator: the function that times an operator.
         fixed_length: the only number of tokens that the graph takes, or None.
-        row_tokens: lengths of the rows that it is meant for, if they are known.
-        typical: (tokens, its latency in ms) of a row of median length, if rows are known and the graph takes it.
-        cuda: the nodes as they run with the CUDA provider, where there is one.
-        external: sizes of weight files beside the graph, by name.
+        row_tokens: lengths of the rows that the graph is meant for, if they are known.
+        typical: (tokens, latency in ms) of a row of median length, if rows are known and the graph takes it.
+        cuda: the nodes of a call with the CUDA provider, if there is one.
+        external: sizes of the graph's other weight files, by name.
     """
 
     model: Any
@@ -99,11 +99,11 @@ class ProfiledGraph:
 
     @property
     def total_us(self) -> float:
-        """Time of all nodes."""
+        """Time of all nodes in microseconds."""
         return sum(node.us for node in self.nodes) or 1.0
 
     def share(self, part: Iterable[Node | Product]) -> float:
-        """Of the time of all nodes, what these take."""
+        """Share of some nodes or products in the time of all nodes."""
         return sum(item.us for item in part) / self.total_us
 
 
@@ -128,7 +128,7 @@ def read_events(passes: Sequence[Sequence[Mapping[str, Any]]]) -> list[Node]:
 
 
 def products(subject: ProfiledGraph) -> list[Product]:
-    """The products with weights; of a fused attention the part that projects, by its share of the arithmetic."""
+    """The products with weights; a fused attention counts with its projections, by their share of the arithmetic."""
     four_bits = "4bit" if accuracy_levels(subject.model) == {4} else "4bit_float"
     eight_bits = int8_kinds(subject.nodes)
     weight_products = []
@@ -147,10 +147,10 @@ def products(subject: ProfiledGraph) -> list[Product]:
 
 
 def int8_kinds(nodes: Iterable[Node]) -> dict[str, str]:
-    """The kind of each int8 operator: whether the range of what it reads is found in each call, or known before.
+    """The kind of each int8 operator: with ranges of activations that are found in each call, or known before.
 
-    Some only multiply what another node rounded. They run in known ranges where no node of the call finds one: it is
-    told of the graph as a whole, because a profile does not say which node's output another reads.
+    Some operators only multiply what another node rounded. They count as having known ranges if no node of the call
+    finds a range: this is decided for the whole graph, because a profile does not say which node reads which output.
     """
     rounds_in_calls = any(node.op == "DynamicQuantizeLinear" for node in nodes)
     kinds = dict.fromkeys((*INT8_PRODUCTS, "QAttention"), "int8_dynamic" if rounds_in_calls else "int8_static")
@@ -158,7 +158,7 @@ def int8_kinds(nodes: Iterable[Node]) -> dict[str, str]:
 
 
 def is_weight_product(node: Node) -> bool:
-    """True for a product with weights, False for one of two activations, as inside attention."""
+    """Whether a node is a product with weights, not one of two activations as inside attention."""
     if node.op not in PRODUCTS or not node.shape:
         return False
     if node.op not in {"MatMul", "FusedMatMul", "MatMulInteger", "MatMulIntegerToFloat"}:
@@ -167,12 +167,12 @@ def is_weight_product(node: Node) -> bool:
 
 
 def in_attention(node: Node) -> bool:
-    """True for what stands around the softmax of unfused attention: it alone has an axis of heads."""
+    """Whether a node belongs to unfused attention: only its tensors have an axis of heads."""
     return node.op == "Softmax" or len(node.shape) == 4
 
 
 def accuracy_levels(model: Any) -> set[int]:
-    """The accuracy_level of each MatMulNBits; 0 where it is left out."""
+    """The accuracy_levels of all MatMulNBits; 0 if a node has none."""
     return {
         next((item.i for item in node.attribute if item.name == "accuracy_level"), 0)
         for node in model.graph.node
@@ -181,7 +181,7 @@ def accuracy_levels(model: Any) -> set[int]:
 
 
 def unfused_attention(graph: Any) -> list[str]:
-    """Names of the softmaxes between two matrix products, however they are scaled, masked and cast between."""
+    """Names of the softmaxes between two matrix products, with any scaling, masking and casting in between."""
     makes = {output: node for node in graph.node for output in node.output if output}
     takes: dict[str, list[Any]] = defaultdict(list)
     for node in graph.node:
@@ -202,7 +202,7 @@ def unfused_attention(graph: Any) -> list[str]:
 
 
 def _meets_product(start: Any, onward: Callable[[Any], list[Any]]) -> bool:
-    """True if a matrix product is found from `start`, through nothing but `THROUGH`."""
+    """Whether a matrix product can be reached from `start` through operators in `THROUGH` only."""
     waiting, visited = onward(start), set()
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""An ONNX file is read, called, profiled and diagnosed."""
+"""The examination of an ONNX file: it is read, called, profiled and diagnosed."""
 
 import json
 import tempfile
@@ -40,10 +40,10 @@ CUDA = "CUDAExecutionProvider"
 
 
 def examine_onnx(job: Examination, progress: Progress) -> Examined:
-    """Read the graph, call it, profile it, and diagnose it.
+    """The examination of a graph: it is read, called, profiled and diagnosed.
 
     Raises:
-        InputError: it is no ONNX file, or does not run on what it is given.
+        InputError: the file is not ONNX, or the graph does not run on its inputs.
     """
     path = Path(job.file) if job.file else model_path(Path(job.folder))
     external = check_external_data(path)
@@ -84,7 +84,7 @@ def examine_onnx(job: Examination, progress: Progress) -> Examined:
 
 
 class _Calls(NamedTuple):
-    """How calls of a graph went, and with what; each as `ProfiledGraph` has it."""
+    """The timed calls of a graph, with their inputs; the fields are those of `ProfiledGraph`."""
 
     batch: dict[str, Any]
     length: int
@@ -95,7 +95,7 @@ class _Calls(NamedTuple):
 
 
 def _timed(job: Examination, path: Path) -> _Calls:
-    """Call a graph on every number of threads, and with a row of median length."""
+    """The timed calls of a graph: on each number of threads, and with a row of median length."""
     session = partial(_session, path)
     fixed = fixed_length(session(1))
     length = length_of(job, fixed)
@@ -132,7 +132,7 @@ def _session(path: Path, threads: int) -> Any:
 
 
 def fixed_length(session: Any) -> int | None:
-    """The number of tokens that the graph's inputs are bound to, or None."""
+    """The fixed number of tokens of the graph's inputs, or None."""
     for item in session.get_inputs():
         if len(item.shape) == 2 and isinstance(item.shape[1], int) and item.type == "tensor(int64)":
             return int(item.shape[1])
@@ -140,7 +140,7 @@ def fixed_length(session: Any) -> int | None:
 
 
 def made_inputs(session: Any, length: int) -> dict[str, Any]:
-    """One row that the graph takes: the same token throughout, none masked."""
+    """Inputs of one row for the graph: the same token everywhere, none masked."""
     batch: dict[str, Any] = {}
     for item in session.get_inputs():
         shape = [size if isinstance(size, int) else 1 if axis == 0 else length for axis, size in enumerate(item.shape)]
@@ -156,8 +156,8 @@ def call_ms(open_session: Callable[[], Any], batch: Mapping[str, Any], seconds: 
     """Median latency of a call.
 
     Raises:
-        InputError: the graph fails on made-up inputs.
-        CompressError: its first call does not end.
+        InputError: the graph fails on generated inputs.
+        CompressError: the first call does not end.
     """
     session = open_session()
     try:
@@ -173,7 +173,7 @@ def call_ms(open_session: Callable[[], Any], batch: Mapping[str, Any], seconds: 
 
 
 def time_operator(threads: int, op: str, shape: tuple[int, int, int], heads: int = 1) -> float:
-    """Microseconds of one operator alone, or of several written `A+B`, on fp32 of (batch, tokens, width)."""
+    """Microseconds of an operator, or of several written as `A+B`, on fp32 inputs of (batch, tokens, width)."""
     names = ("query", "key", "value") if op == "MultiHeadAttention" else ("rows", "skipped")
     norm = [numpy_helper.from_array(np.ones(shape[-1], np.float32), name) for name in ("scale", "shift")]
     nodes = {
@@ -198,7 +198,7 @@ def time_operator(threads: int, op: str, shape: tuple[int, int, int], heads: int
 
 
 def _on_cuda(path: Path, batch: Mapping[str, Any]) -> list[Node] | None:
-    """The nodes of one call with the CUDA provider; None where there is none, or none that starts."""
+    """The nodes of one call with the CUDA provider; None if there is none, or it does not start."""
     if CUDA not in onnxruntime.get_available_providers():
         return None
     with tempfile.TemporaryDirectory() as scratch:

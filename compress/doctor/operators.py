@@ -1,4 +1,4 @@
-"""Findings on single operators: what is not fused, number formats that change, and what is worked out in every call."""
+"""Findings on single operators: missing fusion, changes of number formats, and work that is repeated in every call."""
 
 import math
 from collections import Counter, defaultdict
@@ -12,11 +12,11 @@ from compress.doctor.products import COMPARE, MATTERS, SAME_WITHIN
 TABLE_ELEMENTS = 100_000
 OTHER_MATTERS = 0.3
 NORMS = ("SkipLayerNormalization", "Add+LayerNormalization")
-"""A fused operator, and the two that it stands for."""
+"""A fused operator, and the two that it replaces."""
 
 
 def attention(subject: ProfiledGraph) -> Finding | None:
-    """Softmaxes between two products that no fused operator took in."""
+    """A finding if some attention is not fused: softmaxes remain between two products."""
     ran = [node for node in subject.nodes if node.op == "Softmax"]
     unfused = min(len(unfused_attention(subject.model.graph)), len(ran))
     if not unfused:
@@ -44,7 +44,7 @@ def attention(subject: ProfiledGraph) -> Finding | None:
 
 
 def casts(subject: ProfiledGraph) -> Finding | None:
-    """fp16 weights on a processor that computes them as fp32, or other changes of the number format."""
+    """A finding if number formats change: fp16 weights on a processor that computes in fp32, or other casts."""
     ran = [node for node in subject.nodes if node.op == "Cast"]
     if any("float16" in {kind for kind, _ in (*node.inputs, *node.outputs)} for node in ran):
         what = "the graph is fp16, and onnxruntime computes it as fp32 here"
@@ -57,7 +57,7 @@ def casts(subject: ProfiledGraph) -> Finding | None:
 
 
 def dequantized_tables(subject: ProfiledGraph) -> Finding | None:
-    """Large constants that are turned into floats as a whole in every call."""
+    """A finding if large constants are converted to floats as a whole in every call."""
     weights = {item.name: tuple(item.dims) for item in subject.model.graph.initializer}
     tables = {
         weights[node.input[0]]
@@ -77,7 +77,7 @@ def dequantized_tables(subject: ProfiledGraph) -> Finding | None:
 
 
 def packed_tables(subject: ProfiledGraph) -> Finding | None:
-    """Lookups in 4-bit tables that take long."""
+    """A finding if lookups in 4-bit tables take long."""
     ran = [node for node in subject.nodes if node.op == "GatherBlockQuantized"]
     if subject.share(ran) < SAME_WITHIN:
         return None
@@ -90,10 +90,10 @@ def packed_tables(subject: ProfiledGraph) -> Finding | None:
 
 
 def rounding(subject: ProfiledGraph) -> Finding | None:
-    """Dynamic quantization's own work, where it is not folded into the products."""
+    """A finding if dynamic quantization rounds in nodes of its own, outside of the products."""
     names = {"DynamicQuantizeLinear"}
     if any(node.op == "MatMulInteger" for node in subject.nodes):
-        names |= {"Cast", "Mul"}  # which scale its results
+        names |= {"Cast", "Mul"}  # these scale the products' results
     ran = [node for node in subject.nodes if node.op in names]
     kinds = sorted({node.op for node in ran})
     if "DynamicQuantizeLinear" not in kinds or subject.share(ran) < SAME_WITHIN:
@@ -107,7 +107,7 @@ def rounding(subject: ProfiledGraph) -> Finding | None:
 
 
 def skip_norm(subject: ProfiledGraph) -> Finding | None:
-    """A fused norm that onnxruntime runs slower than its parts."""
+    """A finding if onnxruntime runs a fused norm slower than its parts."""
     ran = [node for node in subject.nodes if node.op == NORMS[0] and len(node.shape) == 3]
     if subject.share(ran) < MATTERS:
         return None
@@ -132,7 +132,7 @@ def skip_norm(subject: ProfiledGraph) -> Finding | None:
 
 
 def shape_arithmetic(subject: ProfiledGraph) -> Finding | None:
-    """Nodes that make nothing but whole numbers and truth values."""
+    """A finding if nodes that give only whole numbers and truth values take long."""
     ran = [node for node in subject.nodes if node.outputs and {kind for kind, _ in node.outputs} <= {"int64", "bool"}]
     if subject.share(ran) < SAME_WITHIN:
         return None
@@ -145,7 +145,7 @@ def shape_arithmetic(subject: ProfiledGraph) -> Finding | None:
 
 
 def other_work(subject: ProfiledGraph) -> Finding | None:
-    """A large share outside of products and attention."""
+    """A finding if much of the time is outside of products and attention."""
     spent: dict[str, float] = defaultdict(float)
     for node in subject.nodes:
         if node.op not in PRODUCTS and node.op not in FUSED_ATTENTION and not in_attention(node):
@@ -164,7 +164,7 @@ def other_work(subject: ProfiledGraph) -> Finding | None:
 
 
 def not_on_cuda(subject: ProfiledGraph) -> Finding | None:
-    """Nodes that the CUDA provider left to the processor, and the copies that this makes."""
+    """A finding if the CUDA provider leaves nodes to the processor, which needs copies."""
     if subject.cuda is None:
         return None
     copies = [node for node in subject.cuda if node.op.startswith("Memcpy")]

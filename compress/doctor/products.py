@@ -12,9 +12,9 @@ from compress.machine.kernels import Kernel
 
 MULTIPLE = 16
 MATTERS = 0.02
-"""Share of a call's time under which nothing is said."""
+"""Share of a call's time below which there is no finding."""
 SAME_WITHIN = 0.05
-"""Rates and times that differ by less are told as the same."""
+"""Difference of rates and times below which they count as the same."""
 ALTERNATIVES = {
     "fp32": INT8_KINDS,
     "int8_dynamic": ("fp32", "int8_static"),
@@ -37,11 +37,11 @@ FIX = {
     "int8_dynamic": f"compress quantize FLOAT, {COMPARE}: it may cost quality",
     "int8_static": f"compress quantize FLOAT --how onnx_static, {COMPARE}: it may cost quality",
 }
-"""By the faster format."""
+"""Faster format -> the fix that leads to it."""
 
 
 def number_format(subject: ProfiledGraph) -> Finding | None:
-    """Most products run in a format that another beats on this machine, at the graph's own shapes."""
+    """A finding if another number format is faster than that of most products, at the graph's own shapes."""
     by_kind: dict[str, dict[tuple[int, int, int], float]] = defaultdict(lambda: defaultdict(float))
     for item in products(subject):
         by_kind[item.kind][item.rows, item.inputs, item.outputs] += item.us
@@ -77,7 +77,7 @@ def _fix(own: str, best: str) -> str:
 
 
 def accuracy_level(subject: ProfiledGraph) -> Finding | None:
-    """4-bit products whose arithmetic is the slower one on this machine, be it float or int8."""
+    """A finding if the arithmetic of 4-bit products, float or int8, is the slower one on this machine."""
     levels = accuracy_levels(subject.model)
     spent = [item for item in products(subject) if item.kind in ARITHMETIC]
     if not spent:
@@ -101,7 +101,7 @@ def accuracy_level(subject: ProfiledGraph) -> Finding | None:
 
 
 def left_in_float(subject: ProfiledGraph) -> Finding | None:
-    """Products with weights that quantization passed over."""
+    """A finding if a quantized graph has products with float weights."""
     if not {node.op_type for node in subject.model.graph.node} & {*QUANTIZED, *INT8_PRODUCTS}:
         return None
     float_products = [item for item in products(subject) if item.kind == "fp32"]
@@ -116,11 +116,11 @@ def left_in_float(subject: ProfiledGraph) -> Finding | None:
 
 
 def awkward_widths(subject: ProfiledGraph) -> Finding | None:
-    """Widths of weights and of heads that are no multiples of 16, where that costs time."""
+    """A finding if weights or heads have widths that are not multiples of 16 and cost time."""
     spent: dict[tuple[Kernel, Kernel], float] = defaultdict(float)
     for item in products(subject):
         spent[with_even_widths(item, subject.threads)] += item.us
-    for node in subject.nodes:  # scores of a head, as much arithmetic as their weighted sum
+    for node in subject.nodes:  # a head's scores; their weighted sum is as much arithmetic
         if node.op in PRODUCTS and not is_weight_product(node) and len(node.inputs) > 1:
             tokens, size = node.inputs[0][1][-2:]
             if node.shape[-1] == tokens:
@@ -129,22 +129,22 @@ def awkward_widths(subject: ProfiledGraph) -> Finding | None:
 
 
 def with_even_widths(item: Product, threads: int) -> tuple[Kernel, Kernel]:
-    """A product as a kernel, and the same with its widths brought up to multiples of 16."""
+    """A product as a kernel, and the same with its widths rounded up to multiples of 16."""
     own = Kernel(item.kind, item.rows, item.inputs, item.outputs, threads)
     return own, own._replace(inputs=_even(own.inputs), outputs=_even(own.outputs))
 
 
 def with_even_head(tokens: int, size: int, threads: int) -> tuple[Kernel, Kernel]:
-    """The scores of one head as a kernel, and the same with its size brought up to a multiple of 16."""
+    """The scores of a head as a kernel, and the same with the head's size rounded up to a multiple of 16."""
     own = Kernel("fp32", tokens, size, tokens, threads)
     return own, own._replace(inputs=_even(size))
 
 
 def slow_widths(spent: Mapping[tuple[Kernel, Kernel], float], total_us: float, rates: Rates) -> Finding | None:
-    """Those kernels that are slower in proportion than their even ones.
+    """A finding on the kernels that have a lower rate than the same kernels with even widths.
 
     Args:
-        spent: (kernel, with even widths) -> microseconds in a call that takes `total_us`.
+        spent: (kernel, kernel with even widths) -> microseconds in a call that takes `total_us`.
     """
     uneven = {pair: us for pair, us in spent.items() if pair[0] != pair[1] and us >= MATTERS * total_us}
     slowest = _longest(uneven, 4)

@@ -1,4 +1,4 @@
-"""The machine that models run on: its processors, what of them this process may use, and who else is at work."""
+"""The machine that models run on: its processors, the share of this process, and other work on it."""
 
 import os
 import time
@@ -14,15 +14,15 @@ from compress.machine.facts import host_facts
 
 LOAD_SECONDS = 0.5
 BUSY_CORES = 0.2
-"""Above this, other work on the machine spoils what is timed."""
+"""Number of busy cores above which other work on the machine spoils timings."""
 
 
 class Rate(NamedTuple):
-    """One timed kernel.
+    """The rate of a timed kernel.
 
     Attributes:
         gflops: 10^9 operations a second.
-        ratio: over fp32 of the same shape and threads.
+        ratio: the rate divided by that of fp32 with the same shape and threads.
     """
 
     kind: str
@@ -36,15 +36,15 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True)
 class Machine:
-    """What runs the models.
+    """The machine that runs the models.
 
     Attributes:
-        isa: instruction sets that matter here.
-        processors: of the machine, as its system counts them.
-        allowed: of those, how many this process may run on.
-        quota_cores: processor time that its container may use, in cores; None without a limit.
-        threads_per_core: more than 1 where processors share a core.
-        busy_cores: what other processes kept busy, over half a second of rest and while the rates were taken.
+        isa: its instruction sets that matter here.
+        processors: number of processors, as the system counts them.
+        allowed: number of processors that this process may run on.
+        quota_cores: processor time that the container may use, in cores; None without a limit.
+        threads_per_core: more than 1 if processors share a core.
+        busy_cores: cores that other processes kept busy, during half a second of rest and during the timing.
     """
 
     cpu: str
@@ -59,13 +59,13 @@ class Machine:
 
     @property
     def threads(self) -> int:
-        """As many as can run at a time."""
+        """Number of threads that can run at once."""
         within = self.allowed if self.quota_cores is None else min(self.allowed, int(self.quota_cores))
         return max(1, within)
 
 
-def look_around() -> Machine:
-    """The machine without its rates; takes half a second."""
+def this_machine() -> Machine:
+    """The machine without rates; this takes half a second."""
     host = host_facts()
     with watched() as others:
         time.sleep(LOAD_SECONDS)
@@ -83,7 +83,7 @@ def look_around() -> Machine:
 
 
 def quota_cores(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float | None:
-    """Cores' worth of processor time that the process's control groups (version 2 or 1) allow; None: no limit."""
+    """Processor time that the process's control groups (version 2 or 1) allow, in cores; None without a limit."""
     groups = own.read_text(encoding="utf-8").splitlines() if own.is_file() else []
     quotas = []
     for line in groups:
@@ -108,13 +108,13 @@ def _limit(folder: Path) -> float | None:
             )
         return float(quota) / float(period) if quota != "max" and float(quota) > 0 else None
     except (OSError, ValueError):
-        return None  # no limit is written there
+        return None  # the file has no limit
 
 
 def threads_per_core(
     path: Path = Path("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list"),
 ) -> int:
-    """Processors that share the first one's core, itself included; 1 where the system does not say."""
+    """Number of processors on the first processor's core; 1 if the system does not say it."""
     if not path.is_file():
         return 1
     count = 0
@@ -126,20 +126,20 @@ def threads_per_core(
 
 @dataclass
 class Others:
-    """How many cores other processes kept busy meanwhile."""
+    """The number of cores that other processes keep busy, filled in by `watched`."""
 
     busy_cores: float = 0.0
 
 
 @contextmanager
 def watched() -> Iterator[Others]:
-    """Watch the others while this process works, and those that it starts and waits for."""
+    """A context that measures the work of processes other than this one and its children."""
     others = Others()
     wall, own, before = time.perf_counter(), _own_seconds(), psutil.cpu_times()
     yield others
     wall, own, after = time.perf_counter() - wall, _own_seconds() - own, psutil.cpu_times()
     spent = {name: getattr(after, name) - getattr(before, name) for name in after._fields}
-    idle = {"idle", "iowait", "guest", "guest_nice"}  # guests' time is told twice
+    idle = {"idle", "iowait", "guest", "guest_nice"}  # guests' time is counted twice
     busy = sum(seconds for name, seconds in spent.items() if name not in idle)
     others.busy_cores = min(max(0.0, (busy - own) / wall), float(os.cpu_count() or 1))
 

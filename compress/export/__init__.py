@@ -1,1 +1,1 @@
-"""From a torch model to an ONNX graph."""
+"""The export of a torch model to an ONNX graph."""

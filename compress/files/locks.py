@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from compress.errors import Stopped
-from compress.files.whole import make_way
+from compress.files.whole import clear_path
 
 
 def lock_at(path: Path, timeout: float = -1) -> FileLock:
@@ -20,7 +20,7 @@ def lock_at(path: Path, timeout: float = -1) -> FileLock:
         OSError: the folder cannot be made, or the path cannot be cleared.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    make_way(path)
+    clear_path(path)
     return FileLock(path, timeout=timeout)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from compress.errors import nearest
 
 
-def nearest_beside(path: Path) -> str | None:
+def similar_name(path: Path) -> str | None:
     """The name of a file or folder in the same folder, with the same ending and nearly the same name."""
     try:
         alike = {other.stem: other.name for other in path.parent.iterdir() if other.suffix == path.suffix}

@@ -93,7 +93,7 @@ def foreign_entries(folder: Path, known: Container[str]) -> list[str]:
     return sorted(name for name in entries if name not in known and name != MANIFEST)
 
 
-def stays_home(path: Path, folder: Path) -> bool:
+def stays_inside(path: Path, folder: Path) -> bool:
     """Whether a file below the folder of a model or a data set is really there, and no link leads out of the folder.
 
     The Hugging Face hub's cache has links as files: `snapshots/COMMIT/NAME` leads to `blobs/HASH` of the same
@@ -116,7 +116,7 @@ def remove_tree(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def make_way(path: Path) -> None:
+def clear_path(path: Path) -> None:
     """Remove a link (not its target), a pipe or a socket from a path where this tool writes a plain file.
 
     A folder stays, and opening the file will raise the error.
@@ -130,7 +130,7 @@ def make_way(path: Path) -> None:
             path.unlink()
 
 
-def own_folder(path: Path) -> None:
+def ensure_folder(path: Path) -> None:
     """Make a folder and its parents if they are missing; a link or a file in its place is removed.
 
     Raises:

@@ -1,1 +1,1 @@
-"""ONNX graphs: read, rewritten, and written in other number formats."""
+"""ONNX graphs: their reading, their rewriting, and their writing in other number formats."""

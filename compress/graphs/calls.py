@@ -16,7 +16,7 @@ LAST_SECONDS = 2.0
 _FAILED = re.compile(r"running (?P<op>\S+) node\. Name:'(?P<name>.*?)' Status Message: (?P<why>.*)", re.DOTALL)
 
 EXPORT_AGAIN = "export it again, with operators and an opset that this onnxruntime knows"
-"""What to do about a graph that cannot be loaded."""
+"""The fix for a graph that cannot be loaded."""
 _SOURCE = re.compile(r"/\S*onnxruntime_src/\S+:\d+ [^()]*\([^()]*\)(?: const)? *")
 """The place in onnxruntime's own source, which stands before the sentence that a person can use."""
 _LETTERS = 300
@@ -24,8 +24,8 @@ _LETTERS = 300
 Arrays = list[np.ndarray[Any, Any]]
 
 
-def in_a_sentence(error: BaseException) -> str:
-    """What onnxruntime says of a graph that it cannot load: one line, without the place in onnxruntime's source."""
+def short_failure(error: BaseException) -> str:
+    """The reason why onnxruntime cannot load a graph, in one line without the place in onnxruntime's source."""
     first = next(iter(str(error).strip().splitlines()), type(error).__name__)
     return _SOURCE.sub(" ", first)[:_LETTERS]
 

@@ -137,6 +137,6 @@ def tables_to_4_bits(
 
 
 def _gather(node: onnx.NodeProto, inputs: list[str], block_size: int) -> onnx.NodeProto:
-    """What takes the place of a Gather of a table in 4 bits."""
+    """The node that replaces a Gather of a table in 4 bits."""
     settings = {"bits": 4, "block_size": block_size, "gather_axis": 0, "quantize_axis": 1}
     return helper.make_node("GatherBlockQuantized", inputs, list(node.output), node.name, domain=DOMAIN, **settings)

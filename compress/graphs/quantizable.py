@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 
 from compress.errors import InputError
-from compress.graphs.calls import EXPORT_AGAIN, in_a_sentence
+from compress.graphs.calls import EXPORT_AGAIN, short_failure
 from compress.graphs.feeds import check_inputs
 from compress.graphs.matrices import has_products
 from compress.graphs.subgraphs import all_nodes
@@ -51,7 +51,7 @@ def check_runs(path: Path) -> None:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
         raise InputError(
-            f"onnxruntime {onnxruntime.__version__} cannot load the graph: {in_a_sentence(error)}",
+            f"onnxruntime {onnxruntime.__version__} cannot load the graph: {short_failure(error)}",
             where=str(path),
             fix=EXPORT_AGAIN,
         ) from error

@@ -10,7 +10,7 @@ import onnx.version_converter
 from onnx import helper, numpy_helper
 
 from compress.errors import InputError
-from compress.files.whole import stays_home
+from compress.files.whole import stays_inside
 from compress.graphs.fused_embeddings import split_embeddings
 from compress.graphs.matrices import replace_nodes
 from compress.graphs.normal_form import in_normal_form, without_functions
@@ -95,7 +95,7 @@ def _location_problem(location: str, folder: Path) -> str | None:
     if not location or name.is_absolute() or ".." in name.parts or set(location) & set("\\:\0"):
         return "outside of the model's folder"
     file = folder / name
-    if not stays_home(file, folder):
+    if not stays_inside(file, folder):
         return "a link that leads out of the model's folder"
     return None if file.is_file() else "which is not there"
 

@@ -10,7 +10,7 @@ from compress.formats import find
 from compress.lineage.model import Lineage
 from compress.models.expected_texts import expected_length
 from compress.models.tokenizer import load_tokenizer
-from compress.models.tokenizer_lengths import say_length
+from compress.models.tokenizer_lengths import write_length
 
 
 def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
@@ -27,6 +27,6 @@ def adapt(folder: Path, lineage: Lineage) -> dict[str, str]:
     assert data is not None
     has_rows = data.train_rows + data.test_rows > 0
     max_length = data.max_length if has_rows else expected_length(folder, load_tokenizer(folder).fast)
-    names = [*say_length(folder, max_length)]
+    names = [*write_length(folder, max_length)]
     names += find(lineage.final.format).adapt(folder)
     return {name: file_sha256(folder / name) for name in names}

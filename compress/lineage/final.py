@@ -27,7 +27,7 @@ from compress.lineage.model import (
     write_lineage,
 )
 from compress.plan.plan import Plan
-from compress.recipe.schema import TABLES, said_input
+from compress.recipe.schema import TABLES, input_source
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict
 from compress.store.artifacts import Artifact
@@ -92,7 +92,7 @@ def build_lineage(plan: Plan, artifacts: Mapping[str, Artifact], report: Report 
     for step in plan.steps:
         if step.name in needed:
             inputs = {
-                role: value if isinstance(value, str) else said_input(settings_of[step.name], role)
+                role: value if isinstance(value, str) else input_source(settings_of[step.name], role)
                 for role, value in step.inputs.items()
             }
             steps.append(made_step(step.name, artifacts[step.name], inputs))
@@ -161,7 +161,7 @@ def _sources(plan: Plan) -> tuple[Source, ...]:
     for step in plan.recipe.steps:
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                places.setdefault(("model", said_input(step.settings, role)), []).append(f"{step.name}.{role}")
+                places.setdefault(("model", input_source(step.settings, role)), []).append(f"{step.name}.{role}")
     return tuple(
         Source(
             kind="model" if used.kind == "model" else "table",

@@ -132,7 +132,7 @@ class Figures(_Part):
 
 
 class OnTarget(_Part):
-    """What was measured on one target."""
+    """The measurements on one target."""
 
     target: str
     described: str

@@ -12,7 +12,7 @@ from compress.errors import InputError, printable
 from compress.files.whole import LINEAGE, file_sha256
 from compress.lineage.model import Lineage, Source
 from compress.recipe.reading import split_sheet
-from compress.recipe.schema import say_input
+from compress.recipe.schema import replace_input
 from compress.recipe.yaml_file import dump_yaml, read_recipe
 
 
@@ -49,7 +49,7 @@ def pinned_recipe(lineage: Lineage, where: str) -> str:
             owner, _, key = place.partition(".")
             if owner not in places:
                 raise InputError(f"the recipe has no '{owner}', which a source names", where=where, fix="run it again")
-            say_input(places[owner], key, source.pinned)
+            replace_input(places[owner], key, source.pinned)
     wheels = [source.files for source in lineage.sources if source.pinned.startswith("pypi://")]
     if wheels:
         data["pins"] = data.get("pins", {}) | {name: sha for files in wheels for name, sha in files.items()}

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from compress.errors import InputError, proposed
-from compress.files.near import nearest_beside
-from compress.files.whole import FINAL, read_object, stays_home
+from compress.files.near import similar_name
+from compress.files.whole import FINAL, read_object, stays_inside
 from compress.models.files import CONFIG, LAYOUT, graphs_in
 
 GRAPHS = ("*.onnx", "*.onnx.data", "*.onnx_data")
@@ -27,7 +27,7 @@ def model_folder(path: Path) -> Path:
     """
     if not path.is_dir():
         what = "is no folder" if path.exists() else "does not exist"
-        close = None if path.exists() else nearest_beside(path)
+        close = None if path.exists() else similar_name(path)
         fix = proposed(close and str(path.parent / close), "give a model's folder, such as runs/NAME/final")
         raise InputError(f"'{path}' {what}", where=str(path.absolute()), fix=fix)
     if (path / CONFIG).is_file():
@@ -71,7 +71,7 @@ def check_links(folder: Path, patterns: Iterable[str]) -> None:
         InputError: with the first of them.
     """
     for file in (path for pattern in patterns for path in sorted(folder.glob(pattern))):
-        if not stays_home(file, folder):
+        if not stays_inside(file, folder):
             raise InputError(
                 f"'{file.name}' is a link that leads out of the model's folder",
                 where=str(file),

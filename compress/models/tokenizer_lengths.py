@@ -33,7 +33,7 @@ def own_length(folder: Path, otherwise: int) -> int:
     return int(length)
 
 
-def say_length(folder: Path, max_length: int) -> tuple[str, ...]:
+def write_length(folder: Path, max_length: int) -> tuple[str, ...]:
     """Write into a folder's tokenizer files where texts are cut, and that batches are padded to the longest row.
 
     Args:

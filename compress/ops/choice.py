@@ -8,7 +8,7 @@ from compress.facts import Candidate
 FLOAT = "float"
 """Name of the model that is not quantized."""
 SAME = 1.03
-"""Of the models that are slower than the fastest by at most this factor, the smallest is chosen."""
+"""Factor up to which models count as equally fast; the smallest of them is chosen."""
 
 Preference = Literal["latency", "size"]
 

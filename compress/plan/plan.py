@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from compress.data.sources import Used
 from compress.models.architectures import Shape
-from compress.recipe.schema import Recipe, said_input
+from compress.recipe.schema import Recipe, input_source
 from compress.recipe.validation import Origin
 from compress.stages import FactsKind, Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
@@ -110,7 +110,7 @@ class Plan:
             name: (model, used[name])
             for step in self.recipe.steps
             for role, model in self.step(step.name).inputs.items()
-            if isinstance(model, Artifact) and (name := said_input(step.settings, role))
+            if isinstance(model, Artifact) and (name := input_source(step.settings, role))
         }
 
     def parent(self, name: str) -> str | None:

@@ -214,9 +214,9 @@ class SignsOfLife:
     def give(self) -> None:
         """Send a sign of life if it is time; to be called after each piece of work with a time limit."""
         if time.monotonic() - self._last >= ALIVE_SECONDS:
-            self.give_at_once()
+            self.give_now()
 
-    def give_at_once(self) -> None:
+    def give_now(self) -> None:
         """Send a sign of life now; to be called after a long piece of work."""
         self._answer(ALIVE)
         self._last = time.monotonic()

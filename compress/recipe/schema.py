@@ -24,26 +24,26 @@ from compress.recipe.known_name import KnownName
 from compress.recipe.reading import Reading, checked
 
 TABLES = ("train", "validation", "test", "unlabelled")
-"""The keys of a task that name rows."""
+"""The keys of a task that name tables of rows."""
 RUNTIMES = "compress.runtimes"
-"""The room of what a target can name as its `runtime`."""
+"""The package with the registry of runtimes."""
 FEWEST_PROCESSES = 3
-"""With fewer processes than these an interval of a speed-up would be a guess, and none is given."""
+"""Fewest processes for an interval of a speed-up; with fewer it would be a guess."""
 CLAIM_PROCESSES = 5
-"""With fewer processes than these nothing is called faster, slower or as fast."""
+"""Fewest processes for a verdict: faster, slower or as fast."""
 
 
 OWN_NAMES = ("store",)
-"""Names of a run whose folder is another's."""
+"""Names that a run may not have, because their folder has another use."""
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))}
-"""Names that are devices in any folder to Windows, with any ending."""
+"""Names that are devices to Windows, in any folder and with any ending."""
 
 
 def _folder_name(name: str) -> str:
-    """A name that is a folder of its own on every system.
+    """A name that can be a folder on every system.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the name cannot be a folder.
     """
     if name.partition(".")[0].lower() in DEVICES:
         raise ValueError("a device on Windows has that name; choose another")
@@ -57,8 +57,8 @@ class Model(BaseModel):
 
     Attributes:
         TOPIC: what its fields are about, in the help of commands that take them as options.
-        ADDED_LATER: fields that a released model lacked. At their defaults they are not written, so that the keys of
-            artifacts hold that were made before.
+        ADDED_LATER: fields that a released model lacked. They are not written at their defaults, so that the keys of
+            older artifacts stay the same.
     """
 
     model_config = ConfigDict(
@@ -80,7 +80,7 @@ class Model(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Pydantic takes true for 1; nobody who writes `epochs: true` means that."""
+        """The value, if it is not a boolean in the place of a number: pydantic would read `epochs: true` as 1."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and not {bool, Any} & {annotation, *get_args(annotation)}:
             raise ValueError("true and false do not fit here")
@@ -130,7 +130,7 @@ class TaskSpec(Model):
 
     @property
     def reading(self) -> Reading:
-        """How files are read that do not say it themselves."""
+        """The options for reading files that do not show themselves how they are read."""
         return Reading(self.encoding, self.delimiter, self.sheet)
 
     @field_validator("encoding", "delimiter", mode="before")
@@ -176,15 +176,15 @@ def role_of(name: str) -> str:
     return name.partition(" ")[0]
 
 
-def said_input(settings: Mapping[str, Any], name: str) -> str:
-    """What a step's settings say of an input, named as by `role_names`."""
+def input_source(settings: Mapping[str, Any], name: str) -> str:
+    """The source of an input in a step's settings, with the input's name from `role_names`."""
     role, _, number = name.partition(" ")
     value = settings[role]
     return str(value[int(number or 1) - 1] if isinstance(value, list | tuple) else value)
 
 
-def say_input(settings: dict[str, Any], name: str, value: str) -> None:
-    """Put another source into the place that `said_input` reads."""
+def replace_input(settings: dict[str, Any], name: str, value: str) -> None:
+    """Write another source to the place that `input_source` reads."""
     role, _, number = name.partition(" ")
     if isinstance(settings.get(role), list):
         settings[role][int(number or 1) - 1] = value

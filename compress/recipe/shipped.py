@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from compress.errors import InputError, did_you_mean, proposed
-from compress.files.near import nearest_beside
+from compress.files.near import similar_name
 
 HERE = Path(__file__).resolve().parents[1]
 
@@ -34,7 +34,7 @@ def find_recipe(name: str) -> Path:
     key = name.removeprefix("recipes/").removesuffix(".yaml")
     if key in recipes:
         return recipes[key]
-    close = nearest_beside(path)
+    close = similar_name(path)
     beside = close and str(path.parent / close)
     fix = proposed(beside, f"accepted: a file, {', '.join(recipes)}") if beside else did_you_mean(key, recipes)
     raise InputError(f"there is no recipe '{name}'", where=str(path.absolute()), fix=fix)

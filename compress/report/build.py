@@ -1,4 +1,4 @@
-"""Rows out of measurements: every figure with its interval, every difference with a verdict."""
+"""The rows of a report, from measurements: every figure has its interval, every difference a verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from compress.report.entries import AblationEntry, Entry
 from compress.report.model import Ablation, Comparison, Flip, HeldOut, Latency, Row, Slice
 
 FLIPS = 40
-"""Rows lost, and as many gained, that are kept with their texts."""
+"""The most lost rows, and the most gained rows, that are kept with their texts."""
 TEXT = 400
 """Characters kept of a flipped row's text."""
 LENGTHS = 4
-"""Parts of like size that the rows are split into by their length."""
+"""Number of parts of similar size into which the rows are split by their length."""
 
 
 def build_rows(
@@ -29,19 +29,19 @@ def build_rows(
     margin_pp: float,
     targets: Mapping[str, Target] | None = None,
 ) -> list[Row]:
-    """One row an entry, by target and then in the entries' order.
+    """One row for each entry, by target and then in the entries' order.
 
     Args:
         baselines: target -> artifact key of the baseline there.
-        texts: of each test row, for the rows that flipped.
-        targets: by name; a baseline that does not run on a target stands for itself there from the first other
-            target that differs by its runtime alone.
+        texts: the text of each test row, for the rows that flipped.
+        targets: the targets by name. If the baseline does not run on a target, rows there are compared with the
+            baseline on the first other target that differs by its runtime alone.
     """
-    by_pair = {(found.artifact, found.target): found for found in measured.measurements}
+    by_pair = {(measurement.artifact, measurement.target): measurement for measurement in measured.measurements}
     rows: list[Row] = []
     for entry in entries:
-        found = by_pair[entry.artifact, entry.target]
-        row = _row(entry, found, measured.conditions[entry.target], test)
+        measurement = by_pair[entry.artifact, entry.target]
+        row = _row(entry, measurement, measured.conditions[entry.target], test)
         row.is_baseline = entry.artifact == baselines.get(entry.target)
         rows.append(row)
     for row in rows:
@@ -50,43 +50,43 @@ def build_rows(
         same_target = [other for other in rows if other.target == row.target and other.quality is not None]
         base = next((other for other in same_target if other.is_baseline), None) or _elsewhere(row, rows, targets or {})
         before = next((other for other in same_target if other.step == row.parent), None)
-        found = by_pair[row.artifact, row.target]
+        measurement = by_pair[row.artifact, row.target]
         row.by_class = _by_class(row, base, test)
-        row.by_length = _by_length(row, base, test, found.row_tokens)
+        row.by_length = _by_length(row, base, test, measurement.row_tokens)
         if base is not None and not row.is_baseline:
             row.versus_baseline = compare_measured(base, row, measured, test, margin_pp)
-            row.flips = _flips(base, row, test, texts, found.confidences)
+            row.flips = _flips(base, row, test, texts, measurement.confidences)
         if before is not None:
             row.bought = compare_measured(before, row, measured, test, margin_pp)
     return rows
 
 
 def _elsewhere(row: Row, rows: Sequence[Row], targets: Mapping[str, Target]) -> Row | None:
-    """The baseline's row on another target that does the same work with the same means."""
+    """The baseline's row on another target that differs by its runtime alone."""
 
     def work(name: str) -> dict[str, object] | None:
         spec = targets.get(name)
         return spec.model_dump(exclude={"runtime"}) if spec else None
 
     measured = [other for other in rows if other.is_baseline and other.quality is not None]
-    found = next((other for other in measured if work(other.target) == work(row.target)), None)
-    return found.model_copy(update={"step": f"{found.step} on {found.target}"}) if found else None
+    baseline = next((other for other in measured if work(other.target) == work(row.target)), None)
+    return baseline.model_copy(update={"step": f"{baseline.step} on {baseline.target}"}) if baseline else None
 
 
 def build_ablations(
-    wanted: Sequence[AblationEntry], measured: Measured, rows: Sequence[Row], last: str, test: HeldOut, margin_pp: float
+    items: Sequence[AblationEntry], measured: Measured, rows: Sequence[Row], last: str, test: HeldOut, margin_pp: float
 ) -> list[Ablation]:
-    """What each step was worth: the whole chain's last step held against that of the chain without it.
+    """The worth of each step: the last step of the whole chain compared with that of the chain without the step.
 
     Args:
-        rows: of the whole chain.
-        last: its last step.
+        rows: the rows of the whole chain.
+        last: the last step of the whole chain.
     """
-    by_pair = {(found.artifact, found.target): found for found in measured.measurements}
-    found = []
-    for item in wanted:
+    by_pair = {(measurement.artifact, measurement.target): measurement for measurement in measured.measurements}
+    ablations = []
+    for item in items:
         ablation = Ablation(step=item.step, target=item.target, reason=item.reason)
-        found.append(ablation)
+        ablations.append(ablation)
         whole = next((row for row in rows if (row.step, row.target) == (last, item.target)), None)
         if item.artifact is None or whole is None or whole.quality is None:
             continue
@@ -97,10 +97,10 @@ def build_ablations(
         if row.quality is not None and row.latency_ms is not None:
             ablation.latency_ms = row.latency_ms.p50
             ablation.worth = compare_measured(row, whole, measured, test, margin_pp)
-    return found
+    return ablations
 
 
-def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut) -> Row:
+def _row(entry: Entry, measurement: Measurement, conditions: Conditions, test: HeldOut) -> Row:
     row = Row(
         step=entry.step,
         stage=entry.stage,
@@ -108,48 +108,48 @@ def _row(entry: Entry, found: Measurement, conditions: Conditions, test: HeldOut
         artifact=entry.artifact,
         measured_as=entry.measured_as,
         target=entry.target,
-        status=found.status,
-        reason=found.reason,
-        size_bytes=found.size_bytes,
-        parameters=found.parameters,
+        status=measurement.status,
+        reason=measurement.reason,
+        size_bytes=measurement.size_bytes,
+        parameters=measurement.parameters,
         seconds=entry.seconds,
         cpu_seconds=entry.cpu_seconds,
         made_in_bytes=entry.made_in_bytes,
         token_parameters=entry.token_parameters,
     )
-    if found.status != "measured":
+    if measurement.status != "measured":
         return row
-    row.predictions = found.predictions
-    said = test.right.like(found.predictions, found.confidences)
-    row.quality = said.outcome(test.right, test.metric).score()
-    row.calibration_error = said.calibration_error(test.right)
+    row.predictions = measurement.predictions
+    answers = test.right_answers.with_content(measurement.predictions, measurement.confidences)
+    row.quality = answers.outcome(test.right_answers, test.metric).score()
+    row.calibration_error = answers.calibration_error(test.right_answers)
     for name in ("load_ms", "first_call_ms", "start_memory_bytes", "peak_memory_bytes", "gpu_memory_bytes"):
-        setattr(row, name, getattr(found, name))
-    row = row.model_copy(update=_timed(found))
+        setattr(row, name, getattr(measurement, name))
+    row = row.model_copy(update=_latencies(measurement))
     assert row.latency_ms is not None
-    if found.flops and set(found.flops) <= set(conditions.peak_gflops):
-        row.flops = sum(found.flops.values())
-        row.floor_ms = sum(count / conditions.peak_gflops[kind] for kind, count in found.flops.items()) / 1e6
+    if measurement.flops and set(measurement.flops) <= set(conditions.peak_gflops):
+        row.flops = sum(measurement.flops.values())
+        row.floor_ms = sum(count / conditions.peak_gflops[kind] for kind, count in measurement.flops.items()) / 1e6
         row.peak_share = row.floor_ms / row.latency_ms.p50
     return row
 
 
-def _timed(found: Measurement) -> dict[str, Any]:
-    """What a row says of a measurement's latencies."""
+def _latencies(measurement: Measurement) -> dict[str, Any]:
+    """The latencies of a measurement, as values of a row."""
     return {
-        "session": found.session,
-        "latency_ms": latency(found.samples_ms, found),
-        "real_latency_ms": latency(found.real_samples_ms, found),
-        "tokenize_ms": latency(found.tokenize_samples_ms, found),
+        "session": measurement.session,
+        "latency_ms": latency(measurement.samples_ms, measurement),
+        "real_latency_ms": latency(measurement.real_samples_ms, measurement),
+        "tokenize_ms": latency(measurement.tokenize_samples_ms, measurement),
     }
 
 
-def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
-    """Quantiles over the samples of all rounds.
+def latency(rounds: Sequence[Sequence[float]], measurement: Measurement) -> Latency:
+    """A latency with its quantiles over the samples of all rounds.
 
     Args:
-        rounds: one kind of the measurement's samples, round by round.
-        found: says what a round's process and a call's rows are.
+        rounds: the measurement's samples of one kind, round by round.
+        measurement: the measurement, for the processes of the rounds and the rows of a call.
     """
     samples = np.array([sample for turn in rounds for sample in turn])
     p50, p90, p99 = np.quantile(samples, [0.5, 0.9, 0.99])
@@ -159,52 +159,53 @@ def latency(rounds: Sequence[Sequence[float]], found: Measurement) -> Latency:
         p90=float(p90),
         p99=float(p99),
         mean=mean,
-        rows_per_second=1000 * found.batch_size / mean,
+        rows_per_second=1000 * measurement.batch_size / mean,
         rounds=[list(turn) for turn in rounds],
-        process_of_round=found.process_of_round,
+        process_of_round=measurement.process_of_round,
     )
 
 
 def compare_measured(base: Row, other: Row, measured: Measured, test: HeldOut, margin_pp: float) -> Comparison:
-    """`other` held against `base`, with the latencies of the newest session that timed both side by side.
+    """The comparison of `other` with `base`, with latencies of the newest session that timed both side by side.
 
-    Without such a session there is no verdict on speed: what slowed the machine in one of them shows in no interval.
+    Without such a session the verdict on speed is `inconclusive`, since no interval holds a change of the machine's
+    speed between two sessions.
     """
     both = measured.together((base.artifact, base.target), (other.artifact, other.target))
     if both is None:
-        apart = compare(base, other, test, margin_pp, timed="apart")
+        apart = compare(base, other, test, margin_pp, timing="apart")
         return apart.model_copy(update={"speed_verdict": "inconclusive"})
     base, other = (
-        row if row.session == found.session else row.model_copy(update=_timed(found))
-        for row, found in zip((base, other), both, strict=True)
+        row if row.session == measurement.session else row.model_copy(update=_latencies(measurement))
+        for row, measurement in zip((base, other), both, strict=True)
     )
     return compare(base, other, test, margin_pp)
 
 
-def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: str = "together") -> Comparison:
-    """`other` held against `base`, which saw the same test rows.
+def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timing: str = "together") -> Comparison:
+    """The comparison of `other` with `base` on the same test rows.
 
     Args:
-        timed: `together` in one run with interleaved rounds, `apart` in two runs of one machine, or `elsewhere`:
-            then their speed is not compared.
+        timing: `together` for one run with interleaved rounds, `apart` for two runs on one machine, `elsewhere` for
+            two machines, whose speed is not compared.
     """
     assert base.latency_ms is not None
     assert other.latency_ms is not None
     first, second = base.latency_ms.timings, other.latency_ms.timings
-    speedup = statistics.speedup(first, second, paired=timed == "together") if timed != "elsewhere" else None
+    speedup = statistics.speedup(first, second, paired=timing == "together") if timing != "elsewhere" else None
     processes = min(first.processes, second.processes)
-    before, after = test.said(base.predictions), test.said(other.predictions)
-    outcomes = [said.outcome(test.right, test.metric) for said in (before, after)]
+    before, after = test.answers_of(base.predictions), test.answers_of(other.predictions)
+    outcomes = [answers.outcome(test.right_answers, test.metric) for answers in (before, after)]
     lost, gained = (len(rows) for rows in changed(*outcomes))
     drop = outcomes[0].drop(outcomes[1])
     drop_pp = Estimate(**{name: _points(value) for name, value in drop.model_dump().items()})
     return Comparison(
         against=base.step,
-        session=base.session if timed == "together" else 0,
+        session=base.session if timing == "together" else 0,
         speedup=speedup,
         speed_verdict="inconclusive" if speedup is None else statistics.speed_verdict(speedup, processes),
         processes=processes,
-        end_to_end=end_to_end(base, other, timed=timed),
+        end_to_end=end_to_end(base, other, timing=timing),
         drop_pp=drop_pp,
         margin_pp=margin_pp,
         quality_verdict=statistics.quality_verdict(drop_pp, margin_pp),
@@ -217,16 +218,16 @@ def compare(base: Row, other: Row, test: HeldOut, margin_pp: float, *, timed: st
     )
 
 
-def end_to_end(base: Row, other: Row, *, timed: str = "together") -> Estimate | None:
-    """How many times faster `other` is with its tokenizer, for all timed rows at their own length; None where unknown.
+def end_to_end(base: Row, other: Row, *, timing: str = "together") -> Estimate | None:
+    """The end-to-end speed-up of `other`, tokenizer included, on rows of their own length; None if it is not known.
 
     Args:
-        timed: as in `compare`.
+        timing: as in `compare`.
     """
     first, second = base.end_to_end, other.end_to_end
-    if first is None or second is None or timed == "elsewhere":
+    if first is None or second is None or timing == "elsewhere":
         return None
-    return statistics.total_speedup(first, second, paired=timed == "together")
+    return statistics.total_speedup(first, second, paired=timing == "together")
 
 
 def _points(share: float) -> float:
@@ -238,20 +239,19 @@ def _slice(name: str, rows: int, outcome: Outcome, base: Outcome | None) -> Slic
 
 
 def _by_class(row: Row, base: Row | None, test: HeldOut) -> list[Slice]:
-    """What came of each class or type that the test rows have."""
-    before = (
-        {} if base is None else {part.name: part.outcome for part in test.said(base.predictions).slices(test.right)}
-    )
+    """The quality on each class or type in the test rows."""
+    base_parts = [] if base is None else test.answers_of(base.predictions).slices(test.right_answers)
+    before = {part.name: part.outcome for part in base_parts}
     slices = []
-    for name, size, outcome, f1 in test.said(row.predictions).slices(test.right):
-        found = _slice(name, size, outcome, before.get(name))
-        found.f1 = f1
-        slices.append(found)
+    for name, size, outcome, f1 in test.answers_of(row.predictions).slices(test.right_answers):
+        part = _slice(name, size, outcome, before.get(name))
+        part.f1 = f1
+        slices.append(part)
     return slices
 
 
 def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int]) -> list[Slice]:
-    """Quality among short, middling and long texts: parts of like size by the number of tokens."""
+    """The quality on texts of different length: parts of similar size by the number of tokens."""
     lengths = np.array(tokens)
     edges = np.unique(np.quantile(lengths, np.linspace(0, 1, LENGTHS + 1)).astype(int))
     slices = []
@@ -261,7 +261,9 @@ def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int])
             shortest = int(lengths[inside].min())
             name = f"{shortest} to {high} tokens" if shortest < high else f"{high} tokens"
             own, before = (
-                None if side is None else test.said(side.predictions).take(inside).outcome(test.right.take(inside))
+                None
+                if side is None
+                else test.answers_of(side.predictions).take(inside).outcome(test.right_answers.take(inside))
                 for side in (row, base)
             )
             assert own is not None
@@ -270,21 +272,21 @@ def _by_length(row: Row, base: Row | None, test: HeldOut, tokens: Sequence[int])
 
 
 def _flips(base: Row, row: Row, test: HeldOut, texts: Sequence[str], confidences: Sequence[float]) -> list[Flip]:
-    """Rows lost and rows gained, of each the ones that this model is surest of, or that changed most."""
-    before, after = test.said(base.predictions), test.said(row.predictions)
-    outcomes = [said.outcome(test.right, test.metric) for said in (before, after)]
+    """The lost and the gained rows: of each those with the highest confidence, or those that changed most."""
+    before, after = test.answers_of(base.predictions), test.answers_of(row.predictions)
+    outcomes = [answers.outcome(test.right_answers, test.metric) for answers in (before, after)]
     most = np.array(confidences) if confidences else np.abs(outcomes[1].rows - outcomes[0].rows)
     flips = []
     for is_loss, numbers in zip((True, False), changed(*outcomes), strict=True):
         for number in sorted(numbers.tolist(), key=lambda number: -most[number])[:FLIPS]:
-            told = after.flipped(before, test.right, number, texts[number])
+            texts_of_flip = after.flip_texts(before, test.right_answers, number, texts[number])
             flips.append(
                 Flip(
                     row=number,
                     text=texts[number] if len(texts[number]) <= TEXT else f"{texts[number][:TEXT]}…",
-                    truth=told.truth,
-                    before=told.before,
-                    after=told.after,
+                    truth=texts_of_flip.truth,
+                    before=texts_of_flip.before,
+                    after=texts_of_flip.after,
                     confidence=confidences[number] if confidences else None,
                     lost=is_loss,
                 )

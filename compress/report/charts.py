@@ -14,12 +14,12 @@ from compress.report.figure import (
     Rows,
     Scale,
     ends,
+    latency_of,
     linear,
     milliseconds,
     number,
     plain,
-    timed,
-    told,
+    summarize,
     tone,
 )
 from compress.report.model import Comparison, Report, Row
@@ -28,41 +28,43 @@ from compress.report.slices import slices
 from compress.report.tradeoff import tradeoff
 
 ROW = 44
-"""Height of a row with two lines of text beside it, in pixels."""
+"""Height of a picture's row that has two lines of text, in pixels."""
 
 
 def make_charts(report: Report, target: str) -> list[Chart]:
-    """All pictures of one target; those for which there are no numbers are left out."""
+    """All pictures of one target; a picture without numbers is left out."""
     rows = shown_rows(report, target)
     measured = [row for row in rows if row.latency_ms is not None and row.quality is not None]
     if not measured:
         return [_sizes(rows, rows[-1])] if rows else []
-    found = [tradeoff(measured, report), _latencies(measured), _sizes(rows, measured[-1])]
+    charts = [tradeoff(measured, report), _latencies(measured), _sizes(rows, measured[-1])]
     chain = _chain(measured)
     if len(chain) > 1:
         if all(row.bought and row.bought.speedup for row in chain[1:]):
-            found.append(_latency_bought(chain))
-        found.append(_quality_bought(chain))
-    return [*found, *slices(measured[-1], report.baseline, report.test.words)]
+            charts.append(_latency_bought(chain))
+        charts.append(_quality_bought(chain))
+    return [*charts, *slices(measured[-1], report.baseline, report.test.words)]
 
 
 def _latencies(rows: Sequence[Row]) -> Chart:
-    """How the latencies of single calls are spread."""
-    samples = [sorted(value for turn in timed(row).rounds for value in turn) for row in rows]
-    scale = milliseconds("latency of one call, ms", [value for found in samples for value in found])
+    """The picture of the spread of single calls' latencies."""
+    samples = [sorted(value for turn in latency_of(row).rounds for value in turn) for row in rows]
+    scale = milliseconds("latency of one call, ms", [value for row_samples in samples for value in row_samples])
     lines = [
         PictureRow(
             plain(row.step),
-            _box(found, scale, tone(row, rows[-1])),
-            f"{number(timed(row).p50)} ms",
-            small=f"p99 {number(timed(row).p99)}",
+            _box(row_samples, scale, tone(row, rows[-1])),
+            f"{number(latency_of(row).p50)} ms",
+            small=f"p99 {number(latency_of(row).p99)}",
         )
-        for row, found in zip(rows, samples, strict=True)
+        for row, row_samples in zip(rows, samples, strict=True)
     ]
     return Chart(
         "latencies",
         "Latency of single calls",
-        told((row.step, f"median {number(timed(row).p50)} ms, p99 {number(timed(row).p99)} ms") for row in rows),
+        summarize(
+            (row.step, f"median {number(latency_of(row).p50)} ms, p99 {number(latency_of(row).p99)} ms") for row in rows
+        ),
         f"{len(samples[-1])} calls a step. A box holds the middle half of them, the line in it is the median; whiskers "
         "reach up to 1.5 boxes further, points lie beyond." + (" The scale is logarithmic." if scale.is_log else ""),
         Rows(scale, lines, ROW),
@@ -70,7 +72,7 @@ def _latencies(rows: Sequence[Row]) -> Chart:
 
 
 def _box(samples: Sequence[float], scale: Scale, colour: str) -> list[Mark]:
-    """A box with whiskers, of samples in their order."""
+    """The marks of a box with whiskers for sorted samples."""
     if len(samples) == 1:
         return [Mark("spot", scale.at(samples[0]), tone=colour)]
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
@@ -88,7 +90,7 @@ def _box(samples: Sequence[float], scale: Scale, colour: str) -> list[Mark]:
 
 
 def _sizes(rows: Sequence[Row], last: Row) -> Chart:
-    """What ships."""
+    """The picture of the sizes of the models' files."""
     scale = linear("size, MB", [0.0, *(row.size_bytes / 1e6 for row in rows)])
     lines = [
         PictureRow(
@@ -102,14 +104,14 @@ def _sizes(rows: Sequence[Row], last: Row) -> Chart:
     return Chart(
         "sizes",
         "Size",
-        told((row.step, f"{number(row.size_bytes / 1e6)} MB") for row in rows),
+        summarize((row.step, f"{number(row.size_bytes / 1e6)} MB") for row in rows),
         "What is read of the folder: weights or graph, tokenizer, configuration. 1 MB is a million bytes.",
         Rows(scale, lines, ROW),
     )
 
 
 def _chain(rows: Sequence[ShownRow]) -> list[ShownRow]:
-    """The last row with those that it was made from, back to the baseline, as far as they were compared."""
+    """The last row and the rows that it was made from, back to the baseline, as far as they were compared."""
     by_step = {name: row for row in rows for name in row.names}
     chain = [rows[-1]]
     while not chain[0].is_baseline and (bought := chain[0].bought) is not None:
@@ -121,8 +123,8 @@ def _chain(rows: Sequence[ShownRow]) -> list[ShownRow]:
 
 
 def _latency_bought(chain: Sequence[Row]) -> Chart:
-    """What each step took off the latency."""
-    medians = [timed(row).p50 for row in chain]
+    """The picture of each step's change of latency."""
+    medians = [latency_of(row).p50 for row in chain]
     scale = linear("median latency of one call, ms", [0.0, *medians])
     last = chain[-1].versus_baseline
     whole = ("", f"{number(medians[-1])} ms", "")
@@ -132,7 +134,7 @@ def _latency_bought(chain: Sequence[Row]) -> Chart:
     return Chart(
         "latency-bought",
         "What each step did to latency",
-        told((row.step, words.speed_words(row.bought)) for row in chain[1:] if row.bought),
+        summarize((row.step, words.speed_words(row.bought)) for row in chain[1:] if row.bought),
         f"Each step against the one before, from {chain[0].step} to {chain[-1].step}; below, all of them together. "
         "Small: how many times faster, with its 95% interval.",
         Rows(scale, _waterfall(chain, medians, notes, scale), ROW),
@@ -140,15 +142,15 @@ def _latency_bought(chain: Sequence[Row]) -> Chart:
 
 
 def _quality_bought(chain: Sequence[Row]) -> Chart:
-    """What each step did to quality."""
+    """The picture of each step's change of quality."""
     changes = [row.bought.change_pp for row in chain[1:] if row.bought]
     levels = [0.0]
-    for found in changes:
-        levels.append(levels[-1] + found.value)
+    for change in changes:
+        levels.append(levels[-1] + change.value)
     last = chain[-1].versus_baseline if chain[0].is_baseline else None
     intervals = [*changes, last.change_pp] if last else changes
     starts = [*levels[:-1], 0.0][: len(intervals)]
-    reach = [[start + end for end in ends(found)] for start, found in zip(starts, intervals, strict=True)]
+    reach = [[start + end for end in ends(change)] for start, change in zip(starts, intervals, strict=True)]
     scale = linear("points won and lost, added up", [0.0, *levels, *(end for both in reach for end in both)], pad=0.04)
     first, whole = (("", words.percent(row.quality).partition(" ")[0], "") for row in (chain[0], chain[-1]))
     notes = [first, *(_change_note(row.bought) for row in chain[1:]), _change_note(last) if last else whole]
@@ -158,7 +160,7 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
     return Chart(
         "quality-bought",
         "What each step did to quality",
-        told(
+        summarize(
             (row.step, f"{words.change(row.bought)} points, {row.bought.quality_verdict}")
             for row in chain[1:]
             if row.bought
@@ -170,7 +172,7 @@ def _quality_bought(chain: Sequence[Row]) -> Chart:
 
 
 Note = tuple[str, str, str]
-"""The colour of a first line, that line, and a small one."""
+"""The note beside a row of a picture: the colour of its first line, that line, and a small second line."""
 
 
 def _speed_note(comparison: Comparison | None) -> Note:
@@ -184,10 +186,10 @@ def _change_note(comparison: Comparison | None) -> Note:
 
 
 def _waterfall(chain: Sequence[Row], levels: Sequence[float], notes: Sequence[Note], scale: Scale) -> list[PictureRow]:
-    """Where each step of the chain led, and a last row for all of them.
+    """The rows of a waterfall: one for each step of the chain, and a last one for all of them.
 
     Args:
-        levels: one a step, in the scale's unit.
+        levels: the level after each step, in the scale's unit.
     """
     names = [*(plain(row.step) for row in chain), "together"]
     spans = [(0.0, levels[0]), *pairwise(levels), (0.0, levels[-1])]

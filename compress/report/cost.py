@@ -1,4 +1,4 @@
-"""What a million texts cost."""
+"""The cost of a million texts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,29 +8,29 @@ from compress.report.model import Report, Row
 from compress.report.shown import shown_rows
 
 PRICE = 0.05
-"""US dollars for an hour of one core: about what clouds ask for a shared one. A reader puts in another."""
+"""US dollars for an hour of one core: about the price of a shared core in a cloud. Readers may put in their own."""
 
 
 def core_hours(row: Row, spec: Mapping[str, Any]) -> float | None:
-    """Hours of a core that a million texts take end to end, one call after the other.
+    """The core hours that a million texts take end to end, one call after the other; None if it runs on no CPU.
 
     Args:
-        spec: of the row's target; None is told of a device whose cores are not what costs.
+        spec: the settings of the row's target.
     """
     hours = row.hours_for_a_million
     return None if hours is None or spec["device"] != "cpu" else hours * spec["threads"]
 
 
 def million_words(report: Report, target: str) -> str:
-    """The last step's cost and the baseline's, in a sentence; empty where it was not measured."""
+    """A sentence with the last step's cost and the baseline's; empty if the cost was not measured."""
     spec, rows = report.targets[target], shown_rows(report, target)
     rows = [row for row in rows if row.hours_for_a_million is not None]
     if not rows or rows[-1].is_baseline:
         return ""
-    told = [f"{row.step} {_words(row, spec)}" for row in (rows[-1], *(row for row in rows if row.is_baseline))]
+    costs = [f"{row.step} {_words(row, spec)}" for row in (rows[-1], *(row for row in rows if row.is_baseline))]
     price = f", at {PRICE:g} USD for an hour of a core (an assumed price: put in your own)"
     return (
-        f"A million texts like the test rows, end to end and one call after the other: {'; '.join(told)}"
+        f"A million texts like the test rows, end to end and one call after the other: {'; '.join(costs)}"
         f"{price if spec['device'] == 'cpu' else ''}"
     )
 

@@ -1,11 +1,11 @@
-"""What a report is to be about, before there are figures."""
+"""The entries of a report: what its rows are about, before there are figures."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What one row is to be about: a step, and the artifact that stands for it on a target."""
+    """The subject of one row: a step on a target, and the artifact that is measured for it."""
 
     step: str
     stage: str
@@ -21,7 +21,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class AblationEntry:
-    """A step to be left out on a target, and the artifact that the chain without it gives, or why it gives none."""
+    """A step that is left out on a target, with the artifact of the chain without it, or why there is none."""
 
     step: str
     target: str

@@ -1,7 +1,7 @@
-"""What the page's pictures are made of: rows of marks, or points in a plane, on scales that end in percentages.
+"""The parts of the page's pictures: rows of marks, or points in a plane, at places in percent.
 
-The template draws them as SVG in which every place is a percentage of the width at hand, and every text keeps its size:
-so a picture fits a phone, a desktop and paper without a script, and its colours are the page's own.
+The template draws them as SVG. All places are percentages of the width, and texts keep their size: so a picture fits a
+phone, a desktop and paper without a script.
 """
 
 import math
@@ -13,9 +13,9 @@ from compress.measurement import Estimate
 from compress.report.model import Latency, Row
 
 LONGEST = 22
-"""Characters of a name beside a picture."""
+"""The most characters of a name beside a picture."""
 TICKS = 6
-"""Numbers along a scale, at the most."""
+"""About the most numbers along a scale."""
 TONES = {
     "better": "good",
     "no worse": "good",
@@ -26,13 +26,13 @@ TONES = {
     "as fast": "muted",
     "slower": "bad",
 }
-"""Verdict -> the colour of its word."""
+"""The colour of each verdict."""
 
 Kind = Literal["bar", "box", "median", "whisker", "dot", "ring", "spot", "enter", "leave"]
 
 
 class Tick(NamedTuple):
-    """A number along a scale, and where it stands in percent of the scale's length."""
+    """A number along a scale, at a place in percent of the scale's length."""
 
     share: float
     label: str
@@ -43,7 +43,7 @@ class Scale:
     """A line of numbers.
 
     Attributes:
-        low: its ends; where it is logarithmic, their logarithms.
+        low, high: the ends of the scale; of a logarithmic scale, their logarithms.
     """
 
     title: str
@@ -53,20 +53,20 @@ class Scale:
     is_log: bool = False
 
     def at(self, value: float) -> float:
-        """Where a number stands, in percent; what lies beyond an end stands at that end."""
+        """The place of a number in percent; a number beyond an end stands at that end."""
         if self.is_log:
             value = math.log10(value) if value > 0 else self.low
         return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))), 2)
 
 
 class Mark(NamedTuple):
-    """Something drawn in a row.
+    """A sign that is drawn in a row.
 
     Attributes:
-        left: in percent of the row's width.
-        right: likewise; None for what has no width.
+        left: its left end, in percent of the row's width.
+        right: its right end; None for a mark without width.
         tone: its colour: accent, middle or baseline.
-        hint: what is told of it where a mouse rests.
+        hint: the text that appears under the mouse.
     """
 
     kind: Kind
@@ -77,19 +77,19 @@ class Mark(NamedTuple):
 
     @property
     def width(self) -> float:
-        """In percent."""
+        """The width in percent."""
         return 0.0 if self.right is None else round(self.right - self.left, 2)
 
 
 @dataclass(frozen=True)
 class PictureRow:
-    """A name, its marks, and what they come to in words.
+    """A row of a picture: a name, its marks, and a note.
 
     Attributes:
-        note: beside the marks.
-        tone: the note's colour, empty for that of text.
-        small: below the note.
-        is_strong: the name stands out.
+        note: the words beside the marks.
+        tone: the note's colour; empty for the colour of text.
+        small: the small words below the note.
+        is_strong: whether the name stands out.
     """
 
     name: str
@@ -105,8 +105,8 @@ class Rows:
     """A picture that reads like a table.
 
     Attributes:
-        pixels: height of a row.
-        legend: marks and what they stand for.
+        pixels: the height of a row.
+        legend: marks and their meaning.
     """
 
     scale: Scale
@@ -119,8 +119,9 @@ class Label(NamedTuple):
     """A text beside a point.
 
     Attributes:
-        anchor: which end of it stands at the point: start, middle or end.
-        right: pixels from the point; `down` of the first line's foot.
+        anchor: the end of the text that stands at the point: start, middle or end.
+        right: pixels from the point to the right.
+        down: pixels from the point down to the foot of the first line.
     """
 
     lines: Sequence[str]
@@ -131,13 +132,13 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a plane; all places are percentages, counted from the left and from the top.
+    """A point of a plane; all places are percentages from the left and from the top.
 
     Attributes:
-        level: ends of its level bar.
-        upright: ends of its upright bar.
-        wide: its label where there is room; None where there is not.
-        narrow: likewise on a phone.
+        level: the ends of its horizontal bar.
+        upright: the ends of its vertical bar.
+        wide: its label; None if there is no room for it.
+        narrow: its label on a phone; None if there is no room for it.
     """
 
     x: float
@@ -169,12 +170,12 @@ class Chart:
     """One picture of the page.
 
     Attributes:
-        name: a word, for the element's id.
-        summary: what it shows, for those who do not see it.
-        caption: how to read it.
-        is_wide: takes the page's whole width.
-        wide_caption: what the caption goes on with, but not on a phone.
-        narrow_caption: what it goes on with on a phone.
+        name: one word, for the element's id.
+        summary: the content in words, for people who cannot see the picture.
+        caption: how to read the picture.
+        is_wide: whether it takes the whole width of the page.
+        wide_caption: the end of the caption, except on a phone.
+        narrow_caption: the end of the caption on a phone.
     """
 
     name: str
@@ -188,44 +189,44 @@ class Chart:
 
     @property
     def is_plane(self) -> bool:
-        """How the template tells them apart."""
+        """Whether the picture is a plane; else it is rows."""
         return isinstance(self.picture, Plane)
 
 
-def timed(row: Row) -> Latency:
+def latency_of(row: Row) -> Latency:
     """The latency of a row that has one."""
     assert row.latency_ms is not None
     return row.latency_ms
 
 
 def percents(estimate: Estimate | None) -> tuple[float, float, float]:
-    """A share and the ends of its interval in percent; without an interval, the ends are the share itself."""
+    """A share and the ends of its interval, in percent; without an interval the ends are the share itself."""
     assert estimate is not None
     low, high = ends(estimate)
     return 100 * estimate.value, 100 * low, 100 * high
 
 
 def ends(estimate: Estimate) -> tuple[float, float]:
-    """The ends of its interval; without one, the figure itself."""
+    """The ends of an estimate's interval; without an interval, its value."""
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
     return low, high
 
 
 def tone(row: Row, last: Row) -> str:
-    """The baseline's, the last step's, or that of those between."""
+    """The colour of a row's marks: the baseline's, the last step's, or the colour of all others."""
     if row.is_baseline:
         return "baseline"
     return "accent" if row.artifact == last.artifact else "middle"
 
 
-def told(items: Iterable[tuple[str, str]]) -> str:
-    """Names with what is said of each, as one sentence."""
+def summarize(items: Iterable[tuple[str, str]]) -> str:
+    """One sentence with the value of each name."""
     return "; ".join(f"{name} {value}" for name, value in items) + "."
 
 
 def plain(text: str, longest: int = LONGEST) -> str:
-    """A text on one line, shortened in its middle."""
+    """The text on one line, shortened in its middle."""
     line = " ".join(text.split())
     if len(line) > longest:
         tail = longest // 3
@@ -234,7 +235,7 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits that count, or all those before the point: `1,195`, `91.4`, `9.40`, `0.0259`."""
+    """A number with three significant digits, or with all digits before the point: `1,195`, `91.4`, `0.0259`."""
     if value == 0:
         return "0"
     return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
@@ -244,10 +245,10 @@ def linear(title: str, values: Iterable[float], *, pad: float = 0.0) -> Scale:
     """A scale that holds all values, with round numbers along it.
 
     Args:
-        pad: what it adds on both sides, as a share of their range.
+        pad: room on both sides, as a share of the values' range.
     """
-    seen = list(values)
-    low, high = min(seen), max(seen)
+    numbers = list(values)
+    low, high = min(numbers), max(numbers)
     wide = (high - low) or abs(high) or 1.0
     low, high = low - pad * wide, high + (pad * wide if high > low else wide)
     step = _round_step((high - low) / TICKS)
@@ -257,16 +258,16 @@ def linear(title: str, values: Iterable[float], *, pad: float = 0.0) -> Scale:
 
 
 def _round_step(least: float) -> float:
-    """The smallest of 1, 2, 5, 10, 20, … that is at least so large."""
+    """The smallest of 1, 2, 5, 10, 20, … that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(power * step for step in (1, 2, 5, 10) if power * step >= least * (1 - 1e-9))
 
 
 def milliseconds(title: str, values: Sequence[float], margin: float = 0.08) -> Scale:
-    """A scale of latencies, logarithmic if they range over more than ten times.
+    """A scale of latencies, logarithmic if the largest is more than ten times the smallest.
 
     Args:
-        margin: what it adds on both sides, as a share of their range.
+        margin: room on both sides, as a share of the range.
     """
     lowest, highest = min(values), max(values)
     if not highest > 10 * lowest > 0:
@@ -279,7 +280,7 @@ def milliseconds(title: str, values: Sequence[float], margin: float = 0.08) -> S
 
 
 def log_ticks(low: float, high: float) -> list[Tick]:
-    """Round numbers between two powers of ten, as many as there is room for."""
+    """Round numbers between two powers of ten, as many as a scale has room for."""
     scale = Scale("", low, high, is_log=True)
     for steps in ((1, 2, 5), (1, 3), (1,)):
         values = [step * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for step in steps]

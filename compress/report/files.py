@@ -10,7 +10,7 @@ FILES = ("report.json", "report.md", "report.html")
 
 
 def write_report(report: Report, folder: Path) -> None:
-    """Write all three."""
+    """Write all files of a report."""
     from compress.report.html import render_html
     from compress.report.markdown import render_markdown
 
@@ -20,7 +20,7 @@ def write_report(report: Report, folder: Path) -> None:
 
 
 def read_report(path: Path, key: str | None = None) -> Report | None:
-    """A report.json, or None if there is none that can be read, or none of that key."""
+    """The report in a report.json; None if it cannot be read, or has another key."""
     try:
         content = read_json(path)
         if key is not None and content.get("key") != key:

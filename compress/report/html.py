@@ -1,4 +1,4 @@
-"""The report as one page that opens without a network: styles, script and pictures are in the file."""
+"""The report as one HTML page that needs no network: styles, script and pictures are in the file."""
 
 import importlib.resources
 import json
@@ -23,12 +23,12 @@ from compress.report.usage import Usage, usage
 SHORT_KEY = 12
 """Characters of an artifact's key that the page shows."""
 HOST = {"cpu": "processor", "isa": "instruction sets", "memory_bytes": "memory"}
-"""Names of a machine's facts that need other words on the page."""
+"""Facts of a machine whose names are other words on the page."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A figure that stands out, with its interval or what else belongs to it, and the verdict."""
+    """A figure that stands out at the top of the page, with its interval or a remark, and its verdict."""
 
     label: str
     figure: Cell
@@ -40,8 +40,9 @@ class Flips:
     """The rows on which a step and the baseline differ.
 
     Attributes:
-        lost: those that only the baseline has right.
-        all_lost: how many there are; `lost` may hold fewer.
+        lost: rows on which the step is worse than the baseline.
+        gained: rows on which the step is better.
+        all_lost, all_gained: the number of all such rows; the lists may hold fewer.
     """
 
     step: str
@@ -53,7 +54,7 @@ class Flips:
 
 @dataclass(frozen=True)
 class TargetPart:
-    """A target's part of the page."""
+    """The part of the page about one target."""
 
     name: str
     anchor: str
@@ -67,13 +68,13 @@ class TargetPart:
 
 
 def _usage(report: Report) -> Usage | None:
-    """How the final model is used, where this tool answers for its task."""
-    answers_labels = name_of(report.test.right) == "label"
+    """The lines that use the final model; None if `compress predict` does not answer for its task."""
+    answers_labels = name_of(report.test.right_answers) == "label"
     return usage("final", pairs="pairs" in report.task) if report.recipe_text and answers_labels else None
 
 
 def render_html(report: Report) -> str:
-    """The whole page, some 100 kB of text; no address outside of it is ever fetched."""
+    """The whole page, some 100 kB of text; it loads nothing from any address."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -89,7 +90,7 @@ def render_html(report: Report) -> str:
         report=report,
         words=words,
         metric=metric_title(report.test.metric),
-        hints=[(item.title, item.hint) for item in type(report.test.right).METRICS.values() if item.hint],
+        hints=[(item.title, item.hint) for item in type(report.test.right_answers).METRICS.values() if item.hint],
         state=goal_state(report.goal),
         goal=goal_words(report.goal),
         targets=targets,
@@ -104,14 +105,14 @@ def render_html(report: Report) -> str:
         task=_facts(report.task),
         config=_config,
         short_key=lambda key: key[:SHORT_KEY],
-        sentence=lambda told: told[:1].upper() + told[1:],
+        sentence=lambda text: text[:1].upper() + text[1:],
         css=Markup(_part("page.css")),
         script=Markup(_part("page.js")),
     )
 
 
 def goal_state(goal: GoalVerdict) -> str:
-    """`met`, `doubt`, `missed`, or `none` without a goal."""
+    """The state of a goal: `met`, `doubt`, `missed`, or `none` without a goal."""
     if goal.met is None:
         return "none"
     if not goal.met:
@@ -120,7 +121,7 @@ def goal_state(goal: GoalVerdict) -> str:
 
 
 def goal_words(goal: GoalVerdict) -> str:
-    """What was asked for, in one line; empty without a goal."""
+    """The limits of a goal in one line; empty without a goal."""
     parts = []
     if goal.max_drop_pp is not None:
         parts.append(f"a drop of at most {words.margin(goal.max_drop_pp)}")
@@ -154,7 +155,7 @@ def _target_part(report: Report, target: str, number: int) -> TargetPart:
 
 
 def _confusion(measured: Sequence[ShownRow], report: Report) -> Confusion | None:
-    """Of the last step that was measured, beside the baseline; None where no predictions are known."""
+    """The confusion of the last measured step beside the baseline; None if there are no predictions of classes."""
     if not measured or not report.test.labels or not measured[-1].predictions or report.test.answers != "label":
         return None
     baseline = next((row for row in measured if row.is_baseline and row is not measured[-1]), None)
@@ -162,45 +163,51 @@ def _confusion(measured: Sequence[ShownRow], report: Report) -> Confusion | None
 
 
 def _tiles(row: Row, report: Report) -> list[Tile]:
-    """The last step at a glance."""
+    """The tiles of the last step."""
     metric = metric_title(report.test.metric)
-    found, latency = row.versus_baseline, row.latency_ms
+    comparison, latency = row.versus_baseline, row.latency_ms
     if latency is None:
         return []
     tiles = []
-    if found is not None:
-        if found.speedup is not None:
-            tiles.append(Tile("times faster, model alone", speed_cell(found)))
-        if found.end_to_end is not None:
+    if comparison is not None:
+        if comparison.speedup is not None:
+            tiles.append(Tile("times faster, model alone", speed_cell(comparison)))
+        if comparison.end_to_end is not None:
             tiles.append(Tile("times faster end to end", end_to_end_cell(row)))
-        tiles.append(Tile(f"change of {metric}, points", change_cell(found, report.test.metric)))
+        tiles.append(Tile(f"change of {metric}, points", change_cell(comparison, report.test.metric)))
     tiles.append(Tile(metric, with_interval(words.percent(row.quality))))
     tiles.append(Tile("median latency", Cell(f"{number(latency.p50)} ms"), f"p99 {number(latency.p99)} ms"))
-    told = f"{found.smaller:.1f}x smaller" if found else "all files that are read"
-    tiles.append(Tile("size", Cell(f"{number(row.size_bytes / 1e6)} MB"), told))
+    note = f"{comparison.smaller:.1f}x smaller" if comparison else "all files that are read"
+    tiles.append(Tile("size", Cell(f"{number(row.size_bytes / 1e6)} MB"), note))
     return tiles
 
 
 def _flips(row: Row) -> Flips:
     lost = [flip for flip in row.flips if flip.is_loss]
     gained = [flip for flip in row.flips if not flip.is_loss]
-    found = row.versus_baseline
-    return Flips(row.step, lost, gained, found.lost if found else len(lost), found.gained if found else len(gained))
+    comparison = row.versus_baseline
+    return Flips(
+        row.step,
+        lost,
+        gained,
+        comparison.lost if comparison else len(lost),
+        comparison.gained if comparison else len(gained),
+    )
 
 
 def _ablations(report: Report) -> list[tuple[str, PageTable]]:
-    """Target and table, for the targets where steps were left out."""
-    found = []
+    """The table of ablations for each target that has any."""
+    tables = []
     for target in report.targets:
-        there = [ablation for ablation in report.ablations if ablation.target == target]
-        if there:
-            found.append((target, ablation_table(there, report)))
-    return found
+        ablations = [ablation for ablation in report.ablations if ablation.target == target]
+        if ablations:
+            tables.append((target, ablation_table(ablations, report)))
+    return tables
 
 
 def _conditions(report: Report) -> dict[str, list[tuple[str, str]]]:
-    """Target -> what went on while it was measured."""
-    found = {}
+    """The conditions of each target's measuring, as names and values."""
+    facts_by_target = {}
     for target, state in report.conditions.items():
         clock = None if state.clock_mhz is None else f"{state.clock_mhz:,.0f} MHz"
         facts = [
@@ -210,8 +217,8 @@ def _conditions(report: Report) -> dict[str, list[tuple[str, str]]]:
             ("time taken by the hypervisor", _rounded(state.steal_pct, "%")),
             *((f"measured peak, {kind}", f"{rate:,.0f} GFLOP/s") for kind, rate in state.peak_gflops.items()),
         ]
-        found[target] = [(name, value or "not known") for name, value in facts]
-    return found
+        facts_by_target[target] = [(name, value or "not known") for name, value in facts]
+    return facts_by_target
 
 
 def _rounded(value: float | None, unit: str) -> str | None:
@@ -219,7 +226,7 @@ def _rounded(value: float | None, unit: str) -> str | None:
 
 
 def _host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The machine's facts; memory in gigabytes."""
+    """The machine's facts as names and values; memory is in gigabytes."""
     facts = {HOST.get(name, name): value for name, value in host.items()}
     if isinstance(facts.get("memory"), int):
         facts["memory"] = f"{facts['memory'] / 1e9:.1f} GB"
@@ -227,8 +234,8 @@ def _host(host: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Names and values for people to read."""
-    told = []
+    """Facts as names and values for people to read."""
+    texts = []
     for name, value in facts.items():
         if isinstance(value, Mapping):
             text = ", ".join(f"{key} {item}" for key, item in value.items())
@@ -236,16 +243,16 @@ def _facts(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
             text = ", ".join(str(item) for item in value)
         else:
             text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-        told.append((name.replace("_", " "), text or "none"))
-    return told
+        texts.append((name.replace("_", " "), text or "none"))
+    return texts
 
 
 def _config(config: Mapping[str, Any]) -> str:
-    """A step's settings on one line; those that are not set are left out."""
-    told = []
+    """A step's settings on one line, without those that are None."""
+    texts = []
     for name, value in config.items():
         if isinstance(value, Mapping):
-            told.append(f"{name}: ({_config(value)})")
+            texts.append(f"{name}: ({_config(value)})")
         elif value is not None:
-            told.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
-    return ", ".join(told)
+            texts.append(f"{name}: {value if isinstance(value, str) else json.dumps(value)}")
+    return ", ".join(texts)

@@ -42,40 +42,40 @@ _MARKS = re.compile(r"([\\`*\[\]|~])")
 
 
 def plain(text: str) -> str:
-    """Text that means nothing to Markdown, to HTML nor to a terminal; a folder's name may hold anything."""
+    """The text with everything escaped that has a meaning in Markdown, in HTML or on a terminal."""
     return _MARKS.sub(r"\\\1", printable(text)).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def code(text: str) -> str:
-    """The same as code."""
+    """The text as code, without anything that has a meaning on a terminal."""
     return f"`{printable(text).replace('`', chr(39))}`"
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """One row of the table as text, in the order of COLUMNS."""
+    """The cells of one row of the table, in the order of COLUMNS."""
     size = f"{row.size_bytes / 1e6:.2f}"
     if row.latency_ms is None or row.real_latency_ms is None:
         return (plain(row.step), row.status, "", "", size, "", "", "", "", "", "")
-    found = row.versus_baseline
+    comparison = row.versus_baseline
     return (
         f"{plain(row.step)} (baseline)" if row.is_baseline else plain(row.step),
         percent(row.quality),
-        change(found),
-        found.quality_verdict if found else "",
+        change(comparison),
+        comparison.quality_verdict if comparison else "",
         size,
         f"{row.latency_ms.p50:.2f}",
         f"{row.latency_ms.p90:.2f}",
         f"{row.real_latency_ms.p50:.2f}",
-        times(found.speedup) if found else "",
-        found.speed_verdict if found else "",
-        times(found.end_to_end) if found else "",
+        times(comparison.speedup) if comparison else "",
+        comparison.speed_verdict if comparison else "",
+        times(comparison.end_to_end) if comparison else "",
     )
 
 
 def render_markdown(report: Report) -> str:
-    """The whole report."""
+    """The whole report as Markdown."""
     lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
-    lines += [f"- {plain(told)}" for told in headline(report)]
+    lines += [f"- {plain(sentence_of_target)}" for sentence_of_target in headline(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     lines += _next_steps(report)
     for target in report.targets:
@@ -102,14 +102,14 @@ def render_markdown(report: Report) -> str:
 
 
 def _next_steps(report: Report) -> list[str]:
-    """What to try where the goal is missed or in doubt."""
+    """The lines on what to try next, if the goal is missed or in doubt."""
     steps = next_steps(report)
     lines = ["", "## What to try next", ""] if steps else []
     return [*lines, *(f"- {plain(sentence(step.what))}. Because {plain(step.because)}." for step in steps)]
 
 
 def _attribution(report: Report, target: str) -> list[str]:
-    """What each step bought and what it cost, against the step that it was made from."""
+    """The table of each step's gains and costs against the step that it was made from."""
     rows = [row for row in shown_rows(report, target) if row.bought is not None]
     if not rows:
         return []
@@ -119,11 +119,11 @@ def _attribution(report: Report, target: str) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        found = row.bought
-        assert found is not None
+        comparison = row.bought
+        assert comparison is not None
         lines.append(
-            f"| {plain(row.step)} | {times(found.speedup)} | {found.smaller:.2f}x | {change(found)} "
-            f"| {found.lost} / {found.gained} |"
+            f"| {plain(row.step)} | {times(comparison.speedup)} | {comparison.smaller:.2f}x | {change(comparison)} "
+            f"| {comparison.lost} / {comparison.gained} |"
         )
     return lines
 
@@ -136,32 +136,32 @@ def _ablations(report: Report) -> list[str]:
         "| without | faster with it | smaller with it | change with it, points | |",
         "| --- | ---: | ---: | ---: | --- |",
     ]
-    for found in report.ablations:
-        if found.worth is None:
-            lines.append(f"| {plain(found.step)} | | | | {plain(found.reason or '')} |")
+    for ablation in report.ablations:
+        if ablation.worth is None:
+            lines.append(f"| {plain(ablation.step)} | | | | {plain(ablation.reason or '')} |")
         else:
             lines.append(
-                f"| {plain(found.step)} | {times(found.worth.speedup)} | {found.worth.smaller:.2f}x "
-                f"| {change(found.worth)} | {found.worth.quality_verdict} |"
+                f"| {plain(ablation.step)} | {times(ablation.worth.speedup)} | {ablation.worth.smaller:.2f}x "
+                f"| {change(ablation.worth)} | {ablation.worth.quality_verdict} |"
             )
     return lines
 
 
 def _choices(report: Report) -> list[str]:
-    """What each step that chose took, out of what."""
-    found = [item for item in report.rounded if item.choice is not None]
-    lines = ["", "## What was chosen, and why"] if found else []
-    for item in found:
+    """The lines on each step that chose one of several candidates."""
+    steps = [item for item in report.rounded if item.choice is not None]
+    lines = ["", "## What was chosen, and why"] if steps else []
+    for item in steps:
         assert item.choice is not None
         lines += ["", f"**{plain(item.step)}:** {plain(item.choice.verdict)}.", "", *_candidates(item.choice)]
-        lines += ["", f"Measured on {quantized_words.chosen_on(item.choice)}."]
+        lines += ["", f"Measured on {quantized_words.choice_words(item.choice)}."]
     return lines
 
 
-def _candidates(found: Choice) -> list[str]:
+def _candidates(choice: Choice) -> list[str]:
     heads = ("size MB", "smaller", "change, points", "agreement", "p50 ms", "times faster")
     lines = ["| candidate | " + " | ".join(heads) + " | why not |", "| --- |" + " ---: |" * len(heads) + " --- |"]
-    return lines + ["| " + " | ".join(_candidate(item)) + " |" for item in found.candidates]
+    return lines + ["| " + " | ".join(_candidate(item)) + " |" for item in choice.candidates]
 
 
 def _candidate(item: Candidate) -> list[str]:
@@ -178,29 +178,29 @@ def _candidate(item: Candidate) -> list[str]:
 
 
 def _layers(report: Report) -> list[str]:
-    """What rounding each layer costs, and what stays in float."""
-    found = [item for item in report.rounded if item.sensitivity or item.left_in_float]
-    lines = ["", "## Layers and what rounding them costs"] if found else []
-    for item in found:
-        told = [plain(quantized_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
+    """The lines on what rounding each layer costs, and which layers stay in float."""
+    steps = [item for item in report.rounded if item.sensitivity or item.left_in_float]
+    lines = ["", "## Layers and what rounding them costs"] if steps else []
+    for item in steps:
+        sentences = [plain(quantized_words.left_words(item, len(item.left_in_float)))] if item.left_in_float else []
         if item.sensitivity is not None:
-            kept = quantized_words.kept_words(item.sensitivity, 0)
-            told = [
-                f"{kept}; {quantized_words.change_words(item.sensitivity)}",
+            kept_sentence = quantized_words.kept_words(item.sensitivity, 0)
+            sentences = [
+                f"{kept_sentence}; {quantized_words.change_words(item.sensitivity)}",
                 quantized_words.search_words(item.sensitivity),
                 *([quantized_words.agreed_words(item.parity, report.test.words, searched=True)] if item.parity else []),
-                *told,
+                *sentences,
             ]
-        lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in told]]
+        lines += ["", *[f"- {plain(item.step)}: {fact}" for fact in sentences]]
         lines += _layer_table(item.sensitivity) if item.sensitivity else []
     return lines
 
 
-def _layer_table(found: Sensitivity) -> list[str]:
-    """Folded, since there may be 150 of them."""
-    lines = ["", f"<details><summary>{len(found.layers)} layers, in the graph's order</summary>", ""]
+def _layer_table(sensitivity: Sensitivity) -> list[str]:
+    """The folded table of layers; there may be 150 of them."""
+    lines = ["", f"<details><summary>{len(sensitivity.layers)} layers, in the graph's order</summary>", ""]
     lines += ["| layer | size MB | divergence, nats | written |", "| --- | ---: | ---: | --- |"]
-    for layer in found.layers:
+    for layer in sensitivity.layers:
         where = "**in float**" if layer.kept_in_float else "rounded"
         size = quantized_words.megabytes(layer.bytes)
         lines.append(f"| {plain(layer.name)} | {size} | {quantized_words.nats(layer.divergence)} | {where} |")

@@ -1,4 +1,4 @@
-"""The report: what each step did to quality, size and latency. This is what `report.json` holds."""
+"""The report: the effect of each step on quality, size and latency. This is what `report.json` holds."""
 
 from statistics import fmean
 from typing import Any, Self
@@ -13,7 +13,7 @@ from compress.report.quantized import Quantized
 
 
 class Latency(Part):
-    """Wall time of one call, in milliseconds."""
+    """The wall time of one call, in milliseconds."""
 
     p50: float
     p90: float
@@ -22,9 +22,9 @@ class Latency(Part):
     rows_per_second: float
     """Rows that one caller gets through, one call after the other."""
     rounds: list[list[float]]
-    """Every sample, round by round."""
+    """All samples, round by round."""
     process_of_round: list[int] = []
-    """The number of the process that each round was measured in; empty where all were measured in one."""
+    """Number of the process that each round was measured in; empty if all were measured in one."""
 
     @model_validator(mode="after")
     def _rounds_fit(self) -> Self:
@@ -38,74 +38,74 @@ class Latency(Part):
 
     @property
     def timings(self) -> Timings:
-        """Every sample, and what process it is of."""
+        """All samples with the process of their round."""
         return Timings(self.rounds, self.process_of_round)
 
 
 class Comparison(Part):
-    """One row held against another on the same target and the same test rows."""
+    """A row compared with another one on the same target and the same test rows."""
 
     against: str
     """Step of the other row."""
     session: int = 0
-    """Number of the session of measuring that the latencies of both are of, which the rows may show of others; 0 where
-    it is not known, or each is of its own."""
+    """Number of the measuring session in which both were timed side by side; the rows' own latencies may be of other
+    sessions. 0 if it is not known, or if both were timed apart."""
     speedup: Estimate | None
-    """Median latency of the other over this one's; None where they were not timed side by side."""
+    """Median latency of the other over this one's; None if the two are of different machines."""
     speed_verdict: SpeedVerdict
-    """What the speed-up's interval allows to be said."""
+    """Verdict that the speed-up's interval allows."""
     end_to_end: Estimate | None = None
-    """The same as the speed-up of tokenizing and a call together, on test rows of their own length."""
+    """Speed-up of tokenizer and call together, on test rows of their own length."""
     processes: int = 1
-    """Processes that each of both was timed in, at the least."""
+    """Least number of processes in which either was timed."""
     drop_pp: Estimate
     """Quality lost against the other, in percentage points; negative is a gain."""
     margin_pp: float
     """Largest drop that counts as no worse."""
     quality_verdict: QualityVerdict
-    """What the drop's interval allows to be said."""
+    """Verdict that the drop's interval allows."""
     mcnemar_p: float
-    """p value of "both are right equally often"; where rows are more than right or wrong, of the sign test of the rows
-    that are better and worse."""
+    """p value of McNemar's exact test that both are right equally often; if rows are not only right or wrong, of the
+    sign test of better and worse rows."""
     rows: int
-    """Test rows that both predicted."""
+    """Number of test rows."""
     agreement: float
-    """Share of them on which both say the same."""
+    """Share of the test rows on which both give the same answer."""
     lost: int
-    """Rows that the other has right and this one wrong, or that are worse with this one."""
+    """Number of rows on which this one is worse than the other."""
     gained: int
-    """Rows that the other has wrong and this one right, or that are better with this one."""
+    """Number of rows on which this one is better than the other."""
     smaller: float
     """Size of the other over this one's."""
 
     @model_validator(mode="after")
-    def _worse_is_said(self) -> Self:
-        """Earlier versions called a loss within the margin no worse, also where its interval leaves zero out."""
+    def _correct_old_verdict(self) -> Self:
+        """Correct reports of earlier versions, which called a sure loss within the margin `no worse`."""
         if self.quality_verdict == "no worse" and self.drop_pp.low is not None and self.drop_pp.low > 0:
             self.quality_verdict = "worse, within the margin"
         return self
 
     @property
     def change_pp(self) -> Estimate:
-        """Quality won against the other, in percentage points; a loss is negative."""
+        """The quality won against the other, in percentage points; a loss is negative."""
         return -self.drop_pp
 
 
 class Slice(Part):
-    """Quality on a part of the test rows: one class or type, or texts of one length."""
+    """The quality on a part of the test rows: one class or type, or texts of one length."""
 
     name: str
     rows: int
-    """Of a type of entities: how many there are."""
+    """Number of rows; of a type of entities, number of entities."""
     quality: Estimate
-    """Share of these rows that are right; of other answers than labels, what their kind scores them by."""
+    """Share of these rows that are right; for other answers than labels, the score of their kind."""
     baseline_quality: float | None
     f1: float | None = None
-    """Of a class; None for lengths."""
+    """F1 of a class; None for lengths."""
 
 
 class Flip(Part):
-    """A test row on which this one is right and the baseline wrong, or the other way round."""
+    """A test row on which this one is better or worse than the baseline."""
 
     row: int
     """Number of the test row, from 0."""
@@ -113,17 +113,17 @@ class Flip(Part):
     """Its text, shortened."""
     truth: str
     before: str
-    """What the baseline says."""
+    """The baseline's answer."""
     after: str
-    """What this one says."""
+    """This one's answer."""
     confidence: float | None
-    """Probability that this one gives to what it says; None where its answers have none."""
+    """Probability that this one gives to its answer; None if its answers have none."""
     lost: bool | None = None
     """Whether this one is worse there than the baseline; None in reports of earlier versions."""
 
     @property
     def is_loss(self) -> bool:
-        """True if the baseline is right, or nearer to it."""
+        """Whether the baseline is right, or better."""
         return self.before == self.truth if self.lost is None else self.lost
 
 
@@ -135,20 +135,20 @@ class Row(Part):
     parent: str | None = None
     """The step that it was made from; None for a model from outside."""
     artifact: str
-    """Key of what was measured."""
+    """Key of the measured artifact."""
     measured_as: str
-    """Format of what was measured: a torch model stands for itself on torch, for its ONNX export elsewhere."""
+    """Format of the measured artifact: a torch model is measured as it is on torch, elsewhere as its ONNX export."""
     target: str
     status: str
     """measured, skipped or failed."""
     reason: str | None = None
     is_baseline: bool = False
     session: int = 0
-    """Number of the session of measuring that its latencies are of; 0 where there is but one."""
+    """Number of the measuring session of its latencies; 0 if there is only one."""
     seconds: float | None = None
-    """What the step took to make."""
+    """Wall time that making the step took."""
     cpu_seconds: float | None = None
-    """Processor time of all threads that it took."""
+    """Processor time of all threads that making the step took."""
     made_in_bytes: int | None = None
     """Largest resident memory of the process that made it."""
     quality: Estimate | None = None
@@ -158,7 +158,7 @@ class Row(Part):
     size_bytes: int
     parameters: int | None = None
     token_parameters: int | None = None
-    """Of the table of token embeddings, among them."""
+    """Number of parameters in the table of token embeddings."""
     load_ms: float | None = None
     first_call_ms: float | None = None
     start_memory_bytes: int | None = None
@@ -168,29 +168,29 @@ class Row(Part):
     flops: float | None = None
     """Operations of one call at the fixed length."""
     floor_ms: float | None = None
-    """What those operations take at the machine's measured peak: no call can be faster."""
+    """Time of those operations at the machine's measured peak: no call can be faster."""
     peak_share: float | None = None
     """floor_ms over the median latency."""
     latency_ms: Latency | None = None
-    """At the target's sequence length."""
+    """Latency at the target's sequence length."""
     real_latency_ms: Latency | None = None
-    """On test rows of their own length."""
+    """Latency on test rows of their own length."""
     tokenize_ms: Latency | None = None
-    """Texts to model inputs, for the same rows."""
+    """Latency of the tokenizer, for the same rows."""
     versus_baseline: Comparison | None = None
-    """None for the baseline itself."""
+    """Comparison with the baseline; None for the baseline itself."""
     bought: Comparison | None = None
-    """Against the step that it was made from."""
+    """Comparison with the step that it was made from."""
     by_class: list[Slice] = []
     by_length: list[Slice] = []
     flips: list[Flip] = []
-    """Against the baseline; the surest first, some of each kind."""
+    """Rows lost and rows gained against the baseline, some of each; those of the highest confidence first."""
     predictions: list[Any] = []
-    """What it says of each test row, as its kind of answers is written: of labels, the index of one."""
+    """Its answer for each test row, in the form of its kind of answers; for labels, the index of one."""
 
     @property
     def end_to_end(self) -> Timings | None:
-        """Tokenizing and calling together, call by call; None where either was not timed."""
+        """The times of tokenizer and model together, call by call; None if either was not timed."""
         model, tokenizer = self.real_latency_ms, self.tokenize_ms
         if model is None or tokenizer is None:
             return None
@@ -202,7 +202,7 @@ class Row(Part):
 
     @property
     def hours_for_a_million(self) -> float | None:
-        """What a million texts take end to end, one call after the other."""
+        """The hours that a million texts take end to end, one call after the other."""
         timed, model = self.end_to_end, self.real_latency_ms
         if timed is None or model is None:
             return None
@@ -219,9 +219,9 @@ class GoalVerdict(Part):
     met: bool | None = None
     """None without a goal."""
     missed: list[str] = []
-    """A sentence for each part that is missed."""
+    """A sentence for each limit that is missed."""
     doubts: list[str] = []
-    """A sentence for each part that is met, but with an interval that reaches past the goal."""
+    """A sentence for each limit that is met, but with an interval that reaches past it."""
 
 
 class Ablation(Part):
@@ -234,13 +234,13 @@ class Ablation(Part):
     size_bytes: int | None = None
     quality: Estimate | None = None
     latency_ms: float | None = None
-    """Median."""
+    """Median latency."""
     worth: Comparison | None = None
-    """The whole chain held against the chain without this step: what the step was worth."""
+    """The whole chain compared with the chain without this step: the worth of the step."""
 
 
-class Made(Part):
-    """Where a step's artifact came from."""
+class LineageStep(Part):
+    """The origin of a step's artifact."""
 
     step: str
     stage: str
@@ -252,21 +252,21 @@ class Made(Part):
 
 
 class HeldOut(Part):
-    """The test rows that all were scored on."""
+    """The test rows on which all rows of the report were scored."""
 
     answers: str = "label"
     """Kind of the answers: the name of a file in compress/answers."""
     metric: str
     labels: list[str]
     truth: list[Any]
-    """The right answer of each row, as its kind is written: of labels, the index of one."""
+    """The right answer of each row, in the form of its kind; for labels, the index of one."""
     key: str
     """Fingerprint of the rows."""
 
     @model_validator(mode="after")
     def _truth_is_of_its_kind(self) -> Self:
         self._checked(self.truth)
-        if self.metric not in type(self.right).METRICS:
+        if self.metric not in type(self.right_answers).METRICS:
             raise ValueError(f"answers of the kind '{self.answers}' are not scored by '{self.metric}'")
         return self
 
@@ -276,48 +276,48 @@ class HeldOut(Part):
         find(self.answers).check(content)
 
     def check(self, predictions: list[Any]) -> None:
-        """Refuse what is no answer for each of the rows.
+        """Refuse predictions that are not one answer of the right kind for each row.
 
         Raises:
-            ValueError: with what is wrong.
+            ValueError: the number or the form of the predictions is wrong.
         """
         self._checked(predictions)
         if len(predictions) != len(self.truth):
             raise ValueError(f"there are {len(predictions)} predictions for {len(self.truth)} test rows")
 
     @property
-    def right(self) -> Answers:
+    def right_answers(self) -> Answers:
         """The right answers."""
         return find(self.answers)(self.truth, tuple(self.labels))
 
     @property
     def words(self) -> Words:
-        """How answers of this kind are spoken of."""
+        """The words of reports for answers of this kind."""
         return find(self.answers).WORDS
 
-    def said(self, predictions: list[Any]) -> Answers:
-        """Predictions as answers."""
-        return self.right.like(predictions)
+    def answers_of(self, predictions: list[Any]) -> Answers:
+        """The predictions as answers."""
+        return self.right_answers.with_content(predictions)
 
 
 class Report(Part):
-    """What `report.json` holds."""
+    """A report, as `report.json` holds it."""
 
     key: str = ""
-    """Names all that the report depends on: the same key, the same report."""
+    """Fingerprint of everything that the report depends on: the same key, the same report."""
     recipe: str
     seed: int
     compress_version: str
     created: str
     command: str
-    """Makes this report again."""
+    """The command that makes this report again."""
     recipe_text: str | None = None
     """The recipe as it ran, full paths without the folders above; None for a bench of folders."""
     host: dict[str, Any]
     conditions: dict[str, Conditions]
-    """By target."""
+    """Conditions of measuring by target."""
     task: dict[str, Any]
-    """type, train_rows, validation_rows, test_rows, overlap, max_length; pairs where a row has two texts."""
+    """type, train_rows, validation_rows, test_rows, overlap, max_length; pairs if a row has two texts."""
     test: HeldOut
     targets: dict[str, Any]
     baseline: str
@@ -325,7 +325,7 @@ class Report(Part):
     notes: list[str]
     rows: list[Row]
     ablations: list[Ablation] = []
-    lineage: list[Made] = []
+    lineage: list[LineageStep] = []
     rounded: list[Quantized] = []
     """One for each step that quantized."""
 
@@ -338,7 +338,7 @@ class Report(Part):
 
     @property
     def steps(self) -> set[str]:
-        """Names of all rows."""
+        """The names of the steps of all rows."""
         return {row.step for row in self.rows}
 
     def on(self, target: str) -> list[Row]:

@@ -1,4 +1,4 @@
-"""What to try where a goal is missed or in doubt, each with the measured facts that speak for it."""
+"""The next steps to try if a goal is missed or in doubt, each with the measured facts that speak for it."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,41 +19,41 @@ GENTLER = {
     "factorize": "take a higher rank",
     "finetune": "train for longer, or with another learning rate",
 }
-"""Verb of a stage -> what costs less quality."""
+"""The verb of a stage -> what to change so that the stage costs less quality."""
 SHARE = 1 / 3
-"""A part that is at least so large a share of the whole is where to look."""
+"""Least share of the whole at which a part is worth advice."""
 LITTLE = 1.15
-"""A step that wins less than this did not pay."""
+"""Least speed-up at which a step pays."""
 IDLE = 0.2
-"""A call that uses less of the arithmetic peak than this is not made of arithmetic."""
+"""Share of the arithmetic peak below which a call spends most of its time on other things than arithmetic."""
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """Something to try, and why."""
+    """One thing to try, with the reason."""
 
     what: str
     because: str
 
 
 def next_steps(report: Report) -> list[NextStep]:
-    """What to try, what promises most first; none where the goal is met without a doubt, or nothing was measured."""
+    """The next steps, the most promising first; none if the goal is met without doubt, or nothing was measured."""
     goal = report.goal
     last = report.rows[-1].step if report.rows else ""
     row = next((row for row in report.rows if row.step == last and row.status == "measured"), None)
-    found = row.versus_baseline if row else None
-    if goal.met is None or row is None or found is None:
+    comparison = row.versus_baseline if row else None
+    if goal.met is None or row is None or comparison is None:
         return []
     chain = _chain(report, row)
     return [
-        *_quality(report, goal, row, found, chain),
-        *_speed(report, goal, row, found, chain),
+        *_quality(report, goal, row, comparison, chain),
+        *_speed(report, goal, row, comparison, chain),
         *_size(goal, row, chain),
     ]
 
 
 def _chain(report: Report, row: Row) -> list[Row]:
-    """The steps that the last one was made from, the first one first, as they were measured beside it."""
+    """The rows on the same target that a row was made from, the first step first, and the row itself."""
     by_step = {other.step: other for other in report.on(row.target)}
     chain = [row]
     while chain[0].parent is not None and (before := by_step.get(chain[0].parent)) is not None:
@@ -61,9 +61,11 @@ def _chain(report: Report, row: Row) -> list[Row]:
     return chain
 
 
-def _quality(report: Report, goal: GoalVerdict, row: Row, found: Comparison, chain: list[Row]) -> Iterator[NextStep]:
-    """What costs less quality."""
-    limit, drop = goal.max_drop_pp, found.drop_pp
+def _quality(
+    report: Report, goal: GoalVerdict, row: Row, comparison: Comparison, chain: list[Row]
+) -> Iterator[NextStep]:
+    """The next steps towards less loss of quality."""
+    limit, drop = goal.max_drop_pp, comparison.drop_pp
     if limit is None or (drop.value <= limit and drop.high is not None and drop.high <= limit):
         return
     metric = metric_title(report.test.metric)
@@ -85,23 +87,24 @@ def _quality(report: Report, goal: GoalVerdict, row: Row, found: Comparison, cha
             part = next(part for part in row.by_class if part.name == worst)
             yield NextStep(
                 f"more training rows of '{worst}', or texts like them without labels",
-                f"it loses {round(lost[worst])} of its {part.rows} rows against {found.against}, the most of all",
+                f"it loses {round(lost[worst])} of its {part.rows} rows against {comparison.against}, the most of all",
             )
     if drop.value <= limit and drop.high is not None:
-        needed = found.rows * ((drop.high - drop.value) / max(limit - drop.value, 0.05)) ** 2
+        needed = comparison.rows * ((drop.high - drop.value) / max(limit - drop.value, 0.05)) ** 2
         yield NextStep(
             f"score on more test rows: about {number(needed)} if the change stays what it is",
-            f"{found.rows:,} rows leave room for {-drop.high:{words.POINTS}} points",
+            f"{comparison.rows:,} rows leave room for {-drop.high:{words.POINTS}} points",
         )
 
 
 def _cost(step: Row) -> float:
+    """The drop of quality, in points, that a step brings."""
     return step.bought.drop_pp.value if step.bought else 0.0
 
 
-def _speed(report: Report, goal: GoalVerdict, row: Row, found: Comparison, chain: list[Row]) -> Iterator[NextStep]:
-    """What is faster."""
-    limit, speedup = goal.min_speedup, found.speedup
+def _speed(report: Report, goal: GoalVerdict, row: Row, comparison: Comparison, chain: list[Row]) -> Iterator[NextStep]:
+    """The next steps towards a faster model."""
+    limit, speedup = goal.min_speedup, comparison.speedup
     if (
         limit is None
         or speedup is None
@@ -111,7 +114,7 @@ def _speed(report: Report, goal: GoalVerdict, row: Row, found: Comparison, chain
     if speedup.value >= limit:
         yield NextStep(
             "time it again on a machine with less other work, or in more processes (`bench: {processes: …}`)",
-            f"{found.processes} processes leave room for {words.times(speedup)}",
+            f"{comparison.processes} processes leave room for {words.times(speedup)}",
         )
         return
     has = _stages(chain)
@@ -143,7 +146,7 @@ def _speed(report: Report, goal: GoalVerdict, row: Row, found: Comparison, chain
 
 
 def _rounding(report: Report, chain: list[Row]) -> Iterator[NextStep]:
-    """Whether int8 is missing, or did not pay."""
+    """The next step if no step quantizes, or if quantizing wins little."""
     quantized = next((step for step in chain if step.stage.startswith("quantize")), None)
     isa = ", ".join(report.host.get("isa", [])) or "no known instruction sets"
     if quantized is None:
@@ -158,7 +161,7 @@ def _rounding(report: Report, chain: list[Row]) -> Iterator[NextStep]:
 
 
 def _size(goal: GoalVerdict, row: Row, chain: list[Row]) -> Iterator[NextStep]:
-    """What is smaller."""
+    """The next steps towards a smaller model."""
     if goal.max_size_mb is None or row.size_bytes / 1e6 <= goal.max_size_mb:
         return
     has, megabytes = _stages(chain), number(row.size_bytes / 1e6)
@@ -183,7 +186,7 @@ def _size(goal: GoalVerdict, row: Row, chain: list[Row]) -> Iterator[NextStep]:
 
 
 def _stages(chain: list[Row]) -> Callable[[str], bool]:
-    """Whether a stage of that verb is among the chain's."""
+    """A function that says whether the chain has a stage of a verb."""
     verbs = {step.stage.partition("_")[0] for step in chain}
     return lambda verb: verb in verbs
 

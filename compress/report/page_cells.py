@@ -1,4 +1,4 @@
-"""The cells of the page's tables: a figure as text, its interval, and the verdict that it allows."""
+"""The cells of the page's tables: a figure as text, its interval, and its verdict."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ class Cell(NamedTuple):
     Attributes:
         tone: the verdict's colour.
         hint: the verdict in a sentence.
-        is_text: words, on as many lines as they need.
+        is_text: whether the cell holds words, on as many lines as they need.
     """
 
     text: str = ""
@@ -27,7 +27,7 @@ class Cell(NamedTuple):
 
 
 def change_cell(comparison: Comparison | None, metric: str) -> Cell:
-    """The quality lost or won, with its verdict."""
+    """The change of quality, with its verdict."""
     if comparison is None:
         return Cell()
     verdict = comparison.quality_verdict
@@ -36,7 +36,7 @@ def change_cell(comparison: Comparison | None, metric: str) -> Cell:
 
 
 def speed_cell(comparison: Comparison | None) -> Cell:
-    """How many times faster, with its verdict."""
+    """The speed-up, with its verdict."""
     if comparison is None:
         return Cell()
     hint = words.speed_words(comparison)
@@ -47,28 +47,28 @@ def speed_cell(comparison: Comparison | None) -> Cell:
 
 
 def smaller_cell(comparison: Comparison | None) -> Cell:
-    """How many times smaller."""
+    """The size of the baseline over this one's."""
     return Cell(f"{comparison.smaller:.1f}x") if comparison else Cell()
 
 
-def with_interval(told: str) -> Cell:
-    """`11.4x (11.1 to 11.6)` in two parts."""
-    figure, _, interval = told.partition(" (")
+def with_interval(text: str) -> Cell:
+    """A text such as `11.4x (11.1 to 11.6)`, split into figure and interval."""
+    figure, _, interval = text.partition(" (")
     return Cell(figure, interval.rstrip(")"))
 
 
 def median_cell(latency: Latency | None) -> Cell:
-    """In milliseconds."""
+    """The median of a latency, in milliseconds."""
     return number_cell(latency.p50 if latency else None)
 
 
 def number_cell(value: float | None, unit: float = 1.0) -> Cell:
-    """Three digits that count, in that unit."""
+    """A number in a unit, with three significant digits."""
     return Cell() if value is None else Cell(number(value / unit))
 
 
 def megabytes_cell(value: int | None) -> Cell:
-    """In millions of bytes."""
+    """A number of bytes, in millions."""
     return number_cell(value, 1e6)
 
 
@@ -78,42 +78,42 @@ def percent_cell(share: float | None, digits: int) -> Cell:
 
 
 def rows_per_second_cell(row: Row) -> Cell:
-    """At the fixed length."""
+    """The rows per second at the fixed length."""
     return number_cell(row.latency_ms.rows_per_second) if row.latency_ms else Cell()
 
 
 def above_start_cell(row: Row) -> Cell:
-    """Memory less that of Python and the runtime."""
+    """The peak memory without that of Python and the runtime."""
     if row.peak_memory_bytes is None or row.start_memory_bytes is None:
         return Cell()
     return megabytes_cell(row.peak_memory_bytes - row.start_memory_bytes)
 
 
 def agreement_cell(row: Row) -> Cell:
-    """With the baseline."""
+    """The agreement with the baseline."""
     return percent_cell(row.versus_baseline.agreement, 1) if row.versus_baseline else Cell()
 
 
 def flipped_cell(row: Row, test: HeldOut) -> Cell:
-    """Rows lost and gained against the baseline."""
-    found = row.versus_baseline
-    if found is None:
+    """The numbers of rows lost and gained against the baseline."""
+    comparison = row.versus_baseline
+    if comparison is None:
         return Cell()
-    hint = f"p {found.mcnemar_p:.2g} that {words.sign_test_words(test)}"
-    return Cell(f"{found.lost} / {found.gained}", f"p {found.mcnemar_p:.2g}", hint=hint)
+    hint = f"p {comparison.mcnemar_p:.2g} that {words.sign_test_words(test)}"
+    return Cell(f"{comparison.lost} / {comparison.gained}", f"p {comparison.mcnemar_p:.2g}", hint=hint)
 
 
 def end_to_end_cell(row: Row) -> Cell:
-    """How many times faster with the tokenizer."""
-    found = row.versus_baseline
-    return with_interval(words.times(found.end_to_end)) if found else Cell()
+    """The end-to-end speed-up, tokenizer included."""
+    comparison = row.versus_baseline
+    return with_interval(words.times(comparison.end_to_end)) if comparison else Cell()
 
 
 def million_cell(row: Row, spec: Mapping[str, Any]) -> Cell:
-    """What a million texts take end to end.
+    """The time and price of a million texts end to end.
 
     Args:
-        spec: of the row's target.
+        spec: the settings of the row's target.
     """
     hours, cores = row.hours_for_a_million, core_hours(row, spec)
     if hours is None:
@@ -125,4 +125,4 @@ def other_score(row: Row, metric: str, test: HeldOut) -> Cell:
     """The score by another metric than the recipe's."""
     if not row.predictions:
         return Cell()
-    return percent_cell(test.said(row.predictions).outcome(test.right, metric).value, 2)
+    return percent_cell(test.answers_of(row.predictions).outcome(test.right_answers, metric).value, 2)

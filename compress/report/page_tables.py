@@ -1,4 +1,4 @@
-"""The tables of the report's page: what each column says of a row, as text."""
+"""The tables of the report's page, with the text of each cell."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ from compress.report.shown import shown_rows
 
 
 class PageColumn(NamedTuple):
-    """A column: its head, what the head means, and what it says of a row."""
+    """A column: its head, the meaning of the head, and a function that gives a row's cell."""
 
     head: str
     hint: str
@@ -38,12 +38,13 @@ class PageColumn(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table, of a step as a rule.
+    """A line of a table, in most tables of a step.
 
     Attributes:
-        about: small, below the step's name.
-        badge: stands out beside the name.
-        cells: empty where nothing was measured; `reason` says why.
+        about: the small text below the step's name.
+        cells: the cells; empty if nothing was measured.
+        reason: why nothing was measured.
+        badge: a word that stands out beside the name.
     """
 
     step: str
@@ -57,7 +58,12 @@ class Line:
 
 @dataclass(frozen=True)
 class PageTable:
-    """A table; its heads are pairs of a name and what it means, but for that of the lines' names, `first`."""
+    """A table.
+
+    Attributes:
+        heads: the name and the meaning of each column.
+        first: the head of the column with the lines' names.
+    """
 
     caption: str
     heads: Sequence[tuple[str, str]]
@@ -66,9 +72,9 @@ class PageTable:
 
 
 def main_table(report: Report, target: str) -> PageTable:
-    """Speed, quality and size of each step on a target, what matters most first: a phone shows two columns."""
+    """The table of speed, quality and size of each step on a target; the first two columns fit on a phone."""
     metric = metric_title(report.test.metric)
-    others = [name for name in type(report.test.right).METRICS if name != report.test.metric]
+    others = [name for name in type(report.test.right_answers).METRICS if name != report.test.metric]
     columns = [
         PageColumn(
             "times faster",
@@ -101,7 +107,7 @@ def main_table(report: Report, target: str) -> PageTable:
 
 
 def cost_table(report: Report, target: str) -> PageTable:
-    """What each step costs to run."""
+    """The table of what each step costs to run."""
     spec = report.targets[target]
     columns = [
         PageColumn("rows/s", "Rows that one caller gets through, one call after the other", rows_per_second_cell),
@@ -146,7 +152,7 @@ def cost_table(report: Report, target: str) -> PageTable:
 
 
 def agreement_table(report: Report, target: str) -> PageTable:
-    """Where each step says something else than the baseline, and what it took to make."""
+    """The table of each step's agreement with the baseline, and of what making the step took."""
     columns = [
         PageColumn("agreement", "Share of test rows on which it says what the baseline says", agreement_cell),
         PageColumn(
@@ -173,12 +179,12 @@ def agreement_table(report: Report, target: str) -> PageTable:
 
 
 def _plain(table: PageTable) -> PageTable:
-    """Without what stands below the names, which the first table has said."""
+    """The table without the small texts below the names; the first table has them."""
     return replace(table, lines=[replace(line, about="") for line in table.lines])
 
 
 def ablation_table(ablations: Sequence[Ablation], report: Report) -> PageTable:
-    """What each step was worth on one target."""
+    """The table of the worth of each step on one target."""
     metric = metric_title(report.test.metric)
     heads = [
         ("times faster", "Median latency of the chain without the step over that of the whole chain"),
@@ -189,17 +195,17 @@ def ablation_table(ablations: Sequence[Ablation], report: Report) -> PageTable:
         ("p50 without, ms", "Of the chain without the step"),
     ]
     lines = []
-    for found in ablations:
+    for ablation in ablations:
         cells = [
-            speed_cell(found.worth),
-            smaller_cell(found.worth),
-            change_cell(found.worth, report.test.metric),
-            with_interval(words.percent(found.quality)),
-            megabytes_cell(found.size_bytes),
-            number_cell(found.latency_ms),
+            speed_cell(ablation.worth),
+            smaller_cell(ablation.worth),
+            change_cell(ablation.worth, report.test.metric),
+            with_interval(words.percent(ablation.quality)),
+            megabytes_cell(ablation.size_bytes),
+            number_cell(ablation.latency_ms),
         ]
-        reason = "" if found.worth else found.reason or "not measured"
-        lines.append(Line(found.step, "", () if reason else cells, reason=reason))
+        reason = "" if ablation.worth else ablation.reason or "not measured"
+        lines.append(Line(ablation.step, "", () if reason else cells, reason=reason))
     return PageTable("The whole chain held against the chain without one step", heads, lines)
 
 
@@ -219,22 +225,22 @@ def _quantile(name: str) -> Callable[[Row], Cell]:
 
 
 def _table(caption: str, columns: Sequence[PageColumn], report: Report, target: str) -> PageTable:
-    """A line a row; columns that say nothing of any row are left out."""
+    """A table with a line for each row; a column that is empty in every line is left out."""
     rows = shown_rows(report, target)
     last = rows[-1].step if rows else ""
     measured = [row for row in rows if row.latency_ms is not None]
-    kept = [column for column in columns if any(column.cell(row) != Cell() for row in measured)]
+    columns_with_values = [column for column in columns if any(column.cell(row) != Cell() for row in measured)]
     lines = []
     for row in rows:
         lines.append(
             Line(
                 row.step,
                 row.stage if row.measured_as in row.stage else f"{row.stage}, as {row.measured_as}",
-                [column.cell(row) for column in kept] if row in measured else (),
+                [column.cell(row) for column in columns_with_values] if row in measured else (),
                 row.is_baseline,
                 row.step == last,
                 "" if row in measured else f"{row.status}: {row.reason or 'no reason is known'}",
                 "baseline" if row.is_baseline else "",
             )
         )
-    return PageTable(caption, [(column.head, column.hint) for column in kept], lines)
+    return PageTable(caption, [(column.head, column.hint) for column in columns_with_values], lines)

@@ -1,4 +1,4 @@
-"""What all parts of a report have in common: a report.json may come from anywhere."""
+"""The base class of a report's parts; a report.json may come from anywhere."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ SHOWN = (
     *("step", "stage", "parent", "target", "status", "reason", "against", "speed_verdict", "quality_verdict"),
     *("missed", "doubts", "recipe", "metric", "targets", "task", "host", "baseline", "notes"),
 )
-"""Fields of a report's parts that stand on a terminal; test rows, which do not, stay what they are."""
+"""Fields of a report's parts that are printed on a terminal; test rows are not, and stay as they are."""
 
 
 class Part(BaseModel):
-    """A part of a report, with names and sentences that do nothing to a terminal."""
+    """A part of a report, whose names and sentences are safe to print on a terminal."""
 
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
     @field_validator(*SHOWN, check_fields=False)
     @classmethod
-    def _shown_as_it_is(cls, value: Any) -> Any:
+    def _make_printable(cls, value: Any) -> Any:
         return _printable(value)
 
 

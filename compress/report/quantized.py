@@ -1,4 +1,4 @@
-"""What is told of a step that quantized."""
+"""The part of a report about a step that quantized."""
 
 from pydantic import Field
 
@@ -6,7 +6,7 @@ from compress.facts import Agreement, Choice, Part, Printable, Quantization, Sen
 
 
 class Quantized(Part):
-    """A step that quantized, and what its manifest tells of it."""
+    """A step that quantized, with the facts of its manifest."""
 
     step: Printable
     stage: Printable
@@ -14,10 +14,10 @@ class Quantized(Part):
     sensitivity: Sensitivity | None = None
     parity: Agreement | None = None
     left_in_float: list[Printable] = Field([])
-    """Nodes that could be rounded and were not."""
+    """Names of nodes that could be rounded and were not."""
 
 
 def quantized(step: str, stage: str, facts: Quantization) -> Quantized:
-    """A step, and what is told of its facts."""
-    told = facts.model_dump(include=set(Quantization.model_fields))
-    return Quantized.model_validate({"step": step, "stage": stage, **told})
+    """The part about a step, from the facts of its manifest."""
+    values = facts.model_dump(include=set(Quantization.model_fields))
+    return Quantized.model_validate({"step": step, "stage": stage, **values})

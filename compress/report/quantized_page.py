@@ -1,4 +1,4 @@
-"""The page's parts on quantizing: what each layer costs as a picture and a table, and what was chosen out of what."""
+"""The page's parts on quantizing: the cost of each layer as a picture and a table, and the choice of a candidate."""
 
 import math
 from collections import Counter
@@ -17,32 +17,33 @@ from compress.report.quantized import Quantized
 from compress.report.words import POINTS, interval
 
 FEW = 60
-"""Up to so many layers have the taller rows."""
+"""The most layers of a picture with the taller rows."""
 TALL, SHORT = 19, 14
 """Height of a row of the picture, in pixels."""
 NAME = 25
-"""Characters of a layer's name beside its bar."""
+"""The most characters of a layer's name beside its bar."""
 COMMON = 0.5
-"""Share of the paths from which on a part that they have in common tells nothing."""
+"""Share of the paths at which a part that they share may be left out."""
 DECADES = 1e6
-"""How far the axis reaches below the largest divergence."""
+"""The largest divergence over the least one on the axis."""
 LABELS = 3
-"""Powers of ten for whose names there is room on a phone; of more, every second is named."""
+"""The most powers of ten whose names a phone has room for; of more, every second one has a name."""
 SUMMED_UP = 5
-"""Layers that are told to those who do not see the picture."""
+"""Number of layers in the picture's summary for people who cannot see it."""
 COLOURS = {True: "accent", False: "baseline"}
-"""Of the layers that stay in float, and of those that are rounded."""
+"""Colours of layers that stay in float, and of layers that are rounded."""
 WHERE = {True: "in float", False: "rounded"}
+"""Words for layers that stay in float, and for layers that are rounded."""
 
 
 @dataclass(frozen=True)
 class LayersPart:
-    """What the page tells of a step's layers.
+    """The part of the page about a step's layers.
 
     Attributes:
-        sentences: what stays in float, and how that was found.
-        chart: None where layers were not rounded one by one.
-        left: nodes that could be rounded and were not.
+        sentences: which layers stay in float, and how they were chosen.
+        chart: the picture; None if layers were not rounded one by one.
+        left_in_float: names of nodes that could be rounded and were not.
     """
 
     step: str
@@ -50,12 +51,12 @@ class LayersPart:
     sentences: list[str]
     chart: Chart | None
     table: PageTable | None
-    left: list[str]
+    left_in_float: list[str]
 
 
 @dataclass(frozen=True)
 class ChoicePart:
-    """What the page tells of a choice."""
+    """The part of the page about the choice of a candidate."""
 
     step: str
     verdict: str
@@ -64,42 +65,42 @@ class ChoicePart:
 
 
 def layers_parts(report: Report) -> list[LayersPart]:
-    """A part for each step that rounded layers one by one, or left some in float."""
-    told = [found for found in report.rounded if found.sensitivity or found.left_in_float]
-    return [_layers_part(found, number, report.test.words) for number, found in enumerate(told, 1)]
+    """The parts about steps that rounded layers one by one, or left some in float."""
+    steps = [step for step in report.rounded if step.sensitivity or step.left_in_float]
+    return [_layers_part(step, number, report.test.words) for number, step in enumerate(steps, 1)]
 
 
 def choice_parts(report: Report) -> list[ChoicePart]:
-    """A part for each step that chose."""
+    """The parts about steps that chose a candidate."""
     return [
-        ChoicePart(found.step, found.choice.verdict, words.chosen_on(found.choice), candidate_table(found.choice))
-        for found in report.rounded
-        if found.choice is not None
+        ChoicePart(step.step, step.choice.verdict, words.choice_words(step.choice), candidate_table(step.choice))
+        for step in report.rounded
+        if step.choice is not None
     ]
 
 
-def _layers_part(found: Quantized, number: int, answers: Words) -> LayersPart:
-    sensitivity = found.sensitivity
+def _layers_part(quantized: Quantized, number: int, answers: Words) -> LayersPart:
+    sensitivity = quantized.sensitivity
     searched = sensitivity is not None
     sentences = []
-    if found.parity:
-        sentences = [f"as written, {words.agreed_words(found.parity, answers, searched=searched)}"]
+    if quantized.parity:
+        sentences = [f"as written, {words.agreed_words(quantized.parity, answers, searched=searched)}"]
     if sensitivity is not None:
-        kept = f"{words.kept_words(sensitivity, 0)}; {words.change_words(sensitivity)}"
-        sentences = [kept, words.search_words(sensitivity), *sentences]
+        kept_sentence = f"{words.kept_words(sensitivity, 0)}; {words.change_words(sensitivity)}"
+        sentences = [kept_sentence, words.search_words(sensitivity), *sentences]
     return LayersPart(
-        step=found.step,
+        step=quantized.step,
         anchor=f"layers-{number}",
         sentences=[f"{sentence[0].upper()}{sentence[1:]}." for sentence in sentences],
         chart=layer_chart(sensitivity) if sensitivity and sensitivity.layers else None,
         table=layer_table(sensitivity) if sensitivity and sensitivity.layers else None,
-        left=found.left_in_float,
+        left_in_float=quantized.left_in_float,
     )
 
 
-def layer_chart(found: Sensitivity) -> Chart:
-    """What rounding each layer alone does, in the graph's order."""
-    layers = found.layers
+def layer_chart(sensitivity: Sensitivity) -> Chart:
+    """The picture of what rounding each layer alone does, in the graph's order."""
+    layers = sensitivity.layers
     worst = sorted(layers, key=lambda layer: -layer.divergence)[:SUMMED_UP]
     summary = f"{len(layers)} layers, the most sensitive: " + ", ".join(
         f"{layer.name} {words.nats(layer.divergence)} nats" for layer in worst
@@ -129,7 +130,7 @@ def _layer_picture(layers: Sequence[LayerCost]) -> Rows:
         )
         for layer, name in zip(layers, names, strict=True)
     ]
-    legend = [(Mark("bar", 0, 100, COLOURS[kept]), WHERE[kept]) for kept in COLOURS]
+    legend = [(Mark("bar", 0, 100, COLOURS[is_kept]), WHERE[is_kept]) for is_kept in COLOURS]
     return Rows(scale, lines, TALL if few else SHORT, legend)
 
 
@@ -138,9 +139,9 @@ def _hint(layer: LayerCost) -> str:
 
 
 def _divergences(layers: Sequence[LayerCost]) -> Scale:
-    """A logarithmic scale that leaves out what is too small to matter beside the largest."""
-    seen = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
-    low, high = math.log10(max(min(seen), max(seen) / DECADES) / 2), math.log10(1.3 * max(seen))
+    """A logarithmic scale for the divergences; it leaves out those too small to matter beside the largest."""
+    divergences = [layer.divergence for layer in layers if layer.divergence > 0] or [1.0]
+    low, high = math.log10(max(min(divergences), max(divergences) / DECADES) / 2), math.log10(1.3 * max(divergences))
     powers = range(math.ceil(low), math.floor(high) + 1)
     every = 1 if len(powers) <= LABELS else 2
     scale = Scale("divergence, nats", low, high, is_log=True)
@@ -149,25 +150,25 @@ def _divergences(layers: Sequence[LayerCost]) -> Scale:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Paths without the parts that most of them share, as long as none then looks like another, or a part of it."""
+    """Paths without the parts that most of them share, if then no two are equal and none begins another."""
     paths = [tuple(name.strip("/").split("/")) for name in names]
     counts = Counter(part for path in paths if len(path) > 1 for part in set(path))
     often = COMMON * sum(len(path) > 1 for path in paths)
     for part in [part for part, count in counts.most_common() if count >= often]:
         shorter = [tuple(other for other in path if other != part) for path in paths]
-        if _lie_apart(shorter):
+        if _are_distinct(shorter):
             paths = shorter
     return ["/".join(path) for path in paths]
 
 
-def _lie_apart(paths: Sequence[tuple[str, ...]]) -> bool:
-    """True if all differ, and none is the beginning of another."""
+def _are_distinct(paths: Sequence[tuple[str, ...]]) -> bool:
+    """Whether all paths differ, and none is the beginning of another."""
     ordered = sorted(paths)
     return all(ordered) and all(one != other[: len(one)] for one, other in pairwise(ordered))
 
 
-def layer_table(found: Sensitivity) -> PageTable:
-    """Every layer in numbers."""
+def layer_table(sensitivity: Sensitivity) -> PageTable:
+    """The table of all layers."""
     heads = [
         ("size, MB", "Of its weights in float; 1 MB is a million bytes"),
         ("divergence, nats", "Of the outputs from the float model's, when this layer alone is rounded"),
@@ -180,13 +181,13 @@ def layer_table(found: Sensitivity) -> PageTable:
             [Cell(words.megabytes(layer.bytes)), Cell(words.nats(layer.divergence)), Cell(WHERE[layer.kept_in_float])],
             is_last=layer.kept_in_float,
         )
-        for layer in found.layers
+        for layer in sensitivity.layers
     ]
     return PageTable(f"All {len(lines)} layers, in the graph's order", heads, lines, first="layer")
 
 
-def candidate_table(found: Choice) -> PageTable:
-    """What was compared."""
+def candidate_table(choice: Choice) -> PageTable:
+    """The table of all candidates."""
     heads = [
         ("size, MB", "Weights or graph, tokenizer, configuration; 1 MB is a million bytes"),
         ("smaller", "Size of the float model over this one's"),
@@ -199,14 +200,14 @@ def candidate_table(found: Choice) -> PageTable:
         ("times faster", "Latency of the float model over this one's, with its 95% interval"),
         ("why not", "What speaks against it"),
     ]
-    lines = [_candidate_line(item) for item in found.candidates]
-    return PageTable(f"Candidates on {found.rows:,} held-back rows", heads, lines, first="candidate")
+    lines = [_candidate_line(item) for item in choice.candidates]
+    return PageTable(f"Candidates on {choice.rows:,} held-back rows", heads, lines, first="candidate")
 
 
 def _candidate_line(item: Candidate) -> Line:
-    chosen = "chosen" if item.chosen else ""
+    badge = "chosen" if item.chosen else ""
     if item.size_bytes is None:
-        return Line(item.name, "", (), reason=item.reason or "it was not made", badge=chosen)
+        return Line(item.name, "", (), reason=item.reason or "it was not made", badge=badge)
     cells = [
         Cell(words.megabytes(item.size_bytes)),
         Cell(interval(estimate(item.smaller, None, None), ".1f", "x")),
@@ -216,4 +217,4 @@ def _candidate_line(item: Candidate) -> Line:
         with_interval(interval(item.faster, ".2f", "x")),
         Cell(item.reason, is_text=True),
     ]
-    return Line(item.name, "", cells, is_last=item.chosen, badge=chosen)
+    return Line(item.name, "", cells, is_last=item.chosen, badge=badge)

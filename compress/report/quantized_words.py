@@ -1,4 +1,4 @@
-"""Sentences on what quantizing did, the same on the terminal, in Markdown and on the page."""
+"""Sentences about quantizing, the same on the terminal, in Markdown and on the page."""
 
 from collections.abc import Sequence
 
@@ -9,13 +9,13 @@ from compress.report.quantized import Quantized
 from compress.report.words import POINTS, describe, interval, margin
 
 NAMED = 3
-"""Names that a sentence holds; it counts the others."""
+"""The most names in a sentence; it counts the others."""
 STEPS_AT_EACH_END = 5
-"""Steps of a long search that are told from its start and from its end."""
+"""Number of steps at the start, and at the end, of a long search that a sentence names."""
 
 
 def nats(divergence: float) -> str:
-    """A divergence with two digits that count: `0.012`, `4.1e-6`."""
+    """A divergence with two significant digits: `0.012`, `4.1e-6`."""
     if divergence == 0 or divergence >= 1e-3:
         return f"{divergence:.2g}"
     mantissa, _, power = f"{divergence:.1e}".partition("e")
@@ -23,7 +23,7 @@ def nats(divergence: float) -> str:
 
 
 def megabytes(size_bytes: int) -> str:
-    """Three digits that count, in millions of bytes."""
+    """A size in millions of bytes, with three significant digits."""
     return number(size_bytes / 1e6)
 
 
@@ -33,45 +33,45 @@ def listed(names: Sequence[str], most: int = NAMED) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def agreed_words(found: Agreement, answers: Words, *, searched: bool = False) -> str:
-    """What became of the held-back rows.
+def agreed_words(agreement: Agreement, answers: Words, *, searched: bool = False) -> str:
+    """The agreement on held-back rows.
 
     Args:
-        answers: how the task's answers are spoken of.
-        searched: whether layers were chosen on others.
+        answers: the words for the task's answers.
+        searched: whether layers were chosen on other held-back rows.
     """
     which = "other held-back rows" if searched else "held-back rows"
-    if found.built_in_texts:
+    if agreement.built_in_texts:
         which = "built-in English texts (no rows were given)"
-    told = f"{found.agreement:.1%} of {answers.within}{found.rows:,} {which} {answers.kept or answers.same}"
-    return told if found.change is None else f"{told}; quality {interval(found.change, POINTS)} points"
+    sentence = f"{agreement.agreement:.1%} of {answers.within}{agreement.rows:,} {which} {answers.kept or answers.same}"
+    return sentence if agreement.change is None else f"{sentence}; quality {interval(agreement.change, POINTS)} points"
 
 
-def kept_words(found: Sensitivity, most: int = NAMED) -> str:
-    """How many layers stay in float, and, of as many as are asked for, which."""
-    of = f"{len(found.layers)} layers"
-    count = f"kept {len(found.kept) or 'none'} of {of} in float"
-    if not found.kept or not most:
+def kept_words(sensitivity: Sensitivity, most: int = NAMED) -> str:
+    """How many layers stay in float, with the names of the first `most` of them."""
+    of = f"{len(sensitivity.layers)} layers"
+    count = f"kept {len(sensitivity.kept) or 'none'} of {of} in float"
+    if not sensitivity.kept or not most:
         return count
-    names = [f"{layer.name} ({nats(layer.divergence)} nats)" for layer in found.kept]
+    names = [f"{layer.name} ({nats(layer.divergence)} nats)" for layer in sensitivity.kept]
     return f"{count}: {listed(names, most)}"
 
 
-def change_words(found: Sensitivity) -> str:
-    """The change that what was written makes on the rows that layers were chosen by, held against the budget."""
-    allowed = f"a drop of {margin(found.max_drop_pp)} is allowed"
-    change = f"quality {-found.tried[-1].drop_pp:{POINTS}} points"
-    return f"{change} on the {found.rows:,} held-back rows searched on, {allowed}"
+def change_words(sensitivity: Sensitivity) -> str:
+    """The change of quality on the rows on which layers were chosen, with the budget."""
+    allowed = f"a drop of {margin(sensitivity.max_drop_pp)} is allowed"
+    change = f"quality {-sensitivity.tried[-1].drop_pp:{POINTS}} points"
+    return f"{change} on the {sensitivity.rows:,} held-back rows searched on, {allowed}"
 
 
-def search_words(found: Sensitivity) -> str:
-    """The search's steps in one sentence; of a long one its start and its end."""
-    first, *rest = found.tried
+def search_words(sensitivity: Sensitivity) -> str:
+    """The steps of the search in one sentence; only the first and last of a long search."""
+    first, *rest = sensitivity.tried
     parts = [f"with {first.kept} layers in float the change is {-first.drop_pp:{POINTS}} points"]
-    seen = {first.kept}
+    kept_before = {first.kept}
     for index, item in enumerate(rest, 1):
-        which = "and at last, with" if index == len(rest) else "with another" if item.kept in seen else "with"
-        seen.add(item.kept)
+        which = "and at last, with" if index == len(rest) else "with another" if item.kept in kept_before else "with"
+        kept_before.add(item.kept)
         parts.append(f"{which} {item.kept} it is {-item.drop_pp:{POINTS}}")
     left_out = len(parts) - 2 * STEPS_AT_EACH_END
     if left_out > 1:
@@ -79,14 +79,14 @@ def search_words(found: Sensitivity) -> str:
     return ", ".join(parts)
 
 
-def left_words(found: Quantized, most: int = NAMED) -> str:
-    """The nodes that could be rounded and were not."""
-    return f"left in float: {listed(found.left_in_float, most)}"
+def left_words(step: Quantized, most: int = NAMED) -> str:
+    """The names of nodes that could be rounded and were not."""
+    return f"left in float: {listed(step.left_in_float, most)}"
 
 
-def chosen_on(found: Choice) -> str:
-    """What the candidates were measured on, and what was asked of them."""
-    asked = [] if found.goal.max_drop_pp is None else [f"a drop of at most {margin(found.goal.max_drop_pp)}"]
-    asked.append("then the smallest" if found.goal.prefer == "size" else "then the fastest")
-    by = "" if found.choice_rows is None else f", chosen by {found.choice_rows:,} others"
-    return f"{found.rows:,} held-back rows{by}, {describe(found.target)}; asked for: {', '.join(asked)}"
+def choice_words(choice: Choice) -> str:
+    """The rows and the target on which candidates were measured, and the goal of the choice."""
+    criteria = [] if choice.goal.max_drop_pp is None else [f"a drop of at most {margin(choice.goal.max_drop_pp)}"]
+    criteria.append("then the smallest" if choice.goal.prefer == "size" else "then the fastest")
+    by = "" if choice.choice_rows is None else f", chosen by {choice.choice_rows:,} others"
+    return f"{choice.rows:,} held-back rows{by}, {describe(choice.target)}; asked for: {', '.join(criteria)}"

@@ -1,4 +1,4 @@
-"""Rows as they are shown: steps that are measured as the same artifact, such as a model and its export, are one row."""
+"""The rows that tables and pictures show: steps measured as one artifact, as a model and its export, share a row."""
 
 from collections.abc import Sequence
 
@@ -6,14 +6,14 @@ from compress.report.model import Report, Row
 
 
 class ShownRow(Row):
-    """A row that stands for one step or several; its `step` and `stage` name all of them."""
+    """A row for one step or for several; its `step` and `stage` name all of them."""
 
     names: list[str]
-    """The steps, in their order."""
+    """Names of the steps, in their order."""
 
 
 def shown_rows(report: Report, target: str) -> list[ShownRow]:
-    """Each artifact of a target once, where its last step stands."""
+    """The rows of a target, each artifact once, in the place of its last step."""
     by_artifact: dict[str, list[Row]] = {}
     for row in report.on(target):
         by_artifact[row.artifact] = [*by_artifact.pop(row.artifact, []), row]
@@ -21,12 +21,12 @@ def shown_rows(report: Report, target: str) -> list[ShownRow]:
 
 
 def _together(rows: Sequence[Row]) -> ShownRow:
-    """One row of all: what the first one bought, and what all of them took to make."""
+    """One row for all steps of an artifact, with the gains of the first one and the costs of all."""
     first, names = rows[0], [row.step for row in rows]
     seconds = [row.seconds for row in rows if row.seconds is not None]
     cpu_seconds = [row.cpu_seconds for row in rows if row.cpu_seconds is not None]
     made_in_bytes = [row.made_in_bytes for row in rows if row.made_in_bytes is not None]
-    changed = {
+    merged = {
         "step": ", ".join(names),
         "stage": ", ".join(dict.fromkeys(row.stage for row in rows)),
         "names": names,
@@ -34,4 +34,4 @@ def _together(rows: Sequence[Row]) -> ShownRow:
         "cpu_seconds": sum(cpu_seconds) if cpu_seconds else None,
         "made_in_bytes": max(made_in_bytes, default=None),
     }
-    return ShownRow.model_construct(**(dict(first) | changed))
+    return ShownRow.model_construct(**(dict(first) | merged))

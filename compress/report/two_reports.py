@@ -1,10 +1,10 @@
-"""Two reports held against each other: nothing is measured anew."""
+"""The comparison of two reports, without measuring again."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from compress.errors import InputError, proposed
-from compress.files.near import nearest_beside
+from compress.files.near import similar_name
 from compress.machine.facts import same_machine
 from compress.report.build import compare
 from compress.report.files import read_report
@@ -20,13 +20,13 @@ TIMED_APART = (
 
 @dataclass(frozen=True)
 class Compared:
-    """A row held against another.
+    """A row with its comparison with another row.
 
     Attributes:
-        comparison: what changed, with intervals and verdicts.
-        row: the one that is judged.
-        report: that the row stands in.
-        note: what a reader must know of the figures; None where they were measured side by side.
+        comparison: the changes, with intervals and verdicts.
+        row: the row that is judged.
+        report: the report of that row.
+        note: a remark on the figures for readers; None if both were measured side by side.
     """
 
     comparison: Comparison
@@ -36,10 +36,10 @@ class Compared:
 
 
 def compare_reports(first: Path, second: Path) -> Compared:
-    """The last step of one run held against the last step of another, on the first target that both have.
+    """The comparison of the last steps of two runs, on the first target that both have.
 
     Args:
-        first, second: runs' folders, or their report.json.
+        first, second: folders of runs, or their report.json; the first is the baseline.
 
     Raises:
         InputError: a report is missing, or the two have no target or no test rows in common.
@@ -59,10 +59,10 @@ def compare_reports(first: Path, second: Path) -> Compared:
 
 
 def compared_pair(report: Report) -> Compared:
-    """The first row of a report that was held against its baseline.
+    """The first row of a report that has a comparison with its baseline.
 
     Raises:
-        InputError: nothing was.
+        InputError: no row has one.
     """
     for row in report.rows:
         if row.versus_baseline is not None:
@@ -75,15 +75,15 @@ def compared_pair(report: Report) -> Compared:
 
 
 def is_report(path: Path) -> bool:
-    """True for a run's folder or its report.json, False for a model's folder."""
+    """Whether a path is a run's folder or its report.json; else it is taken for a model's folder."""
     return path.suffix == ".json" or (path / "report.json").is_file()
 
 
 def check_one_kind(first: Path, second: Path) -> None:
-    """Refuse a run beside a model folder.
+    """Refuse a comparison of a run with a model folder.
 
     Raises:
-        InputError: they are not of one kind.
+        InputError: one path is a run, the other is not.
     """
     if is_report(first) != is_report(second):
         raise InputError(
@@ -94,24 +94,24 @@ def check_one_kind(first: Path, second: Path) -> None:
 
 
 def compare_rows(first: Report, base: Row, second: Report, row: Row) -> Comparison:
-    """Rows of two reports held against each other.
+    """The comparison of rows of two reports.
 
     Raises:
-        InputError: they were not scored on the same test rows.
+        InputError: the two were not scored on the same test rows.
     """
     if (first.test.key, first.test.metric) != (second.test.key, second.test.metric):
         raise InputError(
             f"'{first.recipe}' and '{second.recipe}' were not scored on the same test rows with the same metric",
             fix="measure both on one data set: compress bench A B --data FILE",
         )
-    timed = "apart" if same_machine(first.host, second.host) else "elsewhere"
+    timing = "apart" if same_machine(first.host, second.host) else "elsewhere"
     of_rows = (other.versus_baseline.margin_pp for other in second.rows if other.versus_baseline)
     margin = margin_pp(second.goal.max_drop_pp, first.goal.max_drop_pp, *of_rows)
-    return compare(base, row, second.test, margin, timed=timed)
+    return compare(base, row, second.test, margin, timing=timing)
 
 
 def last_row(report: Report, target: object, path: Path) -> Row:
-    """The last step that was measured on a target of these settings.
+    """The last measured row on a target with these settings.
 
     Raises:
         InputError: there is none.
@@ -128,14 +128,14 @@ def last_row(report: Report, target: object, path: Path) -> Row:
 
 
 def load_report(path: Path, where: str) -> Report:
-    """A report by its file, or by the folder of its run.
+    """The report in a file, or in the folder of a run.
 
     Raises:
-        InputError: there is none, or it is of another form.
+        InputError: there is no report, or it has another form.
     """
     file = path / "report.json" if path.is_dir() else path
     if not file.is_file():
-        close = nearest_beside(path)
+        close = similar_name(path)
         fix = proposed(close and str(path.parent / close), "name a run's folder, or its report.json")
         raise InputError(f"there is no report '{file}'", where=where, fix=fix)
     report = read_report(file)

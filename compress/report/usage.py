@@ -1,4 +1,4 @@
-"""How a finished model is used: the lines that a run, its report and its card show."""
+"""The use of a finished model: the lines that a run, its report and its card show."""
 
 import json
 import shlex
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from compress.extras import DISTRIBUTION
 
 HUB_TASK = "text-classification"
-"""The task, as the hub calls it, that `compress predict` and `compress.Classifier` answer for."""
+"""The hub's name of the task that `compress predict` and `compress.Classifier` answer for."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Lines that take a model folder into use.
+    """The lines that use a model folder.
 
     Attributes:
-        install: what puts them there.
-        texts: a shell command for texts that it is given.
-        file: a shell command for a file of rows.
-        expression: Python that answers for a text, in one line.
-        code: the same as a program of several lines.
+        install: the shell command that installs this tool.
+        texts: the shell command for a text.
+        file: the shell command for a file of rows.
+        expression: one line of Python that answers for a text.
+        code: a Python program of several lines that does the same.
     """
 
     install: str
@@ -30,11 +30,11 @@ class Usage:
 
 
 def usage(folder: str, *, pairs: bool = False) -> Usage:
-    """The lines for a model folder.
+    """The lines that use a model folder.
 
     Args:
-        folder: as the reader can name it.
-        pairs: whether the model reads two texts a row.
+        folder: the path of the folder for the reader.
+        pairs: whether the model reads two texts in each row.
     """
     place = shlex.quote(folder)
     second = ' --text-pair "its second text"' if pairs else ""

@@ -9,7 +9,7 @@ from compress.recipe.schema import CLAIM_PROCESSES
 from compress.report.model import Comparison, HeldOut, Report, Row
 
 POINTS = "+z.2f"
-"""How a change of quality in points is printed: a loss with its minus, and nothing as `+0.00`."""
+"""The number format of a change of quality in points: a loss has a minus, and no change is `+0.00`."""
 
 
 def percent(estimate: Estimate | None) -> str:
@@ -21,12 +21,12 @@ def percent(estimate: Estimate | None) -> str:
 
 
 def change(comparison: Comparison | None) -> str:
-    """Percentage points of quality won, or lost: `-1.01 (-1.46 to -0.55)`."""
+    """The change of quality in percentage points: `-1.01 (-1.46 to -0.55)`."""
     return interval(comparison.change_pp, POINTS) if comparison else ""
 
 
 def interval(estimate: Estimate | None, form: str, unit: str = "") -> str:
-    """A figure as `-0.40 (-0.90 to +0.10)`; nothing where there is none."""
+    """A figure as `-0.40 (-0.90 to +0.10)`; empty if there is none."""
     return _with_bounds(estimate, form, unit, "({} to {})")
 
 
@@ -38,14 +38,14 @@ def bracketed(estimate: Estimate | None, form: str, unit: str = "") -> str:
 def _with_bounds(estimate: Estimate | None, form: str, unit: str, bounds: str) -> str:
     if estimate is None:
         return ""
-    shown = f"{estimate.value:{form}}{unit}"
+    text = f"{estimate.value:{form}}{unit}"
     if estimate.low is None or estimate.high is None:
-        return shown
-    return f"{shown} {bounds.format(f'{estimate.low:{form}}', f'{estimate.high:{form}}')}"
+        return text
+    return f"{text} {bounds.format(f'{estimate.low:{form}}', f'{estimate.high:{form}}')}"
 
 
 def digits_of_ratio(value: float) -> int:
-    """Digits behind the point that are shown of how many times faster something is."""
+    """The number of digits after the point with which a ratio is shown."""
     return 1 if value >= 10 else 2
 
 
@@ -65,7 +65,7 @@ def _span(estimate: Estimate, factor: float, digits: int) -> str:
 
 
 def quality_words(comparison: Comparison, metric: str) -> str:
-    """What the drop's interval allows to be said, in words."""
+    """The verdict on quality, in words."""
     name = metric_title(metric)
     rows = f"{comparison.rows:,} rows"
     within = f"{name} fell by less than {margin(comparison.margin_pp)}"
@@ -79,21 +79,21 @@ def quality_words(comparison: Comparison, metric: str) -> str:
 
 
 def flips_words(test: HeldOut) -> str:
-    """What lost and gained rows are."""
+    """The meaning of lost and gained rows."""
     if test.words.are_right:
         return "Test rows that only the baseline has right, and those that only this one has right"
     return "Test rows on which this one is worse than the baseline, and those on which it is better"
 
 
 def sign_test_words(test: HeldOut) -> str:
-    """What the p value of lost and gained rows is of."""
+    """The hypothesis of the p value of lost and gained rows."""
     if test.words.are_right:
         return "both are right equally often (McNemar's exact test)"
     return "rows are better as often as worse (the sign test)"
 
 
 def sentence(text: str) -> str:
-    """The text with its first letter large, and nothing else changed: names and units stay as they are."""
+    """The text with a capital first letter; all else stays as it is."""
     return text[:1].upper() + text[1:]
 
 
@@ -103,32 +103,32 @@ def margin(points: float) -> str:
 
 
 def speed_words(comparison: Comparison) -> str:
-    """What the speed-up's interval allows to be said, in words."""
+    """The verdict on speed, in words."""
     if comparison.speedup is None:
         return "speed not compared: not timed on one machine"
-    told = times(comparison.speedup)
+    ratio = times(comparison.speedup)
     if comparison.speed_verdict == "slower":
         inverse = comparison.speedup
         assert inverse.low is not None
         assert inverse.high is not None
-        told = times(Estimate(value=1 / inverse.value, low=1 / inverse.high, high=1 / inverse.low))
+        ratio = times(Estimate(value=1 / inverse.value, low=1 / inverse.high, high=1 / inverse.low))
     return {
-        "faster": f"{told} faster",
-        "slower": f"{told} slower",
-        "as fast": f"as fast: {told}",
-        "inconclusive": f"speed inconclusive: {told}, {_why_unsure(comparison.processes)}",
+        "faster": f"{ratio} faster",
+        "slower": f"{ratio} slower",
+        "as fast": f"as fast: {ratio}",
+        "inconclusive": f"speed inconclusive: {ratio}, {_why_unsure(comparison.processes)}",
     }[comparison.speed_verdict]
 
 
 def _why_unsure(processes: int) -> str:
-    """What a verdict on speed lacks."""
+    """The reason for an inconclusive verdict on speed."""
     if processes >= CLAIM_PROCESSES:
         return "the processes cannot tell"
     return f"timed in {processes} process{'' if processes == 1 else 'es'} each, {CLAIM_PROCESSES} could tell"
 
 
 def size_words(comparison: Comparison) -> str:
-    """How much smaller, or larger."""
+    """How many times smaller or larger, in words."""
     smaller = comparison.smaller
     if 0.995 < smaller < 1.005:
         return "same size"
@@ -136,26 +136,27 @@ def size_words(comparison: Comparison) -> str:
 
 
 def headline(report: Report) -> list[str]:
-    """What the last step came to on each target, one sentence a target; of a bench, what every folder did."""
+    """The results of the last step, one sentence for each target; for a bench, one sentence for each row."""
     is_bench = report.recipe_text is None
     last = report.rows[-1].step if report.rows else ""
     sentences = []
     for row in report.rows:
-        found = row.versus_baseline
-        if found is None or not (is_bench or row.step == last):
+        comparison = row.versus_baseline
+        if comparison is None or not (is_bench or row.step == last):
             continue
         place = f" on {row.target}" if len(report.targets) > 1 else ""
         metric = metric_title(report.test.metric)
-        whole = f", {times(found.end_to_end)} end to end" if found.end_to_end else ""
+        whole = f", {times(comparison.end_to_end)} end to end" if comparison.end_to_end else ""
         sentences.append(
-            f"{row.step}{place} against {found.against}: {speed_words(found)}{whole}; {size_words(found)}; "
-            f"{metric} {change(found)} points, {quality_words(found, report.test.metric)}"
+            f"{row.step}{place} against {comparison.against}: {speed_words(comparison)}{whole}; "
+            f"{size_words(comparison)}; "
+            f"{metric} {change(comparison)} points, {quality_words(comparison, report.test.metric)}"
         )
     return sentences
 
 
 def verdict(report: Report) -> str:
-    """Whether the goal is met, in one line."""
+    """The verdict on the goal, in one line."""
     goal = report.goal
     if goal.met is None:
         return "no goal is set"
@@ -165,7 +166,7 @@ def verdict(report: Report) -> str:
 
 
 def describe_target(report: Report, target: str) -> str:
-    """What was measured where, in one line."""
+    """A target's name and settings, in one line."""
     spec = report.targets[target]
     name = "" if target == spec["runtime"] else f"{target}: "
     return name + describe(spec)
@@ -182,28 +183,30 @@ def describe(spec: Mapping[str, Any]) -> str:
 
 
 def reasons(rows: Sequence[Row]) -> list[str]:
-    """Why rows hold no numbers: one line a row."""
+    """The reasons of rows without numbers, one line for each."""
     return [f"{row.step} on {row.target} {row.status}: {row.reason}" for row in rows if row.reason]
 
 
 def warnings(report: Report) -> list[str]:
-    """What makes the figures less sure than they look."""
-    told = []
+    """Warnings that the figures are less sure than they look, one line for each."""
+    sentences = []
     for target, spec in report.targets.items():
         cores = report.host.get("cores")
         if spec["device"] == "cpu" and cores and spec["threads"] > cores:
-            told.append(f"{target}: {spec['threads']} threads on {cores} cores wait for each other")
-    for target, found in report.conditions.items():
-        if found.competing_cores is not None and found.competing_cores > 0.2:
-            told.append(f"{target}: other processes kept {found.competing_cores:.1f} cores busy while it was measured")
-        if found.steal_pct is not None and found.steal_pct > 1:
-            told.append(f"{target}: the hypervisor took {found.steal_pct:.1f}% of the time away")
-        if found.harness_cpu_pct is not None and found.harness_cpu_pct > 1:
-            told.append(f"{target}: the measuring itself used {found.harness_cpu_pct:.1f}% of a core")
+            sentences.append(f"{target}: {spec['threads']} threads on {cores} cores wait for each other")
+    for target, conditions in report.conditions.items():
+        if conditions.competing_cores is not None and conditions.competing_cores > 0.2:
+            sentences.append(
+                f"{target}: other processes kept {conditions.competing_cores:.1f} cores busy while it was measured"
+            )
+        if conditions.steal_pct is not None and conditions.steal_pct > 1:
+            sentences.append(f"{target}: the hypervisor took {conditions.steal_pct:.1f}% of the time away")
+        if conditions.harness_cpu_pct is not None and conditions.harness_cpu_pct > 1:
+            sentences.append(f"{target}: the measuring itself used {conditions.harness_cpu_pct:.1f}% of a core")
     for row in report.rows:
         if row.peak_share is not None and row.peak_share > 1:
-            told.append(
+            sentences.append(
                 f"{row.step} on {row.target} reads faster than the machine's arithmetic peak allows "
                 f"({row.peak_share:.0%}): the measurement is wrong"
             )
-    return told
+    return sentences

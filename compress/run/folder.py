@@ -8,10 +8,10 @@ from typing import Any
 from compress.errors import InputError
 from compress.files.disks import disk_error
 from compress.files.strict_json import read_json
-from compress.files.whole import STEPS, own_folder, write_text
+from compress.files.whole import STEPS, ensure_folder, write_text
 from compress.plan.plan import Plan
 from compress.recipe.reading import split_sheet
-from compress.recipe.schema import TABLES, said_input, say_input
+from compress.recipe.schema import TABLES, input_source, replace_input
 from compress.recipe.yaml_file import dump_yaml
 from compress.store.artifacts import NEEDS, Artifact
 from compress.store.store import Store
@@ -77,13 +77,13 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
     def write_path(place: dict[str, Any], name: str) -> None:
-        source = said_input(place, name)
+        source = input_source(place, name)
         file, _ = split_sheet(source)
         path = plan.origin.folder / file
         if "://" not in source and path.exists():
             is_whole = source.startswith("~") or Path(source).is_absolute()
             file_name = path.name if is_whole else file
-            say_input(place, name, (file_name if to_show else str(path.resolve())) + source[len(file) :])
+            replace_input(place, name, (file_name if to_show else str(path.resolve())) + source[len(file) :])
 
     for part in TABLES:
         if data["task"].get(part):
@@ -98,7 +98,7 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
 def link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """Link each step's artifact in the store, which may itself be a link, as `steps/NAME` of the run."""
     links = folder / STEPS
-    own_folder(links)
+    ensure_folder(links)
     for link in links.iterdir():
         if link.is_symlink():  # other files there are not this tool's
             link.unlink()

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from pythonjsonlogger.json import JsonFormatter
 
 from compress.errors import CompressError, Stopped, printable
-from compress.files.whole import make_way
+from compress.files.whole import clear_path
 
 LOG, EVENTS = "run.log", "events.jsonl"
 EVERY_SECONDS = 10.0
@@ -139,7 +139,7 @@ class _File(logging.FileHandler):
     """A log file. If it can no longer be written, a warning is given once, and the run goes on."""
 
     def __init__(self, path: Path, warn_of_loss: Callable[[BaseException], None]) -> None:
-        make_way(path)  # a link would lead the log out of the run's folder
+        clear_path(path)  # a link would lead the log out of the run's folder
         super().__init__(path, encoding="utf-8")
         self._warn_of_loss: Callable[[BaseException], None] | None = warn_of_loss
 

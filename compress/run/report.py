@@ -17,7 +17,7 @@ from compress.recipe.schema import Goal, Target
 from compress.report.entries import AblationEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge, margin_pp
-from compress.report.model import HeldOut, Made, Report, Row
+from compress.report.model import HeldOut, LineageStep, Report, Row
 from compress.report.quantized import Quantized, quantized
 from compress.store.artifacts import Artifact
 from compress.tasks import Task
@@ -142,7 +142,7 @@ def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
     return next((row for row in rows_of_step if row.status == "measured"), rows_of_step[0] if rows_of_step else None)
 
 
-def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Made]:
+def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[LineageStep]:
     entries = []
     for step in plan.steps:
         artifact = artifacts[step.name]
@@ -151,7 +151,7 @@ def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Made]:
             for role, value in step.inputs.items()
         }
         entries.append(
-            Made(
+            LineageStep(
                 step=step.name,
                 stage=step.stage_name,
                 key=artifact.key,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from compress.errors import CompressError, InputError
-from compress.graphs.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, in_a_sentence
+from compress.graphs.calls import CALL_SECONDS, EXPORT_AGAIN, bounded_call, call, short_failure
 from compress.graphs.feeds import feeds
 from compress.machine.cuda import cuda_devices
 from compress.models.files import MODEL_FILE, model_path
@@ -106,7 +106,7 @@ def open_file(
         session = onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
         raise CompressError(
-            f"onnxruntime cannot load the model: {in_a_sentence(error)}", where=str(path), fix=EXPORT_AGAIN
+            f"onnxruntime cannot load the model: {short_failure(error)}", where=str(path), fix=EXPORT_AGAIN
         ) from error
     if session.get_providers()[0] != providers[0]:
         raise CompressError(
@@ -151,7 +151,7 @@ def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
             onnx.save(model, str(path), save_as_external_data=True, location="weights.bin")
             return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # the library raises classes of its own, without a common base but Exception
-        raise CompressError(f"onnxruntime cannot load the graph: {in_a_sentence(error)}", fix=EXPORT_AGAIN) from error
+        raise CompressError(f"onnxruntime cannot load the graph: {short_failure(error)}", fix=EXPORT_AGAIN) from error
 
 
 def predictor_of(

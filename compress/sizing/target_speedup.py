@@ -69,7 +69,7 @@ class TargetSpeedup:
         self._timer = LayerTimer(model, target, context.task.hub_task, context.progress)
         self.table: LayerLatency = layer_latency(self._timer, before, multiple, context)
 
-    def on_the_way(self, scores: Sequence[LayerScores], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def sizes_at(self, scores: Sequence[LayerScores], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(heads, neurons) by layer that save `share` of the time to be saved, by the table's prediction."""
         return self.table.choose(scores, self.table.before_ms * (1 - share * (1 - 1 / self.speedup)))
 

@@ -210,7 +210,7 @@ class _Pruning:
         """The heads and neurons to keep in each layer, and the facts of the timing that chose them."""
         if self.speedup is not None:
             if share < 1:
-                return *self.speedup.on_the_way(scores, share), {}
+                return *self.speedup.sizes_at(scores, share), {}
             timed = self.speedup.reach(scores)
             return timed.heads, timed.neurons, timed.facts()
         with_kept_layers = self.before.with_layers(tuple(self.kept))

@@ -220,7 +220,7 @@ def _measure(
     halves = range(len(choice_rows)), range(len(choice_rows), len(both))
     truth = task.truth(both)
     (chosen_by, right), (base_chosen_by, base) = (
-        [side.take(half) for half in halves] for side in (truth, truth.like(float_one.predictions))
+        [side.take(half) for half in halves] for side in (truth, truth.with_content(float_one.predictions))
     )
     candidates = []
     for name, one in zip(graphs, measurements, strict=True):
@@ -229,7 +229,7 @@ def _measure(
         if one.status != "measured":
             candidate.reason = f"not measured: {one.reason}"
             continue
-        own_chosen_by, own = (truth.like(one.predictions).take(half) for half in halves)
+        own_chosen_by, own = (truth.with_content(one.predictions).take(half) for half in halves)
         drop = own.drop(base, right, task.spec.metric)
         speedup = statistics.speedup(float_one.timings, one.timings)
         candidate.agreement, candidate.latency_ms = base.agreement(own), float(np.median(one.samples_ms))

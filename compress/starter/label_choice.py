@@ -145,7 +145,7 @@ def _without_twins(fit: Sequence[Column], others: Sequence[Column]) -> list[Colu
     """The columns without duplicates: of columns that say the same, the one in words, else the first."""
     distinct: list[Column] = []
     for column in fit:
-        twin = next((place for place, other in enumerate(distinct) if say_the_same(column, other)), None)
+        twin = next((place for place, other in enumerate(distinct) if match_one_to_one(column, other)), None)
         if twin is None:
             distinct.append(column)
         elif distinct[twin].numbers is not None and column.numbers is None:
@@ -156,7 +156,7 @@ def _without_twins(fit: Sequence[Column], others: Sequence[Column]) -> list[Colu
             (
                 other
                 for other in words
-                if other.numbers is None and not other.not_label and say_the_same(distinct[0], other)
+                if other.numbers is None and not other.not_label and match_one_to_one(distinct[0], other)
             ),
             None,
         )
@@ -164,7 +164,7 @@ def _without_twins(fit: Sequence[Column], others: Sequence[Column]) -> list[Colu
     return distinct
 
 
-def say_the_same(one: Column, other: Column) -> bool:
+def match_one_to_one(one: Column, other: Column) -> bool:
     """Whether the values of two columns match one to one."""
     both = set(zip(one.values, other.values, strict=True))
     return len(both) == len({first for first, _ in both}) == len({second for _, second in both})

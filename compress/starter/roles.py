@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from compress.data.tables import Table, listed
 from compress.errors import InputError
 from compress.starter.columns import Column, columns_of
-from compress.starter.label_choice import LabelChoice, say_the_same
+from compress.starter.label_choice import LabelChoice, match_one_to_one
 from compress.starter.names import FULL_TEXT, names_text, pairs_by_number, pairs_by_words, text_rank
 from compress.starter.predictability import Predictability
 from compress.starter.questions import Alternative, Ask, ask_which, quoted
@@ -184,7 +184,7 @@ def _left_out(columns: Sequence[Column], roles: Roles) -> dict[str, str]:
     for column in columns:
         if column.name in roles.in_use:
             continue
-        if not column.not_label and say_the_same(column, label):
+        if not column.not_label and match_one_to_one(column, label):
             reasons[column.name] = f"says the same as {roles.label}"
         elif not column.not_label and not names_text(column.name):
             reasons[column.name] = f"another label? {len(column.counts)} different values"

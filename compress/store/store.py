@@ -22,9 +22,9 @@ from compress.files.locks import locked
 from compress.files.whole import (
     MANIFEST,
     WEIGHTS,
+    ensure_folder,
     file_sha256,
     folder_files,
-    own_folder,
     remove_tree,
     sync,
     write_text,
@@ -139,10 +139,10 @@ class Store:
         """Make an artifact in a scratch folder, and commit it; after a failure the checkpoints stay there."""
         scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
         out, work = scratch / "out", scratch / "work"
-        own_folder(scratch)
+        ensure_folder(scratch)
         remove_tree(out)
         out.mkdir()
-        own_folder(work)
+        ensure_folder(work)
         meter, counted = Meter(work), forget_peak_memory()
         try:
             facts = make(out, work)

@@ -19,7 +19,15 @@ import numpy as np
 
 from compress.answers.label import ACCURACY, F1_MACRO, Label
 from compress.data.labelled import PartReader, Texts
-from compress.data.labels import Classes, check_repeated, check_spellings, given_away, label_notes, ordered, shortened
+from compress.data.labels import (
+    Classes,
+    check_repeated,
+    check_spellings,
+    label_notes,
+    labels_in_texts,
+    ordered,
+    shortened,
+)
 from compress.data.leaks import also_in_test, check_overlap, only_new
 from compress.data.splits import conflicting, sample, split
 from compress.data.tables import ReadTable
@@ -246,7 +254,7 @@ def _label_notes(
     labels = classes.labels
     counts = [Counter(labels[row.label] for row in rows) for rows in (train, kept_train, test)]
     notes = label_notes(classes, *counts, fairer=F1_MACRO if spec.metric == ACCURACY else "")
-    notes += given_away([(row.text, labels[row.label]) for row in train])
+    notes += labels_in_texts([(row.text, labels[row.label]) for row in train])
     if rows := conflicting([(row.content, row.label) for row in train]):
         notes.append(f"{rows:,} training rows have the same text as others with another label")
     return notes

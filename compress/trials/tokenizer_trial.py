@@ -60,15 +60,15 @@ def ask_auto_tokenizer(folder: Path, pairs: bool) -> Wrong | None:
     try:
         finished = run(command, TRIAL_SECONDS)
     except subprocess.TimeoutExpired:
-        return _hopeless(folder, f"takes longer than {TRIAL_SECONDS:.0f} s for a few texts")
+        return _unusable(folder, f"takes longer than {TRIAL_SECONDS:.0f} s for a few texts")
     if finished.returncode != 0:
         last = next((line.strip() for line in reversed(finished.stderr.splitlines()) if line.strip()), "no message")
-        return _hopeless(folder, f"ends its process on a few texts (exit code {finished.returncode}: {last[:200]})")
+        return _unusable(folder, f"ends its process on a few texts (exit code {finished.returncode}: {last[:200]})")
     problem = json.loads(finished.stdout.splitlines()[-1])
     return None if problem is None else Wrong(*problem)
 
 
-def _hopeless(folder: Path, what: str) -> Wrong:
+def _unusable(folder: Path, what: str) -> Wrong:
     fix = "take the tokenizer.json that belongs to the model"
     return Wrong(f"the tokenizer {what}", str(folder / "tokenizer.json"), fix)
 

@@ -135,7 +135,7 @@ def main() -> None:
 
 def _encode(folder: Path, texts: Sequence[str], answer: Answer) -> None:
     tokenizer, signs = load_tokenizer(folder), SignsOfLife(answer)
-    signs.give_at_once()
+    signs.give_now()
     for start in range(0, len(texts), CHUNK):
         tokenizer.encode(texts[start : start + CHUNK], None, 8192)
         signs.give()
@@ -154,10 +154,10 @@ def _call_graph(path: Path, batches: Sequence[Sequence[dict[str, Any]]], seconds
     onnx.load_external_data_for_model(model, str(path.parent))
     gives: Literal["row", "token"] = "token" if "counted" in batches[0][0] else "row"
     predict, tokenizer = predictor_of(graph_session(model), path, seconds, gives), load_tokenizer(folder_of(path))
-    signs.give_at_once()
+    signs.give_now()
     for rows in batches:
         predict(tokenizer.pad(rows))
-        signs.give_at_once()
+        signs.give_now()
     in_normal_form(model)
 
 

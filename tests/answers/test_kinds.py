@@ -44,7 +44,7 @@ SAMPLES: dict[str, tuple[tuple[str, ...], list[Any], list[Any]]] = {
 def pair(kind: str) -> tuple[Answers, Answers]:
     labels, truth, said = SAMPLES[kind]
     found = answers.find(kind)(truth, labels)
-    return found, found.like(said)
+    return found, found.with_content(said)
 
 
 def test_every_kind_has_its_file_and_is_tested_here() -> None:
@@ -59,7 +59,7 @@ def test_answers_are_what_json_gives_back(kind: str) -> None:
     for side in pair(kind):
         content = json.loads(json.dumps(side.content))
         type(side).check(content)
-        assert side.like(content) == side
+        assert side.with_content(content) == side
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
@@ -98,7 +98,7 @@ def test_the_truth_has_the_best_score_and_agrees_with_itself(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_rows_can_be_taken_alone(kind: str) -> None:
     truth, said = pair(kind)
-    said = said.like(said.content, [0.9, 0.8, 0.7, 0.6])
+    said = said.with_content(said.content, [0.9, 0.8, 0.7, 0.6])
     some = said.take([3, 0])
     assert (some.content, some.confidences) == ([said.content[3], said.content[0]], [0.6, 0.9])
     metric = answers.default_metric(type(truth))
@@ -111,7 +111,7 @@ def test_rows_can_be_taken_alone(kind: str) -> None:
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_flip_is_told_in_words(kind: str) -> None:
     truth, said = pair(kind)
-    told = said.flipped(truth, truth, 3, "the text")
+    told = said.flip_texts(truth, truth, 3, "the text")
     assert told.truth == told.before
     if kind != "vector":  # of which the change of direction is told
         assert told.after != told.before
@@ -153,7 +153,7 @@ def test_several_labels_are_scored_as_sklearn_does() -> None:
     assert [part.outcome.value for part in own.slices(right)] == pytest.approx(
         f1_score(truth, said, average=None).tolist()
     )
-    assert Labels([[1, 0], []], LABELS).shown(0) == "bad, fine"
+    assert Labels([[1, 0], []], LABELS).display(0) == "bad, fine"
     assert Labels([[1, 0], []], LABELS).same(Labels([[1, 2], []], LABELS)) == [pytest.approx(1 / 3), 1.0]
 
 
@@ -168,13 +168,13 @@ def test_texts_are_scored_by_their_edits() -> None:
     right, own = Text(["kitten", "same", "", "abc"]), Text(["sitting", "same", "", ""])
     assert own.outcome(right, "edit_score").rows == pytest.approx([1 - 3 / 7, 1, 1, 0])
     assert own.outcome(right, "exact_match").value == 0.5
-    assert Text(["x" * 500]).shown(0) == "x" * 400 + "…"
+    assert Text(["x" * 500]).display(0) == "x" * 400 + "…"
 
 
 def test_vectors_are_scored_by_their_cosine() -> None:
     right, own = Vector([[1.0, 0.0], [1.0, 1.0]]), Vector([[3.0, 4.0], [0.0, 0.0]])
     assert own.outcome(right, "cosine").rows == pytest.approx([0.6, 0])
-    assert own.flipped(right, right, 0, "") == ("cosine 1.0000", "cosine 1.0000", "cosine 0.6000")
+    assert own.flip_texts(right, right, 0, "") == ("cosine 1.0000", "cosine 1.0000", "cosine 0.6000")
 
 
 def test_expected_tokens_are_scored_by_their_likelihood() -> None:
@@ -182,4 +182,4 @@ def test_expected_tokens_are_scored_by_their_likelihood() -> None:
     assert own.outcome(right, "likelihood").rows == pytest.approx([np.exp(-1.05), np.exp(-0.2), 1, np.exp(-3)])
     assert own.outcome(right, "next_token_accuracy").value == 2 / 4
     assert isinstance(own, TokenProbabilities)
-    assert own.shown(0) == f"perplexity {np.exp(1.05):.4g}"
+    assert own.display(0) == f"perplexity {np.exp(1.05):.4g}"

@@ -80,14 +80,14 @@ def test_a_flip_tells_the_entities_that_changed_with_their_words() -> None:
     text = "Ada Lovelace met Babbage in Turin"
     truth = TokenLabels([[1, 2, 0, 1, 0, 3]], TAGS)
     before, after = TokenLabels([[1, 2, 0, 1, 0, 0]], TAGS), TokenLabels([[1, 2, 0, 3, 0, 1]], TAGS)
-    assert after.flipped(before, truth, 0, text) == (
+    assert after.flip_texts(before, truth, 0, text) == (
         "PER Babbage, LOC Turin",
         "PER Babbage",
         "LOC Babbage, PER Turin",
     )
-    assert after.flipped(before, truth, 0, "other words") == ("PER 4, LOC 6", "PER 4", "LOC 4, PER 6")
-    assert before.shown(0) == "PER 1 to 2, PER 4"
-    assert TokenLabels([[0]], TAGS).shown(0) == "none"
+    assert after.flip_texts(before, truth, 0, "other words") == ("PER 4, LOC 6", "PER 4", "LOC 4, PER 6")
+    assert before.display(0) == "PER 1 to 2, PER 4"
+    assert TokenLabels([[0]], TAGS).display(0) == "none"
 
 
 def test_agreement_beyond_chance_is_that_of_all_tokens() -> None:

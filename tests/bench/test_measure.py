@@ -61,7 +61,7 @@ def score_of(found: Measurement, chain: Chain) -> float:
     """The share of rows that it has right."""
     task = chain.plan.task
     truth = task.truth(task.validation)
-    return truth.like(found.predictions).outcome(truth, "accuracy").value
+    return truth.with_content(found.predictions).outcome(truth, "accuracy").value
 
 
 @dataclass(frozen=True)

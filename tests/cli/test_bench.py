@@ -132,7 +132,7 @@ def test_data_that_is_a_folder_is_said_to_be_one(refused, labelled, tmp_path):
     assert refused("bench", labelled, "--data", tmp_path / "folder").what == "cannot read 'folder': it is a folder"
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("sent", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_a_signal_leaves_no_worker_and_no_scratch_behind(sent, chain, reviews, tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()

@@ -143,7 +143,12 @@ with interrupt.ended_by_signals(), terminal.caught():
 
 
 @pytest.mark.parametrize(
-    ("sent", "code"), [((signal.SIGINT, signal.SIGINT), 130), ((signal.SIGTERM,), 143), ((signal.SIGHUP,), 129)]
+    ("sent", "code"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGTERM,), 143),
+        pytest.param((signal.SIGHUP,), 129, marks=pytest.mark.slow),  # caught by the same lines
+    ],
 )
 def test_a_call_into_a_library_that_never_ends_is_ended_with_its_process(sent: tuple[int, ...], code: int) -> None:
     line = [sys.executable, "-c", IN_A_LIBRARY, *(str(int(number)) for number in sent)]

@@ -7,7 +7,7 @@ import pytest
 
 from compress.doctor import advice, surroundings
 from compress.doctor.advice import HALVES, ONNX_KINDS, SHAPES, TOKENS, advise, end_to_end, time_machine, times
-from compress.doctor.surroundings import Machine, Rate, look_around, quota_cores, threads_per_core, watched
+from compress.doctor.surroundings import Machine, Rate, quota_cores, this_machine, threads_per_core, watched
 
 QUIET = Machine(
     cpu="A processor",
@@ -223,7 +223,7 @@ def test_others_are_what_this_process_and_its_children_did_not_use(monkeypatch):
 
 def test_looking_around_finds_this_machine(monkeypatch):
     monkeypatch.setattr(surroundings, "LOAD_SECONDS", 0.01)
-    found = look_around()
+    found = this_machine()
     assert 1 <= found.threads <= found.allowed <= found.processors
     assert found.busy_cores >= 0
     assert found.rates == ()

@@ -10,7 +10,7 @@ from compress.errors import CompressError, InputError
 from compress.files import disks
 from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 from compress.files.locks import lock_at
-from compress.files.whole import file_sha256, make_way, new_folder, own_folder, write_text
+from compress.files.whole import clear_path, ensure_folder, file_sha256, new_folder, write_text
 from compress.unexpected import error_to_show
 
 
@@ -78,17 +78,17 @@ def test_a_lock_is_a_file_of_its_own(tmp_path: Path, theirs: Path) -> None:
 
 
 def test_way_is_made_for_a_file_but_not_through_a_folder_or_a_file(tmp_path: Path, theirs: Path) -> None:
-    make_way(theirs)
-    make_way(theirs / "thesis.txt")
-    make_way(tmp_path / "nothing")
+    clear_path(theirs)
+    clear_path(theirs / "thesis.txt")
+    clear_path(tmp_path / "nothing")
     assert precious(theirs)
 
 
 def test_a_folder_of_ours_takes_the_place_of_a_link(tmp_path: Path, theirs: Path) -> None:
     (tmp_path / "steps").symlink_to(theirs)
-    own_folder(tmp_path / "steps")
+    ensure_folder(tmp_path / "steps")
     assert list((tmp_path / "steps").iterdir()) == []
-    own_folder(theirs)
+    ensure_folder(theirs)
     assert precious(theirs)
 
 

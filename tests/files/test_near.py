@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import InputError
-from compress.files.near import nearest_beside
+from compress.files.near import similar_name
 from compress.models.folder import model_folder
 from compress.recipe.shipped import find_recipe
 from compress.report.two_reports import load_report
@@ -24,7 +24,7 @@ from compress.report.two_reports import load_report
 def test_a_near_name_has_the_same_ending(tmp_path: Path, wanted: str, found: str | None) -> None:
     (tmp_path / "recipe.yaml").touch()
     (tmp_path / "final").mkdir()
-    assert nearest_beside(tmp_path / wanted) == found
+    assert similar_name(tmp_path / wanted) == found
 
 
 def test_recipes_reports_and_models_are_proposed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

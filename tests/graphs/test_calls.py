@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from compress.errors import CompressError, InputError
-from compress.graphs.calls import bounded_call, call, in_a_sentence
+from compress.graphs.calls import bounded_call, call, short_failure
 from tests.graphs import endless_graph
 
 IDS = {"input_ids": np.full((1, 4), 9, np.int64)}
@@ -84,7 +84,7 @@ def test_a_graph_that_cannot_be_loaded_is_told_without_the_place_in_the_librarys
         "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed:/onnxruntime_src/core/graph/utils.h:46 void "
         "utils::Validate(const std::unordered_map<std::string, int>&, bool) Opset 9999 is under development.\nmore"
     )
-    assert in_a_sentence(RuntimeError(said)) == (
+    assert short_failure(RuntimeError(said)) == (
         "[ONNXRuntimeError] : 1 : FAIL : Load model from m.onnx failed: Opset 9999 is under development."
     )
-    assert in_a_sentence(RuntimeError("")) == "RuntimeError"
+    assert short_failure(RuntimeError("")) == "RuntimeError"

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from transformers import AutoTokenizer
 
 from compress.models.tokenizer import load_tokenizer
-from compress.models.tokenizer_lengths import say_length
+from compress.models.tokenizer_lengths import write_length
 
 TEXTS = ["good " * 40 + "bad", "a fine film", "", "unknown é text"]
 FIXED = {"strategy": {"Fixed": 128}, "direction": "Left", "pad_id": 7, "pad_type_id": 1, "pad_token": "b"}
@@ -30,7 +30,7 @@ def test_all_loaders_cut_and_fill_up_alike(folder, side):
     edit(folder / "tokenizer_config.json", truncation_side=side, padding_side="left", max_length=99, model_max_length=5)
     before = load_tokenizer(folder)
     expected = before.pad(before.encode(TEXTS, None, 9))
-    assert say_length(folder, 9) == ("tokenizer.json", "tokenizer_config.json")
+    assert write_length(folder, 9) == ("tokenizer.json", "tokenizer_config.json")
     own = load_tokenizer(folder)
     assert own.settings.cut_side == side
     assert own.pad(own.encode(TEXTS, None, 9))["input_ids"].tolist() == expected["input_ids"].tolist()
@@ -48,7 +48,7 @@ def test_all_loaders_cut_and_fill_up_alike(folder, side):
 def test_nothing_else_is_changed(folder):
     before = {name: json.loads((folder / name).read_text()) for name in ("tokenizer.json", "tokenizer_config.json")}
     wide = (folder / "tokenizer.json").read_text().startswith("{\n")
-    say_length(folder, 9)
+    write_length(folder, 9)
     after = {name: json.loads((folder / name).read_text()) for name in before}
     changed = {name: {key for key in after[name] if after[name][key] != before[name].get(key)} for name in before}
     assert changed == {
@@ -60,5 +60,5 @@ def test_nothing_else_is_changed(folder):
 
 def test_a_missing_tokenizer_config_is_written(folder):
     (folder / "tokenizer_config.json").unlink()
-    say_length(folder, 9)
+    write_length(folder, 9)
     assert len(AutoTokenizer.from_pretrained(folder)(TEXTS[0], truncation=True)["input_ids"]) == 9

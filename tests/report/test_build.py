@@ -177,11 +177,11 @@ def test_flips_are_not_without_end() -> None:
     many = 3 * FLIPS
     test = HeldOut(metric="accuracy", labels=LABELS, truth=[0] * many, key="k")
 
-    def said(artifact: str, label: int) -> Measurement:
+    def measured_with(artifact: str, label: int) -> Measurement:
         whole = measurement(artifact, [label] * many, SAMPLES, 1)
         return whole.model_copy(update={"confidences": [0.9] * many, "row_tokens": [3] * many})
 
-    measured = Measured([said("base", 0), said("small", 1)], MEASURED.conditions, "today", {})
+    measured = Measured([measured_with("base", 0), measured_with("small", 1)], MEASURED.conditions, "today", {})
     row = build_rows(ENTRIES[:2], measured, {"cpu": "base"}, test, ["t"] * many, 1.0)[1]
     assert row.versus_baseline is not None
     assert (row.versus_baseline.lost, len(row.flips)) == (many, FLIPS)

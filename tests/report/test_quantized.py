@@ -13,7 +13,7 @@ from compress.report.markdown import render_markdown
 from compress.report.model import Report
 from compress.report.quantized import Quantized, quantized
 from compress.report.quantized_page import FEW, SHORT, TALL, layer_chart, layers_parts, short_names
-from compress.report.quantized_words import change_words, chosen_on, interval, kept_words, listed, nats, search_words
+from compress.report.quantized_words import change_words, choice_words, interval, kept_words, listed, nats, search_words
 from tests.report.reports import PARITY, choice, rounding_facts, rounding_report, sample_report, sensitivity
 from tests.report.test_html import HOSTILE, Page, flat
 
@@ -113,9 +113,9 @@ def test_what_was_asked_of_a_choice_is_told():
     found = read(choice=choice()).choice
     assert found is not None
     about = "256 held-back rows, onnxruntime on cpu, 2 threads, batch 1, 128 tokens; asked for: "
-    assert chosen_on(found) == about + "a drop of at most 0.5 points, then the fastest"
+    assert choice_words(found) == about + "a drop of at most 0.5 points, then the fastest"
     found.goal.prefer, found.goal.max_drop_pp = "size", None
-    assert chosen_on(found) == about + "then the smallest"
+    assert choice_words(found) == about + "then the smallest"
     assert interval(found.candidates[1].faster, ".2f", "x") == "1.30x (1.24 to 1.37)"
 
 

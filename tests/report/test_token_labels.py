@@ -37,7 +37,7 @@ def truth() -> list[list[int]]:
     return [random.choice(len(TAGS), len(text.split()), p=SHARES).tolist() for text in texts()]
 
 
-def said(artifact: str) -> list[list[int]]:
+def answers_of(artifact: str) -> list[list[int]]:
     """The truth with mistakes; what one model gets wrong, the next ones get wrong too."""
     random = np.random.default_rng(2)
     drawn = [(random.random(len(row)), random.integers(0, len(TAGS), len(row))) for row in truth()]
@@ -52,7 +52,7 @@ def report() -> Report:
     test = HeldOut(answers="token_labels", metric="f1_entity", labels=list(TAGS), truth=truth(), key="8" * 64)
     entries, measured = reports.measure(reports.held_out())
     taken = [
-        found.model_copy(update={"predictions": said(found.artifact), "confidences": []})
+        found.model_copy(update={"predictions": answers_of(found.artifact), "confidences": []})
         for found in measured.measurements
     ]
     measured = Measured(taken, measured.conditions, measured.created, measured.host)
@@ -71,7 +71,9 @@ def report() -> Report:
 
 def test_the_figures_are_those_of_entities(report: Report) -> None:
     right, last = TokenLabels(truth(), TAGS), report.rows[-1]
-    own, base = (TokenLabels(said(artifact), TAGS).outcome(right, "f1_entity") for artifact in ("int8", "teacher"))
+    own, base = (
+        TokenLabels(answers_of(artifact), TAGS).outcome(right, "f1_entity") for artifact in ("int8", "teacher")
+    )
     assert last.quality == own.score()
     found = last.versus_baseline
     assert found is not None
@@ -147,7 +149,7 @@ def test_it_is_read_again_and_compared_without_its_task(
     write_report(report, tmp_path)
     again = read_report(tmp_path / "report.json")
     assert again is not None
-    assert again.test.right == TokenLabels(truth(), TAGS)
+    assert again.test.right_answers == TokenLabels(truth(), TAGS)
     print_compared(compare_reports(tmp_path, tmp_path))
     lines = capsys.readouterr().out.splitlines()
     assert any("0.00" in line and "points; sign test, p = 1" in line for line in lines)

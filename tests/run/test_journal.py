@@ -109,7 +109,7 @@ def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "run.log").symlink_to("/dev/full")
-    monkeypatch.setattr("compress.run.journal.make_way", lambda _: None)  # the link would be replaced
+    monkeypatch.setattr("compress.run.journal.clear_path", lambda _: None)  # the link would be replaced
     observer = Silent()
     with journal(tmp_path, observer, {"recipe": "tiny"}) as told:
         told.step_started("teacher", "finetune")

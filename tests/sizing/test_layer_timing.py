@@ -52,7 +52,10 @@ def test_calls_are_timed_in_turns_and_a_slow_one_does_not_count(monkeypatch: pyt
     assert told == [1, 2, 3, 4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("family", ["bert", "modernbert", pytest.param("distilbert", marks=pytest.mark.slow), *ALIKE])
+SLOWLY = [pytest.param(family, marks=pytest.mark.slow) for family in ("bert", "distilbert")]
+
+
+@pytest.mark.parametrize("family", ["modernbert", *SLOWLY, *ALIKE])
 def test_encoders_of_each_size_are_timed(family: str, make_model: Callable[..., Path]) -> None:
     model = load_model(make_model(family), "text-classification", labels=("no", "yes"))
     before = model_shape(model)

@@ -70,5 +70,5 @@ def test_a_speed_that_no_sizes_have_fails_with_the_best(monkeypatch: pytest.Monk
 
 def test_on_the_way_the_table_says_how_far(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = _scores()
-    sizes = _speedup(monkeypatch, 4, 1.0).on_the_way(scores, 0.5)
+    sizes = _speedup(monkeypatch, 4, 1.0).sizes_at(scores, 0.5)
     assert 11.5 < predicted_ms(TABLE, *sizes) <= 12.5  # half of the way from 20 to 5 ms

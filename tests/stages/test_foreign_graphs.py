@@ -18,7 +18,7 @@ from compress.runtimes import load
 from compress.stages import quantize_onnx_4bit, quantize_onnx_dynamic, quantize_onnx_static
 from compress.store.artifacts import Artifact
 from tests.chain import Chain, context_of
-from tests.foreign import FORMS, as_it_is
+from tests.foreign import FORMS, as_it_is, table_is_tied, weights_pass_through
 
 pytestmark = pytest.mark.int8
 
@@ -87,12 +87,20 @@ def quantize(name: str, source: Artifact, chain: Chain, out: Path, **settings: A
     return facts
 
 
-@pytest.mark.parametrize(
-    ("form", "opset"), [(as_it_is, 11), (as_it_is, 13), *((form, 17) for form in FORMS)], ids=called
-)
+EVERY = (as_it_is, weights_pass_through, table_is_tied)
+"""Forms that every stage rounds by default; the others, which all stages read by the same code, one does."""
+CASES = [
+    *((as_it_is, opset, tuple(STAGES)) for opset in (11, 13)),
+    *((form, 17, tuple(STAGES) if form in EVERY else ("dynamic",)) for form in FORMS),
+    *(pytest.param(form, 17, ("static", "4bit"), marks=pytest.mark.slow) for form in FORMS if form not in EVERY),
+]
+
+
+@pytest.mark.parametrize(("form", "opset", "names"), CASES, ids=called)
 def test_a_graph_of_any_form_is_rounded_whole_and_agrees(
     form: Callable[[onnx.ModelProto], onnx.ModelProto],
     opset: int,
+    names: tuple[str, ...],
     exports: Callable[[int], Path],
     chain: Chain,
     tmp_path: Path,
@@ -100,7 +108,7 @@ def test_a_graph_of_any_form_is_rounded_whole_and_agrees(
     source = rewritten(exports(opset), tmp_path / "source", form)
     expected = logits(exports(opset))
     assert np.abs(logits(source.path) - expected).max() < 2e-2, "the rewriting is right"
-    for name in STAGES:
+    for name in names:
         facts = quantize(name, source, chain, tmp_path / name)
         assert facts["left_in_float"] == [], name
         assert facts["parity"]["agreement"] >= 0.94, name

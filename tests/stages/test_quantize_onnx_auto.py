@@ -53,6 +53,7 @@ def chosen(facts: dict[str, Any]) -> Sequence[Any]:
     return found["name"]
 
 
+@pytest.mark.usefixtures("forked")
 def test_the_smallest_is_made_measured_and_taken(chain: Chain, tmp_path: Path) -> None:
     facts = run(chain, tmp_path / "out", prefer="size", max_drop_pp=10.0)
     choice = facts["choice"]

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from compress.data.labels import given_away, is_slip
+from compress.data.labels import is_slip, labels_in_texts
 from compress.data.sources import Sources
 from compress.errors import InputError
 from compress.recipe.schema import TaskSpec
@@ -80,9 +80,9 @@ def test_texts_that_hold_their_own_label_are_told():
     rows = [
         (f"[{label.upper()}] please help me {number}", label) for number, label in enumerate(["money", "parcel"] * 10)
     ]
-    assert given_away(rows) == ["20 of 20 training texts hold their own label: is the answer written into them?"]
-    assert given_away([(text[9:], label) for text, label in rows]) == []
-    assert given_away([("1 of 5 stars", "1"), ("2 of 5 stars", "2")]) == []
+    assert labels_in_texts(rows) == ["20 of 20 training texts hold their own label: is the answer written into them?"]
+    assert labels_in_texts([(text[9:], label) for text, label in rows]) == []
+    assert labels_in_texts([("1 of 5 stars", "1"), ("2 of 5 stars", "2")]) == []
 
 
 def test_values_that_mean_no_label_are_left_out_and_told(notes):

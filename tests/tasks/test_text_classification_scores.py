@@ -39,7 +39,7 @@ def test_a_class_without_test_rows_does_not_count_for_f1():
 
 def test_a_score_is_of_answers_against_the_truth():
     truth = task_of().truth([Row("", None, label) for label in (0, 0, 1, 1)])
-    predictions = truth.like([0, 0, 0, 1])
+    predictions = truth.with_content([0, 0, 0, 1])
     assert predictions.outcome(truth).value == predictions.outcome(truth, "accuracy").value == 0.75
     assert predictions.outcome(truth, "f1_macro").value == pytest.approx((4 / 5 + 2 / 3) / 2)
 
