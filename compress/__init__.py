@@ -35,23 +35,27 @@ _HOMES = {
     "compress.errors": ("CompressError", "InputError", "Stopped"),
     "compress.use.classifier": ("Classifier",),
 }
-"""Where each public name stands; it is imported when it is asked for, so that `import compress` takes no time."""
+"""The module of each public name; it is imported on first use, so that `import compress` takes no time."""
 
 
 class _Room(ModuleType):
-    """A room that, called, does what the function of its name in `compress.api` does: `compress.run` is both."""
+    """A package that can be called like the function of its name in `compress.api`: `compress.run` is both."""
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """What the function gives."""
+        """Call the function of the package's name."""
         return getattr(import_module("compress.api"), self.__name__.rpartition(".")[2])(*arguments, **settings)
 
 
-for _name in ("bench", "plan", "run"):  # importing a part of a room puts the room in the place of a function
+for _name in (
+    "bench",
+    "plan",
+    "run",
+):  # importing a module of a package binds the package's name here, not the function
     import_module(f"{__name__}.{_name}").__class__ = _Room
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, from the module that it stands in."""
+    """A public name, imported from its module."""
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)

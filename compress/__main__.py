@@ -1,6 +1,6 @@
 """`python -m compress`: Python itself looks for modules in the current folder first; from here on nothing does.
 
-What Python imports before this line it takes from there all the same: in a folder that is not trusted, use the command
+Modules that Python imports before this line may still come from there: in a folder that is not trusted, use the command
 `compress`, or `python -P -m compress`.
 """
 

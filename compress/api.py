@@ -1,4 +1,4 @@
-"""What the commands do, for programs: errors are exceptions, progress is a callback, nothing is printed.
+"""The commands as functions, for programs: errors are exceptions, progress is a callback, nothing is printed.
 
 ```python
 import compress
@@ -30,16 +30,16 @@ RecipeLike: TypeAlias = str | Path | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happens in a run.
+    """One event of a run.
 
     Attributes:
         kind: `step_started` and `step_done` for each step; `progress` of one piece of work; `note` of what is fetched;
             `warning`.
-        what: name of the step or the piece of work; the sentence of a note or a warning.
-        stage: of a step: the technique; `bench` while artifacts are measured.
-        done, total: of a piece of work: units, equal at its end.
-        seconds: that a finished step took.
-        made: of a finished step: False if it was taken from the store.
+        what: the name of the step or of the piece of work; the sentence of a note or a warning.
+        stage: the technique of a step; `bench` while artifacts are measured.
+        done, total: the units of a piece of work; they are equal at its end.
+        seconds: the time that a finished step took.
+        made: whether a finished step was made, and not taken from the store.
     """
 
     kind: Literal["step_started", "step_done", "progress", "note", "warning"]
@@ -72,7 +72,7 @@ def run(
         ablate: also run the chain without each of its steps, and say what it is worth.
         force: begin even if memory or disk will not do, by the forecast.
         on_event: called in this thread with what happens; what it raises ends the run.
-        stop: asked often; once it says True, the run stops at the next point from which it can go on.
+        stop: called often; once it returns True, the run stops at the next point from which it can be resumed.
 
     Returns:
         The run's folder, its artifacts and its report. A goal that is missed is no error: `result.report.goal.met`;
@@ -81,7 +81,7 @@ def run(
     Raises:
         InputError: the recipe or what it names is wrong, or this machine cannot do it; nothing was begun.
         CompressError: a step failed; the steps before it are kept.
-        Stopped: `stop` said True.
+        Stopped: `stop` returned True.
     """
     from compress.plan.ablation import ablate as plans_without
     from compress.plan.planner import make_plan
@@ -100,16 +100,16 @@ def plan(
     forecast: bool = False,
     on_event: OnEvent | None = None,
 ) -> "Outlook":
-    """Check a recipe and its data, and say what a run would do; `compress plan`.
+    """Check a recipe and its data, and return what a run would do; `compress plan`.
 
     Args:
         forecast: also run a few batches of each step that is to do, and forecast time, memory and disk.
 
     Returns:
-        The planned steps with their keys, what is done already, what this machine cannot do, and the forecast.
+        The planned steps with their keys, which of them are done, what this machine cannot do, and the forecast.
 
     Raises:
-        InputError: as `run` would raise it.
+        InputError: as `run` raises it.
         CompressError: a source could not be fetched, or a step failed while it was forecast.
     """
     from dataclasses import replace
@@ -135,7 +135,7 @@ def bench(
     on_event: OnEvent | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> "Report":
-    """Measure model folders side by side, on the same test rows, each in processes of its own; `compress bench`.
+    """Measure model folders on the same test rows, each in processes of its own; `compress bench`.
 
     Args:
         folders: any models, also ones that this tool did not make; the first is the baseline.
@@ -143,27 +143,27 @@ def bench(
         targets: where to measure, by name, as a recipe says it: `{"cpu": {"runtime": "onnxruntime", "threads": 4}}`.
             Left out: the usual runtime of each folder's format.
         settings: how latency is sampled, as a recipe's `bench`.
-        goal: as a recipe's; its largest drop is the margin up to which a model is no worse.
-        seed: of the order of turns.
+        goal: the goal, as in a recipe; its largest drop is the margin up to which a model is no worse.
+        seed: the seed of the order in which models take turns.
 
     Returns:
         One row for each folder and target, with intervals; one that could not be measured says why.
 
     Raises:
         InputError: a folder is no model, or none has the data's labels.
-        Stopped: `stop` said True.
+        Stopped: `stop` returned True.
     """
     from compress.recipe.schema import BenchSpec, Goal, Target, TaskSpec
     from compress.recipe.validation import Origin, validate
     from compress.run.bench_folders import bench_folders, default_runtimes
 
     paths, listener = [Path(folder) for folder in folders], _Listener(on_event, stop)
-    chosen = targets or {name: {"runtime": name} for name in default_runtimes(paths)}
-    where = {name: Origin(f"the target {name}") for name in chosen}
+    raw_targets = targets or {name: {"runtime": name} for name in default_runtimes(paths)}
+    where = {name: Origin(f"the target {name}") for name in raw_targets}
     return bench_folders(
         paths,
         validate(TaskSpec, task, Origin("the task"), label="the task"),
-        {name: validate(Target, value, where[name], label="a target") for name, value in chosen.items()},
+        {name: validate(Target, value, where[name], label="a target") for name, value in raw_targets.items()},
         validate(BenchSpec, settings or {}, Origin("the settings"), label="the settings"),
         seed,
         listener.stoppable_progress,
@@ -174,15 +174,15 @@ def bench(
 
 
 def compare(first: str | Path, second: str | Path) -> "Compared":
-    """The last step of one run held against the last step of another, out of their reports; `compress compare`.
+    """The comparison of two runs' last steps, made from their reports; `compress compare`.
 
-    Nothing is measured: two models are held against each other side by side by `bench`.
+    Nothing is measured: `bench` measures two models side by side.
 
     Args:
-        first, second: runs' folders, or their report.json; the first is what the other is held against.
+        first, second: runs' folders, or their report.json; the second is compared with the first.
 
     Returns:
-        What changed, with intervals and verdicts, and what a reader must know of them.
+        The changes, with intervals, verdicts and notes for the reader.
 
     Raises:
         InputError: a report is missing, or the two have no target or no test rows in common.
@@ -215,7 +215,7 @@ def _read(recipe: RecipeLike, overrides: Mapping[str, Any] | None) -> "tuple[Rec
 
 
 class _Listener:
-    """An observer that turns what it is told into events."""
+    """An observer of a run that turns each call into an event."""
 
     def __init__(self, on_event: OnEvent | None, stop: Callable[[], bool] | None = None) -> None:
         self._tell: OnEvent = on_event or (lambda _: None)
@@ -225,7 +225,7 @@ class _Listener:
         self._tell(Event("progress", what, done=done, total=total))
 
     def stoppable_progress(self, what: str, done: int, total: int) -> None:
-        """Progress of work that keeps nothing, so that it stops anywhere."""
+        """Progress of work that keeps no results, and may therefore stop anywhere."""
         self.progress(what, done, total)
         if done < total and self.stopping():
             raise Stopped

@@ -1,4 +1,4 @@
-"""All that a stage may know of the world: while it runs, and before, when its step is planned."""
+"""What a stage may know of its surroundings: while it runs, and before, when its step is planned."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from compress.tasks import Task
 
 
 class Progress(Protocol):
-    """Told how far a piece of work is."""
+    """A callback that takes how far a piece of work is."""
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """`done` of `total` units of `what`; done == total ends it."""
+        """Report that `done` of `total` units of `what` are done; the work ends with done == total."""
         ...
 
 
 class Cached(Protocol):
-    """Makes a by-product once and keeps it in the store, for all steps that want the same."""
+    """A function that makes a by-product once and keeps it in the store, for all steps that need it."""
 
     def __call__(
         self,
@@ -28,17 +28,17 @@ class Cached(Protocol):
         inputs: Mapping[str, str],
         make: Callable[[Path], Mapping[str, Any] | None],
     ) -> Artifact:
-        """The by-product `name` of the given settings and input keys; `make(out)` writes it if it is new."""
+        """The by-product `name` for these settings and input keys; `make(out)` writes it if the store lacks it."""
         ...
 
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """A run on few rows, to learn what a whole one would take and where it would fail.
+    """A rehearsal: a run on few rows, which shows what a whole run would cost and where it would fail.
 
     Attributes:
         train_rows, validation_rows, unlabelled_rows: rows of the run that is rehearsed.
-        steps: optimizer steps that each training takes, at most.
+        steps: the largest number of optimizer steps of each training.
     """
 
     train_rows: int
@@ -53,20 +53,20 @@ def _never() -> bool:
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage is run with.
+    """The surroundings that a stage runs in.
 
     Attributes:
-        task: the data and its score; never hand the test rows to a model that still changes.
-        seed: of every random choice.
+        task: the data and its score; never show the test rows to a model that still changes.
+        seed: the seed of every random choice.
         device: `cpu` or `cuda`, where training runs.
         trust_remote_code: whether a model's folder may bring code along.
         work: a folder for checkpoints; survives a crash, is not part of the result.
-        progress: told how far the work is. Raises `Stopped` where the person has asked to stop: work that keeps
-            something for going on asks `stopping` first, and reports no progress until that is kept.
-        cached: keeps by-products that several steps share.
-        stopping: whether the person has asked to stop.
-        rehearsal: None in a run that counts.
-        host: facts of this machine, for what is timed on it.
+        progress: called with how far the work is. Raises `Stopped` if the user has asked to stop: work that can be
+            resumed checks `stopping` first, saves its checkpoint, and only then reports progress.
+        cached: makes and keeps by-products that several steps share.
+        stopping: whether the user has asked to stop.
+        rehearsal: the limits of a rehearsal; None in a real run.
+        host: facts of this machine, recorded with what is timed on it.
     """
 
     task: Task
@@ -82,27 +82,27 @@ class Context:
 
     @property
     def train_rows(self) -> int:
-        """Training rows of the run, also where this one only rehearses it."""
+        """The number of training rows of the real run, also during its rehearsal."""
         return self.rehearsal.train_rows if self.rehearsal else len(self.task.train)
 
     @property
     def validation_rows(self) -> int:
-        """Validation rows of the run, also where this one only rehearses it."""
+        """The number of validation rows of the real run, also during its rehearsal."""
         return self.rehearsal.validation_rows if self.rehearsal else len(self.task.validation)
 
     @property
     def unlabelled_rows(self) -> int:
-        """Unlabelled rows of the run, also where this one only rehearses it."""
+        """The number of unlabelled rows of the real run, also during its rehearsal."""
         return self.rehearsal.unlabelled_rows if self.rehearsal else len(self.task.unlabelled)
 
 
 @dataclass(frozen=True)
 class KnownModel:
-    """What is known of a model before any work.
+    """A model as it is known before any work.
 
     Attributes:
         origin: folder of the model from outside that it comes from.
-        step: that will make it; None for the model from outside itself.
+        step: the step that will make it; None for the model from outside itself.
         shape: its sizes; None where they are not known.
         tokenizer: the step that will make its tokenizer, or the folder from outside that has it.
     """
@@ -113,7 +113,7 @@ class KnownModel:
     tokenizer: str | Path
 
     def gives_ids_of(self, other: "KnownModel") -> bool:
-        """Whether both tokenizers give the same ids; those that two steps will make are taken to differ."""
+        """Whether both tokenizers give the same ids; tokenizers that two steps will make count as different."""
         own, theirs = self.tokenizer, other.tokenizer
         if own == theirs or isinstance(own, str) or isinstance(theirs, str):
             return own == theirs
@@ -124,14 +124,14 @@ class KnownModel:
 
 @dataclass(frozen=True)
 class KnownStep:
-    """What a stage's check may know of its step.
+    """A step as a stage's check may know it, before any work.
 
     Attributes:
         config: its settings.
-        inputs: the models of each role that is given; of most roles one.
-        model: the one that the step's own comes from.
-        shape: sizes of the model that it will give; None where they are not known.
-        longest: tokens of the longest text that the model will be given.
+        inputs: the models of each role that the recipe fills; most roles have one.
+        model: the model that the step's own is made from.
+        shape: sizes of the model that it will make; None where they are not known.
+        longest: the number of tokens of the longest text that the model will be given.
         task: the data.
     """
 

@@ -28,7 +28,7 @@ class CompressError(Exception):
     Args:
         what: one sentence with the value received and the values accepted.
         where: `file:line`, a folder, or a step's name.
-        fix: what to do about it.
+        fix: what the user can do about it.
     """
 
     exit_code = 1
@@ -55,12 +55,12 @@ class InputError(CompressError):
 
 
 class Stopped(KeyboardInterrupt):
-    """The person asked to stop, and the work stands at a point from which it goes on."""
+    """The user asked to stop; the work can go on from the point where it stopped."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name among `names` that `name` was probably meant to be, or None."""
-    by_lower = {known.lower(): known for known in names}
+    by_lower = {candidate.lower(): candidate for candidate in names}
     matches = get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.6)
     return by_lower[matches[0]] if matches else None
 
@@ -69,11 +69,11 @@ def did_you_mean(name: str, names: Iterable[str], accepted: str | None = None) -
     """The fix for an unknown name: the nearest right one, and all that are accepted.
 
     Args:
-        accepted: how that is said. Left out: all names.
+        accepted: the text that says what is accepted. Left out: all names.
     """
-    known = sorted(names)
-    listed = f"accepted: {', '.join(known)}" if known else "nothing is accepted here"
-    return proposed(nearest(name, known), listed if accepted is None else accepted)
+    accepted_names = sorted(names)
+    listed = f"accepted: {', '.join(accepted_names)}" if accepted_names else "nothing is accepted here"
+    return proposed(nearest(name, accepted_names), listed if accepted is None else accepted)
 
 
 def proposed(close: str | None, otherwise: str) -> str:

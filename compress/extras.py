@@ -5,9 +5,9 @@ from importlib.util import find_spec
 from compress.errors import InputError
 
 DISTRIBUTION = "compress-models"
-"""What package indexes call this project; the import and the command are `compress`."""
+"""This project's name in package indexes; the import and the command are `compress`."""
 EXTRAS = ("datasets", "openvino")
-"""Those of the distribution; each brings the package of its name."""
+"""The extras of the distribution; each installs the package of the same name."""
 
 
 def install_command(extra: str) -> str:
@@ -22,12 +22,12 @@ def install_command(extra: str) -> str:
 
 
 def need(extra: str, what: str, where: str | None) -> None:
-    """Refuse what an extra does if it is not installed.
+    """Refuse work that needs an extra which is not installed.
 
     Args:
         extra: one of `EXTRAS`.
-        what: that needs it, as the beginning of a sentence: "a data set of the hub".
-        where: that was asked for.
+        what: the thing that needs it, as the beginning of a sentence: "a data set of the hub".
+        where: the place in the recipe or on the command line that asks for it.
 
     Raises:
         InputError: it is not installed.

@@ -1,6 +1,6 @@
-"""What a stage says of its work in the manifest, for rooms that tell of it: each kind has a type.
+"""The facts that a stage writes into its manifest about its work, for reports and cards. Each kind is a type.
 
-A stage names the type that it writes (`Stage.facts`); who tells of it asks for the type. A stage may say more beside.
+A stage names the type that it writes (`Stage.facts`); a report asks for the type. A stage may write further facts.
 """
 
 from collections.abc import Mapping
@@ -11,47 +11,47 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from compress.errors import printable
 from compress.measurement import Estimate
 
-Said = Annotated[str, AfterValidator(printable)]
-"""A name out of a graph, which may hold anything."""
+Printable = Annotated[str, AfterValidator(printable)]
+"""A text from outside, such as a name in a graph, made safe for a terminal."""
 
 
 class Facts(BaseModel):
-    """What a stage says of its work: its fields are keys in the manifest."""
+    """The facts of a stage's work; the fields are keys in the manifest."""
 
     model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True, defer_build=True)
 
-    def written(self) -> dict[str, Any]:
-        """What of it was given, as it stands in a manifest."""
+    def manifest_facts(self) -> dict[str, Any]:
+        """The fields that were set, in the form that a manifest has."""
         every = self.model_dump(serialize_as_any=True)
         return {name: every[name] for name in every if name in self.model_fields_set}
 
     @classmethod
     def read(cls, facts: Mapping[str, Any]) -> Self | None:
-        """That kind of facts out of a manifest's; None where they lack what the kind cannot be without."""
+        """The facts of this kind in a manifest's facts; None where a required field is missing."""
         if any(field.is_required() and name not in facts for name, field in cls.model_fields.items()):
             return None
         return cls.model_validate({name: value for name, value in facts.items() if value is not None})
 
     @classmethod
     def part_of(cls, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of a manifest's facts that this kind has a name for, as they stand there."""
+        """The entries of a manifest's facts that are fields of this kind, unchanged."""
         return {name: facts[name] for name in cls.model_fields if facts.get(name) is not None}
 
 
 class Part(BaseModel):
-    """A part of facts. A manifest may say more of it."""
+    """A part of facts. In a manifest it may have further keys."""
 
     model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, defer_build=True)
 
 
 class Agreement(Part):
-    """A model held against the one that it was made from, on held-back rows."""
+    """A model compared with the one that it was made from, on held-back rows."""
 
     rows: int
     agreement: float
     """Share of rows with the same best class."""
     built_in_texts: bool = False
-    """Whether the rows were a few texts that come with compress, for want of any."""
+    """Whether the rows were the few texts that come with compress, because there were no others."""
     drop_pp: float | None = None
     """Loss of the task's metric, in percentage points, with its 95% interval; None where the rows have no labels."""
     drop_low_pp: float | None = None
@@ -59,7 +59,7 @@ class Agreement(Part):
 
     @property
     def change(self) -> Estimate | None:
-        """In percentage points; a loss is negative."""
+        """The change of the metric in percentage points, with its interval; a loss is negative."""
         drop = estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
         return drop and -drop
 
@@ -67,36 +67,36 @@ class Agreement(Part):
 class LayerCost(Part):
     """A matrix product or a table, rounded alone."""
 
-    name: Said
-    """Of its node."""
+    name: Printable
+    """The name of its node."""
     bytes: int
-    """Of its weights in float."""
+    """Size of its weights in float."""
     divergence: float
     """Mean Kullback-Leibler divergence of the outputs from the float model's, in nats."""
     kept_in_float: bool
 
 
-class Tried(Part):
+class TriedSet(Part):
     """A set of layers in float, measured as a whole."""
 
     kept: int
-    """How many layers."""
+    """The number of layers in float."""
     drop_pp: float
     agreement: float
     """Share of rows with the same best class as the float model's."""
 
 
 class Sensitivity(Part):
-    """Which layers stay in float so that a budget holds, and how that was found."""
+    """The layers that stay in float so that a budget holds, and the search for them."""
 
     rows: int
     """Held-back rows that sets of layers were measured on."""
     max_drop_pp: float
     """The budget, in percentage points."""
     layers: list[LayerCost]
-    """In the graph's order."""
-    tried: list[Tried] = Field(min_length=1)
-    """The search, in its order; the last one was written."""
+    """All layers, in the graph's order."""
+    tried: list[TriedSet] = Field(min_length=1)
+    """The sets that were measured, in their order; the last one was written."""
 
     @property
     def kept(self) -> list[LayerCost]:
@@ -105,17 +105,17 @@ class Sensitivity(Part):
 
 
 class Candidate(Part):
-    """A model that may be taken, measured on held-back rows and on the target; None where it could not be."""
+    """A model among which a choice is made, measured on held-back rows and on the target; None: not measured."""
 
-    name: Said
+    name: Printable
     size_bytes: int | None = None
     smaller: float | None = None
     """Size of the float model over this one's."""
     choice_drop_pp: float | None = None
     """Quality lost against the float model on the rows that the choice is made by, in percentage points."""
     drop_pp: float | None = None
-    """The same on the other held-back rows, with its 95% interval; of one that was refused before it was timed, on the
-    rows that the choice is made by."""
+    """The same on the other held-back rows, with its 95% interval. For a model that was refused before it was timed:
+    on the rows that the choice is made by."""
     drop_low_pp: float | None = None
     drop_high_pp: float | None = None
     agreement: float | None = None
@@ -127,56 +127,56 @@ class Candidate(Part):
     speedup_low: float | None = None
     speedup_high: float | None = None
     chosen: bool = False
-    reason: Said = ""
+    reason: Printable = ""
     """Why it was not made, or not chosen."""
 
     @property
     def change(self) -> Estimate | None:
-        """In percentage points; a loss is negative."""
+        """The change of the metric in percentage points, with its interval; a loss is negative."""
         drop = estimate(self.drop_pp, self.drop_low_pp, self.drop_high_pp)
         return drop and -drop
 
     @property
     def faster(self) -> Estimate | None:
-        """How many times as fast as the float model."""
+        """The latency of the float model over this one's, with its interval."""
         return estimate(self.speedup, self.speedup_low, self.speedup_high)
 
 
-class Wanted(Part):
-    """What a choice was to reach."""
+class ChoiceGoal(Part):
+    """The goal of a choice: the largest loss of quality, and what to make small within it."""
 
     max_drop_pp: float | None = None
     prefer: Literal["latency", "size"] = "latency"
 
 
 class Choice(Part):
-    """Which of several ways to quantize was taken, and why."""
+    """The choice among several ways to quantize, with its reasons."""
 
     rows: int
-    """Held-back rows of which drops are told."""
+    """The number of held-back rows on which drops are measured."""
     choice_rows: int | None = None
-    """Others, by which the choice was made; None: these."""
+    """The number of other rows by which the choice was made; None: the same rows."""
     target: dict[str, Any]
-    """What the latency was taken on."""
-    goal: Wanted
+    """The target on which latency was measured."""
+    goal: ChoiceGoal
     candidates: list[Candidate]
-    """The float model among them."""
-    verdict: Said
+    """All candidates, with the float model."""
+    verdict: Printable
 
 
 class Quantization(Facts):
-    """What quantizing did."""
+    """The facts of quantizing."""
 
     choice: Choice | None = None
     sensitivity: Sensitivity | None = None
     parity: Agreement | None = None
-    """Against the float model."""
-    left_in_float: list[Said] = []
-    """Nodes that could be rounded and were not."""
+    """The agreement with the float model."""
+    left_in_float: list[Printable] = []
+    """Nodes that could be rounded but stay in float."""
 
 
 class Trimming(Facts):
-    """What taking tokens out of a vocabulary did."""
+    """The facts of taking tokens out of a vocabulary."""
 
     tokens_before: int
     tokens_after: int
@@ -188,27 +188,27 @@ class BundledGraph(Part):
     """One of several graphs in a folder."""
 
     file: str
-    """Its path in the folder."""
+    """The graph's path in the folder."""
     dtype: str
-    """What transformers.js calls it."""
+    """The name of its number format in transformers.js."""
     size_bytes: int
     parity: Agreement | None = None
-    """Against the float graph."""
+    """The agreement with the float graph."""
 
 
 class Bundle(Facts):
     """Graphs of one model in several number formats, side by side."""
 
     formats: dict[str, BundledGraph]
-    """By number format."""
+    """The graphs by number format."""
     left_out: dict[str, str]
-    """Number format -> why it is not there."""
+    """The number formats that are left out, each with the reason."""
     main: str
-    """The one that others take where none is named."""
+    """The number format that is used where none is named."""
     parity: Agreement | None = None
-    """Of the main one."""
+    """The agreement of the main graph with the float graph."""
 
 
 def estimate(value: float | None, low: float | None, high: float | None) -> Estimate | None:
-    """The three as one, or None without a value."""
+    """An estimate from a value and the ends of its interval; None without a value."""
     return None if value is None else Estimate(value=value, low=low, high=high)

@@ -1,4 +1,4 @@
-"""What measuring one artifact on one target gave, and under which conditions."""
+"""The measurements of artifacts on targets, and the conditions under which they were taken."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Timings:
 
     @property
     def processes(self) -> int:
-        """In how many processes it was measured."""
+        """The number of processes that measured it."""
         return len(set(self.process_of_round)) or 1
 
 
@@ -48,24 +48,24 @@ class Measurement(BaseModel):
     """One artifact on one target, raw: nothing is averaged away.
 
     Attributes:
-        artifact: key.
-        status: `skipped` if it cannot run there, `failed` if it should have run and did not.
-        reason: why there are no numbers, where it was skipped or failed.
-        session: number of the session of measuring that its latencies are of: only rounds of one were interleaved.
-        predictions: what the model says of each test row, as its kind of answers writes it: of labels, a class.
-        confidences: the probability that the model gives to that, row by row; empty where it gives none.
+        artifact: the artifact's key.
+        status: `skipped` if it cannot run on the target, `failed` if it should have run and did not.
+        reason: why there are no figures, if it was skipped or failed.
+        session: number of the session that its latencies were measured in; only rounds of one session are interleaved.
+        predictions: the model's answer for each test row, as its kind of answers writes it: of labels, a class.
+        confidences: the model's probability of each answer; empty where it gives none.
         batch_size: rows in one call.
         row_tokens: tokens of each test row, as this artifact's tokenizer splits it.
         samples_ms: latency of each call at the target's sequence length, round by round.
         real_samples_ms: latency of each call on rows of their own length, round by round. All artifacts see the
             same rows in the same round.
-        tokenize_samples_ms: time to make each of those calls' inputs out of texts, round by round.
+        tokenize_samples_ms: time to make the inputs of each of those calls from texts, round by round.
         process_of_round: the number of the process that each round was measured in; empty where all were in one.
-        ready_ms: from the start of the first process until the model was loaded and warmed up.
-        load_ms: from the start of loading to a model that can be called.
-        first_call_ms: the first call, with all that a runtime puts off until then.
-        size_bytes: of what is read of the folder: weights or graph, tokenizer, configuration. 0 where that cannot be
-            told, and it was not measured.
+        ready_ms: time from the start of the first process until the model was loaded and warmed up.
+        load_ms: time from the start of loading to a model that can be called.
+        first_call_ms: time of the first call, with all work that a runtime puts off until then.
+        size_bytes: size of the files that are read: weights or graph, tokenizer, configuration. 0 if that is not
+            known and it was not measured.
         start_memory_bytes: resident memory just before loading, libraries included.
         peak_memory_bytes: largest resident memory of the first process until its last round.
         gpu_memory_bytes: memory that loading and warming up took on the device, by its own count; None on a CPU.
@@ -100,8 +100,8 @@ class Measurement(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _older_ones_are_read(cls, content: Any) -> Any:
-        """Earlier versions wrote the score too, which follows from the predictions."""
+    def _drop_older_fields(cls, content: Any) -> Any:
+        """Drop the score, which earlier versions wrote; it follows from the predictions."""
         if not isinstance(content, Mapping):
             return content
         return {name: value for name, value in content.items() if name not in {"metric", "quality"}}
@@ -113,13 +113,13 @@ class Measurement(BaseModel):
 
 
 class Conditions(BaseModel):
-    """What went on around the measurements of one target.
+    """The machine's conditions during the measurements of one target.
 
     Attributes:
         harness_cpu_pct: CPU time of the measuring process while rounds were timed, in percent of that time.
         competing_cores: cores that other processes of this machine kept busy meanwhile, on average.
         steal_pct: share of the machine's time that its hypervisor gave to others, in percent.
-        clock_mhz: of the first core, as the system tells it.
+        clock_mhz: clock of the first core, as the system reports it.
         peak_gflops: measured arithmetic peak by number format, in 10^9 operations a second.
     """
 
@@ -134,14 +134,14 @@ class Conditions(BaseModel):
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements, and when and where they were taken.
+    """Measurements, with when and where they were taken.
 
     Attributes:
-        measurements: one of each pair of artifact and target.
-        conditions: by target.
-        key: names all that they depend on.
-        is_new: False if all are those of earlier runs.
-        in_other_sessions: of the same pairs, timed again beside others that they are compared with.
+        measurements: one for each pair of artifact and target.
+        conditions: the machine's conditions by target.
+        key: a key of all that they depend on.
+        is_new: False if earlier runs took all of them.
+        in_other_sessions: measurements of the same pairs in other sessions, with others that they are compared with.
     """
 
     measurements: Sequence[Measurement]
@@ -153,9 +153,9 @@ class Measured:
     in_other_sessions: Sequence[Measurement] = ()
 
     def together(self, one: tuple[str, str], other: tuple[str, str]) -> tuple[Measurement, Measurement] | None:
-        """Two pairs of artifact's key and target in the newest session that timed both; None if there is none."""
-        timed = [found for found in (*self.measurements, *self.in_other_sessions) if found.status == "measured"]
-        ones = {found.session: found for found in timed if (found.artifact, found.target) == one}
-        others = {found.session: found for found in timed if (found.artifact, found.target) == other}
+        """The measurements of two pairs (artifact's key, target) in the newest session that timed both, or None."""
+        timed = [item for item in (*self.measurements, *self.in_other_sessions) if item.status == "measured"]
+        ones = {item.session: item for item in timed if (item.artifact, item.target) == one}
+        others = {item.session: item for item in timed if (item.artifact, item.target) == other}
         newest = max(ones.keys() & others.keys(), default=None)
         return None if newest is None else (ones[newest], others[newest])

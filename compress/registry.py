@@ -1,4 +1,4 @@
-"""What a recipe can name, of one kind: the files of a folder, and modules that other packages add by entry points.
+"""All that a recipe can name of one kind: files of a folder, and modules that other packages add by entry points.
 
 A package adds a stage in its pyproject.toml:
 
@@ -25,7 +25,7 @@ INTERFACE = 1
 """The version of what the module of a plug-in has to hold. Raised when an older one no longer works."""
 KNOWN_INTERFACES = (INTERFACE,)
 MOST_OF_A_MESSAGE = 300
-"""Characters of what a library says that are shown."""
+"""How many characters of a library's message are shown."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
@@ -35,9 +35,9 @@ class Plugin:
 
     Attributes:
         group: the entry point's group: the package of the built-in ones.
-        module: what the entry point names.
-        package, version: the distribution that has it.
-        folder: where that is installed.
+        module: the module that the entry point names.
+        package, version: the distribution that brings it.
+        folder: where the distribution is installed.
     """
 
     group: str
@@ -52,19 +52,19 @@ class Plugin:
 
     @property
     def remedy(self) -> str:
-        """What a person can do about a plug-in that does not work."""
+        """The fix for a plug-in that does not work: upgrade or remove its package."""
         return f"pip install --upgrade {self.package}, or pip uninstall {self.package}"
 
 
 class Registry:
-    """All of one kind, by name.
+    """All stages, tasks, formats or runtimes, by name.
 
     Args:
-        kind: what one of them is called: `stage`.
-        package: whose files are built in, and the group of the others' entry points: `compress.stages`.
-        attribute: what a name stands for in its module; left out, the module itself.
-        needs: what else the module has.
-        check: raises where what a plug-in's name stands for does not fit.
+        kind: the word for one of them: `stage`.
+        package: the package with the built-in files, and the entry points' group of plug-ins: `compress.stages`.
+        attribute: the attribute of a module that a name stands for; left out, the module itself.
+        needs: further attributes that a module must have.
+        check: raises an error where the object of a plug-in does not fit.
     """
 
     def __init__(
@@ -81,17 +81,17 @@ class Registry:
         self._problems: dict[Plugin, str | None] = {}
 
     def names(self) -> list[str]:
-        """All that can be used, in the order of the alphabet."""
+        """The names that can be used, sorted."""
         refused = self.refusals()
         return sorted(name for name in {*self.built_in(), *self._plugins()} if name not in refused)
 
     def built_in(self) -> list[str]:
-        """The files of the folder."""
+        """The names of the files in the folder, sorted."""
         folder = Path(str(sys.modules[self.package].__file__)).parent
         return sorted(path.stem for path in folder.glob("*.py") if path.stem != "__init__")
 
     def find(self, name: str, where: str | None = None) -> Any:
-        """What the name stands for.
+        """The object that the name stands for.
 
         Raises:
             InputError: nothing has that name, or the plug-in that has it cannot be used.
@@ -116,19 +116,19 @@ class Registry:
         return import_module(plugins[0].module)
 
     def plugin(self, name: str) -> Plugin | None:
-        """The package that adds what has that name; None for one of the folder."""
+        """The plug-in of that name; None for a built-in one."""
         return next(iter(self._plugins().get(name, [])), None)
 
     def refusals(self) -> dict[str, InputError]:
-        """Why plug-ins cannot be used, by their names."""
-        found = {name: self._refusal(name, plugins, None) for name, plugins in sorted(self._plugins().items())}
-        return {name: refusal for name, refusal in found.items() if refusal is not None}
+        """The plug-ins that cannot be used, by name, each with the reason."""
+        refusals = {name: self._refusal(name, plugins, None) for name, plugins in sorted(self._plugins().items())}
+        return {name: refusal for name, refusal in refusals.items() if refusal is not None}
 
     def _plugins(self) -> Mapping[str, Sequence[Plugin]]:
         return plugins(self.package)
 
     def _refusal(self, name: str, plugins: Sequence[Plugin], where: str | None) -> InputError | None:
-        """Why a name that plug-ins have cannot be used."""
+        """Why a plug-in's name cannot be used, or None if it can."""
         first, *others = plugins
         removals = ", or ".join(dict.fromkeys(f"pip uninstall {plugin.package}" for plugin in plugins))
         if name in self.built_in():
@@ -146,7 +146,7 @@ class Registry:
         return InputError(f"the {self.kind} '{name}' of the package '{first}' {problem}", where=where, fix=first.remedy)
 
     def _problem(self, plugin: Plugin) -> str | None:
-        """What is wrong with the module of a plug-in."""
+        """What is wrong with the module of a plug-in, or None."""
         if not _NAME.fullmatch(plugin.name):
             return "has a name that no recipe can hold: lower-case letters, digits and _ are accepted"
         try:
@@ -156,13 +156,13 @@ class Registry:
         return self._misfit(module)
 
     def _misfit(self, module: ModuleType) -> str | None:
-        """What the module of a plug-in lacks."""
+        """What the module of a plug-in lacks or has wrong, or None."""
         version = getattr(module, "INTERFACE", None)
-        known = " or ".join(map(str, KNOWN_INTERFACES))
+        versions = " or ".join(map(str, KNOWN_INTERFACES))
         if version is None:
             return f"does not say for which interface it is written; add INTERFACE = {INTERFACE} to {module.__name__}"
         if type(version) is not int or version not in KNOWN_INTERFACES:
-            return f"is written for version {version!r} of the interface; this compress knows version {known}"
+            return f"is written for version {version!r} of the interface; this compress knows version {versions}"
         lacking = [attribute for attribute in self.needs if not hasattr(module, attribute)]
         if lacking:
             return f"has no {' and no '.join(lacking)} in {module.__name__}"
@@ -174,19 +174,19 @@ class Registry:
 
 
 def plugins(group: str) -> Mapping[str, Sequence[Plugin]]:
-    """The plug-ins of a group by name, in the folders that modules are imported from."""
+    """The plug-ins of a group by name, from all folders that modules are imported from."""
     return _installed(tuple(sys.path), group)
 
 
 @cache
 def _installed(_path: tuple[str, ...], group: str) -> Mapping[str, Sequence[Plugin]]:
-    """The plug-ins of a group by name; looked for once for each state of the path."""
+    """The plug-ins of a group by name; the search is done once for each value of `sys.path`."""
     from importlib.metadata import entry_points
 
-    found: dict[str, list[Plugin]] = {}
+    by_name: dict[str, list[Plugin]] = {}
     for entry in entry_points(group=group):
         assert entry.dist is not None
         package, version, folder = entry.dist.name, entry.dist.version, entry.dist.locate_file("")
         plugin = Plugin(group, entry.name, entry.value, str(package), str(version), str(folder))
-        found.setdefault(plugin.name, []).append(plugin)
-    return found
+        by_name.setdefault(plugin.name, []).append(plugin)
+    return by_name

@@ -1,4 +1,4 @@
-"""What an error that no part of this tool has explained means to a person."""
+"""The message for an error that no part of this tool has explained."""
 
 import errno
 import os
@@ -8,8 +8,8 @@ from compress.errors import CompressError
 from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 
 
-def explained(error: BaseException) -> CompressError:
-    """The error to show: the system's refusal, a full disk, memory that ran out; else that it is probably a bug."""
+def error_to_show(error: BaseException) -> CompressError:
+    """The error to show: the system's refusal, a full disk, memory that ran out; any other is probably a bug."""
     if isinstance(error, CompressError):
         return error
     if isinstance(error, OSError) and error.errno is not None:

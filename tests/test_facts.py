@@ -68,7 +68,7 @@ def test_a_stage_of_somebody_else_is_told_of_for_what_it_says(made):
 
 
 def test_who_says_nothing_of_quantizing_is_not_told_of(made):
-    plan, artifacts = made(replace(ROUND, facts=Facts, run=lambda **given: _round(**given).written()))
+    plan, artifacts = made(replace(ROUND, facts=Facts, run=lambda **given: _round(**given).manifest_facts()))
     assert artifacts["small"].facts["codes"] == 16
     assert quantized_steps(plan, artifacts) == []
 
@@ -83,9 +83,9 @@ def test_facts_of_another_type_than_the_stage_says_are_refused(made, said, given
 
 def test_facts_come_back_as_they_were_written():
     facts = Quantization.model_validate({"parity": AGREED, "scales": {"learned": 3}})
-    assert facts.written() == {"parity": AGREED.model_dump(), "scales": {"learned": 3}}
-    assert Quantization.read(facts.written()) == facts
-    assert Quantization().written() == {}
+    assert facts.manifest_facts() == {"parity": AGREED.model_dump(), "scales": {"learned": 3}}
+    assert Quantization.read(facts.manifest_facts()) == facts
+    assert Quantization().manifest_facts() == {}
 
 
 def test_what_a_manifest_lacks_is_none_and_what_is_damaged_an_error():
@@ -102,7 +102,7 @@ def test_each_stage_writes_what_it_says(chain: Chain) -> None:
         told = step.facts(step.stage.facts, chain.artifacts)
         assert told is not None
         facts = chain.artifacts[step.name].facts
-        assert set(told.written()) == {name for name in facts if facts[name] is not None}, step.name
+        assert set(told.manifest_facts()) == {name for name in facts if facts[name] is not None}, step.name
         typed.setdefault(step.stage.facts, []).append(step.name)
     assert typed[Trimming] == ["trimmed"]
     assert typed[Bundle] == ["bundled"]

@@ -31,7 +31,7 @@ from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import cut
 from compress.processes.child import SignsOfLife, answering, to_parent
 from compress.recipe.schema import Target
-from compress.runtimes import CannotRunError, Predictor, compiles_at_once, load
+from compress.runtimes import CannotRunError, Predictor, compiles_on_first_call, load
 from compress.store.cost import peak_memory_bytes
 
 WAKING_CALLS = 3
@@ -81,7 +81,7 @@ class _Worker:
             self.folder, self.target, job["hub_task"], trust_remote_code=job["trust_remote_code"], exclusive=True
         )
         load_ms = (time.perf_counter_ns() - start) / 1e6
-        if not compiles_at_once(self.target):  # while it compiles it gives no sign of life
+        if not compiles_on_first_call(self.target):  # while it compiles it gives no sign of life
             signs.give_now()
         (first_call_ms,) = self.timed(self.predict, self.fixed[:1])
         for index in range(job["warmup"]):

@@ -19,7 +19,7 @@ from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.cli.verbs import refusals, warn_of_refused
 from compress.errors import CompressError, InputError, nearest, proposed
-from compress.unexpected import explained
+from compress.unexpected import error_to_show
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -28,11 +28,11 @@ KEEPS_NOTHING = ("bench", "compare", "doctor", "plan", "predict")
 """Commands that start anew after Ctrl-C."""
 
 NO_COMMAND = "No such command "
-"""How Typer says that a command is unknown."""
+"""The beginning of Typer's message for an unknown command."""
 
 
 class _Commands(Group):
-    """The commands; one that a plug-in would have, if it could be used, says why it cannot."""
+    """The commands. For a command of a plug-in that cannot be used, the error says why."""
 
     def get_command(self, ctx: Any, name: str) -> Any:
         """The command of that name."""
@@ -59,8 +59,8 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_asked_for: bool) -> None:
+    if is_asked_for:
         print(f"compress {__version__}")
         raise typer.Exit
 
@@ -96,22 +96,22 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
             exit_code = app(args=arguments, obj=invocation, prog_name="compress", standalone_mode=False)
         code = exit_code if isinstance(exit_code, int) else 0
         if code == INTERRUPTED:
-            kept = "" if arguments[0] in KEEPS_NOTHING else KEPT
-            sys.stderr.write(f"stopped{kept}\n")
+            keeps = "" if arguments[0] in KEEPS_NOTHING else KEPT
+            sys.stderr.write(f"stopped{keeps}\n")
     except BrokenPipeError:
         code = 1
     except (CompressError, typer.TyperException) as error:
         if debug:
             traceback.print_exc()
-        told = error if isinstance(error, CompressError) else _usage_error(error, f"compress {arguments[0]}")
-        sys.stderr.write(f"error: {told}\n")
-        code = told.exit_code
+        shown_error = error if isinstance(error, CompressError) else _usage_error(error, f"compress {arguments[0]}")
+        sys.stderr.write(f"error: {shown_error}\n")
+        code = shown_error.exit_code
     except Exception as error:  # noqa: BLE001  the last line of defence: no traceback unless asked for
         if debug:
             traceback.print_exc()
-        told = explained(error)
-        sys.stderr.write(f"error: {told}\n")
-        code = told.exit_code
+        shown_error = error_to_show(error)
+        sys.stderr.write(f"error: {shown_error}\n")
+        code = shown_error.exit_code
     sys.exit(code)
 
 
@@ -127,7 +127,7 @@ def _check_working_folder() -> None:
 
 @contextmanager
 def _safe_children() -> Iterator[None]:
-    """Python that libraries start imports nothing from the current folder, which may hold a `json.py`."""
+    """Keep Python processes that libraries start from importing files of the current folder, such as a `json.py`."""
     before = os.environ.get("PYTHONSAFEPATH")
     os.environ["PYTHONSAFEPATH"] = "1"
     try:
@@ -140,7 +140,7 @@ def _safe_children() -> Iterator[None]:
 
 
 def _usage_error(error: Any, command: str) -> InputError:
-    """What Typer says of a wrong option or argument, in the form of all our errors."""
+    """Typer's error for a wrong option or argument, in the form of all other errors."""
     message, close = error.format_message(), None
     if context := getattr(error, "ctx", None):
         command = context.command_path

@@ -1,4 +1,4 @@
-"""A finished model that a command asks: found, looked at, loaded."""
+"""The finished model of a command that predicts: its folder is found and checked, and it is loaded."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def open_model(
     folder: Path, texts: Sequence[str], pairs: Sequence[str] | None, settings: Mapping[str, int], terminal: "Terminal"
 ) -> "Classifier":
-    """The model in a folder, once it has been looked at."""
+    """The model in a folder, loaded after a check."""
     from compress.use.asked import check_to_answer
     from compress.use.classifier import Classifier
 
@@ -32,19 +32,19 @@ def folder_of(source: str, terminal: "Terminal") -> Path:
         return Sources(announce=terminal.announce).model(source, "FOLDER").path
     path = Path(source).expanduser()
     if not path.exists():
-        return Sources().model(source, "FOLDER").path  # which tells what else it may be
+        return Sources().model(source, "FOLDER").path  # raises an error that says what else may be meant
     folder = model_folder(path)
     check_model_folder(folder, source, "FOLDER")
     return folder
 
 
-def refuse(given: Mapping[str, Any], why: str) -> None:
-    """Refuse options that have no meaning here; `given` by the names that they have on the command line."""
-    for name, value in given.items():
+def refuse(options: Mapping[str, Any], why: str) -> None:
+    """Refuse options that have no meaning here; `options` has their values, by their names on the command line."""
+    for name, value in options.items():
         if value:
             raise InputError(f"{name} is {why}", where="compress predict", fix=f"leave {name} out")
 
 
-def written(options: Mapping[str, Any]) -> dict[str, Any]:
-    """By the names that they have on the command line."""
+def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options, by their names on the command line."""
     return {f"--{name.replace('_', '-')}": value for name, value in options.items()}

@@ -34,7 +34,7 @@ FIXES = {
     "failed": "check that model's files, or leave it out",
     "skipped": "name a --target that runs it; `compress bench --help` lists them",
 }
-"""What to do about a row that was not measured."""
+"""The fix for a row that was not measured, by its status."""
 GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
 
 
@@ -79,7 +79,7 @@ def register(app: typer.Typer) -> None:
 
 
 def measuring_options() -> list[inspect.Parameter]:
-    """Options that say what is measured on which rows, where, and how often."""
+    """The options of measuring: the rows, the targets, and how often each is timed."""
     from compress.recipe.schema import BenchSpec, Target
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -105,13 +105,15 @@ def measuring_options() -> list[inspect.Parameter]:
     ]
 
 
-def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, json_output: bool, **given: Any) -> None:
+def bench(
+    *, context: typer.Context, artifacts: list[Path], out: Path | None, json_output: bool, **option_values: Any
+) -> None:
     """Measure, print the tables, exit with 1 if a measurement failed and with 3 if a gate is missed."""
     say_first(f"reading {', '.join(map(str, artifacts))}", quiet=json_output)
     from compress.cli.console import print_report
     from compress.report.files import write_report
 
-    limits = gate.read_gate(**{name: given.pop(name) for name in GATES})
+    limits = gate.read_gate(**{name: option_values.pop(name) for name in GATES})
     if limits is not None and len(artifacts) == 1 and limits.baseline is None and limits.is_relative:
         raise InputError(
             "one folder has nothing to be held against",
@@ -122,7 +124,7 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
         make_folder(out)
     invocation = context.find_root().obj
     line = invocation.line if isinstance(invocation, Invocation) else ["bench"]
-    report = measure_folders(artifacts, given, excerpt_of(line), limits, quiet=json_output)
+    report = measure_folders(artifacts, option_values, command_for_report(line), limits, quiet=json_output)
     if out is not None:
         write_report(report, out)
     if json_output:
@@ -134,20 +136,20 @@ def bench(*, context: typer.Context, artifacts: list[Path], out: Path | None, js
     fail_if_unmeasured(report)
     measured = [row for row in report.rows if row.status == "measured"]
     if limits is not None:
-        limits.hold(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
+        limits.judge(report, [row for row in measured if not row.is_baseline or len(artifacts) == 1])
 
 
-def excerpt_of(arguments: Sequence[str]) -> str:
-    """The command line for a report, which others read: full paths are shown without the folders above."""
-    shown = []
+def command_for_report(arguments: Sequence[str]) -> str:
+    """The command line as a report shows it to others: full paths without the folders above."""
+    words = []
     for argument in arguments:
         option, equals, value = argument.rpartition("=") if argument.startswith("--") else ("", "", argument)
-        shown.append(f"{option}{equals}{Path(value).name if Path(value).is_absolute() else value}")
-    return shlex.join(["compress", *shown])
+        words.append(f"{option}{equals}{Path(value).name if Path(value).is_absolute() else value}")
+    return shlex.join(["compress", *words])
 
 
 def make_folder(out: Path) -> Path:
-    """A folder for a report, made before anything is measured, so that no measurement is lost for want of a place."""
+    """Make the report's folder before anything is measured, so that no measurement is lost."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -158,12 +160,12 @@ def make_folder(out: Path) -> Path:
 
 
 def measure_folders(
-    artifacts: Sequence[Path], given: dict[str, Any], command: str, limits: gate.Gate | None, *, quiet: bool
+    artifacts: Sequence[Path], option_values: dict[str, Any], command: str, limits: gate.Gate | None, *, quiet: bool
 ) -> "Report":
     """The report of model folders, measured with the options of `measuring_options`.
 
     Args:
-        limits: a largest drop among them is the margin up to which a model is no worse.
+        limits: the gate; its largest drop is the margin up to which a model is no worse.
     """
     from compress.cli.console import Terminal
     from compress.recipe.schema import BenchSpec, Target, TaskSpec
@@ -171,14 +173,14 @@ def measure_folders(
     from compress.run.bench_folders import bench_folders, default_runtimes
 
     unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
-    task = options.take_data({**unset, **{name: value for name, value in given.items() if name in KEPT}})
+    task = options.take_data({**unset, **{name: value for name, value in option_values.items() if name in KEPT}})
     if "test" not in task:
         raise InputError("there are no test rows", where="the command line", fix="add --data FILE")
-    settings = {name: value for name, value in given.items() if name not in KEPT}
+    settings = {name: value for name, value in option_values.items() if name not in KEPT}
     seed, specs = settings.pop("seed"), settings.pop("target") or []
     defaults = options.settings_from({name: settings.pop(name) for name in Target.model_fields})
-    chosen = bool(specs) or "runtime" in defaults
-    if not chosen:
+    names_targets = bool(specs) or "runtime" in defaults
+    if not names_targets:
         specs = default_runtimes(artifacts)
     origin = Origin()
     with Terminal(quiet=quiet) as terminal:
@@ -191,12 +193,12 @@ def measure_folders(
             terminal.progress,
             command,
             limits.goal if limits else None,
-            every_pair=chosen,
+            every_pair=names_targets,
         )
 
 
 def read_targets(specs: Sequence[str], defaults: dict[str, Any]) -> "dict[str, Target]":
-    """Targets by name, out of `RUNTIME,key=value,…`.
+    """The targets by name, from texts of the form `RUNTIME,key=value,…`.
 
     Raises:
         InputError: a setting is unknown or does not fit, or two targets are the same.
@@ -225,7 +227,7 @@ def read_targets(specs: Sequence[str], defaults: dict[str, Any]) -> "dict[str, T
 
 
 def fail_if_unmeasured(report: "Report") -> None:
-    """Say on stderr what failed, and exit with 1; a row that cannot run there is no failure while others can."""
+    """Print failures on stderr and exit with 1; rows that cannot run on their target are no failure if others can."""
     measured = [row for row in report.rows if row.status == "measured"]
     lost = [row for row in report.rows if row.status == "failed"] if measured else report.rows
     for row in lost:

@@ -23,7 +23,7 @@ from compress.errors import InputError, did_you_mean
 
 @dataclass(frozen=True)
 class Segment:
-    """A verb and the arguments behind it, up to the next verb."""
+    """A segment: a verb with its arguments, up to the next verb."""
 
     verb: str
     arguments: list[str]
@@ -31,14 +31,14 @@ class Segment:
 
 @dataclass(frozen=True)
 class Invocation:
-    """A command line: its words, and a chain's segments among them."""
+    """A command line: all its words, and the segments of a chain."""
 
     line: list[str]
     segments: list[Segment]
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
-    """Part a chain's arguments at the verbs; the arguments of other commands stay whole.
+    """Split a chain's arguments at the verbs; the arguments of other commands stay as they are.
 
     A word behind an option belongs to that option: `--train prune` names a file. The chain's own options, such as
     `--save-recipe`, may stand anywhere.
@@ -49,11 +49,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
     Raises:
         InputError: a word is neither a verb, nor the model, nor behind an option.
     """
-    kept, rest = list(arguments[:1]), arguments[1:]
-    if kept != ["chain"]:
+    chain_words, rest = list(arguments[:1]), arguments[1:]
+    if chain_words != ["chain"]:
         return list(arguments), []
-    known = {*verbs(), "bench"}
-    of_chain_names = options.written(_chain_options())
+    verb_names = {*verbs(), "bench"}
+    of_chain_names = options.option_names(_chain_options())
     flags = {"--help", "-h"} | options.flags(_chain_options())
     for verb, names in verbs().items():
         flags |= options.flags(step_options(verb, names))
@@ -62,7 +62,7 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
     for word in rest:
         is_value, wants_value = wants_value, False
         of_chain = of_chain and is_value
-        if word in known and not is_value:
+        if word in verb_names and not is_value:
             segments.append(Segment(word, []))
             continue
         if word.startswith("-") and not is_value:
@@ -71,11 +71,11 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[Segment]]:
         elif not is_value and (segments or has_model):
             for refused in refusals(word).values():
                 raise refused
-            raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, known))
+            raise InputError(f"'{word}' is no step", where="compress chain", fix=did_you_mean(word, verb_names))
         elif not is_value:
             has_model = True
-        (segments[-1].arguments if segments and not of_chain else kept).append(word)
-    return kept, segments
+        (segments[-1].arguments if segments and not of_chain else chain_words).append(word)
+    return chain_words, segments
 
 
 def register(app: typer.Typer) -> None:
@@ -97,7 +97,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _chain_options() -> list[inspect.Parameter]:
-    """What stands before the first verb."""
+    """The options of the whole chain, which stand before the first verb."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     model = typer.Argument(help="A folder, hf://org/name@revision, or pypi://dist==version/path.", metavar="MODEL")
     name = typer.Option("--name", help="Name of the run.", rich_help_panel=RUNNING)
@@ -128,9 +128,9 @@ def chain(
     runs_dir: Path,
     force: bool,
     json_output: bool,
-    **given: Any,
+    **option_values: Any,
 ) -> None:
-    """Run the chain that the segments say."""
+    """Run the chain of the command line's segments."""
     say_first(f"reading {model}", quiet=json_output)
     from compress.files.whole import write_text
     from compress.plan.planner import make_plan
@@ -139,7 +139,7 @@ def chain(
     from compress.run.folder import dump_recipe
 
     invocation: Invocation = context.find_root().obj
-    data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(given), "steps": []}
+    data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(option_values), "steps": []}
     _fill_steps(data, invocation.segments)
     _fill_inputs(data["steps"], model)
     origin = Origin()
@@ -153,12 +153,12 @@ def chain(
 
 
 def _fill_steps(data: dict[str, Any], segments: Sequence[Segment]) -> None:
-    """Put the steps and the targets that the segments say into a recipe.
+    """Add the steps and targets of the segments to a recipe.
 
     Raises:
         InputError: there are no steps.
     """
-    known = verbs()
+    stages_by_verb = verbs()
     for segment in segments:
         if segment.verb == "bench":
             targets = data.setdefault("targets", {})
@@ -166,15 +166,15 @@ def _fill_steps(data: dict[str, Any], segments: Sequence[Segment]) -> None:
         else:
             step = step_from(
                 segment.verb,
-                known[segment.verb],
-                _parse(segment, step_options(segment.verb, known[segment.verb])),
+                stages_by_verb[segment.verb],
+                _parse(segment, step_options(segment.verb, stages_by_verb[segment.verb])),
             )
             data["steps"].append({"name": _free_name(segment.verb, data["steps"]), **step})
     if not data["steps"]:
         raise InputError(
             "the chain has no steps",
             where="the command line",
-            fix=f"add some: {', '.join(known)}; for example: compress chain MODEL --train FILE finetune",
+            fix=f"add some: {', '.join(stages_by_verb)}; for example: compress chain MODEL --train FILE finetune",
         )
 
 
@@ -191,8 +191,8 @@ def _fill_inputs(steps: list[dict[str, Any]], model: str) -> None:
 
 
 def _free_name(verb: str, steps: Sequence[dict[str, Any]]) -> str:
-    taken = sum(step["name"].rstrip("0123456789") == verb for step in steps)
-    return verb if not taken else f"{verb}{taken + 1}"
+    count = sum(step["name"].rstrip("0123456789") == verb for step in steps)
+    return verb if not count else f"{verb}{count + 1}"
 
 
 def _parse_target(segment: Segment) -> dict[str, Any]:
@@ -203,10 +203,10 @@ def _parse_target(segment: Segment) -> dict[str, Any]:
 
 def _parse(segment: Segment, parameters: list[inspect.Parameter]) -> dict[str, Any]:
     """The segment's options, parsed by Typer."""
-    found: dict[str, Any] = {}
+    parsed: dict[str, Any] = {}
 
-    def collect(**given: Any) -> None:
-        found.update(given)
+    def collect(**option_values: Any) -> None:
+        parsed.update(option_values)
 
     parser = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     about = summary(verbs()[segment.verb]) if segment.verb in verbs() else "Measure on a target."
@@ -215,4 +215,4 @@ def _parse(segment: Segment, parameters: list[inspect.Parameter]) -> dict[str, A
     exit_code = parser(args=segment.arguments, prog_name=name, standalone_mode=False)
     if exit_code is not None:  # its --help was asked for
         raise typer.Exit(exit_code)
-    return found
+    return parsed

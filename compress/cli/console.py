@@ -1,4 +1,4 @@
-"""What a person sees of a run: a line for each finished step, a bar for the work going on, and the table."""
+"""The output of a run on a terminal: a line for each finished step, a bar for the current work, and the tables."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ from compress.report.words import (
 )
 
 MEASURING = "bench"
-"""Stands in the place of a stage while artifacts are measured."""
+"""The stage's name while artifacts are measured."""
 
 
 class Terminal:
-    """Draws a run on stderr: what is at work on a terminal, plain lines elsewhere; nothing with `quiet`.
+    """An observer that draws a run on stderr: bars on a terminal, plain lines elsewhere, nothing with `quiet`.
 
     Args:
-        verbose: also what the modules log of their work.
+        verbose: also print what the modules log.
 
     Attributes:
         interrupt: whether Ctrl-C was pressed.
@@ -45,16 +45,16 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self.console = Screen(stderr=True, quiet=quiet)
         self.interrupt = Interrupt()
-        self._listeners: list[logging.Handler] = [_Losses(self._heard_loss)]
+        self._listeners: list[logging.Handler] = [_Losses(self._on_loss)]
         self._listeners += [_Details(self.console)] if verbose else []
         self._live: LiveLines | None = None
         self._numbers: dict[str, str] = {}
-        self._left = Remaining({})
+        self._remaining = Remaining({})
         self._what, self._last_plain, self._loss = "", 0.0, ""
 
     def __enter__(self) -> "Terminal":
         if self.console.is_terminal:
-            self._live = LiveLines(self.console, self._about_left)
+            self._live = LiveLines(self.console, self._remaining_text)
             self._live.start()
         for listener in self._listeners:
             logging.getLogger("compress").addHandler(listener)
@@ -69,27 +69,27 @@ class Terminal:
             self._live.stop()
 
     def expect(self, steps: Sequence[str], seconds: Mapping[str, float]) -> None:
-        """What is going to be done.
+        """Take the steps that will be done, and how long they will take.
 
         Args:
             steps: names of the recipe's steps, in their order.
-            seconds: what each piece of the work that is to do will take, where a forecast says so.
+            seconds: the forecast time of each piece of work that is to do; empty without a forecast.
         """
         if len(steps) > 1:
             self._numbers = {name: f", step {number} of {len(steps)}" for number, name in enumerate(steps, 1)}
-        self._left = Remaining(seconds)
+        self._remaining = Remaining(seconds)
 
     def _print(self, line: Any, style: str = "") -> None:
-        """A line; what reads it elsewhere than on a terminal gets it in one piece."""
+        """Print a line; where there is no terminal, it is not folded."""
         self.console.print(line, style=style, soft_wrap=not self.console.is_terminal)
 
     def stopping(self) -> bool:
         """Whether Ctrl-C was pressed."""
-        return self.interrupt.asked
+        return self.interrupt.is_pressed
 
     def progress(self, what: str, done: int, total: int) -> None:
         """Move the bar; without a terminal, say so at most every ten seconds."""
-        self._left.progressed(what, done, total)
+        self._remaining.progressed(what, done, total)
         if what != self._what:
             self._loss = ""
         if self._live is not None:
@@ -99,47 +99,47 @@ class Terminal:
         now = time.monotonic()
         if what != self._what or now - self._last_plain > 10:
             self._what, self._last_plain = what, now
-            told = [f"{what}: {done} of {total}", self._loss, self._about_left()]
-            self._print(f"  {'; '.join(part for part in told if part)}")
+            parts = [f"{what}: {done} of {total}", self._loss, self._remaining_text()]
+            self._print(f"  {'; '.join(part for part in parts if part)}")
 
-    def _about_left(self) -> str:
-        seconds = self._left.seconds()
+    def _remaining_text(self) -> str:
+        seconds = self._remaining.seconds()
         return "" if seconds is None else f"{about(seconds)} left in all"
 
-    def _heard_loss(self, loss: float) -> None:
+    def _on_loss(self, loss: float) -> None:
         self._loss = f"loss {loss:.3f}"
 
     def step_started(self, name: str, stage: str) -> None:
-        """Name the step, and its number among the recipe's."""
-        self._left.started(name)
+        """Show the step's name, and its number among the recipe's steps."""
+        self._remaining.started(name)
         self._what = self._loss = ""
-        told = "" if stage == MEASURING else self._numbers.get(name, "")
+        number = "" if stage == MEASURING else self._numbers.get(name, "")
         if self._live is not None:
-            self._live.begin("measuring" if stage == MEASURING else f"{name}{told}")
+            self._live.begin("measuring" if stage == MEASURING else f"{name}{number}")
         else:
-            self._print("measuring …" if stage == MEASURING else f"{name} ({stage}){told} …")
+            self._print("measuring …" if stage == MEASURING else f"{name} ({stage}){number} …")
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        """One line for a finished step."""
-        self._left.done(name)
+        """Print one line for a finished step."""
+        self._remaining.done(name)
         if self._live is not None:
             self._live.end()
-        told = f"{seconds:.1f} s" if made else "done before"
-        self._print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {told}", "dim")))
+        outcome = f"{seconds:.1f} s" if made else "done before"
+        self._print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {outcome}", "dim")))
 
     def warned(self, message: str) -> None:
-        """A line that stands out."""
+        """Print a line that stands out."""
         self._print(styled(("warning:", "yellow"), (f" {message}", "")))
 
     def announce(self, message: str) -> None:
-        """A line before something slow whose end is not known, such as a download; on a terminal, with a bar."""
+        """Print a line before slow work whose end is not known, such as a download; on a terminal, with a bar."""
         self._print(f"{message} …", style="dim")
         if self._live is not None:
             self._live.wait()
 
 
 class OnlyBars:
-    """Draws of a run what is at work, and leaves no line behind; without a terminal, nothing."""
+    """An observer that draws only the bar of the current work; without a terminal, nothing."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -151,15 +151,15 @@ class OnlyBars:
             self._terminal.progress(f"{self._step}: {what}", done, total)
 
     def step_started(self, name: str, stage: str) -> None:
-        """Name the step in the bars to come."""
+        """Take the step's name for the bars that follow."""
         del stage
         self._step = name
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        """Nothing to say."""
+        """Do nothing."""
 
     def warned(self, message: str) -> None:
-        """A line that stands out."""
+        """Print a line that stands out."""
         self._terminal.warned(message)
 
     def stopping(self) -> bool:
@@ -168,7 +168,7 @@ class OnlyBars:
 
 
 class _Losses(logging.Handler):
-    """Hears the training loss, which a training logs."""
+    """A log handler that takes the training loss out of a training's log records."""
 
     def __init__(self, hear: Callable[[float], None]) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class _Losses(logging.Handler):
 
 
 class _Details(logging.Handler):
-    """What modules log of their work, as dim lines; what the terminal draws anyway is left out."""
+    """A log handler that prints what modules log, as dim lines, without what the terminal draws anyway."""
 
     def __init__(self, console: Screen) -> None:
         super().__init__()
@@ -198,7 +198,7 @@ def stdout() -> Screen:
 
 
 def print_report(report: Report) -> None:
-    """The tables and the verdict, on stdout."""
+    """Print the tables and the verdict on stdout."""
     console = stdout()
     for target in report.targets:
         rows = shown_rows(report, target)
@@ -222,9 +222,9 @@ def print_report(report: Report) -> None:
         console.print(f"note: {note}", style="dim")
     for warning in warnings(report):
         console.print(f"warning: {warning}", style="yellow")
-    for found in report.rounded:
-        if found.choice is not None:
-            console.print(f"{found.step}: {found.choice.verdict}")
+    for step in report.rounded:
+        if step.choice is not None:
+            console.print(f"{step.step}: {step.choice.verdict}")
     for sentence in headline(report):
         console.print(sentence)
     if report.goal.met is not None:
@@ -232,15 +232,15 @@ def print_report(report: Report) -> None:
 
 
 def _no_worse(report: Report) -> str:
-    """By how much less a verdict of the table is still `no worse`."""
+    """The words for the margin up to which the tables call a model `no worse`."""
     margins = {row.versus_baseline.margin_pp for row in report.rows if row.versus_baseline}
     return f"no worse: by less than {margin(margins.pop())}; " if len(margins) == 1 else ""
 
 
-def _ablation_line(found: Ablation) -> str:
-    if found.worth is None:
-        return f"  without {found.step}: {found.reason}"
+def _ablation_line(ablation: Ablation) -> str:
+    if ablation.worth is None:
+        return f"  without {ablation.step}: {ablation.reason}"
     return (
-        f"  {found.step} on {found.target}, the chain with it against without: {speed_words(found.worth)}; "
-        f"{size_words(found.worth)}; {change(found.worth)} points ({found.worth.quality_verdict})"
+        f"  {ablation.step} on {ablation.target}, the chain with it against without: {speed_words(ablation.worth)}; "
+        f"{size_words(ablation.worth)}; {change(ablation.worth)} points ({ablation.worth.quality_verdict})"
     )

@@ -96,13 +96,13 @@ def doctor(
 
 @dataclass(frozen=True)
 class _Rows:
-    """Where the rows are that the model is meant for.
+    """The source of the rows that the model is meant for.
 
     Attributes:
-        source: of the table; None: there are none.
-        text: column of the texts.
-        pair: column of the second texts, if rows have two.
-        reading: encoding, delimiter and sheet, where the file does not say them itself.
+        source: the table's source; None: there are no rows.
+        text: the column of the texts.
+        pair: the column of the second texts, if rows have two.
+        reading: encoding, delimiter and sheet, if the file does not show them itself.
     """
 
     source: str | None
@@ -111,7 +111,7 @@ class _Rows:
     reading: tuple[str | None, str | None, str | None]
 
     def tokens(self, folder: Path, sources: "Sources") -> list[int]:
-        """Tokens of some of the rows, as the model in `folder` splits them."""
+        """The token ids of some rows, by the tokenizer of the model in `folder`."""
         from compress.doctor.examination import row_tokens
         from compress.recipe.reading import reading_of
 
@@ -124,7 +124,7 @@ class _Rows:
 
 
 def _timed_machine(threads: int | None, terminal: "Terminal") -> "Machine":
-    """This machine, with how fast it multiplies in each number format."""
+    """The facts of this machine, with its speed of multiplying in each number format."""
     from compress.doctor.advice import time_machine
     from compress.doctor.surroundings import this_machine
 
@@ -135,7 +135,7 @@ def _timed_machine(threads: int | None, terminal: "Terminal") -> "Machine":
 def _examine(
     artifact: str, rows: _Rows, threads: int | None, sequence_length: int | None, terminal: "Terminal"
 ) -> "tuple[Machine, Examined]":
-    """This machine, as busy as it was meanwhile, and what an artifact does on it."""
+    """The facts of this machine, with how busy it was meanwhile, and the examination of an artifact on it."""
     from compress.data.sources import Sources
     from compress.doctor.examination import examine, find_artifact
     from compress.doctor.examined import Examination
@@ -145,15 +145,15 @@ def _examine(
     folder, file = find_artifact(artifact, sources)
     tokens = rows.tokens(folder, sources)
     machine = this_machine()
-    named = None if file is None else str(file)
+    file_name = None if file is None else str(file)
     used = threads or machine.threads
-    job = Examination(str(folder), named, used, machine.threads, sequence_length, tokens)
+    job = Examination(str(folder), file_name, used, machine.threads, sequence_length, tokens)
     examined = examine(job, terminal.progress)
     return replace(machine, busy_cores=max(machine.busy_cores, examined.facts["busy_cores"])), examined
 
 
 def _as_json(artifact: str | None, machine: "Machine", examined: "Examined | None") -> dict[str, Any]:
-    """What `--json` prints."""
+    """The object that `--json` prints."""
     from compress.doctor.advice import advise
 
     return {

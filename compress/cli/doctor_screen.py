@@ -1,4 +1,4 @@
-"""What a person sees of `compress doctor`."""
+"""The output of `compress doctor` on a terminal."""
 
 import sys
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ WIDTH = 80
 
 
 def show(artifact: str | None, machine: "Machine", examined: "Examined | None") -> None:
-    """Print the machine, what it can win, and, of an artifact, why it is not faster."""
+    """Print the machine's facts, what it can win, and why an artifact is not faster."""
     from compress.doctor.advice import advise
 
     screen = _Screen()
@@ -36,7 +36,7 @@ def show(artifact: str | None, machine: "Machine", examined: "Examined | None") 
 
 
 class _Screen:
-    """What a person sees on stdout."""
+    """The printer of facts and findings on stdout."""
 
     def __init__(self) -> None:
         from compress.cli.screen import Screen
@@ -44,12 +44,12 @@ class _Screen:
         self.console = Screen(width=None if sys.stdout.isatty() else WIDTH)
 
     def print(self, text: str, style: str = "") -> None:
-        """Paragraphs."""
+        """Print paragraphs."""
         for line in text.split("\n"):
             self.console.print(line, style=style)
 
     def pairs(self, rows: Sequence[tuple[str, str]], style: str = "") -> None:
-        """Words with what they stand for, the words in a column of their own."""
+        """Print terms and their explanations in two columns."""
         from rich.table import Table
 
         from compress.cli.screen import styled
@@ -62,7 +62,7 @@ class _Screen:
         self.console.print(table)
 
     def machine(self, machine: "Machine") -> None:
-        """One line of facts, and the table of rates where there are any."""
+        """Print one line of facts, and the table of rates where there are any."""
         sets = " ".join(machine.isa) or "no instruction sets of note"
         self.print(
             f"{machine.cpu}, {_count(machine.processors, 'processor')}, {machine.memory_bytes / 1e9:.0f} GB ({sets})"
@@ -76,15 +76,15 @@ class _Screen:
         table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
         for name in ("\nthreads", "\ntokens", "\nproduct", "fp32\nGFLOP/s", *COLUMNS.values()):
             table.add_column(Text(name), justify="right", no_wrap=True)
-        found = {rate[:5]: rate for rate in machine.rates}
-        for kind, tokens, inputs, outputs, threads in [key for key in found if key[0] == "fp32"]:
+        rates = {rate[:5]: rate for rate in machine.rates}
+        for kind, tokens, inputs, outputs, threads in [key for key in rates if key[0] == "fp32"]:
             shape = (tokens, inputs, outputs, threads)
-            others = [found.get((name, *shape)) for name in COLUMNS]
+            others = [rates.get((name, *shape)) for name in COLUMNS]
             table.add_row(
                 str(threads),
                 str(tokens),
                 f"{inputs}x{outputs}",
-                f"{found[kind, *shape].gflops:.0f}",
+                f"{rates[kind, *shape].gflops:.0f}",
                 *(f"{rate.ratio:.1f}x" if rate else "" for rate in others),
             )
         self.print("")
@@ -97,24 +97,24 @@ class _Screen:
         )
 
     def artifact(self, name: str, facts: dict[str, Any]) -> None:
-        """What it was measured at."""
+        """Print what was measured of an artifact."""
         threads = facts["threads"]
         latency = {int(count): ms for count, ms in facts["latency_ms"].items()}
-        told = [f"{_ms(latency[threads])} on {_count(threads, 'thread')}"]
-        told += [f"{_ms(ms)} on {count}" for count, ms in latency.items() if count != threads]
+        latencies = [f"{_ms(latency[threads])} on {_count(threads, 'thread')}"]
+        latencies += [f"{_ms(ms)} on {count}" for count, ms in latency.items() if count != threads]
         shares = list(facts["time_by_operator"].items())[:OPERATORS_SHOWN]
         rows = [
-            ("latency", ", ".join(told)),
+            ("latency", ", ".join(latencies)),
             ("time", ", ".join([f"{op} {share:.0%}" for op, share in shares])),
         ]
         if facts["operations"]:
             rows.insert(1, ("peak", _peak(facts)))
         if facts["rows"]:
-            found = facts["rows"]
+            sizes = facts["rows"]
             rows.append(
                 (
                     "rows",
-                    f"{found['count']:,}; half have at most {found['median_tokens']} tokens, all {found['max_tokens']}",
+                    f"{sizes['count']:,}; half have at most {sizes['median_tokens']} tokens, all {sizes['max_tokens']}",
                 )
             )
         self.print(
@@ -123,7 +123,7 @@ class _Screen:
         self.pairs(rows)
 
     def findings(self, findings: "Sequence[Finding]", facts: dict[str, Any]) -> None:
-        """Each with its evidence and its fix, or that there is none."""
+        """Print each finding with its evidence and its fix, or that there is none."""
         from rich.table import Table
 
         from compress.cli.screen import styled
@@ -145,7 +145,7 @@ class _Screen:
         self.console.print(table)
 
     def advice(self, advice: "Sequence[Advice]") -> None:
-        """A line or two a topic; warnings first."""
+        """Print a line or two for each topic, warnings first."""
         for item in advice:
             if item.warns:
                 self.print(f"warning: {item.text}", "yellow")

@@ -41,11 +41,11 @@ Baseline: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class Gate:
-    """What a row must reach.
+    """The limits that a row must keep.
 
     Attributes:
-        goal: its limits.
-        baseline: an earlier report whose last step the row is held against, and its file; None: the row's own
+        goal: the limits.
+        baseline: an earlier report, with whose last step the row is compared, and its file; None: the row's own
             baseline.
     """
 
@@ -54,16 +54,16 @@ class Gate:
 
     @property
     def is_relative(self) -> bool:
-        """True if it takes another model to judge it."""
+        """Whether a limit compares the row with another model."""
         return self.goal.max_drop_pp is not None or self.goal.min_speedup is not None
 
-    def hold(self, report: "Report", rows: "Sequence[Row]") -> None:
-        """Hold rows against the limits.
+    def judge(self, report: "Report", rows: "Sequence[Row]") -> None:
+        """Judge rows by the limits.
 
         Raises:
             InputError: the earlier report was scored on other rows, or on other targets.
-            typer.Exit: with 3 if a limit is missed; one line on stderr says which. Where none is, but an interval
-                reaches past one, a line says that.
+            typer.Exit: with 3 if a limit is missed; one line on stderr says which. If all are kept, but an
+                interval reaches past a limit, a line says that.
         """
         from compress.report.goal import judge
         from compress.report.two_reports import compare_rows, last_row
@@ -76,8 +76,8 @@ class Gate:
             if self.baseline is not None:
                 earlier, path = self.baseline
                 against = compare_rows(earlier, last_row(earlier, report.targets[row.target], path), report, row)
-                told = f"{row.step} against {against.against} of {path}"
-                say(f"{told}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
+                subject = f"{row.step} against {against.against} of {path}"
+                say(f"{subject}: {speed_words(against)}; {quality_words(against, report.test.metric)}", err=True)
             judged = judge(self.goal, row, against)
             missed += [f"{row.step}: {sentence}" for sentence in judged.missed]
             doubts += [f"{row.step}: {sentence}" for sentence in judged.doubts]
@@ -91,7 +91,7 @@ class Gate:
 def read_gate(
     max_drop_pp: float | None, min_speedup: float | None, max_size_mb: float | None, baseline: Path | None = None
 ) -> Gate | None:
-    """The limits as they were given, or None if none was; read before any work.
+    """The gate of a command's options, or None if there are none; it is read before any work.
 
     Raises:
         InputError: a limit makes no sense, or the earlier report cannot be read.
@@ -101,8 +101,8 @@ def read_gate(
     from compress.report.two_reports import load_report
 
     limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
-    given = {name: value for name, value in limits.items() if value is not None}
-    if not given and baseline is None:
+    set_limits = {name: value for name, value in limits.items() if value is not None}
+    if not set_limits and baseline is None:
         return None
-    goal: Goal = validate(Goal, given, Origin(), label="the options")
+    goal: Goal = validate(Goal, set_limits, Origin(), label="the options")
     return Gate(goal, None if baseline is None else (load_report(baseline, "--baseline"), baseline))

@@ -1,4 +1,4 @@
-"""What `--help` shows: commands by what a person is doing, options by topic, and examples, in any width."""
+"""The pages of `--help`: commands by purpose, options by topic, and examples, in any width."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ DATA = "Data"
 OUTPUT = "Where the result goes"
 GATES = "Gates (one that is missed: exit code 3)"
 EXAMPLE_WIDTH = 76
-"""Columns of an example behind its indent; a longer one goes on in the next line."""
+"""The width of an example after its indent; a longer one goes on in the next line."""
 MOST_OF_A_SUMMARY = 200
 
 Examples = Callable[[], Sequence[str]]
@@ -55,7 +55,7 @@ class Group(TyperGroup):
         _write_examples((self.epilog or "").splitlines(), formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Each command with the first sentence of what it says of itself."""
+        """Each command with the first sentence of its help text."""
         sections: dict[str, list[tuple[str, str]]] = {name: [] for name in SECTIONS}
         for name in self.list_commands(ctx):
             command = self.get_command(ctx, name)
@@ -76,7 +76,7 @@ def add_command(
     """Add a command.
 
     Args:
-        section: of the help; None in a group of its own.
+        section: the section of the help; None in a group of its own.
         examples: command lines that begin with `compress`, or functions that make some when the help is asked for.
     """
 
@@ -117,7 +117,7 @@ def _write_examples(examples: Sequence[str], formatter: Any) -> None:
 
 
 def folded(example: str) -> str:
-    """An example in lines that fit, broken as a shell lets it be, and never between an option and its value.
+    """An example in lines that fit, broken as a shell allows, and never between an option and its value.
 
     One with a comment stays as it is.
     """

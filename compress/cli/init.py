@@ -92,7 +92,7 @@ def init(
     """
     say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
-    from compress.cli.survey import ask, print_survey, somebody_is_there, survey_facts
+    from compress.cli.survey import ask, is_interactive, print_survey, survey_facts
     from compress.files.whole import write_text
     from compress.plan.planner import make_plan
     from compress.recipe.reading import reading_of
@@ -103,23 +103,23 @@ def init(
 
     if out.exists() and not force:
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file, or add --force")
-    chosen = next((name for name in WRITERS if name == preset), None)
-    if chosen is None:
+    known_preset = next((name for name in WRITERS if name == preset), None)
+    if known_preset is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
-    can_ask = somebody_is_there() and not json_output
+    can_ask = is_interactive() and not json_output
     material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
-    found = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
+    data_survey = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     with Terminal(quiet=json_output) as terminal:
-        text = write_starter(material, found, out, chosen)
+        text = write_starter(material, data_survey, out, known_preset)
         recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
         write_text(out, text)
     if json_output:
         rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
-        told = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
-        say_json({**told, **survey_facts(found)})
+        facts = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
+        say_json({**facts, **survey_facts(data_survey)})
         return
-    print_survey(found)
+    print_survey(data_survey)
     _say_what_next(plan, out)
 
 
@@ -133,7 +133,7 @@ def _say_what_next(plan: "Plan", out: Path) -> None:
 
 
 def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":
-    """The model and the data; what a file does not say of itself is asked, where somebody is there."""
+    """The model and the data; the user is asked about a file that cannot be read without an option."""
     from compress.cli.console import Terminal
     from compress.cli.survey import ask
     from compress.data.sources import Sources
@@ -148,5 +148,5 @@ def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask:
         except OptionNeededError as error:
             if not can_ask or getattr(reading, error.option) is not None:
                 raise
-            choices = [Alternative(name, shown, f"--{error.option} {name}") for name, shown in error.choices.items()]
+            choices = [Alternative(name, title, f"--{error.option} {name}") for name, title in error.choices.items()]
             reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

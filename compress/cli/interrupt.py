@@ -10,7 +10,7 @@ from typing import NoReturn
 
 ENDING = (signal.SIGTERM, signal.SIGHUP)
 LAST_SECONDS = 10.0
-"""In which a command that is to end at once does so by itself."""
+"""The time in which a command that is told to end at once can end by itself."""
 ASKED = "\nstopping at the next safe point (Ctrl-C again: at once) …\n"
 
 
@@ -18,21 +18,21 @@ class Interrupt:
     """Whether Ctrl-C was pressed.
 
     Attributes:
-        asked: True from the first time on.
+        is_pressed: True from the first time on.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.is_pressed = False
 
     def _answer(self, number: int, _frame: object) -> None:
-        if self.asked:
+        if self.is_pressed:
             signal.default_int_handler(number, None)
-        self.asked = True
+        self.is_pressed = True
         os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, ASKED.encode())  # print is not safe in a handler
 
     @contextmanager
     def caught(self) -> Iterator[None]:
-        """Answer Ctrl-C so while the block runs; outside of the main thread, leave it as it is."""
+        """Handle Ctrl-C in this way while the block runs; outside of the main thread, leave it as it is."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -45,10 +45,10 @@ class Interrupt:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the command as an exception would: processes are stopped, scratch files removed.
+    """Let SIGTERM and SIGHUP end the command like an exception: processes are stopped, scratch files removed.
 
-    Python answers a signal between two of its own instructions, which a call into a library may put off for ever. So a
-    thread sees to it that the process ends in `LAST_SECONDS` after one of these, or the second Ctrl-C.
+    Python handles a signal between two of its own instructions, and a call into a library may delay that for ever. So a
+    thread ends the process `LAST_SECONDS` after such a signal, or after the second Ctrl-C.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -70,7 +70,7 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def _last_resort() -> Iterator[None]:
-    """End the process some seconds after a signal that is to end it, if Python has not done so by then."""
+    """End the process some seconds after a signal to end, if Python has not ended it by then."""
     theirs, ours = os.pipe()
     os.set_blocking(ours, False)
     done = threading.Event()

@@ -43,14 +43,14 @@ def lineage(folder: Folder, json_output: Json = False) -> None:
     from compress.lineage.ancestry import find_lineage
     from compress.lineage.model import changed_files
 
-    found = find_lineage(folder)
-    files = found.files
+    record = find_lineage(folder)
+    files = record.files
     changed = changed_files(folder, files)
     if json_output:
-        say_model(found)
+        say_model(record)
     else:
         added = [name for name in foreign_entries(folder, files) if name not in {CARD, LINEAGE}]
-        _print(found, len(changed), added)
+        _print(record, len(changed), added)
     for sentence in changed:
         say(f"error: {folder}: {sentence}", err=True)
     if changed:
@@ -68,9 +68,9 @@ def reproduce(
 
     if out is not None and out.exists():
         raise InputError(f"'{out}' is there already", where="--out", fix="name another file")
-    found = find_lineage(folder)
-    text = pinned_recipe(found, str(folder))
-    for doubt in doubts(found):
+    record = find_lineage(folder)
+    text = pinned_recipe(record, str(folder))
+    for doubt in doubts(record):
         say(f"warning: {doubt}", err=True)
     if out is None:
         say_text(text)
@@ -79,42 +79,42 @@ def reproduce(
         say(f"recipe: {out}")
 
 
-def _print(found: "Lineage", changed: int, added: list[str]) -> None:
-    """The tree: the artifact, its figures, what made it, down to the sources."""
+def _print(record: "Lineage", changed: int, added: list[str]) -> None:
+    """Print the tree of an artifact: its figures, the step that made it, and all before it, down to the sources."""
     from rich.tree import Tree
 
     from compress.cli.screen import Screen
 
-    final = found.final
+    final = record.final
     root = Tree(_line((final.name, "bold"), (f"  {final.format}  key {final.key[:SHORT]}", "")), guide_style="dim")
-    made = f"recipe {found.name}, seed {found.seed}, compress {found.compress_version}, " if found.name else ""
-    root.add(_line((f"{made}{found.created}", "")))
-    told = (f"files: {changed} not as they were made", "red") if changed else ("files: all as they were made", "")
-    listed = root.add(_line(told))
-    for name, sha in found.files.items():
+    recipe = f"recipe {record.name}, seed {record.seed}, compress {record.compress_version}, " if record.name else ""
+    root.add(_line((f"{recipe}{record.created}", "")))
+    summary = (f"files: {changed} not as they were made", "red") if changed else ("files: all as they were made", "")
+    listed = root.add(_line(summary))
+    for name, sha in record.files.items():
         listed.add(_line((f"{name}  ", ""), (sha[:SHORT], "dim")))
     for name in added:
         listed.add(_line((f"{name}  ", ""), ("added since", "yellow")))
-    _add_figures(root, found)
-    if found.data is not None:
-        _add_data(root, found, found.data)
-    alike = len({str((step.host, step.versions)) for step in found.steps}) == 1
+    _add_figures(root, record)
+    if record.data is not None:
+        _add_data(root, record, record.data)
+    alike = len({str((step.host, step.versions)) for step in record.steps}) == 1
     if alike:
         _add_host(root, "made on", final.host, final.versions)
-    _add_step(root.add(_line(("made by", ""))), found, final, set(), alike)
+    _add_step(root.add(_line(("made by", ""))), record, final, set(), alike)
     width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else 80
     Screen(width=width).print(root)
 
 
-def _add_figures(root: Any, found: "Lineage") -> None:
+def _add_figures(root: Any, record: "Lineage") -> None:
     from compress.answers import metric_title
     from compress.report.words import change, percent, quality_words, size_words, speed_words
 
-    measured = found.measured
+    measured = record.measured
     if measured is None:
-        root.add(_line((found.unmeasured or "", "yellow")))
+        root.add(_line((record.unmeasured or "", "yellow")))
         return
-    metric = found.data.metric if found.data else ""
+    metric = record.data.metric if record.data else ""
     for item in measured.targets:
         row = item.final
         branch = root.add(_line(("measured on ", ""), (item.described, "bold")))
@@ -128,22 +128,22 @@ def _add_figures(root: Any, found: "Lineage") -> None:
         )
         if row.versus_baseline is not None:
             against = row.versus_baseline
-            told = branch.add(_line((f"against {against.against}", "")))
-            told.add(_line((f"{name} {change(against)} points; {quality_words(against, metric)}", "")))
-            told.add(_line((f"{speed_words(against)}; {size_words(against)}", "")))
-    _add_measuring(root, found, measured)
+            comparison = branch.add(_line((f"against {against.against}", "")))
+            comparison.add(_line((f"{name} {change(against)} points; {quality_words(against, metric)}", "")))
+            comparison.add(_line((f"{speed_words(against)}; {size_words(against)}", "")))
+    _add_measuring(root, record, measured)
 
 
-def _add_measuring(root: Any, found: "Lineage", measured: "Measurements") -> None:
-    """The machine that measured, where it is not the one that made the artifact."""
+def _add_measuring(root: Any, record: "Lineage", measured: "Measurements") -> None:
+    """Add the machine that measured, if another one made the artifact, and the goal."""
     versions = measured.host.get("versions", {})
     host = {name: value for name, value in measured.host.items() if name != "versions"}
-    if (host, versions) != (found.final.host, found.final.versions):
+    if (host, versions) != (record.final.host, record.final.versions):
         _add_host(root, "measured by", host, versions)
     root.add(_line((f"{measured.goal}; measured {measured.created}", "")))
 
 
-def _add_data(root: Any, found: "Lineage", data: "Data") -> None:
+def _add_data(root: Any, record: "Lineage", data: "Data") -> None:
     if not data.train_rows + data.test_rows:
         root.add(_line(("no rows were read", "")))
         return
@@ -151,7 +151,7 @@ def _add_data(root: Any, found: "Lineage", data: "Data") -> None:
     rows = f"{data.train_rows:,} training and {data.validation_rows:,} validation rows  "
     branch.add(_line((rows, ""), (data.train_key[:SHORT], "dim")))
     branch.add(_line((f"{data.test_rows:,} test rows  ", ""), (data.test_key[:SHORT], "dim")))
-    for source in found.sources:
+    for source in record.sources:
         if source.kind == "table":
             parts = ", ".join(place.partition(".")[2] for place in source.places)
             branch.add(_source_line(parts, source))
@@ -165,34 +165,36 @@ def _add_host(root: Any, what: str, host: Mapping[str, Any], versions: Mapping[s
     branch.add(_line((f"python {host.get('python')}, {packages}", "dim")))
 
 
-def _add_step(branch: Any, found: "Lineage", step: "MadeStep", seen: set[str], alike: bool, role: str = "") -> None:
-    """A step and below it what it read; a step that stands above already is only named."""
+def _add_step(
+    branch: Any, record: "Lineage", step: "MadeStep", shown_steps: set[str], alike: bool, role: str = ""
+) -> None:
+    """Add a step and below it its inputs; a step that is in the tree already is only named."""
     head = f"{role}: " if role else ""
-    told = f"  {step.stage}  " if step.stage not in step.name else "  "
-    line = _line((head, "dim"), (step.name, "bold"), (told, ""), (step.key[:SHORT], "dim"))
-    if step.name in seen:
+    stage = f"  {step.stage}  " if step.stage not in step.name else "  "
+    line = _line((head, "dim"), (step.name, "bold"), (stage, ""), (step.key[:SHORT], "dim"))
+    if step.name in shown_steps:
         branch.add(line + _line(("  (as above)", "dim")))
         return
-    seen.add(step.name)
+    shown_steps.add(step.name)
     node = branch.add(line + _line((f"  {step.seconds:.1f} s", "dim")))
     if not alike:
         _add_host(node, "made on", step.host, step.versions)
-    by_name = {other.name: other for other in found.steps}
+    by_name = {other.name: other for other in record.steps}
     for name, value in step.inputs.items():
-        source = found.source(value)
+        source = record.source(value)
         if source is not None and f"{step.name}.{name}" in source.places:
             node.add(_source_line(name, source))
         elif value in by_name:
-            _add_step(node, found, by_name[value], seen, alike, name)
+            _add_step(node, record, by_name[value], shown_steps, alike, name)
 
 
 def _source_line(role: str, source: "Source") -> Any:
-    said = source.pinned if source.is_local else source.said
-    pinned = f"  {source.pinned}" if source.pinned != said else ""
+    origin = source.pinned if source.is_local else source.said
+    pinned = f"  {source.pinned}" if source.pinned != origin else ""
     shas = list(source.files.values())
     key = shas[0] if len(shas) == 1 else source.key.partition(":")[2] or source.key
-    shown = f"  {key[:SHORT]}" if source.is_local or shas else ""
-    return _line((said, ""), (f"  {role}{pinned}{shown}", "dim"))  # a long one is folded where it stands
+    key_text = f"  {key[:SHORT]}" if source.is_local or shas else ""
+    return _line((origin, ""), (f"  {role}{pinned}{key_text}", "dim"))  # a long line is folded at its own indent
 
 
 def _line(*parts: tuple[str, str]) -> Any:

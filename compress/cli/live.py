@@ -1,4 +1,4 @@
-"""The last lines of a terminal while work goes on: the step, its bar, its loss, and what is left."""
+"""The last lines of a terminal while work goes on: the step, its bar, its loss, and the time left."""
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from compress.cli.screen import Screen
 
 REFRESH_PER_SECOND = 1
-"""How often they are drawn anew between two steps of the work: drawing costs time that is being measured."""
+"""How often a second the lines are drawn; drawing takes time from what is being measured."""
 
 
 class LiveLines(Progress):
-    """A line that names the step, and one with the bar of what it does; both vanish when they end.
+    """Two lines: the name of the step, and the bar of its current work; both vanish when they end.
 
     Args:
-        whole: what is to be said of the whole run, asked whenever the lines are drawn; may be empty.
+        remaining: gives the text on the time left of the whole run, whenever the lines are drawn; may be empty.
     """
 
-    def __init__(self, console: "Screen", whole: Callable[[], str]) -> None:
-        self._step, self._what, self._whole = "", "", whole
+    def __init__(self, console: "Screen", remaining: Callable[[], str]) -> None:
+        self._step, self._what, self._remaining = "", "", remaining
         self._bar: Any = None
         super().__init__(
             TextColumn("  {task.description}", markup=False),
@@ -38,26 +38,26 @@ class LiveLines(Progress):
         )
 
     def get_renderables(self) -> Iterable[Any]:
-        """The line of the step above the bar."""
+        """The step's line and the bar below it."""
         if self._step:
-            left = self._whole()
-            yield styled((self._step, "bold"), (f"; {left}" if left else "", ""))
+            text = self._remaining()
+            yield styled((self._step, "bold"), (f"; {text}" if text else "", ""))
         if self.tasks:
             yield self.make_tasks_table(self.tasks)
 
     def begin(self, step: str) -> None:
-        """A step begins; nothing is known yet of how far it is."""
+        """Show that a step begins; how far it is is not known yet."""
         self._step = step
         self.wait()
 
     def wait(self) -> None:
-        """A bar that only moves."""
+        """Show a bar that only moves."""
         self._drop()
         self._what = ""
         self._bar = self.add_task("", total=None, loss="")
 
     def show(self, what: str, done: int, total: int, loss: str) -> None:
-        """One bar at a time, and none once its work is done."""
+        """Show one bar at a time, and none once its work is done."""
         if what != self._what or done >= total:
             self._drop()
         if done < total:
@@ -66,7 +66,7 @@ class LiveLines(Progress):
             self.update(self._bar, completed=done, total=total, loss=loss)
 
     def end(self) -> None:
-        """The step is done."""
+        """Remove the lines, since the step is done."""
         self._step = ""
         self._drop()
 

@@ -17,7 +17,7 @@ from compress.recipe.schema import Model
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")]
 
 READING_FIELDS = ("encoding", "delimiter", "sheet")
-"""How files are read that do not say it themselves; texts as they are, since YAML takes | and ~ for something else."""
+"""Options on how files are read; their texts are not read as YAML, where | and ~ mean something else."""
 Encoding: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -69,14 +69,14 @@ def model_options(
 
 
 def _topic(model: type[BaseModel], field: str) -> str:
-    """What a field is about, by the class that has it first."""
+    """The topic of a field: that of the first class that has the field."""
     kinds = [kind for kind in reversed(model.__mro__) if issubclass(kind, BaseModel)]
     owner = next(kind for kind in kinds if field in kind.model_fields)
     return str(vars(owner).get("TOPIC", Model.TOPIC))
 
 
 def retitle(parameter: inspect.Parameter, behind: str) -> None:
-    """Say behind an option's topic when it counts."""
+    """Add to an option's topic when the option counts."""
     declared = get_args(parameter.annotation)[1]
     declared.rich_help_panel = f"{declared.rich_help_panel} {behind}"
 
@@ -91,42 +91,42 @@ def option(name: str, help_text: str, metavar: str = "TEXT", topic: str | None =
 
 
 def flags(parameters: Iterable[inspect.Parameter]) -> set[str]:
-    """The options among them that take no value, as they are written."""
-    return written(item for item in parameters if (get_args(item.annotation) or (None,))[0] in {bool, bool | None})
+    """The names of the options that take no value."""
+    return option_names(item for item in parameters if (get_args(item.annotation) or (None,))[0] in {bool, bool | None})
 
 
-def written(parameters: Iterable[inspect.Parameter]) -> set[str]:
-    """The options among them, as they are written: `--train`, `--json`, `--no-symmetric`."""
-    found: set[str] = set()
+def option_names(parameters: Iterable[inspect.Parameter]) -> set[str]:
+    """The names of options as they are typed: `--train`, `--json`, `--no-symmetric`."""
+    option_texts: set[str] = set()
     for parameter in parameters:
         for declared in get_args(parameter.annotation)[1:]:
             names = [declared.default, *(declared.param_decls or ())]  # Typer takes the first for a default
-            found.update(
+            option_texts.update(
                 part for name in names if isinstance(name, str) for part in name.split("/") if part.startswith("-")
             )
-    return found
+    return option_texts
 
 
 def with_signature(
     function: Callable[..., Any], parameters: Iterable[inspect.Parameter], help_text: str
 ) -> Callable[..., Any]:
-    """`function(**given)` as a command with these parameters."""
+    """A command that calls `function` with these parameters as keywords."""
 
-    def command(**given: Any) -> Any:
-        return function(**given)
+    def command(**option_values: Any) -> Any:
+        return function(**option_values)
 
-    chosen = list(parameters)
-    command.__signature__ = inspect.Signature(chosen)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in chosen}
+    signature = list(parameters)
+    command.__signature__ = inspect.Signature(signature)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in signature}
     command.__doc__ = help_text
     return command
 
 
-def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given, as nested settings; texts are read as YAML values, as in a recipe.
+def settings_from(option_values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options as nested settings; texts are read as YAML values, as in a recipe.
 
-    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`. What is not
-    YAML stays text.
+    `{"recover__epochs": "1", "layers": "[0, 5]"}` gives `{"recover": {"epochs": 1}, "layers": [0, 5]}`. A
+    value that is not YAML stays text.
 
     Raises:
         InputError: a value grows past the bounds of a recipe.
@@ -136,7 +136,7 @@ def settings_from(given: Mapping[str, Any]) -> dict[str, Any]:
     from compress.recipe.yaml_file import parse_value
 
     settings: dict[str, Any] = {}
-    for name, raw in given.items():
+    for name, raw in option_values.items():
         if raw is None:
             continue
         value = raw
@@ -163,34 +163,34 @@ def data_options() -> list[inspect.Parameter]:
         option(f"{role}_column", f"Column of the {role.replace('_', ' ')}s.", "NAME", DATA) for role in COLUMN_ROLES
     ]
     metrics = list(answers.find("label").METRICS)  # the columns are those of texts with a label each
-    shown = f"The score that the report compares. [default: {metrics[0]}]"
+    help_text = f"The score that the report compares. [default: {metrics[0]}]"
     fields = model_options(TaskSpec, only=[name for name in DATA_FIELDS if name != "metric"])
-    return [*fields, option("metric", shown, "|".join(metrics), DATA), *columns]
+    return [*fields, option("metric", help_text, "|".join(metrics), DATA), *columns]
 
 
-def take_data(given: dict[str, Any]) -> dict[str, Any]:
-    """Remove the data options from `given`, and return them as the recipe's `task`."""
+def take_data(option_values: dict[str, Any]) -> dict[str, Any]:
+    """Remove the data options from the values, and return them as the recipe's `task`."""
     from compress.recipe.schema import TABLES
 
-    columns = {role: given.pop(f"{role}_column") for role in COLUMN_ROLES}
-    raw = {name: given.pop(name) for name in DATA_FIELDS}
+    columns = {role: option_values.pop(f"{role}_column") for role in COLUMN_ROLES}
+    raw = {name: option_values.pop(name) for name in DATA_FIELDS}
     as_written = {name: raw.pop(name) for name in (*TABLES, *READING_FIELDS)}
     task = {name: text for name, text in as_written.items() if text is not None} | settings_from(raw)
-    chosen = {role: column for role, column in columns.items() if column is not None}
-    return {**task, "columns": chosen} if chosen else task
+    named_columns = {role: column for role, column in columns.items() if column is not None}
+    return {**task, "columns": named_columns} if named_columns else task
 
 
 def _option(name: str, field: FieldInfo, topic: str) -> inspect.Parameter:
     flag = name.replace("__", "-").replace("_", "-")
     default = field.get_default(call_default_factory=True)
-    shown = "" if field.is_required() or default is None or default == () else f" [default: {_plain(default)}]"
-    help_text = f"{(field.description or '').strip()}{shown}"
+    default_note = "" if field.is_required() or default is None or default == () else f" [default: {_plain(default)}]"
+    help_text = f"{(field.description or '').strip()}{default_note}"
     if bool in {field.annotation, *get_args(field.annotation)}:
         declared = typer.Option(f"--{flag}/--no-{flag}", help=help_text, show_default=False, rich_help_panel=topic)
         annotation: Any = Annotated[bool | None, declared]
     else:
-        known = next((item for item in field.metadata if isinstance(item, KnownName)), None)
-        metavar = "|".join(known.registry.names()) if known else _metavar(field.annotation)
+        known_name = next((item for item in field.metadata if isinstance(item, KnownName)), None)
+        metavar = "|".join(known_name.registry.names()) if known_name else _metavar(field.annotation)
         declared = typer.Option(f"--{flag}", help=help_text, metavar=metavar, show_default=False, rich_help_panel=topic)
         annotation = Annotated[str | None, declared]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -203,7 +203,7 @@ def _plain(value: Any) -> str:
 
 
 def _metavar(annotation: Any) -> str:
-    """What stands behind the option in the help: choices, or the kind of value."""
+    """The text after an option in the help: its choices, or the kind of its value."""
     if get_origin(annotation) is Literal:
         return "|".join(str(choice) for choice in get_args(annotation))
     if get_origin(annotation) is Annotated:

@@ -1,4 +1,4 @@
-"""`compress plan`: what a run would do, and what it would take."""
+"""`compress plan`: what a run would do, and its forecast."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -63,16 +63,16 @@ def plan(
             forecast = measure_forecast(outlook, runs_dir, OnlyBars(terminal))
     done, feasible = outlook.done, outlook.feasibility
     if json_output:
-        say_json(_told(planned, done, feasible, forecast))
+        say_json(_plan_json(planned, done, feasible, forecast))
     else:
         _print(planned, done, feasible, forecast, runs_dir)
 
 
-def _told(
+def _plan_json(
     planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None"
 ) -> dict[str, Any]:
     costs = {step.step: step for step in forecast.steps} if forecast else {}
-    own = {"step", "stage", "key"}
+    identity_fields = {"step", "stage", "key"}
     steps = [
         {
             "step": step.name,
@@ -81,33 +81,33 @@ def _told(
             "done": step.name in done,
             "only_measured": step.only_measured,
             "config": step.config.model_dump(mode="json"),
-            "forecast": costs[step.name].model_dump(exclude=own) if step.name in costs else None,
+            "forecast": costs[step.name].model_dump(exclude=identity_fields) if step.name in costs else None,
         }
         for step in planned.steps
     ]
-    whole = None
+    total = None
     if forecast is not None:
         memory = max(step.memory_bytes for step in forecast.steps)
-        whole = {"seconds": forecast.seconds, "memory_bytes": memory, "disk_bytes": forecast.disk_bytes}
-    bench = costs["bench"].model_dump(exclude=own) if "bench" in costs else None
+        total = {"seconds": forecast.seconds, "memory_bytes": memory, "disk_bytes": forecast.disk_bytes}
+    bench = costs["bench"].model_dump(exclude=identity_fields) if "bench" in costs else None
     return {
         "recipe": planned.recipe.name,
         "data": _data(planned.task),
         "steps": steps,
         "targets": _targets(planned, feasible),
         "measuring": bench,
-        "forecast": whole,
+        "forecast": total,
         "remarks": [*planned.remarks, *feasible.cautions],
     }
 
 
 def _targets(planned: "Plan", feasible: "Feasibility") -> dict[str, Any]:
-    """Each target's settings; why it will be skipped (null: it will not); and steps that are skipped on it, and why."""
-    whole = feasible.targets
+    """Each target's settings, why it will be skipped (null: it will not), and the steps skipped on it with reasons."""
+    skipped = feasible.targets
     return {
         name: {
             **target.model_dump(),
-            "skipped": whole.get(name),
+            "skipped": skipped.get(name),
             "skipped_steps": {
                 step: skip.reason for skip in feasible.skipped if skip.target == name for step in skip.steps
             },
@@ -117,7 +117,7 @@ def _targets(planned: "Plan", feasible: "Feasibility") -> dict[str, Any]:
 
 
 def _data(task: "Task") -> dict[str, Any]:
-    """Rows of each part, and of each label in it; labels in the order of the classes."""
+    """The number of rows of each part, and of each label in it, in the order of the classes."""
     parts: dict[str, Any] = {}
     for part in ("train", "validation", "test"):
         rows = getattr(task, part)
@@ -150,9 +150,9 @@ def _print(
     for column in ("time", "memory", "disk") if forecast else ():
         table.add_column(column, justify="right", no_wrap=True)
     for step in planned.steps:
-        told = "done" if step.name in done else "to do"
+        state = "done" if step.name in done else "to do"
         table.add_row(
-            told, f"{step.name}{' *' if step.only_measured else ''}", step.stage_name, *_figures(costs, step.name)
+            state, f"{step.name}{' *' if step.only_measured else ''}", step.stage_name, *_figures(costs, step.name)
         )
     if "bench" in costs:
         table.add_row("to do", "measuring", "", *_figures(costs, "bench"))
@@ -175,7 +175,7 @@ def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:
     from compress.files.disks import free_disk
     from compress.processes.memory import free_memory
 
-    most = forecast.hungriest
+    most = forecast.peak_memory_step
     assert most is not None  # there is a step to do
     free, disk = free_memory(), free_disk(runs_dir)
     say(
@@ -195,7 +195,7 @@ def _figures(costs: Mapping[str, Any], step: str) -> list[str]:
 
 
 def _duration(seconds: float) -> str:
-    """Rounded as a forecast deserves."""
+    """A size in MB or GB, with as many digits as a forecast has."""
     if seconds < 60:
         return f"{max(seconds, 1):.0f} s"
     if seconds < 3600:

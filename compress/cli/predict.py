@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from compress.cli.asking import folder_of, open_model, refuse, written
+from compress.cli.asking import as_options, folder_of, open_model, refuse
 from compress.cli.help_pages import DATA, OUTPUT, USE, add_command
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.predict_file import RowsFile, predict_file
@@ -132,12 +132,14 @@ def predict(
     """Ask a finished model for the labels of texts, with their probabilities."""
     say_first(f"reading {folder}", quiet=json_output)
     settings = {"batch_size": batch_size, "threads": threads, "max_length": max_length}
-    given = {name: value for name, value in settings.items() if value is not None}
+    set_options = {name: value for name, value in settings.items() if value is not None}
     if file is None:
         of_files = {"text_column": text_column, "text_pair_column": text_pair_column}
         of_files |= {"encoding": encoding, "delimiter": delimiter, "sheet": sheet}
-        refuse({"--out": out, **written(of_files)}, "for --file alone")
-        _predict_texts(folder, texts or [], text_pair or None, _number_of_labels(top), given, json_output=json_output)
+        refuse({"--out": out, **as_options(of_files)}, "for --file alone")
+        _predict_texts(
+            folder, texts or [], text_pair or None, _number_of_labels(top), set_options, json_output=json_output
+        )
         return
     refuse({"TEXT": texts, "--text-pair": text_pair}, "not for --file, whose rows hold the texts")
     if out is not None:
@@ -145,11 +147,11 @@ def predict(
 
         check_out(out, file, force=force)
     rows = RowsFile(file, text_column, text_pair_column, encoding, delimiter, sheet)
-    predict_file(folder, rows, out, _number_of_labels(top), given, keep=keep, json_output=json_output)
+    predict_file(folder, rows, out, _number_of_labels(top), set_options, keep=keep, json_output=json_output)
 
 
 def _number_of_labels(top: str) -> int:
-    """How many labels are shown of each text; there are never more than the model has."""
+    """The number of labels to show for each text; for `all`, a number that no model reaches."""
     if top == ALL:
         return sys.maxsize
     if not (top.isascii() and top.isdigit() and 0 < int(top) < 10**9):
@@ -166,22 +168,22 @@ def _predict_texts(
     *,
     json_output: bool,
 ) -> None:
-    """Ask for texts of the command line, and print the answers."""
+    """Predict texts of the command line, and print the answers."""
     from compress.cli.console import Terminal
     from compress.models.expected_texts import expected_columns
     from compress.use.predicting import ranked
 
     _check_texts(texts, pairs)
-    given = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    queries = texts if pairs is None else list(zip(texts, pairs, strict=True))
     with Terminal(quiet=json_output) as terminal:
         folder = folder_of(source, terminal)
         _check_pairs(expected_columns(folder), pairs)
         classifier = open_model(folder, texts, pairs, settings, terminal)
-        answers = ranked(classifier, classifier.predict_proba(given), top)
+        answers = ranked(classifier, classifier.predict_proba(queries), top)
     if json_output:
         seconds: Sequence[str | None] = pairs or [None] * len(texts)
         rows = zip(texts, seconds, answers, strict=True)
-        say_json([_as_object(text, second, found, min(top, len(classifier.labels))) for text, second, found in rows])
+        say_json([_as_object(text, second, answer, min(top, len(classifier.labels))) for text, second, answer in rows])
         return
     from rich.table import Table
 
@@ -189,10 +191,10 @@ def _predict_texts(
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right")
     table.add_column(overflow="fold")
-    for item, found in zip(given, answers, strict=True):
-        for place, (label, probability) in enumerate(found):
-            told = item if isinstance(item, str) else " | ".join(item)
-            table.add_row(label, f"{probability:.1%}", "" if place else told)
+    for item, answer in zip(queries, answers, strict=True):
+        for place, (label, probability) in enumerate(answer):
+            query_text = item if isinstance(item, str) else " | ".join(item)
+            table.add_row(label, f"{probability:.1%}", "" if place else query_text)
     _screen().print(table)
 
 
@@ -215,7 +217,7 @@ def _check_texts(texts: Sequence[str], pairs: Sequence[str] | None) -> None:
 
 
 def _check_pairs(columns: Mapping[str, str], pairs: Sequence[str] | None) -> None:
-    """Refuse second texts to a model of single texts, and the reverse, where the folder says which it is."""
+    """Refuse second texts for a model of single texts, and single texts for one of pairs, if the folder says which."""
     if columns and ("text_pair" in columns) != (pairs is not None):
         raise InputError(
             f"the model is made for {'single texts' if pairs else 'pairs of texts'}",

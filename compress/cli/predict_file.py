@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compress.cli.asking import folder_of, open_model, refuse, written
+from compress.cli.asking import as_options, folder_of, open_model, refuse
 from compress.cli.saying import say, say_json, say_json_line
 from compress.errors import InputError
 
@@ -25,7 +25,7 @@ SHOWN_LABELS = 6
 
 @dataclass(frozen=True)
 class RowsFile:
-    """A file of rows, and what the user says of it."""
+    """A file of rows, with the user's options on how to read it."""
 
     name: str
     text_column: str | None
@@ -35,14 +35,14 @@ class RowsFile:
     sheet: str | None
 
     def read(self, columns: Mapping[str, str], terminal: "Terminal") -> "TextRows":
-        """Its rows; `columns` as `rows_of_table` takes them."""
+        """The file's rows; for `columns` see `rows_of_table`."""
         from compress.data.sources import Sources
         from compress.recipe.reading import reading_of
         from compress.use.predicting import rows_of_lines, rows_of_table
 
         if self.name == STREAM:
-            told = {name: value for name, value in vars(self).items() if name != "name"}
-            refuse(written(told), "not for standard input, which is UTF-8, a text a line")
+            file_options = {name: value for name, value in vars(self).items() if name != "name"}
+            refuse(as_options(file_options), "not for standard input, which is UTF-8, a text a line")
             if "text_pair" in columns:
                 raise InputError(
                     "the model is made for pairs of texts, and standard input has one a line",
@@ -67,7 +67,7 @@ def predict_file(
     keep: bool,
     json_output: bool,
 ) -> None:
-    """Ask for the rows of a file, and write a row for each."""
+    """Predict the rows of a file, and write a row for each."""
     from compress.cli.console import Terminal
     from compress.models.expected_texts import expected_columns
     from compress.use.predicted_files import check_columns, ending_of
@@ -77,11 +77,11 @@ def predict_file(
         folder = folder_of(source, terminal)
         rows = file.read(expected_columns(folder), terminal)
         classifier = open_model(folder, *rows.sample, settings, terminal)
-        labels, kept = min(top, len(classifier.labels)), rows.columns if keep else ()
-        check_columns(kept, JSON_LINES if out is None else ending_of(out), labels, file.name)
+        labels, kept_columns = min(top, len(classifier.labels)), rows.columns if keep else ()
+        check_columns(kept_columns, JSON_LINES if out is None else ending_of(out), labels, file.name)
         start = time.monotonic()
-        with _writer(out, kept, labels) as write:
-            done = predict_rows(
+        with _writer(out, kept_columns, labels) as write:
+            predicted = predict_rows(
                 classifier,
                 rows.rows,
                 rows.places,
@@ -90,16 +90,18 @@ def predict_file(
                 lambda count: terminal.progress("predicting", count, rows.total) if rows.total else None,
             )
         seconds = time.monotonic() - start
-        if done.empty:
-            named = ", ".join(map(str, done.first_empty)) + (", …" if done.empty > len(done.first_empty) else "")
-            terminal.warned(f"{done.empty:,} of {done.rows:,} rows have no text, and got no label: {named}")
+        if predicted.empty:
+            places = ", ".join(map(str, predicted.first_empty)) + (
+                ", …" if predicted.empty > len(predicted.first_empty) else ""
+            )
+            terminal.warned(f"{predicted.empty:,} of {predicted.rows:,} rows have no text, and got no label: {places}")
     if out is not None:
-        _print_summary(out, done, seconds, json_output=json_output)
+        _print_summary(out, predicted, seconds, json_output=json_output)
 
 
 @contextmanager
 def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[RowWriter]":
-    """Writes rows to a file, whole or not at all, or to stdout."""
+    """A function that writes rows to stdout, or to a file that is complete or not there at all."""
     from compress.files.whole import new_file
     from compress.use.predicted_files import as_object, ending_of, row_writer
 
@@ -110,13 +112,13 @@ def _writer(out: Path | None, columns: Sequence[str], top: int) -> "Iterator[Row
         yield row_writer(file, ending_of(out), columns, top)
 
 
-def _print_summary(out: Path, done: "Predicted", seconds: float, *, json_output: bool) -> None:
+def _print_summary(out: Path, predicted: "Predicted", seconds: float, *, json_output: bool) -> None:
     if json_output:
-        told = {"out": str(out), "rows": done.rows, "rows_without_text": done.empty}
-        say_json({**told, "labels": dict(done.labels.most_common()), "seconds": round(seconds, 3)})
+        facts = {"out": str(out), "rows": predicted.rows, "rows_without_text": predicted.empty}
+        say_json({**facts, "labels": dict(predicted.labels.most_common()), "seconds": round(seconds, 3)})
         return
-    shown = [f"{label} {count:,}" for label, count in done.labels.most_common(SHOWN_LABELS)]
-    more = len(done.labels) - len(shown)
-    say(f"{done.rows:,} rows in {seconds:.1f} s, {done.rows / seconds:,.0f} a second")
-    say(f"labels: {', '.join(shown)}{f' and {more} more' if more > 0 else ''}")
+    counts = [f"{label} {count:,}" for label, count in predicted.labels.most_common(SHOWN_LABELS)]
+    more = len(predicted.labels) - len(counts)
+    say(f"{predicted.rows:,} rows in {seconds:.1f} s, {predicted.rows / seconds:,.0f} a second")
+    say(f"labels: {', '.join(counts)}{f' and {more} more' if more > 0 else ''}")
     say(f"predictions: {out}")

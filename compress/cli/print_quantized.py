@@ -1,4 +1,4 @@
-"""What quantizing did, for a command that measures nothing and so has no report."""
+"""The printing of what quantizing did, for a command that measures nothing and so has no report."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,49 +13,49 @@ from compress.report.words import POINTS, bracketed
 
 
 def print_quantized(steps: Sequence[Quantized], answers: Words) -> None:
-    """A table and a verdict for each step that chose, a line or two for each other one, on stdout.
+    """Print a table and a verdict for each step that chose, and a line or two for each other one.
 
     Args:
-        answers: how the task's answers are spoken of.
+        answers: the words for the task's answers.
     """
     from rich.table import Table
 
     console = stdout()
-    told = Table.grid(padding=(0, 1, 0, 0))
-    told.add_column(no_wrap=True)
-    told.add_column(overflow="fold")
-    for found in steps:
-        if found.choice is not None:
-            console.print(_table(found.choice))
-            for item in found.choice.candidates:
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for step in steps:
+        if step.choice is not None:
+            console.print(_table(step.choice))
+            for item in step.choice.candidates:
                 if item.reason:
                     console.print(f"{item.name}: {item.reason}", style="yellow")
-            about = f"* chosen; change in points, brackets: 95% intervals; {choice_words(found.choice)}"
+            about = f"* chosen; change in points, brackets: 95% intervals; {choice_words(step.choice)}"
             console.print(about, style="dim")
-            told.add_row(f"{found.step}:", styled((found.choice.verdict, "bold")))
-        for sentence in sentences(found, answers):
-            told.add_row(f"{found.step}:", sentence)
-    if told.row_count:
-        console.print(told)
+            lines.add_row(f"{step.step}:", styled((step.choice.verdict, "bold")))
+        for sentence in sentences(step, answers):
+            lines.add_row(f"{step.step}:", sentence)
+    if lines.row_count:
+        console.print(lines)
 
 
-def sentences(found: Quantized, answers: Words) -> list[str]:
-    """What a step kept in float and what that changes; of one that chose, the table has said that."""
-    told = []
+def sentences(step: Quantized, answers: Words) -> list[str]:
+    """Sentences on what a step kept in float and what that changes, as far as the table does not say it."""
+    lines = []
     searched = set()
-    if found.sensitivity is not None:
-        told.append(f"{kept_words(found.sensitivity)}; {change_words(found.sensitivity)}")
-        searched = {layer.name for layer in found.sensitivity.layers}
-    if found.choice is None and found.parity is not None:
-        told.append(agreed_words(found.parity, answers, searched=found.sensitivity is not None))
-    beside = [name for name in found.left_in_float if name not in searched]
-    if beside:
-        told.append(left_in_float_words(found.model_copy(update={"left_in_float": beside})))
-    return told
+    if step.sensitivity is not None:
+        lines.append(f"{kept_words(step.sensitivity)}; {change_words(step.sensitivity)}")
+        searched = {layer.name for layer in step.sensitivity.layers}
+    if step.choice is None and step.parity is not None:
+        lines.append(agreed_words(step.parity, answers, searched=step.sensitivity is not None))
+    other_nodes = [name for name in step.left_in_float if name not in searched]
+    if other_nodes:
+        lines.append(left_in_float_words(step.model_copy(update={"left_in_float": other_nodes})))
+    return lines
 
 
 def _table(choice: Choice) -> Any:
-    """The candidates, in 80 columns."""
+    """The table of the candidates, which fits 80 columns."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

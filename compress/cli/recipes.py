@@ -18,14 +18,14 @@ def register(app: typer.Typer) -> None:
 
 
 def complete_recipe(incomplete: str) -> list[str]:
-    """What a shell offers for a recipe: shipped ones by name, and files and folders of the user's."""
+    """The completions that a shell offers for a recipe: shipped ones by name, and the user's files and folders."""
     folder = Path(incomplete) if incomplete.endswith("/") else Path(incomplete).parent
     try:
-        beside = sorted(folder.iterdir())
+        entries = sorted(folder.iterdir())
     except OSError:
-        beside = []
-    files = [str(path) for path in beside if path.suffix in {".yaml", ".yml"}]
-    folders = [f"{path}/" for path in beside if path.is_dir()]
+        entries = []
+    files = [str(path) for path in entries if path.suffix in {".yaml", ".yml"}]
+    folders = [f"{path}/" for path in entries if path.is_dir()]
     return [name for name in [*shipped(), *files, *folders] if name.startswith(incomplete)]
 
 
@@ -33,8 +33,8 @@ def list_recipes(json_output: Json = False) -> None:
     """List the shipped recipes."""
     about = {name: _about(path) for name, path in shipped().items()}
     if json_output:
-        found = [{"name": name, "about": text, "path": str(shipped()[name])} for name, text in about.items()]
-        say_json(found)
+        entries = [{"name": name, "about": text, "path": str(shipped()[name])} for name, text in about.items()]
+        say_json(entries)
         return
     for name, text in about.items():
         say(f"{name:<32} {text}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli import gate, options
-from compress.cli.bench import excerpt_of, fail_if_unmeasured, make_folder, measure_folders, measuring_options
+from compress.cli.bench import command_for_report, fail_if_unmeasured, make_folder, measure_folders, measuring_options
 from compress.cli.help_pages import MEASURE, OUTPUT, add_command
 from compress.cli.options import Json
 from compress.cli.saying import say, say_first, say_json, say_model
@@ -81,20 +81,20 @@ def report(
     from compress.report.two_reports import load_report
 
     limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
-    found = load_report(run, "the command line")
+    loaded = load_report(run, "the command line")
     folder = out or (run if run.is_dir() else run.parent)
     if out is not None:
-        write_report(found, make_folder(out))
+        write_report(loaded, make_folder(out))
     if json_output:
-        say_model(found)
+        say_model(loaded)
     else:
-        print_report(found)
+        print_report(loaded)
         if (folder / "report.html").is_file():
             say(f"report: {folder / 'report.html'}, .md and .json")
-    last = found.rows[-1].step if found.rows else ""
-    rows = [row for row in found.rows if row.step == last and row.status == "measured"]
+    last = loaded.rows[-1].step if loaded.rows else ""
+    rows = [row for row in loaded.rows if row.step == last and row.status == "measured"]
     if limits is not None:
-        limits.hold(found, rows[:1])
+        limits.judge(loaded, rows[:1])
 
 
 def compare(
@@ -105,9 +105,9 @@ def compare(
     max_drop_pp: float | None,
     min_speedup: float | None,
     max_size_mb: float | None,
-    **given: Any,
+    **option_values: Any,
 ) -> None:
-    """Compare, print it in words and figures, exit with 3 if a gate is missed."""
+    """Compare two runs or models, print the result, and exit with 3 if a gate is missed."""
     say_first(f"reading {first} and {second}", quiet=json_output)
     from compress.report.two_reports import check_one_kind, compare_reports, compared_pair, is_report
 
@@ -116,8 +116,8 @@ def compare(
     if is_report(first):
         compared = compare_reports(first, second)
     else:
-        line = excerpt_of(["compare", str(first), str(second), "--data", str(given.get("test"))])
-        measured = measure_folders([first, second], given, line, limits, quiet=json_output)
+        line = command_for_report(["compare", str(first), str(second), "--data", str(option_values.get("test"))])
+        measured = measure_folders([first, second], option_values, line, limits, quiet=json_output)
         fail_if_unmeasured(measured)
         compared = compared_pair(measured)
     row, comparison = compared.row, compared.comparison
@@ -127,7 +127,7 @@ def compare(
         _print(compared)
     row.versus_baseline = comparison
     if limits is not None:
-        limits.hold(compared.report, [row])
+        limits.judge(compared.report, [row])
 
 
 def _print(compared: "Compared") -> None:

@@ -1,4 +1,4 @@
-"""`compress run`, and what every command that runs a plan does."""
+"""`compress run`, and the parts that all commands which run a plan share."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -107,7 +107,7 @@ def run(
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
-        limits.hold(result.report, rows[:1])
+        limits.judge(result.report, rows[:1])
 
 
 def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:
@@ -161,13 +161,13 @@ def finish(
     elif result.report:
         say_model(result.report)
     else:
-        say_json(_told(plan, result))
+        say_json(_run_json(plan, result))
     _exit_if_failed(result)
     return result
 
 
 def _print(plan: "Plan", result: "Result") -> None:
-    """What a person is told of a run: its report, and where its files are."""
+    """Print the result of a run: its report, and where its files are."""
     from compress.cli.console import print_report
     from compress.cli.print_quantized import print_quantized
     from compress.run.report import quantized_steps
@@ -202,7 +202,7 @@ def _exit_if_failed(result: "Result") -> None:
 
 
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
-    """Tell the terminal what is to do, and how long that takes if `compress plan` has measured it."""
+    """Tell the terminal which steps are to do, and how long they take if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
     from compress.run.folder import open_store, run_folder
     from compress.run.forecast import kept_forecast
@@ -211,16 +211,16 @@ def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     forecast = kept_forecast(plan, done, run_folder(runs_dir, plan.recipe.name), host_facts())
     steps = forecast.steps if forecast else ()
-    known = {step.step: step.seconds for step in steps if step.seconds is not None}
-    terminal.expect([step.name for step in plan.recipe.steps], known)
+    seconds = {step.step: step.seconds for step in steps if step.seconds is not None}
+    terminal.expect([step.name for step in plan.recipe.steps], seconds)
 
 
-def _told(plan: "Plan", result: "Result") -> dict[str, Any]:
-    """Of a run without a report: where the artifacts are, and what quantizing did."""
+def _run_json(plan: "Plan", result: "Result") -> dict[str, Any]:
+    """The result of a run without a report as JSON: where the artifacts are, and what quantizing did."""
     from compress.facts import Quantization
 
     facts = {step.name: Quantization.part_of(result.artifacts[step.name].facts) for step in plan.steps}
     return {
         "artifacts": {step.name: str(result.folder / "steps" / step.name) for step in plan.steps},
-        "facts": {name: found for name, found in facts.items() if found},
+        "facts": {name: step_facts for name, step_facts in facts.items() if step_facts},
     }

@@ -1,4 +1,4 @@
-"""Plain lines on stdout and stderr; what stands in them may come from outside."""
+"""Plain lines on stdout and stderr, safe for a terminal even where they hold texts from outside."""
 
 import json
 import sys
@@ -13,32 +13,32 @@ if TYPE_CHECKING:
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """One line, in which control characters are written out."""
+    """Print one line, in which control characters are written out."""
     typer.echo(printable(text), err=err)
 
 
 def say_first(text: str, *, quiet: bool = False) -> None:
-    """What is at work, said on a terminal before libraries are imported, which takes a while; nothing elsewhere."""
+    """Print on a terminal, and nowhere else, what the command does before it imports libraries, which takes a while."""
     if not quiet and sys.stderr.isatty():
         say(f"{text} …", err=True)
 
 
 def say_text(text: str) -> None:
-    """A text of several lines."""
+    """Print a text of several lines."""
     for line in text.rstrip("\n").split("\n"):
         say(line)
 
 
 def say_json(value: Any) -> None:
-    """A result for a program, in ASCII: nothing in it moves a terminal's cursor."""
+    """Print a result for programs as JSON in ASCII, in which nothing moves a terminal's cursor."""
     typer.echo(json.dumps(value, indent=1))
 
 
 def say_json_line(value: Any) -> None:
-    """The same in one line, as one of many."""
+    """Print one of many results as JSON in one line."""
     typer.echo(json.dumps(value))
 
 
 def say_model(model: "BaseModel") -> None:
-    """The same of a model."""
+    """Print a pydantic model as JSON."""
     typer.echo(model.model_dump_json(indent=1, ensure_ascii=True))

@@ -1,4 +1,4 @@
-"""Tables, bars and colours on a terminal: a text is a text there, never markup, an emoji, or a control character."""
+"""Tables, bars and colours on a terminal, where no text is read as markup, an emoji, or a control character."""
 
 from typing import Any
 
@@ -9,16 +9,16 @@ from compress.errors import printable
 
 
 class Screen(Console):
-    """A console on which a string means itself; colours are given beside it, as a style, or by `styled`.
+    """A console that prints strings as they are; colours are given as a style, or by `styled`.
 
-    Strings in tables, titles and trees come through here too. A `Text` does not: make it with `styled`.
+    That holds for strings in tables, titles and trees too, but not for a `Text`: make it with `styled`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """What every string becomes."""
+        """The printable text of a string."""
         return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
 
 
@@ -31,5 +31,5 @@ def styled(*parts: tuple[str, str]) -> Text:
 
 
 def stacked(*lines: str) -> Text:
-    """Lines of one cell, below each other; empty ones are left out."""
+    """The lines of one cell, below each other, without empty ones."""
     return Text("\n", overflow="fold").join(styled((line, "")) for line in lines if line)

@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
 
 
 def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
-    """Options of a verb: `--how`, the inputs beside the first, and the settings of all its stages."""
+    """The options of a verb: `--how`, all inputs but the first, and the settings of all its stages."""
     from compress import stages
 
     parameters: dict[str, inspect.Parameter] = {}
@@ -57,8 +57,8 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
         parameters["auto"] = inspect.Parameter("auto", keyword, default=False, annotation=Annotated[bool, flag])
     for name in names:
         stage = stages.find(name)
-        for role, wanted in stage.other_inputs.items():
-            note = "" if not wanted.optional else " Optional."
+        for role, requirement in stage.other_inputs.items():
+            note = "" if not requirement.optional else " Optional."
             parameters[role] = options.option(
                 role, f"The {role.replace('_', ' ')}: a folder or a source.{note}", "MODEL", TECHNIQUE
             )
@@ -72,7 +72,7 @@ def step_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
     return list(parameters.values())
 
 
-def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str, Any]:
+def step_from(verb: str, names: list[str], option_values: Mapping[str, Any]) -> dict[str, Any]:
     """A recipe's step from a command's options.
 
     Raises:
@@ -81,17 +81,17 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
     """
     from compress import stages
 
-    chosen = dict(given)
-    how = chosen.pop("how", None)
-    if chosen.pop("auto", False):
+    values = dict(option_values)
+    how = values.pop("how", None)
+    if values.pop("auto", False):
         if how not in {None, AUTO_HOW[verb]}:
             raise InputError(
                 f"--auto chooses the technique itself, and --how names '{how}'", fix="leave one of them out"
             )
         how = AUTO_HOW[verb]
     for option, its_technique in CHOOSING.get(verb, {}).items():
-        if chosen.get(option) is not None:
-            how = _chosen_by(option, its_technique, how)
+        if values.get(option) is not None:
+            how = _technique_of_option(option, its_technique, how)
     how = how or default_technique(verb)
     by_how = {technique(verb, name): name for name in names}
     if how not in by_how:
@@ -101,12 +101,12 @@ def step_from(verb: str, names: list[str], given: Mapping[str, Any]) -> dict[str
         what = f"{verb} has no technique '{how}'" if how else f"{verb} has several techniques"
         raise InputError(what, where="--how", fix=did_you_mean(str(how or ""), by_how))
     name = by_how[how]
-    roles = {role: chosen.pop(role) for role in stages.find(name).other_inputs if chosen.get(role)}
-    return {"stage": name, **roles, **options.settings_from(chosen)}
+    roles = {role: values.pop(role) for role in stages.find(name).other_inputs if values.get(role)}
+    return {"stage": name, **roles, **options.settings_from(values)}
 
 
 def summary(names: list[str]) -> str:
-    """The help text of a verb: what its stages' modules say, the default technique first."""
+    """The help text of a verb: the docstrings of its stages' modules, the default technique first."""
     verb = verb_of(names[0])
     texts: list[str] = []
     for name in default_first(verb, names):
@@ -122,16 +122,16 @@ def _docstring(name: str) -> str:
 
 
 def _examples(verb: str, names: list[str]) -> list[str]:
-    """One command line for each technique whose module shows a recipe's step."""
-    found = (_example(verb, name, several=len(names) > 1) for name in default_first(verb, names))
-    return [example for example in found if example is not None]
+    """The example command lines of a verb: one for each technique whose docstring shows a recipe's step."""
+    examples = (_example(verb, name, several=len(names) > 1) for name in default_first(verb, names))
+    return [example for example in examples if example is not None]
 
 
 def _example(verb: str, name: str, *, several: bool) -> str | None:
-    """The step in a stage's docstring as a command; None where a plug-in shows none that can be read.
+    """The step in a stage's docstring as a command; None where a plug-in's docstring has none that can be read.
 
     Args:
-        several: the verb has several techniques.
+        several: whether the verb has several techniques.
     """
     import yaml
     from pydantic import ValidationError
@@ -142,7 +142,7 @@ def _example(verb: str, name: str, *, several: bool) -> str | None:
     try:
         (step,) = yaml.safe_load(_docstring(name).partition("```yaml")[2].partition("```")[0])
         settings = {key: value for key, value in step.items() if key not in {"name", "stage", stage.base_role}}
-        read = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
+        inputs = {role: settings.pop(role) for role in stage.other_inputs if role in settings}
         reads_data = stage.reads_data(stage.config.model_validate(settings))
     except (yaml.YAMLError, AttributeError, TypeError, ValueError, ValidationError):
         if stages.REGISTRY.plugin(name) is None:
@@ -151,38 +151,38 @@ def _example(verb: str, name: str, *, several: bool) -> str | None:
     words = [f"compress {verb} {stage.base.format.partition('_')[0]}-model/"]
     words += [f"--how {technique(verb, name)}"] if several and technique(verb, name) != default_technique(verb) else []
     words += ["--train train.csv"] if reads_data else []
-    words += [f"--{role.replace('_', '-')} {value}/" for role, value in read.items()]
+    words += [f"--{role.replace('_', '-')} {value}/" for role, value in inputs.items()]
     return " ".join([*words, *_flags(settings), f"--out {step.get('name', verb)}/"])
 
 
 def _flags(settings: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Settings as options."""
-    found = []
+    """The words of a command line that set these settings."""
+    words = []
     for name, value in settings.items():
         option = f"{prefix}{name}".replace("_", "-")
         if isinstance(value, Mapping):
-            found += _flags(value, f"{option}-")
+            words += _flags(value, f"{option}-")
         elif isinstance(value, bool):
-            found.append(f"--{option}" if value else f"--no-{option}")
+            words.append(f"--{option}" if value else f"--no-{option}")
         else:
             text = f"[{','.join(map(str, value))}]" if isinstance(value, list) else str(value)
-            found.append(f"--{option} {shlex.quote(text)}")
-    return found
+            words.append(f"--{option} {shlex.quote(text)}")
+    return words
 
 
-def _chosen_by(option: str, chosen: str, how: str | None) -> str:
-    """The technique that an option chooses, if no other is named."""
-    if how in {None, chosen}:
-        return chosen
+def _technique_of_option(option: str, its_technique: str, how: str | None) -> str:
+    """The technique that an option chooses, or an error if `--how` names another."""
+    if how in {None, its_technique}:
+        return its_technique
     if how in AUTO_HOW.values():
         fix = "leave it out: --auto takes the form that its target reads, such as --target-runtime openvino"
     else:
-        fix = f"give --how {chosen}, or leave --how out"
-    raise InputError(f"--{option} is a setting of {chosen} alone, not of {how}", where=f"--{option}", fix=fix)
+        fix = f"give --how {its_technique}, or leave --how out"
+    raise InputError(f"--{option} is a setting of {its_technique} alone, not of {how}", where=f"--{option}", fix=fix)
 
 
 def _command_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
-    """The parameters of a verb's command: what its first stage reads, settings, data, and where the result goes."""
+    """The parameters of a verb's command: input, settings, data, and where the result goes."""
     from compress import stages
 
     stage = stages.find(default_first(verb, names)[0])
@@ -211,7 +211,7 @@ def _command_options(verb: str, names: list[str]) -> list[inspect.Parameter]:
 
 
 def _command(verb: str, names: list[str]) -> Any:
-    """What a verb's command does."""
+    """The function that a verb's command calls."""
 
     def run_step(
         *,
@@ -221,7 +221,7 @@ def _command(verb: str, names: list[str]) -> Any:
         runs_dir: Path,
         force: bool,
         json_output: bool,
-        **given: Any,
+        **option_values: Any,
     ) -> None:
         inputs = first_input if isinstance(first_input, list) else [first_input]
         say_first(f"reading {', '.join(inputs)}", quiet=json_output)
@@ -231,8 +231,8 @@ def _command(verb: str, names: list[str]) -> Any:
 
         if out is not None:
             _check_out(out)
-        task = options.take_data(given)
-        step = step_from(verb, names, given)
+        task = options.take_data(option_values)
+        step = step_from(verb, names, option_values)
         step = {"name": verb, stages.find(step["stage"]).base_role: first_input, **step}
         origin = Origin()
         recipe = validate(
@@ -247,7 +247,7 @@ def _command(verb: str, names: list[str]) -> Any:
 
 
 def _check_out(out: Path) -> None:
-    """Refuse a place for the result before any work.
+    """Refuse a folder for the result that cannot be used, before any work.
 
     Raises:
         InputError: something is there, or nothing can be written there.
@@ -259,7 +259,7 @@ def _check_out(out: Path) -> None:
 
 
 def copy_final(run: Path, out: Path) -> None:
-    """Copy a run's final folder to a place of the user's, whole or not at all; no file is shared with the store."""
+    """Copy a run's final folder to the user's, completely or not at all; no file is shared with the store."""
     from compress.files.disks import disk_error
     from compress.files.whole import FINAL, link_file, new_folder
 

@@ -1,4 +1,4 @@
-"""`compress store list | show | verify | gc`: what is kept of finished steps."""
+"""`compress store list | show | verify | gc`: the artifacts of finished steps that the store keeps."""
 
 import sys
 from pathlib import Path
@@ -37,7 +37,7 @@ def list_items(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> N
     """List the artifacts, their sizes, and the runs that name them."""
     _, items = _inventory(runs_dir)
     if json_output:
-        say_json([_told(item) for item in items])
+        say_json([_item_json(item) for item in items])
         return
     for item in items:
         say(_line(item))
@@ -54,7 +54,7 @@ def show(
 
     item = find(_inventory(runs_dir)[1], key)
     manifest = item.artifact.manifest.model_dump() if item.artifact and item.artifact.manifest else None
-    say_json({**_told(item), "manifest": manifest})
+    say_json({**_item_json(item), "manifest": manifest})
 
 
 def verify(runs_dir: RunsDir = Path("runs"), json_output: Json = False) -> None:
@@ -95,8 +95,8 @@ def collect(
         _ask(f"remove these {len(loose)} folders?", yes=yes)
         removed, busy = remove(store, loose)
     if json_output:
-        told = {"found": loose, "removed": removed, "busy": busy}
-        say_json({name: [_told(item) for item in found] for name, found in told.items()})
+        groups = {"found": loose, "removed": removed, "busy": busy}
+        say_json({name: [_item_json(item) for item in group] for name, group in groups.items()})
     elif removed or busy:
         say(f"removed {len(removed)}" + (f"; {len(busy)} are in use by another run" if busy else ""))
 
@@ -124,7 +124,7 @@ def _line(item: "Item") -> str:
     return f"{item.path.name:<42} {item.size_bytes / 1e6:>9.1f} MB  {item.damage or runs}"
 
 
-def _told(item: "Item") -> dict[str, Any]:
+def _item_json(item: "Item") -> dict[str, Any]:
     return {
         "folder": str(item.path),
         "key": item.artifact.key if item.artifact else None,

@@ -1,4 +1,4 @@
-"""What `compress init` shows of somebody's data, and asks about it."""
+"""The output and the questions of `compress init` about the user's data."""
 
 import shutil
 import sys
@@ -18,16 +18,16 @@ SHOWN_ROWS = 3
 SHOWN_CLASSES = 8
 SHOWN_COLUMNS = 12
 BAR = 30
-"""Signs of the longest class's bar."""
+"""The length of the largest class's bar."""
 
 
-def somebody_is_there() -> bool:
-    """Whether a person can be asked."""
+def is_interactive() -> bool:
+    """Whether the command can ask a person."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def ask(question: str, choices: "Sequence[Alternative]") -> int:
-    """Show the choices with numbers, and take a number or a name; the place of the one that is meant."""
+    """Show the choices with numbers, and read a number or a name; returns the place of the choice."""
     say(question, err=True)
     widest = max(len(choice.name) for choice in choices)
     for number, choice in enumerate(choices, start=1):
@@ -42,39 +42,41 @@ def ask(question: str, choices: "Sequence[Alternative]") -> int:
         say(f"'{answer}' is none of them: a number from 1 to {len(choices)}, or a name", err=True)
 
 
-def print_survey(found: "Survey") -> None:
-    """Columns with their roles, three rows, classes, lengths, and what was left out."""
-    _print_columns(found)
-    _print_rows(found)
-    _print_classes(found)
-    _print_lengths(found)
+def print_survey(survey: "Survey") -> None:
+    """Print the columns with their roles, three rows, the classes, the lengths, and what was left out."""
+    _print_columns(survey)
+    _print_rows(survey)
+    _print_classes(survey)
+    _print_lengths(survey)
 
 
-def survey_facts(found: "Survey") -> dict[str, Any]:
-    """The same for a program."""
-    roles, lengths = found.roles, found.lengths
+def survey_facts(survey: "Survey") -> dict[str, Any]:
+    """The facts of a survey for `--json`."""
+    roles, lengths = survey.roles, survey.lengths
     columns = {"text": roles.text, "text_pair": roles.text_pair, "label": roles.label}
-    told = roles.predictability
+    predictability = roles.predictability
     return {
         "columns": {role: name for role, name in columns.items() if name is not None},
         "left_out": dict(roles.left_out),
-        "classes": found.counts,
-        "no_label": found.no_label,
+        "classes": survey.counts,
+        "no_label": survey.no_label,
         "tokens": {
             "median": lengths.median,
             "p90": lengths.ninth,
             "longest": lengths.longest,
             "kept": lengths.max_length,
         },
-        "told_by_words": None if told is None else {"accuracy": told.accuracy, "commonest": told.commonest},
+        "told_by_words": None
+        if predictability is None
+        else {"accuracy": predictability.accuracy, "commonest": predictability.commonest},
     }
 
 
-def _print_columns(found: "Survey") -> None:
-    roles, table = found.roles, found.table
+def _print_columns(survey: "Survey") -> None:
+    roles, table = survey.roles, survey.table
     say(f"{table.name}: {len(table.rows):,} rows, {len(table.columns)} columns")
-    taken = [("text", roles.text), ("second text", roles.text_pair), ("label", roles.label)]
-    lines = [(role, name, "") for role, name in taken if name is not None]
+    used = [("text", roles.text), ("second text", roles.text_pair), ("label", roles.label)]
+    lines = [(role, name, "") for role, name in used if name is not None]
     left_out = list(roles.left_out.items())
     lines += [("left out", name or "''", why) for name, why in left_out[:SHOWN_COLUMNS]]
     widest = min(max(len(name) for _, name, _ in lines), 30)
@@ -86,42 +88,42 @@ def _print_columns(found: "Survey") -> None:
         say("other ones: --text-column, --text-pair-column, --label-column")
 
 
-def _print_rows(found: "Survey") -> None:
-    rows = found.rows[:: max(1, len(found.rows) // SHOWN_ROWS)][:SHOWN_ROWS]
+def _print_rows(survey: "Survey") -> None:
+    rows = survey.rows[:: max(1, len(survey.rows) // SHOWN_ROWS)][:SHOWN_ROWS]
     widest = min(max((len(label) for _, _, label in rows), default=0), 20)
     for text, pair, label in rows:
-        shown = " ".join(text.split())
+        first_text = " ".join(text.split())
         if pair is None:
-            say(_cut(f"  {label[:widest]:<{widest}}  {shown}"))
+            say(_cut(f"  {label[:widest]:<{widest}}  {first_text}"))
         else:
             half = max(10, (_width() - widest - 8) // 2)
             second = _cut(" ".join(pair.split()), half)
-            say(_cut(f"  {label[:widest]:<{widest}}  {_cut(shown, half)} | {second}"))
+            say(_cut(f"  {label[:widest]:<{widest}}  {_cut(first_text, half)} | {second}"))
 
 
-def _print_classes(found: "Survey") -> None:
-    counts = list(found.counts.items())
-    rows = sum(found.counts.values())
+def _print_classes(survey: "Survey") -> None:
+    counts = list(survey.counts.items())
+    rows = sum(survey.counts.values())
     say(f"classes: {len(counts)}, in {rows:,} rows")
     widest = min(max((len(label) for label, _ in counts[:SHOWN_CLASSES]), default=0), 30)
-    most = max(found.counts.values(), default=1)
-    shown = counts if len(counts) <= SHOWN_CLASSES + 1 else counts[:SHOWN_CLASSES]
-    for label, count in shown:
+    most = max(survey.counts.values(), default=1)
+    shown_counts = counts if len(counts) <= SHOWN_CLASSES + 1 else counts[:SHOWN_CLASSES]
+    for label, count in shown_counts:
         bar = "█" * max(1, round(BAR * count / most))
         say(_cut(f"  {label[:widest]:<{widest}} {count:>7,} {count / rows:>4.0%} {bar}"))
-    if len(counts) > len(shown):
+    if len(counts) > len(shown_counts):
         label, fewest = counts[-1]
-        say(_cut(f"  … {len(counts) - len(shown)} more, the rarest with {fewest:,}: {label}"))
-    if (told := found.roles.predictability) is not None:
-        doubt = ": do the texts say it at all?" if told.is_chance else ""
+        say(_cut(f"  … {len(counts) - len(shown_counts)} more, the rarest with {fewest:,}: {label}"))
+    if (predictability := survey.roles.predictability) is not None:
+        doubt = ": do the texts say it at all?" if predictability.is_chance else ""
         say(
-            f"a first look: counting words tells the label in {told.accuracy:.0%} of rows, "
-            f"always saying the commonest in {told.commonest:.0%}{doubt}"
+            f"a first look: counting words tells the label in {predictability.accuracy:.0%} of rows, "
+            f"always saying the commonest in {predictability.commonest:.0%}{doubt}"
         )
 
 
-def _print_lengths(found: "Survey") -> None:
-    lengths = found.lengths
+def _print_lengths(survey: "Survey") -> None:
+    lengths = survey.lengths
     cut = f"; {lengths.cut:.0%} are longer, and are cut" if lengths.cut else ""
     say(
         f"tokens of a text: {lengths.median} in the middle, {lengths.ninth} for nine of ten; "
@@ -134,7 +136,7 @@ def _width() -> int:
 
 
 def _cut(text: str, width: int | None = None) -> str:
-    """The text as far as it fits into a line of the terminal."""
+    """The beginning of a text that fits into a line of the terminal."""
     from rich.cells import cell_len, set_cell_size
 
     text, most = printable(text), width or _width()

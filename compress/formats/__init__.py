@@ -1,7 +1,7 @@
-"""How models lie in folders. One file = one format; the file's name is what stages and manifests call it.
+"""The formats of model folders. One file = one format; the file's name is its name in stages and manifests.
 
-A format's file says all that there is to know of it. It is light to import: what it loads models with is imported
-where that is used.
+A format's file holds all that is particular to it. It is light to import: the libraries that load models are imported
+where they are used.
 """
 
 from collections.abc import Callable
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Format:
-    """A way in which a model lies in a folder.
+    """A format: how a model is stored in a folder.
 
     Attributes:
-        title: what people call it.
+        title: its name for people.
         recognises: whether a model's folder, or a file that a person names, is of this format.
-        weights: patterns of the files that hold weights; a folder has one at least.
+        weights: patterns of the files that hold weights; a folder has at least one such file.
         weight_files: the files of a folder that hold the weights, as its runtimes take them. Raises an InputError where
-            there are none, or which they are cannot be told.
+            there are none, or where it is not clear which they are.
         parameters: how many weights a folder holds, read without loading the model.
-        runtime: what runs it where nobody names a runtime.
-        more_weights: patterns of files that these name, and that hold no model of their own.
+        runtime: the runtime that is used where nobody names one.
+        more_weights: patterns of further files of weights, which the first ones name; alone they are no model.
         instead_of: the formats that recognise such a folder too, and give way to this one.
-        nearly: what to tell of a folder that no format recognises, where it looks much like this one.
-        check: refuses a folder whose files lead out of it; gives the relative paths of those that are read beside the
-            ones that any model has.
-        index: the file that says which these are, where there is one.
-        has_float_weights: whether they are float32, whatever stage has written them.
-        load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, what `runtime` loads.
-        refuse: why it can run on no target of these settings, or None.
-        export: the stage that writes it out of another format, with what the model says left as it is. A model is
-            measured through it where a runtime takes this format alone.
-        is_last: why nothing else is made from it, where that is so.
-        graph: where its ONNX graph stands, if it is one.
+        nearly: the error for a folder that no format recognises, but that looks like one of this format.
+        check: refuses a folder whose files lead out of it; returns the relative paths of the files that only this
+            format reads.
+        index: the file that lists the weight files, where there is one.
+        has_float_weights: whether its weights are always float32, whichever stage has written them.
+        load: (folder, task of the hub, threads or None) -> its predictor on the CPU; left out, `runtime` loads it.
+        refuse: why no target of these settings can run it, or None.
+        export: the stage that writes this format from another one without changing the model's outputs. A model is
+            measured through it where a runtime takes only this format.
+        is_last: why no further step can read it, where that is so.
+        graph: folder -> the path of its ONNX graph, for formats that are one.
         in_transformers: whether plain transformers loads it.
         packages: the distributions that load it.
         snippet: (folder, task of the hub, whether texts come in pairs) -> the packages that are needed, and code that
-            runs from within a final folder, whose tokenizer says all of lengths; left out, this tool alone loads it.
-        library: what the hub calls the library that loads a folder.
-        tags: that the hub puts on it.
-        adapt: lets the small files of a final folder say how it is loaded; gives the names of those that it wrote.
+            runs in a final folder, whose tokenizer settings say all of lengths; left out, only this tool loads it.
+        library: the hub's name for the library that loads a folder.
+        tags: the hub's tags for it.
+        adapt: writes into the small files of a final folder how it is loaded; returns the names of the changed files.
     """
 
     title: str
@@ -83,7 +83,7 @@ class Format:
 
 
 def _check(form: Any) -> None:
-    """Refuse what is no format, in a plug-in.
+    """Refuse an object of a plug-in that is no format.
 
     Raises:
         TypeError: it is none.
@@ -118,23 +118,23 @@ def format_of(path: Path) -> str:
     """
     fitting = {name: find(name) for name in names() if find(name).recognises(path)}
     giving_way = {name for form in fitting.values() for name in form.instead_of}
-    left = [name for name in fitting if name not in giving_way]
-    if len(left) > 1:
+    matches = [name for name in fitting if name not in giving_way]
+    if len(matches) > 1:
         raise InputError(
-            f"the model is of {len(left)} formats at once: {', '.join(left)}",
+            f"the model is of {len(matches)} formats at once: {', '.join(matches)}",
             where=str(path),
             fix="keep the files of one of them",
         )
-    if not left:
+    if not matches:
         raise _unknown(path)
-    return left[0]
+    return matches[0]
 
 
 def load(folder: Path, hub_task: str, threads: int | None = None) -> Predictor:
-    """A folder's model on the CPU, where nobody names a target.
+    """A predictor for a folder's model on the CPU, where nobody names a target.
 
     Args:
-        threads: inside one operation; left out, as many as this process has processors, or as the process has set.
+        threads: how many compute one operation; left out, the process's own number, or one for each of its processors.
     """
     form = find(format_of(folder))
     if form.load is not None:
@@ -145,7 +145,7 @@ def load(folder: Path, hub_task: str, threads: int | None = None) -> Predictor:
 
 
 def _unknown(path: Path) -> InputError:
-    """What to tell of a folder that no format recognises."""
+    """The error for a folder that no format recognises."""
     if path.is_dir():
         read_config(path)
     near = next((error for name in names() if (error := find(name).nearly(path)) is not None), None)
@@ -169,10 +169,10 @@ def check_folder(folder: Path) -> list[str]:
     """Refuse a model's folder that would lead out of itself, or whose weights are not whole.
 
     Returns:
-        Relative paths of the files that its format reads beside those that any model has.
+        Relative paths of the files that only its format reads.
 
     Raises:
-        InputError: with the first file that is wrong.
+        InputError: it names the first file that is wrong.
     """
     check_weights(folder)
     check_links(folder, weight_patterns())
@@ -181,16 +181,16 @@ def check_folder(folder: Path) -> list[str]:
 
 
 def size_of(folder: Path, name: str) -> int:
-    """Bytes of all that is read of a model: its weights with their index, its configuration, and its tokenizer.
+    """The size in bytes of all files that are read of a model: weights with their index, configuration, tokenizer.
 
     For what this tool writes, these are all files but the manifest, the lineage and the card, and other graphs in
     `onnx/`. A folder from outside may hold more: its history, other formats of the weights, examples.
 
     Args:
-        name: of its format.
+        name: the name of its format.
 
     Raises:
-        InputError: there are no weights, or which they are cannot be told.
+        InputError: there are no weights, or it is not clear which files they are.
     """
     form = find(name)
     index = form.index(folder)
@@ -201,17 +201,17 @@ def size_of(folder: Path, name: str) -> int:
 
 
 def why_not(name: str, target: "Target") -> str | None:
-    """Why an artifact of the format of that name cannot run on the target here, or None if it can."""
+    """Why an artifact of a format cannot run on the target on this machine, or None if it can."""
     return unfit(name, target) or runtimes.unavailable(target)
 
 
 def unfit(name: str, target: "Target") -> str | None:
-    """Why an artifact of the format of that name can run on no target of these settings, on any machine."""
+    """Why an artifact of a format can run on no target of these settings, on any machine, or None if it can."""
     if not runs(name, target):
         return f"the runtime '{target.runtime}' does not run the format '{name}'"
     return find(name).refuse(target)
 
 
 def runs(name: str, target: "Target") -> bool:
-    """Whether the target's runtime takes the format of that name."""
+    """Whether the target's runtime takes a format."""
     return name in runtimes.find(target.runtime).FORMATS

@@ -51,15 +51,15 @@ def recognises(path: Path) -> bool:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The graph, and the files that it names; another precision's graph beside it is read by nobody.
+    """The graph, and the files that it names; graphs of other precisions beside it are not read.
 
     Raises:
-        InputError: which graph it is cannot be told.
+        InputError: it is not clear which graph is meant.
     """
     graph = model_path(folder)
-    known = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
-    if all(path in known for path in folder.rglob("*")):
-        return [graph]  # a large file is not read to learn that it stands alone
+    own_files = {graph, *(folder / name for name in (CONFIG, MANIFEST, LINEAGE, CARD, *TOKENIZER_FILES))}
+    if all(path in own_files for path in folder.rglob("*")):
+        return [graph]  # no other files: the graph, which may be large, need not be read
     from compress.graphs.read import check_external_data
 
     return [graph, *(graph.parent / name for name in check_external_data(graph))]
@@ -76,17 +76,17 @@ def check(folder: Path) -> list[str]:
     """Refuse graphs whose files lead out of the folder.
 
     Returns:
-        Relative paths of the files that the graphs read beside themselves, and of graphs in `onnx/`.
+        Relative paths of the files that the graphs name, and of graphs in `onnx/`.
 
     Raises:
-        InputError: with the first file that is wrong.
+        InputError: it names the first file that is wrong.
     """
     from compress.graphs.read import check_external_data
 
     graphs = graphs_in(folder)
-    beside = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
+    named_files = {graph.parent / name for graph in graphs for name in check_external_data(graph)}
     inner = {graph for graph in graphs if graph.parent != folder}
-    return sorted(path.relative_to(folder).as_posix() for path in beside | inner)
+    return sorted(path.relative_to(folder).as_posix() for path in named_files | inner)
 
 
 def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":

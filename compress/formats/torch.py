@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "transformers")
 HOW_TO_LOAD = "compress.load(folder), of the package compress-models: from_pretrained builds layers of one shape alone"
-"""Said beside the shapes of a torch model."""
+"""A note in config.json beside the layers' shapes of a torch model."""
 _PLAIN = Template("""\
 from transformers import pipeline
 
@@ -40,7 +40,7 @@ print(classify($rows, truncation=True))  # where tokenizer_config.json says
 
 
 def quantization(path: Path) -> object:
-    """What config.json says of how the weights of a folder without graphs are quantized; None where they are not.
+    """The entry of config.json on how the weights of a folder without graphs are quantized; None where they are not.
 
     Raises:
         InputError: config.json cannot be read.
@@ -56,17 +56,17 @@ def recognises(path: Path) -> bool:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """What transformers takes: model.safetensors, or else the shards that the index names.
+    """The files that transformers loads: model.safetensors, or else the shards that the index names.
 
-    Others beside them (pickles, other frameworks' weights) are read by nobody.
+    Other weights beside them (pickles, other frameworks' files) are not read.
 
     Raises:
         InputError: there are none.
     """
     if (folder / SAFETENSORS).is_file():
         return [folder / SAFETENSORS]
-    if (found := index(folder)) is not None:
-        shards = read_object(found).get("weight_map")
+    if (index_file := index(folder)) is not None:
+        shards = read_object(index_file).get("weight_map")
         if isinstance(shards, dict):
             return [folder / name for name in sorted(set(shards.values()))]
     files = sorted(folder.glob("*.safetensors"))
@@ -82,7 +82,7 @@ def index(folder: Path) -> Path | None:
 
 
 def parameters(folder: Path) -> int:
-    """Number of weights in the safetensors, of which the headers are read alone."""
+    """Number of weights in the safetensors; only their headers are read."""
     return sum(safetensors_parameters(path) for path in weight_files(folder))
 
 
@@ -90,7 +90,7 @@ def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
     """The model in eager mode on the CPU.
 
     Args:
-        threads: of all that torch does in this process; left out, as they are set.
+        threads: torch's threads for the whole process; left out, they stay as they are set.
     """
     from compress import runtimes
     from compress.recipe.schema import Target
@@ -114,14 +114,14 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
         InputError: the folder has no config.json or no tokenizer.
     """
     load_tokenizer(folder)
-    own = needs_compress(folder)
+    has_shapes = needs_compress(folder)
     rows = '[{"text": "a text", "text_pair": "its second text"}]' if pairs else '["a text", "another"]'
-    code = (_SHAPED if own else _PLAIN).substitute(hub_task=hub_task, rows=rows)
-    return [*([DISTRIBUTION] if own else []), *PACKAGES], code
+    code = (_SHAPED if has_shapes else _PLAIN).substitute(hub_task=hub_task, rows=rows)
+    return [*([DISTRIBUTION] if has_shapes else []), *PACKAGES], code
 
 
 def adapt(folder: Path) -> list[str]:
-    """Let config.json say what loads a model whose shapes it alone tells.
+    """Write into config.json what loads a model whose layers have shapes of their own.
 
     Returns:
         The names of the files that were written.

@@ -22,7 +22,7 @@ def recognises(path: Path) -> bool:
 
 
 def nearly(path: Path) -> InputError | None:
-    """What to tell of a folder whose weights are packed in another way."""
+    """The error for a folder whose weights are packed in another way; None for any other folder."""
     if torch.quantization(path) is None:
         return None
     return InputError(
@@ -38,14 +38,14 @@ def refuse(target: "Target") -> str | None:
 
 
 def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
-    """As of a float model, with the packages that unpack the weights."""
+    """The snippet of a float model, with the packages that unpack the weights."""
     packages, code = torch.snippet(folder, hub_task, pairs)
     return [*packages, *PACKAGES[len(torch.PACKAGES) :]], code
 
 
 def _method(path: Path) -> object:
-    found = torch.quantization(path)
-    return found.get("quant_method") if isinstance(found, dict) else found
+    config = torch.quantization(path)
+    return config.get("quant_method") if isinstance(config, dict) else config
 
 
 FORMAT = replace(

@@ -54,7 +54,7 @@ def model_card(lineage: Lineage, folder: Path, base_models: Sequence[str]) -> st
         model_name=lineage.name if results else None,
         eval_results=results or None,
     )
-    bundle = stages.find(lineage.final.stage).told(Bundle, lineage.final.facts)
+    bundle = stages.find(lineage.final.stage).facts_of(Bundle, lineage.final.facts)
     parts = (
         _opening(lineage, data, folder, base_models),
         _usage(lineage, data, folder),

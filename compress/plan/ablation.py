@@ -16,8 +16,8 @@ class Ablated:
     """A plan without one step.
 
     Attributes:
-        step: the one that is left out.
-        plan: None if the chain cannot do without it.
+        step: the name of the step that is left out.
+        plan: the chain without that step; None if the chain cannot do without it.
         reason: why it cannot.
     """
 
@@ -29,26 +29,26 @@ class Ablated:
 def ablate(plan: Plan) -> list[Ablated]:
     """For each step of a plan, the plan without it; nothing is made yet."""
     recipe = plan.recipe
-    found = []
+    ablations = []
     for index, step in enumerate(recipe.steps):
         if step.name == plan.baseline:
-            found.append(Ablated(step.name, None, "it is the baseline"))
+            ablations.append(Ablated(step.name, None, "it is the baseline"))
             continue
         if len(recipe.steps) == 1:
-            found.append(Ablated(step.name, None, "it is the only step"))
+            ablations.append(Ablated(step.name, None, "it is the only step"))
             continue
         try:
             origin = Origin(plan.origin.path, folder=plan.origin.folder)
-            found.append(Ablated(step.name, make_plan(without(recipe, index), origin, beside=plan)))
+            ablations.append(Ablated(step.name, make_plan(without(recipe, index), origin, beside=plan)))
         except InputError as error:
-            found.append(Ablated(step.name, None, error.what))
-    return found
+            ablations.append(Ablated(step.name, None, error.what))
+    return ablations
 
 
 def without(recipe: Recipe, index: int) -> Recipe:
-    """The recipe without a step; what read it reads what the step read."""
+    """The recipe without a step; the steps that read its model read the model before it."""
     left_out = recipe.steps[index]
-    read = left_out.settings.get(stages.find(left_out.stage).base_role) or (
+    replacement = left_out.settings.get(stages.find(left_out.stage).base_role) or (
         recipe.steps[index - 1].name if index else None
     )
     data = recipe.model_dump(mode="json", exclude_unset=True)
@@ -58,9 +58,9 @@ def without(recipe: Recipe, index: int) -> Recipe:
         stage = stages.find(step["stage"])
         for role in stage.inputs:
             if step.get(role) == left_out.name:
-                step[role] = read
+                step[role] = replacement
             elif isinstance(step.get(role), list):
-                step[role] = [name for name in step[role] if name != left_out.name] or read
+                step[role] = [name for name in step[role] if name != left_out.name] or replacement
         if position == index and stage.base_role not in step:
-            step[stage.base_role] = read
+            step[stage.base_role] = replacement
     return Recipe.model_validate(data)

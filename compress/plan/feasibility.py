@@ -1,4 +1,4 @@
-"""What of a plan this machine cannot do, said before any work.
+"""The parts of a plan that this machine cannot do, found before any work.
 
 A measurement that cannot be taken here is skipped, with its reason, and the run goes on with the others. Where a step
 cannot be made here, or none of the targets can be measured on, the plan is refused.
@@ -22,7 +22,7 @@ class Skip:
     """Measurements that cannot be taken here.
 
     Attributes:
-        steps: whose; empty where it is all of the target's.
+        steps: the steps that are not measured; empty if none is measured on the target.
     """
 
     target: str
@@ -36,11 +36,11 @@ class Skip:
 
 @dataclass(frozen=True)
 class Feasibility:
-    """What a run on this machine leaves out, and what is odd about its targets.
+    """What a run on this machine leaves out, and what is unusual about its targets.
 
     Attributes:
-        skipped: by target.
-        cautions: one sentence each.
+        skipped: the measurements left out, grouped by target.
+        cautions: sentences on what is unusual.
     """
 
     skipped: tuple[Skip, ...]
@@ -48,17 +48,17 @@ class Feasibility:
 
     @property
     def targets(self) -> dict[str, str]:
-        """Why nothing is measured on a target, by its name."""
+        """The targets on which nothing is measured, with the reason for each."""
         return {skip.target: skip.reason for skip in self.skipped if not skip.steps}
 
     @property
     def warnings(self) -> list[str]:
-        """What a person should know before the run begins."""
+        """The sentences that the user should know before the run begins."""
         return [*(str(skip) for skip in self.skipped if not skip.steps), *self.cautions]
 
 
 def check_feasible(plan: Plan, done: Collection[str]) -> Feasibility:
-    """Look at a plan's steps and targets.
+    """Check that this machine can make a plan's steps and measure on its targets.
 
     Args:
         done: names of the steps that need no work.
@@ -70,27 +70,27 @@ def check_feasible(plan: Plan, done: Collection[str]) -> Feasibility:
         if step.name not in done:
             _check_step(step, plan.recipe)
     skipped = [skip for name in plan.recipe.targets for skip in _skips(plan, name)]
-    found = Feasibility(tuple(skipped), tuple(_cautions(plan, skipped)))
-    if found.targets and len(found.targets) == len(plan.recipe.targets):
+    feasibility = Feasibility(tuple(skipped), tuple(_cautions(plan, skipped)))
+    if feasibility.targets and len(feasibility.targets) == len(plan.recipe.targets):
         reasons: dict[str, list[str]] = {}
-        for name, reason in found.targets.items():
+        for name, reason in feasibility.targets.items():
             reasons.setdefault(reason, []).append(f"'{name}'")
         why = "; ".join(
             f"target{'' if len(names) == 1 else 's'} {', '.join(names)}: {reason}" for reason, names in reasons.items()
         )
         raise InputError(
             f"nothing can be measured here: {why}",
-            where=plan.origin.where("targets", next(iter(found.targets))),
+            where=plan.origin.where("targets", next(iter(feasibility.targets))),
             fix="name a target of this machine; without targets and goal the models are made, and not measured",
         )
-    return found
+    return feasibility
 
 
 def training_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
-    """Where the recipe's trainings run here.
+    """The device on which the recipe's trainings run on this machine.
 
     Raises:
-        InputError: it names a device that is not there.
+        InputError: the recipe names a device that this machine does not have.
     """
     if recipe.device == "cpu":
         return "cpu"
@@ -104,7 +104,7 @@ def training_device(recipe: Recipe) -> Literal["cpu", "cuda"]:
 
 
 def _check_step(step: PlannedStep, recipe: Recipe) -> None:
-    """Refuse what would fail when the step's turn comes."""
+    """Refuse a step that would fail on this machine."""
     halves = any(training.precision == "fp16" for training in step.stage.trainings(step.config))
     try:
         if recipe.device == "cuda" or halves:
@@ -121,7 +121,7 @@ def _check_step(step: PlannedStep, recipe: Recipe) -> None:
 
 
 def _skips(plan: Plan, name: str) -> list[Skip]:
-    """What cannot be measured on a target."""
+    """The measurements that cannot be taken on a target."""
     target = plan.recipe.targets[name]
     reason = unavailable(target)
     if reason is not None:
@@ -139,17 +139,17 @@ def _skips(plan: Plan, name: str) -> list[Skip]:
 
 
 def _cautions(plan: Plan, skipped: Collection[Skip]) -> list[str]:
-    """What can be done, and is probably not meant."""
+    """Sentences on what can be done, but is probably not what the user meant."""
     recipe, cores = plan.recipe, cores_here()
-    whole = {skip.target for skip in skipped if not skip.steps}
-    told = [
+    skipped_targets = {skip.target for skip in skipped if not skip.steps}
+    cautions = [
         f"target '{name}' asks for {target.threads} threads, and this process may use {cores} "
         f"core{'' if cores == 1 else 's'}: they will take turns"
         for name, target in recipe.targets.items()
-        if target.device == "cpu" and target.threads > cores and name not in whole
+        if target.device == "cpu" and target.threads > cores and name not in skipped_targets
     ]
     last = recipe.steps[-1].name
-    lost = whole | {skip.target for skip in skipped if last in skip.steps}
-    if recipe.goal is not None and len(whole) < len(recipe.targets) and lost == set(recipe.targets):
-        told.append(f"the goal will be missed: the last step, '{last}', is measured on no target")
-    return told
+    lost = skipped_targets | {skip.target for skip in skipped if last in skip.steps}
+    if recipe.goal is not None and len(skipped_targets) < len(recipe.targets) and lost == set(recipe.targets):
+        cautions.append(f"the goal will be missed: the last step, '{last}', is measured on no target")
+    return cautions

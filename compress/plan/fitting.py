@@ -1,4 +1,4 @@
-"""What must fit together in a recipe before any work: formats, lengths, labels, rows and targets."""
+"""Checks that the parts of a recipe fit together: formats, lengths, labels, rows and targets."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 LEAST_POSITIONS = 4
-"""Of the shortest text: the least `max_length` of a task."""
+"""Positions that even the shortest text needs: the smallest `max_length` of a task."""
 
 
 def check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
@@ -43,9 +43,9 @@ def check_targets(recipe: Recipe, task: Task, origin: Origin) -> None:
 
 def check_input(
     step: str,
-    wanted: Input,
+    requirement: Input,
     value: "str | Artifact",
-    has: str,
+    value_format: str,
     task: Task,
     targets: Mapping[str, Target],
     where: str,
@@ -53,28 +53,29 @@ def check_input(
     """Refuse an input of another format, and a model from outside that does not go with the data.
 
     Args:
-        step: that reads it.
+        step: the name of the step that reads it.
+        requirement: the input of that role, as the step's stage declares it.
         value: an earlier step, or a model from outside.
-        has: its format.
+        value_format: the format of `value`.
     """
-    if has != wanted.format:
+    if value_format != requirement.format:
         giver = value.path.name if isinstance(value, Artifact) else value
         raise InputError(
-            f"step '{step}' reads format '{wanted.format}', but '{giver}' gives '{has}'",
+            f"step '{step}' reads format '{requirement.format}', but '{giver}' gives '{value_format}'",
             where=where,
-            fix=_format_fix(wanted.format, has, step, giver, is_step=not isinstance(value, Artifact)),
+            fix=_format_fix(requirement.format, value_format, step, giver, is_step=not isinstance(value, Artifact)),
         )
     if isinstance(value, Artifact):
         _check_length(value, task, targets, where)
-        if wanted.head != "task":
+        if requirement.head != "task":
             return
         check_single_label(value.path)
         if task.labels:
             task.check_labels(dict(enumerate(labels_of(value.path))), str(value.path.name), where)
 
 
-def several(value: Any, role: str, where: str) -> list[Any]:
-    """What a role that takes several names."""
+def role_values(value: Any, role: str, where: str) -> list[Any]:
+    """The steps or models that a recipe names for a role which takes several."""
     values = list(value) if isinstance(value, list | tuple) else [value]
     if not values or any(other == one for at, one in enumerate(values) for other in values[:at]):
         raise InputError(f"'{role}' is {value!r}", where=where, fix="name one step or model, or several once each")
@@ -85,7 +86,7 @@ def check_timed(target: Target, model: Path) -> None:
     """Refuse to time texts that are longer than the model has positions for.
 
     Args:
-        model: the folder from outside that it comes from.
+        model: the folder of the model from outside that the timed one is made from.
     """
     positions = positions_of(read_config(model))
     if positions is not None and target.sequence_length > positions:
@@ -104,9 +105,9 @@ def _check_length(model: Artifact, task: Task, targets: Mapping[str, Target], wh
             where=where,
             fix="take a model with more: max_position_embeddings in its config.json",
         )
-    asked = {"task.max_length": task.spec.max_length}  # without data, built-in texts are read up to it
-    asked |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in targets.items()}
-    for key, length in asked.items():
+    lengths = {"task.max_length": task.spec.max_length}  # without data, built-in texts are read up to it
+    lengths |= {f"targets.{name}.sequence_length": spec.sequence_length for name, spec in targets.items()}
+    for key, length in lengths.items():
         if positions is not None and length > positions:
             raise InputError(
                 f"{key} is {length}, but '{model.path.name}' has positions for {positions} tokens",
@@ -115,19 +116,19 @@ def _check_length(model: Artifact, task: Task, targets: Mapping[str, Target], wh
             )
 
 
-def _format_fix(wanted: str, has: str, reader: str, giver: str, *, is_step: bool) -> str:
-    """What to do where a step reads the format `wanted`, and is given one of the format `has`."""
-    if _exported_from(has) == wanted and not is_step:
-        return f"give the {wanted} folder that '{giver}' was exported from"
-    if _exported_from(has) == wanted:
+def _format_fix(reader_format: str, giver_format: str, reader: str, giver: str, *, is_step: bool) -> str:
+    """What the user can do where a step reads one format and its input has another."""
+    if _exported_from(giver_format) == reader_format and not is_step:
+        return f"give the {reader_format} folder that '{giver}' was exported from"
+    if _exported_from(giver_format) == reader_format:
         return f"move '{reader}' before the export that '{giver}' stands for"
-    if _exported_from(wanted) == has:
-        return f"put an {find(wanted).export} step between '{giver}' and '{reader}'"
-    why = find(has).is_last or find(wanted).is_last
+    if _exported_from(reader_format) == giver_format:
+        return f"put an {find(reader_format).export} step between '{giver}' and '{reader}'"
+    why = find(giver_format).is_last or find(reader_format).is_last
     return f"let '{reader}' read an earlier step{'; ' + why if why else ''}"
 
 
 def _exported_from(form: str) -> str | None:
-    """The format that a format's export reads."""
+    """The format that is exported to `form`; None if no stage exports to it."""
     export = find(form).export
     return None if export is None else stages.find(export).base.format

@@ -13,23 +13,26 @@ def recipe_schema() -> dict[str, Any]:
     variants = []
     for name in stages.names():
         stage = stages.find(name)
-        own = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
-        for inner, definition in own.pop("$defs", {}).items():
+        step_schema = stage.config.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        for inner, definition in step_schema.pop("$defs", {}).items():
             definitions[f"{name}.{inner}"] = definition
         roles = {
-            role: {**_role_type(wanted), "description": f"A step or a model's source, format {wanted.format}."}
-            for role, wanted in stage.inputs.items()
+            role: {
+                **_role_type(requirement),
+                "description": f"A step or a model's source, format {requirement.format}.",
+            }
+            for role, requirement in stage.inputs.items()
         }
-        own["title"] = name
-        own["properties"] = {
+        step_schema["title"] = name
+        step_schema["properties"] = {
             "name": definitions["Step"]["properties"]["name"],
             "stage": {"const": name},
             **roles,
-            **own.get("properties", {}),
+            **step_schema.get("properties", {}),
         }
-        own["required"] = ["name", "stage", *own.get("required", [])]
-        own["additionalProperties"] = False
-        definitions[f"step.{name}"] = own
+        step_schema["required"] = ["name", "stage", *step_schema.get("required", [])]
+        step_schema["additionalProperties"] = False
+        definitions[f"step.{name}"] = step_schema
         variants.append({"$ref": f"#/$defs/step.{name}"})
     definitions["TaskSpec"]["properties"]["type"]["enum"] = tasks.names()
     metric = definitions["TaskSpec"]["properties"]["metric"]
@@ -40,7 +43,7 @@ def recipe_schema() -> dict[str, Any]:
     return schema
 
 
-def _role_type(wanted: stages.Input) -> dict[str, Any]:
+def _role_type(requirement: stages.Input) -> dict[str, Any]:
     """The JSON type of an input: a name, or also a list of names."""
     name = {"type": "string"}
-    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]} if wanted.many else dict(name)
+    return {"anyOf": [name, {"type": "array", "items": name, "minItems": 1}]} if requirement.many else dict(name)

@@ -1,4 +1,4 @@
-"""Models that come from outside: their files are checked before they count as artifacts."""
+"""Models from outside: their files are checked before they are used as artifacts."""
 
 from fnmatch import fnmatch
 from functools import lru_cache
@@ -22,21 +22,21 @@ COMPARED = 4
 
 
 def outside_artifact(fetched: Fetched, task: Task) -> Artifact:
-    """A model from outside, once its files are checked; all that is read of it counts in the key.
+    """A model from outside as an artifact, after its files are checked. Its key depends on every file that is read.
 
     Args:
-        task: whose texts its tokenizer will be used on.
+        task: the task whose texts its tokenizer will be used on.
 
     Raises:
-        InputError: a file is damaged, leads out of the folder, or says what no model has.
+        InputError: a file is damaged, leads out of the folder, or has values that no model has.
     """
-    beside = check_folder(fetched.path)
+    format_files = check_folder(fetched.path)
     check_config_fits(fetched.path)
     try_tokenizer(fetched.path, lambda: task_texts(task))
     check_vocabulary(fetched.path)
     check_tokenizer(fetched.path, pairs="text_pair" in task.spec.columns)
     counted = model_files()
-    uncounted = [name for name in beside if "/" in name or not any(fnmatch(name, pattern) for pattern in counted)]
+    uncounted = [name for name in format_files if "/" in name or not any(fnmatch(name, pattern) for pattern in counted)]
     hashes = {name: file_sha256(fetched.path / name) for name in uncounted}
     key = fingerprint([fetched.key, hashes] if hashes else fetched.key)
     return Artifact(fetched.path, key, format_of(fetched.path))
@@ -46,7 +46,7 @@ def check_vocabulary(folder: Path) -> None:
     """Refuse a tokenizer that makes ids for which the model has no embedding.
 
     Raises:
-        InputError: with the first such token.
+        InputError: it names the first such token.
     """
     config = read_config(folder)
     inner = config.get("text_config")
@@ -65,23 +65,23 @@ def check_vocabulary(folder: Path) -> None:
 
 
 def check_outside(model: Artifact, task: Task, *, makes_head: bool, trust_remote_code: bool) -> str | None:
-    """Hold a torch model from outside against plain transformers, before anything is built on it.
+    """Compare a torch model from outside with plain transformers, before any step uses it.
 
-    Training rows are read, built-in texts where there are none; once in a process for the same model and texts.
+    The texts are training rows, or built-in texts where there are none. A process compares a model and texts only once.
 
     Args:
         makes_head: the model gets a head for the task's labels, if it has none.
 
     Returns:
-        What a person should know of its weights, if there is anything.
+        A remark on its weights for the user, or None.
 
     Raises:
-        InputError: it would be another model here.
+        InputError: this tool would load another model than transformers does.
     """
     form = find(model.format)
     if not (form.in_transformers and form.has_float_weights) or SHAPES_KEY in read_config(model.path):
         return None  # plain transformers does not load our shapes
-    texts, pairs = _telling_texts(task)
+    texts, pairs = _sample_texts(task)
     return _compare(
         model.key,
         model.path,
@@ -111,11 +111,11 @@ def _compare(
     return check_same_as_plain(folder, hub_task, texts, pairs, max_length, labels=labels, trust_remote_code=trusted)
 
 
-def _telling_texts(task: Task) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
-    """A few texts, from a short one to a long one, with their second texts where the task has pairs."""
+def _sample_texts(task: Task) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """A few texts, from the shortest to the longest, with their second texts where the task has pairs."""
     from compress.comparing.held_back import BUILT_IN_TEXTS
 
     texts, pairs = task.texts(task.train[:64]) if task.train else (list(BUILT_IN_TEXTS), None)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    chosen = sorted({order[round(place * (len(order) - 1) / (COMPARED - 1))] for place in range(COMPARED)})
-    return tuple(texts[index] for index in chosen), None if pairs is None else tuple(pairs[index] for index in chosen)
+    sample = sorted({order[round(place * (len(order) - 1) / (COMPARED - 1))] for place in range(COMPARED)})
+    return tuple(texts[index] for index in sample), None if pairs is None else tuple(pairs[index] for index in sample)

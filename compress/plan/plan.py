@@ -1,4 +1,4 @@
-"""What a run will do: planned steps with their keys, and the rows of the report to be."""
+"""The plan of a run: its steps with their keys, and the rows of its report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from compress.data.sources import Used
 from compress.models.architectures import Shape
 from compress.recipe.schema import Recipe, input_source
 from compress.recipe.validation import Origin
-from compress.stages import Stage, StageConfig, Told
+from compress.stages import FactsKind, Stage, StageConfig
 from compress.store.artifacts import Artifact, Identity
 from compress.tasks import Task
 
 SOURCE = "source"
-"""Stands in the place of a stage's name for a model that came from outside."""
+"""The stage's name in a report, for a model that came from outside."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ class PlannedStep:
 
     @property
     def base(self) -> "str | Artifact":
-        """What it reads in place of the step before."""
+        """The model that it reads in its base role: the step before it, if the recipe names no other."""
         return self.inputs[self.stage.base_role]
 
     @property
     def model(self) -> "str | Artifact":
-        """What its own model comes from."""
+        """The model that its own model is made from."""
         return self.stage.model_of(self.inputs)
 
-    def facts(self, kind: type[Told], artifacts: Mapping[str, Artifact]) -> Told | None:
-        """What its artifact, among those of all steps, tells of that kind; None if its stage tells nothing of it."""
-        return self.stage.told(kind, artifacts[self.name].facts)
+    def facts(self, kind: type[FactsKind], artifacts: Mapping[str, Artifact]) -> FactsKind | None:
+        """The facts of a kind in its artifact's manifest; None if its stage writes no facts of that kind."""
+        return self.stage.facts_of(kind, artifacts[self.name].facts)
 
 
 def artifact_of(value: "str | Artifact", artifacts: Mapping[str, Artifact]) -> Artifact:
-    """What a plan names: a model from outside as it is, or the artifact of a planned step."""
+    """The artifact that a plan names: a model from outside itself, or what a planned step made."""
     return value if isinstance(value, Artifact) else artifacts[value]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """One row of the report to be: a step, and the planned step or model from outside that stands for it."""
+    """One row of the report: a step, and the planned step or model from outside that is measured for it."""
 
     step: str
     stage: str
@@ -70,12 +70,12 @@ class Plan:
     """All that a run will do.
 
     Attributes:
-        steps: in the order of the work, exports for measuring among them.
+        steps: all steps in the order of the work, with the exports that only measuring needs.
         subjects: rows of the report, by target and then by step.
         baselines: target -> name of the planned step, or the model, that it is compared with.
-        baseline: how the report calls it.
-        sources: what was read from outside.
-        remarks: what a person should know of some steps on these targets, one sentence each.
+        baseline: the baseline's name in the report.
+        sources: the tables and models from outside that were read.
+        remarks: sentences that the user should know of some steps on these targets.
     """
 
     recipe: Recipe
@@ -93,10 +93,10 @@ class Plan:
         return next(step for step in self.steps if step.name == name)
 
     def task_for(self, recipe: Recipe) -> Task:
-        """Its rows for another recipe.
+        """This plan's task, for another recipe that reads the same data.
 
         Raises:
-            ValueError: the recipe says other things of what decides them.
+            ValueError: the recipe has other settings of its data.
         """
         for name in ("task", "seed", "pins", "trust_remote_code"):
             if getattr(recipe, name) != getattr(self.recipe, name):
@@ -104,7 +104,7 @@ class Plan:
         return self.task
 
     def outside_models(self) -> dict[str, tuple[Artifact, Used]]:
-        """The models from outside that its steps read, and how each was fetched, by what the recipe calls them."""
+        """The models from outside that its steps read, with their sources, by their names in the recipe."""
         used = {fetched.source: fetched for fetched in self.sources if fetched.kind == "model"}
         return {
             name: (model, used[name])
@@ -114,7 +114,7 @@ class Plan:
         }
 
     def parent(self, name: str) -> str | None:
-        """The row of the report that a step was made from; None for a model from outside that has no row."""
+        """The report row of the model that a step was made from; None for a model from outside that has no row."""
         own = next((step for step in self.steps if step.name == name), None)
         if own is None:
             return None

@@ -7,7 +7,7 @@ from compress import stages
 from compress.data.sources import Fetched, Sources, Used
 from compress.errors import InputError, did_you_mean
 from compress.machine.processor import instruction_sets
-from compress.plan.fitting import check_input, check_targets, several
+from compress.plan.fitting import check_input, check_targets, role_values
 from compress.plan.outside import outside_artifact
 from compress.plan.plan import Plan
 from compress.plan.steps import Steps
@@ -25,7 +25,7 @@ def make_plan(
     """Check a recipe against its stages, sources, data and targets.
 
     Args:
-        announce: told in one line before a download.
+        announce: called with one line of text before a download.
         beside: a plan of the same data and seed: the rows and models that it has read are not read again.
 
     Raises:
@@ -49,7 +49,7 @@ def make_plan(
 
 
 def _check_steps(recipe: Recipe, origin: Origin) -> None:
-    """What can be said of the steps before anything is fetched: stages and settings."""
+    """Check the stages and settings of all steps, before anything is fetched."""
     for index, step in enumerate(recipe.steps):
         stage = stages.find(step.stage, origin.where("steps", index, "stage"))
         _config(step, stage, index, origin)
@@ -100,23 +100,23 @@ class _Planner:
         self.steps.append(planned)
 
     def _inputs(self, index: int, step: Step, stage: Stage) -> "dict[str, str | Artifact]":
-        """What the step reads, by role."""
+        """The models that the step reads, by role."""
         inputs: dict[str, str | Artifact] = {}
-        for role, wanted in stage.inputs.items():
+        for role, requirement in stage.inputs.items():
             where = self.origin.where("steps", index, role)
-            read = self._read(step, stage, role, where)
-            for value in read.values():
+            values = self._read(step, stage, role, where)
+            for value in values.values():
                 check_input(
-                    step.name, wanted, value, self.steps.format_of(value), self.task, self.recipe.targets, where
+                    step.name, requirement, value, self.steps.format_of(value), self.task, self.recipe.targets, where
                 )
-            inputs |= read
+            inputs |= values
         return inputs
 
     def _read(self, step: Step, stage: Stage, role: str, where: str) -> "dict[str, str | Artifact]":
-        """What the step reads in one role: what it names; in the base role, if it names none, the step before."""
+        """The models that the step reads in one role: the named ones, or in the base role the step before."""
         if role in step.settings:
-            said = step.settings[role]
-            values = several(said, role, where) if stage.inputs[role].many else [said]
+            setting = step.settings[role]
+            values = role_values(setting, role, where) if stage.inputs[role].many else [setting]
             names = role_names(role, len(values))
             return {name: self._resolve(value, role, where) for name, value in zip(names, values, strict=True)}
         if role == stage.base_role:
@@ -132,7 +132,7 @@ class _Planner:
         return {}
 
     def _resolve(self, value: Any, role: str, where: str) -> "str | Artifact":
-        """What a step names: an earlier step, or a model from outside."""
+        """The earlier step, or the model from outside, that a step names."""
         if not isinstance(value, str):
             raise InputError(f"'{role}' is {value!r}", where=where, fix="name an earlier step, or a model's source")
         if value in self.steps:
@@ -164,10 +164,10 @@ class _Planner:
 
 
 def _remarks(steps: Steps) -> list[str]:
-    """What stages say of the recipe's steps on its targets."""
-    told = [
+    """The remarks of stages on the recipe's steps, for its targets."""
+    remarks = [
         (step.name, step.stage.remark(step.config, steps.recipe.targets))
         for step in steps.planned
         if step.stage.remark is not None
     ]
-    return [f"step '{name}': {said}" for name, said in told if said]
+    return [f"step '{name}': {remark}" for name, remark in remarks if remark]

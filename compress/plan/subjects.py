@@ -1,4 +1,4 @@
-"""What will be measured: the rows of the report to be, what they are compared with, and the exports that need."""
+"""What a run measures: the rows of its report, their baselines, and the exports that measuring needs."""
 
 from dataclasses import replace
 
@@ -15,12 +15,12 @@ def plan_measuring(steps: Steps, origin: Origin) -> "tuple[tuple[Subject, ...], 
     """Rows to measure, the baseline of each target, and its name.
 
     Args:
-        steps: of the recipe; the exports that measuring needs are added.
+        steps: the recipe's planned steps; the exports that measuring needs are added.
 
     Raises:
         InputError: a model is to be measured in a format that it cannot be exported to.
     """
-    own = list(steps.planned)
+    recipe_steps = list(steps.planned)
     baseline, name = _baseline(steps)
     subjects: list[Subject] = []
     baselines: dict[str, str | Artifact] = {}
@@ -28,14 +28,14 @@ def plan_measuring(steps: Steps, origin: Origin) -> "tuple[tuple[Subject, ...], 
         baselines[target_name] = _measured_as(baseline, target, steps, origin)
         if isinstance(baseline, Artifact):
             subjects.append(Subject(name, SOURCE, target_name, baselines[target_name]))
-        for step in own:
+        for step in recipe_steps:
             measured = _measured_as(step.name, target, steps, origin)
             subjects.append(Subject(step.name, step.stage_name, target_name, measured))
     return tuple(subjects), baselines, name
 
 
 def _baseline(steps: Steps) -> "tuple[str | Artifact, str]":
-    """The float model that all is compared with: the named step, the first teacher, or the chain's input."""
+    """The model that all others are compared with: the named step, the first teacher, or the chain's input."""
     if steps.recipe.baseline is not None:
         return steps.recipe.baseline, steps.recipe.baseline
     teacher = next((step for step in steps.planned if step.stage.makes_teacher), None)
@@ -43,7 +43,7 @@ def _baseline(steps: Steps) -> "tuple[str | Artifact, str]":
 
 
 def _measured_as(value: "str | Artifact", target: Target, steps: Steps, origin: Origin) -> "str | Artifact":
-    """What stands for a model on a target: itself, or its export to a format that the target's runtime takes."""
+    """The model that is measured on a target: itself, or its export to a format that the target's runtime takes."""
     stage_name = _export(steps.format_of(value), target)
     if stage_name is None:
         return value
@@ -55,11 +55,11 @@ def _measured_as(value: "str | Artifact", target: Target, steps: Steps, origin: 
 
 
 def _export(form: str, target: Target) -> str | None:
-    """The stage that writes a model of a format in one that the target takes, if there is need for it."""
-    taken = runtimes.find(target.runtime).FORMATS
-    if form in taken:
+    """The stage that exports a format to one that the target takes; None where no export is needed or possible."""
+    accepted = runtimes.find(target.runtime).FORMATS
+    if form in accepted:
         return None
-    exports = [export for name in taken if (export := formats.find(name).export) is not None]
+    exports = [export for name in accepted if (export := formats.find(name).export) is not None]
     return next((name for name in exports if stages.find(name).base.format == form), None)
 
 

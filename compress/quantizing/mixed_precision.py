@@ -15,7 +15,7 @@ import onnx
 
 from compress.comparing.held_back import Array, HeldBack, agreement, flat
 from compress.context import Context
-from compress.facts import LayerCost, Sensitivity, Tried
+from compress.facts import LayerCost, Sensitivity, TriedSet
 from compress.graphs.embedding_tables import tables
 from compress.graphs.matrices import matrices
 from compress.ops.divergence import divergence
@@ -110,7 +110,7 @@ class _Search:
     def __init__(
         self, write: Write, expected: Sequence[Array], held: HeldBack, max_drop_pp: float, context: Context
     ) -> None:
-        self.tried: list[Tried] = []
+        self.tried: list[TriedSet] = []
         self._write, self._expected, self._held = write, expected, held
         self._max_drop_pp, self._context = max_drop_pp, context
 
@@ -142,13 +142,13 @@ class _Search:
             self.tried.append(best)
         return frozenset(float_layers)
 
-    def _measure(self, float_layers: Sequence[str]) -> Tried:
+    def _measure(self, float_layers: Sequence[str]) -> TriedSet:
         """The loss from rounding all other layers."""
         outputs = self._held.outputs(open_graph(self._write(frozenset(float_layers)), self._held.task.outputs))
         drop = self._held.drop(self._expected, outputs)
         assert drop is not None  # the rows have answers
         same = agreement(self._held.task, self._held.rows, self._expected, outputs)
-        trial = Tried(kept=len(float_layers), drop_pp=100 * drop.value, agreement=same)
+        trial = TriedSet(kept=len(float_layers), drop_pp=100 * drop.value, agreement=same)
         self.tried.append(trial)
         self._context.progress("looking for what must stay in float", len(self.tried), len(self.tried) + 1)
         return trial

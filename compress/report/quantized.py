@@ -2,18 +2,18 @@
 
 from pydantic import Field
 
-from compress.facts import Agreement, Choice, Part, Quantization, Said, Sensitivity
+from compress.facts import Agreement, Choice, Part, Printable, Quantization, Sensitivity
 
 
 class Quantized(Part):
     """A step that quantized, with the facts of its manifest."""
 
-    step: Said
-    stage: Said
+    step: Printable
+    stage: Printable
     choice: Choice | None = None
     sensitivity: Sensitivity | None = None
     parity: Agreement | None = None
-    left_in_float: list[Said] = Field([])
+    left_in_float: list[Printable] = Field([])
     """Names of nodes that could be rounded and were not."""
 
 

@@ -1,1 +1,1 @@
-"""A plan run against the store: made, measured, reported; forecast and rehearsed before."""
+"""Runs of plans: their steps are made, measured and reported, and before that forecast and rehearsed."""

@@ -1,4 +1,4 @@
-"""Ablation as a set of variants: each chain without a step is held against the whole one."""
+"""Ablation: for each step, the chain without it is compared with the whole chain."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,33 +6,33 @@ from compress.plan.ablation import Ablated
 from compress.plan.plan import Plan
 from compress.report.entries import AblationEntry
 from compress.run.measure import Compared
-from compress.run.variants import MadeVariant, Variant, finals
+from compress.run.variants import MadeVariant, Variant, final_pairs
 from compress.store.artifacts import Artifact
 
 
 def variants_of(ablated: Sequence[Ablated]) -> list[Variant]:
-    """The plans without a step, as far as the chain can do without it."""
+    """The variants without one step each, as far as the chain can do without it."""
     return [Variant(f"without {item.step}", item.plan) for item in ablated if item.plan is not None]
 
 
 def compare_ablated(
-    ablated: Sequence[Ablated], made: Sequence[MadeVariant], whole: Plan, artifacts: Mapping[str, Artifact]
+    ablated: Sequence[Ablated], variants: Sequence[MadeVariant], whole: Plan, artifacts: Mapping[str, Artifact]
 ) -> tuple[list[AblationEntry], list[Compared]]:
-    """What the report says of each step that is left out, and what is compared for that.
+    """The report's entries for each step that is left out, and the pairs that are compared for them.
 
     Args:
-        made: of `variants_of(ablated)`, in that order.
-        artifacts: of the whole plan's steps, by their names.
+        variants: the made variants of `variants_of(ablated)`, in that order.
+        artifacts: the artifacts of the whole plan's steps, by their names.
     """
     entries: list[AblationEntry] = []
     compared: list[Compared] = []
-    complete = finals(whole, artifacts)
-    left = iter(made)
+    complete = final_pairs(whole, artifacts)
+    remaining = iter(variants)
     for item in ablated:
         if item.plan is None:
             entries += [AblationEntry(item.step, target, reason=item.reason) for target in whole.recipe.targets]
             continue
-        for target, pair in next(left).finals().items():
+        for target, pair in next(remaining).final_pairs().items():
             entries.append(AblationEntry(item.step, target, pair.artifact.key))
             compared.append((pair, complete[target]))
     return entries, compared

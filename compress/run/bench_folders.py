@@ -1,4 +1,4 @@
-"""Measures any model folders against each other."""
+"""The measuring of any model folders side by side."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -42,8 +42,8 @@ def bench_folders(
     """Measure any model folders; the first is the baseline.
 
     Args:
-        every_pair: False leaves out of the report what a target does not read, if another one does.
-        command: that asked for it.
+        every_pair: False leaves out of the report the folders that a target cannot run, if another target can.
+        command: the command that asked for it.
         goal: its largest drop is the margin up to which a model is no worse.
 
     Raises:
@@ -51,11 +51,11 @@ def bench_folders(
     """
     origin = Origin()
     sources = Sources()
-    found = [sources.model(str(folder), origin.path) for folder in folders]
-    for item in found:
+    models = [sources.model(str(folder), origin.path) for folder in folders]
+    for item in models:
         check_folder(item.path)
     artifacts = [  # a folder that is given twice is measured twice
-        Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(found)
+        Artifact(item.path, fingerprint([item.key, number]), format_of(item.path)) for number, item in enumerate(models)
     ]
     task, refused = _task_for(artifacts, spec, sources, seed, origin)
     for artifact in artifacts:
@@ -63,9 +63,9 @@ def bench_folders(
             refused.setdefault(artifact.key, reason)
     refused = {**_unfit_tokenizers(artifacts, task), **refused}
     measurable = [artifact for artifact in artifacts if any(runs(artifact.format, to) for to in targets.values())]
-    told = _compare_with_plain([artifact for artifact in measurable if artifact.key not in refused], task, refused)
+    remarks = _compare_with_plain([artifact for artifact in measurable if artifact.key not in refused], task, refused)
     runnable = [artifact for artifact in artifacts if artifact.key not in refused]
-    taken, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
+    measurements, conditions = measure(runnable, targets, Bench(task, bench, seed, False, progress))
     failed = [
         Measurement(artifact=key, target=target, status="failed", reason=reason, size_bytes=0)
         for key, reason in refused.items()
@@ -73,18 +73,20 @@ def bench_folders(
     ]
     names = _names(folders)
     entries = _entries(names, artifacts, targets, every_pair=every_pair)
-    measured = Measured([*taken, *failed], conditions, datetime.now(UTC).isoformat(timespec="seconds"), host_facts())
+    measured = Measured(
+        [*measurements, *failed], conditions, datetime.now(UTC).isoformat(timespec="seconds"), host_facts()
+    )
     baselines = dict.fromkeys(targets, artifacts[0].key)
     report = build_report("bench", task, targets, names[0], entries, baselines, measured, goal)
     return report.model_copy(
-        update={"seed": seed, "command": command, "notes": [*report.notes, *told, *_other_runtimes(report)]}
+        update={"seed": seed, "command": command, "notes": [*report.notes, *remarks, *_other_runtimes(report)]}
     )
 
 
 def _entries(
     names: Sequence[str], artifacts: Sequence[Artifact], targets: Mapping[str, Target], *, every_pair: bool
 ) -> list[Entry]:
-    """The report's rows: each artifact on each target, or on those alone that read it, if any does."""
+    """The report's rows: each artifact on each target, or only on the targets that can run it, if there are any."""
     entries = []
     for target, settings in targets.items():
         for name, artifact in zip(names, artifacts, strict=True):
@@ -95,20 +97,20 @@ def _entries(
 
 
 def _compare_with_plain(artifacts: Sequence[Artifact], task: Task, refused: dict[str, str]) -> list[str]:
-    """Add to `refused` the torch models that are others here than in plain transformers; what to know of the others."""
-    told = []
+    """Add to `refused` the torch models that plain transformers loads differently; returns remarks on the others."""
+    remarks = []
     for artifact in artifacts:
         try:
             remark = check_outside(artifact, task, makes_head=False, trust_remote_code=False)
         except InputError as error:
             refused[artifact.key] = error.what
         else:
-            told += [f"{artifact.path.name}: {remark}"] if remark else []
-    return told
+            remarks += [f"{artifact.path.name}: {remark}"] if remark else []
+    return remarks
 
 
 def _other_runtimes(report: Report) -> list[str]:
-    """What a reader must know where a baseline did not run on the same target."""
+    """A note for the reader where the baseline of a row did not run on the same target."""
     foreign = [
         row.step for row in report.rows if row.versus_baseline and row.versus_baseline.against not in report.steps
     ]
@@ -119,7 +121,7 @@ def _other_runtimes(report: Report) -> list[str]:
 
 
 def default_runtimes(folders: Sequence[Path]) -> list[str]:
-    """The runtimes that run each of some model folders where nobody names one.
+    """The default runtimes of model folders, where nobody names one.
 
     Raises:
         InputError: a folder is no model.
@@ -132,7 +134,7 @@ def default_runtimes(folders: Sequence[Path]) -> list[str]:
 
 
 def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target]) -> str | None:
-    """Why a model cannot take the texts that it is to be measured on."""
+    """Why the texts to measure on are too long for a model, or None."""
     positions = positions_of(read_config(artifact.path))
     longest = max(spec.max_length, *(target.sequence_length for target in targets.values()))
     if positions is None or longest <= positions:
@@ -141,7 +143,7 @@ def _too_long(artifact: Artifact, spec: TaskSpec, targets: Mapping[str, Target])
 
 
 def _unfit_tokenizers(artifacts: Sequence[Artifact], task: Task) -> dict[str, str]:
-    """Why models' tokenizers cannot be used on the rows, by the models' keys.
+    """The models whose tokenizers cannot be used on the rows, by key, each with the reason.
 
     Raises:
         InputError: none can.
@@ -162,7 +164,7 @@ def _unfit_tokenizers(artifacts: Sequence[Artifact], task: Task) -> dict[str, st
 def _task_for(
     artifacts: Sequence[Artifact], spec: TaskSpec, sources: Sources, seed: int, origin: Origin
 ) -> tuple[Task, dict[str, str]]:
-    """The test rows, numbered by the first model that knows their labels; and why other models do not fit."""
+    """The task, with labels numbered as in the first model that has them; and why other models do not fit."""
     labels = {artifact.key: labels_of(artifact.path) for artifact in artifacts}
     task: Task | None = None
     first_error: InputError | None = None
@@ -188,15 +190,15 @@ def _task_for(
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """What the report calls each folder: as much of its path as tells it from the others."""
+    """The folders' names in the report: the end of each path, as long as it takes to tell them apart."""
     paths = [folder.absolute() for folder in folders]
     depth = 1
     while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
         depth += 1
     names = ["/".join(path.parts[-depth:]) for path in paths]
-    seen: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for index, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
-            names[index] = f"{name} #{seen[name]}"
+        counts[name] += 1
+        if counts[name] > 1:
+            names[index] = f"{name} #{counts[name]}"
     return names

@@ -1,4 +1,4 @@
-"""A run's folder: which recipe ran, what it needs of the store, and links to the artifacts of its steps."""
+"""The folder of a run: its recipe, the artifacts that it needs of the store, and links to those of its steps."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def run_folder(runs_dir: Path, name: str) -> Path:
     """The folder of a run.
 
     Raises:
-        InputError: it is a link, so that what stands where it leads to would be changed, and its own links break; or a
+        InputError: it is a link, through which another folder would be changed, and its own links would break; or a
             file.
     """
     folder = runs_dir / name
@@ -40,15 +40,15 @@ def run_folder(runs_dir: Path, name: str) -> Path:
 
 
 def needs_of(plans: Sequence[Plan], store: Store) -> dict[str, str]:
-    """Folders of the store that plans will need, by step and key."""
+    """The folders of the store that plans will need, by step and key."""
     steps = [step for plan in plans for step in plan.steps]
     return {f"{step.name} {step.identity.key[:16]}": store.path(step.identity).name for step in steps}
 
 
 def claim(folder: Path, needs: Mapping[str, str]) -> None:
-    """Say which artifacts the run needs beside those of the run before it, whose report stands until this one ends.
+    """Record which artifacts the run needs, beside those of the last run of this name, whose report still stands.
 
-    So none is cleaned away while the run is at work, or after it was killed.
+    So the store's cleaning keeps them while the run is at work, and after it was killed.
     """
     try:
         before = read_json(folder / NEEDS)
@@ -63,7 +63,7 @@ def claim(folder: Path, needs: Mapping[str, str]) -> None:
 
 
 def write_needs(folder: Path, needs: Mapping[str, str]) -> None:
-    """Say which artifacts the run needs, and that it needs no others."""
+    """Record which artifacts the run needs; all earlier records go."""
     write_text(folder / NEEDS, json.dumps(needs, indent=1) + "\n")
 
 
@@ -71,36 +71,36 @@ def dump_recipe(plan: Plan, *, to_show: bool = False) -> str:
     """The recipe as it ran, overrides included, as YAML that runs again from any folder.
 
     Args:
-        to_show: local files are named as the recipe says them, and without the folders above where it says all of
-            them: for a report, which others read.
+        to_show: for a report, which others read: local files are named as in the recipe, full paths without their
+            folders.
     """
     data = plan.recipe.model_dump(mode="json", exclude_defaults=True)
 
-    def say_local(place: dict[str, Any], name: str) -> None:
-        said = input_source(place, name)
-        file, _ = split_sheet(said)
+    def write_path(place: dict[str, Any], name: str) -> None:
+        source = input_source(place, name)
+        file, _ = split_sheet(source)
         path = plan.origin.folder / file
-        if "://" not in said and path.exists():
-            is_whole = said.startswith("~") or Path(said).is_absolute()
-            shown = path.name if is_whole else file
-            replace_input(place, name, (shown if to_show else str(path.resolve())) + said[len(file) :])
+        if "://" not in source and path.exists():
+            is_whole = source.startswith("~") or Path(source).is_absolute()
+            file_name = path.name if is_whole else file
+            replace_input(place, name, (file_name if to_show else str(path.resolve())) + source[len(file) :])
 
     for part in TABLES:
         if data["task"].get(part):
-            say_local(data["task"], part)
+            write_path(data["task"], part)
     for step, raw in zip(plan.recipe.steps, data["steps"], strict=True):
         for role, value in plan.step(step.name).inputs.items():
             if isinstance(value, Artifact):
-                say_local(raw, role)
+                write_path(raw, role)
     return dump_yaml(data)
 
 
 def link_steps(folder: Path, plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """`steps/NAME` of the run points to each artifact in the store, which may itself be a link."""
+    """Link each step's artifact in the store, which may itself be a link, as `steps/NAME` of the run."""
     links = folder / STEPS
     ensure_folder(links)
     for link in links.iterdir():
-        if link.is_symlink():  # what else stands there is not ours
+        if link.is_symlink():  # other files there are not this tool's
             link.unlink()
     for step in plan.steps:
         if not step.only_measured:

@@ -1,7 +1,7 @@
-"""What a run would take, and whether that fits: measured by a rehearsal, or at the very least.
+"""The forecast of a run: its time, memory and disk, measured by a rehearsal or as a lower bound; and whether it fits.
 
-A forecast that `compress plan` measured is kept beside the run. Where there is none, a run is refused only for what it
-needs with certainty: the weights, gradients and optimizer state of its trainings, and the files that it writes.
+A forecast that `compress plan` measured is kept in the run's folder. Where there is none, a run is refused only for its
+lower bound: the weights, gradients and optimizer state of its trainings, and the files that it writes.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,14 +26,14 @@ from compress.store.artifacts import Artifact
 
 FORECAST = "forecast.json"
 TRAINED_BYTES = 16
-"""Of each parameter in a training: its value, its gradient and two moments of Adam, in float32."""
+"""Bytes of each parameter in a training: its value, its gradient and two moments of Adam, in float32."""
 CHECKPOINT_BYTES = 12
-"""Of each parameter in a checkpoint: its value and two moments."""
+"""Bytes of each parameter in a checkpoint: its value and two moments."""
 FLOAT_BYTES = 4
 
 
 class StepForecast(BaseModel):
-    """What one step, or the measuring, takes. Bytes on disk are what stays, and what is there beside it meanwhile."""
+    """The forecast of one step, or of measuring. On disk, artifacts stay; scratch files go when the step is done."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,11 +48,11 @@ class StepForecast(BaseModel):
 
 
 class Forecast(BaseModel):
-    """What a run takes from where it stands.
+    """The forecast of the rest of a run.
 
     Attributes:
-        measured: True if a rehearsal measured it; else the figures are what is needed at the least.
-        steps: those that are not done, in their order, and `bench` as the last, where there are targets.
+        measured: whether a rehearsal measured it; else the figures are lower bounds.
+        steps: the steps to do, in their order, and `bench` as the last, where there are targets.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,26 +65,26 @@ class Forecast(BaseModel):
 
     @property
     def seconds(self) -> float:
-        """Of all steps."""
+        """The time of all steps."""
         return sum(step.seconds or 0.0 for step in self.steps)
 
     @property
     def disk_bytes(self) -> int:
-        """Most that is on disk at any time beyond what is there now."""
-        kept = most = 0
+        """The most disk space that is taken at any time, beyond what is taken now."""
+        artifact_bytes = most = 0
         for step in self.steps:
-            most = max(most, kept + step.artifact_bytes + step.scratch_bytes)
-            kept += step.artifact_bytes
+            most = max(most, artifact_bytes + step.artifact_bytes + step.scratch_bytes)
+            artifact_bytes += step.artifact_bytes
         return most
 
     @property
-    def hungriest(self) -> StepForecast | None:
+    def peak_memory_step(self) -> StepForecast | None:
         """The step that needs the most memory."""
         return max(self.steps, key=lambda step: step.memory_bytes, default=None)
 
 
 def measured_forecast(plan: Plan, rehearsed: Rehearsed, host: Mapping[str, Any]) -> Forecast:
-    """A forecast out of what a rehearsal cost."""
+    """The forecast that follows from a rehearsal's costs."""
     costs = {step.name: (step.stage_name, step.identity.key) for step in plan.steps if step.name in rehearsed.steps}
     steps = [
         StepForecast(step=name, stage=stage, key=key, **vars(rehearsed.steps[name]))
@@ -98,37 +98,41 @@ def measured_forecast(plan: Plan, rehearsed: Rehearsed, host: Mapping[str, Any])
 
 
 def write_forecast(forecast: Forecast, folder: Path) -> None:
-    """Keep it beside the run."""
+    """Write the forecast into the run's folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / FORECAST, forecast.model_dump_json(indent=1) + "\n")
 
 
 def forecast_for(plan: Plan, done: Collection[str], folder: Path, host: Mapping[str, Any]) -> Forecast:
-    """The forecast that was kept, if it is of these steps on this machine; else what is needed at the least.
+    """The forecast that `compress plan` kept, if it is of these steps on this machine; else the lower bound.
 
     Args:
         done: names of the steps that need no work.
-        folder: of the run.
+        folder: the run's folder.
     """
-    return kept_forecast(plan, done, folder, host) or least(plan, done, host)
+    return kept_forecast(plan, done, folder, host) or lower_bound(plan, done, host)
 
 
 def kept_forecast(plan: Plan, done: Collection[str], folder: Path, host: Mapping[str, Any]) -> Forecast | None:
     """The forecast that `compress plan` kept, if it is of these steps on this machine."""
-    wanted = {step.identity.key for step in plan.steps if step.name not in done}
+    keys_to_do = {step.identity.key for step in plan.steps if step.name not in done}
     try:
-        kept = Forecast.model_validate(read_json(folder / FORECAST))
+        forecast = Forecast.model_validate(read_json(folder / FORECAST))
     except (OSError, ValueError):
         return None
-    known = {step.key for step in kept.steps}
-    fits = wanted <= known and kept.bench == _bench_key(plan) and kept.compress_version == __version__
-    if not fits or not same_machine(kept.host, host):
+    forecast_keys = {step.key for step in forecast.steps}
+    fits = (
+        keys_to_do <= forecast_keys and forecast.bench == _bench_key(plan) and forecast.compress_version == __version__
+    )
+    if not fits or not same_machine(forecast.host, host):
         return None
-    return kept.model_copy(update={"steps": tuple(step for step in kept.steps if step.key in {*wanted, ""})})
+    return forecast.model_copy(
+        update={"steps": tuple(step for step in forecast.steps if step.key in {*keys_to_do, ""})}
+    )
 
 
-def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecast:
-    """What the steps need with certainty; nothing is said of time, nor of activations."""
+def lower_bound(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecast:
+    """The least that the steps need; it says nothing of time and does not count activations."""
     parameters: dict[str, int | None] = {}
     steps: list[StepForecast] = []
     for step in plan.steps:
@@ -153,14 +157,14 @@ def least(plan: Plan, done: Collection[str], host: Mapping[str, Any]) -> Forecas
     )
 
 
-def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> None:
-    """Compare a forecast with what is free now.
+def check_fits(forecast: Forecast, plan: Plan, runs_dir: Path) -> None:
+    """Refuse a run whose forecast needs more memory or disk than is free now.
 
     Raises:
-        CompressError: with both numbers.
+        CompressError: it needs more; the error has both figures.
     """
     about = "about" if forecast.measured else "at least"
-    step, free = forecast.hungriest, free_memory()
+    step, free = forecast.peak_memory_step, free_memory()
     if step is not None and step.memory_bytes > free:
         where = next((planned.where for planned in plan.steps if planned.name == step.step), plan.origin.path)
         raise CompressError(
@@ -177,14 +181,14 @@ def refuse_what_cannot_fit(forecast: Forecast, plan: Plan, runs_dir: Path) -> No
         )
 
 
-def _parameters(step: PlannedStep, plan: Plan, known: Mapping[str, int | None]) -> int | None:
-    """Parameters of the model that a step gives: those of what it reads, less what its shape lost; None if unknown."""
-    read = step.model
-    if isinstance(read, Artifact):
-        count: int | None = find(read.format).parameters(read.path)
-        before = read_shape(read_config(read.path))
+def _parameters(step: PlannedStep, plan: Plan, counts: Mapping[str, int | None]) -> int | None:
+    """The number of parameters of a step's model: that of the model it reads, less those cut off; None if unknown."""
+    source = step.model
+    if isinstance(source, Artifact):
+        count: int | None = find(source.format).parameters(source.path)
+        before = read_shape(read_config(source.path))
     else:
-        count, before = known[read], plan.step(read).shape
+        count, before = counts[source], plan.step(source).shape
     if count is None or before == step.shape:
         return count
     if before is None or step.shape is None:
@@ -206,7 +210,7 @@ def _in_factors(shape: Shape, neurons: int) -> int:
 
 
 def _bench_key(plan: Plan) -> str:
-    """What measuring depends on beside the artifacts."""
+    """A key of everything but the artifacts that measuring depends on."""
     targets = {name: target.model_dump() for name, target in plan.recipe.targets.items()}
     return fingerprint({"targets": targets, "bench": plan.recipe.bench.model_dump(), "rows": len(plan.task.test)})
 

@@ -1,8 +1,8 @@
-"""What a run tells: to whoever watches it, and to its own `run.log` and `events.jsonl`.
+"""The journal of a run: its events go to an observer, and into its own `run.log` and `events.jsonl`.
 
-`run.log` is for reading, `events.jsonl` for programs: one object a line, with `timestamp`, `event`, and what belongs to
-it. Both grow: a run that goes on after a kill writes below what stands there. Modules say details through
-`logging.getLogger(__name__)`; those, and warnings of libraries, land there too.
+`run.log` is for people, `events.jsonl` for programs: one object a line, with `timestamp`, `event`, and the event's
+fields. Both grow: a run that is resumed appends to them. They also take what modules log through
+`logging.getLogger(__name__)`, and warnings of libraries.
 """
 
 import logging
@@ -20,13 +20,13 @@ from compress.files.whole import clear_path
 
 LOG, EVENTS = "run.log", "events.jsonl"
 EVERY_SECONDS = 10.0
-"""How often the progress of one piece of work is written down, at most."""
+"""The shortest time between two entries on the progress of one piece of work."""
 
 _log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Told what a run does; the command line draws it."""
+    """An observer of a run; each method is called when something happens. The command line draws it."""
 
     def progress(self, what: str, done: int, total: int) -> None:
         """See `compress.context.Progress`."""
@@ -35,33 +35,33 @@ class Observer(Protocol):
         """A step's work begins."""
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        """A step's artifact is there; `made` is False if it was taken from the store."""
+        """A step is done; `made` is False if its artifact was taken from the store."""
 
     def warned(self, message: str) -> None:
-        """Something a person should know; the run goes on."""
+        """The run goes on, but the user should know of something."""
 
     def stopping(self) -> bool:
-        """Whether the person has asked to stop at the next safe point."""
+        """Whether the user has asked to stop at the next safe point."""
         ...
 
 
 @contextmanager
 def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Iterator[Observer]:
-    """An observer that passes all on, and writes it into the run's folder.
+    """An observer that writes all events into the run's folder and passes them on.
 
     Args:
-        begun: what the first entry says of the run.
+        begun: the facts of the run that the first entry records.
 
     Raises:
         OSError: the files cannot be opened.
     """
 
-    def lost(error: BaseException) -> None:
+    def warn_of_loss(error: BaseException) -> None:
         observer.warned(f"the log can no longer be written: {error}")
 
-    plain = _File(folder / LOG, lost)
+    plain = _File(folder / LOG, warn_of_loss)
     plain.setFormatter(_Plain("%(asctime)s %(levelname)-7s %(message)s"))
-    events = _File(folder / EVENTS, lost)
+    events = _File(folder / EVENTS, warn_of_loss)
     events.setFormatter(JsonFormatter("%(levelname)s %(name)s %(message)s", timestamp=True, json_default=str))
     root, own = logging.getLogger(), logging.getLogger("compress")
     levels = root.level, own.level
@@ -79,8 +79,8 @@ def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Itera
         _note("run_stopped", f"the run was stopped {how}", level=logging.WARNING)
         raise
     except BaseException as error:
-        told = {"where": error.where, "fix": error.fix} if isinstance(error, CompressError) else {}
-        _log.error("%s", error or type(error).__name__, extra={"event": "run_failed", **told}, exc_info=True)
+        details = {"where": error.where, "fix": error.fix} if isinstance(error, CompressError) else {}
+        _log.error("%s", error or type(error).__name__, extra={"event": "run_failed", **details}, exc_info=True)
         raise
     finally:
         for handler in (plain, events):
@@ -91,14 +91,14 @@ def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Itera
 
 
 class _Journal:
-    """Writes down what it is told, and passes it on."""
+    """An observer that writes each event down and passes it on."""
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
         self._what, self._written = "", 0.0
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """The progress of one piece of work: its begin, its end, and some of what is between."""
+        """Write down the start and end of a piece of work, and some of its progress in between."""
         now = time.monotonic()
         if what != self._what or done >= total or now - self._written > EVERY_SECONDS:
             self._what, self._written = what, now
@@ -112,8 +112,8 @@ class _Journal:
         self._observer.step_started(name, stage)
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        told = f"took {seconds:.1f} s" if made else "was done before"
-        _note("step_done", f"{name} ({stage}) {told}", step=name, stage=stage, seconds=seconds, made=made)
+        outcome = f"took {seconds:.1f} s" if made else "was done before"
+        _note("step_done", f"{name} ({stage}) {outcome}", step=name, stage=stage, seconds=seconds, made=made)
         self._observer.step_done(name, stage, seconds, made)
 
     def warned(self, message: str) -> None:
@@ -129,19 +129,19 @@ def _note(event: str, message: str, *, level: int = logging.INFO, **facts: Any) 
 
 
 class _Plain(logging.Formatter):
-    """Lines as they may stand on a terminal: messages may quote labels, names of files, and libraries."""
+    """Log lines that are safe for a terminal: messages may quote labels, names of files, and libraries."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n".join(map(printable, super().format(record).split("\n")))
 
 
 class _File(logging.FileHandler):
-    """A log's file; that it can no longer be written is told once, and is no reason to end the run."""
+    """A log file. If it can no longer be written, a warning is given once, and the run goes on."""
 
-    def __init__(self, path: Path, lost: Callable[[BaseException], None]) -> None:
+    def __init__(self, path: Path, warn_of_loss: Callable[[BaseException], None]) -> None:
         clear_path(path)  # a link would lead the log out of the run's folder
         super().__init__(path, encoding="utf-8")
-        self._lost: Callable[[BaseException], None] | None = lost
+        self._warn_of_loss: Callable[[BaseException], None] | None = warn_of_loss
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  the name is logging's
         self._tell(sys.exc_info()[1])
@@ -149,10 +149,10 @@ class _File(logging.FileHandler):
     def close(self) -> None:
         try:
             super().close()
-        except OSError as error:  # what was not yet on the disk
+        except OSError as error:  # flushing may fail too
             self._tell(error)
 
     def _tell(self, error: BaseException | None) -> None:
-        tell, self._lost = self._lost, None
+        tell, self._warn_of_loss = self._warn_of_loss, None
         if error is not None and tell is not None:
             tell(error)

@@ -1,4 +1,4 @@
-"""Makes the artifact of each planned step, in the order of the plan, or takes it from the store."""
+"""The making of a plan's artifacts, step by step; those that the store has are taken from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from compress.store.store import Store
 from compress.trials.trial import try_graph
 
 
-def whole(step: PlannedStep, store: Store) -> Artifact | None:
+def stored_artifact(step: PlannedStep, store: Store) -> Artifact | None:
     """The step's artifact, if it is in the store and not damaged."""
     try:
         return store.get(step.identity)
@@ -37,15 +37,15 @@ def make_steps(
     done: Mapping[str, Artifact] | None = None,
     rehearsal: Rehearsal | None = None,
 ) -> tuple[dict[str, Artifact], bool]:
-    """The artifact of each planned step by its name, and whether any had to be made.
+    """The artifact of each planned step, by the step's name, and whether any had to be made.
 
     Args:
-        done: artifacts by step that are taken as they are, from wherever they stand.
-        rehearsal: the steps are made for this alone, into a store that is thrown away.
+        done: artifacts by step that are used as they are, in whatever folder.
+        rehearsal: the limits, where the steps are made only for a rehearsal, into a store that is thrown away.
 
     Raises:
         CompressError: a step failed; the steps before it are kept.
-        Stopped: the person has asked to stop; the steps before it, and checkpoints of the one at work, are kept.
+        Stopped: the user has asked to stop; the steps before it, and checkpoints of the one at work, are kept.
     """
     maker = _Maker(plan, store, host, observer, rehearsal, dict(done or {}))
     made_any = False
@@ -57,7 +57,7 @@ def make_steps(
 
 @dataclass(frozen=True)
 class _Maker:
-    """Makes the steps of one plan; `artifacts` grows by each."""
+    """The maker of one plan's steps; it adds each artifact to `artifacts`."""
 
     plan: Plan
     store: Store
@@ -76,10 +76,10 @@ class _Maker:
             self._try_graphs(step)
             self._check_outside(step)
             facts = step.stage.run(config=step.config, context=self._context(step, work), out=out, **self._inputs(step))
-            return _written(facts, step)
+            return _manifest_facts(facts, step)
 
         try:
-            artifact, made = self._kept(step.identity, step.stage.output, make)
+            artifact, made = self._obtain(step.identity, step.stage.output, make)
         except Exception as error:
             failure = _failure(step, error)
             if failure is None:
@@ -91,36 +91,36 @@ class _Maker:
         return made
 
     def _try_graphs(self, step: PlannedStep) -> None:
-        """Graphs from outside, before a stage runs them in this process."""
+        """Try graphs from outside in another process, before a stage runs them in this one."""
         for value in step.inputs.values():
             if isinstance(value, Artifact) and (graph := find(value.format).graph) is not None:
                 try_graph(graph(value.path), self.plan.task, self.plan.recipe.bench.max_call_s)
 
     def _check_outside(self, step: PlannedStep) -> None:
-        """Hold the models from outside that a step reads against plain transformers."""
+        """Compare the models from outside that a step reads with plain transformers."""
         for name, value in step.inputs.items():
-            wanted = step.stage.inputs[role_of(name)]
-            if not isinstance(value, Artifact) or wanted.head == "own":
+            requirement = step.stage.inputs[role_of(name)]
+            if not isinstance(value, Artifact) or requirement.head == "own":
                 continue
             remark = check_outside(
                 value,
                 self.plan.task,
-                makes_head=wanted.head == "made",
+                makes_head=requirement.head == "made",
                 trust_remote_code=self.plan.recipe.trust_remote_code,
             )
             if remark:
                 self.observer.warned(f"step '{step.name}': {remark}")
 
     def _inputs(self, step: PlannedStep) -> dict[str, Artifact | tuple[Artifact, ...] | None]:
-        """What a stage is given for each of its roles."""
+        """The artifacts that a stage's `run` takes, by role."""
         inputs: dict[str, Artifact | tuple[Artifact, ...] | None] = {}
-        for role, wanted in step.stage.inputs.items():
+        for role, requirement in step.stage.inputs.items():
             values = [value for name, value in step.inputs.items() if role_of(name) == role]
-            found = tuple(artifact_of(value, self.artifacts) for value in values)
-            inputs[role] = found if wanted.many else next(iter(found), None)
+            artifacts = tuple(artifact_of(value, self.artifacts) for value in values)
+            inputs[role] = artifacts if requirement.many else next(iter(artifacts), None)
         return inputs
 
-    def _kept(self, identity: Identity, output_format: str, make: Any) -> tuple[Artifact, bool]:
+    def _obtain(self, identity: Identity, output_format: str, make: Any) -> tuple[Artifact, bool]:
         return self.store.obtain(
             identity,
             output_format,
@@ -131,7 +131,7 @@ class _Maker:
         )
 
     def _host(self, identity: Identity) -> Mapping[str, Any]:
-        """This machine, with the version of the package that adds a stage."""
+        """The facts of this machine, with the version of the plug-in that a stage comes from."""
         plugin = stages.REGISTRY.plugin(identity.stage) if identity.package else None
         if plugin is None:
             return self.host
@@ -142,7 +142,7 @@ class _Maker:
 
         def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
             identity = Identity(name, 1, config, inputs, step.identity.data, 0, step.identity.package)
-            return self._kept(identity, "arrays", lambda out, _: make(out))[0]
+            return self._obtain(identity, "arrays", lambda out, _: make(out))[0]
 
         return Context(
             task=task,
@@ -158,27 +158,27 @@ class _Maker:
         )
 
 
-def _written(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) -> Mapping[str, Any] | None:
-    """What a stage says of its work, as a manifest holds it.
+def _manifest_facts(facts: Facts | Mapping[str, Any] | None, step: PlannedStep) -> Mapping[str, Any] | None:
+    """The facts that a stage returned, in the form that a manifest has.
 
     Raises:
         CompressError: it is of another type than the stage said.
     """
-    given, expected = type(facts) if isinstance(facts, Facts) else Facts, step.stage.facts
-    if given is not expected:
+    returned, expected = type(facts) if isinstance(facts, Facts) else Facts, step.stage.facts
+    if returned is not expected:
         raise CompressError(
-            f"the stage {step.stage_name} gives {given.__name__}, and says that it gives {expected.__name__}",
-            fix=f"let its Stage say facts={given.__name__}, or its run return {expected.__name__}",
+            f"the stage {step.stage_name} gives {returned.__name__}, and says that it gives {expected.__name__}",
+            fix=f"let its Stage say facts={returned.__name__}, or its run return {expected.__name__}",
         )
-    return facts.written() if isinstance(facts, Facts) else facts
+    return facts.manifest_facts() if isinstance(facts, Facts) else facts
 
 
 def _failure(step: PlannedStep, error: Exception) -> CompressError | None:
-    """What a step's error means to a person; None of an error of this program."""
+    """The error to show for a step's failure; None if it is a bug of this program."""
     if isinstance(error, CompressError):
         what = f"step '{step.name}' failed: {error.what}"
         return type(error)(what, where=error.where or step.where, fix=error.fix)
-    if _says_no_memory(error):
+    if _is_out_of_memory(error):
         return CompressError(
             f"step '{step.name}' ran out of memory",
             where=step.where,
@@ -194,8 +194,8 @@ def _failure(step: PlannedStep, error: Exception) -> CompressError | None:
     )
 
 
-def _says_no_memory(error: Exception) -> bool:
-    """True for what Python and torch raise where memory of a processor or a GPU has run out."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether the error says that memory of a processor or a GPU has run out."""
     if not isinstance(error, RuntimeError):
         return isinstance(error, MemoryError)
     return "out of memory" in str(error) or "can't allocate memory" in str(error)

@@ -1,4 +1,4 @@
-"""What a run would do, beside what is done and what this machine can do; its forecast, measured on request."""
+"""The outlook of a run: what it would do, what is done, what this machine cannot do, and its forecast on request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,22 +10,22 @@ from compress.plan.plan import Plan
 from compress.run.folder import open_store, run_folder
 from compress.run.forecast import Forecast, measured_forecast, write_forecast
 from compress.run.journal import Observer
-from compress.run.make import whole
+from compress.run.make import stored_artifact
 from compress.store.artifacts import Artifact
 
 BATCHES = 5
-"""Optimizer steps of each training that a forecast is measured on; the first pays for what is done once."""
+"""Optimizer steps of each training that a forecast is measured on; the first includes work that is done only once."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run would do.
+    """The outlook of a run.
 
     Attributes:
-        plan: its steps, with their keys.
-        done: artifacts that are there already, by step.
-        feasibility: what this machine cannot do of it.
-        forecast: what the other steps take; None where it was not measured, or all is done.
+        plan: the plan, whose steps have their keys.
+        done: the artifacts that the store has, by step.
+        feasibility: the parts of it that this machine cannot do.
+        forecast: the costs of the other steps; None where they were not measured, or all is done.
     """
 
     plan: Plan
@@ -40,22 +40,22 @@ class Outlook:
 
 
 def look_ahead(plan: Plan, runs_dir: Path) -> Outlook:
-    """A plan beside the store's content and this machine; nothing is made.
+    """The outlook of a plan, from the store's content and this machine; nothing is made.
 
     Raises:
         InputError: this machine cannot make a step, or measure on any of the targets.
     """
     store = open_store(runs_dir)
-    run_folder(runs_dir, plan.recipe.name)  # refused where it could not be written to
-    done = {step.name: artifact for step in plan.steps if (artifact := whole(step, store)) is not None}
+    run_folder(runs_dir, plan.recipe.name)  # raises an error where the folder cannot be written to
+    done = {step.name: artifact for step in plan.steps if (artifact := stored_artifact(step, store)) is not None}
     return Outlook(plan, done, check_feasible(plan, done))
 
 
 def measure_forecast(outlook: Outlook, runs_dir: Path, observer: Observer) -> Forecast:
-    """The forecast of a run, out of a few batches of each step that is to do; it is kept beside the run.
+    """The forecast of a run, measured on a few batches of each step that is to do, and kept in the run's folder.
 
     Raises:
-        CompressError: a step fails there, as it would in the run.
+        CompressError: a step fails, as it would in the run.
     """
     from compress.run.rehearsal import rehearse
 

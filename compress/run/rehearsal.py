@@ -1,8 +1,8 @@
-"""Rehearses a plan: every step for real, in a process of its own, on few rows and for few optimizer steps.
+"""The rehearsal of a plan: every step is made in a process of its own, on few rows and for few optimizer steps.
 
-The rows are as many as the largest batch, taken where they say most: at even places of the order by length, and the
-longest of all, which need the most memory. Nothing of it is kept but what it cost: seconds, scaled to the whole run by
-the units of work that each stage reports, memory and bytes on disk.
+The rows fill the largest batch. They stand at even places of the order by length, with the longest of all, which need
+the most memory. Only the costs are kept: memory, bytes on disk, and seconds, scaled to the whole run by the units of
+work that each stage reports.
 """
 
 import logging
@@ -29,28 +29,28 @@ from compress.plan.plan import Plan
 from compress.processes.child import how_it_died, start
 from compress.recipe.schema import BenchSpec
 from compress.run.journal import Observer
-from compress.run.rehearsal_process import SAID
+from compress.run.rehearsal_process import OUTPUT
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
 from compress.tasks import Task, with_rows
 
 MEASURED_ROWS = 32
 LOOK_SECONDS = 0.05
-"""How often the rehearsing process's memory is looked at."""
+"""The time between two looks at the memory of the rehearsing process."""
 LAST_SECONDS = 10.0
-"""In which the process cleans up behind itself."""
+"""The time that the process has to clean up at its end."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a step, or the measuring, of the whole run would take.
+    """The costs of a step, or of measuring, in the whole run.
 
     Attributes:
-        seconds: scaled from the batches that were measured.
-        memory_bytes: largest resident memory of the process.
-        gpu_memory_bytes: largest memory that torch reserved on the device; None on a CPU.
-        artifact_bytes: what stays on disk.
-        scratch_bytes: what is on disk beside it while the step is at work.
+        seconds: the time, scaled from the batches that were measured.
+        memory_bytes: the largest resident memory of the process.
+        gpu_memory_bytes: the largest memory that torch reserved on the device; None on a CPU.
+        artifact_bytes: the disk space that stays taken.
+        scratch_bytes: the disk space that is taken besides while the step is at work.
     """
 
     seconds: float
@@ -62,12 +62,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What a rehearsal found.
+    """The result of a rehearsal.
 
     Attributes:
-        steps: by the name of the planned step; those that are done are left out.
-        measuring: None without targets.
-        seconds: that the rehearsal itself took.
+        steps: the costs by the name of the planned step; steps that are done are left out.
+        measuring: the cost of measuring; None without targets.
+        seconds: the time of the rehearsal itself.
     """
 
     steps: Mapping[str, Cost]
@@ -81,9 +81,9 @@ def rehearse(
     """Run every step that is not done on a few batches.
 
     Args:
-        store: where the run will keep its artifacts; scratch files go to the same disk, if it is there already.
-        batches: of the largest size that a training has.
-        done: artifacts by step that are there already.
+        store: the store of the run; scratch files go to the same disk, if the store exists.
+        batches: how many batches of rows, each of the largest batch size of all trainings.
+        done: the artifacts that the store has, by step.
 
     Raises:
         CompressError: a step fails, or the process is killed, as it would be in the run.
@@ -103,29 +103,29 @@ def rehearse(
         steps = {name: watch.cost(name, ratio) for name in watch.pieces if name != "bench"}
         measuring = watch.cost("bench", 1.0) if plan.recipe.targets else None
     if measuring is not None:
-        more = sum(_left_to_measure(item, plan) for item in watch.measurements)
+        more = sum(_remaining_seconds(item, plan) for item in watch.measurements)
         memory = sum(item.peak_memory_bytes or 0 for item in watch.measurements)
         measuring = Cost(measuring.seconds + more, memory)
     return Rehearsed(steps, measuring, time.monotonic() - start)
 
 
 def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) -> "_Watch":
-    """Start the rehearsing process, and listen until it ends.
+    """Start the rehearsing process, and read its messages until it ends.
 
     Args:
-        job: arguments of `compress.run.rehearsal_process.rehearse_here`, but for the first.
+        job: the arguments of `compress.run.rehearsal_process.rehearse_here` after the first.
 
     Raises:
         CompressError: a step fails, or the process dies.
     """
     ours, theirs = multiprocessing.Pipe()
-    with ours, (scratch / SAID).open("wb") as said:
+    with ours, (scratch / OUTPUT).open("wb") as output:
         with theirs:
             command = [sys.executable, "-P", "-m", "compress.run.rehearsal_process", str(theirs.fileno())]
-            process = start(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            process = start(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         watch = _Watch(plan, scratch, process.pid, observer)
         try:
-            with suppress(OSError):  # it died while it started
+            with suppress(OSError):  # the process died while it started
                 ours.send(job)
             watch.follow(ours)
         finally:
@@ -134,31 +134,31 @@ def _watch(plan: Plan, scratch: Path, observer: Observer, job: tuple[Any, ...]) 
             process.kill()
             code = process.wait()
     if not watch.ended:
-        raise watch.died(code)
+        raise watch.death(code)
     return watch
 
 
 def _rows(task: Task) -> int:
-    """Rows that a training can see."""
+    """The number of rows that a training can see."""
     return len(task.train) + len(task.unlabelled)
 
 
 def _shorten(plan: Plan, size: int, batches: int) -> Plan:
-    """The plan on few rows, measured with few samples."""
+    """The plan with few rows and few samples."""
     task = plan.task
     short = with_rows(
         task,
-        train=_representative(task, task.train, size, batches),
-        validation=_representative(task, task.validation, min(size, MEASURED_ROWS), 2),
-        unlabelled=_representative(task, task.unlabelled, size, batches),
-        test=_representative(task, task.test, MEASURED_ROWS // 4, 4),
+        train=_representative_rows(task, task.train, size, batches),
+        validation=_representative_rows(task, task.validation, min(size, MEASURED_ROWS), 2),
+        unlabelled=_representative_rows(task, task.unlabelled, size, batches),
+        test=_representative_rows(task, task.test, MEASURED_ROWS // 4, 4),
     )
     bench = BenchSpec(warmup=min(2, plan.recipe.bench.warmup), rounds=1, samples=2)
     return replace(plan, task=short, recipe=plan.recipe.model_copy(update={"bench": bench}))
 
 
-def _representative(task: Task, rows: Sequence[Any], size: int, groups: int) -> list[Any]:
-    """`groups` runs of `size` rows at even places of the order by length, the longest rows among them."""
+def _representative_rows(task: Task, rows: Sequence[Any], size: int, groups: int) -> list[Any]:
+    """Rows at even places of the order by length: `groups` times `size` neighbours, with the longest rows of all."""
     if len(rows) <= size * groups:
         return list(rows)
     texts, pairs = task.texts(rows)
@@ -168,42 +168,44 @@ def _representative(task: Task, rows: Sequence[Any], size: int, groups: int) -> 
     return [rows[row] for end in ends for row in order[end - size : end]]
 
 
-def _left_to_measure(found: Measurement, plan: Plan) -> float:
-    """Seconds that measuring a pair takes beyond what the rehearsal has measured of it."""
-    if found.status != "measured":
+def _remaining_seconds(measurement: Measurement, plan: Plan) -> float:
+    """The time in seconds that measuring a pair takes in the run beyond what the rehearsal has measured of it."""
+    if measurement.status != "measured":
         return 0.0
     fixed, real, words = (
         median(sample for turn in turns for sample in turn) / 1000
-        for turns in (found.samples_ms, found.real_samples_ms, found.tokenize_samples_ms)
+        for turns in (measurement.samples_ms, measurement.real_samples_ms, measurement.tokenize_samples_ms)
     )
     spec = plan.recipe.bench
     turn = SETTLE_SECONDS + spec.samples * (fixed + real + words)
-    calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / found.batch_size
-    again = (spec.process_of_round[-1] * (found.ready_ms or 0)) / 1000  # each further process loads anew
+    calls = max(len(plan.task.test) - MEASURED_ROWS, 0) / measurement.batch_size
+    again = (
+        spec.process_of_round[-1] * (measurement.ready_ms or 0)
+    ) / 1000  # each further process loads the model again
     warmup = spec.warmup * (fixed + real) * (1 + spec.process_of_round[-1])
     return (spec.rounds - 1) * turn + calls * real + again + warmup
 
 
 @dataclass
 class _Piece:
-    """One piece of a step's work, as its progress told it: (done, total, seconds since the step began)."""
+    """One piece of a step's work, with its reports of progress: (done, total, seconds since the step began)."""
 
-    told: list[tuple[int, int, float]] = field(default_factory=list)
+    marks: list[tuple[int, int, float]] = field(default_factory=list)
 
-    def left(self, begin: float) -> float:
-        """Seconds that the rest of the whole run's units would take.
+    def remaining_seconds(self, begin: float) -> float:
+        """The time in seconds that the remaining units of the whole run would take.
 
         Args:
-            begin: when the piece began, where it told of its progress only once.
+            begin: when the piece began; it counts where there is only one report of progress.
         """
-        (first, _, at_first), (last, total, at_last) = self.told[0], self.told[-1]
-        # the first unit pays for what is done once: memory, kernels, caches
+        (first, _, at_first), (last, total, at_last) = self.marks[0], self.marks[-1]
+        # the first unit takes longer: memory, kernels and caches are made ready once
         each = (at_last - at_first) / (last - first) if last > first else (at_first - begin) / max(first, 1)
         return max(total - last, 0) * each
 
 
 class _Watch:
-    """What the parent learns of the rehearsing process, from its messages and from the outside."""
+    """The parent's view of the rehearsing process, from its messages and its memory."""
 
     def __init__(self, plan: Plan, scratch: Path, pid: int, observer: Observer) -> None:
         self.plan, self.scratch, self.observer = plan, scratch, observer
@@ -216,31 +218,31 @@ class _Watch:
         self._began: dict[str, float] = {}
 
     def follow(self, messages: "Connection[Any, Any]") -> None:
-        """Listen until the process has said its last word.
+        """Read messages until the process has sent its last one.
 
         Raises:
-            CompressError: that was that a step fails.
+            CompressError: the last message says that a step failed.
         """
         while not self.ended:
             try:
-                heard = messages.recv() if messages.poll(LOOK_SECONDS) else None
+                message = messages.recv() if messages.poll(LOOK_SECONDS) else None
             except (EOFError, ConnectionResetError):
                 return
-            if heard is not None:
-                getattr(self, f"_{heard[0]}")(*heard[1:])
+            if message is not None:
+                getattr(self, f"_{message[0]}")(*message[1:])
             self._look()
 
     def cost(self, name: str, ratio: float) -> Cost:
-        """What a step of the whole run would take.
+        """The costs of a step in the whole run.
 
         Args:
-            ratio: rows to train on of the whole run by those of the rehearsal; by-products grow so.
+            ratio: training rows of the whole run over those of the rehearsal; by-products grow by it.
         """
         facts = self.facts[name]
         before, seconds = 0.0, facts["seconds"]
         for piece in self.pieces[name].values():
-            seconds += piece.left(before) if name != "bench" else 0.0
-            before = piece.told[-1][2]
+            seconds += piece.remaining_seconds(before) if name != "bench" else 0.0
+            before = piece.marks[-1][2]
         return Cost(
             seconds=seconds,
             memory_bytes=facts.get("memory_bytes", 0),
@@ -249,9 +251,9 @@ class _Watch:
             scratch_bytes=facts.get("scratch_bytes", 0),
         )
 
-    def died(self, code: int) -> CompressError:
-        """What it means that the process ended without a last word."""
-        how = how_it_died(code, (self.scratch / SAID).read_text(errors="replace"))
+    def death(self, code: int) -> CompressError:
+        """The error for a process that ended without a last message."""
+        how = how_it_died(code, (self.scratch / OUTPUT).read_text(errors="replace"))
         where = next((step.where for step in self.plan.steps if step.name == self.now), None)
         return CompressError(
             f"the rehearsal of '{self.now or 'the plan'}' died ({how})",
@@ -263,7 +265,7 @@ class _Watch:
         if not self.now:
             return
         facts = self.facts[self.now]
-        with suppress(psutil.Error):  # it may be gone; its last words say why
+        with suppress(psutil.Error):  # the process may have ended; its last message says why
             facts["memory_bytes"] = max(facts.get("memory_bytes", 0), self.process.memory_info().rss)
 
     def _started(self, name: str, stage: str, at: float) -> None:
@@ -272,8 +274,8 @@ class _Watch:
         self.observer.step_started(name, stage)
 
     def _progress(self, what: str, done: int, total: int, at: float) -> None:
-        told = self.pieces[self.now].setdefault(what, _Piece()).told
-        told.append((done, total, at - self._began[self.now]))
+        marks = self.pieces[self.now].setdefault(what, _Piece()).marks
+        marks.append((done, total, at - self._began[self.now]))
         self.observer.progress(what, done, total)
 
     def _done(self, name: str, stage: str, facts: Mapping[str, Any], at: float) -> None:

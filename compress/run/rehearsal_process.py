@@ -1,4 +1,4 @@
-"""The process that rehearses a plan, and tells its parent what each step took.
+"""The process that rehearses a plan and sends its parent the costs of each step.
 
 `python -P -m compress.run.rehearsal_process N`, where N is the number of an open connection. The first message is the
 job.
@@ -23,25 +23,25 @@ from compress.run.measure import measure_plan
 from compress.store.artifacts import Artifact, Identity
 from compress.store.store import Store
 from compress.training.config import KEPT
-from compress.unexpected import explained
+from compress.unexpected import error_to_show
 
-SAID = "said.txt"
-"""What the process and its libraries print, in its scratch folder."""
+OUTPUT = "output.txt"
+"""The file in its scratch folder with the output of the process and its libraries."""
 
 
 class _Store(Store):
-    """Knows how large the checkpoints were that the last artifact left behind: of each training, one."""
+    """A store that knows the size of the checkpoints behind its last artifact, one of each training."""
 
     checkpoint_bytes = 0
 
     def _commit(self, identity: Identity, output_format: str, out: Path, *more: Any) -> Artifact:
-        kept = (out.parent / "work").glob("*/checkpoint-*")
-        self.checkpoint_bytes = sum(folder_bytes(checkpoint) for checkpoint in kept)
+        checkpoints = (out.parent / "work").glob("*/checkpoint-*")
+        self.checkpoint_bytes = sum(folder_bytes(checkpoint) for checkpoint in checkpoints)
         return super()._commit(identity, output_format, out, *more)
 
 
-class _Teller:
-    """An observer that tells its parent."""
+class _ParentObserver:
+    """An observer that sends each event to the parent process."""
 
     def __init__(self, messages: "Connection[Any, Any]", store: "_Store") -> None:
         self.messages, self.store = messages, store
@@ -58,17 +58,17 @@ class _Teller:
         at = time.monotonic()
         new = {path for path in self.store.root.glob("*-*") if path.name not in self._known}
         self._known |= {path.name for path in new}
-        own = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
+        artifact_bytes = sum(folder_bytes(path) for path in new if path.name.startswith(f"{stage}-"))
         facts = {
-            "artifact_bytes": own,
-            "byproduct_bytes": sum(folder_bytes(path) for path in new) - own,
+            "artifact_bytes": artifact_bytes,
+            "byproduct_bytes": sum(folder_bytes(path) for path in new) - artifact_bytes,
             "scratch_bytes": (KEPT + 1) * self.store.checkpoint_bytes,
             "gpu_memory_bytes": _gpu_peak(),
         }
         self.messages.send(("done", name, stage, facts, at))
 
     def warned(self, message: str) -> None:
-        pass  # of a store that is thrown away
+        pass  # warnings are of a store that is thrown away
 
     def stopping(self) -> bool:
         return False
@@ -82,16 +82,16 @@ def rehearse_here(
     rehearsal: Rehearsal,
     host: Mapping[str, Any],
 ) -> None:
-    """Rehearse, and tell the parent; runs in a process of its own."""
+    """Rehearse a plan in this process, and send messages to the parent."""
     logging.getLogger().setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
     store = _Store(scratch / "store")
-    teller = _Teller(messages, store)
+    observer = _ParentObserver(messages, store)
     try:
-        artifacts, _ = make_steps(plan, store, host, teller, done=done, rehearsal=rehearsal)
+        artifacts, _ = make_steps(plan, store, host, observer, done=done, rehearsal=rehearsal)
         if plan.recipe.targets:
-            teller.step_started("bench", "bench")
-            measured = measure_plan(plan, artifacts, scratch, host, teller.progress)
+            observer.step_started("bench", "bench")
+            measured = measure_plan(plan, artifacts, scratch, host, observer.progress)
             failed = next((item for item in measured.measurements if item.status == "failed"), None)
             if failed is not None:
                 raise CompressError(f"measuring fails: {failed.reason}", where=f"target '{failed.target}'")
@@ -102,8 +102,8 @@ def rehearse_here(
         trace = traceback.format_exc()
         messages.send(("failed", isinstance(error, InputError), error.what, error.where, error.fix, trace))
     except Exception as error:  # noqa: BLE001  its parent tells it
-        told = explained(error)
-        messages.send(("failed", False, told.what, told.where, told.fix, traceback.format_exc()))
+        shown_error = error_to_show(error)
+        messages.send(("failed", False, shown_error.what, shown_error.where, shown_error.fix, traceback.format_exc()))
 
 
 def _gpu_peak() -> int | None:
@@ -116,7 +116,7 @@ def _gpu_peak() -> int | None:
 
 
 def main() -> None:
-    """Rehearse what the parent asks for."""
+    """Receive a job from the parent, and rehearse its plan."""
     with Connection(int(sys.argv[1])) as messages:
         rehearse_here(messages, *messages.recv())
 

@@ -1,4 +1,4 @@
-"""The report of a plan that has run, or of models that were measured beside each other."""
+"""The report of a plan that has run, or of models that were measured side by side."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +23,7 @@ from compress.store.artifacts import Artifact
 from compress.tasks import Task
 
 REPORT_VERSION = 5
-"""Raised when the report's figures change, so that an old report is not taken for a new one."""
+"""The version of reports, raised when their figures change, so that an old report is not used again."""
 
 
 def report_plan(
@@ -34,7 +34,7 @@ def report_plan(
     recipe_text: str,
     ablations: Sequence[AblationEntry] = (),
 ) -> tuple[Report, bool]:
-    """The report of a plan that has run, and False if it is the one that `folder` holds."""
+    """The report of a plan that has run, and whether it is new; if not, `folder` holds it already."""
     recipe = plan.recipe
     entries = _entries(plan, artifacts)
     rounded = quantized_steps(plan, artifacts)
@@ -49,9 +49,9 @@ def report_plan(
             "recipe": recipe_text,
         }
     )
-    kept = read_report(folder / "report.json", key=key) if not measured.is_new else None
-    if kept is not None:
-        return kept, False
+    earlier_report = read_report(folder / "report.json", key=key) if not measured.is_new else None
+    if earlier_report is not None:
+        return earlier_report, False
     baselines = {name: artifact_of(value, artifacts).key for name, value in plan.baselines.items()}
     goal, last_step = recipe.goal, recipe.steps[-1].name
     report = build_report(recipe.name, plan.task, recipe.targets, plan.baseline, entries, baselines, measured, goal)
@@ -76,11 +76,11 @@ def report_plan(
 
 
 def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
-    """What each row is to be about."""
+    """The entries of which the report's rows are built."""
     entries = []
     for subject in plan.subjects:
         stands_for = artifact_of(subject.measured, artifacts)
-        own = artifacts.get(subject.step)
+        artifact = artifacts.get(subject.step)
         entries.append(
             Entry(
                 step=subject.step,
@@ -88,9 +88,9 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
                 target=subject.target,
                 artifact=stands_for.key,
                 measured_as=stands_for.format,
-                seconds=own.manifest.seconds if own and own.manifest else None,
-                cpu_seconds=own.manifest.cpu_seconds if own and own.manifest else None,
-                made_in_bytes=own.manifest.peak_memory_bytes if own and own.manifest else None,
+                seconds=artifact.manifest.seconds if artifact and artifact.manifest else None,
+                cpu_seconds=artifact.manifest.cpu_seconds if artifact and artifact.manifest else None,
+                made_in_bytes=artifact.manifest.peak_memory_bytes if artifact and artifact.manifest else None,
                 parent=plan.parent(subject.step),
                 token_parameters=token_parameters(stands_for.path),
             )
@@ -99,13 +99,13 @@ def _entries(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Entry]:
 
 
 def quantized_steps(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[Quantized]:
-    """What the manifests of the steps that quantized tell."""
-    told = ((step, step.facts(Quantization, artifacts)) for step in plan.steps)
-    return [quantized(step.name, step.stage_name, facts) for step, facts in told if facts is not None]
+    """The facts of the quantizing steps, from their manifests."""
+    facts_of_steps = ((step, step.facts(Quantization, artifacts)) for step in plan.steps)
+    return [quantized(step.name, step.stage_name, facts) for step, facts in facts_of_steps if facts is not None]
 
 
 def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
-    """One sentence for each step that took tokens out of the vocabulary: what that does to the test rows."""
+    """One note for each step that took tokens out of the vocabulary, on how that changes the test rows."""
     texts, pairs = plan.task.texts(plan.task.test)
     notes = []
     for step in plan.steps:
@@ -122,35 +122,35 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
 
 
 def _sessions(rows: Sequence[Row]) -> list[str]:
-    """Which rows' latencies may be held against each other, where not all were timed in turns."""
+    """A note on the rows whose latencies may be compared, where not all were timed in one session."""
     steps: dict[int, list[str]] = {}
     for row in rows:
-        own = steps.setdefault(row.session, []) if row.status == "measured" else []
-        own += [row.step] if row.step not in own else []
+        steps_of_session = steps.setdefault(row.session, []) if row.status == "measured" else []
+        steps_of_session += [row.step] if row.step not in steps_of_session else []
     if len(steps) < 2:
         return []
-    told = "; ".join(f"{', '.join(names)} in session {number}" for number, names in sorted(steps.items()))
+    sessions = "; ".join(f"{', '.join(names)} in session {number}" for number, names in sorted(steps.items()))
     return [
-        f"latencies are of {len(steps)} sessions of measuring ({told}): hold only those of one session against each "
-        "other; each speed-up is of a session that timed both sides"
+        f"latencies are of {len(steps)} sessions of measuring ({sessions}): hold only those of one session "
+        "against each other; each speed-up is of a session that timed both sides"
     ]
 
 
 def _last_measured(rows: Sequence[Row], step: str) -> Row | None:
     """A step's row on the first target that it was measured on, or else its first row."""
-    own = [row for row in rows if row.step == step]
-    return next((row for row in own if row.status == "measured"), own[0] if own else None)
+    rows_of_step = [row for row in rows if row.step == step]
+    return next((row for row in rows_of_step if row.status == "measured"), rows_of_step[0] if rows_of_step else None)
 
 
 def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[LineageStep]:
-    told = []
+    entries = []
     for step in plan.steps:
         artifact = artifacts[step.name]
         inputs = {
             role: value if isinstance(value, str) else f"{value.path.name} {value.key[:16]}"
             for role, value in step.inputs.items()
         }
-        told.append(
+        entries.append(
             LineageStep(
                 step=step.name,
                 stage=step.stage_name,
@@ -160,7 +160,7 @@ def _lineage(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[LineageStep]
                 created=artifact.manifest.created if artifact.manifest else None,
             )
         )
-    return told
+    return entries
 
 
 def build_report(
@@ -185,7 +185,7 @@ def build_report(
         key=task.test_key,
     )
     texts, pairs = task.texts(task.test)
-    shown = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
+    shown_texts = texts if pairs is None else [f"{text} / {pair}" for text, pair in zip(texts, pairs, strict=True)]
     return Report(
         recipe=name,
         seed=0,
@@ -210,6 +210,12 @@ def build_report(
         goal=judge(None, None, None),
         notes=list(task.notes),
         rows=build_rows(
-            entries, measured, baselines, test, shown, margin_pp(None if goal is None else goal.max_drop_pp), targets
+            entries,
+            measured,
+            baselines,
+            test,
+            shown_texts,
+            margin_pp(None if goal is None else goal.max_drop_pp),
+            targets,
         ),
     )

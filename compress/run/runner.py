@@ -1,4 +1,4 @@
-"""Runs a plan against the store: takes what is done, makes what is not, measures, reports."""
+"""The run of a plan: it takes from the store what is done, makes the rest, measures, and reports."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ from compress.report.files import FILES, write_report
 from compress.report.model import Report
 from compress.run.ablations import compare_ablated, variants_of
 from compress.run.folder import claim, dump_recipe, link_steps, needs_of, open_store, run_folder, write_needs
-from compress.run.forecast import forecast_for, refuse_what_cannot_fit
+from compress.run.forecast import check_fits, forecast_for
 from compress.run.journal import Observer, journal
 from compress.run.make import make_steps
 from compress.run.measure import Compared, measure_plan
@@ -32,18 +32,18 @@ from compress.store.artifacts import Artifact
 from compress.store.store import Store
 
 LOCK = ".lock"
-"""Name of the file in a run's folder that two runs of one name take turns by; the store may be read-only by then."""
+"""The lock file in a run's folder, by which two runs of one name take turns; the store may be read-only by then."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run left behind.
+    """The result of a run.
 
     Attributes:
-        folder: of the run, with the report and a link to each step's artifact.
-        artifacts: by the name of the planned step.
+        folder: the run's folder, with the report and a link to each step's artifact.
+        artifacts: the artifacts by the name of the planned step.
         report: None where the recipe has no targets.
-        did_nothing: all was done before.
+        did_nothing: whether all was done before.
     """
 
     folder: Path
@@ -64,13 +64,13 @@ def run_plan(
     """Run a plan to its end.
 
     Args:
-        ablated: plans without one step each, which are run too, and measured beside it.
-        force: begin even if memory or disk will not do.
+        ablated: plans without one step each, which are run and measured too.
+        force: begin even if memory or disk will not suffice.
 
     Raises:
         CompressError: a step failed, and the steps before it are kept; or the run cannot fit, and nothing was begun.
         InputError: this machine cannot make a step, or measure on any of the targets; nothing was begun.
-        Stopped: the person asked to stop.
+        Stopped: the user asked to stop.
     """
     store = open_store(runs_dir)
     folder = run_folder(runs_dir, plan.recipe.name)
@@ -89,7 +89,7 @@ def run_plan(
         with journal(folder, observer, begun) as observed:
             for warning in (*warnings, *plan.remarks):
                 observed.warned(warning)
-            result = _Run(plan, store, folder, host, observed).whole(ablated)
+            result = _Run(plan, store, folder, host, observed).make_and_report(ablated)
             write_needs(folder, needs)
     except OSError as error:
         raise disk_error(error, folder) from error
@@ -97,22 +97,22 @@ def run_plan(
 
 
 def _check_fits(plan: Plan, store: Store, folder: Path, host: Mapping[str, Any], *, force: bool) -> Sequence[str]:
-    """What a person should know of this machine before the run begins.
+    """Check that the run fits this machine; returns the warnings to give before it begins.
 
     Raises:
-        CompressError: memory or disk will not do, and `force` does not say to begin anyway.
+        CompressError: memory or disk will not suffice, and `force` is not set.
         InputError: this machine cannot make a step, or measure on any of the targets.
     """
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
     feasible = check_feasible(plan, done)
     if not force and len(done) < len(plan.steps):
-        refuse_what_cannot_fit(forecast_for(plan, done, folder, host), plan, folder.parent)
+        check_fits(forecast_for(plan, done, folder, host), plan, folder.parent)
     return feasible.warnings
 
 
 @dataclass(frozen=True)
 class _Run:
-    """A run at work."""
+    """A run with all that it works on."""
 
     plan: Plan
     store: Store
@@ -120,8 +120,8 @@ class _Run:
     host: Mapping[str, Any]
     observer: Observer
 
-    def whole(self, ablated: Sequence[Ablated]) -> Result:
-        """Make the plan and those without a step, measure, and report."""
+    def make_and_report(self, ablated: Sequence[Ablated]) -> Result:
+        """Make the plan's artifacts and those of the plans without a step, measure, and report."""
         plan, store, host, observer = self.plan, self.store, self.host, self.observer
         artifacts, made_any = make_steps(plan, store, host, observer)
         variants, made_more = make_variants(variants_of(ablated), plan, artifacts, store, host, observer)
@@ -137,7 +137,7 @@ class _Run:
         return Result(self.folder, artifacts, report, did_nothing)
 
     def _measure(self, artifacts: Mapping[str, Artifact], compared: Sequence[Compared]) -> Measured:
-        """What the report needs, measured as far as the run's folder does not keep it."""
+        """The measurements for the report; those that the run's folder keeps are used again."""
         self.observer.step_started("bench", "bench")
         start = time.monotonic()
         measured = measure_plan(self.plan, artifacts, self.folder, self.host, self.observer.progress, compared)
@@ -147,9 +147,9 @@ class _Run:
     def _report(
         self, artifacts: Mapping[str, Artifact], measured: Measured, ablations: Sequence[AblationEntry]
     ) -> Report:
-        """The report, written if it is not the one that stands there."""
-        shown = dump_recipe(self.plan, to_show=True)
-        report, is_new = report_plan(self.plan, artifacts, measured, self.folder, shown, ablations)
+        """The report, which is written if it is new."""
+        recipe_text = dump_recipe(self.plan, to_show=True)
+        report, is_new = report_plan(self.plan, artifacts, measured, self.folder, recipe_text, ablations)
         if is_new or not all((self.folder / name).is_file() for name in FILES):
             write_report(report, self.folder)
         return report

@@ -1,7 +1,7 @@
-"""Sessions of measuring that a run's folder keeps: what was measured once is there for the runs that follow.
+"""The sessions of measuring that a run's folder keeps, so that later runs can use their measurements again.
 
-Only rounds of one session were interleaved, so that what slows the machine for a while falls on all of its pairs alike;
-two latencies of different sessions say nothing certain of each other.
+Rounds are interleaved within one session, so that a slow phase of the machine affects all of its pairs alike. Latencies
+of different sessions cannot be compared with certainty.
 """
 
 import json
@@ -16,7 +16,7 @@ from compress.measurement import Conditions, Measurement
 
 MEASUREMENTS = "measurements.json"
 KEPT_BYTES = 64 * 2**20
-"""Size up to which older sessions are kept; the newest is whatever its size."""
+"""The size up to which older sessions are kept; the newest is always kept."""
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Session:
     """Pairs of artifact and target whose rounds were interleaved.
 
     Attributes:
-        number: from 1, in the order of time.
-        measurements: by the key of the pair, which names all that a measurement depends on.
-        conditions: by target.
+        number: the session's number, from 1, in the order of time.
+        measurements: the measurements by the pair's key, which covers all that they depend on.
+        conditions: the machine's conditions meanwhile, by target.
     """
 
     number: int
@@ -37,17 +37,17 @@ class Session:
 
 
 def read_sessions(folder: Path) -> list[Session]:
-    """The sessions that a run's folder keeps, in the order of time; what is not as it was written is left out."""
+    """The sessions that a run's folder keeps, in the order of time; damaged ones are left out."""
     try:
         contents = read_json(folder / MEASUREMENTS)["sessions"]
         sessions = [_session(content) for content in contents]
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # none was kept, or the file cannot be read: all is measured anew
+        return []  # no sessions, or the file cannot be read: all is measured again
     return [session for session in sessions if session is not None]
 
 
 def write_sessions(sessions: Sequence[Session], folder: Path) -> None:
-    """Keep the newest of these sessions in a run's folder, and nothing else."""
+    """Write the newest of these sessions into a run's folder, in place of all that it kept before."""
     texts: list[str] = []
     for session in reversed(sessions):
         content = _content(session)
@@ -63,15 +63,15 @@ def _content(session: Session) -> dict[str, Any]:
         "number": session.number,
         "created": session.created,
         "host": session.host,
-        "conditions": {target: found.model_dump(mode="json") for target, found in session.conditions.items()},
-        "measurements": {key: found.model_dump(mode="json") for key, found in session.measurements.items()},
+        "conditions": {target: condition.model_dump(mode="json") for target, condition in session.conditions.items()},
+        "measurements": {key: measurement.model_dump(mode="json") for key, measurement in session.measurements.items()},
     }
     plain: dict[str, Any] = json.loads(json.dumps(content))
     return plain
 
 
 def _session(content: Any) -> Session | None:
-    """A session as it was written, or None if anything in it is not."""
+    """The session in a file's content, or None if it is damaged."""
     try:
         digest = content.pop("digest")
         if digest != fingerprint(content):
@@ -80,8 +80,8 @@ def _session(content: Any) -> Session | None:
             number=content["number"],
             created=content["created"],
             host=content["host"],
-            measurements={key: Measurement.model_validate(found) for key, found in content["measurements"].items()},
-            conditions={target: Conditions.model_validate(found) for target, found in content["conditions"].items()},
+            measurements={key: Measurement.model_validate(entry) for key, entry in content["measurements"].items()},
+            conditions={target: Conditions.model_validate(entry) for target, entry in content["conditions"].items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None

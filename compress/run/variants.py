@@ -1,8 +1,8 @@
-"""Many plans of one task over one store: what they share is made once, and what they give is measured in one place.
+"""Variants: many plans of one task over one store. Shared steps are made once, and all results are measured together.
 
-A plan beside another (`make_plan(..., beside=plan)`) reads no data again; here its steps take the artifacts that plans
-before it were made of, and only what is its own is made. What its last step gives is measured together with the
-artifacts that it is compared with (`measure_plan(..., beside=...)`).
+A plan beside another (`make_plan(..., beside=plan)`) reads no data again. It uses the artifacts of plans before it, and
+only its own steps are made. The artifact of its last step is measured together with those that it is compared with
+(`measure_plan(..., beside=...)`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,10 +19,10 @@ from compress.store.store import Store
 
 @dataclass(frozen=True)
 class Variant:
-    """A plan beside another.
+    """A plan that is made beside another one.
 
     Attributes:
-        name: what stands behind its steps' names where they are told of: `pruned without student`.
+        name: the words that follow its steps' names in messages: `without student` in `pruned without student`.
     """
 
     name: str
@@ -34,19 +34,19 @@ class MadeVariant:
     """A variant whose steps are made.
 
     Attributes:
-        artifacts: by the name of the planned step.
+        artifacts: the artifacts by the name of the planned step.
     """
 
     variant: Variant
     artifacts: Mapping[str, Artifact]
 
-    def finals(self) -> dict[str, Pair]:
-        """What stands for its last step on each target, by the target's name."""
-        return finals(self.variant.plan, self.artifacts)
+    def final_pairs(self) -> dict[str, Pair]:
+        """The pairs that are measured for its last step, by the target's name."""
+        return final_pairs(self.variant.plan, self.artifacts)
 
 
-def finals(plan: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, Pair]:
-    """What stands for the last step of a plan that is made on each target, by the target's name."""
+def final_pairs(plan: Plan, artifacts: Mapping[str, Artifact]) -> dict[str, Pair]:
+    """The pairs that are measured for the last step of a plan whose steps are made, by the target's name."""
     last = plan.recipe.steps[-1].name
     return {
         subject.target: Pair(artifact_of(subject.measured, artifacts), subject.target)
@@ -63,34 +63,38 @@ def make_variants(
     host: Mapping[str, Any],
     observer: Observer,
 ) -> tuple[list[MadeVariant], bool]:
-    """Make plans beside one that is made, one after the other, and say whether anything was made.
+    """Make variants of a plan that is made; returns them, and whether anything had to be made.
 
     Args:
         first: the plan that is made.
-        artifacts: of its steps, by their names.
+        artifacts: the artifacts of its steps, by their names.
 
     Raises:
         ValueError: a variant is of other data, or is measured on other targets.
         CompressError: a step failed; the steps before it are kept.
-        Stopped: the person has asked to stop.
+        Stopped: the user has asked to stop.
     """
-    known = {step.identity.key: artifacts[step.name] for step in first.steps}
-    made: list[MadeVariant] = []
+    artifacts_by_key = {step.identity.key: artifacts[step.name] for step in first.steps}
+    made_variants: list[MadeVariant] = []
     made_any = False
     for variant in variants:
         plan = variant.plan
         if (plan.task.test_key, plan.recipe.targets) != (first.task.test_key, first.recipe.targets):
             raise ValueError(f"the variant '{variant.name}' is measured on other rows or targets")
-        shared = {step.name: known[step.identity.key] for step in plan.steps if step.identity.key in known}
-        own, is_new = make_steps(plan, store, host, _Named(observer, variant.name), done=shared)
-        known |= {step.identity.key: own[step.name] for step in plan.steps}
-        made.append(MadeVariant(variant, own))
+        shared = {
+            step.name: artifacts_by_key[step.identity.key]
+            for step in plan.steps
+            if step.identity.key in artifacts_by_key
+        }
+        own, is_new = make_steps(plan, store, host, _VariantObserver(observer, variant.name), done=shared)
+        artifacts_by_key |= {step.identity.key: own[step.name] for step in plan.steps}
+        made_variants.append(MadeVariant(variant, own))
         made_any |= is_new
-    return made, made_any
+    return made_variants, made_any
 
 
-class _Named:
-    """Tells an observer of a variant's steps under names that say whose they are, and only of those that are made."""
+class _VariantObserver:
+    """An observer of a variant: it reports only steps that are made, with the variant's name behind their own."""
 
     def __init__(self, observer: Observer, name: str) -> None:
         self.progress, self.warned, self.stopping = observer.progress, observer.warned, observer.stopping

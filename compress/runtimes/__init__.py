@@ -1,4 +1,4 @@
-"""Artifact + target -> predictor. One file = one runtime; the file's name is the target's `runtime`.
+"""The runtimes: each loads an artifact for a target. One file = one runtime; its name is the target's `runtime`.
 
 A runtime module says which artifact formats it runs (`FORMATS`), which settings of a target it refuses anywhere
 (`refuse`), why a target cannot be had here (`unavailable`), and loads a folder (`load`). One whose first call may take
@@ -26,7 +26,7 @@ TOKEN_TASKS = frozenset({"token-classification"})
 
 
 class CannotRunError(CompressError):
-    """The runtime is there, but does not know what this artifact is made of."""
+    """The runtime is installed, but cannot run the operators or weights of this artifact."""
 
 
 class Predictor(Protocol):
@@ -37,7 +37,7 @@ class Predictor(Protocol):
 
         Args:
             batch: input_ids, attention_mask, token_type_ids, each (batch, tokens) of int64; inputs that the
-                model does not know are left out.
+                model does not know are ignored.
 
         Returns:
             logits, (batch, classes) or (batch, tokens, classes) of float32, on the host.
@@ -68,7 +68,7 @@ def refuse(target: "Target") -> str | None:
     return reason
 
 
-def compiles_at_once(target: "Target") -> bool:
+def compiles_on_first_call(target: "Target") -> bool:
     """Whether the first call on the target compiles the model, and so may take as long as loading it."""
     return getattr(find(target.runtime), "COMPILES", False)
 
@@ -82,11 +82,11 @@ def unavailable(target: "Target") -> str | None:
 def load(
     folder: Path, target: "Target", hub_task: str, *, trust_remote_code: bool = False, exclusive: bool = False
 ) -> Predictor:
-    """Load a folder for a target.
+    """Load the model in a folder for a target.
 
     Args:
-        exclusive: the calling thread belongs to this predictor alone, and so does all that torch does in the process,
-            so threads may be set and pinned to cores. Otherwise nothing changes outside of the predictor.
+        exclusive: the calling thread, and all that torch does in the process, serve this predictor alone, so threads
+            may be set and pinned to cores. Otherwise nothing changes outside of the predictor.
     """
     predictor: Predictor = find(target.runtime).load(
         folder, target, hub_task, trust_remote_code=trust_remote_code, exclusive=exclusive
@@ -95,7 +95,7 @@ def load(
 
 
 def cores_for(target: "Target") -> list[int]:
-    """The cores to pin a target's threads to, one a thread; empty where there are too few, or none can be named."""
+    """The cores to pin a target's threads to, one each; empty where there are too few, or pinning is impossible."""
     if target.device != "cpu" or not hasattr(os, "sched_getaffinity"):
         return []
     allowed = sorted(os.sched_getaffinity(0))

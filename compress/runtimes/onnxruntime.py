@@ -29,7 +29,7 @@ LARGEST_MESSAGE = 1_900_000_000
 LOGITS = "logits"
 """The output that is read where a graph has several; otherwise the first."""
 AXES = {"row": ("batch", "classes"), "token": ("batch", "tokens", "classes")}
-"""Of the logits, by what they are of."""
+"""The axes of the logits: of one output for each row, or for each token."""
 
 
 def refuse(target: "Target") -> str | None:
@@ -38,7 +38,7 @@ def refuse(target: "Target") -> str | None:
 
 
 def no_precision(target: "Target") -> str | None:
-    """Why no precision can be chosen for an ONNX graph, where a target does."""
+    """Why a target's precision is refused, or None: an ONNX graph says its own."""
     if target.precision == "fp32":
         return None
     return f"{target.runtime} takes no 'precision': an ONNX file is run in the formats written in it"
@@ -82,13 +82,13 @@ def open_file(
     seconds: float | None = CALL_SECONDS,
     gives: Literal["row", "token"] = "row",
 ) -> Predictor:
-    """A session whose nodes go to the first of `providers` that takes them.
+    """A predictor from a session on a file; each node runs on the first of `providers` that takes it.
 
     Args:
-        threads: inside one operation.
-        cores: to pin them to, one each; the first is the calling thread's. Left out: they are not pinned.
-        seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
-        gives: outputs for each row, or for each token.
+        threads: how many threads compute one operation.
+        cores: the cores that the threads are pinned to, one each; the first is the calling thread's. Left out: none.
+        seconds: the longest time of a call; None: no limit, in a process that is itself limited in time.
+        gives: whether the outputs are of each row or of each token.
 
     Raises:
         CompressError: the file cannot be loaded, or the first provider does not start.
@@ -120,10 +120,10 @@ def open_file(
 
 
 def open_graph(model: "onnx.ModelProto", gives: Literal["row", "token"] = "row") -> Predictor:
-    """A graph in memory on the CPU, with as many threads as the runtime likes.
+    """A predictor from a graph in memory, on the CPU, with the runtime's own number of threads.
 
     Args:
-        gives: outputs for each row, or for each token.
+        gives: whether the outputs are of each row or of each token.
 
     Raises:
         CompressError: it cannot be loaded.
@@ -132,7 +132,7 @@ def open_graph(model: "onnx.ModelProto", gives: Literal["row", "token"] = "row")
 
 
 def graph_session(model: "onnx.ModelProto") -> "onnxruntime.InferenceSession":
-    """A session on a graph in memory; one that is larger than a message may be goes through files.
+    """A session on a graph in memory; a graph too large for one message is loaded from temporary files.
 
     Raises:
         CompressError: it cannot be loaded.
@@ -160,11 +160,11 @@ def predictor_of(
     seconds: float | None = CALL_SECONDS,
     gives: Literal["row", "token"] = "row",
 ) -> Predictor:
-    """What computes the logits of a session: the output of that name, or else the first.
+    """The predictor of a session: it computes the output `logits`, or the first output where none has that name.
 
     Args:
-        seconds: that a call may take; None for calls by this thread itself, in a process that is bounded as a whole.
-        gives: outputs for each row, or for each token.
+        seconds: the longest time of a call; None: no limit, in a process that is itself limited in time.
+        gives: whether the outputs are of each row or of each token.
     """
     where = str(path) if path else None
     feed = feeds(session, where)
@@ -176,16 +176,16 @@ def predictor_of(
         result = run(session, [output], feed(batch), where=where)[0]
         shape = next(iter(batch.values())).shape[: len(AXES[gives]) - 1]  # (batch,) or (batch, tokens)
         if getattr(result, "shape", ())[:-1] != shape or result.dtype.kind != "f":
-            raise _no_logits(output, result, gives, shape[0], where)
+            raise _logits_error(output, result, gives, shape[0], where)
         return result
 
     return predict
 
 
-def _no_logits(output: str, result: Any, gives: Literal["row", "token"], rows: int, where: str | None) -> InputError:
-    said = f"{result.dtype} of the shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
+def _logits_error(output: str, result: Any, gives: Literal["row", "token"], rows: int, where: str | None) -> InputError:
+    kind = f"{result.dtype} of the shape {result.shape}" if isinstance(result, np.ndarray) else type(result).__name__
     return InputError(
-        f"the graph's output '{output}' is {said} for {rows} rows; logits of ({', '.join(AXES[gives])}) are needed",
+        f"the graph's output '{output}' is {kind} for {rows} rows; logits of ({', '.join(AXES[gives])}) are needed",
         where=where,
         fix="export the model with its task's head, and its logits as the first output or by the name 'logits'",
     )

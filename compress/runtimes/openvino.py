@@ -29,9 +29,9 @@ def unavailable(target: Target) -> str | None:
     if target.precision != "fp32":
         import openvino
 
-        known = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if target.precision.upper() not in known:
-            return f"OpenVINO computes on this processor in {', '.join(known)}, not in {target.precision}"
+        capabilities = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if target.precision.upper() not in capabilities:
+            return f"OpenVINO computes on this processor in {', '.join(capabilities)}, not in {target.precision}"
     return None
 
 
@@ -46,7 +46,9 @@ def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: boo
 
     settings = {
         "INFERENCE_NUM_THREADS": target.threads,
-        "INFERENCE_PRECISION_HINT": HINTS[target.precision],  # left to itself it takes bf16 where it can
+        "INFERENCE_PRECISION_HINT": HINTS[
+            target.precision
+        ],  # by default OpenVINO takes bf16 where the processor has it
         "PERFORMANCE_HINT": "LATENCY",
         "ENABLE_CPU_PINNING": exclusive,
     }
@@ -55,8 +57,8 @@ def load(folder: Path, target: Target, _hub_task: str, *, trust_remote_code: boo
         compiled = openvino.Core().compile_model(str(path), "CPU", settings)
     except RuntimeError as error:
         lines = [line.removeprefix("-- ").strip() for line in str(error).splitlines() if line.strip()]
-        told = next((line for line in lines if "conversion rule" in line), lines[-1])
-        raise CannotRunError(f"OpenVINO cannot run it: {told[:300]}", where=str(path)) from error
+        message = next((line for line in lines if "conversion rule" in line), lines[-1])
+        raise CannotRunError(f"OpenVINO cannot run it: {message[:300]}", where=str(path)) from error
     names = [item.any_name for item in compiled.inputs]
     request = compiled.create_infer_request()
 

@@ -17,7 +17,7 @@ def refuse(target: Target) -> str | None:
 
 def unavailable(target: Target) -> str | None:
     """Why this target cannot be had here, or None."""
-    del target  # it is on CUDA, or it would not have been accepted
+    del target  # it is on CUDA: `refuse` takes no other
     return lacks_provider(PROVIDER)
 
 

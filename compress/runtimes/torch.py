@@ -18,7 +18,7 @@ OWN_PRECISION = "bitsandbytes weights bring their own precision"
 
 def refuse(target: "Target") -> str | None:
     """Why it takes no target of these settings, or None."""
-    del target  # all of them can be
+    del target  # it takes all
     return None
 
 
@@ -52,7 +52,7 @@ def load_through(
     trust_remote_code: bool,
     exclusive: bool,
 ) -> Predictor:
-    """The model as `prepare` gives it back, called with the inputs that it knows."""
+    """A predictor that calls what `prepare` returns for the loaded model."""
     import torch
 
     from compress.models.config_file import read_config
@@ -70,7 +70,7 @@ def load_through(
 
 
 def predictor(model: Any, call: Callable[..., Any], device: str = "cpu") -> Predictor:
-    """Calls a loaded model, or what was made of it, with those inputs that the model knows."""
+    """A predictor that calls a loaded model, or a compiled form of it, with the inputs that the model knows."""
     import torch
 
     from compress.models.inputs import input_names

@@ -1,7 +1,7 @@
 """The techniques. One file = one technique; the file's name is what a recipe's `stage:` says.
 
-A stage module is light to import (torch is imported inside `run`), because the command line reads every
-stage's settings to make its command.
+A stage module is light to import (torch is imported inside `run`), because the command line reads the settings of every
+stage to make its command.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,25 +18,25 @@ from compress.recipe.schema import Model, Target, TaskSpec
 from compress.registry import Registry
 from compress.training.config import TrainingConfig, trainings_in
 
-Of = TypeVar("Of")
-Told = TypeVar("Told", bound=Facts)
+Value = TypeVar("Value")
+FactsKind = TypeVar("FactsKind", bound=Facts)
 
 
 class StageConfig(Model):
     """A stage's settings: frozen, unknown keys refused, the fields' docstrings are the help text."""
 
 
-def _named(value: Any) -> Any:
-    """A text of names as a list of them."""
+def _split_names(value: Any) -> Any:
+    """A text of names, separated by commas, as a list of names."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_names)]
 """Names, given as a list or as a text with commas between them."""
 
 
 class RoundingConfig(StageConfig):
-    """What all quantizers of ONNX graphs are told of accuracy."""
+    """The settings of accuracy that all quantizers of ONNX graphs have."""
 
     TOPIC: ClassVar[str] = "Accuracy"
 
@@ -55,11 +55,11 @@ class Input:
     """A role that a stage reads.
 
     Attributes:
-        format: the artifact's format.
-        optional: may be left out.
-        head: task: the model has the task's. made: it may lack it, as a pretrained one does: the stage makes it.
-            own: it has another, which the stage asks.
-        many: a recipe may name a list; the stage gets a tuple, also of one.
+        format: the format of the artifact.
+        optional: whether a step may leave it out.
+        head: `task`: the model has a head for the task. `made`: it may lack one, as a pretrained model does, and the
+            stage makes it. `own`: it has another head, which the stage uses.
+        many: whether a recipe may name a list of models; the stage gets a tuple, even of one.
     """
 
     format: str
@@ -73,30 +73,30 @@ class Stage:
     """A technique.
 
     Attributes:
-        config: its settings.
+        config: the class of its settings.
         run: `run(config=…, context=…, out=…, **inputs)` writes the artifact below `out`, returns facts for the
             manifest. An input is an Artifact, or None for an optional one that was left out; a tuple for `many`.
-        inputs: role -> Input.
-        output: format of what it writes.
-        version: raised when the same settings begin to give another result.
-        shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known.
-            Refuses what the shapes forbid, before any work. Left out: that of the model which its own comes from.
-        base_role: which reads the step before, where it is not named; left out: the first of `inputs`.
-        model_role: whose model its own comes from, where that one is given; else, or left out, the base role's.
-        teacher_role: whose model it learns from, and then from the task's unlabelled rows too; left out: of none.
-        makes_teacher: whether it makes a pretrained model into one for the task: a teacher for later steps, and the
-            baseline of a recipe that names none.
-        tag: what the hub calls a model that it has made: pruned, quantized.
-        writes_floats: whether all weights that it writes are 32-bit floats, where the format leaves that open.
-        needs_data: whether it reads training rows; asked with the settings where these decide it.
-        changes_tokenizer: whether texts become other token ids for its model than for the one that it reads.
-        settle: (settings, instruction sets of this machine) -> settings in which nothing is left to the machine; what
-            was decided stands in the artifact's key.
-        check: refuses, before any work, what it cannot do with the models that its step reads.
-        remark: (settings, the recipe's targets by name) -> what a person should know of the step there, or None.
-        times_on: settings -> the target that the step times models on, or None if it times none.
+        inputs: what it reads, by role.
+        output: the format of the artifact that it writes.
+        version: a number that is raised when the same settings give another result than before.
+        shape: (settings, shapes of the inputs by role) -> shape of the output, or None where it is not known. Refuses
+            settings that do not fit the shapes, before any work. Left out: the shape of the model it is made from.
+        base_role: the role that reads the step before if the recipe names nothing; left out: the first of `inputs`.
+        model_role: the role of the model that its own is made from; left out, or if the recipe names none: the base.
+        teacher_role: the role of the model that it learns from; it learns from unlabelled rows too. Left out: none.
+        makes_teacher: whether it trains a pretrained model for the task: a teacher for later steps, and the baseline of
+            a recipe that names none.
+        tag: the hub's tag for a model that it has made: pruned, quantized.
+        writes_floats: whether all weights that it writes are 32-bit floats, if its format can hold others too.
+        needs_data: whether it reads training rows; a function of the settings where these decide it.
+        changes_tokenizer: whether its model's tokenizer gives other token ids than that of the model that it reads.
+        settle: (settings, instruction sets of this machine) -> settings in which nothing depends on the machine any
+            more; the artifact's key is made of these.
+        check: refuses, before any work, a step whose models it cannot work on.
+        remark: (settings, the recipe's targets by name) -> a sentence that the user should know of the step, or None.
+        times_on: settings -> the target on which the step measures latency, or None if it measures none.
         trainings: settings -> the trainings that the step will do.
-        facts: the type of what `run` returns, where reports and cards tell of it; `compress.facts` has them.
+        facts: the type of the facts that `run` returns for reports and cards; `compress.facts` has all types.
     """
 
     config: type[StageConfig]
@@ -134,56 +134,56 @@ class Stage:
         """Whether it reads training rows, with these settings."""
         return self.needs_data(config) if callable(self.needs_data) else self.needs_data
 
-    def model_of(self, inputs: Mapping[str, Of]) -> Of:
-        """What its model comes from, among what it reads by role."""
+    def model_of(self, inputs: Mapping[str, Value]) -> Value:
+        """The model that its own is made from, among its inputs by role."""
         return inputs[self.model_role if self.model_role in inputs else self.base_role]
 
     def shape_of(self, config: StageConfig, shapes: Mapping[str, Shape | None]) -> Shape | None:
-        """Sizes of what it gives, from those of what it reads by role.
+        """Sizes of the model that it makes, from the sizes of its inputs by role.
 
         Raises:
-            InputError: it cannot give any.
+            InputError: the settings do not fit the sizes.
         """
         return self.model_of(shapes) if self.shape is None else self.shape(config, shapes)
 
     @property
     def base(self) -> Input:
-        """What it reads first."""
+        """The input of its base role."""
         return self.inputs[self.base_role]
 
-    def told(self, kind: type[Told], facts: Mapping[str, Any]) -> Told | None:
-        """What a manifest of its tells of that kind; None if it writes nothing of it."""
+    def facts_of(self, kind: type[FactsKind], facts: Mapping[str, Any]) -> FactsKind | None:
+        """The facts of a kind in a manifest that this stage wrote; None if it writes no such facts."""
         return kind.read(facts) if issubclass(self.facts, kind) else None
 
     @property
     def other_inputs(self) -> dict[str, Input]:
-        """What it reads beside its base."""
-        return {role: wanted for role, wanted in self.inputs.items() if role != self.base_role}
+        """The inputs of all roles but the base role."""
+        return {role: requirement for role, requirement in self.inputs.items() if role != self.base_role}
 
 
 OPTIONS = frozenset("name stage first_input how auto out seed runs_dir force json json_output help debug".split())
-"""What recipes call a step's own keys, and commands their own options, beside those of the data."""
+"""Names that no setting or input may have: recipes' keys of a step, and commands' own options."""
 
 
 def _check(stage: Any) -> None:
-    """Refuse what a package calls a stage, and is none.
+    """Refuse an object of a plug-in that is no stage.
 
     Raises:
         TypeError: it is none, or its settings or inputs are not what a stage's are.
-        ValueError: a setting has a name that recipes and commands have for something else.
+        ValueError: a setting has a name that recipes and commands use for something else.
     """
     if not isinstance(stage, Stage):
         raise TypeError(f"STAGE is of type {type(stage).__name__}, and compress.stages.Stage is needed")
     if not issubclass(stage.config, StageConfig):
         raise TypeError(f"its settings, {stage.config.__name__}, are no compress.stages.StageConfig")
-    if not all(isinstance(wanted, Input) for wanted in stage.inputs.values()):
+    if not all(isinstance(requirement, Input) for requirement in stage.inputs.values()):
         raise TypeError("STAGE.inputs needs a compress.stages.Input for each role")
     stage.config.model_json_schema()  # raises what is wrong with the settings
     reserved = OPTIONS | set(TaskSpec.model_fields) | {f"{role}_column" for role in ("text", "text_pair", "label")}
-    taken = sorted({*stage.config.model_fields, *stage.inputs} & reserved)
-    taken += sorted({*stage.config.model_fields} & {*stage.inputs})
-    if taken:
-        raise ValueError(f"{', '.join(taken)}: recipes and commands have that name for something else")
+    clashes = sorted({*stage.config.model_fields, *stage.inputs} & reserved)
+    clashes += sorted({*stage.config.model_fields} & {*stage.inputs})
+    if clashes:
+        raise ValueError(f"{', '.join(clashes)}: recipes and commands have that name for something else")
 
 
 REGISTRY = Registry("stage", __name__, "STAGE", check=_check)
@@ -205,12 +205,12 @@ def find(name: str, where: str | None = None) -> Stage:
 
 
 def roles_of(name: str) -> tuple[str, ...]:
-    """What steps of a stage may read; nothing, where no stage has that name."""
+    """The roles that steps of a stage may name; empty, where no stage has that name."""
     return tuple(find(name).inputs) if name in names() else ()
 
 
 def settle_range(config: Any, isa: Sequence[str]) -> Any:
-    """The settle rule of int8 stages: `reduce_range` as this machine needs it, where it was left out.
+    """The `settle` function of int8 stages: it sets `reduce_range` as this machine needs it, where it was left out.
 
     Weights that are written as uint8 need none: ONNX Runtime's kernels for them sum in 32 bits everywhere.
     """
@@ -221,17 +221,18 @@ def settle_range(config: Any, isa: Sequence[str]) -> Any:
 
 
 def refuse_idle_settings(config: StageConfig, deciding: str, idle: Mapping[str, str]) -> None:
-    """Refuse settings that were given although another one lets them do nothing.
+    """Refuse settings that have no effect because of the value of another one.
 
     Args:
-        config: of which `deciding` names the setting that decides.
-        idle: each setting that does nothing beside the value of `deciding` -> what to take so that it does something.
+        config: the settings of a step.
+        deciding: the name of the setting that decides.
+        idle: each setting that has no effect beside that value -> what to take so that it has one.
 
     Raises:
-        ValueError: one of them is not as it is when it is left out.
+        ValueError: one of them is set.
     """
-    chosen = getattr(config, deciding)
-    beside = f"without {deciding}" if chosen is None else f"with {deciding}: {str(chosen).lower()}"
+    value = getattr(config, deciding)
+    condition = f"without {deciding}" if value is None else f"with {deciding}: {str(value).lower()}"
     for name, instead in idle.items():
         if getattr(config, name) != type(config).model_fields[name].default:
-            raise ValueError(f"{name} does nothing {beside}; leave it out, or take {instead}")
+            raise ValueError(f"{name} does nothing {condition}; leave it out, or take {instead}")

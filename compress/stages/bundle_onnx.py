@@ -33,9 +33,9 @@ from compress.store.artifacts import Artifact
 Format = Literal["fp32", "fp16", "int8", "q4"]
 FORMATS: tuple[str, ...] = get_args(Format)
 STAGES = {"fp16": "quantize_onnx_fp16", "int8": "quantize_onnx_dynamic", "q4": "quantize_onnx_4bit"}
-"""What makes each."""
+"""The stage that makes each number format."""
 DTYPES = {"fp32": "fp32", "fp16": "fp16", "int8": "q8", "q4": "q4"}
-"""What transformers.js calls each."""
+"""The name of each number format in transformers.js."""
 
 
 class Config(StageConfig):
@@ -72,57 +72,57 @@ def run(
     int8: Artifact | None = None,
     q4: Artifact | None = None,
 ) -> Bundle:
-    """Make or take each graph, leave out what is too far from the float one, and write the folder."""
+    """Make or take each graph, leave out those that differ too much from the float one, and write the folder."""
     from compress.graphs.read import read_float_graph
     from compress.models.files import layout_file, model_path
     from compress.models.tokenizer import copy_tokenizer
 
-    read_float_graph(model_path(model.path))  # which refuses one that is quantized
-    given = {"int8": int8, "q4": q4}
-    _check_ids(model, given)
-    found: dict[str, BundledGraph] = {}
+    read_float_graph(model_path(model.path))  # raises an error for a quantized graph
+    step_graphs = {"int8": int8, "q4": q4}
+    _check_ids(model, step_graphs)
+    bundled: dict[str, BundledGraph] = {}
     left_out: dict[str, str] = {}
     for name in config.formats:
         try:
-            folder, agreed = _graph(name, model, given.get(name), config, context)
+            folder, agreed = _graph(name, model, step_graphs.get(name), config, context)
         except CompressError as error:
             left_out[name] = error.what
             continue
         file = layout_file(DTYPES[name])
         size = _put(folder, out / file)
-        found[name] = BundledGraph(file=file, dtype=DTYPES[name], size_bytes=size, parity=agreed)
+        bundled[name] = BundledGraph(file=file, dtype=DTYPES[name], size_bytes=size, parity=agreed)
     if config.main in left_out:
         raise CompressError(
             f"the main graph, {config.main}, cannot be shipped: {left_out[config.main]}",
             fix=f"take another one as main, or give a step's own: {config.main}: STEP"
-            if config.main in given
+            if config.main in step_graphs
             else "take another one as main",
         )
     _write_config(model.path, out, DTYPES[config.main])
     copy_tokenizer(model.path, out)
-    return Bundle(formats=found, left_out=left_out, main=config.main, parity=found[config.main].parity)
+    return Bundle(formats=bundled, left_out=left_out, main=config.main, parity=bundled[config.main].parity)
 
 
-def _check_ids(model: Artifact, given: Mapping[str, Artifact | None]) -> None:
-    """Refuse a graph that reads other token ids than the one folder's tokenizer will give.
+def _check_ids(model: Artifact, step_graphs: Mapping[str, Artifact | None]) -> None:
+    """Refuse a step's graph whose token ids differ from those of the folder's tokenizer.
 
     Raises:
-        InputError: with the role.
+        InputError: it names the graph's role.
     """
     from compress.models.tokenizer import load_tokenizer
 
-    own = load_tokenizer(model.path)
-    for role, other in given.items():
-        if other is not None and not load_tokenizer(other.path).gives_ids_of(own):
+    tokenizer = load_tokenizer(model.path)
+    for role, other in step_graphs.items():
+        if other is not None and not load_tokenizer(other.path).gives_ids_of(tokenizer):
             raise InputError(
                 f"'{role}' has another tokenizer than 'model'", fix="name steps that were made of the same ONNX model"
             )
 
 
 def _graph(
-    name: str, model: Artifact, given: Artifact | None, config: Config, context: Context
+    name: str, model: Artifact, step_graph: Artifact | None, config: Config, context: Context
 ) -> tuple[Path, Agreement | None]:
-    """The folder of a graph, with what its gate found; the float one is held against nothing.
+    """The folder of a graph, with its agreement with the float one; None for the float one itself.
 
     Raises:
         CompressError: it cannot be made, or does not pass.
@@ -131,10 +131,10 @@ def _graph(
 
     if name == "fp32":
         return model.path, None
-    if given is not None:
-        if _weight_bytes(given.path) >= _weight_bytes(model.path):
+    if step_graph is not None:
+        if _weight_bytes(step_graph.path) >= _weight_bytes(model.path):
             raise CompressError("the step's own graph is no smaller than the float one")
-        return given.path, parity.gate(model.path, given.path, context, config.min_agreement)
+        return step_graph.path, parity.gate(model.path, step_graph.path, context, config.min_agreement)
     stage = stages.find(STAGES[name])
     folder = context.work / "graphs" / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -154,7 +154,7 @@ def _weight_bytes(folder: Path) -> int:
 
 
 def _put(folder: Path, target: Path) -> int:
-    """Copy a folder's graph, its weights beside it under a name that belongs to it alone; returns the bytes of both."""
+    """Copy a folder's graph, and its weights beside it under a name of their own; returns the bytes of both."""
     import onnx
 
     from compress.graphs.read import check_external_data
@@ -165,13 +165,13 @@ def _put(folder: Path, target: Path) -> int:
     if not check_external_data(source):
         shutil.copyfile(source, target)
         return target.stat().st_size
-    beside = f"{target.name}_data"
-    onnx.save(onnx.load(str(source)), str(target), save_as_external_data=True, location=beside)
-    return target.stat().st_size + (target.parent / beside).stat().st_size
+    weights_name = f"{target.name}_data"
+    onnx.save(onnx.load(str(source)), str(target), save_as_external_data=True, location=weights_name)
+    return target.stat().st_size + (target.parent / weights_name).stat().st_size
 
 
 def _write_config(folder: Path, out: Path, dtype: str) -> None:
-    """config.json with the graph that is taken where none is named."""
+    """Write config.json, which names the graph that is used where nobody names one."""
     from compress.files.whole import read_object, write_text
     from compress.models.files import JS_CONFIG
 

@@ -54,7 +54,7 @@ class Config(StageConfig, DistillationConfig):
 
     @property
     def is_smaller(self) -> bool:
-        """Whether the student is but a part of the model that it starts from."""
+        """Whether the student is smaller than the model that it starts from."""
         return any(size is not None for size in (self.layers, self.hidden, self.heads, self.ffn))
 
 
@@ -106,7 +106,7 @@ def run(
 
 
 def layers_of(config: Config, total: int) -> tuple[int, ...]:
-    """The layers that the settings take from a model of `total`.
+    """The layers that the settings take from a model of `total` layers.
 
     Raises:
         InputError: it has no such layers.
@@ -129,34 +129,34 @@ def layers_of(config: Config, total: int) -> tuple[int, ...]:
 
 
 def student_shape(config: Config, start: Shape) -> Shape:
-    """The sizes of the student that the settings cut out of a model of the sizes `start`.
+    """The sizes of the student that the settings cut out of a model with the sizes `start`.
 
     Raises:
         InputError: it has no such parts.
     """
-    left = start.with_layers(layers_of(config, start.layers))
+    cut = start.with_layers(layers_of(config, start.layers))
     if config.heads or config.ffn or config.hidden:
         check_whole(start)
-    for kind, wanted, there in (
-        ("heads", config.heads, min(left.heads)),
-        ("neurons", config.ffn, min(left.neurons)),
-        ("hidden channels", config.hidden, left.hidden),
+    for kind, size, largest in (
+        ("heads", config.heads, min(cut.heads)),
+        ("neurons", config.ffn, min(cut.neurons)),
+        ("hidden channels", config.hidden, cut.hidden),
     ):
-        if wanted is not None and wanted > there:
+        if size is not None and size > largest:
             raise InputError(
-                f"a student of {wanted} {kind} cannot be taken from a teacher of {there}", fix=f"at most {there}"
+                f"a student of {size} {kind} cannot be taken from a teacher of {largest}", fix=f"at most {largest}"
             )
-    hidden = config.hidden or left.hidden
-    if hidden % left.head_size:
+    hidden = config.hidden or cut.hidden
+    if hidden % cut.head_size:
         raise InputError(
-            f"a hidden width of {hidden} is no multiple of a head's {left.head_size} channels",
-            fix=f"take {max(1, round(hidden / left.head_size)) * left.head_size}",
+            f"a hidden width of {hidden} is no multiple of a head's {cut.head_size} channels",
+            fix=f"take {max(1, round(hidden / cut.head_size)) * cut.head_size}",
         )
     return replace(
-        left,
+        cut,
         hidden=hidden,
-        heads=(config.heads,) * left.layers if config.heads else left.heads,
-        neurons=(config.ffn,) * left.layers if config.ffn else left.neurons,
+        heads=(config.heads,) * cut.layers if config.heads else cut.heads,
+        neurons=(config.ffn,) * cut.layers if config.ffn else cut.neurons,
     )
 
 
@@ -175,7 +175,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse what the student cannot learn from its teacher."""
+    """Refuse a training whose teacher does not fit the student."""
     from compress.training.matching import check_lesson
 
     check_lesson(step.config, step)

@@ -67,7 +67,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     )
     context.progress("exporting", 1, 2)
     copy_config_and_tokenizer(model.path, out)
-    found = parity.compare(
+    comparison = parity.compare(
         load(
             model.path,
             Target(runtime="torch"),
@@ -79,12 +79,12 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         load_tokenizer(model.path),
     )
     context.progress("exporting", 2, 2)
-    found.check(
+    comparison.check(
         config.tolerance,
         "the exported model differs from torch",
         "set fuse: never to see whether fusion is to blame; measure the model on a torch target, where it is as it was",
     )
-    return {"fused": fused, **found.facts()}
+    return {"fused": fused, **comparison.facts()}
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
@@ -95,7 +95,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse a family that has no graph which is right at every length, before any work."""
+    """Refuse a family of models whose graph would be wrong for some lengths, before any work."""
     from compress.models.config_file import read_config
     from compress.models.exportable import why_not_exportable
 

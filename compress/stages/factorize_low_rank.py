@@ -47,7 +47,7 @@ class Config(StageConfig):
 
 
 def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
-    """Factorize, and train under the teacher (the model before, where none is named)."""
+    """Factorize, and train under the teacher; if none is named, under the model before the change."""
     from compress.models.load import load_model, save_model
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.training.loop import set_seed
@@ -75,13 +75,13 @@ def factorize_embeddings(model: Any, rank: int, counts: Mapping[int, int]) -> fl
     """Factorize a model's table of token embeddings, in place.
 
     Args:
-        counts: how often each token occurs; one is added, so that those that never do count a little.
+        counts: how often each token occurs; one is added to all, so that tokens that never occur count a little.
 
     Returns:
-        Share of the table's squared norm that is kept, its tokens weighted alike.
+        The share of the table's squared norm that is kept, with the same weights of its tokens.
 
     Raises:
-        InputError: the rank does not pay.
+        InputError: the rank saves no weights.
     """
     import torch
 
@@ -93,12 +93,12 @@ def factorize_embeddings(model: Any, rank: int, counts: Mapping[int, int]) -> fl
     _check_rank("embedding_rank", rank, tokens, width, "the table of embeddings")
     weights = torch.tensor([1.0 + counts.get(token, 0) for token in range(tokens)])
     factorized = LowRankEmbedding(table, rank)
-    left, right, kept = low_rank(table.weight, rank, weights)
+    rows_factor, columns_factor, kept_share = low_rank(table.weight, rank, weights)
     with torch.no_grad():
-        factorized.weight.copy_(left)
-        factorized.expand.weight.copy_(right.T)
+        factorized.weight.copy_(rows_factor)
+        factorized.expand.weight.copy_(columns_factor.T)
     model.set_input_embeddings(factorized)
-    return round(kept, 6)
+    return round(kept_share, 6)
 
 
 def factorize_feed_forward(model: Any, rank: int) -> list[float]:
@@ -117,15 +117,15 @@ def factorize_feed_forward(model: Any, rank: int) -> list[float]:
     for layer, path in list(feed_forward(model, ARCHITECTURES[model.config.model_type])):
         matrix: Any = layer.get_submodule(path)
         factorized = LowRankLinear(matrix, rank)
-        left, right, kept = low_rank(matrix.weight, rank)
+        rows_factor, columns_factor, kept_share = low_rank(matrix.weight, rank)
         with torch.no_grad():
-            factorized.expand.weight.copy_(left)
-            factorized.reduce.weight.copy_(right)
+            factorized.expand.weight.copy_(rows_factor)
+            factorized.reduce.weight.copy_(columns_factor)
             if factorized.bias is not None:
                 factorized.bias.copy_(matrix.bias)
         layer.set_submodule(path, factorized)
-        shares.setdefault(id(layer), []).append(kept)
-    return [round(sum(kept) / len(kept), 6) for kept in shares.values()]
+        shares.setdefault(id(layer), []).append(kept_share)
+    return [round(sum(of_layer) / len(of_layer), 6) for of_layer in shares.values()]
 
 
 def _weights(model: Any) -> int:
@@ -133,7 +133,7 @@ def _weights(model: Any) -> int:
 
 
 def _check_rank(field: str, rank: int, rows: int, columns: int, what: str) -> None:
-    """Refuse a rank that does not pay.
+    """Refuse a rank that saves no weights.
 
     Raises:
         InputError: the factors would hold as many weights as the matrix, or more.
@@ -175,7 +175,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse what the model cannot learn from its teacher."""
+    """Refuse a training whose teacher does not fit the model."""
     from compress.training.matching import check_lesson
 
     check_lesson(step.config.recover, step)

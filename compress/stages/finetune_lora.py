@@ -60,26 +60,29 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
         return load_model(model.path, task.hub_task, labels=task.labels, trust_remote_code=trust, **options)
 
     tokenizer = load_tokenizer(model.path)
-    network, kept = load(), []
+    network, float_layers = load(), []
     if config.base_bits is not None:
-        kept = bnb.kept_in_float(network, config.base_bits, modules_without_adapter(network))
-        network = load(quantization_config=bnb.scheme(config.base_bits, kept), device_map=context.device)
+        float_layers = bnb.kept_in_float(network, config.base_bits, modules_without_adapter(network))
+        network = load(quantization_config=bnb.scheme(config.base_bits, float_layers), device_map=context.device)
         bnb.freeze_layout(network)
     adapted = add_adapters(network, config.rank, config.alpha, config.dropout)
     trained = sum(item.numel() for item in adapted.parameters() if item.requires_grad)
     facts = train(adapted, tokenizer, config, context, what="fine-tuning adapters")
-    whole = merge_adapters(adapted, load())
-    found = parity.compare(
-        predictor(whole, adapted.to(context.device), context.device), predictor(whole, whole), context.task, tokenizer
+    merged_model = merge_adapters(adapted, load())
+    comparison = parity.compare(
+        predictor(merged_model, adapted.to(context.device), context.device),
+        predictor(merged_model, merged_model),
+        context.task,
+        tokenizer,
     )
-    found.check(
+    comparison.check(
         config.tolerance,
         "the merged model differs from the trained one",
         "train with precision: fp32, leave base_bits out, or raise tolerance",
     )
-    save_model(whole, out)
+    save_model(merged_model, out)
     copy_tokenizer(model.path, out)
-    return {**facts, "trained_parameters": trained, "kept_in_float": kept, **found.facts()}
+    return {**facts, "trained_parameters": trained, "kept_in_float": float_layers, **comparison.facts()}
 
 
 STAGE = Stage(

@@ -91,7 +91,7 @@ class Config(StageConfig):
 
 
 def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: Context, out: Path) -> dict[str, Any]:
-    """Score, cut, and train under the teacher (the model before the cut, where none is named)."""
+    """Score, cut, and train under the teacher; if none is named, under the model before the cut."""
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
@@ -129,12 +129,12 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
 
 @dataclass(frozen=True)
 class _Pruning:
-    """A network on its way to the sizes that the settings ask for.
+    """A network that is cut, in several cuts, to the sizes that the settings ask for.
 
     Attributes:
-        before: sizes before the first cut.
-        speedup: what the sizes are to reach, where `min_speedup` decides.
-        kept: the layers that are left of those before, counted from 0; it shrinks.
+        before: the sizes before the first cut.
+        speedup: the speed-up that the sizes must reach, where `min_speedup` decides.
+        kept: the original layers that are left, counted from 0; the list gets shorter.
     """
 
     network: Any
@@ -145,10 +145,10 @@ class _Pruning:
     kept: list[int]
 
     def cut(self, share: float, name: str) -> dict[str, Any]:
-        """Cut until `share` of what is to go has gone, and return facts.
+        """Cut until `share` of all parts to remove is removed, and return facts.
 
         Args:
-            name: of the cut, for the progress bar.
+            name: the cut's name in the progress bar.
         """
         import copy
 
@@ -180,13 +180,13 @@ class _Pruning:
         from compress.training.scoring import least_needed_layers
 
         count = len(self.kept) - layers_left(self.before.layers, self.config.layers, share)
-        gone = least_needed_layers(self.network, count, self.rows, what)
-        if not gone:
+        removed = least_needed_layers(self.network, count, self.rows, what)
+        if not removed:
             return {"layers_kept": list(self.kept)}
-        stay = [index for index in range(len(self.kept)) if index not in dict(gone)]
+        stay = [index for index in range(len(self.kept)) if index not in dict(removed)]
         keep_layers(self.network, stay)
         self.kept[:] = [self.kept[index] for index in stay]
-        divergences = [round(divergence, 5) for _, divergence in gone]
+        divergences = [round(divergence, 5) for _, divergence in removed]
         return {"layers_kept": list(self.kept), "layers_divergence": divergences}
 
     def _narrow(self, share: float, name: str) -> dict[str, Any]:
@@ -200,27 +200,27 @@ class _Pruning:
         if width < shape.hidden:
             importance, rows = self.config.importance, self.rows
             scores = score_hidden(self.network, shape, importance, rows, f"scoring hidden channels{name}")
-            kept = sorted(set(range(shape.hidden)) - set(scores.removed(width)))
-            narrow_to_channels(self.network, kept, lambda: rows.batches(self.network, f"fitting norms{name}"))
+            channels = sorted(set(range(shape.hidden)) - set(scores.removed(width)))
+            narrow_to_channels(self.network, channels, lambda: rows.batches(self.network, f"fitting norms{name}"))
         return {"hidden": width}
 
     def _sizes(
         self, scores: "list[LayerScores]", share: float
     ) -> tuple[tuple[int, ...], tuple[int, ...], dict[str, float]]:
-        """(heads, neurons) to keep in each layer that is left, and what was timed to choose them."""
+        """The heads and neurons to keep in each layer, and the facts of the timing that chose them."""
         if self.speedup is not None:
             if share < 1:
                 return *self.speedup.sizes_at(scores, share), {}
             timed = self.speedup.reach(scores)
             return timed.heads, timed.neurons, timed.facts()
-        left = self.before.with_layers(tuple(self.kept))
-        uniform = _uniform(left, self.config, share)
+        with_kept_layers = self.before.with_layers(tuple(self.kept))
+        uniform = _uniform(with_kept_layers, self.config, share)
         if self.config.budget == "uniform":
             return uniform.heads, uniform.neurons, {}
         from compress.ops.budget import sizes_of_cost
 
         multiple = self.config.multiple_of
-        heads, neurons = sizes_of_cost(scores, left.head_size, multiple, uniform.heads, uniform.neurons)
+        heads, neurons = sizes_of_cost(scores, with_kept_layers.head_size, multiple, uniform.heads, uniform.neurons)
         return tuple(heads), tuple(neurons), {}
 
 
@@ -229,13 +229,13 @@ def _width(shape: Shape, config: Config, share: float = 1.0) -> int:
 
 
 def _uniform(shape: Shape, config: Config, share: float = 1.0) -> Shape:
-    """The sizes after `share` of a cut that takes the same part from each layer."""
+    """The sizes after `share` of a cut that takes the same fraction from each layer."""
     heads, neurons = (0.5 if ratio is None else ratio for ratio in (config.heads, config.ffn))
     return shrink(shape, heads=heads * share, neurons=neurons * share, multiple=config.multiple_of)
 
 
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The planned sizes: those after the cut, or as large as any layer's where scores choose which shrink how far."""
+    """The planned sizes after the cut; where scores choose the sizes of layers, the largest that each may have."""
     shape = shapes["model"]
     if shape is None:
         raise InputError(
@@ -254,12 +254,12 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _times_on(config: Config) -> Target | None:
-    """A function with a name: a rehearsal sends the stage to another process."""
+    """The target of the timing. It is no lambda, since a rehearsal sends the stage to another process."""
     return None if config.min_speedup is None else config.target
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse what the model cannot learn from its teacher, in any of its trainings."""
+    """Refuse a training whose teacher does not fit the model."""
     from compress.training.matching import check_lesson
 
     for training in (step.config.recover, *_trainings(step.config)):

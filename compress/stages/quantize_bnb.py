@@ -43,18 +43,18 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     context.progress("quantizing", 0, 2)
     trust = context.trust_remote_code
     floats = load_model(model.path, context.task.hub_task, trust_remote_code=trust)
-    kept, shape = bnb.kept_in_float(floats, config.bits), model_shape(floats)
+    float_layers, shape = bnb.kept_in_float(floats, config.bits), model_shape(floats)
     network = load_model(
         model.path,
         context.task.hub_task,
         trust_remote_code=trust,
-        quantization_config=bnb.scheme(config.bits, kept),
+        quantization_config=bnb.scheme(config.bits, float_layers),
         device_map=context.device,
     )
     save_model(network, out, shape)
     copy_tokenizer(model.path, out)
     context.progress("quantizing", 1, 2)
-    found = parity.gate(
+    agreement = parity.gate(
         model.path,
         out,
         context,
@@ -63,7 +63,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         trust_remote_code=trust,
     )
     context.progress("quantizing", 2, 2)
-    return Quantization.model_validate({"parity": found, "kept_in_float": kept})
+    return Quantization.model_validate({"parity": agreement, "kept_in_float": float_layers})
 
 
 STAGE = Stage(

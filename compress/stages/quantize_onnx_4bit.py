@@ -56,7 +56,7 @@ class Config(RoundingConfig):
     @model_validator(mode="after")
     def _fits_the_method(self) -> "Config":
         idle = {} if self.method == "gptq" else {"calibration_rows": "gptq"}
-        if self.method == "hqq":  # whose zero points are no codes: ONNX Runtime's int8 kernels have none for those
+        if self.method == "hqq":  # ONNX Runtime's int8 kernels take no zero points that are not codes
             idle |= {"accuracy_level": "rtn or gptq"} if self.accuracy_level == 4 else {}
             idle |= {} if self.embeddings else {"symmetric": "rtn or gptq"}
         refuse_idle_settings(self, "method", idle)
@@ -78,17 +78,17 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     graph = read_float_graph(model_path(model.path))
     split = split_attention(graph)
     gemms_to_matmuls(graph)
-    found = _blocks(graph, matrices(graph), model.path, config, context)
+    blocks = _blocks(graph, matrices(graph), model.path, config, context)
 
-    def write(kept: frozenset[str]) -> onnx.ModelProto:
-        made = onnx.ModelProto()
-        made.CopyFrom(graph)
-        products = [product for product in matrices(made) if product.node.name not in kept]
-        put_blocks(made, found, products, BITS, config.accuracy_level)
+    def write(in_float: frozenset[str]) -> onnx.ModelProto:
+        quantized = onnx.ModelProto()
+        quantized.CopyFrom(graph)
+        products = [product for product in matrices(quantized) if product.node.name not in in_float]
+        put_blocks(quantized, blocks, products, BITS, config.accuracy_level)
         if config.embeddings:
-            tables_to_4_bits(made, config.block_size, symmetric=config.symmetric, unchanged=kept)
-            tables_to_8_bits(made, kept)
-        return made
+            tables_to_4_bits(quantized, config.block_size, symmetric=config.symmetric, unchanged=in_float)
+            tables_to_8_bits(quantized, in_float)
+        return quantized
 
     layers = layers_in(graph, embeddings=config.embeddings)
     facts = write_rounded(write, layers, graph, model.path, config, context, out)
@@ -98,32 +98,32 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
 def _blocks(
     graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
 ) -> "dict[str, Blocks]":
-    """The codes of each matrix, by its name."""
+    """The rounded blocks of each matrix, by its name."""
     from compress.ops.blockwise import fitting_size, round_to_nearest
     from compress.ops.gptq import gptq
     from compress.ops.hqq import half_quadratic
 
     moments = _moments(graph, products, folder, config, context) if config.method == "gptq" else {}
     zero_bits = 32 if config.method == "hqq" else 0 if config.symmetric else BITS
-    found: dict[str, Blocks] = {}
+    blocks: dict[str, Blocks] = {}
     for done, product in enumerate(products):
         context.progress("quantizing", done, len(products))
         weights = product.weights.T  # (outputs, inputs)
         size = fitting_size(weights.shape[1], BITS, config.block_size, zero_bits)
         if config.method == "gptq":
-            found[product.name] = gptq(weights, moments[product.name], BITS, size, symmetric=config.symmetric)
+            blocks[product.name] = gptq(weights, moments[product.name], BITS, size, symmetric=config.symmetric)
         elif config.method == "hqq":
-            found[product.name] = half_quadratic(weights, BITS, size)
+            blocks[product.name] = half_quadratic(weights, BITS, size)
         else:
-            found[product.name] = round_to_nearest(weights, BITS, size, symmetric=config.symmetric)
+            blocks[product.name] = round_to_nearest(weights, BITS, size, symmetric=config.symmetric)
     context.progress("quantizing", len(products), len(products))
-    return found
+    return blocks
 
 
 def _moments(
     graph: "onnx.ModelProto", products: "list[Matrix]", folder: Path, config: Config, context: Context
 ) -> dict[str, Any]:
-    """For each matrix by its name the mean of x xᵀ over its inputs x: (inputs, inputs)."""
+    """The second moments of each matrix's inputs x, by its name: the mean of x xᵀ, (inputs, inputs)."""
     import numpy as np
 
     from compress.comparing.activations import activations, calibration_batches
@@ -133,9 +133,9 @@ def _moments(
     names = sorted({product.reads for product in products})
     sums: dict[str, Any] = dict.fromkeys(names, 0.0)
     rows: dict[str, int] = dict.fromkeys(names, 0)
-    for done, seen in enumerate(activations(graph, names, batches)):
+    for done, activations_by_name in enumerate(activations(graph, names, batches)):
         context.progress("calibrating", done, len(batches))
-        for name, values in seen.items():
+        for name, values in activations_by_name.items():
             sums[name] = sums[name] + (values.T @ values).astype(np.float64)
             rows[name] += len(values)
     context.progress("calibrating", len(batches), len(batches))

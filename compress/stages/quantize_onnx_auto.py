@@ -26,7 +26,7 @@ from pydantic import Field
 from compress import stages
 from compress.context import Context
 from compress.errors import CompressError, InputError
-from compress.facts import Candidate, Choice, Quantization, Wanted
+from compress.facts import Candidate, Choice, ChoiceGoal, Quantization
 from compress.ops.choice import FLOAT, choose, verdict
 from compress.recipe.schema import BenchSpec, Target
 from compress.stages import Input, Stage, StageConfig, settle_range
@@ -51,7 +51,7 @@ class Config(StageConfig):
 
 
 class Way(NamedTuple):
-    """A way of quantizing: the stage and its settings, and what is tried where it loses too much, in that order."""
+    """A way of quantizing: a stage with settings, and the ways to try in its place if it loses too much, in order."""
 
     name: str
     stage: str
@@ -60,20 +60,20 @@ class Way(NamedTuple):
 
 
 class MadeGraph(NamedTuple):
-    """A candidate's folder and what its stage told."""
+    """A candidate's folder and the facts of its stage."""
 
     path: Path
     facts: Quantization
 
 
 def ways(config: Config) -> list[Way]:
-    """What is tried on the target."""
+    """The ways of quantizing that are tried for the target."""
     ungated = {"min_agreement": 0.0}
     rows = ungated | {"calibration_rows": config.calibration_rows}
     budget = {"max_drop_pp": config.max_drop_pp}
-    found = []
+    options = []
     if config.target.device == "cuda":
-        found.append(Way("fp16", "quantize_onnx_fp16", rows))
+        options.append(Way("fp16", "quantize_onnx_fp16", rows))
     else:
         form = {"form": "operators" if config.target.runtime == "onnxruntime" else "qdq"}
         for name, stage, own in (
@@ -82,18 +82,18 @@ def ways(config: Config) -> list[Way]:
         ):
             settings = own | {"reduce_range": config.reduce_range}
             smoothed = settings | rows | {"smooth": 0.5}
-            instead = (
+            alternatives = (
                 Way(f"{name}, smoothed", stage, smoothed),
                 Way(f"{name}, mixed", stage, smoothed | budget),
             )
-            found.append(Way(name, stage, settings, instead))
+            options.append(Way(name, stage, settings, alternatives))
     four = rows | {"method": "gptq", "symmetric": False}
     mixed = Way("4 bits, mixed", "quantize_onnx_4bit", four | budget)
-    return [*found, Way("4 bits", "quantize_onnx_4bit", four, (mixed,))]
+    return [*options, Way("4 bits", "quantize_onnx_4bit", four, (mixed,))]
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quantization:
-    """Make all, refuse what loses too much, time the rest, and copy the best."""
+    """Make all candidates, refuse those that lose too much, time the rest, and copy the best."""
     from compress.comparing.held_back import held_back_rows, split_held_back
     from compress.comparing.parity import refuse_constant
 
@@ -102,39 +102,39 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     making = replace(context, task=to_choose)
     scratch = context.work / "candidates"
     shutil.rmtree(scratch, ignore_errors=True)
-    made: dict[str, MadeGraph] = {FLOAT: MadeGraph(_float_copy(model, scratch / FLOAT), Quantization())}
-    refuse_constant(made[FLOAT].path, Target(), making)
+    graphs: dict[str, MadeGraph] = {FLOAT: MadeGraph(_float_copy(model, scratch / FLOAT), Quantization())}
+    refuse_constant(graphs[FLOAT].path, Target(), making)
     refused: list[Candidate] = []
     for way in ways(config):
         for attempt in (way, *way.instead):
-            candidate, found = _make(attempt, model, made[FLOAT].path, scratch, config, making)
-            if found is not None:
-                made[attempt.name] = found
+            candidate, graph = _make(attempt, model, graphs[FLOAT].path, scratch, config, making)
+            if graph is not None:
+                graphs[attempt.name] = graph
                 break
             refused.append(candidate)
             if candidate.drop_pp is None:
-                break  # it cannot be made in any way
+                break  # the other ways would fail too
     rows = held_back_rows(others)
-    measured = _measure(made, held_back_rows(to_choose), rows, config, context)
+    measured = _measure(graphs, held_back_rows(to_choose), rows, config, context)
     best = choose(measured, config.max_drop_pp, config.prefer)
-    shutil.copytree(made[best.name].path, out, dirs_exist_ok=True)
+    shutil.copytree(graphs[best.name].path, out, dirs_exist_ok=True)
     candidates = sorted([*measured, *refused], key=lambda item: item.name != FLOAT)
     choice = Choice(
         rows=len(rows),
         choice_rows=len(held_back_rows(to_choose)),
         target=config.target.model_dump(mode="json"),
-        goal=Wanted(max_drop_pp=config.max_drop_pp, prefer=config.prefer),
+        goal=ChoiceGoal(max_drop_pp=config.max_drop_pp, prefer=config.prefer),
         candidates=candidates,
         verdict=verdict(best, candidates, config.max_drop_pp, config.prefer, len(rows)),
     )
-    return made[best.name].facts.model_copy(update={"choice": choice})
+    return graphs[best.name].facts.model_copy(update={"choice": choice})
 
 
 def _check_target(target: Target, model: Artifact) -> None:
     """Refuse, before any work, a target on which nothing can be timed.
 
     Raises:
-        InputError: it is not to be had here, or asks for more tokens than the model has positions for.
+        InputError: it is not available here, or asks for more tokens than the model has positions for.
     """
     from compress.formats import why_not
     from compress.models.architectures import positions_of
@@ -152,7 +152,7 @@ def _check_target(target: Target, model: Artifact) -> None:
 
 
 def _float_copy(model: Artifact, folder: Path) -> Path:
-    """The float model alone, whatever else lies beside it."""
+    """A copy of the float model alone, without other files of its folder."""
     from compress.graphs.read import check_external_data
     from compress.models.files import MODEL_FILE, copy_config_and_tokenizer, model_path
 
@@ -169,7 +169,7 @@ def _float_copy(model: Artifact, folder: Path) -> Path:
 def _make(
     way: Way, model: Artifact, reference: Path, scratch: Path, config: Config, context: Context
 ) -> tuple[Candidate, MadeGraph | None]:
-    """A candidate, and what was made if it may be taken."""
+    """A candidate, and its graph if it may be chosen."""
     from compress.files.whole import folder_bytes
 
     stage = stages.find(way.stage)
@@ -196,9 +196,9 @@ def _make(
 
 
 def _measure(
-    made: dict[str, MadeGraph], choice_rows: list[Any], rows: list[Any], config: Config, context: Context
+    graphs: dict[str, MadeGraph], choice_rows: list[Any], rows: list[Any], config: Config, context: Context
 ) -> list[Candidate]:
-    """Quality on both kinds of rows and latency of each, in processes of their own, the float model first."""
+    """The graphs as candidates, the float model first: their quality on both kinds of rows, and their latency."""
     import numpy as np
 
     from compress.bench.measure import Bench, measure
@@ -209,9 +209,9 @@ def _measure(
     task = with_rows(context.task, test=both)
     spec = BenchSpec(rounds=1 if context.rehearsal else config.rounds)
     bench = Bench(task, spec, context.seed, context.trust_remote_code, context.progress)
-    artifacts = [Artifact(item.path, f"{index:064x}", "onnx") for index, item in enumerate(made.values())]
-    taken, _ = measure(artifacts, {"target": config.target}, bench)
-    float_one = taken[0]
+    artifacts = [Artifact(item.path, f"{index:064x}", "onnx") for index, item in enumerate(graphs.values())]
+    measurements, _ = measure(artifacts, {"target": config.target}, bench)
+    float_one = measurements[0]
     if float_one.status != "measured":
         raise CompressError(
             f"the float model was not measured on the target: {float_one.reason}",
@@ -222,10 +222,10 @@ def _measure(
     (chosen_by, right), (base_chosen_by, base) = (
         [side.take(half) for half in halves] for side in (truth, truth.with_content(float_one.predictions))
     )
-    found = []
-    for name, one in zip(made, taken, strict=True):
+    candidates = []
+    for name, one in zip(graphs, measurements, strict=True):
         candidate = Candidate(name=name, size_bytes=one.size_bytes, smaller=float_one.size_bytes / one.size_bytes)
-        found.append(candidate)
+        candidates.append(candidate)
         if one.status != "measured":
             candidate.reason = f"not measured: {one.reason}"
             continue
@@ -238,11 +238,11 @@ def _measure(
         if name != FLOAT:
             candidate.speedup_low, candidate.speedup_high = speedup.low, speedup.high
             candidate.drop_low_pp, candidate.drop_high_pp = (end and 100 * end for end in (drop.low, drop.high))
-    return found
+    return candidates
 
 
 def _times_on(config: Config) -> Target:
-    """A function with a name: a rehearsal sends the stage to another process."""
+    """The target of the timing. It is no lambda, since a rehearsal sends the stage to another process."""
     return config.target
 
 

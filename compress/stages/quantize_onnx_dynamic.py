@@ -34,9 +34,9 @@ from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, 
 from compress.store.artifacts import Artifact
 
 OPSET = 11
-"""The first that rounds activations while it runs."""
+"""The first opset with operators that round activations while they run."""
 EMBEDDING_BLOCK = 32
-"""Weights of a 4-bit table that share a scale."""
+"""The number of weights of a 4-bit table that share a scale."""
 
 
 class Config(RoundingConfig):
@@ -96,16 +96,16 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         for product in matrices(graph, attention=True)
     }
 
-    def write(kept: frozenset[str]) -> onnx.ModelProto:
-        made = onnx.ModelProto()
-        made.CopyFrom(graph)
-        products = [product for product in matrices(made, attention=True) if product.node.name not in kept]
-        put_int8(made, products, rounded, None, unsigned=config.weight_type == "uint8")
+    def write(in_float: frozenset[str]) -> onnx.ModelProto:
+        quantized = onnx.ModelProto()
+        quantized.CopyFrom(graph)
+        products = [product for product in matrices(quantized, attention=True) if product.node.name not in in_float]
+        put_int8(quantized, products, rounded, None, unsigned=config.weight_type == "uint8")
         if config.embeddings and config.embedding_bits == 4:
-            tables_to_4_bits(made, EMBEDDING_BLOCK, symmetric=True, unchanged=kept)
+            tables_to_4_bits(quantized, EMBEDDING_BLOCK, symmetric=True, unchanged=in_float)
         if config.embeddings:
-            tables_to_8_bits(made, kept)
-        return made
+            tables_to_8_bits(quantized, in_float)
+        return quantized
 
     layers = layers_in(graph, embeddings=config.embeddings)
     return write_rounded(write, layers, graph, model.path, config, context, out)

@@ -65,15 +65,15 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
         if rows
         else built_in_batches(tokenizer, context.task.spec.max_length)
     )
-    found = magnitudes(graph, batches, context.progress)
-    large = {name for name, magnitude in found.items() if magnitude > LARGEST_TO_KEEP}
-    made, kept = in_half(graph, found, large, config.float_operators)
-    save_graph(made, out)
+    largest = magnitudes(graph, batches, context.progress)
+    large = {name for name, magnitude in largest.items() if magnitude > LARGEST_TO_KEEP}
+    half_graph, float_nodes = in_half(graph, largest, large, config.float_operators)
+    save_graph(half_graph, out)
     copy_config_and_tokenizer(model.path, out)
     device: Literal["cpu", "cuda"] = "cpu" if lacks_provider(CUDA) else "cuda"
     agreed = parity.gate(model.path, out, context, config.min_agreement, device=device)
     return Quantization.model_validate(
-        {"parity": agreed, "kept_in_float": kept, "largest_activation": max(found.values())}
+        {"parity": agreed, "kept_in_float": float_nodes, "largest_activation": max(largest.values())}
     )
 
 
@@ -82,7 +82,7 @@ def _reads_rows(config: Config) -> bool:
 
 
 def _remark(_: Config, targets: Mapping[str, Target]) -> str | None:
-    """What 16 bits do not buy on a CPU."""
+    """The remark that 16 bits are not faster on a CPU, if a target is a CPU; else None."""
     on_cpu = [f"target '{name}'" for name, target in targets.items() if target.device == "cpu"]
     if not targets:
         from compress.runtimes.onnxruntime import lacks_provider

@@ -26,7 +26,7 @@ from compress.stages import Input, RoundingConfig, Stage, refuse_idle_settings, 
 from compress.store.artifacts import Artifact
 
 OPSET = 13
-"""The first that has a scale for each channel."""
+"""The first opset with a scale for each channel."""
 
 
 class Config(RoundingConfig):
@@ -83,20 +83,20 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     if config.smooth is not None:
         smooth(graph, batches, config.smooth, context)
     every = matrices(graph, attention=True)
-    read = sorted({product.reads for product in every})
-    ranges = ranges_of(graph, read, batches, context, config.calibration, config.percentile / 100)
+    input_names = sorted({product.reads for product in every})
+    ranges = ranges_of(graph, input_names, batches, context, config.calibration, config.percentile / 100)
     largest = largest_code(reduce_range=config.reduce_range is not False)
     rounded = {product.name: round_columns(product.weights, largest) for product in every}
     put = put_qdq if config.form == "qdq" else put_int8
 
-    def write(kept: frozenset[str]) -> onnx.ModelProto:
-        made = onnx.ModelProto()
-        made.CopyFrom(graph)
-        products = [product for product in matrices(made, attention=True) if product.node.name not in kept]
-        put(made, products, rounded, ranges)
+    def write(in_float: frozenset[str]) -> onnx.ModelProto:
+        quantized = onnx.ModelProto()
+        quantized.CopyFrom(graph)
+        products = [product for product in matrices(quantized, attention=True) if product.node.name not in in_float]
+        put(quantized, products, rounded, ranges)
         if config.embeddings:
-            tables_to_8_bits(made, kept)
-        return made
+            tables_to_8_bits(quantized, in_float)
+        return quantized
 
     layers = layers_in(graph, embeddings=config.embeddings)
     return write_rounded(write, layers, graph, model.path, config, context, out)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from compress.training.fake_quantization import ActivationRange, FakeQuantization, WeightGrid
 
 BITS = 4
-"""Of the scheme that has blocks."""
+"""Bits of a weight in the scheme that has blocks."""
 COMPARED_ROWS = 16
 """Held-back rows on which the graph is compared with the network as it was trained."""
 
@@ -77,8 +77,11 @@ class Config(StageConfig):
 
     @model_validator(mode="after")
     def _fits_the_scheme(self) -> "Config":
-        own = {"int4": ("block_size", "symmetric", "accuracy_level"), "int8_static": ("calibration_rows",)}
-        for scheme, names in own.items():
+        settings_of_scheme = {
+            "int4": ("block_size", "symmetric", "accuracy_level"),
+            "int8_static": ("calibration_rows",),
+        }
+        for scheme, names in settings_of_scheme.items():
             refuse_idle_settings(self, "scheme", {} if scheme == self.scheme else dict.fromkeys(names, scheme))
         if self.scheme == "int4":
             refuse_idle_settings(self, "scheme", {"reduce_range": "int8_static"})
@@ -117,8 +120,8 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
         scales = fake.facts()
         _write(graph, network, fake, config)
         quantized = gate_rounded(graph, before, config.min_agreement, context, out)
-        written = load(out, Target(runtime="onnxruntime"), context.task.hub_task)
-        differs = differences(network_outputs, [written(row) for row in rows])
+        predictor = load(out, Target(runtime="onnxruntime"), context.task.hub_task)
+        differs = differences(network_outputs, [predictor(row) for row in rows])
         is_exact = config.scheme == "int4" and config.accuracy_level != 4
         cut_off = config.reduce_range is False and saturates(instruction_sets())
         differs.check(config.tolerance or (EXACT if is_exact else ROUNDED), cut_off=cut_off)
@@ -126,7 +129,7 @@ def run(*, model: Artifact, teacher: Artifact | None, config: Config, context: C
 
 
 def _export(source: Path, folder: Path, config: Config, context: Context) -> "onnx.ModelProto":
-    """The float graph of a torch model, in the form that is rounded; it stands in `folder` as an artifact would."""
+    """The float graph of a torch model, in the form that is rounded; `folder` gets the files of an artifact."""
     from compress.export.export import export
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls
     from compress.graphs.read import read_float_graph, split_attention
@@ -151,26 +154,26 @@ def _export(source: Path, folder: Path, config: Config, context: Context) -> "on
 def _fake_quantization(
     network: Any, graph: "onnx.ModelProto", folder: Path, config: Config, context: Context
 ) -> "FakeQuantization":
-    """What rounds in the network as the graph will."""
+    """The fake quantization of the network, which rounds as the graph will."""
     from compress.export.layers_in_graph import layers_of_products, layers_of_tables
     from compress.training.fake_quantization import FakeQuantization
 
     products = layers_of_products(graph, network)
     linears = {name for names in products.values() for name in names}
-    found = linears | (set(layers_of_tables(graph, network).values()) if config.embeddings else set())
-    for name in sorted(set(config.keep_float) - found):
-        raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(found)))
+    layers = linears | (set(layers_of_tables(graph, network).values()) if config.embeddings else set())
+    for name in sorted(set(config.keep_float) - layers):
+        raise InputError(f"keep_float names '{name}', which is no layer here", fix=did_you_mean(name, sorted(layers)))
     for names in products.values():
         if len(set(names) - set(config.keep_float)) not in (0, len(names)):
             raise InputError(
                 f"keep_float names some of {', '.join(names)}, which are one matrix in the graph",
                 fix="name all of them, or none",
             )
-    rounded = [name for name, _ in network.named_modules() if name in found - set(config.keep_float)]
+    rounded = [name for name, _ in network.named_modules() if name in layers - set(config.keep_float)]
     ranges = _ranges(graph, products, folder, config, context) if config.scheme == "int8_static" else {}
     return FakeQuantization(
         {name: _grid(network.get_submodule(name), config) for name in rounded},
-        {name: found for name, found in ranges.items() if name in rounded},
+        {name: ends for name, ends in ranges.items() if name in rounded},
         blocks=config.scheme == "int4" and config.accuracy_level == 4,
         dynamic=config.scheme == "int8_dynamic",
         learning_rate=config.recover.scale_learning_rate,
@@ -178,7 +181,7 @@ def _fake_quantization(
 
 
 def _grid(layer: Any, config: Config) -> "WeightGrid":
-    """The codes that a layer's weights get."""
+    """The grid that a layer's weights are rounded to."""
     import torch
 
     from compress.graphs.embedding_tables import worth_4_bits
@@ -200,7 +203,7 @@ def _grid(layer: Any, config: Config) -> "WeightGrid":
 def _ranges(
     graph: "onnx.ModelProto", products: dict[str, tuple[str, ...]], folder: Path, config: Config, context: Context
 ) -> "dict[str, ActivationRange]":
-    """By the name of each Linear: the range of what it reads, one for all that read the same."""
+    """The range of each Linear's inputs, by the layer's name; layers that read the same tensor share a range."""
     from scipy.cluster.hierarchy import DisjointSet
 
     from compress.comparing.activations import calibration_batches
@@ -211,22 +214,22 @@ def _ranges(
 
     every = matrices(graph, attention=True)
     batches = calibration_batches(context, load_tokenizer(folder), config.calibration_rows)
-    seen = ranges_of(graph, sorted({product.reads for product in every}), batches, context, "mse")
-    together = DisjointSet([("reads", name) for name in seen])
+    measured_ranges = ranges_of(graph, sorted({product.reads for product in every}), batches, context, "mse")
+    together = DisjointSet([("reads", name) for name in measured_ranges])
     for product in every:
         for name in products[product.name]:
             together.add(("linear", name))
             together.merge(("reads", product.reads), ("linear", name))
-    found = {}
+    range_of_linear = {}
     for group in together.subsets():
-        lows, highs = zip(*(seen[name] for kind, name in group if kind == "reads"), strict=True)
+        lows, highs = zip(*(measured_ranges[name] for kind, name in group if kind == "reads"), strict=True)
         one = ActivationRange(min(lows), max(highs))
-        found.update({name: one for kind, name in group if kind == "linear"})
-    return found
+        range_of_linear.update({name: one for kind, name in group if kind == "linear"})
+    return range_of_linear
 
 
 def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", config: Config) -> None:
-    """Round the graph of the trained network, in place, with what was learned."""
+    """Round the graph of the trained network, in place, with the learned scales."""
     import numpy as np
 
     from compress.export.layers_in_graph import layers_of_products, layers_of_tables
@@ -242,8 +245,8 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     products = [product for product in matrices(graph, attention=True) if of_products[product.name][0] in grids]
     if config.scheme == "int4":
         blocks = {product.name: of_products[product.name][0] for product in products}
-        found = {name: grids[layer].blocks(weights[layer]) for name, layer in blocks.items()}
-        put_blocks(graph, found, products, BITS, config.accuracy_level)
+        rounded_blocks = {name: grids[layer].blocks(weights[layer]) for name, layer in blocks.items()}
+        put_blocks(graph, rounded_blocks, products, BITS, config.accuracy_level)
     else:
         eights = {}
         for name in {product.name for product in products}:
@@ -257,13 +260,15 @@ def _write(graph: "onnx.ModelProto", network: Any, fake: "FakeQuantization", con
     if not config.embeddings:
         return
     of_tables = layers_of_tables(graph, network)
-    kept = [table.node.name for table in tables(graph) if of_tables[table.node.input[0]] not in grids]
-    mine = {name: layer for name, layer in of_tables.items() if layer in grids}
-    large = {name: grids[layer].blocks(weights[layer]) for name, layer in mine.items() if grids[layer].block_size}
-    small = {name: grids[layer].rounded(weights[layer]) for name, layer in mine.items() if name not in large}
+    float_tables = [table.node.name for table in tables(graph) if of_tables[table.node.input[0]] not in grids]
+    rounded_tables = {name: layer for name, layer in of_tables.items() if layer in grids}
+    large = {
+        name: grids[layer].blocks(weights[layer]) for name, layer in rounded_tables.items() if grids[layer].block_size
+    }
+    small = {name: grids[layer].rounded(weights[layer]) for name, layer in rounded_tables.items() if name not in large}
     if large:
-        tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, unchanged=kept, rounded=large)
-    tables_to_8_bits(graph, kept, small)
+        tables_to_4_bits(graph, config.block_size, symmetric=config.symmetric, unchanged=float_tables, rounded=large)
+    tables_to_8_bits(graph, float_tables, small)
 
 
 def _settle(config: Config, isa: Any) -> Config:
@@ -272,7 +277,7 @@ def _settle(config: Config, isa: Any) -> Config:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse what the model cannot learn from its teacher."""
+    """Refuse a training whose teacher does not fit the model."""
     from compress.training.matching import check_lesson
 
     check_lesson(step.config.recover, step)

@@ -32,7 +32,7 @@ class Config(StageConfig):
 
 
 def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> dict[str, Any]:
-    """Rewrite the graph, and compare its outputs with those of before on real rows."""
+    """Rewrite the graph, and compare its outputs with the original's on real rows."""
     import onnx
 
     from compress.comparing import parity
@@ -52,10 +52,10 @@ def run(*, model: Artifact, config: Config, context: Context, out: "Path") -> di
     copy_config_and_tokenizer(model.path, out)
     target = Target(runtime="onnxruntime")
     before, after = (load(path, target, context.task.hub_task) for path in (model.path, out))
-    found = parity.compare(before, after, context.task, load_tokenizer(model.path))
+    comparison = parity.compare(before, after, context.task, load_tokenizer(model.path))
     context.progress("rewriting", 2, 2)
-    found.check(config.tolerance, "the rewritten model differs", "leave this step out for this model")
-    return {"nodes_of_one_token": count, **found.facts()}
+    comparison.check(config.tolerance, "the rewritten model differs", "leave this step out for this model")
+    return {"nodes_of_one_token": count, **comparison.facts()}
 
 
 STAGE = Stage(

@@ -26,7 +26,7 @@ from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 
 TOLERANCE = 1e-5
-"""Largest difference of a logit, as a share of the largest (at least 1); the same numbers are only summed elsewhere."""
+"""Largest difference of a logit, as a share of the largest (at least 1); only the order of sums differs."""
 CHECKED_ROWS = 32
 
 
@@ -51,84 +51,84 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Trim
 
     task = context.task
     network = load_model(model.path, task.hub_task, trust_remote_code=context.trust_remote_code)
-    whole = load_tokenizer(model.path)
+    tokenizer = load_tokenizer(model.path)
     context.progress("counting tokens", 0, 2)
-    counts = Counter(token for row in task.encode(task.train, whole) for token in row["input_ids"])
+    counts = Counter(token for row in task.encode(task.train, tokenizer) for token in row["input_ids"])
     used = [token for token, count in counts.items() if count >= config.min_count]
     missing = max(0, (config.at_least or 0) - len(used))
-    used += islice(filterfalse(set(used).__contains__, whole_words(whole)), missing)
-    content, kept = trim(read_vocabulary(model.path), used, _needed_by(network))
+    used += islice(filterfalse(set(used).__contains__, whole_words(tokenizer)), missing)
+    content, kept_ids = trim(read_vocabulary(model.path), used, _ids_in_config(network))
     context.progress("counting tokens", 1, 2)
-    trimmed = keep_tokens(copy.deepcopy(network), kept)
-    write_tokenizer(content, kept, model.path, out)
+    trimmed = keep_tokens(copy.deepcopy(network), kept_ids)
+    write_tokenizer(content, kept_ids, model.path, out)
     save_model(trimmed, out)
-    _compare(network, trimmed, kept, used, context, model.path, out)
+    _compare(network, trimmed, kept_ids, used, context, model.path, out)
     context.progress("counting tokens", 2, 2)
     texts, _ = task.texts(task.validation)
     return Trimming(
         tokens_before=network.get_input_embeddings().num_embeddings,
-        tokens_after=len(kept),
-        validation_split_differently=round(split_differently(whole.fast, load_tokenizer(out).fast, texts), 6),
+        tokens_after=len(kept_ids),
+        validation_split_differently=round(split_differently(tokenizer.fast, load_tokenizer(out).fast, texts), 6),
     )
 
 
-def keep_tokens(network: Any, kept: list[int]) -> Any:
-    """Take all rows but `kept` out of a model's table of token embeddings, in place.
+def keep_tokens(network: Any, kept_ids: list[int]) -> Any:
+    """Remove all rows but some from a model's table of token embeddings, in place.
 
     Args:
-        kept: old ids, rising; a token's new id is its place in the list.
+        kept_ids: the old ids that stay, rising; a token's new id is its place in the list.
     """
     import torch
 
     table = network.get_input_embeddings()
-    new = {old: index for index, old in enumerate(kept)}
-    table.weight = torch.nn.Parameter(table.weight.detach()[kept].clone())
-    table.num_embeddings = len(kept)
+    new = {old: index for index, old in enumerate(kept_ids)}
+    table.weight = torch.nn.Parameter(table.weight.detach()[kept_ids].clone())
+    table.num_embeddings = len(kept_ids)
     if table.padding_idx is not None:
-        table.padding_idx = new.get(table.padding_idx)  # none, where the tokenizer does not know it
+        table.padding_idx = new.get(table.padding_idx)  # None if the token is not kept
     settings = network.config
     for name, value in list(settings.to_dict().items()):
         if name.endswith("_token_id") and value is not None:
             setattr(settings, name, [new[item] for item in value] if isinstance(value, list) else new.get(value))
-    settings.vocab_size = len(kept)
+    settings.vocab_size = len(kept_ids)
     return network.eval()
 
 
-def _needed_by(network: Any) -> set[int]:
-    """Ids that the model itself names; where positions are counted from the padding's id, all up to that one."""
+def _ids_in_config(network: Any) -> set[int]:
+    """The token ids that the model's config names; if positions start after the padding's id, also all ids up to it."""
     from compress.models.architectures import ARCHITECTURES
 
-    named: set[int] = set()
+    needed: set[int] = set()
     for name, value in network.config.to_dict().items():
         if name.endswith("_token_id"):
-            named |= {item for item in (value if isinstance(value, list) else [value]) if isinstance(item, int)}
+            needed |= {item for item in (value if isinstance(value, list) else [value]) if isinstance(item, int)}
     padding = network.get_input_embeddings().padding_idx
     if padding is not None:
-        named.add(padding)
+        needed.add(padding)
     architecture = ARCHITECTURES.get(network.config.model_type)
     if architecture is None or architecture.position_offset:
-        named |= set(range((padding or 0) + 1))
-    return named
+        needed |= set(range((padding or 0) + 1))
+    return needed
 
 
 def _compare(
-    before: Any, after: Any, kept: list[int], used: list[int], context: Context, source: Path, out: Path
+    before: Any, after: Any, kept_ids: list[int], used: list[int], context: Context, source: Path, out: Path
 ) -> None:
-    """Hold both against each other on rows that are made of kept tokens.
+    """Compare both models on rows that are made of kept tokens.
 
     Raises:
-        CompressError: a row splits in another way, or a logit differs.
+        CompressError: a row is split into other tokens, or a logit differs.
     """
     import torch
 
     from compress.models.tokenizer import load_tokenizer
 
     whole, smaller = load_tokenizer(source), load_tokenizer(out)
-    known, new = set(used), {old: index for index, old in enumerate(kept)}
-    rows = [row for row in context.task.encode(context.task.train, whole) if known.issuperset(row["input_ids"])]
-    chosen = rows[:CHECKED_ROWS]
+    used_ids, new = set(used), {old: index for index, old in enumerate(kept_ids)}
+    rows = [row for row in context.task.encode(context.task.train, whole) if used_ids.issuperset(row["input_ids"])]
+    sample = rows[:CHECKED_ROWS]
     again = {tuple(row["input_ids"]) for row in context.task.encode(context.task.train, smaller)}
-    for row in chosen:
+    for row in sample:
         if tuple(new[token] for token in row["input_ids"]) not in again:
             raise CompressError("the smaller tokenizer splits the training rows in another way", fix=_LEAVE_OUT)
         logits = []

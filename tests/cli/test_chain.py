@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from compress.cli.chain import Segment, _chain_options, split
-from compress.cli.options import written
+from compress.cli.options import option_names
 from compress.cli.stages import step_options
 from compress.cli.verbs import verbs
 from compress.errors import InputError
@@ -206,4 +206,4 @@ def test_the_chains_own_options_may_stand_anywhere():
 
 @pytest.mark.parametrize("verb", verbs())
 def test_no_step_has_an_option_of_the_chain(verb):
-    assert not written(step_options(verb, verbs()[verb])) & written(_chain_options())
+    assert not option_names(step_options(verb, verbs()[verb])) & option_names(_chain_options())

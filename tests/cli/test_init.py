@@ -88,7 +88,7 @@ def test_two_readings_are_refused_without_a_terminal_and_asked_on_one(cli, refus
     error = refused(*arguments)
     assert error.fix == "add --label-column topic, or --label-column priority"
     assert not Path("recipe.yaml").exists()
-    monkeypatch.setattr("compress.cli.survey.somebody_is_there", lambda: True)
+    monkeypatch.setattr("compress.cli.survey.is_interactive", lambda: True)
     for answers, label in ((["none", "9", "2"], "priority"), (["topic"], "topic")):
         typed = iter(answers)
         monkeypatch.setattr("typer.prompt", lambda text, err, typed=typed: next(typed))
@@ -109,7 +109,7 @@ def test_how_a_file_is_read_is_asked_on_a_terminal(cli, refused, init, monkeypat
     assert "--encoding latin-1" in refused(*arguments).fix
     assert cli(*arguments, "--encoding", "cp1252", "--out", "given.yaml").code == 0
     assert "encoding: cp1252" in Path("given.yaml").read_text()
-    monkeypatch.setattr("compress.cli.survey.somebody_is_there", lambda: True)
+    monkeypatch.setattr("compress.cli.survey.is_interactive", lambda: True)
     monkeypatch.setattr("typer.prompt", lambda text, err: "1")
     assert cli(*arguments).code == 0
     assert "encoding: latin-1" in Path("recipe.yaml").read_text()

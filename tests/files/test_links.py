@@ -11,7 +11,7 @@ from compress.files import disks
 from compress.files.disks import disk_error, is_disk_full, system_error, tight_places
 from compress.files.locks import lock_at
 from compress.files.whole import clear_path, ensure_folder, file_sha256, new_folder, write_text
-from compress.unexpected import explained
+from compress.unexpected import error_to_show
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_full_disk_of_temporary_files_is_told_as_that(tmp_path: Path, monkeypa
     told = disk_error(OSError(errno.ENOSPC, "No space"), tmp_path / "store")
     assert told.where == str(temporary)
     assert "the variable TMPDIR" in str(told.fix)
-    assert explained(ValueError("InvalidProtobuf")).what == "the disk is full (0 MB free)"
+    assert error_to_show(ValueError("InvalidProtobuf")).what == "the disk is full (0 MB free)"
     free(monkeypatch, temporary, {tmp_path / "store": 1000})
     told = disk_error(OSError(errno.ENOSPC, "No space"), tmp_path / "store")
     assert (told.where, "--runs-dir" in str(told.fix)) == (str(tmp_path / "store"), True)
@@ -121,12 +121,12 @@ def test_a_full_disk_of_temporary_files_is_told_as_that(tmp_path: Path, monkeypa
 
 def test_a_library_that_fails_where_little_is_left_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free(monkeypatch, tmp_path, {tmp_path: 300_000})
-    told = explained(ValueError("InvalidProtobuf"))
+    told = error_to_show(ValueError("InvalidProtobuf"))
     assert told.what == "ValueError, where hardly any disk space is left: InvalidProtobuf"
     assert told.where == f"0.3 MB are free in {tmp_path}, which the variable TMPDIR moves"
     free(monkeypatch, tmp_path, {})
     assert tight_places() == []
-    assert explained(ValueError("x")).what == "unexpected ValueError: x"
+    assert error_to_show(ValueError("x")).what == "unexpected ValueError: x"
 
 
 def test_the_systems_refusals_are_told_with_their_place(tmp_path: Path) -> None:
@@ -138,5 +138,5 @@ def test_the_systems_refusals_are_told_with_their_place(tmp_path: Path) -> None:
     assert told.what.endswith("300 in its longest name")
     told = system_error(PermissionError(errno.EACCES, "Permission denied", "/x"))
     assert (told.what, told.where) == ("the system refuses: Permission denied", "/x")
-    assert explained(MemoryError()).what == "memory ran out"
-    assert isinstance(explained(FileNotFoundError(errno.ENOENT, "No such file", "/y")), CompressError)
+    assert error_to_show(MemoryError()).what == "memory ran out"
+    assert isinstance(error_to_show(FileNotFoundError(errno.ENOENT, "No such file", "/y")), CompressError)

@@ -12,7 +12,7 @@ from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.plan.ablation import without
-from compress.run.forecast import least
+from compress.run.forecast import lower_bound
 from compress.stages import Input, Stage, StageConfig, distill, finetune, prune_structured, trim_vocabulary
 from compress.training.config import Recover
 from tests.plans import INT8, ONNX, TEACHER
@@ -98,7 +98,7 @@ def test_without_a_step_its_readers_read_what_its_base_read(plan) -> None:
 
 def test_a_forecast_asks_the_stage_what_it_trains_and_writes(plan, monkeypatch) -> None:
     def figures() -> tuple[int, int, int]:
-        found = {step.step: step for step in least(plan(TEACHER, MERGED), (), HOST).steps}["merged"]
+        found = {step.step: step for step in lower_bound(plan(TEACHER, MERGED), (), HOST).steps}["merged"]
         return found.memory_bytes, found.artifact_bytes, found.scratch_bytes
 
     memory, artifact, scratch = figures()
@@ -110,7 +110,7 @@ def test_a_forecast_asks_the_stage_what_it_trains_and_writes(plan, monkeypatch) 
 
 
 def test_of_graphs_only_a_stage_that_says_so_writes_floats(plan) -> None:
-    found = {step.step: step for step in least(plan(TEACHER, ONNX, INT8), (), HOST).steps}
+    found = {step.step: step for step in lower_bound(plan(TEACHER, ONNX, INT8), (), HOST).steps}
     assert found["onnx"].artifact_bytes == found["teacher"].artifact_bytes > 0
     assert found["int8"].artifact_bytes == 0
 

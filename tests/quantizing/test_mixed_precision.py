@@ -96,7 +96,7 @@ def test_named_nodes_stay_in_float_and_are_told(stage: Any, chain: Chain, tmp_pa
     gemms_to_matmuls(graph)
     name = [product.node.name for product in matrices(graph)][1]
     config = stage.Config(keep_float=(name,))
-    facts = stage.run(model=source, config=config, context=context_of(chain, tmp_path), out=tmp_path).written()
+    facts = stage.run(model=source, config=config, context=context_of(chain, tmp_path), out=tmp_path).manifest_facts()
     assert facts["left_in_float"] == [name]
     assert [product.node.name for product in matrices(onnx.load(str(tmp_path / "model.onnx")))] == [name]
     with pytest.raises(InputError, match="keep_float names 'dense', which is no layer here"):
@@ -127,7 +127,7 @@ def test_a_budget_that_rounding_keeps_leaves_nothing_in_float(chain: Chain, tmp_
         config=quantize_onnx_dynamic.Config(max_drop_pp=5.0),
         context=context_of(chain, tmp_path),
         out=tmp_path,
-    ).written()
+    ).manifest_facts()
     assert facts["left_in_float"] == []
     assert facts["sensitivity"]["tried"] == [{"kept": 0, "drop_pp": 0.0, "agreement": 1.0}]
     assert len(facts["sensitivity"]["layers"]) == 9

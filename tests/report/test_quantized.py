@@ -50,8 +50,8 @@ def test_facts_of_a_manifest_are_read_with_their_types():
 
 
 def test_only_a_stage_that_says_so_tells_of_quantizing():
-    assert stages.find("export_onnx").told(Quantization, {"parity": PARITY}) is None
-    told = stages.find("quantize_onnx_dynamic").told(Quantization, {})
+    assert stages.find("export_onnx").facts_of(Quantization, {"parity": PARITY}) is None
+    told = stages.find("quantize_onnx_dynamic").facts_of(Quantization, {})
     assert told is not None
     assert quantized("int8", "any", told) == Quantized(step="int8", stage="any")
 

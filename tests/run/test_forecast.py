@@ -20,10 +20,10 @@ from compress.run.forecast import (
     FORECAST,
     Forecast,
     StepForecast,
+    check_fits,
     forecast_for,
-    least,
+    lower_bound,
     measured_forecast,
-    refuse_what_cannot_fit,
     write_forecast,
 )
 from compress.run.rehearsal import Cost, Rehearsed
@@ -43,7 +43,7 @@ def parameters(chain: Chain, step: str) -> int:
 
 
 def test_at_the_least_a_training_holds_weights_gradients_and_two_moments(planned: Plan, chain: Chain) -> None:
-    found = {step.step: step for step in least(planned, (), HOST).steps}
+    found = {step.step: step for step in lower_bound(planned, (), HOST).steps}
     for name in ("teacher", "student", "pruned"):
         count = parameters(chain, name)
         assert found[name].memory_bytes == pytest.approx(16 * count, rel=0.1), name
@@ -54,7 +54,7 @@ def test_at_the_least_a_training_holds_weights_gradients_and_two_moments(planned
 
 
 def test_steps_that_are_done_need_nothing(planned: Plan) -> None:
-    assert [step.step for step in least(planned, {"teacher", "student"}, HOST).steps][:2] == ["pruned", "onnx"]
+    assert [step.step for step in lower_bound(planned, {"teacher", "student"}, HOST).steps][:2] == ["pruned", "onnx"]
 
 
 def step(name: str, **figures: int) -> StepForecast:
@@ -82,13 +82,13 @@ def test_what_cannot_fit_is_refused_with_both_numbers(
     monkeypatch.setattr(forecast, "free_disk", lambda _: 500_000_000)
     hungry = forecast_of(step("teacher", memory_bytes=5_200_000_000))
     with pytest.raises(CompressError, match=r"'teacher' needs about 5\.2 GB of memory, 1\.1 GB are free") as caught:
-        refuse_what_cannot_fit(hungry, planned, tmp_path)
+        check_fits(hungry, planned, tmp_path)
     assert "--force" in str(caught.value.fix)
     large = forecast_of(step("teacher", artifact_bytes=700_000_000), measured=False)
     with pytest.raises(CompressError, match=r"the run needs at least 0\.7 GB of disk, 0\.5 GB are free") as caught:
-        refuse_what_cannot_fit(large, planned, tmp_path)
+        check_fits(large, planned, tmp_path)
     assert (caught.value.where, "--force" in str(caught.value.fix)) == (str(tmp_path), True)
-    refuse_what_cannot_fit(forecast_of(step("teacher", memory_bytes=1_000_000_000)), planned, tmp_path)
+    check_fits(forecast_of(step("teacher", memory_bytes=1_000_000_000)), planned, tmp_path)
 
 
 def test_a_run_that_cannot_fit_is_not_begun_unless_forced(

@@ -9,7 +9,7 @@ import pytest
 
 from compress.context import Rehearsal
 from compress.errors import CompressError, InputError, Stopped
-from compress.run.make import make_steps, whole
+from compress.run.make import make_steps, stored_artifact
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
 from tests.chain import Silent
@@ -63,9 +63,9 @@ def test_what_is_done_elsewhere_is_taken_as_it_is(toy: ToyStage, store: Store, t
 def test_a_damaged_artifact_counts_as_none_and_is_made_again(toy: ToyStage, store: Store, tmp_path: Path) -> None:
     plan = toy_plan(toy, tmp_path / "model", CHAIN)
     artifacts, _ = make_steps(plan, store, HOST, Silent())
-    assert whole(plan.step("small"), store) == artifacts["small"]
+    assert stored_artifact(plan.step("small"), store) == artifacts["small"]
     (artifacts["small"].path / "number").write_text("7")
-    assert whole(plan.step("small"), store) is None
+    assert stored_artifact(plan.step("small"), store) is None
     observer = Silent()
     again, made = make_steps(plan, store, HOST, observer)
     assert (made, observer.made, totals(again)["small"]) == (True, ["small"], 103)

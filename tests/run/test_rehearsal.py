@@ -15,7 +15,7 @@ from compress.machine.settling import SETTLE_SECONDS
 from compress.plan.plan import Plan
 from compress.plan.planner import make_plan
 from compress.recipe.validation import Origin
-from compress.run.rehearsal import Rehearsed, _Piece, _representative, rehearse
+from compress.run.rehearsal import Rehearsed, _Piece, _representative_rows, rehearse
 from compress.store.store import Store
 from tests.chain import Chain, Silent, chain_recipe
 from tests.fresh import fork_children
@@ -140,15 +140,15 @@ def test_a_rehearsal_that_is_killed_says_in_which_step(planned: Plan, tmp_path: 
 
 
 def test_the_units_that_are_left_cost_what_those_after_the_first_did() -> None:
-    assert _Piece([(1, 100, 5.0), (2, 100, 6.0), (3, 100, 7.0)]).left(0.0) == pytest.approx(97.0)
-    assert _Piece([(32, 320, 5.0)]).left(1.0) == pytest.approx(288 * 4.0 / 32)
-    assert _Piece([(0, 3, 0.0), (3, 3, 9.0)]).left(0.0) == 0.0
+    assert _Piece([(1, 100, 5.0), (2, 100, 6.0), (3, 100, 7.0)]).remaining_seconds(0.0) == pytest.approx(97.0)
+    assert _Piece([(32, 320, 5.0)]).remaining_seconds(1.0) == pytest.approx(288 * 4.0 / 32)
+    assert _Piece([(0, 3, 0.0), (3, 3, 9.0)]).remaining_seconds(0.0) == 0.0
 
 
 @pytest.mark.parametrize(("size", "groups"), [(8, 1), (4, 5), (16, 3)])
 def test_rows_are_taken_at_even_places_of_their_lengths(planned: Plan, size: int, groups: int) -> None:
     task = planned.task
-    taken = _representative(task, task.train, size, groups)
+    taken = _representative_rows(task, task.train, size, groups)
     lengths = sorted((len(row.text) for row in task.train), reverse=True)
     assert len(taken) == size * groups or len(taken) == len(task.train)
     assert sorted((len(row.text) for row in taken), reverse=True)[:size] == lengths[:size]
@@ -157,4 +157,4 @@ def test_rows_are_taken_at_even_places_of_their_lengths(planned: Plan, size: int
 
 
 def test_few_rows_are_all_taken(planned: Plan) -> None:
-    assert _representative(planned.task, planned.task.train[:5], 4, 2) == list(planned.task.train[:5])
+    assert _representative_rows(planned.task, planned.task.train[:5], 4, 2) == list(planned.task.train[:5])

@@ -14,7 +14,7 @@ from compress.run import runner
 from compress.run.ablations import compare_ablated, variants_of
 from compress.run.make import make_steps
 from compress.run.runner import Result, run_plan
-from compress.run.variants import MadeVariant, Variant, finals, make_variants
+from compress.run.variants import MadeVariant, Variant, final_pairs, make_variants
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
 from tests.chain import Silent
@@ -59,7 +59,7 @@ def test_a_prefix_is_made_once_for_all(chain: Chain) -> None:
     assert any_made
     assert chain.toy.made == [4, 3, 4]  # the end of the first, none of the second, two of the third
     assert chain.observer.made == ["smallest in 0", "smaller in 2", "smallest in 2"]
-    ends = [variant.finals()["cpu"] for variant in made]
+    ends = [variant.final_pairs()["cpu"] for variant in made]
     assert [(total(pair.artifact), pair.target) for pair in ends] == [(107, "cpu"), (103, "cpu"), (108, "cpu")]
 
 
@@ -88,7 +88,7 @@ def test_variants_that_are_done_say_nothing(chain: Chain) -> None:
     chain.toy.made.clear()
     made, any_made = chain.make(chain.without("smaller"))
     assert (any_made, chain.observer.made, chain.toy.made) == (False, [], [])
-    assert total(made[0].finals()["cpu"].artifact) == 107
+    assert total(made[0].final_pairs()["cpu"].artifact) == 107
 
 
 def test_a_kill_in_the_middle_of_variants_keeps_what_was_made(chain: Chain) -> None:
@@ -125,14 +125,14 @@ def test_an_ablation_is_a_set_of_variants_held_against_the_whole(chain: Chain) -
     assert [variant.name for variant in variants] == ["without small", "without smallest"]
     made, _ = make_variants(variants, chain.whole, chain.artifacts, chain.store, HOST, chain.observer)
     entries, compared = compare_ablated(ablated, made, chain.whole, chain.artifacts)
-    ends = [variant.finals()["cpu"].artifact.key for variant in made]
+    ends = [variant.final_pairs()["cpu"].artifact.key for variant in made]
     assert entries == [
         AblationEntry("base", "cpu", reason="it is the baseline"),
         AblationEntry("small", "cpu", ends[0]),
         AblationEntry("smaller", "cpu", reason="it is needed"),
         AblationEntry("smallest", "cpu", ends[1]),
     ]
-    whole = finals(chain.whole, chain.artifacts)["cpu"]
+    whole = final_pairs(chain.whole, chain.artifacts)["cpu"]
     assert [(total(one.artifact), other) for one, other in compared] == [(108, whole), (106, whole)]
 
 

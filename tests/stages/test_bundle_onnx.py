@@ -38,7 +38,7 @@ def run(chain, tmp_path, **settings):
     out.mkdir()
     facts = bundle_onnx.run(
         model=chain.artifacts["onnx"], config=Config(**settings), context=context_of(chain, tmp_path), out=out
-    ).written()
+    ).manifest_facts()
     return out, facts
 
 
@@ -106,7 +106,7 @@ def given(chain, tmp_path, folder, config):
         context=context_of(chain, tmp_path),
         out=tmp_path / "out",
         q4=Artifact(folder, "0" * 64, "onnx"),
-    ).written()
+    ).manifest_facts()
 
 
 def test_a_steps_own_graph_passes_the_gate_too(chain, tmp_path):

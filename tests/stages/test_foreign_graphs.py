@@ -83,7 +83,7 @@ def quantize(name: str, source: Artifact, chain: Chain, out: Path, **settings: A
     out.mkdir()
     facts: dict[str, Any] = stage.run(
         model=source, config=stage.Config(**own | settings), context=context_of(chain, out), out=out
-    ).written()
+    ).manifest_facts()
     return facts
 
 

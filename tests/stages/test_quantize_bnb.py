@@ -58,7 +58,7 @@ def narrow(uneven: Callable[[str], Artifact]) -> Artifact:
 def quantized(model: Artifact, bits: Literal[4, 8], chain: Chain, out: Path) -> dict[str, Any]:
     out.mkdir(exist_ok=True)
     config = quantize_bnb.Config(bits=bits, min_agreement=0.0)
-    return quantize_bnb.run(model=model, config=config, context=context_of(chain, out), out=out).written()
+    return quantize_bnb.run(model=model, config=config, context=context_of(chain, out), out=out).manifest_facts()
 
 
 def test_8_bits_have_any_size(narrow: Artifact, chain: Chain, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def run(chain: Chain, out: Path, **settings: Any) -> dict[str, Any]:
     config = Config(rounds=2, target=Target(threads=1, sequence_length=16), **settings)
     return quantize_onnx_auto.run(
         model=chain.artifacts["onnx"], config=config, context=context_of(chain, out), out=out / "model"
-    ).written()
+    ).manifest_facts()
 
 
 def logits(folder: Path) -> np.ndarray:

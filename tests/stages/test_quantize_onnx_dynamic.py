@@ -174,7 +174,7 @@ def test_tables_that_are_not_quantized_are_told(chain: Chain, tmp_path: Path) ->
             config=stage.Config(embeddings=False),
             context=context_of(chain, tmp_path),
             out=out,
-        ).written()
+        ).manifest_facts()
         assert len(facts["left_in_float"]) == 3
         assert all("embeddings" in name for name in facts["left_in_float"])
 
@@ -199,7 +199,7 @@ def test_int8_takes_embedding_tables_in_4_bits(chain: Chain, tmp_path: Path, mon
         config=quantize_onnx_dynamic.Config(embedding_bits=4),
         context=context_of(chain, tmp_path),
         out=tmp_path,
-    ).written()
+    ).manifest_facts()
     found, whole = kinds(graph_of(tmp_path)), kinds(graph_of(chain.artifacts["int8"].path))
     assert (found["GatherBlockQuantized"], whole["GatherBlockQuantized"]) == (2, 0)
     assert found["DynamicQuantizeMatMul"] == whole["DynamicQuantizeMatMul"]

@@ -41,7 +41,9 @@ def batch() -> dict[str, np.ndarray]:
 def converted(source: Artifact, chain: Chain, out: Path, **settings: Any) -> tuple[onnx.ModelProto, dict[str, Any]]:
     out.mkdir()
     config = quantize_onnx_fp16.Config(**settings)
-    facts = quantize_onnx_fp16.run(model=source, config=config, context=context_of(chain, out), out=out).written()
+    facts = quantize_onnx_fp16.run(
+        model=source, config=config, context=context_of(chain, out), out=out
+    ).manifest_facts()
     return onnx.load(str(out / "model.onnx")), facts
 
 

@@ -85,7 +85,7 @@ def train_in(
         config=quantize_onnx_trained.Config(**{"min_agreement": 0, **seven_bits(settings), **settings}),
         context=in_context(chain, folder),
         out=out,
-    ).written()
+    ).manifest_facts()
     return Trained(graph_of(out), facts | {"folder": out}, *seen)
 
 

@@ -85,7 +85,7 @@ def test_it_quantizes_after(exported: Callable[..., Artifact], chain: Chain, tmp
         config=quantize_onnx_dynamic.Config(),
         context=context_of(chain, tmp_path),
         out=folder,
-    ).written()
+    ).manifest_facts()
     assert facts["parity"]["agreement"] >= 0.8
     left = {
         tensor.name: list(tensor.dims)

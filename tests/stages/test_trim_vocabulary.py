@@ -46,7 +46,7 @@ def test_texts_of_kept_tokens_give_the_same_logits(
     model = classifier(family)
     facts = trim_vocabulary.run(
         model=model, config=trim_vocabulary.Config(min_count=20), context=context_of(chain, tmp_path), out=out
-    ).written()
+    ).manifest_facts()
     assert facts["tokens_after"] < facts["tokens_before"] - 5
     assert 0 < facts["validation_split_differently"] < 1
     words = [word for word in load_tokenizer(out).fast.get_vocab() if word in FILLER]
