@@ -18,7 +18,7 @@ Printable = Annotated[str, AfterValidator(printable)]
 class Facts(BaseModel):
     """The facts of a stage's work; the fields are keys in the manifest."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     def manifest_facts(self) -> dict[str, Any]:
         """The fields that were set, in the form that a manifest has."""
@@ -41,7 +41,7 @@ class Facts(BaseModel):
 class Part(BaseModel):
     """A part of facts. In a manifest it may have further keys."""
 
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True, defer_build=True)
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class Agreement(Part):
