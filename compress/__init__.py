@@ -2,7 +2,6 @@
 
 import os
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 # onnxruntime's official builds send events to their maker over HTTPS unless this is set before it is imported;
@@ -31,27 +30,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "compress.api": ("Event", "compare", "load"),
+    "compress.api": ("Event", "bench", "compare", "load", "plan", "run"),
     "compress.errors": ("CompressError", "InputError", "Stopped"),
     "compress.use.classifier": ("Classifier",),
 }
 """The module of each public name; it is imported on first use, so that `import compress` takes no time."""
-
-
-class _Room(ModuleType):
-    """A package that can be called like the function of its name in `compress.api`: `compress.run` is both."""
-
-    def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Call the function of the package's name."""
-        return getattr(import_module("compress.api"), self.__name__.rpartition(".")[2])(*arguments, **settings)
-
-
-for _name in (
-    "bench",
-    "plan",
-    "run",
-):  # importing a module of a package binds the package's name here, not the function
-    import_module(f"{__name__}.{_name}").__class__ = _Room
 
 
 def __getattr__(name: str) -> Any:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from compress.recipe.validation import Origin
     from compress.report.model import Report
     from compress.report.two_reports import Compared
-    from compress.run.outlook import Outlook
-    from compress.run.runner import Result
+    from compress.running.outlook import Outlook
+    from compress.running.runner import Result
 
 RecipeLike: TypeAlias = str | Path | Mapping[str, Any]
 """A recipe: its file, the name of a shipped one, or its content, whose relative paths start in the current folder."""
@@ -83,9 +83,9 @@ def run(
         CompressError: a step failed; the steps before it are kept.
         Stopped: `stop` returned True.
     """
-    from compress.plan.ablation import ablate as plans_without
-    from compress.plan.planner import make_plan
-    from compress.run.runner import run_plan
+    from compress.planning.ablation import ablate as plans_without
+    from compress.planning.planner import make_plan
+    from compress.running.runner import run_plan
 
     listener = _Listener(on_event, stop)
     plan = make_plan(*_read(recipe, overrides), listener.announce)
@@ -114,8 +114,8 @@ def plan(
     """
     from dataclasses import replace
 
-    from compress.plan.planner import make_plan
-    from compress.run.outlook import look_ahead, measure_forecast
+    from compress.planning.planner import make_plan
+    from compress.running.outlook import look_ahead, measure_forecast
 
     listener, place = _Listener(on_event), Path(runs_dir)
     outlook = look_ahead(make_plan(*_read(recipe, overrides), listener.announce), place)
@@ -155,7 +155,7 @@ def bench(
     """
     from compress.recipe.schema import BenchSpec, Goal, Target, TaskSpec
     from compress.recipe.validation import Origin, validate
-    from compress.run.bench_folders import bench_folders, default_runtimes
+    from compress.running.bench_folders import bench_folders, default_runtimes
 
     paths, listener = [Path(folder) for folder in folders], _Listener(on_event, stop)
     raw_targets = targets or {name: {"runtime": name} for name in default_runtimes(paths)}

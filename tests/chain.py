@@ -9,11 +9,11 @@ import pytest
 from filelock import FileLock
 
 from compress.context import Context
-from compress.plan.plan import Plan
-from compress.plan.planner import make_plan
+from compress.planning.plan import Plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 from compress.store.artifacts import Artifact
 from tests.fresh import fork_children
 

@@ -97,7 +97,7 @@ def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.fixture(scope="session", autouse=True)
 def _peaks_are_measured_once() -> Iterator[None]:
     """What this machine's arithmetic can do at most does not change from test to test."""
-    from compress.bench import measure
+    from compress.benching import measure
     from compress.machine import kernels as machine
 
     known: dict[tuple[str, int, str], float] = {}

@@ -28,19 +28,19 @@ from filelock import FileLock
 
 PRELOADED = {
     "torch": (
-        "compress.bench.flops",
+        "compress.benching.flops",
         "compress.cli",
         "compress.export.export",
         "compress.models.load",
-        "compress.run.make",
-        "compress.run.measure",
+        "compress.running.make",
+        "compress.running.measure",
         "compress.training.loop",
         "tests.fresh",
         "transformers.modeling_utils",
         "transformers.models.bert.modeling_bert",
     ),
     "graphs": (
-        "compress.bench.worker",
+        "compress.benching.worker",
         "compress.formats.onnx",
         "compress.machine.kernels",
         "compress.trials.trial",

@@ -24,9 +24,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PROGRAMS = {
-    "compress.bench.worker": "graphs",
+    "compress.benching.worker": "graphs",
     "compress.machine.kernels": "graphs",
-    "compress.run.rehearsal_process": "torch",
+    "compress.running.rehearsal_process": "torch",
     "compress.trials.trial": "graphs",
 }
 """Modules that are processes of our own, and are forked where a test asks for it; the kind of server for each."""
@@ -53,7 +53,7 @@ def fork_children(monkeypatch: pytest.MonkeyPatch, asked: Mapping[str, str] = Ma
     """`PROGRAMS` run in such processes, and not in those that import all anew; other kinds of server may be `asked`."""
     fork = _forking({**PROGRAMS, **asked})
     monkeypatch.setattr(child, "start", fork)
-    monkeypatch.setattr("compress.run.rehearsal.start", fork)
+    monkeypatch.setattr("compress.running.rehearsal.start", fork)
 
 
 def _forking(kinds: Mapping[str, str]) -> Callable[..., Any]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from compress.plan.plan import Plan
-from compress.plan.planner import make_plan
+from compress.planning.plan import Plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 
 TEACHER = "{name: teacher, stage: finetune, model: MODEL}"

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -165,12 +166,13 @@ def test_a_step_that_fails_is_an_error_of_the_tool(recipe, tmp_path):
         api.run(broken, runs_dir=tmp_path)
 
 
-def test_a_function_is_there_also_where_a_room_has_its_name():
+def test_no_room_hides_a_public_name():
     import compress
-    import compress.bench.measure
-    import compress.plan.planner
-    import compress.run.runner
+    import compress.running.runner
 
+    rooms = {path.stem for path in Path(compress.__file__).parent.iterdir()}
+    assert "running" in rooms
+    assert not rooms & set(compress.__all__)
     for function in (compress.run, compress.plan):
         with pytest.raises(InputError, match=r"nowhere\.yaml"):
             function("nowhere.yaml")

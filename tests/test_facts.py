@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from compress import stages
 from compress.errors import CompressError
 from compress.facts import Agreement, Bundle, Facts, Quantization, Trimming
-from compress.run.make import make_steps
-from compress.run.report import quantized_steps
+from compress.running.make import make_steps
+from compress.running.report import quantized_steps
 from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.store.store import Store

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import read_recipe
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 
 from .chain import Silent
 

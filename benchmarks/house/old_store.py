@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.newcomer.workplace import ROOT
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import read_recipe
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 
 WRITTEN = ROOT / "tests" / "old_store"
 

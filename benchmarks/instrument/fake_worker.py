@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.bench import worker
+from compress.benching import worker
 from compress.recipe.schema import Target
 from compress.runtimes import Predictor
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.instrument.models import COMPRESS, Models, bench_of
-from compress.bench.measure import measure
+from compress.benching.measure import measure
 from compress.recipe.schema import BenchSpec, Target
 from compress.store.artifacts import Artifact
 from compress.tasks import with_rows

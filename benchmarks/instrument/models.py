@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.bench.measure import WORKER, Bench
+from compress.benching.measure import WORKER, Bench
 from compress.data.sources import Sources
 from compress.recipe.schema import BenchSpec, TaskSpec
 from compress.recipe.validation import Origin

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.instrument.models import Models, bench_of
-from compress.bench.measure import measure
+from compress.benching.measure import measure
 from compress.measurement import Conditions, Measurement
 from compress.ops.statistics import speed_verdict, speedup, speedups
 from compress.recipe.schema import BenchSpec, Target

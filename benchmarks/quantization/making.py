@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from compress.errors import CompressError
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.store.artifacts import Artifact

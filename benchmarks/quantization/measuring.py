@@ -8,7 +8,7 @@ import numpy as np
 
 from avx2_only import Processes
 from benchmarks.quantization.making import FLOAT
-from compress.bench.measure import WORKER, Bench, measure
+from compress.benching.measure import WORKER, Bench, measure
 from compress.errors import CompressError
 from compress.measurement import Estimate, Measurement
 from compress.models.files import model_path

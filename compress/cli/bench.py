@@ -170,7 +170,7 @@ def measure_folders(
     from compress.cli.console import Terminal
     from compress.recipe.schema import BenchSpec, Target, TaskSpec
     from compress.recipe.validation import Origin, validate
-    from compress.run.bench_folders import bench_folders, default_runtimes
+    from compress.running.bench_folders import bench_folders, default_runtimes
 
     unset = dict.fromkeys((*options.DATA_FIELDS, *(f"{role}_column" for role in options.COLUMN_ROLES)))
     task = options.take_data({**unset, **{name: value for name, value in option_values.items() if name in KEPT}})

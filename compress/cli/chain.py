@@ -133,10 +133,10 @@ def chain(
     """Run the chain of the command line's segments."""
     say_first(f"reading {model}", quiet=json_output)
     from compress.files.whole import write_text
-    from compress.plan.planner import make_plan
+    from compress.planning.planner import make_plan
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin, validate
-    from compress.run.folder import dump_recipe
+    from compress.running.folder import dump_recipe
 
     invocation: Invocation = context.find_root().obj
     data: dict[str, Any] = {"name": name, "seed": seed, "task": options.take_data(option_values), "steps": []}

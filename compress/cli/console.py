@@ -188,7 +188,7 @@ class _Details(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != "compress.run.journal":
+        if record.name != "compress.running.journal":
             self._console.print(f"  {record.getMessage()}", style="dim")
 
 

@@ -13,7 +13,7 @@ from compress.cli.saying import say, say_first, say_json
 from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from compress.plan.plan import Plan
+    from compress.planning.plan import Plan
     from compress.recipe.reading import Reading
     from compress.starter import Material
 
@@ -94,7 +94,7 @@ def init(
     from compress.cli.console import Terminal
     from compress.cli.survey import ask, is_interactive, print_survey, survey_facts
     from compress.files.whole import write_text
-    from compress.plan.planner import make_plan
+    from compress.planning.planner import make_plan
     from compress.recipe.reading import reading_of
     from compress.recipe.yaml_file import read_recipe
     from compress.starter import survey, write_starter

@@ -12,9 +12,9 @@ from compress.cli.run import RecipeName, RunsDir, Set
 from compress.cli.saying import say, say_first, say_json
 
 if TYPE_CHECKING:
-    from compress.plan.feasibility import Feasibility
-    from compress.plan.plan import Plan
-    from compress.run.forecast import Forecast
+    from compress.planning.feasibility import Feasibility
+    from compress.planning.plan import Plan
+    from compress.running.forecast import Forecast
     from compress.tasks import Task
 
 
@@ -44,10 +44,10 @@ def plan(
     say_first(f"reading {recipe}", quiet=json_output)
     from compress import stages
     from compress.cli.console import OnlyBars, Terminal
-    from compress.plan.planner import make_plan
+    from compress.planning.planner import make_plan
     from compress.recipe.shipped import find_recipe
     from compress.recipe.yaml_file import load_recipe
-    from compress.run.outlook import BATCHES, look_ahead, measure_forecast
+    from compress.running.outlook import BATCHES, look_ahead, measure_forecast
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
     forecast = None

@@ -51,7 +51,7 @@ def _about(path: Path) -> str:
 
 def schema() -> None:
     """Print the recipe's JSON Schema."""
-    from compress.plan.json_schema import recipe_schema
+    from compress.planning.json_schema import recipe_schema
 
     warn_of_refused()
     say_json(recipe_schema())

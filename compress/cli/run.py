@@ -15,10 +15,10 @@ from compress.report.usage import HUB_TASK, usage
 
 if TYPE_CHECKING:
     from compress.cli.console import Terminal
-    from compress.plan.plan import Plan
+    from compress.planning.plan import Plan
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin
-    from compress.run.runner import Result
+    from compress.running.runner import Result
 
 RunsDir: TypeAlias = Annotated[
     Path,
@@ -114,10 +114,10 @@ def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: b
     """Rehearse the whole recipe with the longest rows and one optimizer step of each training."""
     from compress.cli.console import Terminal
     from compress.machine.facts import host_facts
-    from compress.plan.feasibility import check_feasible
-    from compress.plan.planner import make_plan
-    from compress.run.folder import open_store
-    from compress.run.rehearsal import rehearse
+    from compress.planning.feasibility import check_feasible
+    from compress.planning.planner import make_plan
+    from compress.running.folder import open_store
+    from compress.running.rehearsal import rehearse
 
     with Terminal(quiet=json_output) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -143,9 +143,9 @@ def finish(
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.cli.console import Terminal
-    from compress.plan.ablation import ablate as plans_without
-    from compress.plan.planner import make_plan
-    from compress.run.runner import run_plan
+    from compress.planning.ablation import ablate as plans_without
+    from compress.planning.planner import make_plan
+    from compress.running.runner import run_plan
 
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
@@ -170,7 +170,7 @@ def _print(plan: "Plan", result: "Result") -> None:
     """Print the result of a run: its report, and where its files are."""
     from compress.cli.console import print_report
     from compress.cli.print_quantized import print_quantized
-    from compress.run.report import quantized_steps
+    from compress.running.report import quantized_steps
 
     if result.did_nothing:
         measured = " and measurement" if result.report else ""
@@ -204,8 +204,8 @@ def _exit_if_failed(result: "Result") -> None:
 def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
     """Tell the terminal which steps are to do, and how long they take if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
-    from compress.run.folder import open_store, run_folder
-    from compress.run.forecast import kept_forecast
+    from compress.running.folder import open_store, run_folder
+    from compress.running.forecast import kept_forecast
 
     store = open_store(runs_dir)
     done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}

@@ -110,7 +110,7 @@ def _ask(question: str, *, yes: bool) -> None:
 
 
 def _inventory(runs_dir: Path) -> "tuple[Store, list[Item]]":
-    from compress.run.folder import open_store
+    from compress.running.folder import open_store
     from compress.store.inventory import take_inventory
 
     store = open_store(runs_dir)

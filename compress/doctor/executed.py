@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
+from compress.benching.flops import INT8_PRODUCTS, PRODUCTS
 from compress.machine.kernels import Kernel
 
 FUSED_ATTENTION = {"Attention", "QAttention", "MultiHeadAttention", "PackedAttention", "GroupQueryAttention"}

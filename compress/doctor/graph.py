@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from compress.bench import flops
+from compress.benching import flops
 from compress.context import Progress
 from compress.doctor.diagnosis import diagnose
 from compress.doctor.examined import (

@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from compress.bench.flops import PRODUCTS
+from compress.benching.flops import PRODUCTS
 from compress.doctor.advice import Finding
 from compress.doctor.executed import FUSED_ATTENTION, Node, ProfiledGraph, in_attention, unfused_attention
 from compress.doctor.products import COMPARE, MATTERS, SAME_WITHIN

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeVar
 
-from compress.bench.flops import INT8_PRODUCTS, PRODUCTS
+from compress.benching.flops import INT8_PRODUCTS, PRODUCTS
 from compress.doctor.advice import ARITHMETIC, INT8_KINDS, Finding, times
 from compress.doctor.executed import Product, ProfiledGraph, Rates, accuracy_levels, is_weight_product, products
 from compress.graphs.quantizable import QUANTIZED

@@ -26,7 +26,7 @@ from compress.lineage.model import (
     read_lineage,
     write_lineage,
 )
-from compress.plan.plan import Plan
+from compress.planning.plan import Plan
 from compress.recipe.schema import TABLES, input_source
 from compress.report.model import Report, Row
 from compress.report.words import describe_target, verdict

@@ -2,7 +2,7 @@
 
 A recipe says what to make (`task`, `steps`), where to measure it (`targets`) and what is good enough
 (`goal`). A step's own settings stay raw here: the stage that the step names validates them in
-`compress.plan.planner`.
+`compress.planning.planner`.
 """
 
 from collections.abc import Mapping

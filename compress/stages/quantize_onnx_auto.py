@@ -201,7 +201,7 @@ def _measure(
     """The graphs as candidates, the float model first: their quality on both kinds of rows, and their latency."""
     import numpy as np
 
-    from compress.bench.measure import Bench, measure
+    from compress.benching.measure import Bench, measure
     from compress.ops import statistics
     from compress.tasks import with_rows
 

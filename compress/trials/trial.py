@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from compress.bench.process import STARTING
+from compress.benching.process import STARTING
 from compress.errors import CompressError, InputError
 from compress.models.files import folder_of
 from compress.models.tokenizer import load_tokenizer

@@ -22,7 +22,7 @@ from compress.models.expected_texts import expected_length
 from compress.models.files import CONFIG
 from compress.models.folder import check_weights
 from compress.models.tokenizer import FILES, load_tokenizer
-from compress.plan.outside import COMPARED, check_vocabulary
+from compress.planning.outside import COMPARED, check_vocabulary
 from compress.report.usage import HUB_TASK
 from compress.trials.tokenizer_trial import check_tokenizer
 from compress.trials.trial import BATCH, try_graph_on, try_tokenizer

@@ -11,7 +11,7 @@ from compress.cli.options import option_names
 from compress.cli.stages import step_options
 from compress.cli.verbs import verbs
 from compress.errors import InputError
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 
 FAST = ("--epochs", "1", "--learning-rate", "5e-3")

@@ -39,7 +39,7 @@ def test_a_plan_forecasts_what_a_run_takes_and_the_run_is_held_to_it(cli, refuse
     assert said.out.splitlines()[-1].startswith("forecast: ")
     assert [path.name for path in Path("runs").rglob("*")] == ["tiny", "forecast.json"]
 
-    monkeypatch.setattr("compress.run.forecast.free_memory", lambda: 1000)
+    monkeypatch.setattr("compress.running.forecast.free_memory", lambda: 1000)
     error = refused("run", recipe, code=1)
     assert error.what.startswith("'")
     assert " needs about " in error.what

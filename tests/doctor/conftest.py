@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from compress.bench.flops import profile
+from compress.benching.flops import profile
 from compress.doctor.executed import ProfiledGraph, read_events
 from tests.doctor.subjects import normal, same_rates
 

@@ -17,8 +17,8 @@ from compress.cli import main
 from compress.formats import load
 from compress.lineage.model import read_lineage
 from compress.models.tokenizer import load_tokenizer
-from compress.plan.json_schema import recipe_schema
-from compress.plan.planner import make_plan
+from compress.planning.json_schema import recipe_schema
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 from compress.report.model import Report
 from tests.conftest import BAD, GOOD

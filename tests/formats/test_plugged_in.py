@@ -14,10 +14,10 @@ from compress.doctor.examination import _examined
 from compress.doctor.examined import Examination
 from compress.errors import InputError
 from compress.formats import check_folder, find, format_of, size_of, why_not
-from compress.plan.feasibility import check_feasible
-from compress.plan.json_schema import recipe_schema
+from compress.planning.feasibility import check_feasible
+from compress.planning.json_schema import recipe_schema
 from compress.recipe.schema import Target
-from compress.run.bench_folders import default_runtimes
+from compress.running.bench_folders import default_runtimes
 from compress.use.asked import check_to_answer
 
 FORMAT = '''"""A table of what each token says of each class: `model.npy`."""

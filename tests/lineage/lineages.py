@@ -5,12 +5,12 @@ from pathlib import Path
 
 from compress.lineage.final import build_lineage
 from compress.lineage.model import Lineage
-from compress.plan.plan import Plan
-from compress.plan.planner import make_plan
+from compress.planning.plan import Plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.report.model import Report
-from compress.run.folder import dump_recipe
+from compress.running.folder import dump_recipe
 from tests.chain import Chain, chain_recipe
 from tests.report.reports import sample_report
 

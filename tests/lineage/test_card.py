@@ -13,7 +13,7 @@ from compress.lineage.adapted import adapt
 from compress.lineage.card import base_models_in, hub_name, model_card
 from compress.lineage.final import write_final
 from compress.lineage.model import Source
-from compress.run.folder import dump_recipe
+from compress.running.folder import dump_recipe
 from tests.report.reports import sample_report
 
 from .lineages import LAST, lineage_of, measured_lineage

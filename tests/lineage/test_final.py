@@ -14,7 +14,7 @@ from compress.lineage import final as final_module
 from compress.lineage.final import write_final
 from compress.lineage.model import changed_files, read_lineage
 from compress.measurement import QualityVerdict
-from compress.run.folder import dump_recipe
+from compress.running.folder import dump_recipe
 from compress.store.artifacts import check_files
 from compress.use import asked
 from tests.chain import FAST

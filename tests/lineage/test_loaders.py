@@ -19,7 +19,7 @@ from compress.lineage.model import read_lineage
 from compress.models.config_file import labels_of
 from compress.models.tokenizer import load_tokenizer
 from compress.recipe.schema import Target
-from compress.run.folder import dump_recipe
+from compress.running.folder import dump_recipe
 from compress.runtimes import load
 from compress.runtimes.onnxruntime import open_file
 from tests.conftest import BAD, GOOD, review

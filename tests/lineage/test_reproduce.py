@@ -11,9 +11,9 @@ from compress.files.whole import file_sha256
 from compress.lineage.ancestry import find_lineage
 from compress.lineage.model import Source, read_lineage
 from compress.lineage.reproduce import doubts, pinned_recipe
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 from tests.chain import Silent, chain_recipe
 from tests.stages.test_contract import STEPS
 

@@ -18,7 +18,7 @@ from compress.models.folder import check_weights
 from compress.models.load import load_model
 from compress.models.plain import check_same_as_plain
 from compress.models.tokenizer import load_tokenizer
-from compress.plan.outside import check_vocabulary
+from compress.planning.outside import check_vocabulary
 
 TEXTS = ("good", "the awful film was a dull story about people in town", "a superb story with some music !")
 TASK = "text-classification"

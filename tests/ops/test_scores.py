@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from compress.answers.label import Label
 from compress.ops.scores import accuracy, f1_macro
-from compress.plan.json_schema import recipe_schema
+from compress.planning.json_schema import recipe_schema
 
 Array = np.ndarray[Any, Any]
 ROWS = st.integers(1, 6).flatmap(

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from compress.bench.process import WorkerProcess
+from compress.benching.process import WorkerProcess
 from compress.processes.child import Child, ChildError, start
 
 PYTHON = (sys.executable, "-P")
@@ -149,8 +149,8 @@ def test_how_it_died_is_told(script: Callable[[str], list[str]], end: str, reaso
 def test_a_worker_whose_call_does_not_end_fails_with_that_reason(
     script: Callable[[str], list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compress.bench.process.ALIVE_SECONDS", 0.0)
-    monkeypatch.setattr("compress.bench.process.STARTING", 600)
+    monkeypatch.setattr("compress.benching.process.ALIVE_SECONDS", 0.0)
+    monkeypatch.setattr("compress.benching.process.STARTING", 600)
     text = "time.sleep(1)\nsay(alive=True)\nsay(load_ms=1)\nsys.stdin.readline()\ntime.sleep(1000)\n"
     worker = WorkerProcess(script(ANSWERS + text), tmp_path / "log", max_call_s=0.5)
     assert worker.ask({"folder": "x"}) == {"load_ms": 1}  # starting may take longer

@@ -6,7 +6,7 @@ import pytest
 
 from compress import stages
 from compress.errors import InputError
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 
 WHEEL = "pypi://dist==1.0/data"

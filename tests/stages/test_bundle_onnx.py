@@ -13,7 +13,7 @@ from compress.formats import check_folder, format_of, size_of
 from compress.formats.onnx import weight_files
 from compress.models.files import graphs_in, layout_file, model_path
 from compress.models.tokenizer import load_tokenizer
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Step, Target
 from compress.recipe.validation import Origin
 from compress.runtimes import load

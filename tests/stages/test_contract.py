@@ -16,7 +16,7 @@ import yaml
 from compress import stages
 from compress.errors import InputError
 from compress.models.tokenizer import load_tokenizer
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe, Target
 from compress.recipe.validation import Origin
 from compress.runtimes import load

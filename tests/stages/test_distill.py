@@ -11,12 +11,12 @@ import yaml
 
 from compress.lineage.model import read_lineage
 from compress.lineage.reproduce import pinned_recipe
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
-from compress.run.folder import open_store
-from compress.run.rehearsal import rehearse
-from compress.run.runner import run_plan
+from compress.running.folder import open_store
+from compress.running.rehearsal import rehearse
+from compress.running.runner import run_plan
 from tests.chain import FAST, Silent
 from tests.conftest import review
 from tests.fresh import fork_children

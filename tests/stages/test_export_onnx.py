@@ -18,10 +18,10 @@ from compress.models.architectures import Shape, read_shape
 from compress.models.config_file import read_config
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe, Target
 from compress.recipe.validation import Origin
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 from compress.runtimes import load
 from compress.stages import export_onnx
 from compress.store.artifacts import Artifact

@@ -17,7 +17,7 @@ from compress.models.cutting import cut, part
 from compress.models.load import load, save_model
 from compress.models.reshape import layers_of, model_shape
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.validation import Origin
 from compress.sizing.layer_latency import LayerLatency, write_table
 from compress.sizing.layer_timing import LayerTimer

@@ -15,11 +15,11 @@ from compress.graphs.masks import MASKING, clip_masks
 from compress.graphs.read import read_float_graph
 from compress.models.load import load_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.quantizing.magnitudes import magnitudes
 from compress.recipe.schema import Recipe, Target
 from compress.recipe.validation import Origin
-from compress.run.runner import run_plan
+from compress.running.runner import run_plan
 from compress.runtimes import load
 from compress.runtimes.onnxruntime import lacks_provider
 from compress.stages import quantize_onnx_fp16

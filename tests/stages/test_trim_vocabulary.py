@@ -13,7 +13,7 @@ import compress
 from compress.errors import CompressError, InputError
 from compress.models.load import load_model, save_model
 from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-from compress.plan.plan import Plan
+from compress.planning.plan import Plan
 from compress.recipe.schema import Target
 from compress.runtimes import load
 from compress.stages import export_onnx, trim_vocabulary
@@ -148,7 +148,7 @@ def test_pairs_of_texts_are_counted_too(chain: Chain, tmp_path: Path, classifier
 
 
 def test_the_report_says_how_the_test_rows_split(chain: Chain) -> None:
-    from compress.run.report import _trimmed
+    from compress.running.report import _trimmed
 
     task = chain.plan.task
     rows = [replace(task.train[0], text="good zebra"), replace(task.train[0], text="the quorum")]

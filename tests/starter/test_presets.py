@@ -5,7 +5,7 @@ import yaml
 
 from compress.errors import InputError
 from compress.models.architectures import Shape, read_shape
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.yaml_file import load_recipe
 from compress.starter.presets import small, strongest, teacher_epochs
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from compress.data.sources import Sources
-from compress.plan.planner import make_plan
+from compress.planning.planner import make_plan
 from compress.recipe.reading import Reading
 from compress.recipe.yaml_file import load_recipe
 from compress.starter import fetch, survey, write_starter

@@ -6,13 +6,13 @@ import pytest
 from filelock import FileLock
 
 from compress.errors import CompressError, InputError
-from compress.run.folder import claim, link_steps, needs_of
-from compress.run.make import make_steps
+from compress.running.folder import claim, link_steps, needs_of
+from compress.running.make import make_steps
 from compress.store.artifacts import NEEDS, Artifact
 from compress.store.inventory import Item, find, remove, take_inventory, unnamed, verify
 from compress.store.store import Store
 from tests.chain import Silent
-from tests.run.toys import HOST, ToyStage, toy_plan
+from tests.running.toys import HOST, ToyStage, toy_plan
 
 LINKED, NEEDED = {"base": 1, "small": 2}, {"base": 1, "large": 7}
 

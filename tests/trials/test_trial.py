@@ -10,7 +10,7 @@ import pytest
 
 from compress.errors import InputError
 from compress.models.tokenizer import copy_tokenizer
-from compress.plan.plan import Plan
+from compress.planning.plan import Plan
 from compress.tasks import Task
 from compress.trials import trial
 from compress.trials.trial import task_texts, try_graph, try_tokenizer
