@@ -31,7 +31,7 @@ SPEC = BenchSpec(warmup=1, rounds=3, samples=4, processes=1)
 KINDS = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
 SPY = """
 import json, os, sys
-from compress.bench import worker
+from compress.benching import worker
 
 class Commands:
     def readline(self):

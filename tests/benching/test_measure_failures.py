@@ -129,7 +129,7 @@ ENDS = {
 DYING = """
 import ctypes, json, os, signal, sys
 from pathlib import Path
-from compress.bench import worker
+from compress.benching import worker
 
 ENDS = json.loads(sys.argv[1])
 
@@ -245,7 +245,7 @@ def test_a_worker_that_dies_in_a_later_process_fails_its_row(chain: Chain, tmp_p
 DYING_LATER = """
 import os, sys
 from pathlib import Path
-from compress.bench import worker
+from compress.benching import worker
 
 def load(folder, *arguments, real=worker.load, **options):
     if Path(folder).name == "dies":

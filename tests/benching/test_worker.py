@@ -316,7 +316,7 @@ def test_the_job_is_answered_and_the_end_of_the_commands_ends_the_worker(served:
 def test_what_a_library_prints_does_not_mix_with_the_answers(job: Any) -> None:
     program = (
         "import os, numpy as np\n"
-        "from compress.bench import worker\n"
+        "from compress.benching import worker\n"
         "def predict(batch):\n"
         "    print('from python', flush=True)\n"
         "    os.write(1, b'from C\\n')\n"
