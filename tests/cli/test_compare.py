@@ -1,6 +1,7 @@
 """`compress compare`, `compress report`, and the gates of a pipeline, on reports that are made up."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ from compress.report.model import Report
 from tests.report.reports import sample_report
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(sample_report(), tmp_path_factory.mktemp("written") / "main")
+
+
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    return save(sample_report(), tmp_path / "main")
+def saved(written: Path, tmp_path: Path) -> Path:
+    """A copy for each test, since some change it."""
+    return shutil.copytree(written, tmp_path / "main")
 
 
 def save(report: Report, folder: Path) -> Path:

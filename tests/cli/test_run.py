@@ -19,6 +19,7 @@ import compress
 from compress.cli import main
 from compress.files.whole import file_sha256
 from compress.store.artifacts import Manifest
+from tests.fresh import fork_children
 
 from .conftest import Said
 
@@ -81,7 +82,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, make_model: Callable[..., Path
         "device": "cpu",
     }
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    said = compress_in(home, ["run", "tiny.yaml", "--json"])
+    with pytest.MonkeyPatch.context() as patch:
+        fork_children(patch)
+        said = compress_in(home, ["run", "tiny.yaml", "--json"])
     assert said.code == 0, said.err
     return Run(home, said, json.loads(said.out))
 
