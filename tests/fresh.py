@@ -83,7 +83,7 @@ def _become(module: str, arguments: list[str], numbers: list[str], passed: list[
     if PROGRAMS[module] == "torch" and peaks.FILE in os.environ:
         from compress.benching import measure
 
-        measure.peak_gflops = peaks.known_peaks
+        vars(measure)["peak_gflops"] = peaks.known_peaks
     here = dict(zip(numbers, map(str, passed), strict=True))
     sys.argv = [module, *(here.get(text, text) for text in arguments)]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -136,7 +136,8 @@ def test_the_margin_is_the_seconds_goal_or_else_the_firsts_and_may_be_zero(cli, 
     for name, largest in (("first", first), ("second", second)):
         report = sample_report()
         goal = report.goal.model_copy(update={"max_drop_pp": largest})
-        folders.append(save(report.model_copy(update={"goal": goal}), tmp_path / name))
+        folders.append(tmp_path / f"{name}.json")
+        folders[-1].write_text(report.model_copy(update={"goal": goal}).model_dump_json())
     found = json.loads(cli("compare", *folders, "--json").out)
     assert (found["margin_pp"], found["drop_pp"]["value"]) == (margin, 0)
     assert found["drop_pp"]["high"] > 0

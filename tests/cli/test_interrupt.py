@@ -19,7 +19,8 @@ from compress.cli import interrupt
 from compress.cli.interrupt import ended_by_signals
 from tests.forking import Forked
 from tests.fresh import NOWHERE, command_line
-from tests.graphs.test_calls import IDS, endless_graph, session_of
+from tests.graphs import endless_graph
+from tests.graphs.test_calls import IDS, session_of
 from tests.waiting import NEVER, until
 
 
