@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from tests import peaks
+
 pytest_plugins = (
     "tests.chain",
     "tests.classifiers",
@@ -95,21 +97,13 @@ def _own_cache(_caches: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _peaks_are_measured_once() -> Iterator[None]:
+def _peaks_are_measured_once(shared: Path) -> Iterator[None]:
     """What this machine's arithmetic can do at most does not change from test to test."""
     from compress.benching import measure
-    from compress.machine import kernels as machine
 
-    known: dict[tuple[str, int, str], float] = {}
-
-    def peaks(kinds: set[str], threads: int, device: machine.Device) -> dict[str, float]:
-        new = {kind for kind in kinds if (kind, threads, device) not in known}
-        known.update({(kind, threads, device): rate for kind, rate in peak_gflops(new, threads, device).items()})
-        return {kind: known[kind, threads, device] for kind in kinds}
-
-    peak_gflops = machine.peak_gflops
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "peak_gflops", peaks)
+        patch.setenv(peaks.FILE, str(shared / "peaks.json"))
+        patch.setattr(measure, "peak_gflops", peaks.known_peaks)
         yield
 
 

@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 import pytest
 
 from compress.processes import child
+from tests import peaks
 from tests.forking import Forked
 
 P = ParamSpec("P")
@@ -79,6 +80,10 @@ def _become(module: str, arguments: list[str], numbers: list[str], passed: list[
         passed: their numbers here.
     """
     child.start = _forking(PROGRAMS)
+    if PROGRAMS[module] == "torch" and peaks.FILE in os.environ:
+        from compress.benching import measure
+
+        vars(measure)["peak_gflops"] = peaks.known_peaks
     here = dict(zip(numbers, map(str, passed), strict=True))
     sys.argv = [module, *(here.get(text, text) for text in arguments)]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

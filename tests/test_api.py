@@ -15,6 +15,9 @@ TARGETS = {"cpu": {"threads": 1, "sequence_length": 16}}
 BENCH = {"warmup": 1, "rounds": 3, "processes": 3, "samples": 2}
 
 
+pytestmark = pytest.mark.usefixtures("forked")
+
+
 @pytest.fixture(scope="module")
 def recipe(make_model, reviews):
     return {

@@ -1,6 +1,7 @@
 """`compress compare`, `compress report`, and the gates of a pipeline, on reports that are made up."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,15 @@ from compress.report.model import Report
 from tests.report.reports import sample_report
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(sample_report(), tmp_path_factory.mktemp("written") / "main")
+
+
 @pytest.fixture
-def saved(tmp_path: Path) -> Path:
-    return save(sample_report(), tmp_path / "main")
+def saved(written: Path, tmp_path: Path) -> Path:
+    """A copy for each test, since some change it."""
+    return shutil.copytree(written, tmp_path / "main")
 
 
 def save(report: Report, folder: Path) -> Path:
@@ -129,7 +136,8 @@ def test_the_margin_is_the_seconds_goal_or_else_the_firsts_and_may_be_zero(cli, 
     for name, largest in (("first", first), ("second", second)):
         report = sample_report()
         goal = report.goal.model_copy(update={"max_drop_pp": largest})
-        folders.append(save(report.model_copy(update={"goal": goal}), tmp_path / name))
+        folders.append(tmp_path / f"{name}.json")
+        folders[-1].write_text(report.model_copy(update={"goal": goal}).model_dump_json())
     found = json.loads(cli("compare", *folders, "--json").out)
     assert (found["margin_pp"], found["drop_pp"]["value"]) == (margin, 0)
     assert found["drop_pp"]["high"] > 0

@@ -3,8 +3,8 @@
 import json
 import os
 import signal
-import subprocess
-import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,21 +15,22 @@ import psutil
 import pytest
 import yaml
 
+from compress.cli import interrupt
 from compress.cli.interrupt import ended_by_signals
 from tests.forking import Forked
 from tests.fresh import NOWHERE, command_line
+from tests.graphs import endless_graph
+from tests.graphs.test_calls import IDS, session_of
 from tests.waiting import NEVER, until
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def recipe(tmp_path: Path, make_model: Callable[..., Path], reviews: Path) -> Path:
-    """A training of some seconds, and a measurement of minutes."""
+    """A training of a few seconds, and a measurement of minutes."""
     content = {
         "name": "slow",
         "task": {"train": str(reviews / "train.csv"), "test": str(reviews / "test.csv"), "max_length": 32},
-        "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), "epochs": 12, "batch_size": 4}],
+        "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), "epochs": 5, "batch_size": 4}],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
         "bench": {"rounds": 2000},
         "device": "cpu",
@@ -120,26 +121,22 @@ def test_once_stops_where_it_can_go_on_and_twice_at_once(recipe: Path) -> None:
     assert len(ends) == 3
 
 
-IN_A_LIBRARY = """
-import os, signal, sys, threading, time
-import numpy as np
-from compress.cli import interrupt
-from tests.graphs.test_calls import IDS, endless_graph, session_of
+def in_a_library(numbers: tuple[int, ...], *_: Any) -> None:
+    """In a process of its own: a call that hears nothing, and the signals that are sent to it."""
+    interrupt.LAST_SECONDS = 0.2
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
+    terminal = interrupt.Interrupt()
+    session = session_of(endless_graph())
 
-interrupt.LAST_SECONDS = 0.5
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
-terminal = interrupt.Interrupt()
-session = session_of(endless_graph())
+    def press() -> None:
+        for number in numbers:
+            time.sleep(0.3)
+            os.kill(os.getpid(), number)
 
-def press():
-    for number in map(int, sys.argv[1:]):
-        time.sleep(0.5)
-        os.kill(os.getpid(), number)
-
-with interrupt.ended_by_signals(), terminal.caught():
-    threading.Thread(target=press, daemon=True).start()
-    session.run(None, IDS)  # which hears nothing
-"""
+    with interrupt.ended_by_signals(), terminal.caught():
+        threading.Thread(target=press, daemon=True).start()
+        session.run(None, IDS)
 
 
 @pytest.mark.parametrize(
@@ -150,10 +147,13 @@ with interrupt.ended_by_signals(), terminal.caught():
         pytest.param((signal.SIGHUP,), 129, marks=pytest.mark.slow),  # caught by the same lines
     ],
 )
-def test_a_call_into_a_library_that_never_ends_is_ended_with_its_process(sent: tuple[int, ...], code: int) -> None:
-    line = [sys.executable, "-c", IN_A_LIBRARY, *(str(int(number)) for number in sent)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=NEVER, check=False)
-    assert done.returncode == code, done.stderr
+def test_a_call_into_a_library_that_never_ends_is_ended_with_its_process(
+    sent: tuple[int, ...], code: int, tmp_path: Path
+) -> None:
+    said = tmp_path / "stderr.txt"
+    with said.open("wb") as errors:
+        process = Forked((in_a_library, (sent,)), [*NOWHERE, errors], kind="graphs")
+    assert process.wait(NEVER) == code, said.read_text()
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:

@@ -8,6 +8,8 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
+from tests.fresh import fork_children
+
 from .test_run import compress_in
 
 FAST = {"epochs": 3, "learning_rate": 5e-3, "head_learning_rate": 5e-3, "batch_size": 8}
@@ -29,7 +31,9 @@ def home(tmp_path_factory, make_model, reviews):
         "device": "cpu",
     }
     (home / "tiny.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
-    said = compress_in(home, ["run", "tiny.yaml", "--set", "teacher.batch_size=16"])
+    with pytest.MonkeyPatch.context() as patch:
+        fork_children(patch)
+        said = compress_in(home, ["run", "tiny.yaml", "--set", "teacher.batch_size=16"])
     assert said.code == 0, said.err
     assert said.out.endswith(
         "artifacts: runs/tiny/steps\n"

@@ -23,6 +23,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.mark.int8
+@pytest.mark.usefixtures("forked")
 def test_a_fresh_run_of_it_gives_the_same_keys_and_the_same_files(chain, tmp_path):
     recipe = tmp_path / "elsewhere" / "recipe.yaml"
     recipe.parent.mkdir()

@@ -46,7 +46,11 @@ def planned(make_model: Callable[..., Path], reviews: Path) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def rehearsed(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> tuple[Rehearsed, Told, Path, float]:
+def rehearsed(
+    planned: Plan, chain: Chain, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Rehearsed, Told, Path, float]:
+    """It comes after the chain, so that another process that wants the chain does not wait for both."""
+    del chain
     place = tmp_path_factory.mktemp("rehearsed")
     (place / "scratch").mkdir()
     told = Told()
