@@ -1,5 +1,7 @@
 """Families whose code depends on the length of a text: the graph equals torch at all lengths, or is refused."""
 
+import copy
+import functools
 import inspect
 import shutil
 from collections.abc import Callable
@@ -59,9 +61,15 @@ def rows_of(count: int, length: int, side: str) -> dict[str, np.ndarray[Any, Any
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
+@functools.lru_cache(maxsize=1)
+def read_once(folder: Path) -> Any:
+    """Plain transformers' model, for copies of it that have seen nothing."""
+    return AutoModelForSequenceClassification.from_pretrained(folder).eval()
+
+
 def plain(folder: Path, batch: dict[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """What plain transformers says, of a model that has seen nothing before."""
-    network = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    network = copy.deepcopy(read_once(folder))
     names = {"input_ids", "attention_mask"} & set(inspect.signature(network.forward).parameters)
     with torch.no_grad():
         logits: np.ndarray[Any, Any] = network(**{name: torch.from_numpy(batch[name]) for name in names}).logits.numpy()

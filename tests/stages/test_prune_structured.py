@@ -1,6 +1,7 @@
 """prune_structured on tiny models of each family: which parts go, and what is done to those that stay."""
 
 import copy
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -30,6 +31,17 @@ from tests.chain import FAST, Chain, Silent, chain_recipe
 from tests.families import FAMILIES
 from tests.latencies import predicted_ms
 
+QUICK = ("bert", "distilbert", "modernbert")
+
+
+def scored(first: str, *others: str) -> list[Any]:
+    """Every family by the first importance and bert by all, by default; what an importance is knows of no family."""
+    slow = pytest.mark.slow
+    by_first = [*(pytest.param(family, first) for family in QUICK), *(pytest.param("bert", name) for name in others)]
+    pairs = itertools.product(("bert", "distilbert", "modernbert", "roberta", "electra"), (first, *others))
+    rest = [pair for pair in pairs if pair[0] != "bert" and (pair[0] not in QUICK or pair[1] != first)]
+    return [*by_first, *(pytest.param(*pair, marks=slow) for pair in rest)]
+
 
 @pytest.fixture
 def classifier(
@@ -44,8 +56,13 @@ def classifier(
     return make
 
 
+@pytest.fixture(scope="module")
+def task(make_model: Callable[..., Path], reviews: Path) -> Any:
+    return make_plan(chain_recipe(make_model(), reviews), Origin()).task
+
+
 @pytest.fixture
-def context(make_model: Callable[..., Path], reviews: Path, tmp_path: Path) -> Context:
+def context(task: Any, tmp_path: Path) -> Context:
     def cached(name: str, _: Any, inputs: Mapping[str, str], make: Callable[[Path], Any]) -> Artifact:
         folder = tmp_path / name
         if not folder.is_dir():
@@ -53,7 +70,6 @@ def context(make_model: Callable[..., Path], reviews: Path, tmp_path: Path) -> C
             make(folder)
         return Artifact(folder, "2" * 64, "arrays")
 
-    task = make_plan(chain_recipe(make_model(), reviews), Origin()).task
     return Context(task, 0, "cpu", False, tmp_path / "work", Silent().progress, cached)
 
 
@@ -165,8 +181,7 @@ def test_the_divergence_of_a_skipped_layer_is_that_of_the_outputs(
     assert facts["layers_divergence"] == [pytest.approx(expected, abs=2e-5)]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("importance", ["taylor", "fisher", "activation"])
+@pytest.mark.parametrize(("family", "importance"), scored("taylor", "fisher", "activation"))
 def test_a_part_that_nothing_reads_is_removed_first(
     importance: str, family: str, classifier: Callable[[str], Artifact], context: Context
 ) -> None:
@@ -374,8 +389,7 @@ def test_the_plan_names_the_sizes_or_the_largest_possible(settings: dict[str, An
     assert prune_structured.STAGE.shape_of(config, {"model": before}) == expected
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("importance", ["taylor", "fisher", "activation", "magnitude"])
+@pytest.mark.parametrize(("family", "importance"), scored("taylor", "fisher", "activation", "magnitude"))
 def test_hidden_channels_that_say_nothing_go_first(
     importance: str, family: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], context: Context
 ) -> None:

@@ -1,7 +1,7 @@
 """What the quantizers cannot take is one clear error, before anything is written."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,15 @@ BAD: dict[str, tuple[Callable[[onnx.ModelProto], onnx.ModelProto | None], str, s
 }
 
 
+def by_turns(kinds: Iterable[str]) -> list[Any]:
+    """Each kind by two ways by default, and each way by half of the kinds: all ways ask one and the same check."""
+    return [
+        pytest.param(kind, how, marks=[] if (number + turn) % len(WAYS) < 2 else pytest.mark.slow)
+        for number, kind in enumerate(kinds)
+        for turn, how in enumerate(WAYS)
+    ]
+
+
 @pytest.fixture(autouse=True)
 def _tried_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """These graphs do no harm: they are tried in this process. That another one is started is held elsewhere."""
@@ -177,8 +186,7 @@ def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str,
 
 
 @pytest.mark.int8
-@pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("kind", BAD)
+@pytest.mark.parametrize(("kind", "how"), by_turns(BAD))
 def test_a_graph_that_cannot_be_quantized_is_one_clear_error(
     kind: str, how: str, place: Path, refused: Callable[..., tuple[str, str, str]], reviews: Path
 ) -> None:
@@ -193,8 +201,7 @@ def test_a_graph_that_cannot_be_quantized_is_one_clear_error(
 
 
 @pytest.mark.int8
-@pytest.mark.parametrize("step", ["int8", "static", "int4", "half"])
-@pytest.mark.parametrize("how", WAYS)
+@pytest.mark.parametrize(("step", "how"), by_turns(["int8", "static", "int4", "half"]))
 def test_what_was_quantized_here_is_not_quantized_again(
     step: str, how: str, chain: Chain, place: Path, refused: Callable[..., tuple[str, str, str]], reviews: Path
 ) -> None:

@@ -193,6 +193,7 @@ def recipe_of(model: Path, reviews: Path) -> Recipe:
     )
 
 
+@pytest.mark.usefixtures("forked")
 def test_a_run_and_its_report_tell_what_a_cpu_does_not_gain(chain: Chain, reviews: Path, tmp_path: Path) -> None:
     observer = Silent()
     plan = make_plan(recipe_of(chain.artifacts["onnx"].path, reviews), Origin())
