@@ -122,7 +122,7 @@ def test_signs_of_life_are_no_answers_and_silence_ends_it(script: Callable[[str]
 
 @pytest.mark.usefixtures("children")
 def test_with_too_much_memory_it_is_stopped(script: Callable[[str], list[str]]) -> None:
-    text = "kept = []\nwhile True:\n    kept.append(b'x' * 10_000_000)\n    time.sleep(0.05)\n"
+    text = "kept = []\nwhile True:\n    kept.append(b'x' * 10_000_000)\n    time.sleep(0.03)\n"
     with (
         Child(script(ANSWERS + text), memory_bytes=100_000_000) as child,
         pytest.raises(ChildError, match=r"^stopped: it had taken 0\.\d GB of memory, and may take 0\.1$"),
