@@ -28,28 +28,8 @@ from tests.fresh import fork_children
 pytestmark = pytest.mark.int8
 
 SPEC = BenchSpec(warmup=1, rounds=3, samples=4, processes=1)
+SPIED = "tests.benching.spied_worker"
 KINDS = ("samples_ms", "real_samples_ms", "tokenize_samples_ms")
-SPY = """
-import json, os, sys
-from compress.benching import worker
-
-class Commands:
-    def readline(self):
-        line = sys.__stdin__.readline()
-        job = json.loads(line)
-        self.about = [job["folder"], job["target"]["runtime"], job["target"]["sequence_length"]]
-        return line
-
-    def __iter__(self):
-        for line in sys.__stdin__:
-            command = json.loads(line)
-            with open(sys.argv[1], "a") as log:
-                log.write(json.dumps([*self.about, command["do"], command.get("turn"), os.getpid()]) + "\\n")
-            yield line
-
-sys.stdin = Commands()
-worker.main()
-"""
 
 
 def bench_of(chain: Chain, **changes: Any) -> Bench:
@@ -80,7 +60,6 @@ def done(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The onnx and int8 artifacts, a copy and a torch model, on two lengths of onnxruntime and on OpenVINO."""
     folder = tmp_path_factory.mktemp("measured")
     shutil.copytree(chain.artifacts["onnx"].path, folder / "copy")
-    (folder / "spy.py").write_text(SPY)
     made = {name: chain.artifacts[name] for name in ("onnx", "int8", "pruned")}
     made["copy"] = Artifact(folder / "copy", "f" * 64, "onnx")
     names = {artifact.key: name for name, artifact in made.items()}
@@ -92,9 +71,11 @@ def done(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Finished:
         chain,
         seed=1,
         progress=lambda *told: progress.append(told),
-        worker=[sys.executable, "-P", str(folder / "spy.py"), str(folder / "log")],
+        worker=[sys.executable, "-P", "-m", SPIED, str(folder / "log")],
     )
-    measurements, conditions = measure(list(made.values()), targets, bench)
+    with pytest.MonkeyPatch.context() as patch:
+        fork_children(patch, {SPIED: "graphs"})
+        measurements, conditions = measure(list(made.values()), targets, bench)
     folders = {str(artifact.path.resolve()): name for name, artifact in made.items()}
     commands = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
     keys = [(names[found.artifact], found.target) for found in measurements]
@@ -165,14 +146,14 @@ def test_rounds_are_interleaved_over_all_targets_in_an_order_of_each_rounds_own(
 def test_rounds_are_spread_over_fresh_processes_that_live_side_by_side(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fork_children(monkeypatch, {SPIED: "graphs"})
     monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
-    (tmp_path / "spy.py").write_text(SPY)
     artifacts = [chain.artifacts[name] for name in ("onnx", "int8")]
     told: list[tuple[str, int, int]] = []
     bench = bench_of(
         chain,
         spec=BenchSpec(warmup=1, rounds=5, samples=2, processes=3),
-        worker=[sys.executable, "-P", str(tmp_path / "spy.py"), str(tmp_path / "log")],
+        worker=[sys.executable, "-P", "-m", SPIED, str(tmp_path / "log")],
         progress=lambda *progress: told.append(progress),
     )
     found, _ = measure(artifacts, {"cpu": Target(threads=1, sequence_length=16)}, bench)
@@ -194,13 +175,13 @@ def test_rounds_are_spread_over_fresh_processes_that_live_side_by_side(
 def test_what_was_measured_before_is_timed_anew_and_asked_for_nothing_else(
     chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    fork_children(monkeypatch, {SPIED: "graphs"})
     monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
-    (tmp_path / "spy.py").write_text(SPY)
     onnx, int8 = chain.artifacts["onnx"], chain.artifacts["int8"]
     before = Measurement(
         artifact=onnx.key, target="cpu", status="measured", predictions=[1] * 16, size_bytes=7, flops={"fp32": 5.0}
     )
-    bench = bench_of(chain, worker=[sys.executable, "-P", str(tmp_path / "spy.py"), str(tmp_path / "log")])
+    bench = bench_of(chain, worker=[sys.executable, "-P", "-m", SPIED, str(tmp_path / "log")])
     known = {(onnx.key, "cpu"): before}
     (first, second), conditions = measure(
         [onnx, int8], {"cpu": Target(threads=1, sequence_length=16)}, bench, earlier=known
@@ -217,6 +198,7 @@ def test_what_was_measured_before_is_timed_anew_and_asked_for_nothing_else(
 
 
 def test_only_some_pairs_are_measured(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker that starts as it does for anybody."""
     monkeypatch.setattr(measuring, "peak_gflops", lambda kinds, threads, device: dict.fromkeys(kinds, 1.0))
     onnx, teacher = chain.artifacts["onnx"], chain.artifacts["teacher"]
     targets = {"cpu": Target(threads=1, sequence_length=16), "short": Target(threads=1, sequence_length=8)}

@@ -14,14 +14,17 @@ import pytest
 from onnx import numpy_helper
 
 from compress.benching import measure as measuring
-from compress.benching.measure import measure
+from compress.benching.measure import Bench, measure
 from compress.benching.process import WorkerProcess
 from compress.measurement import Conditions, Measurement
 from compress.recipe.schema import BenchSpec, Target
 from compress.store.artifacts import Artifact
 from tests.benching.test_measure import SPEC, bench_of
 from tests.chain import Chain
+from tests.fresh import fork_children
 
+DYING, DYING_LATER = "tests.benching.dying_worker", "tests.benching.worker_dying_later"
+WORKERS = {DYING: "graphs", DYING_LATER: "graphs"}
 TARGETS = {"cpu": Target(threads=1, sequence_length=16)}
 
 
@@ -30,8 +33,9 @@ def made_up_peaks(kinds: Iterable[str], threads: int, device: str) -> dict[str, 
 
 
 @pytest.fixture(autouse=True)
-def _no_peaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring, "peak_gflops", made_up_peaks)
+    fork_children(monkeypatch, WORKERS)
 
 
 @pytest.fixture
@@ -45,9 +49,23 @@ def copy(chain: Chain, tmp_path: Path) -> Callable[[str], Artifact]:
     return make
 
 
-def workers() -> list[psutil.Process]:
-    """The measuring processes that this one has started; multiprocessing of other tests leaves a helper of its own."""
-    return [child for child in psutil.Process().children() if "compress.benching.worker" in child.cmdline()]
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+    """Tells which of the measuring processes that this test has started are there."""
+    started: list[WorkerProcess] = []
+    real = WorkerProcess.__init__
+
+    def begin(self: WorkerProcess, *arguments: Any) -> None:
+        real(self, *arguments)
+        started.append(self)
+
+    monkeypatch.setattr(WorkerProcess, "__init__", begin)
+    return lambda: [worker.pid for worker in started if psutil.pid_exists(worker.pid)]
+
+
+def bench_that_may_die(chain: Chain, **changes: Any) -> Bench:
+    """One whose workers die as `ENDS` says; they serve all others as they are."""
+    return bench_of(chain, worker=[sys.executable, "-P", "-m", DYING, json.dumps(ENDS)], **changes)
 
 
 def assert_measured_whole(found: Measurement, conditions: dict[str, Conditions]) -> None:
@@ -72,7 +90,7 @@ def test_files_that_are_no_models_fail_with_what_onnxruntime_says(
     random = np.random.default_rng(0).bytes(len(whole))
     for artifact, content in zip(broken, (whole[: len(whole) // 2], random, b""), strict=True):
         (artifact.path / "model.onnx").write_bytes(content)
-    found, conditions = measure([*broken, chain.artifacts["int8"]], TARGETS, bench_of(chain))
+    found, conditions = measure([*broken, chain.artifacts["int8"]], TARGETS, bench_that_may_die(chain))
     for item in found[:3]:
         assert_failed_without_numbers(item)
         assert item.reason is not None
@@ -86,7 +104,7 @@ def test_without_its_file_or_its_tokenizer_a_row_fails(chain: Chain, copy: Calla
     (bare.path / "model.onnx").unlink()
     (mute.path / "tokenizer.json").unlink()
     (babbling.path / "tokenizer.json").write_text("{")
-    found, conditions = measure([bare, mute, babbling, chain.artifacts["int8"]], TARGETS, bench_of(chain))
+    found, conditions = measure([bare, mute, babbling, chain.artifacts["int8"]], TARGETS, bench_that_may_die(chain))
     for item in found[:3]:
         assert_failed_without_numbers(item)
     assert found[0].reason == "0 .onnx files, and none is called model.onnx"
@@ -102,7 +120,7 @@ def test_outputs_that_are_not_finite_fail_the_row(chain: Chain, copy: Callable[[
     (bias,) = [item for item in model.graph.initializer if item.name.endswith("classifier.bias")]
     bias.CopyFrom(numpy_helper.from_array(np.array([np.nan, 0], np.float32), bias.name))
     onnx.save(model, str(artifact.path / "model.onnx"))
-    found, conditions = measure([artifact, chain.artifacts["int8"]], TARGETS, bench_of(chain))
+    found, conditions = measure([artifact, chain.artifacts["int8"]], TARGETS, bench_that_may_die(chain))
     assert_failed_without_numbers(found[0])
     assert found[0].reason == "the model's outputs are not finite numbers"
     assert_measured_whole(found[1], conditions)
@@ -126,55 +144,22 @@ ENDS = {
     "on-the-rows": (12, "os._exit(8)", "exit code 8: no message"),
 }
 """Folder -> at which call its worker dies, how, and the reason that its row is to give."""
-DYING = """
-import ctypes, json, os, signal, sys
-from pathlib import Path
-from compress.benching import worker
-
-ENDS = json.loads(sys.argv[1])
-
-def load(folder, *arguments, real=worker.load, **options):
-    predict = real(folder, *arguments, **options)
-    last, end, _ = ENDS.get(Path(folder).name, (0, "", ""))
-    calls = 0
-
-    def dies(batch):
-        nonlocal calls
-        calls += 1
-        if calls == last:
-            exec(end)
-        return predict(batch)
-
-    return dies
-
-def serve(commands, opened, real=worker.serve):
-    global answers
-    answers = opened
-    real(commands, opened)
-
-worker.load, worker.serve = load, serve
-worker.main()
-"""
 
 
 @pytest.fixture(scope="module")
 def deaths(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One measuring of artifacts that die in all these ways, with two among them that do not."""
     folder = tmp_path_factory.mktemp("deaths")
-    (folder / "worker.py").write_text(DYING)
     artifacts = [chain.artifacts["onnx"]]
     for name in ENDS:
         shutil.copytree(chain.artifacts["onnx"].path, folder / name, copy_function=shutil.copyfile)
         artifacts.append(Artifact(folder / name, f"{name:x<64}", "onnx"))
     artifacts.append(chain.artifacts["int8"])
     told: list[tuple[int, int]] = []
-    bench = bench_of(
-        chain,
-        worker=[sys.executable, "-P", str(folder / "worker.py"), json.dumps(ENDS)],
-        progress=lambda _, done, total: told.append((done, total)),
-    )
+    bench = bench_that_may_die(chain, progress=lambda _, done, total: told.append((done, total)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "peak_gflops", made_up_peaks)
+        fork_children(patch, WORKERS)
         found, conditions = measure(artifacts, TARGETS, bench)
     names = ["onnx", *ENDS, "int8"]
     return {**dict(zip(names, found, strict=True)), "conditions": conditions, "told": told}
@@ -203,26 +188,25 @@ class InterruptionError(Exception):
 
 @pytest.mark.parametrize("asked", ["folder", "quality", "round", "memory"])
 def test_an_interruption_while_a_worker_is_asked_leaves_none_behind(
-    asked: str, chain: Chain, monkeypatch: pytest.MonkeyPatch
+    asked: str, chain: Chain, alive: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`folder` stands in the first thing that a worker is asked: to load."""
 
     def ask(self: WorkerProcess, command: dict[str, Any], real: Any = WorkerProcess.ask) -> dict[str, Any] | None:
         if asked in command or command.get("do") == asked:
-            assert len(workers()) >= 1
+            assert len(alive()) >= 1
             raise InterruptionError
         answer: dict[str, Any] | None = real(self, command)
         return answer
 
     monkeypatch.setattr(WorkerProcess, "ask", ask)
     with pytest.raises(InterruptionError):
-        measure([chain.artifacts["int8"]], TARGETS, bench_of(chain))
-    assert workers() == []
+        measure([chain.artifacts["int8"]], TARGETS, bench_that_may_die(chain))
+    assert alive() == []
 
 
 def test_a_worker_that_dies_in_a_later_process_fails_its_row(chain: Chain, tmp_path: Path) -> None:
     """The others go on, and no other process is started for it."""
-    (tmp_path / "worker.py").write_text(DYING_LATER)
     shutil.copytree(chain.artifacts["onnx"].path, tmp_path / "dies", copy_function=shutil.copyfile)
     artifacts = [Artifact(tmp_path / "dies", "d" * 64, "onnx"), chain.artifacts["int8"]]
     told: list[tuple[int, int]] = []
@@ -230,7 +214,7 @@ def test_a_worker_that_dies_in_a_later_process_fails_its_row(chain: Chain, tmp_p
     bench = bench_of(
         chain,
         spec=spec,
-        worker=[sys.executable, "-P", str(tmp_path / "worker.py"), str(tmp_path / "started")],
+        worker=[sys.executable, "-P", "-m", DYING_LATER, str(tmp_path / "started")],
         progress=lambda _, done, total: told.append((done, total)),
     )
     found, _ = measure(artifacts, TARGETS, bench)
@@ -242,34 +226,16 @@ def test_a_worker_that_dies_in_a_later_process_fails_its_row(chain: Chain, tmp_p
     assert told[-1] == (12, 12)  # three starts and three rounds of both
 
 
-DYING_LATER = """
-import os, sys
-from pathlib import Path
-from compress.benching import worker
-
-def load(folder, *arguments, real=worker.load, **options):
-    if Path(folder).name == "dies":
-        started = Path(sys.argv[1])
-        before = started.exists()
-        with started.open("a") as log:
-            log.write("dies")
-        if before:
-            os._exit(9)
-    return real(folder, *arguments, **options)
-
-worker.load = load
-worker.main()
-"""
-
-
 def test_what_measuring_itself_cannot_bear_leaves_no_worker_behind(
-    chain: Chain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    chain: Chain, alive: Callable[[], list[int]]
 ) -> None:
     def interrupt(_: str, done: int, total: int) -> None:
         if done == 3:  # in the first round
-            assert len(workers()) == 2
+            assert len(alive()) == 2
             raise InterruptionError
 
     with pytest.raises(InterruptionError):
-        measure([chain.artifacts["onnx"], chain.artifacts["int8"]], TARGETS, bench_of(chain, progress=interrupt))
-    assert workers() == []
+        measure(
+            [chain.artifacts["onnx"], chain.artifacts["int8"]], TARGETS, bench_that_may_die(chain, progress=interrupt)
+        )
+    assert alive() == []

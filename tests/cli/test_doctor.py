@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from compress.doctor import advice, surroundings
 from compress.doctor.advice import Finding
-from compress.doctor.examined import Examined
+from compress.doctor.examined import Examination, Examined
 
 FACTS = {
     "format": "onnx",
@@ -149,7 +150,9 @@ def test_rows_are_counted_with_the_usual_column_options(cli, exported, examined,
     assert min(jobs[0].row_tokens) >= 8
 
 
-def test_a_model_is_examined_for_real(cli, exported):
+def test_a_model_is_examined_for_real(cli, exported, monkeypatch):
+    briefly = partial(Examination, call_seconds=0.02, kernel_seconds=0.02)
+    monkeypatch.setattr("compress.doctor.examined.Examination", briefly)
     said = cli("doctor", exported / "model.onnx", "--threads", 1, "--sequence-length", 16, "--json")
     assert (said.code, said.err) == (0, "")
     told = json.loads(said.out)

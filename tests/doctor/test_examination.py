@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from compress.context import Context
+from compress.doctor import graph
 from compress.doctor.examination import examine, row_tokens
 from compress.doctor.examined import Examination
+from compress.doctor.graph import examine_onnx
 from compress.errors import CompressError, InputError
 from compress.stages import export_onnx
 from tests.chain import Chain
 from tests.fresh import fork_children
-
-EXAMINATION = "compress.doctor.examination"
 
 
 def export(chain: Chain, fuse: str, out: Path) -> Path:
@@ -31,12 +31,14 @@ def silent(*_: Any) -> None: ...
 
 
 def test_layers_exported_with_and_without_fusion_are_counted(chain, exported_once, tmp_path, monkeypatch):
-    fork_children(monkeypatch, {EXAMINATION: "graphs"})
-    unfused = examine(quickly(export(chain, "never", tmp_path / "never"), length=32), silent)
+    """In this process; tests/cli/test_doctor.py has a graph examined in one of its own."""
+    fork_children(monkeypatch)
+    monkeypatch.setattr(graph, "peak_gflops", lambda kinds, *_: dict.fromkeys(kinds, 100.0))
+    unfused = examine_onnx(quickly(export(chain, "never", tmp_path / "never"), length=32), silent)
     (found,) = [item for item in unfused.findings if item.what.startswith("attention")]
     assert found.what == "attention is not fused in 2 of 2 layers"
     assert found.cost is not None
-    fused = examine(quickly(export(chain, "always", tmp_path / "always")), silent)
+    fused = examine_onnx(quickly(export(chain, "always", tmp_path / "always")), silent)
     assert [item for item in fused.findings if item.what.startswith("attention")] == []
     assert (unfused.facts["sequence_length"], fused.facts["sequence_length"]) == (32, 128)
     assert unfused.facts["operations"] == pytest.approx(operations_of_tiny_bert(32))
@@ -50,7 +52,7 @@ def operations_of_tiny_bert(length: int) -> dict[str, float]:
 
 
 def test_a_torch_folder_is_examined_as_it_runs(chain, monkeypatch):
-    fork_children(monkeypatch, {EXAMINATION: "torch"})
+    fork_children(monkeypatch, {"compress.doctor.examination": "torch"})
     found = examine(quickly(chain.artifacts["teacher"].path, row_tokens=[8, 9, 10]), silent)
     assert found.facts["format"] == "torch"
     assert found.facts["rows"] == {"count": 3, "median_tokens": 9, "max_tokens": 10}

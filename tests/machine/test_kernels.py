@@ -12,6 +12,7 @@ from onnx import helper
 from compress.errors import CompressError
 from compress.machine import kernels as machine
 from compress.machine.kernels import ONNX_KINDS, PASSES, PEAK_SHAPES, Kernel, best_seconds, peak_gflops, time_kernels
+from tests.fresh import fork_children
 
 SMALL = (4, 64, 48, 1)
 
@@ -31,7 +32,8 @@ def test_no_kernels_start_no_process(monkeypatch):
     assert peak_gflops([], 1, "cpu") == {}
 
 
-def test_an_unknown_kind_fails_with_what_the_process_said():
+def test_an_unknown_kind_fails_with_what_the_process_said(monkeypatch):
+    fork_children(monkeypatch)
     with pytest.raises(CompressError, match="timing this machine's kernels failed: exit code 1: KeyError: 'int3'"):
         time_kernels([Kernel("int3", *SMALL)], 0.01)
 

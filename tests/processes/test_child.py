@@ -111,9 +111,9 @@ def test_nothing_is_imported_from_the_current_folder_not_even_by_its_own_process
 
 @pytest.mark.usefixtures("children")
 def test_signs_of_life_are_no_answers_and_silence_ends_it(script: Callable[[str], list[str]]) -> None:
-    text = "for _ in range(8):\n    time.sleep(0.2)\n    say(alive=True)\nsay(five=5)\nsay(six=6)\ntime.sleep(1000)\n"
+    text = "for _ in range(8):\n    time.sleep(0.1)\n    say(alive=True)\nsay(five=5)\nsay(six=6)\ntime.sleep(1000)\n"
     with Child(script(ANSWERS + text)) as child:
-        assert child.ask({}, 1.4, first=SOON) == {"five": 5}  # after 1.6 s
+        assert child.ask({}, 0.7, first=SOON) == {"five": 5}  # after 0.8 s
         assert child.answer(SOON) == {"six": 6}
         with pytest.raises(ChildError, match=r"^stopped: no answer for 0 s$"):
             child.answer(0.1)
@@ -122,7 +122,7 @@ def test_signs_of_life_are_no_answers_and_silence_ends_it(script: Callable[[str]
 
 @pytest.mark.usefixtures("children")
 def test_with_too_much_memory_it_is_stopped(script: Callable[[str], list[str]]) -> None:
-    text = "kept = []\nwhile True:\n    kept.append(b'x' * 10_000_000)\n    time.sleep(0.05)\n"
+    text = "kept = []\nwhile True:\n    kept.append(b'x' * 10_000_000)\n    time.sleep(0.03)\n"
     with (
         Child(script(ANSWERS + text), memory_bytes=100_000_000) as child,
         pytest.raises(ChildError, match=r"^stopped: it had taken 0\.\d GB of memory, and may take 0\.1$"),
@@ -151,8 +151,8 @@ def test_a_worker_whose_call_does_not_end_fails_with_that_reason(
 ) -> None:
     monkeypatch.setattr("compress.benching.process.ALIVE_SECONDS", 0.0)
     monkeypatch.setattr("compress.benching.process.STARTING", 600)
-    text = "time.sleep(1)\nsay(alive=True)\nsay(load_ms=1)\nsys.stdin.readline()\ntime.sleep(1000)\n"
-    worker = WorkerProcess(script(ANSWERS + text), tmp_path / "log", max_call_s=0.5)
+    text = "time.sleep(0.5)\nsay(alive=True)\nsay(load_ms=1)\nsys.stdin.readline()\ntime.sleep(1000)\n"
+    worker = WorkerProcess(script(ANSWERS + text), tmp_path / "log", max_call_s=0.3)
     assert worker.ask({"folder": "x"}) == {"load_ms": 1}  # starting may take longer
     assert worker.ask({"do": "round", "turn": 0}) is None
     assert (worker.status, worker.reason) == ("failed", "stopped: no answer for 0 s")
