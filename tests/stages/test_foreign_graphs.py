@@ -87,14 +87,20 @@ def quantize(name: str, source: Artifact, chain: Chain, out: Path, **settings: A
     return facts
 
 
-EVERY = (as_it_is, weights_pass_through, table_is_tied)
-"""Forms that every stage rounds by default; the others, which all stages read by the same code, one does."""
+DEFAULT = {as_it_is: tuple(STAGES), weights_pass_through: ("dynamic", "static"), table_is_tied: ("dynamic", "4bit")}
+"""Stages that round a form by default. The other forms, which all stages read by the same code, one rounds."""
+
+
+def rest(form: Any) -> tuple[str, ...]:
+    return tuple(name for name in STAGES if name not in DEFAULT.get(form, ("dynamic",)))
+
+
 CASES = [
     (as_it_is, 11, tuple(STAGES)),
     (as_it_is, 13, ("dynamic",)),
     pytest.param(as_it_is, 13, ("static", "4bit"), marks=pytest.mark.slow),
-    *((form, 17, tuple(STAGES) if form in EVERY else ("dynamic",)) for form in FORMS),
-    *(pytest.param(form, 17, ("static", "4bit"), marks=pytest.mark.slow) for form in FORMS if form not in EVERY),
+    *((form, 17, DEFAULT.get(form, ("dynamic",))) for form in FORMS),
+    *(pytest.param(form, 17, rest(form), marks=pytest.mark.slow) for form in FORMS if rest(form)),
 ]
 
 
