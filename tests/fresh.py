@@ -80,7 +80,7 @@ def _become(module: str, arguments: list[str], numbers: list[str], passed: list[
         passed: their numbers here.
     """
     child.start = _forking(PROGRAMS)
-    if PROGRAMS[module] == "torch" and peaks.FILE in os.environ:
+    if PROGRAMS.get(module) == "torch" and peaks.FILE in os.environ:
         from compress.benching import measure
 
         vars(measure)["peak_gflops"] = peaks.known_peaks
