@@ -84,7 +84,7 @@ def rounded(pretrained: Artifact, bits: int | None) -> dict[str, torch.Tensor]:
 def test_frozen_weights_and_products_of_that_rank_are_written(
     bits: int | None, pretrained: Artifact, tuned: Any, chain: Chain
 ) -> None:
-    folder, facts = tuned(base_bits=bits, epochs=14 if bits else 3)
+    folder, facts = tuned(base_bits=bits, epochs={None: 3, 4: 14, 8: 24}[bits])
     assert facts["best_validation_score"] >= 0.9 or not bits, "beside rounded weights it learns, too"
     assert facts["parity"]["max_abs_difference"] < 0.03 * facts["parity"]["scale"]
     network = load_model(folder, TASK)
