@@ -169,7 +169,7 @@ def bench(
         listener.stoppable_progress,
         "compress.bench",
         None if goal is None else validate(Goal, goal, Origin("the goal"), label="the goal"),
-        every_pair=targets is not None,
+        every_pair=bool(targets),
     )
 
 

@@ -128,7 +128,13 @@ class Answers(ABC):
         """
 
     def outcome(self, truth: Self, metric: str = "") -> "Outcome":
-        """The outcome of the answers against the truth by one of `METRICS`; the first one if `metric` is empty."""
+        """The outcome of the answers against the truth by one of `METRICS`; the first one if `metric` is empty.
+
+        Raises:
+            InputError: these answers have no metric of that name.
+        """
+        if metric and metric not in self.METRICS:
+            raise InputError(f"unknown metric '{metric:.80}'", fix=did_you_mean(metric, self.METRICS))
         return self.by_metric(truth, metric or default_metric(type(self)))
 
     @abstractmethod
