@@ -48,16 +48,10 @@ class Labels(Answers):
 
     def _counts(self, truth: "Labels", label: int | None = None) -> "Counts":
         """The numbers of right labels in each row: of all labels, or of one."""
-        import numpy as np
-
         from compress.ops.outcomes import Counts
 
-        rows = []
-        for one, two in zip(self.content, truth.content, strict=True):
-            answer_labels, true_labels = (set(row) if label is None else set(row) & {label} for row in (one, two))
-            rows.append((len(answer_labels & true_labels), (len(answer_labels) + len(true_labels)) / 2))
-        hits, sizes = np.array(rows, float).reshape(-1, 2).T
-        return Counts(hits, sizes)
+        pairs = [(set(one), set(two)) for one, two in zip(self.content, truth.content, strict=True)]
+        return Counts.of_sets(pairs if label is None else [(one & {label}, two & {label}) for one, two in pairs])
 
     def same(self, other: "Labels") -> list[float]:
         """The shared labels over all labels of either, for each row (Jaccard); 1 if neither has any."""

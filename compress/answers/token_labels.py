@@ -162,16 +162,15 @@ def spans(labels: Sequence[str]) -> Iterator[Entity]:
 
 def _counts(sides: Sequence[Sides], kind: str | None = None) -> "Counts":
     """The numbers of right entities in each row: of all types, or of one."""
-    import numpy as np
-
     from compress.ops.outcomes import Counts
 
-    rows = []
-    for both in sides:
-        answer_entities, true_entities = ({entity for entity in side if kind in {None, entity.kind}} for side in both)
-        rows.append((len(answer_entities & true_entities), (len(answer_entities) + len(true_entities)) / 2))
-    hits, sizes = np.array(rows, float).reshape(-1, 2).T
-    return Counts(hits, sizes)
+    if kind is not None:
+        sides = [(_of_type(answer, kind), _of_type(true, kind)) for answer, true in sides]
+    return Counts.of_sets(sides)
+
+
+def _of_type(entities: set[Entity], kind: str) -> set[Entity]:
+    return {entity for entity in entities if entity.kind == kind}
 
 
 def _entity_text(entity: Entity, words: Sequence[str]) -> str:

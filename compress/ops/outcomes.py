@@ -5,6 +5,7 @@ The forms are rows that are right or wrong (`Right`), classes with a score each 
 by `changed`.
 """
 
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,6 +123,13 @@ class Counts:
 
     hits: Array
     sizes: Array
+
+    @classmethod
+    def of_sets(cls, pairs: Iterable[tuple[Set[Any], Set[Any]]]) -> "Counts":
+        """The counts of micro F1, from the predicted and the true things of each row."""
+        rows = [(len(predicted & true), (len(predicted) + len(true)) / 2) for predicted, true in pairs]
+        hits, sizes = np.array(rows, float).reshape(-1, 2).T
+        return cls(hits, sizes)
 
     @property
     def value(self) -> float:
