@@ -27,6 +27,8 @@ TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name tables of rows."""
 RUNTIMES = "compress.runtimes"
 """The package with the registry of runtimes."""
+BASELINES = "compress.baselines"
+"""The package with the registry of simple baselines."""
 FEWEST_PROCESSES = 3
 """Fewest processes for an interval of a speed-up; with fewer it would be a guess."""
 CLAIM_PROCESSES = 5
@@ -271,6 +273,9 @@ class Recipe(Model):
     """What the last artifact must reach. Missed: exit code 3."""
     baseline: str | None = None
     """The step that speed and quality are compared with. Left out: the first finetune."""
+    baselines: tuple[Annotated[str, KnownName(BASELINES)], ...] | Literal["none"] | None = None
+    """Simple baselines that the report holds the steps against: their names, or none. Left out: all, where the answers
+    are labels."""
     bench: BenchSpec = BenchSpec()
     """How latency is sampled."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
