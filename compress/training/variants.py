@@ -54,7 +54,8 @@ def variants(
 ) -> Artifact:
     """The variants of all rows, one copy after the other, each in the rows' order.
 
-    With `config.per_label`, rows whose label is rare get more copies; these stand at the end.
+    With `config.per_label`, rows whose label is rare get more copies; these stand at the end. A variant with the words
+    of a test row, as a part of a text can have, is left out.
 
     Args:
         masked_model: a model with a head for masked words, if the way `masked` has a weight.
@@ -63,15 +64,17 @@ def variants(
         run_rows: number of rows in the full run, also in a rehearsal with fewer.
 
     Returns:
-        The by-product that `read_variants` reads.
+        The by-product that `read_variants` reads. Its facts hold the number of `rows`, and of those `in_test` that
+        were left out.
     """
-    settings = {**config.model_dump(mode="json"), "max_length": length, "seed": context.seed}
+    task = context.task
+    settings = {**config.model_dump(mode="json"), "max_length": length, "seed": context.seed, "test": task.test_key}
     used = {"neighbours": ("teacher", teacher), "masked": ("masked_model", masked_model)}
     inputs = {role: model.key for way, (role, model) in used.items() if way in config.weights and model is not None}
 
     def make(out: Path) -> dict[str, Any]:
-        texts, pairs = context.task.texts(rows)
-        columns = [[words_of(text)[:length] for text in column] for column in (texts, pairs) if column is not None]
+        columns = _columns(rows, length, task)
+        test_rows = set(zip(*(map(" ".join, column) for column in _columns(task.test, length, task)), strict=True))
         near: Near = {}
         if "teacher" in inputs:
             words = {word for column in columns for words in column for word in words}
@@ -80,20 +83,27 @@ def variants(
         if "masked_model" in inputs and masked_model is not None:
             masked = MaskedWords(masked_model, length, config.nearest, context)
         # labels are needed only for per_label; without it a row may also have a label for each token
-        labels = context.task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
+        labels = task.truth(rows).content if config.per_label else [UNKNOWN] * len(rows)
         copies_per_row = copies_of(labels, config.copies, config.per_label)
-        count, done = sum(copies_per_row), 0
+        count, done, in_test = sum(copies_per_row), 0, 0
         with (out / VARIANTS).open("w", encoding="utf-8") as file:
             for sources, seed in _chunks(copies_per_row, labels, config, context.seed):
                 new_columns = [
                     _vary(column, sources, config, near, masked, [*seed, n]) for n, column in enumerate(columns)
                 ]
-                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in zip(*new_columns, strict=True))
+                new_rows = [row for row in zip(*new_columns, strict=True) if row not in test_rows]
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in new_rows)
                 done += len(sources)
+                in_test += len(sources) - len(new_rows)
                 context.progress("making variants", done, round(count * run_rows / len(rows)))
-        return {"rows": count, "words_with_neighbours": len(near)}
+        return {"rows": count - in_test, "in_test": in_test, "words_with_neighbours": len(near)}
 
     return context.cached("variants", settings, inputs, make)
+
+
+def _columns(rows: Sequence[Any], length: int, task: Task) -> list[list[list[str]]]:
+    """The words of the rows' texts, and of their second texts if they are pairs, as many as a training keeps."""
+    return [[words_of(text)[:length] for text in column] for column in task.texts(rows) if column is not None]
 
 
 def _chunks(
@@ -185,6 +195,8 @@ def read_variants(artifact: Artifact, task: Task) -> list[Any]:
     """The rows that `variants` wrote."""
     with (artifact.path / VARIANTS).open(encoding="utf-8") as file:
         columns = [list(column) for column in zip(*map(json.loads, file), strict=True)]
+    if not columns:
+        return []
     return task.without_answers(columns[0], columns[1] if len(columns) > 1 else None)
 
 
