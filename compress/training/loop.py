@@ -167,6 +167,11 @@ class _Trainer(Trainer):
         # T5 and BART return states beside the logits, and decoders their cache
         return (loss, {"loss": loss, "logits": outputs.logits}) if return_outputs else loss
 
+    def _clip_grad_norm(self, model: Any) -> Any:
+        """Clip the gradients but those of tables, which are sparse: Adam leaves their scale out of account."""
+        dense = [one for one in model.parameters() if one.grad is not None and not one.grad.is_sparse]
+        return self.accelerator.clip_grad_norm_(dense, self.args.max_grad_norm)
+
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """The optimizer; see `make_optimizer`."""
         if self.optimizer is None:  # type: ignore[has-type]
