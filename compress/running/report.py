@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress import __version__
 from compress.answers import name_of
-from compress.facts import Quantization, Trimming
+from compress.facts import Quantization, Transfer, Trimming
 from compress.files.whole import fingerprint
 from compress.measurement import Measured
 from compress.models.parameters import token_parameters
@@ -76,7 +76,13 @@ def report_plan(
         "lineage": _lineage(plan, artifacts),
         "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
-        "notes": [*report.notes, *plan.remarks, *_sessions(report.rows), *_trimmed(plan, artifacts)],
+        "notes": [
+            *report.notes,
+            *plan.remarks,
+            *_sessions(report.rows),
+            *_trimmed(plan, artifacts),
+            *_variants_in_test(plan, artifacts),
+        ],
     }
     return report.model_copy(update=update), True
 
@@ -125,6 +131,17 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
             f"{share:.2%} of the test rows' tokens split differently"
         )
     return notes
+
+
+def _variants_in_test(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """One note for each step some of whose variants of rows equal test rows."""
+    facts_of_steps = ((step.name, Transfer.read(artifacts[step.name].facts)) for step in plan.steps)
+    return [
+        f"{name} did not learn {facts.variants_in_test:,} of {facts.variants + facts.variants_in_test:,} variants of "
+        "rows, which equal test rows"
+        for name, facts in facts_of_steps
+        if facts is not None and facts.variants_in_test
+    ]
 
 
 def _sessions(rows: Sequence[Row]) -> list[str]:

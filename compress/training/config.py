@@ -60,10 +60,10 @@ def trainings_in(settings: Model) -> list[TrainingConfig]:
 
 
 class Augmentation(Model):
-    """New variants of rows: some of their words are changed, each in one of several ways."""
+    """New variants of rows: some are cut, and some of their words are changed, each in one of several ways."""
 
     TOPIC: ClassVar[str] = "Variants of the rows"
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix", "splice", "parts", "unchanged"})
 
     copies: int = Field(0, ge=0, le=1000)
     """Variants of each row, training and unlabelled."""
@@ -72,6 +72,12 @@ class Augmentation(Model):
     labels are mixed in equally often."""
     mix: float = Field(0.0, ge=0, le=1)
     """Share of the variants in which a part of the text gives way to a part of another row's."""
+    splice: float = Field(0.0, ge=0, le=1)
+    """Share of the variants that begin as the text and end as another row's, from a word on that both have."""
+    parts: float = Field(0.0, ge=0, le=1)
+    """Share of the variants that are consecutive words of the text alone, without the rest."""
+    unchanged: float = Field(0.0, ge=0, le=1)
+    """Share of the mixed, spliced and cut variants whose words stay as they are."""
     share: float = Field(0.15, gt=0, le=1)
     """Share of a row's words that are changed, at least one."""
     swap: float = Field(1.0, ge=0)
@@ -91,6 +97,11 @@ class Augmentation(Model):
         return self.copies > 0 or self.per_label > 0
 
     @property
+    def cuts(self) -> dict[str, float]:
+        """The ways of cutting texts, with the share of the variants that each makes, in a fixed order."""
+        return {"mix": self.mix, "splice": self.splice, "parts": self.parts}
+
+    @property
     def weights(self) -> dict[str, float]:
         """The ways of changing a word that have a weight, in a fixed order."""
         weights = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
@@ -98,6 +109,9 @@ class Augmentation(Model):
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Augmentation":
+        if sum(self.cuts.values()) > 1 + 1e-9:
+            shares = " + ".join(f"{name} {share:g}" for name, share in self.cuts.items() if share)
+            raise ValueError(f"the shares of the variants, {shares}, are more than 1: lower one of them")
         if not self.weights:
             raise ValueError("all ways of changing a word have the weight 0: give one of them more")
         return self
