@@ -8,14 +8,21 @@ TEACHER_STAND_IN = "teacher of seed {}"
 """A further teacher's name, until the run knows its folder."""
 BATCH = {"batch_size": 32, "attention_dropout": 0.0}
 LESSON: Step = {"stage": "distill", "teacher": "teacher", **BATCH, "epochs": 3, "augment": {"copies": 1}}
-WHOLE: Step = {**LESSON, "student": "trimmed", "layers": 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
+WHOLE: Step = {
+    **LESSON,
+    "student": "trimmed",
+    "layers": 2,
+    "epochs": 2,
+    "learning_rate": 3e-4,
+    "head_learning_rate": 3e-3,
+}
 """Two whole layers of the teacher: what the settings of whole layers are held against."""
 SMALL = {"hidden": 128, "heads": 4, "ffn": 256}
-NARROW: Step = {**WHOLE, **SMALL, "learning_rate": 2e-3, "head_learning_rate": 6e-3}
+NARROW: Step = {**WHOLE, **SMALL, "epochs": 3, "learning_rate": 2e-3, "head_learning_rate": 6e-3}
 """The size of r8-strongest's student: what the settings of narrow students are held against."""
 AGAIN: Step = {**LESSON, "epochs": 1, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
 """A part of a chain that makes as many steps as a student at once."""
-RECOVER: Step = {**BATCH, "epochs": 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3, "augment": {"copies": 1}}
+RECOVER: Step = {**BATCH, "epochs": 1, "learning_rate": 3e-4, "head_learning_rate": 3e-3, "augment": {"copies": 1}}
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ def _stepwise(steps: int) -> tuple[Step, ...]:
 
 REFERENCES = {"whole": WHOLE, "narrow": NARROW}
 OTHER_TEACHERS = ["teacher", TEACHER_STAND_IN.format(1), TEACHER_STAND_IN.format(2)]
-UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}, "epochs": 6}
+UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 
 SETTINGS: dict[str, Setting] = {
     "whole": _one("reference", "two whole layers of the teacher", "whole"),
@@ -85,15 +92,15 @@ SETTINGS: dict[str, Setting] = {
     "two_cuts": _chain("start", "whole layers first, then narrow", "narrow", *_stepwise(2)),
     "three_cuts": _chain("start", "whole layers, 256 channels, then narrow", "narrow", *_stepwise(3)),
     "layer_by_layer": _chain(
-        "start", "four layers, three, then two", "whole", *({**AGAIN, "layers": layers} for layers in (4, 3, 2))
+        "start", "four layers, then two", "whole", *({**AGAIN, "layers": layers} for layers in (4, 2))
     ),
     "whole_hidden": _one("inner states", "hidden states", "whole", hidden_weight=1.0),
     "whole_relations": _one("inner states", "relations", "whole", relation_weight=1.0),
     "narrow_hidden": _one("inner states", "hidden states", "narrow", hidden_weight=1.0),
     "narrow_relations": _one("inner states", "relations", "narrow", relation_weight=1.0),
     "narrow_both": _one("inner states", "both", "narrow", hidden_weight=1.0, relation_weight=1.0),
-    "whole_untaught": _one("the teacher", "labels alone, 6 passes over the rows", "whole", **UNTAUGHT),
-    "narrow_untaught": _one("the teacher", "labels alone, 6 passes over the rows", "narrow", **UNTAUGHT),
+    "whole_untaught": _one("the teacher", "labels alone, 4 passes over the rows", "whole", **UNTAUGHT, epochs=4),
+    "narrow_untaught": _one("the teacher", "labels alone, 6 passes over the rows", "narrow", **UNTAUGHT, epochs=6),
     "no_labels": _one("the teacher", "no labels", "narrow", hard_weight=0.0),
     "three_teachers": _one("the teacher", "the mean of three teachers", "whole", teacher=OTHER_TEACHERS),
     "narrow_three_teachers": _one("the teacher", "the mean of three teachers", "narrow", teacher=OTHER_TEACHERS),
@@ -105,13 +112,13 @@ SETTINGS: dict[str, Setting] = {
     "farther": _augmented("ways of varying", "two fifths of the words changed", "narrow", share=0.4),
     "neighbours": _augmented("ways of varying", "neighbouring words alone", "narrow", swap=0.0, delete=0.0),
     "in_order": _augmented("ways of varying", "no words swapped", "narrow", swap=0.0),
-    "whole_slow": _one("rate", "1e-4", "whole", learning_rate=1e-4),
-    "whole_fast": _one("rate", "6e-4", "whole", learning_rate=6e-4),
-    "narrow_slow": _one("rate", "1e-3", "narrow", learning_rate=1e-3),
-    "narrow_fast": _one("rate", "4e-3", "narrow", learning_rate=4e-3),
+    "whole_slow": _one("rate", "1e-4 for 3e-4", "whole", learning_rate=1e-4),
+    "whole_fast": _one("rate", "6e-4 for 3e-4", "whole", learning_rate=6e-4),
+    "narrow_slow": _one("rate", "1e-3 for 2e-3", "narrow", learning_rate=1e-3),
+    "narrow_fast": _one("rate", "4e-3 for 2e-3", "narrow", learning_rate=4e-3),
     "narrow_6": _one("schedule", "6 passes", "narrow", epochs=6),
     "narrow_12": _one("schedule", "12 passes", "narrow", epochs=12),
-    "whole_6": _one("schedule", "6 passes", "whole", epochs=6),
+    "whole_4": _one("schedule", "4 passes", "whole", epochs=4),
     "cosine": _one("schedule", "cosine", "narrow", schedule="cosine"),
     "whole_vocabulary": _one("vocabulary", "all tokens", "narrow", student="teacher"),
     "twice": Setting("vocabulary", "tokens used twice and more", "narrow", (
