@@ -91,6 +91,17 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         },
         {"name": "trimmed", "stage": "trim_vocabulary", "model": "teacher"},
         {
+            "name": "ngrams",
+            "stage": "distill_ngrams",
+            "teacher": "teacher",
+            "longest": 3,
+            "buckets": 512,
+            "hidden": 16,
+            **FAST,
+            "learning_rate": 2e-2,
+            "epochs": 4,
+        },
+        {
             "name": "factorized",
             "stage": "factorize_low_rank",
             "model": "teacher",
@@ -100,6 +111,9 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         },
         {"name": "adapted", "stage": "finetune_lora", "model": "teacher", "base_bits": 4, **FAST, "epochs": 2},
         {"name": "bundled", "stage": "bundle_onnx", "model": "onnx", "int8": "int8"},
+        {"name": "ngrams_onnx", "stage": "export_onnx", "model": "ngrams"},
+        {"name": "ngrams_int8", "stage": "quantize_onnx_dynamic", "model": "ngrams_onnx"},
+        {"name": "ngrams_int4", "stage": "quantize_onnx_4bit", "model": "ngrams_onnx", "block_size": 16},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}

@@ -16,7 +16,7 @@ from compress.export.export import export
 from compress.models.load import load_model
 from compress.models.tokenizer import load_tokenizer
 from compress.store.artifacts import Artifact
-from compress.tasks import UNKNOWN
+from compress.tasks import UNKNOWN, with_rows
 from compress.training import teacher_outputs
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed
@@ -93,6 +93,21 @@ def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, t
     other = lesson_of(teacher, config, replace(listening, seed=5))
     assert other.rows[51:] != lesson.rows[51:]
     assert kept.made[3:] == ["variants", "teacher_logits"], "the rows of the task are not asked about again"
+
+
+def test_variants_with_the_words_of_a_test_row_are_left_out(with_more: Context, teacher: Artifact) -> None:
+    config = DistillationConfig.model_validate({"augment": {"copies": 4, "parts": 1, "unchanged": 1}})
+    plain = lesson_of(teacher, config, with_more)
+    texts = [row.text for row in plain.rows[51:]]
+    rows = with_more.task.without_answers([f" {texts[0]}\n", texts[100].replace(" ", "  "), "of no row"], None)
+    testing = replace(with_more, task=with_rows(with_more.task, test=rows, test_key="of these test rows"))
+    lesson = lesson_of(teacher, config, testing)
+    others = [text for text in texts if text not in {texts[0], texts[100]}]
+    assert [row.text for row in lesson.rows[51:]] == others
+    assert lesson.facts == {"variants": len(others), "variants_in_test": 204 - len(others)}
+    assert plain.facts == {"variants": 204, "variants_in_test": 0}
+    ((_, logits),) = lesson.outputs
+    assert np.abs(logits - says(teacher, others)).max() < 1e-5
 
 
 def test_without_a_weight_for_it_the_teacher_is_not_asked(with_more: Context, teacher: Artifact) -> None:

@@ -1,0 +1,151 @@
+"""A classifier without a transformer: a mean of the embeddings of a text's n-grams of tokens.
+
+Single tokens have a row each in the table; n-grams of two tokens and more are hashed into buckets, rows behind those.
+All of it is computed from `input_ids` and `attention_mask` by standard operators, so that the ONNX graph reads what a
+transformer's graph reads.
+
+Joulin et al. 2017 (arXiv:1607.01759), with tokens for words.
+"""
+
+from typing import Any
+
+import torch
+import transformers
+from huggingface_hub.dataclasses import strict
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+
+from compress.models.architectures import NGRAMS
+
+PLACES = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
+"""Odd factors of the tokens of an n-gram, by their place: below 2**32, so that with ids below 2**29 no sum of four
+products leaves int64. The last three are primes of xxHash."""
+LONGEST = len(PLACES)
+"""The most tokens of an n-gram."""
+
+
+@strict
+class NgramsConfig(transformers.PreTrainedConfig):
+    """The sizes of an `NgramsForSequenceClassification`."""
+
+    model_type = NGRAMS
+
+    vocab_size: int = 1
+    """Tokens, each with its own row of the table."""
+    buckets: int = 0
+    """Rows of the table for all longer n-grams."""
+    longest: int = 1
+    """Tokens of the longest n-grams."""
+    hidden_size: int = 1
+    """Width of the table."""
+    layer_size: int = 0
+    """Neurons of the hidden layer; 0: none."""
+    dropout: float = 0.0
+    """Share of the mean's channels that is dropped while training."""
+    has_classifier: bool = True
+    """Whether a matrix makes the logits; without it the table's channels are the classes."""
+    pooling: str = "mean"
+    """What the sum of the rows is divided by: their number (mean), or its square root (root)."""
+    initializer_range: float = 0.02
+
+
+class NgramsModel(transformers.PreTrainedModel):
+    """The pooled embeddings of texts, (batch, width)."""
+
+    config_class = NgramsConfig
+    config: NgramsConfig
+    base_model_prefix = "ngrams"
+
+    def __init__(self, config: NgramsConfig) -> None:
+        super().__init__(config)
+        self.table = torch.nn.Embedding(config.vocab_size + config.buckets, config.hidden_size)
+        self.post_init()
+
+    def get_input_embeddings(self) -> torch.nn.Embedding:
+        """The table; the tokens' rows stand first."""
+        return self.table
+
+    def set_input_embeddings(self, value: torch.nn.Embedding) -> None:
+        """Replace the table."""
+        self.table = value
+
+    def rows(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The row of each n-gram of texts, and whether it counts.
+
+        An n-gram counts if it lies wholly in the mask, whichever side is padded.
+
+        Args:
+            ids: (batch, tokens) of int64.
+            mask: (batch, tokens) of 0 and 1, of any type.
+
+        Returns:
+            Both (batch, n-grams), first all tokens, then all pairs, and so on; the second is of the mask's type.
+        """
+        sums, whole = ids, mask
+        hashed, weights = [], [mask]
+        for place in range(1, self.config.longest):
+            sums = sums[:, :-1] + ids[:, place:] * PLACES[place]
+            whole = whole[:, :-1] * mask[:, place:]
+            hashed.append(sums)
+            weights.append(whole)
+        if not hashed:
+            return ids, mask
+        joined = torch.cat(hashed, dim=1) if len(hashed) > 1 else hashed[0]
+        buckets = joined % self.config.buckets + self.config.vocab_size
+        return torch.cat([ids, buckets], dim=1), torch.cat(weights, dim=1)
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> BaseModelOutputWithPooling:
+        """The pooled embeddings; both inputs are (batch, tokens)."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        table = self.table.weight
+        rows, weights = self.rows(input_ids, attention_mask.to(table.dtype))
+        if self.training:  # gradients of the rows that are read, and of no others
+            pooled = torch.nn.functional.embedding_bag(
+                rows, table, mode="sum", per_sample_weights=weights, sparse=True
+            )
+        else:
+            pooled = (weights[:, None] @ self.table(rows))[:, 0]
+        count = weights.sum(dim=1, keepdim=True).clamp(min=1)
+        pooled = pooled / (count.sqrt() if self.config.pooling == "root" else count)
+        return BaseModelOutputWithPooling(pooler_output=pooled)
+
+
+class NgramsForSequenceClassification(transformers.PreTrainedModel):
+    """A classifier on the pooled embeddings, with a hidden layer or without."""
+
+    config_class = NgramsConfig
+    config: NgramsConfig
+    base_model_prefix = "ngrams"
+
+    def __init__(self, config: NgramsConfig) -> None:
+        super().__init__(config)
+        if not config.has_classifier and config.hidden_size != config.num_labels:
+            raise ValueError(f"a table of {config.hidden_size} classes has no others: {config.num_labels} are asked for")
+        self.ngrams = NgramsModel(config)
+        self.dropout = torch.nn.Dropout(config.dropout)
+        width = config.layer_size or config.hidden_size
+        self.layer = torch.nn.Linear(config.hidden_size, width) if config.layer_size else None
+        self.classifier = torch.nn.Linear(width, config.num_labels) if config.has_classifier else None
+        self.bias = None if config.has_classifier else torch.nn.Parameter(torch.zeros(config.num_labels))
+        self.post_init()
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+    ) -> SequenceClassifierOutput:
+        """The logits, (batch, classes), and with `labels` (batch,) their loss; the inputs are (batch, tokens)."""
+        hidden: Any = self.dropout(self.ngrams(input_ids, attention_mask).pooler_output)
+        if self.layer is not None:
+            hidden = self.dropout(torch.relu(self.layer(hidden)))
+        logits = hidden + self.bias if self.classifier is None else self.classifier(hidden)
+        loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+        return SequenceClassifierOutput(loss=loss, logits=logits)
+
+
+transformers.AutoConfig.register(NGRAMS, NgramsConfig)
+transformers.AutoModel.register(NgramsConfig, NgramsModel)
+transformers.AutoModelForSequenceClassification.register(NgramsConfig, NgramsForSequenceClassification)
