@@ -49,7 +49,7 @@ BITS_OF_TABLE = 4
 ENDING = ("onnx", "skipped", "int8")
 """The steps of the recipe after a student."""
 CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
-WORD_ORDER_TEACHER = {"epochs": 4, "batch_size": 32, "learning_rate": 2e-4, "head_learning_rate": 3e-3}
+WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1.5e-4, "head_learning_rate": 3e-3}
 
 
 def shipped(name: str) -> Recipe:
