@@ -184,6 +184,15 @@ class Trimming(Facts):
     """Share of the validation rows' tokens that split in another way than before."""
 
 
+class Transfer(Facts):
+    """The facts of the rows that a student learned beside the task's own."""
+
+    variants: int
+    """Number of variants of rows."""
+    variants_in_test: int
+    """Number of variants that equal a test row, and were left out."""
+
+
 class BundledGraph(Part):
     """One of several graphs in a folder."""
 

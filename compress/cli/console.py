@@ -9,11 +9,13 @@ from types import TracebackType
 from typing import Any
 
 from compress.answers import metric_title
+from compress.cli.baselines_table import baselines_table
 from compress.cli.interrupt import Interrupt
 from compress.cli.live import LiveLines
 from compress.cli.remaining import Remaining, about
 from compress.cli.report_table import report_table
 from compress.cli.screen import Screen, styled
+from compress.report import baselines
 from compress.report.model import Ablation, Report
 from compress.report.shown import shown_rows
 from compress.report.words import (
@@ -211,6 +213,7 @@ def print_report(report: Report) -> None:
             console.print(f"  {reason}", style="yellow")
     for ablation in report.ablations:
         console.print(_ablation_line(ablation))
+    _print_baselines(report, console)
     metric = metric_title(report.test.metric)
     console.print(
         f"* baseline. score: {metric} on {report.task['test_rows']:,} test rows; change in points; "
@@ -227,8 +230,19 @@ def print_report(report: Report) -> None:
             console.print(f"{step.step}: {step.choice.verdict}")
     for sentence in headline(report):
         console.print(sentence)
+    for sentence in baselines.verdicts(report):
+        console.print(sentence, style="bold")
     if report.goal.met is not None:
         console.print(verdict(report), style="bold green" if report.goal.met else "bold red")
+
+
+def _print_baselines(report: Report, console: Screen) -> None:
+    """Print the table of the simple baselines, and why some have no figures."""
+    table = baselines_table(report, console.width)
+    if table is not None:
+        console.print(table)
+    for reason in baselines.reasons(report):
+        console.print(f"  {reason}", style="yellow")
 
 
 def _no_worse(report: Report) -> str:

@@ -1,14 +1,16 @@
-"""New variants of a text: words are swapped, deleted or replaced, or a part of another text is put in.
+"""New variants of a text: it is cut, joined with a part of another text, and words are swapped, deleted or replaced.
 
 Random swap and deletion are those of EDA (Wei and Zou 2019, arXiv:1901.11196), section 2. Words are replaced by
 neighbours in a table of embeddings as in TinyBERT (Jiao et al. 2020, arXiv:1909.10351), section 3.3. Mixed texts, which
 only a teacher can label, show a student how the teacher answers between the rows: Beyer et al. 2022 (arXiv:2106.05237).
+Parts of texts show how words compose, as the labelled phrases of a treebank do: Socher et al. 2013, Recursive Deep
+Models for Semantic Compositionality Over a Sentiment Treebank.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from itertools import accumulate
 
 import numpy as np
 
@@ -42,22 +44,17 @@ def vary(
     """
     remaining = max(1, round(share * len(words)))
     changed_words: list[str | None] = list(words)
-    free = np.ones(len(words), dtype=bool)
-    fits = {
-        "delete": free.copy(),
-        "neighbours": np.array([word in near for word in words], dtype=bool),
-        "masked": np.array([word.isalpha() and len(word) > 1 for word in words], dtype=bool),
-    }
-    differ = np.array([one != other for one, other in pairwise(words)], dtype=bool)
+    free = [True] * len(words)
     ways = [way for way in weights if weights[way] > 0]
+    odds = _cumulative(ways, weights)
     while remaining > 0 and ways:
-        shares = np.array([weights[way] for way in ways])
-        way = ways[int(random.choice(len(ways), p=shares / shares.sum()))]
-        places = np.flatnonzero(_swappable(differ, free) if way == "swap" else free & fits[way])
-        if not len(places) or (way == "delete" and sum(word is not None for word in changed_words) < 2):
+        way = ways[bisect_right(odds, random.random())]
+        places = _places(way, words, free, near)
+        if not places or (way == "delete" and sum(word is not None for word in changed_words) < 2):
             ways.remove(way)
+            odds = _cumulative(ways, weights)
             continue
-        place = int(random.choice(places))
+        place = places[int(random.integers(len(places)))]
         free[place] = False
         remaining -= 1
         if way == "swap":
@@ -69,7 +66,8 @@ def vary(
         elif way == "masked":
             changed_words[place] = MASKED + words[place]
         else:
-            changed_words[place] = str(random.choice(near[words[place]]))
+            candidates = near[words[place]]
+            changed_words[place] = candidates[int(random.integers(len(candidates)))]
     return [word for word in changed_words if word is not None]
 
 
@@ -81,6 +79,29 @@ def mix(words: Sequence[str], other: Sequence[str], random: np.random.Generator)
     return [*parts[first], *parts[1 - first]]
 
 
+def cut_part(words: Sequence[str], random: np.random.Generator) -> Sequence[str]:
+    """Consecutive words of a text without the rest: any number of them from two; of two words or fewer all."""
+    if len(words) < 3:
+        return words
+    return _part(words, int(random.integers(2, len(words))) / len(words), random)
+
+
+def splice(words: Sequence[str], other: Sequence[str], random: np.random.Generator) -> list[str]:
+    """The beginning of a text and the end of another, joined at a word that both have, so that it reads on.
+
+    Texts without such a word are mixed.
+    """
+    places: dict[str, list[int]] = {}
+    for place in range(1, len(words)):
+        places.setdefault(words[place], []).append(place)
+    joints = [place for place, word in enumerate(other[:-1]) if word in places]
+    if not joints:
+        return mix(words, other, random)
+    second = joints[int(random.integers(len(joints)))]
+    firsts = places[other[second]]
+    return [*words[: firsts[int(random.integers(len(firsts)))]], *other[second:]]
+
+
 def _part(words: Sequence[str], share: float, random: np.random.Generator) -> Sequence[str]:
     """Consecutive words of a text, a share of it, from a random place."""
     length = round(share * len(words))
@@ -88,8 +109,21 @@ def _part(words: Sequence[str], share: float, random: np.random.Generator) -> Se
     return words[start : start + length]
 
 
-def _swappable(differ: np.ndarray[Any, Any], free: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Whether each word can be swapped with the next, (words,): both are free, and they `differ`, (words - 1,)."""
-    swappable = np.zeros(len(free), dtype=bool)
-    swappable[:-1] = free[:-1] & free[1:] & differ
-    return swappable
+def _cumulative(ways: Sequence[str], weights: Mapping[str, float]) -> list[float]:
+    """The ends of the ways' parts of the interval from 0 to 1, each as long as its share of all weights."""
+    total = sum(weights[way] for way in ways)
+    ends = list(accumulate(weights[way] / total for way in ways))
+    return [end / ends[-1] for end in ends]
+
+
+def _places(way: str, words: Sequence[str], free: Sequence[bool], near: Near) -> list[int]:
+    """The free words that a way of changing fits; a swap takes a word and the next, which must be another."""
+    places = [place for place, is_free in enumerate(free) if is_free]
+    if way == "swap":
+        last = len(words) - 1
+        return [place for place in places if place < last and free[place + 1] and words[place] != words[place + 1]]
+    if way == "neighbours":
+        return [place for place in places if words[place] in near]
+    if way == "masked":
+        return [place for place in places if words[place].isalpha() and len(words[place]) > 1]
+    return places

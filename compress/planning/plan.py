@@ -76,6 +76,7 @@ class Plan:
         baseline: the baseline's name in the report.
         sources: the tables and models from outside that were read.
         remarks: sentences that the user should know of some steps on these targets.
+        simple_baselines: names of the files in `compress.baselines` that are fitted for the report.
     """
 
     recipe: Recipe
@@ -87,6 +88,7 @@ class Plan:
     baseline: str
     sources: tuple[Used, ...] = ()
     remarks: tuple[str, ...] = ()
+    simple_baselines: tuple[str, ...] = ()
 
     def step(self, name: str) -> PlannedStep:
         """The planned step of that name."""

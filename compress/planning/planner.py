@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from compress import baselines as simple_baselines
 from compress import stages
 from compress.data.sources import Fetched, Sources, Used
 from compress.errors import InputError, did_you_mean
@@ -42,10 +43,13 @@ def make_plan(
     planner = _Planner(recipe, origin, task, sources, beside.outside_models() if beside else {})
     for index, step in enumerate(recipe.steps):
         planner.add(index, step)
+    simple = simple_baselines.chosen(recipe.baselines, task, origin.where("baselines"))
     subjects, baselines, baseline = plan_measuring(planner.steps, origin)
     remarks = (*origin.remarks, *_remarks(planner.steps))
     used, steps = tuple(sources.used.values()), tuple(planner.steps.planned)
-    return Plan(recipe, origin, task, steps, subjects, baselines, baseline, used, remarks)
+    return Plan(
+        recipe, origin, task, steps, subjects, baselines, baseline, used, remarks, simple if recipe.targets else ()
+    )
 
 
 def _check_steps(recipe: Recipe, origin: Origin) -> None:

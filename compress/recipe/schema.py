@@ -27,6 +27,8 @@ TABLES = ("train", "validation", "test", "unlabelled")
 """The keys of a task that name tables of rows."""
 RUNTIMES = "compress.runtimes"
 """The package with the registry of runtimes."""
+BASELINES = "compress.baselines"
+"""The package with the registry of simple baselines."""
 FEWEST_PROCESSES = 3
 """Fewest processes for an interval of a speed-up; with fewer it would be a guess."""
 CLAIM_PROCESSES = 5
@@ -57,8 +59,8 @@ class Model(BaseModel):
 
     Attributes:
         TOPIC: what its fields are about, in the help of commands that take them as options.
-        ADDED_LATER: fields that a released model lacked. They are not written at their defaults, so that the keys of
-            older artifacts stay the same.
+        ADDED_LATER: fields of its own that a released model lacked. They are not written at their defaults, so that the
+            keys of older artifacts stay the same.
     """
 
     model_config = ConfigDict(
@@ -74,7 +76,8 @@ class Model(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields = type(self).model_fields
-        idle = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
+        later = {name for kind in type(self).__mro__ for name in kind.__dict__.get("ADDED_LATER", ())}
+        idle = {name for name in later if getattr(self, name) == fields[name].default}
         return {name: value for name, value in dump(self).items() if name not in idle}
 
     @field_validator("*", mode="before")
@@ -271,6 +274,9 @@ class Recipe(Model):
     """What the last artifact must reach. Missed: exit code 3."""
     baseline: str | None = None
     """The step that speed and quality are compared with. Left out: the first finetune."""
+    baselines: tuple[Annotated[str, KnownName(BASELINES)], ...] | Literal["none"] | None = None
+    """Simple baselines that the report holds the steps against: their names, or none. Left out: all, where the answers
+    are labels."""
     bench: BenchSpec = BenchSpec()
     """How latency is sampled."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

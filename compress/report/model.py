@@ -239,6 +239,43 @@ class Ablation(Part):
     """The whole chain compared with the chain without this step: the worth of the step."""
 
 
+class SimpleBaseline(Part):
+    """A model that is no step, fitted on the training rows alone. It answers from raw text, without a tokenizer."""
+
+    name: str
+    """The name of a file in compress/baselines."""
+    title: str
+    """What it is: `a linear model on words`."""
+    short: str
+    """The same in fewer words, for tables."""
+    reason: str | None = None
+    """Why it was not fitted, or not asked."""
+    size_bytes: int | None = None
+    """Size of the files that it answers from."""
+    parameters: int | None = None
+    seconds: float | None = None
+    """Wall time of fitting, the choice of its settings included."""
+    cpu_seconds: float | None = None
+    """Processor time of fitting."""
+    rows: int | None = None
+    """Number of training rows that it learned from."""
+    of_rows: int | None = None
+    """Number of all training rows, with those that the steps hold back of the training file."""
+    settings: dict[str, Any] = {}
+    """Facts of the choice of its settings: `c` and the number of `folds`, and the number of its `ngrams`."""
+    quality: Estimate | None = None
+    """The task's metric over all test rows, between 0 and 1."""
+    text_ms: Latency | None = None
+    """Time from a text to its label, one text at a time, on test rows of their own length."""
+    versus_baseline: Comparison | None = None
+    """It compared with the report's baseline, on the first target that this was measured on. `end_to_end` is how many
+    times faster it is, timed apart; there is no other speed-up, as it has no fixed length."""
+    versus_last: Comparison | None = None
+    """It compared with the last step; None if that is the baseline."""
+    predictions: list[Any] = []
+    """Its answer for each test row, in the form of the test rows' kind."""
+
+
 class LineageStep(Part):
     """The origin of a step's artifact."""
 
@@ -325,13 +362,15 @@ class Report(Part):
     notes: list[str]
     rows: list[Row]
     ablations: list[Ablation] = []
+    baselines: list[SimpleBaseline] = []
+    """Simple baselines; empty in reports of earlier versions."""
     lineage: list[LineageStep] = []
     rounded: list[Quantized] = []
     """One for each step that quantized."""
 
     @model_validator(mode="after")
     def _predictions_are_of_their_kind(self) -> Self:
-        for row in self.rows:
+        for row in (*self.rows, *self.baselines):
             if row.predictions:
                 self.test.check(row.predictions)
         return self

@@ -9,6 +9,7 @@ from compress.errors import printable
 SHOWN = (
     *("step", "stage", "parent", "target", "status", "reason", "against", "speed_verdict", "quality_verdict"),
     *("missed", "doubts", "recipe", "metric", "targets", "task", "host", "baseline", "notes"),
+    *("title", "short", "settings"),
 )
 """Fields of a report's parts that are printed on a terminal; test rows are not, and stay as they are."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from compress import __version__
 from compress.answers import name_of
-from compress.facts import Quantization, Trimming
+from compress.facts import Quantization, Transfer, Trimming
 from compress.files.whole import fingerprint
 from compress.measurement import Measured
 from compress.models.parameters import token_parameters
@@ -14,7 +14,7 @@ from compress.models.tokenizer import load_tokenizer
 from compress.models.vocabulary import split_differently
 from compress.planning.plan import Plan, artifact_of
 from compress.recipe.schema import Goal, Target
-from compress.report.entries import AblationEntry, Entry
+from compress.report.entries import AblationEntry, BaselineEntry, Entry
 from compress.report.files import read_report
 from compress.report.goal import judge, margin_pp
 from compress.report.model import HeldOut, LineageStep, Report, Row
@@ -33,6 +33,7 @@ def report_plan(
     folder: Path,
     recipe_text: str,
     ablations: Sequence[AblationEntry] = (),
+    simple_baselines: Sequence[BaselineEntry] = (),
 ) -> tuple[Report, bool]:
     """The report of a plan that has run, and whether it is new; if not, `folder` holds it already."""
     recipe = plan.recipe
@@ -47,6 +48,7 @@ def report_plan(
             "ablations": [asdict(entry) for entry in ablations],
             "rounded": [item.model_dump() for item in rounded],
             "recipe": recipe_text,
+            **({"baselines": [asdict(entry) for entry in simple_baselines]} if simple_baselines else {}),
         }
     )
     earlier_report = read_report(folder / "report.json", key=key) if not measured.is_new else None
@@ -56,10 +58,14 @@ def report_plan(
     goal, last_step = recipe.goal, recipe.steps[-1].name
     report = build_report(recipe.name, plan.task, recipe.targets, plan.baseline, entries, baselines, measured, goal)
     last = _last_measured(report.rows, last_step)
+    margin = margin_pp(None if goal is None else goal.max_drop_pp)
+    if simple_baselines:
+        from compress.report.build_baselines import build_baselines
+
+        report.baselines = build_baselines(simple_baselines, report, last, margin)
     if ablations:
         from compress.report.build import build_ablations
 
-        margin = margin_pp(None if goal is None else goal.max_drop_pp)
         report.ablations = build_ablations(ablations, measured, report.rows, last_step, report.test, margin)
     command = "compress run recipe.yaml --ablate" if ablations else "compress run recipe.yaml"
     update = {
@@ -70,7 +76,13 @@ def report_plan(
         "lineage": _lineage(plan, artifacts),
         "rounded": rounded,
         "goal": judge(goal, last, last.versus_baseline if last else None),
-        "notes": [*report.notes, *plan.remarks, *_sessions(report.rows), *_trimmed(plan, artifacts)],
+        "notes": [
+            *report.notes,
+            *plan.remarks,
+            *_sessions(report.rows),
+            *_trimmed(plan, artifacts),
+            *_variants_in_test(plan, artifacts),
+        ],
     }
     return report.model_copy(update=update), True
 
@@ -119,6 +131,17 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
             f"{share:.2%} of the test rows' tokens split differently"
         )
     return notes
+
+
+def _variants_in_test(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
+    """One note for each step some of whose variants of rows equal test rows."""
+    facts_of_steps = ((step.name, Transfer.read(artifacts[step.name].facts)) for step in plan.steps)
+    return [
+        f"{name} did not learn {facts.variants_in_test:,} of {facts.variants + facts.variants_in_test:,} variants of "
+        "rows, which equal test rows"
+        for name, facts in facts_of_steps
+        if facts is not None and facts.variants_in_test
+    ]
 
 
 def _sessions(rows: Sequence[Row]) -> list[str]:

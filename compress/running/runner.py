@@ -21,6 +21,7 @@ from compress.report.entries import AblationEntry
 from compress.report.files import FILES, write_report
 from compress.report.model import Report
 from compress.running.ablations import compare_ablated, variants_of
+from compress.running.baselines import Asked, ask_baselines, needs_of_baselines
 from compress.running.folder import claim, dump_recipe, link_steps, needs_of, open_store, run_folder, write_needs
 from compress.running.forecast import check_fits, forecast_for
 from compress.running.journal import Observer, journal
@@ -77,6 +78,7 @@ def run_plan(
     host = host_facts()
     warnings = _check_fits(plan, store, folder, host, force=force)
     needs = needs_of([plan, *(item.plan for item in ablated if item.plan is not None)], store)
+    needs |= needs_of_baselines(plan, store)
     claim(folder, needs)
     begun = {
         "recipe": plan.recipe.name,
@@ -130,10 +132,11 @@ class _Run:
             recipe_text = dump_recipe(plan)
             write_text(self.folder / "recipe.yaml", recipe_text)
             link_steps(self.folder, plan, artifacts)
+            asked = ask_baselines(plan, store, self.folder, host, observer)
             measured = self._measure(artifacts, compared) if plan.recipe.targets else None
-            report = self._report(artifacts, measured, entries) if measured else None
+            report = self._report(artifacts, measured, entries, asked) if measured else None
             write_final(plan, artifacts, self.folder, report, recipe_text)
-        did_nothing = not (made_any or made_more or (measured is not None and measured.is_new))
+        did_nothing = not (made_any or made_more or asked.is_new or (measured is not None and measured.is_new))
         return Result(self.folder, artifacts, report, did_nothing)
 
     def _measure(self, artifacts: Mapping[str, Artifact], compared: Sequence[Compared]) -> Measured:
@@ -145,11 +148,11 @@ class _Run:
         return measured
 
     def _report(
-        self, artifacts: Mapping[str, Artifact], measured: Measured, ablations: Sequence[AblationEntry]
+        self, artifacts: Mapping[str, Artifact], measured: Measured, ablations: Sequence[AblationEntry], asked: Asked
     ) -> Report:
         """The report, which is written if it is new."""
         recipe_text = dump_recipe(self.plan, to_show=True)
-        report, is_new = report_plan(self.plan, artifacts, measured, self.folder, recipe_text, ablations)
+        report, is_new = report_plan(self.plan, artifacts, measured, self.folder, recipe_text, ablations, asked.entries)
         if is_new or not all((self.folder / name).is_file() for name in FILES):
             write_report(report, self.folder)
         return report

@@ -15,6 +15,7 @@ class TrainingConfig(Model):
     """How long and how fast to train."""
 
     TOPIC: ClassVar[str] = "Training"
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"validations"})
 
     epochs: float = Field(2.0, gt=0, le=10_000)
     """Passes over the rows that are trained on."""
@@ -43,13 +44,20 @@ class TrainingConfig(Model):
     """Share of attention weights dropped while training. 0 halves a CPU's time, whose fast attention has no dropout.
     Left out: the model's own."""
     patience: int | None = Field(None, ge=1)
-    """Stop after so many epochs without a better validation score."""
+    """Stop after so many validations without a better score."""
+    validations: int | None = Field(None, ge=1)
+    """Validations, evenly spread over the steps; the best one's weights are kept. Left out: one after each epoch."""
 
 
 def steps_of(config: TrainingConfig, rows: int) -> int:
     """The number of optimizer steps of a training on so many rows."""
     batches = math.ceil(rows / config.batch_size)
     return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
+
+
+def steps_between_validations(config: TrainingConfig, steps: int) -> int | None:
+    """The number of steps from a validation to the next, of `steps` in all; None: an epoch."""
+    return None if config.validations is None else math.ceil(steps / config.validations)
 
 
 def trainings_in(settings: Model) -> list[TrainingConfig]:
@@ -60,10 +68,10 @@ def trainings_in(settings: Model) -> list[TrainingConfig]:
 
 
 class Augmentation(Model):
-    """New variants of rows: some of their words are changed, each in one of several ways."""
+    """New variants of rows: some are cut, and some of their words are changed, each in one of several ways."""
 
     TOPIC: ClassVar[str] = "Variants of the rows"
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"per_label", "mix", "splice", "parts", "unchanged"})
 
     copies: int = Field(0, ge=0, le=1000)
     """Variants of each row, training and unlabelled."""
@@ -72,6 +80,12 @@ class Augmentation(Model):
     labels are mixed in equally often."""
     mix: float = Field(0.0, ge=0, le=1)
     """Share of the variants in which a part of the text gives way to a part of another row's."""
+    splice: float = Field(0.0, ge=0, le=1)
+    """Share of the variants that begin as the text and end as another row's, from a word on that both have."""
+    parts: float = Field(0.0, ge=0, le=1)
+    """Share of the variants that are consecutive words of the text alone, without the rest."""
+    unchanged: float = Field(0.0, ge=0, le=1)
+    """Share of the mixed, spliced and cut variants whose words stay as they are."""
     share: float = Field(0.15, gt=0, le=1)
     """Share of a row's words that are changed, at least one."""
     swap: float = Field(1.0, ge=0)
@@ -91,6 +105,11 @@ class Augmentation(Model):
         return self.copies > 0 or self.per_label > 0
 
     @property
+    def cuts(self) -> dict[str, float]:
+        """The ways of cutting texts, with the share of the variants that each makes, in a fixed order."""
+        return {"mix": self.mix, "splice": self.splice, "parts": self.parts}
+
+    @property
     def weights(self) -> dict[str, float]:
         """The ways of changing a word that have a weight, in a fixed order."""
         weights = {"swap": self.swap, "delete": self.delete, "neighbours": self.neighbours, "masked": self.masked}
@@ -98,6 +117,9 @@ class Augmentation(Model):
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Augmentation":
+        if sum(self.cuts.values()) > 1 + 1e-9:
+            shares = " + ".join(f"{name} {share:g}" for name, share in self.cuts.items() if share)
+            raise ValueError(f"the shares of the variants, {shares}, are more than 1: lower one of them")
         if not self.weights:
             raise ValueError("all ways of changing a word have the weight 0: give one of them more")
         return self

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from compress.tasks import Task
 from compress.training.batches import LABELS, Collator
 from compress.training.callbacks import Report, StopAtNan
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
-from compress.training.config import TrainingConfig, steps_of
+from compress.training.config import TrainingConfig, steps_between_validations, steps_of
 from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
 from compress.training.rows import EncodedRows, Outputs
@@ -52,6 +52,7 @@ class Lesson:
         loss: the loss to minimise; a module is trained with the student. None: the loss of the labels.
         run_rows: number of rows in the full run, also in a rehearsal with fewer.
         inputs: names of model inputs that the loss needs beside the student's own.
+        facts: what is to be told of the rows.
     """
 
     rows: Sequence[Any]
@@ -59,6 +60,7 @@ class Lesson:
     loss: Loss | None
     run_rows: int
     inputs: frozenset[str] = frozenset()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -98,7 +100,7 @@ def train(
         if hasattr(model, OBJECTIVE):
             delattr(model, OBJECTIVE)
     model.eval().cpu()
-    return _facts(trainer)
+    return _facts(trainer) | dict(lesson.facts)
 
 
 def training_length(max_length: int | None, context: Context) -> int:
@@ -237,6 +239,8 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
     on_cpu = context.device == "cpu"
     half = _precision(config, on_cpu=on_cpu)
     steps = steps_of(config, rows)
+    between = steps_between_validations(config, steps)
+    validated = "no" if not evaluate else "epoch" if between is None else "steps"
     identity = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(
         output_dir=str(Path(context.work).resolve() / f"checkpoints-{identity[:16]}"),
@@ -252,8 +256,9 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
         bf16=half == "bf16",
         fp16=half == "fp16",
         use_cpu=on_cpu,
-        eval_strategy="epoch" if evaluate else "no",
-        save_strategy="epoch" if evaluate else "no",
+        eval_strategy=validated,
+        save_strategy=validated,
+        **({"eval_steps": between, "save_steps": between} if between else {}),
         restore_callback_states_from_checkpoint=True,
         load_best_model_at_end=evaluate,
         metric_for_best_model="score" if evaluate else None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.context import Context
+from compress.facts import Transfer
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.store.artifacts import Artifact
@@ -82,11 +83,13 @@ def _lesson(
         [teacher_outputs(teacher, rows, length, context, what=_work_name(teacher, teachers), run_rows=run_rows)]
         for teacher in soft_label_teachers
     ]
+    facts: dict[str, Any] = {}
     if config.augment.makes_variants:
         artifact = variants(rows, config.augment, teachers[0], masked_model, length, context, run_rows=run_rows)
         new_rows = read_variants(artifact, task)
         new_run_rows = round(run_rows * len(new_rows) / len(rows))
-        for teacher, outputs in zip(soft_label_teachers, parts, strict=True):
+        facts = Transfer(variants=len(new_rows), variants_in_test=artifact.facts.get("in_test", 0)).manifest_facts()
+        for teacher, outputs in zip(soft_label_teachers if new_rows else [], parts, strict=False):
             what = f"{_work_name(teacher, teachers)} about variants"
             outputs.append(
                 teacher_outputs(
@@ -95,7 +98,7 @@ def _lesson(
             )
         rows += new_rows
         run_rows += new_run_rows
-    return Lesson(rows, parts, objective, run_rows, objective.inputs)
+    return Lesson(rows, parts, objective, run_rows, objective.inputs, facts)
 
 
 def _work_name(teacher: Artifact, teachers: Sequence[Artifact]) -> str:

@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from compress.data.augmentation import MASKED, mix, vary, words_of
+from compress.data.augmentation import MASKED, cut_part, mix, splice, vary, words_of
 
 WORDS = [f"w{number}" for number in range(40)]
 NEAR = {word: [f"{word}a", f"{word}b"] for word in WORDS}
@@ -96,3 +98,46 @@ def test_a_mixed_text_is_a_part_of_each_as_long_as_both_shares(first, second):
             assert 8 <= len(parts[0]) <= 32
         seen.add(tuple(mixed))
     assert len(seen) > 1 or first + second < 3
+
+
+def test_a_part_is_consecutive_words_of_any_number():
+    parts = [cut_part(WORDS, random(seed)) for seed in range(400)]
+    for part in parts:
+        start = WORDS.index(part[0])
+        assert part == WORDS[start : start + len(part)]
+    assert {len(part) for part in parts} == set(range(2, 40))
+    assert {part[0] for part in parts} >= set(WORDS[:30])
+    assert {tuple(cut_part(["a", "b", "c"], random(seed))) for seed in range(30)} == {("a", "b"), ("b", "c")}
+
+
+@pytest.mark.parametrize("words", [[], ["alone"], ["a", "pair"]])
+def test_texts_of_two_words_or_fewer_are_not_cut(words):
+    assert cut_part(words, random()) == words
+
+
+def test_a_spliced_text_goes_over_at_a_word_of_both():
+    first = "the plot is thin and the end is weak .".split()
+    second = "no doubt the cast is good , and it is a joy .".split()
+    pairs = [*pairwise(first), *pairwise(second)]
+    spliced = {tuple(splice(first, second, random(seed))) for seed in range(200)}
+    assert tuple("the plot is good , and it is a joy .".split()) in spliced
+    assert tuple("the plot is thin and the cast is good , and it is a joy .".split()) in spliced
+    for words in spliced:
+        assert all(pair in pairs for pair in pairwise(words))  # it reads on everywhere
+        assert words[0] == "the"
+        assert words[-2:] == ("joy", ".")
+    assert tuple(first) not in spliced
+    assert tuple(second) not in spliced
+
+
+def test_texts_without_a_word_of_both_are_mixed():
+    own, other = WORDS[:20], [f"v{number}" for number in range(20)]
+    assert splice(own, other, random(4)) == mix(own, other, random(4))
+    assert splice(own, [], random(4)) == mix(own, [], random(4))
+
+
+def test_draws_stay_those_of_older_stores():
+    # a student of an older store is made again with the same variants, so no draw may change
+    near = {word: ["x", "y", "z"] for word in WORDS}
+    made = vary(WORDS[:12], 0.5, {"swap": 1.0, "delete": 1.0, "neighbours": 2.0}, near, random(7))
+    assert " ".join(made) == "z w1 w3 w4 w5 w7 w6 z w9 x w11"

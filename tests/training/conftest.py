@@ -1,7 +1,7 @@
 """A tiny task, its fresh model and its teacher, and a keeper of by-products."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +55,24 @@ def teacher(make_model: Callable[..., Path], tmp_path: Path) -> Artifact:
     return Artifact(tmp_path / "teacher", "7" * 64, "torch")
 
 
+@dataclass(frozen=True)
+class Told(Artifact):
+    """A by-product with its facts, and no manifest."""
+
+    told: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return dict(self.told)
+
+
 class Kept:
     """Keeps by-products by what they depend on, as the store does."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.made: list[str] = []
+        self.facts: dict[str, Any] = {}
 
     def __call__(
         self, name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Callable[[Path], Any]
@@ -69,9 +81,9 @@ class Kept:
         out = self.folder / key
         if not out.exists():
             out.mkdir(parents=True)
-            make(out)
+            self.facts[key] = make(out)
             self.made.append(name)
-        return Artifact(out, key, "arrays")
+        return Told(out, key, "arrays", told=self.facts[key])
 
 
 @pytest.fixture

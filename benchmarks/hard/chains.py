@@ -1,0 +1,150 @@
+"""The recipes that are run: those that ship, and what stands beside them in the same run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.hard.running import ROOT
+from benchmarks.hard.word_order import write_word_order
+from compress import stages
+
+RECIPES = ROOT / "recipes" / "text-classification"
+SPLITS = {"train": "train.csv", "validation": "dev.csv", "test": "test.csv"}
+"""Files of SST-2 in the folder that `--data` names."""
+Step = dict[str, Any]
+Recipe = dict[str, Any]
+
+FINAL, SAME_SIZE, NGRAMS = "int8", "same_size_int8", "ngrams_int8"
+"""The last step of the transformer student, of the student of r8-strongest's size, and of the bag of n-grams."""
+UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
+"""Settings of a student that is trained on the labels alone."""
+SAME_SIZE_STUDENT = {
+    "stage": "distill",
+    "teacher": "teacher",
+    "student": "trimmed",
+    "layers": 2,
+    "hidden": 128,
+    "heads": 4,
+    "ffn": 256,
+    "epochs": 8,
+    "batch_size": 32,
+    "learning_rate": 2e-3,
+    "head_learning_rate": 6e-3,
+    "attention_dropout": 0.0,
+    "augment": {"copies": 5},
+}
+"""As in r8-strongest, on more variants."""
+NGRAM_STUDENTS: dict[str, Step] = {
+    "sst2": {"longest": 2, "buckets": 32768, "hidden": 64, "epochs": 6, "augment": {"copies": 9, "mix": 0.5}},
+    "r8": {"longest": 2, "buckets": 16384, "hidden": 32, "epochs": 10, "augment": {"copies": 3}},
+    "news20": {"longest": 2, "buckets": 65536, "hidden": 64, "epochs": 10, "augment": {"copies": 3, "mix": 0.5}},
+    "word_order": {"longest": 4, "buckets": 32768, "hidden": 64, "epochs": 10, "augment": {"copies": 3, "swap": 0.0}},
+}
+"""By data set: the settings of `distill_ngrams`."""
+UNTAUGHT_EPOCHS = 8
+BITS_OF_TABLE = 4
+"""Bits of the table of n-grams."""
+ENDING = ("onnx", "skipped", "int8")
+"""The steps of the recipe after a student."""
+CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
+WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1.5e-4, "head_learning_rate": 3e-3}
+
+
+def shipped(name: str) -> Recipe:
+    """A shipped recipe of text classification."""
+    found: Recipe = yaml.safe_load((RECIPES / f"{name}.yaml").read_text(encoding="utf-8"))
+    return found
+
+
+def sst2(data: Path, seed: int) -> Recipe:
+    """SST-2 with all that stands beside the recipe's own student.
+
+    Args:
+        data: the folder of its three tables.
+    """
+    recipe = sst2_own(data)
+    steps = {step["name"]: step for step in recipe["steps"]}
+    added = [
+        *_transformer("untaught", {**steps["student"], **UNTAUGHT, "epochs": UNTAUGHT_EPOCHS}, steps),
+        *_transformer("same_size", SAME_SIZE_STUDENT, steps),
+        *_transformer("same_size_untaught", {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": UNTAUGHT_EPOCHS}, steps),
+        *ngrams("sst2"),
+    ]
+    return {**recipe, "name": f"sst2-hard-{seed}", "seed": seed, "steps": [*recipe["steps"], *added]}
+
+
+def sst2_own(data: Path) -> Recipe:
+    """The shipped recipe with its rows."""
+    recipe = shipped("sst2-strongest")
+    tables = {part: str((data / name).resolve()) for part, name in SPLITS.items()}
+    return {**recipe, "task": {**recipe["task"], **tables}}
+
+
+def ngrams_beside_teacher(name: str) -> Recipe:
+    """A data set's teacher as its recipe of full strength has it, its trimmed vocabulary, and the bag of n-grams."""
+    recipe = shipped(f"{name}-strongest")
+    del recipe["goal"]
+    return {**recipe, "name": f"{name}-hard", "steps": [*recipe["steps"][:2], *ngrams(name)]}
+
+
+def word_order(runs_dir: Path, seed: int) -> Recipe:
+    """The made data set: a teacher, its trimmed vocabulary, students of whole layers and of r8-strongest's size."""
+    paths = write_word_order(runs_dir / f"word-order-{seed}", seed)
+    own = shipped("sst2-strongest")["steps"]
+    steps = {step["name"]: step for step in own}
+    task = {
+        "type": "text_classification",
+        **{part: str(path.resolve()) for part, path in paths.items()},
+        "columns": {"text": "text", "label": "winner"},
+        "max_length": 48,
+    }
+    return {
+        "name": f"word-order-hard-{seed}",
+        "seed": seed,
+        "task": task,
+        "steps": [
+            {**steps["teacher"], **WORD_ORDER_TEACHER},
+            *own[1:],
+            *_transformer("same_size", SAME_SIZE_STUDENT, steps),
+            *ngrams("word_order"),
+        ],
+        "targets": {"cpu": {**CPU, "sequence_length": 48}},
+    }
+
+
+def ngrams(name: str) -> list[Step]:
+    """The bag of n-grams under the teacher and without it, exported, with its table in few bits."""
+    if "distill_ngrams" not in stages.names():
+        return []
+    taught = {
+        "name": "ngrams",
+        "stage": "distill_ngrams",
+        "teacher": "teacher",
+        "student": "trimmed",
+        **NGRAM_STUDENTS[name],
+    }
+    made: list[Step] = []
+    for branch, student in (("ngrams", taught), ("ngrams_untaught", {**taught, **UNTAUGHT})):
+        made += [
+            {**student, "name": branch},
+            {"name": f"{branch}_onnx", "stage": "export_onnx", "model": branch},
+            {
+                "name": f"{branch}_int8",
+                "stage": "quantize_onnx_dynamic",
+                "model": f"{branch}_onnx",
+                "embedding_bits": BITS_OF_TABLE,
+            },
+        ]
+    return made
+
+
+def _transformer(branch: str, student: Step, steps: Mapping[str, Step]) -> list[Step]:
+    """A student with the recipe's own export, skipping and quantization after it."""
+    names = [f"{branch}_{step}" for step in ENDING]
+    reads: Sequence[str] = [branch, *names[:-1]]
+    ending = [
+        {**steps[step], "name": named, "model": read} for step, named, read in zip(ENDING, names, reads, strict=True)
+    ]
+    return [{**student, "name": branch}, *ending]
