@@ -201,6 +201,9 @@ def make_model(shared: Path) -> Callable[..., Path]:
     return make
 
 
+_DEBERTA = {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]}
+
+
 def _write_model(folder: Path, family: str) -> None:
     import torch
     import transformers
@@ -218,13 +221,28 @@ def _write_model(folder: Path, family: str) -> None:
             "electra": transformers.ElectraConfig,
             "albert": transformers.AlbertConfig,
             "deberta-v2": transformers.DebertaV2Config,
+            "deberta-v2-conv": transformers.DebertaV2Config,
+            "deberta-v3": transformers.DebertaV2Config,
+            "mpnet": transformers.MPNetConfig,
+            "squeezebert": transformers.SqueezeBertConfig,
+            "xlm-roberta": transformers.XLMRobertaConfig,
             "modernbert": transformers.ModernBertConfig,
         }[family]
         extra = {
             "electra": {"embedding_size": 16},
             "albert": {"embedding_size": 16},
             "roberta": {"type_vocab_size": 1, "pad_token_id": 0},
-            "deberta-v2": {"relative_attention": True, "position_buckets": 16, "pos_att_type": ["p2c", "c2p"]},
+            "deberta-v2": _DEBERTA,
+            "deberta-v2-conv": {**_DEBERTA, "share_att_key": True, "conv_kernel_size": 3},
+            "deberta-v3": {
+                **_DEBERTA,
+                "share_att_key": True,
+                "norm_rel_ebd": "layer_norm",
+                "position_biased_input": False,
+                "type_vocab_size": 0,
+            },
+            "squeezebert": {"embedding_size": 32},
+            "xlm-roberta": {"type_vocab_size": 1, "pad_token_id": 0},
             "modernbert": dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
             | dict.fromkeys(("eos_token_id", "sep_token_id"), 3)
             | {"pad_token_id": 0},

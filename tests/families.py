@@ -8,10 +8,12 @@ import pytest
 
 from benchmarks.faults.tiny_models import write_family
 
-ALIKE = [pytest.param(family, marks=pytest.mark.slow) for family in ("roberta", "electra")]
+ALIKE = [pytest.param(family, marks=pytest.mark.slow) for family in ("roberta", "electra", "xlm-roberta")]
 """Families with bert's layers, for tests of nothing but layers: bert is tried by default beside them."""
 FAMILIES = ["bert", "distilbert", "modernbert", *ALIKE]
 """The families whose layers are known."""
+POSITIONED = ["mpnet", "deberta-v2", "deberta-v3"]
+"""Families whose attention reads the distance between tokens."""
 
 
 @pytest.fixture(scope="session")

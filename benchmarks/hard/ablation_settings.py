@@ -111,6 +111,14 @@ SETTINGS: dict[str, Setting] = {
     "mixed": _augmented("ways of varying", "half of the variants mixed of two rows", "narrow", mix=0.5),
     "farther": _augmented("ways of varying", "two fifths of the words changed", "narrow", share=0.4),
     "neighbours": _augmented("ways of varying", "neighbouring words alone", "narrow", swap=0.0, delete=0.0),
+    "parts": _augmented("ways of varying", "half of them consecutive parts of rows", "narrow", parts=0.5),
+    "spliced": _augmented("ways of varying", "half of them spliced of two rows at a common word", "narrow", splice=0.5),
+    "parts_unchanged": _augmented(
+        "ways of varying", "consecutive parts of rows, words unchanged", "narrow", parts=1.0, unchanged=1.0
+    ),
+    "mixed_unchanged": _augmented(
+        "ways of varying", "mixed of two rows, words unchanged", "narrow", mix=1.0, unchanged=1.0
+    ),
     "in_order": _augmented("ways of varying", "no words swapped", "narrow", swap=0.0),
     "whole_slow": _one("rate", "1e-4 for 3e-4", "whole", learning_rate=1e-4),
     "whole_fast": _one("rate", "6e-4 for 3e-4", "whole", learning_rate=6e-4),

@@ -9,22 +9,22 @@ import numpy as np
 from benchmarks.hard.chains import FINAL, NGRAMS, SAME_SIZE
 from compress.ops.statistics import accuracy_drop
 
+LINEAR = "linear_words"
+"""The name of the report's simple baseline that counts words and pairs of them."""
 Report = Mapping[str, Any]
 Figures = dict[str, float]
 
 
-def of_sst2(reports: Sequence[Report], linear: Sequence[Mapping[str, Any]]) -> Figures:
-    """Means over the seeds; the interval of a drop is of the rows, each with the mean over the seeds.
+def of_sst2(reports: Sequence[Report]) -> Figures:
+    """Means over the seeds, of each of which there is a report.
 
-    Args:
-        reports: one for each seed.
-        linear: the linear model of each seed.
+    The interval of a drop is of the rows, each with the mean over the seeds.
     """
     teachers = [row_of(report, "teacher") for report in reports]
     found = {
         "sst2_seeds": len(reports),
         "sst2_teacher_accuracy": round(fmean(row["quality"]["value"] for row in teachers), 5),
-        "sst2_linear_accuracy": round(fmean(item["words_2"]["accuracy"] for item in linear), 5),
+        "sst2_linear_accuracy": round(fmean(map(linear_accuracy, reports)), 5),
     }
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
         if all(has_row(report, step) for report in reports):
@@ -63,12 +63,12 @@ def pooled_drop(reports: Sequence[Report], step: str) -> np.ndarray[Any, Any]:
     return np.array([drop.value, drop.low, drop.high])
 
 
-def of_ngrams(name: str, report: Report, linear: Mapping[str, Any]) -> Figures:
+def of_ngrams(name: str, report: Report) -> Figures:
     """Of a data set with one seed: the bag of n-grams against the teacher, and the linear model."""
     teacher = row_of(report, "teacher")
     found = {
         f"{name}_teacher_accuracy": round(teacher["quality"]["value"], 5),
-        f"{name}_linear_accuracy": round(linear["words_2"]["accuracy"], 5),
+        f"{name}_linear_accuracy": round(linear_accuracy(report), 5),
     }
     if not has_row(report, NGRAMS):
         return found
@@ -91,6 +91,12 @@ def of_word_order(report: Report, linear: Mapping[str, Any]) -> Figures:
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
         if has_row(report, step):
             found[f"word_order_{name}_accuracy"] = round(row_of(report, step)["quality"]["value"], 5)
+    return found
+
+
+def linear_accuracy(report: Report) -> float:
+    """The accuracy of the linear model on words."""
+    found: float = next(item["quality"]["value"] for item in report["baselines"] if item["name"] == LINEAR)
     return found
 
 

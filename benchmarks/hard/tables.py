@@ -24,16 +24,23 @@ def write_between(path: Path, mark: str, text: str) -> None:
     path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
-def fronts(reports: Mapping[str, Mapping[str, Any]], linear: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every row of every run, and the linear models under each."""
-    parts = []
-    for title, report in reports.items():
-        parts += [f"\n{title}:\n\n{front(report)}"]
-        parts += [
-            f"\nTF-IDF of up to {name.removeprefix('words_')} words and a linear SVM: {item['accuracy']:.2%}\n"
-            for name, item in linear.get(title, {}).items()
-        ]
-    return "".join(parts) + "\n"
+def fronts(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every row of every run, and the simple baselines under each."""
+    return "".join(f"\n{title}:\n\n{front(report)}\n{_baselines(report)}" for title, report in reports.items()) + "\n"
+
+
+def _baselines(report: Mapping[str, Any]) -> str:
+    lines = ["| simple baseline | score | change [95%] | from text to label | size | CPU |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for item in report["baselines"]:
+        if item["quality"] is not None:
+            change = -Estimate.model_validate(item["versus_baseline"]["drop_pp"])
+            lines.append(
+                f"| {item['short']} | {item['quality']['value']:.2%} | {bracketed(change, POINTS)} "
+                f"| {item['text_ms']['p50']:.3f} ms | {item['size_bytes'] / 1e6:.2f} MB "
+                f"| {item['cpu_seconds'] / 60:.1f} min |"
+            )
+    return "\n".join([*lines, ""])
 
 
 def ablations(results: Mapping[str, Mapping[str, Any]]) -> str:

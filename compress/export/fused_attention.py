@@ -1,13 +1,15 @@
 """Attention exported as operators of onnxruntime, for a family whose attention its optimizer does not recognise."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch.onnx.symbolic_helper import _optional_input_placeholder_tensor
 
+from compress.export.biased_attention import attend
+from compress.export.deberta_attention import DebertaAttention, read_distances_once
 from compress.models.architectures import ARCHITECTURES
-from compress.models.reshape import layers_of
+from compress.models.reshape import base_model, layers_of
 
 
 class _RotaryAttention(torch.autograd.Function):
@@ -65,7 +67,7 @@ class _RotaryAttention(torch.autograd.Function):
 class _ModernBertAttention(torch.nn.Module):
     """ModernBERT's attention while a model is traced, in place of transformers' own; without dropout."""
 
-    def __init__(self, attention: Any) -> None:
+    def __init__(self, attention: Any, _: Any) -> None:
         super().__init__()
         self.Wqkv, self.Wo, self.head_dim = attention.Wqkv, attention.Wo, attention.head_dim
 
@@ -86,8 +88,47 @@ class _ModernBertAttention(torch.nn.Module):
         return self.Wo(attended), None
 
 
-REPLACED: Mapping[str, type[torch.nn.Module]] = {"modernbert": _ModernBertAttention}
-"""Family -> the module that replaces its attention while a model is traced."""
+class _AlbertAttention(torch.nn.Module):
+    """ALBERT's attention while a model is traced: onnxruntime does not know the first one, which follows no norm."""
+
+    def __init__(self, attention: Any, _: Any) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor, **_: Any) -> tuple[torch.Tensor, None]:
+        """The attention's output; arguments as in transformers' class."""
+        own = self.attention
+        parts = (part(hidden_states) for part in (own.query, own.key, own.value))
+        attended = attend(*parts, attention_mask, own.num_attention_heads, own.scaling)
+        return own.LayerNorm(hidden_states + own.dense(attended)), None
+
+
+class _MPNetAttention(torch.nn.Module):
+    """MPNet's attention while a model is traced, with the biases of the distances between tokens."""
+
+    def __init__(self, attention: Any, _: Any) -> None:
+        super().__init__()
+        self.attention = attention
+        self.columns = getattr(attention, "bias_heads", None)
+
+    def forward(
+        self, hidden_states: torch.Tensor, attention_mask: torch.Tensor, position_bias: torch.Tensor, **_: Any
+    ) -> tuple[torch.Tensor]:
+        """The attention's output; arguments as in transformers' class."""
+        own = self.attention
+        biases = position_bias if self.columns is None else position_bias[:, self.columns]
+        parts = (part(hidden_states) for part in (own.q, own.k, own.v))
+        scale = own.attention_head_size**-0.5
+        return (own.o(attend(*parts, biases + attention_mask, own.num_attention_heads, scale)),)
+
+
+REPLACED: Mapping[str, Callable[[Any, Any], torch.nn.Module]] = {
+    "albert": _AlbertAttention,
+    "deberta-v2": DebertaAttention,
+    "modernbert": _ModernBertAttention,
+    "mpnet": _MPNetAttention,
+}
+"""Family -> the module that replaces its attention while a model is traced, made from it and the encoder."""
 
 
 def fuse_attention(model: Any) -> None:
@@ -100,5 +141,8 @@ def fuse_attention(model: Any) -> None:
     if replaced is None:
         return
     architecture = ARCHITECTURES[model.config.model_type]
+    encoder = base_model(model).encoder if "." in architecture.layers else None
+    if model.config.model_type == "deberta-v2":
+        read_distances_once(encoder)
     for layer in layers_of(model, architecture):
-        layer.set_submodule(architecture.attention, replaced(layer.get_submodule(architecture.attention)))
+        layer.set_submodule(architecture.attention, replaced(layer.get_submodule(architecture.attention), encoder))

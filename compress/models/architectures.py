@@ -4,7 +4,7 @@ A new family is a new row of `ARCHITECTURES`. Families that are not in the table
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compress.errors import InputError
@@ -46,6 +46,14 @@ class Architecture:
     """Field of config.json with the list of each layer's kind of attention."""
     position_offset: int = 0
     """Rows of the position table that no token uses."""
+    positions: tuple[str, ...] = ()
+    """More matrices with an output for each channel of the heads, which read positions; not every model has them."""
+    position_biases: str | None = None
+    """A table that all layers share, with a column of biases for each head."""
+    repeats: bool = False
+    """Whether all layers are one, which runs again and again."""
+    maps_embeddings: bool = False
+    """Whether a matrix stands between embeddings and hidden states even where both have the same width."""
     fusion: str = "bert"
     """Name of the family in onnxruntime.transformers.optimizer."""
 
@@ -53,6 +61,11 @@ class Architecture:
     def attention(self) -> str:
         """The module that holds the query matrix."""
         return self.query.rpartition(".")[0]
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a dependency graph can follow what belongs to a head or a neuron."""
+        return not (self.stack("query")[1:] or self.positions or self.position_biases or self.repeats)
 
     @property
     def neuron_parts(self) -> tuple[str, ...]:
@@ -108,8 +121,37 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         attention_norm="attn_norm",
         kinds_field="layer_types",
     ),
+    "albert": Architecture(
+        layers="encoder.albert_layer_groups.0.albert_layers",
+        query="attention.query",
+        key="attention.key",
+        value="attention.value",
+        attention_output="attention.dense",
+        up="ffn",
+        down="ffn_output",
+        repeats=True,
+        maps_embeddings=True,
+    ),
+    "mpnet": replace(
+        _BERT,
+        query="attention.attn.q",
+        key="attention.attn.k",
+        value="attention.attn.v",
+        attention_output="attention.attn.o",
+        position_offset=2,
+        position_biases="encoder.relative_attention_bias",
+    ),
+    "deberta-v2": replace(
+        _BERT,
+        query="attention.self.query_proj",
+        key="attention.self.key_proj",
+        value="attention.self.value_proj",
+        positions=("attention.self.pos_key_proj", "attention.self.pos_query_proj"),
+    ),
 }
 
+ONE = ("num_hidden_groups", "inner_group_num")
+"""Numbers of different layers of an ALBERT: all published ones have one layer, and others are not known here."""
 
 POSITIONS_FIELDS = ("max_position_embeddings", "n_positions", "max_seq_len")
 """Names that families have for the number of rows of their table of positions."""
@@ -117,7 +159,7 @@ BY_DISTANCE = frozenset({"bloom", "funnel", "longt5", "mt5", "t5", "umt5", "xlne
 """Families that use distances between tokens, and have no table of positions."""
 DEBERTA = frozenset({"deberta", "deberta-v2"})
 AFTER_PADDING = frozenset(
-    {"data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet"}
+    {"data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm"}
     | {"roberta-prelayernorm", "xlm-roberta-xl", "xmod"}
 )
 """Families outside of `ARCHITECTURES` whose first position is the padding's id plus one."""
@@ -137,6 +179,8 @@ class Shape:
         attention_norms: whether each layer has a norm before attention; empty if all layers of the family are alike.
         embedding_rank: width of the table of token embeddings, if it is factorized.
         ffn_rank: channels between the factors of each feed-forward matrix, if they are factorized.
+        bias_columns: columns of the table of position biases, where heads do not use them one by one.
+        bias_heads: for each layer the columns that its heads use, in that case.
     """
 
     model_type: str
@@ -148,13 +192,15 @@ class Shape:
     attention_norms: tuple[bool, ...] = ()
     embedding_rank: int | None = None
     ffn_rank: int | None = None
+    bias_columns: int | None = field(default=None, compare=False)  # a plan knows how many heads stay, not which
+    bias_heads: tuple[tuple[int, ...], ...] = field(default=(), compare=False)
 
     @property
     def is_plain(self) -> bool:
         """Whether the family's own configuration can express the sizes, so that any tool loads the model."""
         full_heads = self.head_size * self.heads[0] == self.hidden
         own_norms = self.attention_norms == _own_norms(ARCHITECTURES[self.model_type], self.layers)
-        if self.embedding_rank is not None or self.ffn_rank is not None:
+        if any(own is not None for own in (self.embedding_rank, self.ffn_rank, self.bias_columns)):
             return False
         return full_heads and own_norms and len(set(self.heads)) == 1 and len(set(self.neurons)) == 1
 
@@ -166,6 +212,7 @@ class Shape:
             heads=tuple(self.heads[index] for index in indices),
             neurons=tuple(self.neurons[index] for index in indices),
             attention_norms=tuple(self.attention_norms[index] for index in indices if self.attention_norms),
+            bias_heads=tuple(self.bias_heads[index] for index in indices if self.bias_heads),
         )
 
 
@@ -185,23 +232,23 @@ def evenly_spaced(count: int, total: int) -> tuple[int, ...]:
 
 
 def read_shape(config: Mapping[str, Any]) -> Shape | None:
-    """The sizes in a config.json, or None for a family that is not in the table.
+    """The sizes in a config.json, or None for a model whose layers are not known.
 
     Raises:
         InputError: config.json does not have all of them.
     """
     model_type = str(config.get("model_type", ""))
     architecture = ARCHITECTURES.get(model_type)
-    if architecture is None:
+    if architecture is None or any(config.get(name, 1) != 1 for name in ONE):
         return None
     fields = size_fields(architecture)
-    lacking = [field for field in fields if field not in config]
+    lacking = [name for name in fields if name not in config]
     if lacking:
         raise InputError(
             f"the model's config.json has no '{lacking[0]}', which a {model_type} model needs",
             fix="take the whole config.json that belongs to the weights",
         )
-    layers, hidden, heads, neurons = (int(config[field]) for field in fields)
+    layers, hidden, heads, neurons = (int(config[name]) for name in fields)
     own = config.get(SHAPES_KEY) or {}
     return Shape(
         model_type=model_type,
@@ -213,6 +260,8 @@ def read_shape(config: Mapping[str, Any]) -> Shape | None:
         attention_norms=tuple(own.get("attention_norms", _own_norms(architecture, layers))),
         embedding_rank=own.get("embedding_rank"),
         ffn_rank=own.get("ffn_rank"),
+        bias_columns=own.get("bias_columns"),
+        bias_heads=tuple(tuple(columns) for columns in own.get("bias_heads", ())),
     )
 
 
@@ -239,6 +288,9 @@ def write_shape(config: dict[str, Any], shape: Shape) -> None:
             config[SHAPES_KEY]["attention_norms"] = list(shape.attention_norms)
         ranks = {"embedding_rank": shape.embedding_rank, "ffn_rank": shape.ffn_rank}
         config[SHAPES_KEY] |= {name: rank for name, rank in ranks.items() if rank is not None}
+        if shape.bias_columns is not None:
+            columns = [list(heads) for heads in shape.bias_heads]
+            config[SHAPES_KEY] |= {"bias_columns": shape.bias_columns, "bias_heads": columns}
 
 
 def positions_of(config: Mapping[str, Any]) -> int | None:
@@ -246,7 +298,7 @@ def positions_of(config: Mapping[str, Any]) -> int | None:
     family = str(config.get("model_type"))
     if family in BY_DISTANCE or (family in DEBERTA and config.get("position_biased_input") is False):
         return None
-    table = next((config[field] for field in POSITIONS_FIELDS if isinstance(config.get(field), int)), None)
+    table = next((config[name] for name in POSITIONS_FIELDS if isinstance(config.get(name), int)), None)
     if table is None:
         return None
     if (architecture := ARCHITECTURES.get(family)) is not None:

@@ -9,7 +9,7 @@ import torch_pruning as tp
 
 from compress.errors import CompressError
 from compress.models.architectures import ARCHITECTURES, Architecture, Shape
-from compress.models.reshape import cut_stacked, layers_of, set_heads
+from compress.models.reshape import columns_of, cut_stacked, depth, keep_layers, layers_of, set_heads, use_columns
 
 Removed = tuple[Sequence[int], Sequence[int]]
 """(heads, neurons) of one layer, by their indices."""
@@ -26,26 +26,33 @@ def cut(model: Any, shape: Shape, removed: Sequence[Removed]) -> None:
 
     Args:
         shape: the model's sizes as they are.
-        removed: the heads and neurons to remove from each layer.
+        removed: the heads and neurons to remove from each layer; the same ones, if all layers are one.
 
     Raises:
         CompressError: the dependency graph ties a matrix to one of another layer.
     """
     architecture = ARCHITECTURES[shape.model_type]
     example = torch.ones(1, 8, dtype=torch.long)
-    graph = None  # the dependency graph cannot follow matrices that several parts share
-    if len(architecture.stack("query")) == 1:
+    graph = None
+    if architecture.is_traced:
         graph = tp.DependencyGraph().build_dependency(
             model,
             example_inputs={"input_ids": example, "attention_mask": example},
             output_transform=lambda output: output.logits,
         )
     size = shape.head_size
-    for layer, count, (heads, neurons) in zip(layers_of(model, architecture), shape.heads, removed, strict=True):
+    layers = layers_of(model, architecture)
+    if architecture.repeats:
+        assert all(list(map(list, parts)) == list(map(list, removed[0])) for parts in removed)
+        removed = removed[:1]
+    for layer, count, (heads, neurons) in zip(layers, shape.heads[: len(layers)], removed, strict=True):
         channels = [head * size + channel for head in heads for channel in range(size)]
         _prune(graph, layer, architecture, ("query", "key", "value", "attention_output"), channels)
         _prune(graph, layer, architecture, (*architecture.neuron_parts, "down"), list(neurons))
         set_heads(layer, architecture, count - len(heads))
+        if architecture.position_biases is not None and heads:
+            columns = columns_of(layer, architecture) or range(count)
+            use_columns(layer, architecture, [column for head, column in enumerate(columns) if head not in heads])
 
 
 def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str, ...], removed: list[int]) -> None:
@@ -74,7 +81,16 @@ def _prune(graph: Any, layer: Any, architecture: Architecture, parts: tuple[str,
 @contextmanager
 def skipping(model: Any, skipped: Sequence[int]) -> Iterator[None]:
     """A context in which the model runs without the layers `skipped`, counted from 0: they return their input."""
-    layers = layers_of(model, ARCHITECTURES[model.config.model_type])
+    architecture = ARCHITECTURES[model.config.model_type]
+    if architecture.repeats:
+        count = depth(model)
+        keep_layers(model, range(count - len(skipped)))
+        try:
+            yield
+        finally:
+            keep_layers(model, range(count))
+        return
+    layers = layers_of(model, architecture)
     hooks = [layers[index].register_forward_hook(_pass_through) for index in skipped]
     try:
         yield

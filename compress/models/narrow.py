@@ -11,7 +11,7 @@ import torch
 
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Architecture
-from compress.models.reshape import base_model, layers_of
+from compress.models.reshape import base_model, columns_of, layers_of, position_biases, position_parts, use_columns
 
 
 def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torch.Tensor] | None = None) -> None:
@@ -39,17 +39,28 @@ def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torc
             f"the model has as many classes as channels ({old}), so they cannot be told apart",
             fix="leave its hidden width as it is",
         )
-    if old != getattr(config, "embedding_size", old) == new:
+    if old != getattr(config, "embedding_size", old) == new and not architecture.maps_embeddings:
         raise InputError(
             f"hidden states as wide as the embeddings ({new}) would reload without the matrix between them",
             fix=f"take {new + head_size}",
         )
+    if any(isinstance(module, torch.nn.Conv1d) and module.groups > 1 for module in model.modules()):
+        raise InputError(
+            "the model has a convolution of groups of channels, which cannot be narrowed",
+            fix="leave its hidden width as it is",
+        )
     sides = _sides(model, architecture)
+    if architecture.position_biases is not None:
+        for layer in layers_of(model, architecture):
+            heads = range(position_biases(model, architecture).embedding_dim)
+            use_columns(layer, architecture, columns_of(layer, architecture) or heads)
     with torch.no_grad():
         for name, module in list(model.named_modules()):
             _narrow_module(name, module, projection, sides, (norms or {}).get(name))
     if getattr(config, "embedding_size", None) == old:
         config.embedding_size = new
+    if getattr(config, "pooler_hidden_size", None) == old:
+        config.pooler_hidden_size = new
     setattr(config, architecture.hidden_field, new)
     setattr(config, architecture.heads_field, new // head_size)
 
@@ -78,6 +89,11 @@ def _narrow_module(
             module.out_features = new
             if module.bias is not None:
                 module.bias = _parameter(module.bias @ projection)
+    elif isinstance(module, torch.nn.Conv1d) and module.in_channels == old:
+        module.weight = _parameter(torch.einsum("oik,oO,iI->OIk", module.weight, projection, projection))
+        module.in_channels = module.out_channels = new
+        if module.bias is not None:
+            module.bias = _parameter(module.bias @ projection)
 
 
 def _sides(model: Any, architecture: Architecture) -> dict[str, str]:
@@ -94,6 +110,8 @@ def _sides(model: Any, architecture: Architecture) -> dict[str, str]:
             ("down", "writes"),
         ):
             sides[names[id(layer.get_submodule(getattr(architecture, part)))]] = side
+        for path in position_parts(layer, architecture):
+            sides[names[id(layer.get_submodule(path))]] = "reads"
     return sides
 
 

@@ -17,9 +17,22 @@ def base_model(model: Any) -> Any:
 
 
 def layers_of(model: Any, architecture: Architecture) -> torch.nn.ModuleList:
-    """The list of layers inside a model."""
+    """The list of layers inside a model; a single one, if it runs again and again."""
     layers: torch.nn.ModuleList = base_model(model).get_submodule(architecture.layers)
     return layers
+
+
+def has_convolution(model: Any) -> bool:
+    """Whether a model has a convolution beside its first layer, as some DeBERTas do."""
+    return any(isinstance(module, torch.nn.Conv1d) for module in base_model(model).modules())
+
+
+def depth(model: Any) -> int:
+    """The number of layers that a model runs."""
+    architecture = ARCHITECTURES[model.config.model_type]
+    if architecture.repeats:
+        return int(getattr(model.config, architecture.layers_field))
+    return len(layers_of(model, architecture))
 
 
 def model_shape(model: Any) -> Shape | None:
@@ -28,8 +41,9 @@ def model_shape(model: Any) -> Shape | None:
     if config_shape is None:
         return None
     architecture = ARCHITECTURES[config_shape.model_type]
-    layers = layers_of(model, architecture)
+    layers = [*layers_of(model, architecture)] * (depth(model) if architecture.repeats else 1)
     widths = [weight_of(layer, architecture, "query").shape[0] for layer in layers]
+    columns = [columns_of(layer, architecture) for layer in layers]
     table = base_model(model).get_input_embeddings()
     up = layers[0].get_submodule(architecture.up)
     return Shape(
@@ -46,6 +60,8 @@ def model_shape(model: Any) -> Shape | None:
         ),
         embedding_rank=table.embedding_dim if isinstance(table, LowRankEmbedding) else None,
         ffn_rank=up.reduce.out_features if isinstance(up, LowRankLinear) else None,
+        bias_columns=position_biases(model, architecture).embedding_dim if any(columns) else None,
+        bias_heads=tuple(tuple(heads) for heads in columns if heads),
     )
 
 
@@ -56,6 +72,37 @@ def set_heads(layer: torch.nn.Module, architecture: Architecture, heads: int) ->
         setattr(attention, architecture.heads_attribute, heads)
     if hasattr(attention, "all_head_size"):
         attention.all_head_size = heads * attention.attention_head_size
+
+
+def position_biases(model: Any, architecture: Architecture) -> torch.nn.Embedding:
+    """The table with a column of biases for each head, in a family that has one."""
+    table: torch.nn.Embedding = base_model(model).get_submodule(architecture.position_biases)
+    return table
+
+
+def columns_of(layer: torch.nn.Module, architecture: Architecture) -> list[int]:
+    """The columns of the table of position biases that a layer's heads use; empty if each head uses its own."""
+    return list(getattr(layer.get_submodule(architecture.attention), "bias_heads", ()))
+
+
+def use_columns(layer: torch.nn.Module, architecture: Architecture, columns: Sequence[int]) -> None:
+    """Set the columns of the table of position biases that a layer's heads use: the table stays the layers' own."""
+    attention: Any = layer.get_submodule(architecture.attention)
+    if not hasattr(attention, "bias_heads"):
+        attention.register_forward_pre_hook(_with_own_biases)
+    attention.bias_heads = list(columns)
+
+
+def _with_own_biases(attention: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The inputs of an attention with the biases of its own heads alone, (batch, heads, tokens, tokens)."""
+    hidden, mask, biases, *others = inputs
+    return hidden, mask, biases[:, attention.bias_heads], *others
+
+
+def position_parts(layer: torch.nn.Module, architecture: Architecture) -> list[str]:
+    """The paths of those matrices of `Architecture.positions` that a layer has."""
+    attention = layer.get_submodule(architecture.attention)
+    return [path for path in architecture.positions if hasattr(attention, path.rpartition(".")[2])]
 
 
 def weight_of(layer: torch.nn.Module, architecture: Architecture, part: str) -> torch.Tensor:
@@ -81,12 +128,18 @@ def cut_stacked(
     for path, part in {getattr(architecture, part): part for part in reading}.items():
         rows = [place * count + index for place in range(len(architecture.stack(part))) for index in removed]
         tp.prune_linear_out_channels(layer.get_submodule(path), rows)
+    if "query" in reading:
+        for path in position_parts(layer, architecture):
+            tp.prune_linear_out_channels(layer.get_submodule(path), list(removed))
     tp.prune_linear_in_channels(layer.get_submodule(getattr(architecture, writing)), list(removed))
 
 
 def keep_layers(model: Any, indices: Sequence[int]) -> None:
     """Remove all layers except those at `indices`, counted from 0, in place."""
     architecture = ARCHITECTURES[model.config.model_type]
+    if architecture.repeats:
+        setattr(model.config, architecture.layers_field, len(indices))
+        return
     layers = layers_of(model, architecture)
     remaining = [layers[index] for index in indices]
     for _ in range(len(layers)):
@@ -110,10 +163,19 @@ def reshaped_class(base: Any, config: Mapping[str, Any]) -> Any:
     def build(self: Any, *args: Any, **kwargs: Any) -> None:
         base.__init__(self, *args, **kwargs)
         layers = layers_of(self, architecture)
-        for layer, heads, neurons in zip(layers, shape.heads, shape.neurons, strict=True):
+        sizes = zip(shape.heads[: len(layers)], shape.neurons[: len(layers)], strict=True)
+        for layer, (heads, neurons) in zip(layers, sizes, strict=True):
             cut_layer(layer, architecture, heads * shape.head_size, neurons)
             set_heads(layer, architecture, heads)
         _set_norms(layers, architecture, shape.attention_norms)
+        if shape.bias_columns is not None:
+            position_table = position_biases(self, architecture)
+            position_table.weight = torch.nn.Parameter(
+                position_table.weight.new_zeros(position_table.num_embeddings, shape.bias_columns)
+            )
+            position_table.embedding_dim = shape.bias_columns
+            for layer, columns in zip(layers, shape.bias_heads, strict=True):
+                use_columns(layer, architecture, columns)
         if shape.ffn_rank is not None:
             for layer, path in feed_forward(self, architecture):
                 whole: Any = layer.get_submodule(path)
@@ -150,13 +212,15 @@ def cut_layer(layer: torch.nn.Module, architecture: Architecture, channels: int,
         **dict.fromkeys(architecture.neuron_parts, (None, neurons)),
         "down": (neurons, None),
     }
-    for part, (inputs, outputs) in sizes.items():
-        old: Any = layer.get_submodule(getattr(architecture, part))
+    paths = {getattr(architecture, part): (len(architecture.stack(part)), *size) for part, size in sizes.items()}
+    paths |= dict.fromkeys(position_parts(layer, architecture), (1, None, channels))
+    for path, (stacked, inputs, outputs) in paths.items():
+        old: Any = layer.get_submodule(path)
         new = torch.nn.Linear(
             inputs or old.in_features,
-            outputs * len(architecture.stack(part)) if outputs else old.out_features,
+            outputs * stacked if outputs else old.out_features,
             bias=old.bias is not None,
             device=old.weight.device,
             dtype=old.weight.dtype,
         )
-        layer.set_submodule(getattr(architecture, part), new)
+        layer.set_submodule(path, new)

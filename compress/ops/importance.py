@@ -76,23 +76,23 @@ class Norms:
         self.linear, self.group = linear, group
         self._squares = torch.zeros(linear.in_features, dtype=torch.float64)
         self._tokens = 0
-        self._hidden: torch.Tensor | None = None
+        self._hidden: list[torch.Tensor] = []
         self._hook = linear.register_forward_pre_hook(self._see)
 
     def _see(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> None:
-        (self._hidden,) = inputs
+        self._hidden += inputs
 
     def collect(self, mask: torch.Tensor) -> None:
-        """Add the inputs of the last forward pass.
+        """Add the inputs of the last forward pass, in which the Linear may have run more than once.
 
         Args:
             mask: (batch, tokens), 0 at padding.
         """
-        assert self._hidden is not None
-        real = self._hidden.detach()[mask.bool()]  # (tokens, channels)
-        self._squares += real.double().square().sum(dim=0).cpu()
-        self._tokens += len(real)
-        self._hidden = None
+        for hidden in self._hidden:
+            real = hidden.detach()[mask.bool()]  # (tokens, channels)
+            self._squares += real.double().square().sum(dim=0).cpu()
+            self._tokens += len(real)
+        self._hidden.clear()
 
     def close(self) -> torch.Tensor:
         """Stop collecting, and return scores: a channel's norm times the norm of its outgoing weights, as in Wanda.

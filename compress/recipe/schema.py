@@ -59,8 +59,8 @@ class Model(BaseModel):
 
     Attributes:
         TOPIC: what its fields are about, in the help of commands that take them as options.
-        ADDED_LATER: fields that a released model lacked. They are not written at their defaults, so that the keys of
-            older artifacts stay the same.
+        ADDED_LATER: fields of its own that a released model lacked. They are not written at their defaults, so that the
+            keys of older artifacts stay the same.
     """
 
     model_config = ConfigDict(
@@ -76,7 +76,8 @@ class Model(BaseModel):
     @model_serializer(mode="wrap")
     def _as_before(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         fields = type(self).model_fields
-        idle = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
+        later = {name for kind in type(self).__mro__ for name in kind.__dict__.get("ADDED_LATER", ())}
+        idle = {name for name in later if getattr(self, name) == fields[name].default}
         return {name: value for name, value in dump(self).items() if name not in idle}
 
     @field_validator("*", mode="before")

@@ -198,9 +198,11 @@ def _parameters(step: PlannedStep, plan: Plan, counts: Mapping[str, int | None])
 
 def _in_layers(shape: Shape) -> int:
     """Weights of an encoder's matrices: query, key, value and output, and those of the feed-forward part."""
-    attention = sum(4 * shape.hidden * shape.head_size * heads for heads in shape.heads)
-    parts = len(ARCHITECTURES[shape.model_type].neuron_parts)
-    widths = [width for neurons in shape.neurons for width in (parts * neurons, neurons)]
+    architecture = ARCHITECTURES[shape.model_type]
+    layers = 1 if architecture.repeats else shape.layers
+    attention = sum(4 * shape.hidden * shape.head_size * heads for heads in shape.heads[:layers])
+    parts = len(architecture.neuron_parts)
+    widths = [width for neurons in shape.neurons[:layers] for width in (parts * neurons, neurons)]
     return attention + sum(_in_factors(shape, width) for width in widths)
 
 

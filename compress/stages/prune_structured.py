@@ -243,6 +243,7 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
             fix=f"known: {', '.join(sorted(ARCHITECTURES))}",
         )
     check_whole(shape)
+    _check_repeats(shape, config)
     count = layers_left(shape.layers, config.layers)
     equal = config.min_speedup is None and _uniform(shape, config)
     after = replace(equal if equal and config.budget == "uniform" else shape, hidden=_width(shape, config))
@@ -251,6 +252,25 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
         norms = after.attention_norms[:count]
         return replace(after, layers=count, heads=heads, neurons=neurons, attention_norms=norms)
     return after
+
+
+def _check_repeats(shape: Shape, config: Config) -> None:
+    """Refuse settings that treat layers apart, for a model whose layers are one.
+
+    Raises:
+        InputError: names the setting.
+    """
+    settings = {
+        "min_speedup": config.min_speedup is not None,
+        "budget: global": config.budget == "global",
+        "mask_tuning": config.mask_tuning,
+    }
+    setting = next((name for name, is_set in settings.items() if is_set), None)
+    if setting is not None and ARCHITECTURES[shape.model_type].repeats:
+        raise InputError(
+            f"{setting} gives each layer what is its own, and all layers of this {shape.model_type} model are one",
+            fix=f"leave out {setting}; heads, ffn, hidden and layers say what is removed",
+        )
 
 
 def _times_on(config: Config) -> Target | None:

@@ -27,7 +27,7 @@ class Report(TrainerCallback):
     def __init__(self, context: Context, config: TrainingConfig, what: str, run_rows: int) -> None:
         self.context, self.what = context, what
         self.steps = steps_of(config, run_rows)
-        self.validated, self.validations = 0, math.ceil(config.epochs) * context.validation_rows
+        self.validated, self.validations = 0, (config.validations or math.ceil(config.epochs)) * context.validation_rows
 
     def on_step_end(self, _args: Any, state: TrainerState, _control: TrainerControl, **_: Any) -> None:
         """Report the step."""

@@ -50,6 +50,8 @@ class KeepCheckpoints(TrainerCallback):
         old = time.monotonic() - self.last > EVERY_SECONDS
         if state.global_step % args.logging_steps == 0 and (old or self.stopping()):
             control.should_save = True
+        if control.should_save:  # or a validation is due, at whatever step
+            control.should_log = True
 
     def on_epoch_end(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Log before the checkpoint of an epoch's end."""

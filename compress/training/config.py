@@ -15,6 +15,7 @@ class TrainingConfig(Model):
     """How long and how fast to train."""
 
     TOPIC: ClassVar[str] = "Training"
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"validations"})
 
     epochs: float = Field(2.0, gt=0, le=10_000)
     """Passes over the rows that are trained on."""
@@ -43,13 +44,20 @@ class TrainingConfig(Model):
     """Share of attention weights dropped while training. 0 halves a CPU's time, whose fast attention has no dropout.
     Left out: the model's own."""
     patience: int | None = Field(None, ge=1)
-    """Stop after so many epochs without a better validation score."""
+    """Stop after so many validations without a better score."""
+    validations: int | None = Field(None, ge=1)
+    """Validations, evenly spread over the steps; the best one's weights are kept. Left out: one after each epoch."""
 
 
 def steps_of(config: TrainingConfig, rows: int) -> int:
     """The number of optimizer steps of a training on so many rows."""
     batches = math.ceil(rows / config.batch_size)
     return math.ceil(math.ceil(batches / config.gradient_accumulation) * config.epochs)
+
+
+def steps_between_validations(config: TrainingConfig, steps: int) -> int | None:
+    """The number of steps from a validation to the next, of `steps` in all; None: an epoch."""
+    return None if config.validations is None else math.ceil(steps / config.validations)
 
 
 def trainings_in(settings: Model) -> list[TrainingConfig]:

@@ -28,7 +28,7 @@ from compress.tasks import Task
 from compress.training.batches import LABELS, Collator
 from compress.training.callbacks import Report, StopAtNan
 from compress.training.checkpoints import KeepCheckpoints, last_checkpoint
-from compress.training.config import TrainingConfig, steps_of
+from compress.training.config import TrainingConfig, steps_between_validations, steps_of
 from compress.training.optimizer import make_optimizer
 from compress.training.order import ByLength
 from compress.training.rows import EncodedRows, Outputs
@@ -239,6 +239,8 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
     on_cpu = context.device == "cpu"
     half = _precision(config, on_cpu=on_cpu)
     steps = steps_of(config, rows)
+    between = steps_between_validations(config, steps)
+    validated = "no" if not evaluate else "epoch" if between is None else "steps"
     identity = fingerprint({"what": what, "config": config.model_dump(mode="json"), "rows": rows, "seed": context.seed})
     return TrainingArguments(
         output_dir=str(Path(context.work).resolve() / f"checkpoints-{identity[:16]}"),
@@ -254,8 +256,9 @@ def _arguments(config: TrainingConfig, context: Context, rows: int, what: str, *
         bf16=half == "bf16",
         fp16=half == "fp16",
         use_cpu=on_cpu,
-        eval_strategy="epoch" if evaluate else "no",
-        save_strategy="epoch" if evaluate else "no",
+        eval_strategy=validated,
+        save_strategy=validated,
+        **({"eval_steps": between, "save_steps": between} if between else {}),
         restore_callback_states_from_checkpoint=True,
         load_best_model_at_end=evaluate,
         metric_for_best_model="score" if evaluate else None,

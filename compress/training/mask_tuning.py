@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Architecture
 from compress.models.cutting import part
-from compress.models.reshape import layers_of
+from compress.models.reshape import has_convolution, layers_of
 from compress.ops.reconstruction import Reconstruction
 from compress.training.scoring import ScoreRows
 
@@ -34,7 +35,15 @@ def tune_masks(model: Any, original: Any, head_size: int, rows: ScoreRows, what:
 
     Returns:
         Facts: the mean squared error of the parts' outputs before and after, as shares of the targets' mean square.
+
+    Raises:
+        InputError: something else runs between the layers.
     """
+    if has_convolution(original):
+        raise InputError(
+            "masks are tuned layer by layer, and this model has a convolution beside its first layer",
+            fix="leave out mask_tuning",
+        )
     architecture = ARCHITECTURES[model.config.model_type]
     layers, original_layers = layers_of(model, architecture), layers_of(original, architecture)
     before, after = [], []

@@ -12,7 +12,7 @@ from compress.data.splits import sample
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.cutting import part, skipping
 from compress.models.inputs import input_names
-from compress.models.reshape import base_model, layers_of, weight_of
+from compress.models.reshape import base_model, depth, has_convolution, layers_of, weight_of
 from compress.models.tokenizer import Tokenizer
 from compress.ops.importance import ChannelGate, LayerScores, Norms, OutputGate, PartScores, fisher, magnitude, taylor
 from compress.tasks import UNKNOWN
@@ -57,9 +57,16 @@ def score_layers(model: Any, shape: Shape, importance: str, rows: ScoreRows, wha
         importance: taylor, fisher, activation or magnitude; magnitude needs no rows.
     """
     if importance == "magnitude":
-        return _magnitudes(model, shape)
-    if importance == "activation":
-        return _activations(model, shape, rows, what)
+        scores = _magnitudes(model, shape)
+    elif importance == "activation":
+        scores = _activations(model, shape, rows, what)
+    else:
+        scores = _from_gradients(model, shape, importance, rows, what)
+    return scores * (shape.layers // len(scores))  # a layer that runs again and again has one score for all its runs
+
+
+def _from_gradients(model: Any, shape: Shape, importance: str, rows: ScoreRows, what: str) -> list[LayerScores]:
+    """Scores by the gradients of gates: taylor or fisher."""
     score = {"taylor": taylor, "fisher": fisher}[importance]
     scores = []
     for head_gradients, neuron_gradients in _gradients(model, shape, rows, what):
@@ -168,13 +175,15 @@ def least_needed_layers(model: Any, count: int, rows: ScoreRows, what: str) -> l
     """
     if count == 0:
         return []
-    total = len(layers_of(model, ARCHITECTURES[model.config.model_type]))
+    total, repeats = depth(model), ARCHITECTURES[model.config.model_type].repeats
+    always = {0} if has_convolution(model) else set()  # it reads what the first layer reads
     original = _outputs(model, rows, what)
     removed: list[tuple[int, float]] = []
     for _ in range(count):
         divergences = {}
         indices = [index for index, _ in removed]
-        for index in sorted(set(range(total)) - set(indices)):
+        left = sorted(set(range(total)) - set(indices) - always)
+        for index in left[-1:] if repeats else left:  # of a layer that runs again and again, no run is like no other
             with skipping(model, [*indices, index]):
                 outputs = _outputs(model, rows, f"{what}: {len(removed) + 1} gone, layer {index + 1}")
             divergence = functional.kl_div(outputs, original, reduction="batchmean", log_target=True)

@@ -1,12 +1,13 @@
 """Hidden states, queries, keys and values of a model, collected while it runs."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from compress.models.architectures import ARCHITECTURES
-from compress.models.reshape import layers_of
+from compress.models.reshape import depth, layers_of
 
 RELATED = ("query", "key", "value")
 """The matrices whose outputs have relations."""
@@ -27,14 +28,18 @@ class States:
     def __init__(self, model: Any, layers: Sequence[int], relation_layer: int | None) -> None:
         architecture = ARCHITECTURES[model.config.model_type]
         modules = layers_of(model, architecture)
+        runs = depth(model) // len(modules)  # more than 1 for a layer that runs again and again
         self.hidden: dict[int, torch.Tensor] = {}
         self.related: dict[str, torch.Tensor] = {}
-        self._hooks = [modules[layer].register_forward_hook(_store_hook(self.hidden, layer)) for layer in layers]
+        self._hooks = [
+            modules[layer // runs].register_forward_hook(_store_hook(self.hidden, layer, run=layer % runs, runs=runs))
+            for layer in layers
+        ]
         if relation_layer is not None:
             for name in RELATED:
-                matrix = modules[relation_layer].get_submodule(getattr(architecture, name))
-                stack = architecture.stack(name)
-                keep = _store_hook(self.related, name, len(stack), stack.index(name))
+                matrix = modules[relation_layer // runs].get_submodule(getattr(architecture, name))
+                stack, run = architecture.stack(name), relation_layer % runs
+                keep = _store_hook(self.related, name, len(stack), stack.index(name), run=run, runs=runs)
                 self._hooks.append(matrix.register_forward_hook(keep))
 
     def close(self) -> None:
@@ -43,10 +48,19 @@ class States:
             hook.remove()
 
 
-def _store_hook(place: dict[Any, torch.Tensor], key: Any, parts: int = 1, part: int = 0) -> Any:
-    """A hook that keeps a module's output in `place`; one part of it, if its matrix holds several parts."""
+def _store_hook(
+    place: dict[Any, torch.Tensor], key: Any, parts: int = 1, part: int = 0, *, run: int = 0, runs: int = 1
+) -> Any:
+    """A hook that keeps a module's output in `place`; one part of it, if its matrix holds several parts.
+
+    Args:
+        run: the run whose output is kept, of the `runs` of a module in one call of its model.
+    """
+    count = itertools.count()
 
     def keep(_: torch.nn.Module, __: Any, output: Any) -> None:
+        if next(count) % runs != run:
+            return
         states = output[0] if isinstance(output, tuple) else output
         place[key] = states.chunk(parts, dim=-1)[part]
 

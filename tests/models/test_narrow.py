@@ -11,9 +11,10 @@ from compress.errors import InputError
 from compress.models.load import load, load_model, save_model
 from compress.models.narrow import narrow_hidden
 from compress.models.reshape import base_model, model_shape
+from tests.families import POSITIONED
 
 TASK = "text-classification"
-FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert"]
+FAMILIES = ["bert", "distilbert", "roberta", "electra", "modernbert", "albert", *POSITIONED, "deberta-v2-conv"]
 IDS = torch.tensor([[2, 7, 9, 11, 6, 3], [2, 8, 10, 3, 0, 0]])
 MASK = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
 KEPT = [*range(8), *range(12, 28)]

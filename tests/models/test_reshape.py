@@ -17,7 +17,7 @@ from compress.models.config_file import read_config
 from compress.models.cutting import Removed, cut, skipping
 from compress.models.load import load_model, save_model
 from compress.models.reshape import keep_layers, layers_of, model_shape, weight_of
-from tests.families import FAMILIES
+from tests.families import FAMILIES, POSITIONED
 from tests.fresh import fresh_logits
 
 TASK = "text-classification"
@@ -45,7 +45,7 @@ def removed(before: Shape, after: Shape) -> list[Removed]:
     ]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *POSITIONED])
 def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
     family: str, make_classifier: Callable[..., Any]
 ) -> None:
@@ -69,7 +69,7 @@ def test_pruned_logits_equal_the_model_with_those_parts_masked_to_zero(
     assert model_shape(model) == after
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *POSITIONED])
 def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -82,6 +82,8 @@ def test_uneven_shapes_reload_in_a_fresh_process_and_are_really_smaller(
     assert fresh_logits(tmp_path, IDS, MASK) == pytest.approx(logits(model).flatten().tolist(), abs=1e-6)
     # 3 + 1 of 8 heads (4 matrices of 8 x 32 with 3 biases) and 40 + 24 neurons (2 x 32 + 1 bias each) are gone
     gone = 4 * (4 * 8 * 32 + 3 * 8) + 64 * (2 * 32 + 1)
+    if family == "deberta-v2":  # two more matrices for positions
+        gone += 4 * 2 * (8 * 32 + 8)
     if family == "modernbert":  # no biases, and a gate for each neuron
         gone = 4 * (4 * 8 * 32) + 64 * (3 * 32)
     assert find("torch").parameters(tmp_path) == full - gone
@@ -101,7 +103,7 @@ def test_uniform_neurons_load_with_plain_transformers(make_classifier: Callable[
     assert torch.allclose(logits(plain), logits(model), atol=1e-6)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *POSITIONED])
 def test_skipped_layers_are_as_if_they_were_removed(family: str, make_classifier: Callable[..., Any]) -> None:
     model, shorter = make_classifier(family), make_classifier(family)
     keep_layers(shorter, (1,))
@@ -110,7 +112,7 @@ def test_skipped_layers_are_as_if_they_were_removed(family: str, make_classifier
     assert not torch.allclose(logits(model), logits(shorter), atol=1e-2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *POSITIONED])
 def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
     family: str, make_classifier: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -120,7 +122,8 @@ def test_a_student_of_kept_layers_equals_the_teacher_without_the_others(
     save_model(student, tmp_path)
     architecture = ARCHITECTURES[teacher.config.model_type]
     only = layers_of(teacher, architecture)[1]
-    layers_of(teacher, architecture)[0].forward = lambda hidden, *_, **__: hidden  # the first does nothing
+    whole = family in POSITIONED  # whether a layer gives its attention too
+    layers_of(teacher, architecture)[0].forward = lambda hidden, *_, **__: (hidden, None) if whole else hidden
     reloaded = load_model(tmp_path, TASK)
     assert len(layers_of(reloaded, architecture)) == 1
     assert torch.equal(

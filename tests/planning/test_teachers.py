@@ -97,11 +97,9 @@ def test_a_student_with_a_trimmed_vocabulary_learns_outputs_but_not_the_inside(p
 
 
 def test_a_student_of_an_unknown_family_is_not_looked_into(plan, make_model):
+    start = make_model("squeezebert")
     with pytest.raises(InputError, match="see inside the student, whose architecture is not known"):
-        plan(
-            TEACHER,
-            f"{{name: student, stage: distill, teacher: teacher, student: {make_model('albert')}, hidden_weight: 1}}",
-        )
+        plan(TEACHER, f"{{name: student, stage: distill, teacher: teacher, student: {start}, hidden_weight: 1}}")
 
 
 def test_the_saved_recipe_names_each_teacher_by_its_full_path(plan, labelled, monkeypatch):

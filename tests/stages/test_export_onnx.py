@@ -53,7 +53,7 @@ def test_attention_fuses_in_every_layer_of_unevenly_pruned_models(
     assert facts["parity"]["rows"] == 17
 
 
-@pytest.mark.parametrize("family", ["albert", pytest.param("deberta-v2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("family", ["squeezebert"])
 def test_architectures_that_are_not_known_export_without_fusion_and_equal_torch(
     family: str, make_model: Callable[..., Path], chain: Chain, tmp_path: Path
 ) -> None:

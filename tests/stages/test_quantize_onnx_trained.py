@@ -409,7 +409,7 @@ def test_unevenly_pruned_models_of_other_families_round_alike_in_training_and_gr
 
 @reduced_or_slowly_not
 @pytest.mark.parametrize("family", ["albert", pytest.param("deberta-v2", marks=pytest.mark.slow)])
-def test_families_that_are_not_known_round_alike_too(
+def test_other_families_round_alike_too(
     family: str,
     reduce_range: bool,
     make_classifier: Callable[..., Any],

@@ -166,7 +166,7 @@ def test_rows_that_lack_a_label_are_dropped_by_a_starter(start):
 
 
 def test_an_architecture_that_is_not_known_is_neither_distilled_nor_pruned(start, make_model):
-    recipe, plan, text = start(rows(64), model=str(make_model("albert")))
+    recipe, plan, text = start(rows(64), model=str(make_model("squeezebert")))
     assert [step.stage for step in recipe.steps] == ["finetune", "export_onnx", "quantize_onnx_dynamic"]
     assert "of this architecture are not known" in text
     assert plan.step("teacher").shape is None

@@ -37,19 +37,20 @@ def killed_at(step: int) -> Callable[[str, int, int], None]:
 
 
 @pytest.fixture(scope="module")
-def unkilled() -> dict[int, tuple[dict[str, Any], torch.Tensor]]:
-    """What a training without kills gives, facts and weights by its accumulation; each is trained once."""
+def unkilled() -> dict[tuple[int, int | None], tuple[dict[str, Any], torch.Tensor]]:
+    """What a training without kills gives, facts and weights by its settings; each is trained once."""
     return {}
 
 
 @pytest.mark.parametrize(
-    ("accumulation", "steps"),
+    ("accumulation", "validations", "steps"),
     [
-        (1, [5, 12, 19]),  # 12 is the end of an epoch
-        (2, [5, 13, 19]),
+        (1, None, [5, 12, 19]),  # 12 is the end of an epoch
+        (2, None, [5, 13, 19]),
+        (1, 5, [6, 16]),  # after the validations at 5 and at 15
         *(
-            pytest.param(*case, marks=pytest.mark.slow)
-            for case in ((1, [11]), (1, [15]), (1, [18]), (2, [11]), (2, [15]), (2, [18]))
+            pytest.param(accumulation, None, steps, marks=pytest.mark.slow)
+            for accumulation, steps in ((1, [11]), (1, [15]), (1, [18]), (2, [11]), (2, [15]), (2, [18]))
         ),
     ],
     ids=str,
@@ -61,14 +62,18 @@ def test_the_weights_after_kills_are_those_without(
     tmp_path: Path,
     steps: list[int],
     accumulation: int,
-    unkilled: dict[int, tuple[dict[str, Any], torch.Tensor]],
+    validations: int | None,
+    unkilled: dict[tuple[int, int | None], tuple[dict[str, Any], torch.Tensor]],
 ) -> None:
     monkeypatch.setattr(checkpoints, "EVERY_SECONDS", 0.0)
-    config = TrainingConfig(epochs=4 * accumulation, gradient_accumulation=accumulation, **FAST)
-    if accumulation not in unkilled:
+    config = TrainingConfig(
+        epochs=4 * accumulation, gradient_accumulation=accumulation, validations=validations, **FAST
+    )
+    settings = (accumulation, validations)
+    if settings not in unkilled:
         whole, tokenizer = fresh()
         told = train(whole, tokenizer, config, replace(context, work=tmp_path / "whole"), what="w")
-        unkilled[accumulation] = told, weights(whole)
+        unkilled[settings] = told, weights(whole)
     work = tmp_path / "killed"
     for step in steps:
         model, tokenizer = fresh()
@@ -80,7 +85,7 @@ def test_the_weights_after_kills_are_those_without(
         model, tokenizer, config, replace(context, work=work, progress=lambda _, done, __: begun.append(done)), what="w"
     )
     assert begun[0] > 1, "it went on, and did not start anew"
-    expected, expected_weights = unkilled[accumulation]
+    expected, expected_weights = unkilled[settings]
     assert facts == expected
     assert torch.equal(weights(model), expected_weights)
 

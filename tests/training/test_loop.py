@@ -1,5 +1,6 @@
 """The training loop, against hand-made oracles on the tiny model."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from compress.context import Context
 from compress.errors import CompressError
 from compress.models.load import load_model
 from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.training import loop
 from compress.training.batches import Collator
 from compress.training.config import TrainingConfig
 from compress.training.loop import Lesson, train
@@ -107,6 +109,47 @@ def test_patience_stops_early(context: Context, fresh: Callable[[], tuple[Any, T
     config = TrainingConfig(epochs=30, batch_size=8, learning_rate=1e-12, head_learning_rate=1e-12, patience=2)
     facts = train(model, tokenizer, config, context, what="learning")
     assert len(facts["validation_scores"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("epochs", "validations", "scores"),
+    [(0.5, None, 1), (2, None, 2), (0.5, 3, 3), (2, 1, 1), (2, 5, 4), (1.5, 100, 9)],
+)
+def test_a_student_is_validated_so_often(
+    context: Context,
+    fresh: Callable[[], tuple[Any, Tokenizer]],
+    epochs: float,
+    validations: int | None,
+    scores: int,
+) -> None:
+    # 48 rows make six steps a pass; of 12 steps, every third is the nearest to five validations
+    model, tokenizer = fresh()
+    config = TrainingConfig(epochs=epochs, validations=validations, **FAST)
+    facts = train(model, tokenizer, config, context, what="learning")
+    assert facts["steps"] == math.ceil(6 * epochs)
+    assert len(facts["validation_scores"]) == scores
+    assert facts["best_validation_score"] == max(facts["validation_scores"])
+
+
+def test_a_training_ends_with_the_weights_of_the_best_validation_within_a_pass(
+    context: Context, fresh: Callable[[], tuple[Any, Tokenizer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    model, tokenizer = fresh()
+
+    def falling(_: Any) -> Callable[[Any], dict[str, float]]:
+        def score(_: Any) -> dict[str, float]:
+            seen.append(weights(model))
+            return {"score": [0.2, 0.9, 0.4][len(seen) - 1]}
+
+        return score
+
+    monkeypatch.setattr(loop, "_metric", falling)
+    config = TrainingConfig(epochs=1, validations=3, **FAST)
+    facts = train(model, tokenizer, config, context, what="learning")
+    assert facts["validation_scores"] == [0.2, 0.9, 0.4]
+    assert torch.equal(weights(model), seen[1])
+    assert not torch.equal(seen[1], seen[2])
 
 
 def test_a_loss_that_is_no_number_stops_the_training(
