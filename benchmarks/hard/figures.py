@@ -77,6 +77,7 @@ def of_ngrams(name: str, report: Report) -> Figures:
     return found | {
         f"{name}_ngrams_accuracy": round(row["quality"]["value"], 5),
         f"{name}_ngrams_drop_pp": round(against["drop_pp"]["value"], 3),
+        f"{name}_ngrams_drop_lo_pp": round(against["drop_pp"]["low"], 3),
         f"{name}_ngrams_drop_hi_pp": round(against["drop_pp"]["high"], 3),
         f"{name}_ngrams_speedup": round(against["speedup"]["value"], 2),
         f"{name}_ngrams_size_ratio": round(teacher["size_bytes"] / row["size_bytes"], 2),
