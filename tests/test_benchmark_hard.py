@@ -156,3 +156,10 @@ def test_every_shipped_chain_names_stages_and_settings_that_there_are(tmp_path):
             stage.config.model_validate(settings)
             read = [step[role] for role in stage.inputs if role in step]
             assert all(name in names[: names.index(step["name"])] or "://" in name for name in read)
+
+
+def test_all_students_of_sst2_learn_from_the_same_variants(tmp_path):
+    recipe = chains.sst2(tmp_path, 1)
+    taught = [step for step in recipe["steps"] if step["stage"].startswith("distill")]
+    assert len(taught) == 3
+    assert all(step["augment"] == chains.TRANSFER for step in taught)
