@@ -182,7 +182,7 @@ def not_on_cuda(subject: ProfiledGraph) -> Finding | None:
 
 
 def _counts_ngrams(subject: ProfiledGraph) -> bool:
-    """Whether the graph hashes n-grams of tokens: such a model has no layers, and whole numbers are what it works on."""
+    """Whether the graph hashes n-grams of tokens: its work is on whole numbers, and it has no layers."""
     return any(node.op_type == "Mod" for node in subject.model.graph.node)
 
 

@@ -205,7 +205,11 @@ def test_shapes_worked_out_in_every_call_are_found(subject):
 
 
 def test_what_hashes_n_grams_is_not_told_to_fuse_or_to_lose_layers(subject):
-    hashed = graph([node("Mod", ["x", "buckets"], ["y"])], weights(buckets=np.int64(7)), given=IDS)
+    hashed = graph(
+        [node("Shape", ["x"], ["shape"]), node("Mod", ["shape", "buckets"], ["y"])],
+        weights(buckets=np.int64(7)),
+        given=IDS,
+    )
     assert operators.shape_arithmetic(subject(hashed)) is None
     assert operators.other_work(subject(hashed)) is None
 
