@@ -102,9 +102,7 @@ class NgramsModel(transformers.PreTrainedModel):
         table = self.table.weight
         rows, weights = self.rows(input_ids, attention_mask.to(table.dtype))
         if self.training:  # gradients of the rows that are read, and of no others
-            pooled = torch.nn.functional.embedding_bag(
-                rows, table, mode="sum", per_sample_weights=weights, sparse=True
-            )
+            pooled = torch.nn.functional.embedding_bag(rows, table, mode="sum", per_sample_weights=weights, sparse=True)
         else:
             pooled = (weights[:, None] @ self.table(rows))[:, 0]
         count = weights.sum(dim=1, keepdim=True).clamp(min=1)
@@ -122,7 +120,9 @@ class NgramsForSequenceClassification(transformers.PreTrainedModel):
     def __init__(self, config: NgramsConfig) -> None:
         super().__init__(config)
         if not config.has_classifier and config.hidden_size != config.num_labels:
-            raise ValueError(f"a table of {config.hidden_size} classes has no others: {config.num_labels} are asked for")
+            raise ValueError(
+                f"a table of {config.hidden_size} classes has no others: {config.num_labels} are asked for"
+            )
         self.ngrams = NgramsModel(config)
         self.dropout = torch.nn.Dropout(config.dropout)
         width = config.layer_size or config.hidden_size

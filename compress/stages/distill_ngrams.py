@@ -161,7 +161,9 @@ def _check(step: KnownStep) -> None:
     from compress.training.matching import check_lesson
 
     if step.task.outputs == "token":
-        raise InputError("distill_ngrams gives a text one label, and here each token has one", fix="take stage: distill")
+        raise InputError(
+            "distill_ngrams gives a text one label, and here each token has one", fix="take stage: distill"
+        )
     check_lesson(step.config, step)
     _check_table(step)
 
