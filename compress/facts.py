@@ -191,6 +191,8 @@ class Transfer(Facts):
     """Number of variants of rows."""
     variants_in_test: int
     """Number of variants that equal a test row, and were left out."""
+    variants_test_key: str
+    """Fingerprint of those test rows."""
 
 
 class BundledGraph(Part):

@@ -98,8 +98,8 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "buckets": 512,
             "hidden": 16,
             **FAST,
-            "learning_rate": 2e-2,
-            "epochs": 4,
+            "learning_rate": 3e-2,
+            "head_learning_rate": 3e-2,
         },
         {
             "name": "factorized",

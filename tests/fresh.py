@@ -27,6 +27,7 @@ R = TypeVar("R")
 PROGRAMS = {
     "compress.benching.worker": "graphs",
     "compress.machine.kernels": "graphs",
+    "compress.running.baseline_process": "graphs",
     "compress.running.rehearsal_process": "torch",
     "compress.trials.trial": "graphs",
 }

@@ -28,6 +28,7 @@ def recipe(make_model, reviews):
             {"name": "onnx", "stage": "export_onnx"},
         ],
         "targets": TARGETS,
+        "baselines": "none",
         "bench": BENCH,
         "device": "cpu",
     }

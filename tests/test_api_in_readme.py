@@ -36,6 +36,7 @@ def workplace(tmp_path, monkeypatch, make_model, reviews, forked):
             {"name": "half", "stage": "quantize_onnx_fp16"},
         ],
         "targets": TARGETS,
+        "baselines": "none",
         "bench": QUICK,
         "device": "cpu",
     }

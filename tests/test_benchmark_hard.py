@@ -101,8 +101,12 @@ def _row(step: str, predictions: list[int], size: int, speedup: float, cpu: floa
     }
 
 
-def _report(student: list[int], speedup: float) -> dict[str, Any]:
+def _report(student: list[int], speedup: float, linear: float) -> dict[str, Any]:
     return {
+        "baselines": [
+            {"name": "commonest_label", "quality": {"value": 0.1}},
+            {"name": "linear_words", "quality": {"value": linear}},
+        ],
         "test": {"truth": [1] * 10},
         "rows": [
             _row("teacher", [1] * 9 + [0], 1000, 1.0, 60.0),
@@ -120,9 +124,8 @@ def _report(student: list[int], speedup: float) -> dict[str, Any]:
 
 
 def test_the_summary_has_means_over_seeds():
-    reports = [_report([1] * 8 + [0, 0], 4.0), _report([1] * 6 + [0] * 4, 6.0)]
-    linear = [{"words_2": {"accuracy": 0.8}}, {"words_2": {"accuracy": 0.7}}]
-    found = figures.of_sst2(reports, linear)
+    reports = [_report([1] * 8 + [0, 0], 4.0, linear=0.8), _report([1] * 6 + [0] * 4, 6.0, linear=0.7)]
+    found = figures.of_sst2(reports)
     assert found["sst2_seeds"] == 2
     assert found["sst2_teacher_accuracy"] == 0.9
     assert found["sst2_linear_accuracy"] == 0.75
@@ -153,3 +156,10 @@ def test_every_shipped_chain_names_stages_and_settings_that_there_are(tmp_path):
             stage.config.model_validate(settings)
             read = [step[role] for role in stage.inputs if role in step]
             assert all(name in names[: names.index(step["name"])] or "://" in name for name in read)
+
+
+def test_all_students_of_sst2_learn_from_the_same_variants(tmp_path):
+    recipe = chains.sst2(tmp_path, 1)
+    taught = [step for step in recipe["steps"] if step["stage"].startswith("distill")]
+    assert len(taught) == 3
+    assert all(step["augment"] == chains.TRANSFER for step in taught)

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 
 from compress import stages
 from compress.errors import CompressError
-from compress.facts import Agreement, Bundle, Facts, Quantization, Trimming
+from compress.facts import Agreement, Bundle, Facts, Quantization, Transfer, Trimming
 from compress.running.make import make_steps
-from compress.running.report import quantized_steps
+from compress.running.report import quantized_steps, variants_note
 from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
@@ -86,6 +86,19 @@ def test_facts_come_back_as_they_were_written():
     assert facts.manifest_facts() == {"parity": AGREED.model_dump(), "scales": {"learned": 3}}
     assert Quantization.read(facts.manifest_facts()) == facts
     assert Quantization().manifest_facts() == {}
+
+
+def test_variants_that_equal_test_rows_are_told_of():
+    facts = Transfer(variants=997, variants_in_test=3, variants_test_key="these")
+    assert Transfer.read(facts.manifest_facts()) == facts
+    assert variants_note("student", facts, "these") == (
+        "3 of 1,000 variants of rows equal test rows (student did not learn them)"
+    )
+    assert variants_note("student", facts, "others") == (
+        "student was made when there were other test rows: it is not known whether one of its 997 variants of rows "
+        "equals one of these"
+    )
+    assert variants_note("student", facts.model_copy(update={"variants_in_test": 0}), "these") is None
 
 
 def test_what_a_manifest_lacks_is_none_and_what_is_damaged_an_error():

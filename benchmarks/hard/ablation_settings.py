@@ -70,7 +70,13 @@ def _stepwise(steps: int) -> tuple[Step, ...]:
     return (first, middle, last) if steps == 3 else (first, {**last, "epochs": 2})
 
 
-REFERENCES = {"whole": WHOLE, "narrow": NARROW}
+REFERENCES = {
+    "whole": WHOLE,
+    "narrow": NARROW,
+    "whole_untrimmed": {key: WHOLE[key] for key in WHOLE if key != "student"},
+    "narrow_untrimmed": {key: NARROW[key] for key in NARROW if key != "student"},
+}
+"""What settings are held against. Inner states are learned from a teacher that reads the same tokens: untrimmed."""
 OTHER_TEACHERS = ["teacher", TEACHER_STAND_IN.format(1), TEACHER_STAND_IN.format(2)]
 UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 
@@ -94,11 +100,11 @@ SETTINGS: dict[str, Setting] = {
     "layer_by_layer": _chain(
         "start", "four layers, then two", "whole", *({**AGAIN, "layers": layers} for layers in (4, 2))
     ),
-    "whole_hidden": _one("inner states", "hidden states", "whole", hidden_weight=1.0),
-    "whole_relations": _one("inner states", "relations", "whole", relation_weight=1.0),
-    "narrow_hidden": _one("inner states", "hidden states", "narrow", hidden_weight=1.0),
-    "narrow_relations": _one("inner states", "relations", "narrow", relation_weight=1.0),
-    "narrow_both": _one("inner states", "both", "narrow", hidden_weight=1.0, relation_weight=1.0),
+    "whole_hidden": _one("inner states", "hidden states", "whole_untrimmed", hidden_weight=1.0),
+    "whole_relations": _one("inner states", "relations", "whole_untrimmed", relation_weight=1.0),
+    "narrow_hidden": _one("inner states", "hidden states", "narrow_untrimmed", hidden_weight=1.0),
+    "narrow_relations": _one("inner states", "relations", "narrow_untrimmed", relation_weight=1.0),
+    "narrow_both": _one("inner states", "both", "narrow_untrimmed", hidden_weight=1.0, relation_weight=1.0),
     "whole_untaught": _one("the teacher", "labels alone, 4 passes over the rows", "whole", **UNTAUGHT, epochs=4),
     "narrow_untaught": _one("the teacher", "labels alone, 6 passes over the rows", "narrow", **UNTAUGHT, epochs=6),
     "no_labels": _one("the teacher", "no labels", "narrow", hard_weight=0.0),
@@ -111,6 +117,14 @@ SETTINGS: dict[str, Setting] = {
     "mixed": _augmented("ways of varying", "half of the variants mixed of two rows", "narrow", mix=0.5),
     "farther": _augmented("ways of varying", "two fifths of the words changed", "narrow", share=0.4),
     "neighbours": _augmented("ways of varying", "neighbouring words alone", "narrow", swap=0.0, delete=0.0),
+    "parts": _augmented("ways of varying", "half of them consecutive parts of rows", "narrow", parts=0.5),
+    "spliced": _augmented("ways of varying", "half of them spliced of two rows at a common word", "narrow", splice=0.5),
+    "parts_unchanged": _augmented(
+        "ways of varying", "consecutive parts of rows, words unchanged", "narrow", parts=1.0, unchanged=1.0
+    ),
+    "mixed_unchanged": _augmented(
+        "ways of varying", "mixed of two rows, words unchanged", "narrow", mix=1.0, unchanged=1.0
+    ),
     "in_order": _augmented("ways of varying", "no words swapped", "narrow", swap=0.0),
     "whole_slow": _one("rate", "1e-4 for 3e-4", "whole", learning_rate=1e-4),
     "whole_fast": _one("rate", "6e-4 for 3e-4", "whole", learning_rate=6e-4),
@@ -120,7 +134,8 @@ SETTINGS: dict[str, Setting] = {
     "narrow_12": _one("schedule", "12 passes", "narrow", epochs=12),
     "whole_4": _one("schedule", "4 passes", "whole", epochs=4),
     "cosine": _one("schedule", "cosine", "narrow", schedule="cosine"),
-    "whole_vocabulary": _one("vocabulary", "all tokens", "narrow", student="teacher"),
+    "narrow_untrimmed": _one("vocabulary", "all tokens", "narrow", student=None),
+    "whole_untrimmed": _one("vocabulary", "all tokens", "whole", student=None),
     "twice": Setting("vocabulary", "tokens used twice and more", "narrow", (
         {"stage": "trim_vocabulary", "model": "teacher", "min_count": 2}, {**NARROW, "student": None}
     )),

@@ -14,6 +14,15 @@ from compress.report.words import POINTS, bracketed
 
 ABLATED = {"sst2": "SST-2, 872 validation rows", "word_order": "Word order, 1,000 validation rows"}
 
+CLAIMED = {
+    "sst2_student": "SST-2, layers of the teacher",
+    "sst2_same_size": "SST-2, of the size of r8-strongest's student",
+    "sst2_ngrams": "SST-2, bag of n-grams",
+    "r8_ngrams": "R8, bag of n-grams",
+    "news20_ngrams": "20 Newsgroups, bag of n-grams",
+}
+"""The first part of the figures' names in the summary -> what the table calls it."""
+
 
 def write_between(path: Path, mark: str, text: str) -> None:
     """Put a text between its marks."""
@@ -24,16 +33,45 @@ def write_between(path: Path, mark: str, text: str) -> None:
     path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
-def fronts(reports: Mapping[str, Mapping[str, Any]], linear: Mapping[str, Mapping[str, Any]]) -> str:
-    """Every row of every run, and the linear models under each."""
-    parts = []
-    for title, report in reports.items():
-        parts += [f"\n{title}:\n\n{front(report)}"]
-        parts += [
-            f"\nTF-IDF of up to {name.removeprefix('words_')} words and a linear SVM: {item['accuracy']:.2%}\n"
-            for name, item in linear.get(title, {}).items()
-        ]
-    return "".join(parts) + "\n"
+def claims(summary: Mapping[str, float]) -> str:
+    """What is claimed of each student, as far as the summary has its figures."""
+    lines = [
+        "| | teacher | linear model on words | student | change [95%] | times faster | times smaller | CPU |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, title in CLAIMED.items():
+        data = name.partition("_")[0]
+        if f"{name}_accuracy" in summary:
+            ends = {
+                end: summary.get(f"{name}_drop{key}_pp")
+                for end, key in {"value": "", "low": "_lo", "high": "_hi"}.items()
+            }
+            lines.append(
+                f"| {title} | {summary[f'{data}_teacher_accuracy']:.2%} | {summary[f'{data}_linear_accuracy']:.2%} "
+                f"| {summary[f'{name}_accuracy']:.2%} | {bracketed(-Estimate.model_validate(ends), POINTS)} "
+                f"| {summary[f'{name}_speedup']:.1f}x | {summary[f'{name}_size_ratio']:.1f}x "
+                f"| {summary[f'{name}_cpu_minutes']:.0f} min |"
+            )
+    return "\n".join(["", *lines, "", ""])
+
+
+def fronts(reports: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every row of every run, and the simple baselines under each."""
+    return "".join(f"\n{title}:\n\n{front(report)}\n{_baselines(report)}" for title, report in reports.items()) + "\n"
+
+
+def _baselines(report: Mapping[str, Any]) -> str:
+    lines = ["| simple baseline | score | change [95%] | from text to label | size | CPU |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for item in report["baselines"]:
+        if item["quality"] is not None:
+            change = -Estimate.model_validate(item["versus_baseline"]["drop_pp"])
+            lines.append(
+                f"| {item['short']} | {item['quality']['value']:.2%} | {bracketed(change, POINTS)} "
+                f"| {item['text_ms']['p50']:.3f} ms | {item['size_bytes'] / 1e6:.2f} MB "
+                f"| {item['cpu_seconds'] / 60:.1f} min |"
+            )
+    return "\n".join([*lines, ""])
 
 
 def ablations(results: Mapping[str, Mapping[str, Any]]) -> str:

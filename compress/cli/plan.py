@@ -63,9 +63,10 @@ def plan(
             forecast = measure_forecast(outlook, runs_dir, OnlyBars(terminal))
     done, feasible = outlook.done, outlook.feasibility
     if json_output:
-        say_json(_plan_json(planned, done, feasible, forecast))
+        say_json({**_plan_json(planned, done, feasible, forecast), "baselines": outlook.baselines})
     else:
         _print(planned, done, feasible, forecast, runs_dir)
+        _print_baselines(outlook.baselines)
 
 
 def _plan_json(
@@ -169,6 +170,20 @@ def _print(
         say("no targets: nothing will be measured")
     if forecast is not None:
         _print_sum(forecast, runs_dir)
+
+
+def _print_baselines(baselines: Mapping[str, str]) -> None:
+    """Print which simple baselines a run fits; their time is in no forecast."""
+    for state, words in (
+        ("done", "fitted before"),
+        ("to do", "to be fitted, in seconds to minutes beside the forecast"),
+    ):
+        names = [name for name, other in baselines.items() if other == state]
+        if names:
+            say(f"simple baselines, {words}: {', '.join(names)}")
+    for name, state in baselines.items():
+        if state not in {"done", "to do"}:
+            say(f"note: no baseline '{name}': {state}")
 
 
 def _print_sum(forecast: "Forecast", runs_dir: Path) -> None:

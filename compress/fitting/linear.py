@@ -23,7 +23,8 @@ from compress.fitting.ngrams import NGrams
 from compress.fitting.rows import Rows
 
 CHOICES = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""The values of C that are tried."""
+"""The values of C that are tried, the smallest first; none after one that is worse than the one before. The larger,
+the longer it takes."""
 WITHOUT_CHOICE = 1.0
 """C where there are too few rows to choose it."""
 FOLDS = 3
@@ -160,6 +161,8 @@ def fit(
             solver = _solve(features[train], truth[train], c, seed)
             values.append(rows.score(solver.predict(features[held_out]).tolist(), truth[held_out].tolist()))
         scores[c] = float(np.mean(values))
+        if number and scores[c] < scores[CHOICES[number - 1]]:
+            break
     progress(total - 1, total)
     best = max(scores, key=lambda c: (scores[c], -c), default=WITHOUT_CHOICE)
     solver = _solve(features, truth, best, seed)

@@ -1,10 +1,11 @@
-"""A classifier without a transformer: a mean of the embeddings of a text's n-grams of tokens.
+"""A classifier without a transformer: a sum of the embeddings of a text's n-grams of tokens.
 
 Single tokens have a row each in the table; n-grams of two tokens and more are hashed into buckets, rows behind those.
 All of it is computed from `input_ids` and `attention_mask` by standard operators, so that the ONNX graph reads what a
 transformer's graph reads.
 
-Joulin et al. 2017 (arXiv:1607.01759), with tokens for words.
+Joulin et al. 2017 (arXiv:1607.01759), with tokens for words; but the sum is divided by the square root of the number of
+n-grams, as unrelated vectors grow, and not by the number, which leaves the rows of long texts next to no gradient.
 """
 
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.dataclasses import strict
+from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
 from compress.models.architectures import NGRAMS
@@ -40,20 +42,30 @@ class NgramsConfig(transformers.PreTrainedConfig):
     layer_size: int = 0
     """Neurons of the hidden layer; 0: none."""
     dropout: float = 0.0
-    """Share of the mean's channels that is dropped while training."""
+    """Share of the sum's channels that is dropped while training."""
     has_classifier: bool = True
     """Whether a matrix makes the logits; without it the table's channels are the classes."""
-    pooling: str = "mean"
-    """What the sum of the rows is divided by: their number (mean), or its square root (root)."""
-    initializer_range: float = 0.02
 
 
-class NgramsModel(transformers.PreTrainedModel):
-    """The pooled embeddings of texts, (batch, width)."""
+class _Ngrams(transformers.PreTrainedModel):
+    """What both classes have in common: their settings, and the weights of new parts."""
 
     config_class = NgramsConfig
     config: NgramsConfig
     base_model_prefix = "ngrams"
+
+    def _init_weights(self, module: torch.nn.Module) -> None:
+        if isinstance(module, torch.nn.Linear):
+            init.xavier_uniform_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, torch.nn.Embedding):
+            init.zeros_(module.weight)
+        elif isinstance(module, NgramsForSequenceClassification) and module.bias is not None:
+            init.zeros_(module.bias)
+
+
+class NgramsModel(_Ngrams):
+    """The pooled embeddings of texts, (batch, width)."""
 
     def __init__(self, config: NgramsConfig) -> None:
         super().__init__(config)
@@ -106,23 +118,16 @@ class NgramsModel(transformers.PreTrainedModel):
         else:
             pooled = (weights[:, None] @ self.table(rows))[:, 0]
         count = weights.sum(dim=1, keepdim=True).clamp(min=1)
-        pooled = pooled / (count.sqrt() if self.config.pooling == "root" else count)
-        return BaseModelOutputWithPooling(pooler_output=pooled)
+        return BaseModelOutputWithPooling(pooler_output=pooled / count.sqrt())
 
 
-class NgramsForSequenceClassification(transformers.PreTrainedModel):
+class NgramsForSequenceClassification(_Ngrams):
     """A classifier on the pooled embeddings, with a hidden layer or without."""
-
-    config_class = NgramsConfig
-    config: NgramsConfig
-    base_model_prefix = "ngrams"
 
     def __init__(self, config: NgramsConfig) -> None:
         super().__init__(config)
         if not config.has_classifier and config.hidden_size != config.num_labels:
-            raise ValueError(
-                f"a table of {config.hidden_size} classes has no others: {config.num_labels} are asked for"
-            )
+            raise ValueError(f"a table of {config.hidden_size} classes gives no {config.num_labels}")
         self.ngrams = NgramsModel(config)
         self.dropout = torch.nn.Dropout(config.dropout)
         width = config.layer_size or config.hidden_size

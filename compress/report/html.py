@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.answers import metric_title, name_of
-from compress.report import words
+from compress.report import baselines, words
+from compress.report.baselines_page import baselines_chart, baselines_table
 from compress.report.charts import make_charts
 from compress.report.confusion import Confusion, confusion
 from compress.report.cost import million_words
@@ -96,6 +97,9 @@ def render_html(report: Report) -> str:
         targets=targets,
         next_steps=next_steps(report),
         usage=_usage(report),
+        baselines=baselines,
+        baselines_table=baselines_table(report),
+        baselines_chart=baselines_chart(report),
         ablations=_ablations(report),
         choices=choice_parts(report),
         layers=layers_parts(report),

@@ -5,8 +5,8 @@ import re
 from compress.answers import metric_title
 from compress.errors import printable
 from compress.facts import Candidate, Choice, Sensitivity
-from compress.report import quantized_words
-from compress.report.model import Report, Row
+from compress.report import baselines, quantized_words
+from compress.report.model import Report, Row, SimpleBaseline
 from compress.report.next_steps import next_steps
 from compress.report.shown import shown_rows
 from compress.report.words import (
@@ -76,6 +76,7 @@ def render_markdown(report: Report) -> str:
     """The whole report as Markdown."""
     lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
     lines += [f"- {plain(sentence_of_target)}" for sentence_of_target in headline(report)]
+    lines += [f"- **{plain(sentence(line))}**" for line in baselines.verdicts(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     lines += _next_steps(report)
     for target in report.targets:
@@ -84,7 +85,7 @@ def render_markdown(report: Report) -> str:
         lines += ["| " + " | ".join(cells(row)) + " |" for row in shown_rows(report, target)]
         lines += ["", *[f"- {plain(reason)}" for reason in reasons(shown_rows(report, target))]]
         lines += _attribution(report, target)
-    lines += [*_ablations(report), *_choices(report), *_layers(report)]
+    lines += [*_baselines(report), *_ablations(report), *_choices(report), *_layers(report)]
     host, metric = report.host, metric_title(report.test.metric)
     lines += [
         "",
@@ -126,6 +127,36 @@ def _attribution(report: Report, target: str) -> list[str]:
             f"| {comparison.lost} / {comparison.gained} |"
         )
     return lines
+
+
+def _baselines(report: Report) -> list[str]:
+    """The table of the simple baselines."""
+    if not report.baselines:
+        return []
+    heads = (
+        *("score (95% interval)", "change, points", "quality", "against the last step", "quality"),
+        *("size MB", "text to label p50 ms", "end to end", "fitted in CPU s"),
+    )
+    lines = ["", "## Simple baselines", "", "| baseline | " + " | ".join(heads) + " |"]
+    lines += ["| --- |" + " ---: |" * len(heads)]
+    lines += ["| " + " | ".join(_baseline_cells(one)) + " |" for one in baselines.fitted(report)]
+    return [*lines, "", *[f"- {plain(reason)}" for reason in baselines.reasons(report)], plain(baselines.about(report))]
+
+
+def _baseline_cells(baseline: SimpleBaseline) -> list[str]:
+    against, last = baseline.versus_baseline, baseline.versus_last
+    return [
+        plain(baseline.short),
+        percent(baseline.quality),
+        change(against),
+        against.quality_verdict if against else "",
+        change(last),
+        last.quality_verdict if last else "",
+        f"{(baseline.size_bytes or 0) / 1e6:.2f}",
+        baselines.milliseconds(baseline),
+        times(against.end_to_end) if against else "",
+        "" if baseline.cpu_seconds is None else f"{baseline.cpu_seconds:.1f}",
+    ]
 
 
 def _ablations(report: Report) -> list[str]:

@@ -370,9 +370,10 @@ class Report(Part):
 
     @model_validator(mode="after")
     def _predictions_are_of_their_kind(self) -> Self:
-        for row in (*self.rows, *self.baselines):
-            if row.predictions:
-                self.test.check(row.predictions)
+        answered = [*(row.predictions for row in self.rows), *(one.predictions for one in self.baselines)]
+        for predictions in answered:
+            if predictions:
+                self.test.check(predictions)
         return self
 
     @property

@@ -94,9 +94,8 @@ def agreement_cell(row: Row) -> Cell:
     return percent_cell(row.versus_baseline.agreement, 1) if row.versus_baseline else Cell()
 
 
-def flipped_cell(row: Row, test: HeldOut) -> Cell:
+def flipped_cell(comparison: Comparison | None, test: HeldOut) -> Cell:
     """The numbers of rows lost and gained against the baseline."""
-    comparison = row.versus_baseline
     if comparison is None:
         return Cell()
     hint = f"p {comparison.mcnemar_p:.2g} that {words.sign_test_words(test)}"

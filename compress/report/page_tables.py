@@ -158,7 +158,7 @@ def agreement_table(report: Report, target: str) -> PageTable:
         PageColumn(
             "lost / gained",
             words.flips_words(report.test),
-            lambda row: flipped_cell(row, report.test),
+            lambda row: flipped_cell(row.versus_baseline, report.test),
         ),
         PageColumn(
             "calibration error",

@@ -36,15 +36,16 @@ PLACES = ((1, -1), (1, 1), (-1, -1), (-1, 1), (1, 0), (-1, 0), (0, -1), (0, 1))
 Place = tuple[int, int]
 
 
-def tradeoff(rows: Sequence[ShownRow], report: Report) -> Chart:
+def tradeoff(rows: Sequence[ShownRow], report: Report, latency_title: str = "median latency of one call, ms") -> Chart:
     """The chart of quality against latency, with the Pareto front.
 
     Args:
         rows: the measured rows of one target.
+        latency_title: the name of the scale of latencies.
     """
     metric = metric_title(report.test.metric)
     spreads = [spread(row) for row in rows]
-    x = milliseconds("median latency of one call, ms", [end for both in spreads for end in both], margin=0.15)
+    x = milliseconds(latency_title, [end for both in spreads for end in both], margin=0.15)
     shares = [percents(row.quality) for row in rows]
     y = linear(f"{metric}, %", [value for three in shares for value in three], pad=0.13)
     wide, narrow = (_labels(rows, x, y, spreads, size) for size in (WIDE, NARROW))

@@ -86,6 +86,14 @@ def needs_of_baselines(plan: Plan, store: Store) -> dict[str, str]:
     return {f"{name} {identity.key[:16]}": store.path(identity).name for name, identity in identities.items()}
 
 
+def outlook_of_baselines(plan: Plan, store: Store) -> dict[str, str]:
+    """The outlook for each baseline, by name: `done` or `to do` for its fitting, or why it cannot be fitted."""
+    return {
+        name: refusal(name, plan.task) or ("done" if store.path(identity_of(name, plan)).is_dir() else "to do")
+        for name in plan.simple_baselines
+    }
+
+
 def ask_baselines(plan: Plan, store: Store, folder: Path, host: Mapping[str, Any], observer: Observer) -> Asked:
     """The baselines of a plan: fitted where the store lacks them, and asked where the run's folder lacks the answers.
 

@@ -134,14 +134,27 @@ def _trimmed(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
 
 
 def _variants_in_test(plan: Plan, artifacts: Mapping[str, Artifact]) -> list[str]:
-    """One note for each step some of whose variants of rows equal test rows."""
+    """One note for each step whose variants of rows are, or may be, test rows too."""
     facts_of_steps = ((step.name, Transfer.read(artifacts[step.name].facts)) for step in plan.steps)
-    return [
-        f"{name} did not learn {facts.variants_in_test:,} of {facts.variants + facts.variants_in_test:,} variants of "
-        "rows, which equal test rows"
-        for name, facts in facts_of_steps
-        if facts is not None and facts.variants_in_test
-    ]
+    notes = (variants_note(name, facts, plan.task.test_key) for name, facts in facts_of_steps if facts is not None)
+    return [note for note in notes if note is not None]
+
+
+def variants_note(step: str, facts: Transfer, test_key: str) -> str | None:
+    """A note on variants of rows that equal test rows; None if it is known that the step has learned none.
+
+    Args:
+        test_key: fingerprint of the test rows that the report is about.
+    """
+    if facts.variants_test_key != test_key:
+        return (
+            f"{step} was made when there were other test rows: it is not known whether one of its "
+            f"{facts.variants:,} variants of rows equals one of these"
+        )
+    if facts.variants_in_test:
+        every = facts.variants + facts.variants_in_test
+        return f"{facts.variants_in_test:,} of {every:,} variants of rows equal test rows ({step} did not learn them)"
+    return None
 
 
 def _sessions(rows: Sequence[Row]) -> list[str]:

@@ -10,6 +10,12 @@ student's own training.
 - {name: student, stage: distill, layers: 2, temperature: 2.0, epochs: 3, augment: {copies: 2, mix: 0.5}}
 ```
 
+Where rows are few, variants can be many times as many. On SST-2's 6,920 sentences a student of two narrow layers had
+79% of 872 validation rows right after 1,600 steps on the rows alone, 81% with 40,000 parts of them beside, and 82% with
+40,000 mixes (one seed each). `validations` keeps the best weights where a pass is long. Two hundred thousand variants
+of sentences take ten seconds to make, and 20 MB; the teacher reads them at its own speed. A variant that equals a test
+row is left out, and the report counts it.
+
 A student with its teacher's tokenizer can learn the teacher's inside too: `hidden_weight` for hidden states, through a
 projection that is learned, `relation_weight` for attention relations. The teacher then runs beside the student at each
 step, which costs a forward pass of it.

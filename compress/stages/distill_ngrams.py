@@ -162,7 +162,7 @@ def _check(step: KnownStep) -> None:
 
     if step.task.outputs == "token":
         raise InputError(
-            "distill_ngrams gives a text one label, and here each token has one", fix="take stage: distill"
+            "distill_ngrams labels whole texts, and here each token has a label", fix="take stage: distill"
         )
     check_lesson(step.config, step)
     _check_table(step)

@@ -1,6 +1,6 @@
 """The table that a student without a transformer starts from: its teacher's token embeddings, narrowed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -9,7 +9,10 @@ from compress.errors import InputError
 from compress.models.ngrams import NgramsForSequenceClassification, NgramsModel
 from compress.ops.projection import principal_directions
 
-Rows = Sequence[Mapping[str, torch.Tensor]]
+Batches = Iterable[Mapping[str, torch.Tensor]]
+
+START = 0.3
+"""Standard deviation of the tokens' rows at the start, over the tokens of the rows that are learned."""
 
 
 def token_embeddings(model: Any, tokens: int) -> torch.Tensor:
@@ -36,7 +39,7 @@ def token_embeddings(model: Any, tokens: int) -> torch.Tensor:
         return table(torch.arange(tokens)).float()
 
 
-def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tensor, rows: Iterable[Rows]) -> float:
+def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tensor, rows: Batches) -> float:
     """Fill a student's table, in place: tokens from embeddings, buckets from the n-grams of rows that fall there.
 
     The embeddings are projected to the directions in which they vary most over the rows' tokens. A bucket is the mean
@@ -53,8 +56,11 @@ def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tens
     counts = torch.zeros(len(embeddings))
     for batch in batches:
         counts += torch.bincount(batch["input_ids"][batch["attention_mask"].bool()], minlength=len(embeddings))
-    projection, kept_share = principal_directions(embeddings * counts.sqrt()[:, None], bag.config.hidden_size)
-    tokens = embeddings @ projection  # (tokens, channels)
+    shares = counts / counts.sum()
+    centred = embeddings - shares @ embeddings
+    projection, kept_share = principal_directions(centred * shares.sqrt()[:, None], bag.config.hidden_size)
+    tokens = centred @ projection  # (tokens, channels)
+    tokens *= START / (shares @ tokens.square()).mean().sqrt().clamp(min=1e-12)
     with torch.no_grad():
         bag.table.weight.zero_()
         bag.table.weight[: len(tokens)] = tokens
@@ -63,7 +69,7 @@ def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tens
     return kept_share
 
 
-def _buckets(bag: NgramsModel, tokens: torch.Tensor, batches: Iterable[Mapping[str, torch.Tensor]]) -> torch.Tensor:
+def _buckets(bag: NgramsModel, tokens: torch.Tensor, batches: Batches) -> torch.Tensor:
     """The mean of the n-grams in each bucket, (buckets, channels)."""
     size = bag.config.buckets
     sums, counts = torch.zeros(size, tokens.shape[1]), torch.zeros(size)

@@ -88,7 +88,11 @@ def _lesson(
         artifact = variants(rows, config.augment, teachers[0], masked_model, length, context, run_rows=run_rows)
         new_rows = read_variants(artifact, task)
         new_run_rows = round(run_rows * len(new_rows) / len(rows))
-        facts = Transfer(variants=len(new_rows), variants_in_test=artifact.facts.get("in_test", 0)).manifest_facts()
+        facts = Transfer(
+            variants=len(new_rows),
+            variants_in_test=artifact.facts.get("in_test", 0),
+            variants_test_key=task.test_key,
+        ).manifest_facts()
         for teacher, outputs in zip(soft_label_teachers if new_rows else [], parts, strict=False):
             what = f"{_work_name(teacher, teachers)} about variants"
             outputs.append(

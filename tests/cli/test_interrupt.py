@@ -32,6 +32,7 @@ def recipe(tmp_path: Path, make_model: Callable[..., Path], reviews: Path) -> Pa
         "task": {"train": str(reviews / "train.csv"), "test": str(reviews / "test.csv"), "max_length": 32},
         "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), "epochs": 5, "batch_size": 4}],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
+        "baselines": "none",
         "bench": {"rounds": 2000},
         "device": "cpu",
     }

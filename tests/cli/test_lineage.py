@@ -27,6 +27,7 @@ def home(tmp_path_factory, make_model, reviews):
             {"name": "int8", "stage": "quantize_onnx_dynamic", "min_agreement": 0.1},
         ],
         "targets": {"cpu": {"threads": 1, "sequence_length": 16}},
+        "baselines": "none",
         "bench": {"warmup": 1, "rounds": 2, "samples": 2},
         "device": "cpu",
     }

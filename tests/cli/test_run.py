@@ -399,3 +399,58 @@ def test_bench_measures_folders_side_by_side_against_the_first(run, reviews):
         run.row("onnx")["size_bytes"],
         "inconclusive",
     )
+
+
+def test_simple_baselines_stand_beside_the_steps(run):
+    found = {item["name"]: item for item in run.report["baselines"]}
+    assert list(found) == ["commonest_label", "linear_characters", "linear_words"]
+    teacher, last = run.row("teacher"), run.row("int8")
+    for name, item in found.items():
+        assert item["reason"] is None
+        assert (item["rows"], item["of_rows"]) == (64, 64)  # those held back for validation too
+        right = np.mean(np.array(item["predictions"]) == np.array(run.report["test"]["truth"]))
+        assert item["quality"]["value"] == pytest.approx(right)
+        assert np.shape(item["text_ms"]["rounds"]) == (BENCH["rounds"], BENCH["samples"])
+        for row, against in ((teacher, "versus_baseline"), (last, "versus_last")):
+            drop = 100 * (row["quality"]["value"] - right)
+            assert item[against]["drop_pp"]["value"] == pytest.approx(drop), name
+            assert item[against]["against"] == row["step"]
+            assert item[against]["smaller"] == pytest.approx(row["size_bytes"] / item["size_bytes"])
+            assert item[against]["end_to_end"]["value"] > 0
+            assert item[against]["speedup"] is None  # it has no fixed length
+    assert found["commonest_label"]["quality"]["value"] == 0.5
+    assert found["linear_words"]["quality"]["value"] > 0.9
+    assert found["linear_words"]["cpu_seconds"] > 0
+    assert found["linear_words"]["settings"]["folds"] == 3
+
+
+def test_simple_baselines_are_shown_wherever_the_report_is(run):
+    told = compress_in(run.home, ["report", "runs/tiny"]).out
+    page, markdown = ((run.home / f"runs/tiny/report.{kind}").read_text() for kind in ("html", "md"))
+    for text in (told, page, markdown):
+        assert "simple baselines" in text.lower()
+        assert "linear on words" in text
+        assert "a linear model on" in text.lower().replace("\n", " ")  # as good as the teacher: these rows are easy
+    assert 'id="baselines"' in page
+
+
+def test_without_baselines_none_are_fitted(run, tmp_path):
+    home = tmp_path / "copy"
+    shutil.copytree(run.home, home, symlinks=True)
+    for folder in (home / "runs/store").glob("baseline_*"):
+        shutil.rmtree(folder)
+    (home / "runs/tiny/baselines.json").unlink()
+    said = compress_in(home, ["run", "tiny.yaml", "--set", "baselines=none"])
+    assert said.out.startswith("nothing to do")
+    assert "simple baselines" not in said.out
+    assert json.loads((home / "runs/tiny/report.json").read_text())["baselines"] == []
+    assert not list((home / "runs/store").glob("baseline_*"))
+
+
+def test_a_report_of_an_earlier_version_has_no_baselines_and_is_still_read(run, tmp_path):
+    content = {name: value for name, value in run.report.items() if name != "baselines"}
+    (tmp_path / "report.json").write_text(json.dumps(content))
+    said = compress_in(tmp_path, ["report", "report.json"])
+    assert said.code == 0
+    assert "simple baselines" not in said.out
+    assert compress_in(tmp_path, ["compare", "report.json", str(run.home / "runs/tiny")]).code == 0

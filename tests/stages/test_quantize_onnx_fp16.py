@@ -188,6 +188,7 @@ def recipe_of(model: Path, reviews: Path) -> Recipe:
             "task": {"test": str(reviews / "test.csv"), "max_length": 32},
             "steps": [{"name": "half", "stage": "quantize_onnx_fp16", "model": str(model)}],
             "targets": {"cpu": {"runtime": "onnxruntime", "threads": 1, "sequence_length": 16}},
+            "baselines": "none",
             "bench": {"rounds": 2, "warmup": 1, "samples": 2},
         }
     )

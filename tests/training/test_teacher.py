@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from compress.context import Context
 from compress.export.export import export
-from compress.models.load import load_model
-from compress.models.tokenizer import load_tokenizer
+from compress.models.load import load_model, save_model
+from compress.models.tokenizer import copy_tokenizer, load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.tasks import UNKNOWN, with_rows
 from compress.training import teacher_outputs
@@ -95,6 +95,38 @@ def test_variants_differ_from_their_rows_and_are_made_once(with_more: Context, t
     assert kept.made[3:] == ["variants", "teacher_logits"], "the rows of the task are not asked about again"
 
 
+def test_each_of_several_teachers_is_asked_once_about_the_rows_and_about_the_same_variants(
+    with_more: Context, teacher: Artifact, tmp_path: Path
+) -> None:
+    other = Artifact(tmp_path / "other", "8" * 64, "torch")
+    model = load_model(teacher.path, TASK)
+    with torch.no_grad():
+        model.classifier.weight.neg_()
+    save_model(model, other.path)
+    copy_tokenizer(teacher.path, other.path)
+    config = DistillationConfig.model_validate({"augment": {"copies": 2, "parts": 0.5}})
+    told: list[tuple[str, int, int]] = []
+    listening = replace(with_more, progress=lambda *said: told.append(said))
+    lesson = _lesson([teacher, other], None, Objective(config), config, listening)
+    kept = with_more.cached
+    assert isinstance(kept, Kept)
+    assert kept.made == ["teacher_logits"] * 2 + ["variants"] + ["teacher_logits"] * 2
+    # a forecast knows the cost of each by its own name and number of rows
+    assert [(what, total) for what, done, total in told if done == total] == [
+        ("asking teacher 1 of 2", 51),
+        ("asking teacher 2 of 2", 51),
+        ("making variants", 102),
+        ("asking teacher 1 of 2 about variants", 102),
+        ("asking teacher 2 of 2 about variants", 102),
+    ]
+    for one, outputs in zip((teacher, other), lesson.outputs, strict=True):
+        assert [len(part) for part in outputs] == [51, 102]
+        assert np.abs(np.concatenate(outputs) - says(one, [row.text for row in lesson.rows])).max() < 1e-5
+    # the first alone, as another student's teacher, has been asked already
+    _lesson([teacher], None, Objective(config), config, listening)
+    assert len(kept.made) == 5
+
+
 def test_variants_with_the_words_of_a_test_row_are_left_out(with_more: Context, teacher: Artifact) -> None:
     config = DistillationConfig.model_validate({"augment": {"copies": 4, "parts": 1, "unchanged": 1}})
     plain = lesson_of(teacher, config, with_more)
@@ -104,8 +136,12 @@ def test_variants_with_the_words_of_a_test_row_are_left_out(with_more: Context, 
     lesson = lesson_of(teacher, config, testing)
     others = [text for text in texts if text not in {texts[0], texts[100]}]
     assert [row.text for row in lesson.rows[51:]] == others
-    assert lesson.facts == {"variants": len(others), "variants_in_test": 204 - len(others)}
-    assert plain.facts == {"variants": 204, "variants_in_test": 0}
+    assert lesson.facts == {
+        "variants": len(others),
+        "variants_in_test": 204 - len(others),
+        "variants_test_key": "of these test rows",
+    }
+    assert (plain.facts["variants"], plain.facts["variants_in_test"]) == (204, 0)
     ((_, logits),) = lesson.outputs
     assert np.abs(logits - says(teacher, others)).max() < 1e-5
 
