@@ -17,6 +17,10 @@ Recipe = dict[str, Any]
 
 FINAL, SAME_SIZE, NGRAMS = "int8", "same_size_int8", "ngrams_int8"
 """The last step of the transformer student, of the student of r8-strongest's size, and of the bag of n-grams."""
+TEACHER = ("teacher", "teacher_onnx")
+"""The row of the teacher in a run's report, and in that of a few steps."""
+MEASURED = (TEACHER[1], FINAL, SAME_SIZE, NGRAMS)
+"""The steps that are measured with further seeds."""
 UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 """Settings of a student that is trained on the labels alone."""
 TRANSFER = {"copies": 12, "mix": 0.5, "parts": 0.3, "unchanged": 0.5}
@@ -48,6 +52,7 @@ BITS_OF_TABLE = 4
 """Bits of the table of n-grams."""
 ENDING = ("onnx", "skipped", "int8")
 """The steps of the recipe after a student."""
+BENCH = {"rounds": 10, "samples": 5}
 CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
 WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1.5e-4, "head_learning_rate": 3e-3}
 
@@ -70,7 +75,15 @@ def sst2(data: Path, seed: int) -> Recipe:
     if seed == 0:
         added += _transformer("untaught", {**steps["student"], **UNTAUGHT, "epochs": 4}, steps)
         added += _transformer("same_size_untaught", {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": 8}, steps)
-    return {**recipe, "name": f"sst2-hard-{seed}", "seed": seed, "steps": [*recipe["steps"], *added]}
+    else:
+        added += [{"name": TEACHER[1], "stage": "export_onnx", "model": TEACHER[0]}]
+    return {
+        **recipe,
+        "name": f"sst2-hard-{seed}",
+        "seed": seed,
+        "steps": [*recipe["steps"], *added],
+        "bench": BENCH,
+    }
 
 
 def sst2_own(data: Path) -> Recipe:
@@ -84,7 +97,7 @@ def ngrams_beside_teacher(name: str) -> Recipe:
     """A data set's teacher as its recipe of full strength has it, its trimmed vocabulary, and the bag of n-grams."""
     recipe = shipped(f"{name}-strongest")
     del recipe["goal"]
-    return {**recipe, "name": f"{name}-hard", "steps": [*recipe["steps"][:2], *ngrams(name)]}
+    return {**recipe, "name": f"{name}-hard", "steps": [*recipe["steps"][:2], *ngrams(name)], "bench": BENCH}
 
 
 def word_order(runs_dir: Path, seed: int) -> Recipe:
@@ -109,6 +122,7 @@ def word_order(runs_dir: Path, seed: int) -> Recipe:
             *ngrams("word_order"),
         ],
         "targets": {"cpu": {**CPU, "sequence_length": 48}},
+        "bench": BENCH,
     }
 
 

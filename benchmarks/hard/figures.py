@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.hard.chains import FINAL, NGRAMS, SAME_SIZE
+from benchmarks.hard.chains import FINAL, NGRAMS, SAME_SIZE, TEACHER
 from compress.ops.statistics import accuracy_drop
 
 LINEAR = "linear_words"
@@ -20,11 +20,11 @@ def of_sst2(reports: Sequence[Report]) -> Figures:
 
     The interval of a drop is of the rows, each with the mean over the seeds.
     """
-    teachers = [row_of(report, "teacher") for report in reports]
+    teachers = [teacher_of(report) for report in reports]
     found = {
         "sst2_seeds": len(reports),
         "sst2_teacher_accuracy": round(fmean(row["quality"]["value"] for row in teachers), 5),
-        "sst2_linear_accuracy": round(fmean(map(linear_accuracy, reports)), 5),
+        "sst2_linear_accuracy": round(fmean(linear_accuracy(report) for report in reports if report["baselines"]), 5),
     }
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
         if all(has_row(report, step) for report in reports):
@@ -33,7 +33,7 @@ def of_sst2(reports: Sequence[Report]) -> Figures:
 
 
 def _of_rows(name: str, reports: Sequence[Report], step: str) -> Figures:
-    rows, teachers = ([row_of(report, named) for report in reports] for named in (step, "teacher"))
+    rows, teachers = [row_of(report, step) for report in reports], [teacher_of(report) for report in reports]
     drop = 100 * pooled_drop(reports, step)
     return {
         f"{name}_accuracy": round(fmean(row["quality"]["value"] for row in rows), 5),
@@ -53,19 +53,16 @@ def pooled_drop(reports: Sequence[Report], step: str) -> np.ndarray[Any, Any]:
 
     The seeds have their test rows in common, so that a row counts once, with the share of the seeds that have it right.
     """
-    sides = []
-    for named in ("teacher", step):
-        right = [
-            np.equal(row_of(report, named)["predictions"], report["test"]["truth"]).astype(float) for report in reports
-        ]
-        sides.append(np.mean(right, axis=0))
-    drop = accuracy_drop(*sides)
+    both = [(teacher_of(report), row_of(report, step), report["test"]["truth"]) for report in reports]
+    base = np.mean([np.equal(teacher["predictions"], truth) for teacher, _, truth in both], axis=0)
+    other = np.mean([np.equal(row["predictions"], truth) for _, row, truth in both], axis=0)
+    drop = accuracy_drop(base, other)
     return np.array([drop.value, drop.low, drop.high])
 
 
 def of_ngrams(name: str, report: Report) -> Figures:
     """Of a data set with one seed: the bag of n-grams against the teacher, and the linear model."""
-    teacher = row_of(report, "teacher")
+    teacher = teacher_of(report)
     found = {
         f"{name}_teacher_accuracy": round(teacher["quality"]["value"], 5),
         f"{name}_linear_accuracy": round(linear_accuracy(report), 5),
@@ -87,7 +84,7 @@ def of_ngrams(name: str, report: Report) -> Figures:
 
 def of_word_order(report: Report, linear: Mapping[str, Any]) -> Figures:
     """Of the made data set: accuracies, and what the students lose."""
-    found = {"word_order_teacher_accuracy": round(row_of(report, "teacher")["quality"]["value"], 5)}
+    found = {"word_order_teacher_accuracy": round(teacher_of(report)["quality"]["value"], 5)}
     found |= {f"word_order_{name}_accuracy": round(item["accuracy"], 5) for name, item in linear.items()}
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
         if has_row(report, step):
@@ -112,14 +109,24 @@ def row_of(report: Report, step: str) -> Mapping[str, Any]:
     return found
 
 
+def teacher_of(report: Report) -> Mapping[str, Any]:
+    """The row of the fine-tuned teacher."""
+    return next(row for row in report["rows"] if row["step"] in TEACHER)
+
+
 def cpu_minutes(report: Report, step: str) -> float:
     """Processor time of all steps that a step was made from, the teachers' among them."""
-    inputs = {item["step"]: item["inputs"].values() for item in report["lineage"]}
-    seconds = {row["step"]: row["cpu_seconds"] or 0.0 for row in report["rows"]}
+    made = report.get("made") or {
+        item["step"]: {
+            "inputs": item["inputs"].values(),
+            "cpu_seconds": row_of(report, item["step"])["cpu_seconds"] or 0.0,
+        }
+        for item in report["lineage"]
+    }
     needed, todo = set(), [step]
     while todo:
         name = todo.pop()
-        if name in inputs and name not in needed:
+        if name in made and name not in needed:
             needed.add(name)
-            todo += inputs[name]
-    return sum(seconds.get(name, 0.0) for name in needed) / 60
+            todo += made[name]["inputs"]
+    return float(sum(made[name]["cpu_seconds"] for name in needed)) / 60

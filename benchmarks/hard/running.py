@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from compress.api import bench
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -34,16 +36,41 @@ def run_recipe(recipe: Mapping[str, Any], runs_dir: Path, threads: int | None = 
     return runs_dir / str(recipe["name"])
 
 
-def read_report(folder: Path, *, keep_texts: bool = True) -> dict[str, Any]:
-    """A run's report with all samples and predictions.
+def run_and_bench(recipe: Mapping[str, Any], runs_dir: Path, steps: Sequence[str]) -> dict[str, Any]:
+    """Run a recipe, and measure a few of its steps alone, the first of which the others are held against.
 
-    Args:
-        keep_texts: whether the texts of rows that flipped stay in it; the data may not be ours to hand on.
+    Returns:
+        A report as of `compress bench`, with `made`: what each step of the recipe cost, and was made from.
     """
+    folder = run_recipe({key: recipe[key] for key in recipe if key not in {"targets", "goal", "bench"}}, runs_dir)
+    task = {key: recipe["task"][key] for key in ("type", "test", "columns", "max_length")}
+    folders = [folder / "steps" / step for step in steps]
+    settings = {"settings": recipe["bench"], "goal": recipe["goal"], "seed": recipe["seed"]}
+    report = without_texts(bench(folders, task, recipe["targets"], **settings).model_dump(mode="json"))
+    made = {
+        path.name: json.loads((path / "manifest.json").read_text(encoding="utf-8")) for path in folder.glob("steps/*")
+    }
+    names = {manifest["key"]: name for name, manifest in made.items()}
+    report["made"] = {
+        name: {
+            "cpu_seconds": manifest["cpu_seconds"],
+            "inputs": [names[key] for key in manifest["inputs"].values() if key in names],
+        }
+        for name, manifest in made.items()
+    }
+    return report
+
+
+def without_texts(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without the texts of rows that flipped: the data is not ours to hand on."""
+    for row in report["rows"]:
+        row["flips"] = []
+    return report
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """A run's report with all samples and predictions."""
     report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    if not keep_texts:
-        for row in report["rows"]:
-            row["flips"] = []
     return report
 
 
