@@ -23,7 +23,8 @@ from compress.fitting.ngrams import NGrams
 from compress.fitting.rows import Rows
 
 CHOICES = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""The values of C that are tried."""
+"""The values of C that are tried, the smallest first; none after one that is worse than the one before. The larger,
+the longer it takes."""
 WITHOUT_CHOICE = 1.0
 """C where there are too few rows to choose it."""
 FOLDS = 3
@@ -34,6 +35,8 @@ SETTINGS, WEIGHTS = "linear.json", "linear.safetensors"
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 """A callback that takes how many of all fits are done."""
+Score = Callable[[Sequence[int], Sequence[int]], float]
+"""A score of predicted labels against the right ones; more is better."""
 
 
 @dataclass(frozen=True)
@@ -149,20 +152,7 @@ def fit(
         features = vectorizer.fit_transform(rows.texts)
     except ValueError as error:
         raise InputError(f"the training rows have no {ngrams.unit}s that a linear model could count") from error
-    truth = np.array(rows.labels)
-    parts = _folds(truth, seed)
-    total = len(CHOICES) * len(parts) + 1
-    scores: dict[float, float] = {}
-    for number, c in enumerate(CHOICES if parts else ()):
-        values = []
-        for place, (train, held_out) in enumerate(parts):
-            progress(number * len(parts) + place, total)
-            solver = _solve(features[train], truth[train], c, seed)
-            values.append(rows.score(solver.predict(features[held_out]).tolist(), truth[held_out].tolist()))
-        scores[c] = float(np.mean(values))
-    progress(total - 1, total)
-    best = max(scores, key=lambda c: (scores[c], -c), default=WITHOUT_CHOICE)
-    solver = _solve(features, truth, best, seed)
+    solver, choice = solve(features, np.array(rows.labels), rows.score, seed, progress)
     model = LinearModel(
         ngrams=ngrams,
         vocabulary={name: int(place) for name, place in vectorizer.vocabulary_.items()},
@@ -171,8 +161,40 @@ def fit(
         weights=solver.coef_.T.astype(np.float32),
         bias=solver.intercept_.astype(np.float32),
     )
+    return model, choice
+
+
+def solve(
+    features: Any,
+    labels: Array,
+    score: Score,
+    seed: int,
+    progress: Progress = lambda _done, _total: None,
+) -> tuple[Any, Choice]:
+    """A linear support vector machine of scikit-learn, fitted, whose C is chosen by cross-validation.
+
+    Args:
+        features: (rows, features), a sparse matrix.
+        labels: (rows,).
+        seed: the seed of the folds and of the solver.
+    """
+    parts = _folds(labels, seed)
+    total = len(CHOICES) * len(parts) + 1
+    scores: dict[float, float] = {}
+    for number, c in enumerate(CHOICES if parts else ()):
+        values = []
+        for place, (train, held_out) in enumerate(parts):
+            progress(number * len(parts) + place, total)
+            solver = _solve(features[train], labels[train], c, seed)
+            values.append(score(solver.predict(features[held_out]).tolist(), labels[held_out].tolist()))
+        scores[c] = float(np.mean(values))
+        if number and scores[c] < scores[CHOICES[number - 1]]:
+            break
+    progress(total - 1, total)
+    best = max(scores, key=lambda c: (scores[c], -c), default=WITHOUT_CHOICE)
+    solver = _solve(features, labels, best, seed)
     progress(total, total)
-    return model, Choice(best, len(parts), {f"{c:g}": round(value, 6) for c, value in scores.items()})
+    return solver, Choice(best, len(parts), {f"{c:g}": round(value, 6) for c, value in scores.items()})
 
 
 def _folds(labels: Array, seed: int) -> list[tuple[Array, Array]]:

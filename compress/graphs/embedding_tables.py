@@ -14,6 +14,8 @@ from compress.ops.int8 import Rounded, round_table
 
 LARGE = 1024
 """The fewest rows that make a table worth 4 bits."""
+NARROWEST = 16
+"""The fewest channels: a row of 8 with its scale takes as many bytes as in 8 bits."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def tables(model: onnx.ModelProto) -> list[EmbeddingTable]:
 
 def worth_4_bits(rows: int, channels: int) -> bool:
     """Whether a table of that size is rounded to 4 bits, where others have 8."""
-    return rows >= LARGE and channels % 2 == 0
+    return rows >= LARGE and channels >= NARROWEST and channels % 2 == 0
 
 
 def tables_to_8_bits(

@@ -6,6 +6,7 @@ import onnx
 
 from compress.errors import InputError
 from compress.graphs.calls import EXPORT_AGAIN, short_failure
+from compress.graphs.embedding_tables import tables
 from compress.graphs.feeds import check_inputs
 from compress.graphs.matrices import has_products
 from compress.graphs.subgraphs import all_nodes
@@ -85,9 +86,9 @@ def check_quantizable(model: onnx.ModelProto, path: Path) -> None:
             where=str(path),
             fix="start from the float32 export that it was made from",
         )
-    if not has_products(model):
+    if not has_products(model) and not tables(model):
         raise InputError(
-            "nothing to quantize: the graph has no matrix product with constant float32 weights",
+            "nothing to quantize: the graph has no matrix product with constant float32 weights, and no table of them",
             where=str(path),
             fix="check that it is a model's float32 export, with its weights inside",
         )

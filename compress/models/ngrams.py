@@ -8,6 +8,7 @@ Joulin et al. 2017 (arXiv:1607.01759), with tokens for words; but the sum is div
 n-grams, as unrelated vectors grow, and not by the number, which leaves the rows of long texts next to no gradient.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
 from compress.models.architectures import NGRAMS
+from compress.models.config_file import SINGLE_LABEL
+from compress.models.tokenizer import Tokenizer
 
 PLACES = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
 """Odd factors of the tokens of an n-gram, by their place: below 2**32, so that with ids below 2**29 no sum of four
@@ -45,6 +48,27 @@ class NgramsConfig(transformers.PreTrainedConfig):
     """Share of the sum's channels that is dropped while training."""
     has_classifier: bool = True
     """Whether a matrix makes the logits; without it the table's channels are the classes."""
+
+
+def config_for(
+    tokenizer: Tokenizer, labels: Sequence[str], *, longest: int, buckets: int, **others: Any
+) -> NgramsConfig:
+    """The sizes of a new classifier that reads a tokenizer's ids and knows these labels.
+
+    Args:
+        buckets: rows for n-grams; none are made where single tokens are the longest.
+        others: further fields of `NgramsConfig`.
+    """
+    return NgramsConfig(
+        vocab_size=1 + max(tokenizer.fast.get_vocab().values()),
+        buckets=buckets if longest > 1 else 0,
+        longest=longest,
+        pad_token_id=tokenizer.pad_id,
+        id2label=dict(enumerate(labels)),
+        label2id={label: index for index, label in enumerate(labels)},
+        problem_type=SINGLE_LABEL,
+        **others,
+    )
 
 
 class _Ngrams(transformers.PreTrainedModel):

@@ -1,16 +1,19 @@
 """The table that a student without a transformer starts from: its teacher's token embeddings, narrowed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 
 from compress.errors import InputError
 from compress.models.ngrams import NgramsForSequenceClassification, NgramsModel
+from compress.models.tokenizer import Tokenizer
 from compress.ops.projection import principal_directions
+from compress.training.rows import EncodedRows
 
 Batches = Iterable[Mapping[str, torch.Tensor]]
 
+BATCH = 256
 START = 0.3
 """Standard deviation of the tokens' rows at the start, over the tokens of the rows that are learned."""
 
@@ -36,7 +39,17 @@ def token_embeddings(model: Any, tokens: int) -> torch.Tensor:
             fix="give the model and the tokenizer that belong together",
         )
     with torch.no_grad():
-        return table(torch.arange(tokens)).float()
+        rows: torch.Tensor = table(torch.arange(tokens)).float()
+    return rows
+
+
+def batches_of(rows: EncodedRows, tokenizer: Tokenizer) -> Iterator[tuple[list[int], Mapping[str, torch.Tensor]]]:
+    """Rows of similar length together: their places, and `input_ids` and `attention_mask`, each (batch, tokens)."""
+    order = sorted(range(len(rows)), key=rows.lengths.__getitem__)
+    for start in range(0, len(order), BATCH):
+        places = order[start : start + BATCH]
+        batch = tokenizer.pad([rows[place] for place in places])
+        yield places, {name: torch.from_numpy(batch[name]) for name in ("input_ids", "attention_mask")}
 
 
 def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tensor, rows: Batches) -> float:

@@ -77,9 +77,20 @@ def test_c_is_chosen_by_rows_that_were_held_out(monkeypatch):
 
     rows = rows_of(30)
     _, choice = fit(Rows(rows.texts, rows.labels, 2, score), WORDS, 0)
-    assert asked == [10] * 3 * len(linear.CHOICES)
+    assert asked == [10] * 3 * len(choice.scores)
     assert choice.folds == 3
     assert choice.scores[f"{choice.c:g}"] == max(choice.scores.values())
+
+
+@pytest.mark.parametrize(
+    ("scores", "tried", "best"),
+    [([0.5, 0.6, 0.7, 0.7, 0.8], 5, 10.0), ([0.5, 0.7, 0.6, 0.9, 0.9], 3, 0.3), ([0.5, 0.4, 0.9, 0.9, 0.9], 2, 0.1)],
+)
+def test_no_larger_c_is_tried_after_one_that_is_worse(scores, tried, best):
+    each = iter([score for score in scores for _ in range(3)])
+    rows = rows_of(30)
+    _, choice = fit(Rows(rows.texts, rows.labels, 2, lambda *_: next(each)), WORDS, 0)
+    assert (len(choice.scores), choice.c) == (tried, best)
 
 
 def test_of_values_as_good_the_smallest_is_taken():
@@ -108,4 +119,5 @@ def test_rows_that_cannot_do_are_refused_in_a_sentence():
 def test_progress_ends_with_the_last_fit():
     told = []
     fit(rows_of(12), WORDS, 0, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 16) for done in range(17)]
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    assert told[-2:] == [(15, 16), (16, 16)]

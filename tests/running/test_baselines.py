@@ -135,6 +135,17 @@ def test_a_process_that_dies_costs_only_its_baseline(plan: Plan, ask: Callable[.
     assert ask(plan).is_new  # a failure is kept nowhere
 
 
+def test_pairs_of_texts_are_rows_of_two(plan: Plan, ask: Callable[..., Any]) -> None:
+    def paired(rows: Any) -> Any:
+        return [replace(row, text="the film", text_pair=row.text) for row in rows]
+
+    task = with_rows(plan.task, train=paired(plan.task.train), validation=[], test=paired(plan.task.test))
+    assert baselines._texts(task, task.test)[0] == ("the film", plan.task.test[0].text)
+    _, linear = ask(replace(plan, task=replace(task, train_key="pairs", test_key="pairs"))).entries
+    right = [one == row.label for one, row in zip(linear.predictions, task.test, strict=True)]
+    assert sum(right) / len(right) > 0.9  # all that tells is in the second text
+
+
 def test_of_many_texts_some_rows_are_drawn_by_the_seed(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = fitted_rows(plan.task)
     characters = sum(len(row.text) for row in rows)

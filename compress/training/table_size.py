@@ -1,0 +1,83 @@
+"""The checks of a table of n-grams that a step will make: its start, its size. Light to import."""
+
+from compress.answers import name_of
+from compress.context import KnownModel, KnownStep
+from compress.errors import InputError
+from compress.formats import find
+from compress.models.config_file import read_config
+from compress.models.parameters import token_parameters
+from compress.processes.memory import free_memory
+
+FLOAT_BYTES = 4
+FEWER = "take fewer buckets, a smaller width, or a tokenizer with fewer tokens (trim_vocabulary)"
+
+
+def check_labels(step: KnownStep, stage: str) -> None:
+    """Refuse a task whose answers are not one label for each text.
+
+    Raises:
+        InputError: its answers are something else.
+    """
+    kind = name_of(step.task.truth([]))
+    if kind != "label":
+        raise InputError(f"{stage} gives each text a label, and the answers of this task are of the kind '{kind}'")
+
+
+def check_buckets(longest: int, buckets: int) -> None:
+    """Refuse n-grams without buckets.
+
+    Raises:
+        ValueError: there are none.
+    """
+    if longest > 1 and buckets == 0:
+        raise ValueError(f"n-grams of {longest} tokens need buckets: give buckets: 32768, or set longest: 1")
+
+
+def check_start(hidden: int, model: KnownModel) -> None:
+    """Refuse a table that cannot start from a model's token embeddings.
+
+    Raises:
+        InputError: the model has none, or narrower ones.
+    """
+    whole, tokens = token_parameters(model.origin), read_config(model.origin).get("vocab_size")
+    if whole is None or not tokens:
+        raise InputError(
+            f"'{model.origin.name}' has no table of token embeddings to start from",
+            fix="name a model that has one: student: hf://org/name@main; or set hidden: null",
+        )
+    check_width(hidden, whole // tokens)
+
+
+def check_width(hidden: int, widest: int) -> None:
+    """Refuse a table that is wider than the embeddings that it starts from.
+
+    Raises:
+        InputError: it is.
+    """
+    if hidden > widest:
+        raise InputError(
+            f"a table of {hidden} channels cannot start from token embeddings of {widest}",
+            fix=f"set hidden to at most {widest}",
+        )
+
+
+def check_size(step: KnownStep, buckets: int, width: int, copies: int) -> None:
+    """Refuse a table that is larger than the model that it replaces, or than the free memory.
+
+    Args:
+        width: channels of a row.
+        copies: how many times the table is held while it is learned.
+
+    Raises:
+        InputError: with the bytes.
+    """
+    is_trimmed = isinstance(step.model.tokenizer, str)  # by a step: how many tokens stay is not known
+    tokens = 0 if is_trimmed else int(read_config(step.model.origin).get("vocab_size") or 0)
+    size = (tokens + buckets) * width * FLOAT_BYTES
+    what = f"a table of {tokens + buckets:,} rows of {width} channels takes {size:,} bytes"
+    teachers = step.inputs.get("teacher", (step.model,))
+    replaced = FLOAT_BYTES * max(find("torch").parameters(model.origin) for model in teachers)
+    if size > replaced:
+        raise InputError(f"{what}, and the model that it replaces {replaced:,}", fix=FEWER)
+    if copies * size > (free := free_memory()):
+        raise InputError(f"{what}, and {copies} times that while it is learned, where {free:,} are free", fix=FEWER)
