@@ -58,6 +58,9 @@ def run_and_bench(recipe: Mapping[str, Any], runs_dir: Path, steps: Sequence[str
         }
         for name, manifest in made.items()
     }
+    for row in report["rows"]:
+        manifest = made[row["step"]]
+        row |= {"cpu_seconds": manifest["cpu_seconds"], "made_in_bytes": manifest["peak_memory_bytes"]}
     return report
 
 
