@@ -61,7 +61,7 @@ ENDING = ("onnx", "skipped", "int8")
 """The steps of the recipe after a student."""
 BENCH = {"rounds": 10, "samples": 5}
 CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
-WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1.5e-4, "head_learning_rate": 3e-3}
+WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1e-4, "head_learning_rate": 3e-3}
 
 
 def shipped(name: str) -> Recipe:
