@@ -28,15 +28,17 @@ class DebertaAttention(torch.nn.Module):
         terms = 1 + sum(kind in attention.pos_att_type for kind in ("c2p", "p2c"))
         self.heads, self.scale = attention.num_attention_heads, (terms * attention.attention_head_size) ** -0.5
         names = ("key_proj", "query_proj") if attention.share_att_key else ("pos_key_proj", "pos_query_proj")
+        self.tables: dict[str, torch.Tensor] = {}
         for kind, name in zip(("c2p", "p2c"), names, strict=True):
-            table = self._table(getattr(attention, name), encoder) if kind in kinds else None
-            self.register_buffer(kind, table)
+            if kind in kinds:
+                self.tables[kind] = self._table(getattr(attention, name), encoder)
 
     def _table(self, projection: torch.nn.Linear, encoder: Any) -> torch.Tensor:
         """The projected embeddings of all distances, scaled, (distances, heads, head size)."""
         with torch.no_grad():
             embeddings = encoder.get_rel_embedding()[: 2 * self.attention.pos_ebd_size]
-            return (projection(embeddings) * self.scale).unflatten(-1, (self.heads, -1))
+            projected: torch.Tensor = projection(embeddings) * self.scale
+            return projected.reshape(len(projected), self.heads, -1)
 
     def forward(
         self,
@@ -58,10 +60,11 @@ class DebertaAttention(torch.nn.Module):
         bias = attention_mask
         if relative_pos is not None:
             falling, rising, tokens = relative_pos
-            if self.c2p is not None:
-                bias = bias + _by_distance(split_heads(query, self.heads), self.c2p[falling], tokens)
-            if self.p2c is not None:
-                bias = bias + _by_distance(split_heads(key, self.heads), self.p2c[rising], tokens).transpose(2, 3)
+            if "c2p" in self.tables:
+                bias = bias + _by_distance(split_heads(query, self.heads), self.tables["c2p"][falling], tokens)
+            if "p2c" in self.tables:
+                by_key = _by_distance(split_heads(key, self.heads), self.tables["p2c"][rising], tokens)
+                bias = bias + by_key.transpose(2, 3)
         if bias is attention_mask:
             bias = bias.expand(-1, -1, hidden_states.shape[1], -1)  # the operator wants a line for each token
         return attend(query, key, value, bias, self.heads, self.scale), None
@@ -91,7 +94,8 @@ def read_distances_once(encoder: Any) -> None:
         row_of = _rows(encoder, furthest)
 
     def masks(attention_mask: torch.Tensor) -> torch.Tensor:
-        return (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
+        added: torch.Tensor = (1.0 - attention_mask[:, None, None, :].float()) * torch.finfo(torch.float32).min
+        return added
 
     def distances(hidden_states: torch.Tensor, *_: Any) -> tuple[torch.Tensor, torch.Tensor, int] | None:
         if not encoder.relative_attention:
@@ -112,4 +116,5 @@ def _rows(encoder: Any, furthest: int) -> torch.Tensor:
     span, buckets = encoder.max_relative_positions, encoder.position_buckets
     if buckets > 0:
         distances, span = make_log_bucket_position(distances, buckets, span).long(), buckets
-    return (distances + span).clamp(0, 2 * span - 1)
+    rows: torch.Tensor = (distances + span).clamp(0, 2 * span - 1)
+    return rows

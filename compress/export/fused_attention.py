@@ -98,8 +98,8 @@ class _AlbertAttention(torch.nn.Module):
     def forward(self, hidden_states: torch.Tensor, attention_mask: torch.Tensor, **_: Any) -> tuple[torch.Tensor, None]:
         """The attention's output; arguments as in transformers' class."""
         own = self.attention
-        parts = (part(hidden_states) for part in (own.query, own.key, own.value))
-        attended = attend(*parts, attention_mask, own.num_attention_heads, own.scaling)
+        query, key, value = (part(hidden_states) for part in (own.query, own.key, own.value))
+        attended = attend(query, key, value, attention_mask, own.num_attention_heads, own.scaling)
         return own.LayerNorm(hidden_states + own.dense(attended)), None
 
 
@@ -117,9 +117,9 @@ class _MPNetAttention(torch.nn.Module):
         """The attention's output; arguments as in transformers' class."""
         own = self.attention
         biases = position_bias if self.columns is None else position_bias[:, self.columns]
-        parts = (part(hidden_states) for part in (own.q, own.k, own.v))
+        query, key, value = (part(hidden_states) for part in (own.q, own.k, own.v))
         scale = own.attention_head_size**-0.5
-        return (own.o(attend(*parts, biases + attention_mask, own.num_attention_heads, scale)),)
+        return (own.o(attend(query, key, value, biases + attention_mask, own.num_attention_heads, scale)),)
 
 
 REPLACED: Mapping[str, Callable[[Any, Any], torch.nn.Module]] = {

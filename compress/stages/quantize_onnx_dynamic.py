@@ -75,6 +75,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     from compress.comparing.activations import calibration_batches
     from compress.graphs.embedding_tables import tables_to_4_bits, tables_to_8_bits
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls, matrices
+    from compress.graphs.norm_outliers import move_norm_outliers
     from compress.graphs.read import read_float_graph, split_attention
     from compress.graphs.write_int8 import put_int8
     from compress.models.files import model_path
@@ -90,6 +91,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     if config.smooth is not None:
         batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)
         smooth(graph, batches, config.smooth, context)
+    else:
+        move_norm_outliers(graph)
     largest = largest_code(reduce_range=config.reduce_range is not False)
     rounded = {
         product.name: round_columns(product.weights, largest, per_channel=config.per_channel)

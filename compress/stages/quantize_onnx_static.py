@@ -62,6 +62,7 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     from compress.comparing.activations import calibration_batches
     from compress.graphs.embedding_tables import tables_to_8_bits
     from compress.graphs.matrices import fits_8_bits, gemms_to_matmuls, matrices
+    from compress.graphs.norm_outliers import move_norm_outliers
     from compress.graphs.read import read_float_graph, split_attention
     from compress.graphs.write_int8 import put_int8
     from compress.graphs.write_qdq import put_qdq
@@ -82,6 +83,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> Quan
     batches = calibration_batches(context, load_tokenizer(model.path), config.calibration_rows)
     if config.smooth is not None:
         smooth(graph, batches, config.smooth, context)
+    else:
+        move_norm_outliers(graph)
     every = matrices(graph, attention=True)
     input_names = sorted({product.reads for product in every})
     ranges = ranges_of(graph, input_names, batches, context, config.calibration, config.percentile / 100)
