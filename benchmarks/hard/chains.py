@@ -46,7 +46,7 @@ SAME_SIZE_STUDENT = {
 NGRAM_STUDENTS: dict[str, Step] = {
     "sst2": {"longest": 2, "buckets": 32768, "augment": TRANSFER},
     "r8": {"longest": 1, "augment": {"copies": 1, "parts": 0.5}},
-    "word_order": {"longest": 4, "buckets": 32768, "augment": {"copies": 3, "swap": 0.0}},
+    "word_order": {"longest": 4, "buckets": 32768, "augment": {"copies": 3}},
 }
 """By data set: the settings of `distill_ngrams`. On 20 Newsgroups the teacher's answers to long texts cost too much."""
 LINEAR_OF_SST2 = {"name": "linear", "stage": "fit_linear", "model": "trimmed", "longest": 2, "buckets": 32768}
@@ -56,6 +56,7 @@ ENDING = ("onnx", "skipped", "int8")
 """The steps of the recipe after a student."""
 BENCH = {"rounds": 10, "samples": 5}
 CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
+WORD_ORDER_STUDENT = {"epochs": 2, "augment": {"copies": 3}}
 WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1e-4, "head_learning_rate": 3e-3}
 
 
@@ -107,6 +108,8 @@ def word_order(runs_dir: Path, seed: int) -> Recipe:
     paths = write_word_order(runs_dir / f"word-order-{seed}", seed)
     own = shipped("sst2-strongest")["steps"]
     steps = {step["name"]: step for step in own}
+    steps["teacher"] |= WORD_ORDER_TEACHER
+    steps["student"] |= WORD_ORDER_STUDENT
     task = {
         "type": "text_classification",
         **{part: str(path.resolve()) for part, path in paths.items()},
@@ -118,9 +121,8 @@ def word_order(runs_dir: Path, seed: int) -> Recipe:
         "seed": seed,
         "task": task,
         "steps": [
-            {**steps["teacher"], **WORD_ORDER_TEACHER},
-            *own[1:],
-            *_transformer("same_size", SAME_SIZE_STUDENT, steps),
+            *own,
+            *_transformer("same_size", {**SAME_SIZE_STUDENT, **WORD_ORDER_STUDENT, "epochs": 6}, steps),
             *ngrams("word_order"),
         ],
         "targets": {"cpu": {**CPU, "sequence_length": 48}},
