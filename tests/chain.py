@@ -102,6 +102,16 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "head_learning_rate": 3e-2,
         },
         {
+            "name": "convolution",
+            "stage": "distill_convolution",
+            "teacher": "teacher",
+            "hidden": 16,
+            "channels": 16,
+            **FAST,
+            "learning_rate": 3e-2,
+            "head_learning_rate": 3e-2,
+        },
+        {
             "name": "factorized",
             "stage": "factorize_low_rank",
             "model": "teacher",
@@ -117,6 +127,8 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
         {"name": "ngrams_onnx", "stage": "export_onnx", "model": "ngrams"},
         {"name": "ngrams_int8", "stage": "quantize_onnx_dynamic", "model": "ngrams_onnx"},
         {"name": "ngrams_int4", "stage": "quantize_onnx_4bit", "model": "ngrams_onnx", "block_size": 16},
+        {"name": "convolution_onnx", "stage": "export_onnx", "model": "convolution"},
+        {"name": "convolution_int8", "stage": "quantize_onnx_dynamic", "model": "convolution_onnx"},
         {"name": "nf4", "stage": "quantize_bnb", "model": "teacher"},
     ]
     task = {"train": str(reviews / "train.csv"), "max_length": 32, "validation_fraction": 0.25}

@@ -45,6 +45,9 @@ STEPS = [
     "ngrams_onnx",
     "ngrams_int8",
     "ngrams_int4",
+    "convolution",
+    "convolution_onnx",
+    "convolution_int8",
     "nf4",
 ]
 CHANGING = [step for step in STEPS if step != "bundled"]
@@ -88,6 +91,8 @@ def test_the_docstring_says_what_when_cost_and_source_and_its_example_plans(
         step["model"] = str(make_model())
     if "buckets" in step:
         step["buckets"] = 64  # no table may be larger than the tiny model
+    if name == "distill_convolution":
+        step["hidden"] = 16  # nor wider
     step["name"] = "example"
     planned = make_plan(Recipe.model_validate({**recipe.model_dump(), "steps": [*before, step]}), Origin())
     assert planned.steps[-1].stage_name == name
