@@ -39,6 +39,13 @@ PRELOADED = {
         "transformers.modeling_utils",
         "transformers.models.bert.modeling_bert",
     ),
+    "fitting": (
+        "compress.running.baseline_process",
+        "sklearn.feature_extraction.text",
+        "sklearn.model_selection",
+        "sklearn.svm",
+        "tests.fresh",
+    ),
     "graphs": (
         "compress.benching.worker",
         "compress.formats.onnx",

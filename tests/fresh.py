@@ -27,7 +27,7 @@ R = TypeVar("R")
 PROGRAMS = {
     "compress.benching.worker": "graphs",
     "compress.machine.kernels": "graphs",
-    "compress.running.baseline_process": "graphs",
+    "compress.running.baseline_process": "fitting",
     "compress.running.rehearsal_process": "torch",
     "compress.trials.trial": "graphs",
 }

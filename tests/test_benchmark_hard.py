@@ -137,6 +137,20 @@ def test_the_summary_has_means_over_seeds():
     assert not any("same_size" in name for name in found)
 
 
+def test_the_cost_of_a_chain_is_also_known_where_few_steps_are_measured():
+    report = {
+        "rows": [{"step": "teacher_onnx"}, {"step": chains.FINAL}],
+        "made": {
+            "teacher": {"inputs": [], "cpu_seconds": 60.0},
+            "teacher_onnx": {"inputs": ["teacher"], "cpu_seconds": 6.0},
+            "student": {"inputs": ["teacher"], "cpu_seconds": 30.0},
+            chains.FINAL: {"inputs": ["student"], "cpu_seconds": 3.0},
+        },
+    }
+    assert figures.cpu_minutes(report, chains.FINAL) == pytest.approx(93 / 60)
+    assert figures.teacher_of(report)["step"] == "teacher_onnx"
+
+
 def test_an_ablations_row_is_held_against_its_reference_on_the_same_rows_and_seeds():
     def row(right: list[int]) -> dict[str, Any]:
         return {"right": right}

@@ -51,7 +51,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, action="append", help="this seed of SST-2, the made data and the ablation")
     parser.add_argument("--data", type=Path, help="the folder of SST-2: train.csv, dev.csv, test.csv")
     parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs", help="where runs are kept, and gone on with")
-    parser.add_argument("--rows", action="append", help="ablation: settings with such a name, as narrow*; repeatable")
+    parser.add_argument("--rows", action="append", help="ablation: settings as narrow* or whole/*; may be repeated")
     parser.add_argument("--on", choices=["sst2", "word_order"], action="append", help="ablation: on this data alone")
     parser.add_argument("--tables", action="store_true", help="run nothing: write the summary and the tables anew")
     asked = parser.parse_args()

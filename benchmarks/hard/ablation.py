@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.hard.ablation_settings import OTHER_TEACHERS, SETTINGS, steps_of
-from benchmarks.hard.running import read_results, run_recipe, write_results
+from benchmarks.hard.running import read_results, write_results
+from compress.api import run
 from compress.data.sources import Sources
 from compress.models.load import load_model
 from compress.models.parameters import safetensors_parameters, token_parameters
@@ -31,18 +32,22 @@ def ablate(recipe: Recipe, data: str, seed: int, runs_dir: Path, patterns: Seque
     Args:
         recipe: the data's own recipe, whose first two steps are the teacher and its trimming.
         data: the name under which the rows are written.
-        patterns: which settings, by name; `*` for any letters.
+        patterns: which settings, by name, or by their reference and their name: `narrow*`, `whole/*`.
     """
+    import torch
+
+    torch.set_num_threads(1)
     start = {"seed": seed, "task": recipe["task"], "steps": recipe["steps"][:2]}
     _judge_teacher(start, data, seed, runs_dir)
     for name in SETTINGS:
-        if any(fnmatch(name, pattern) for pattern in patterns):
+        names = (name, f"{SETTINGS[name].beside}/{name}")
+        if any(fnmatch(written, pattern) for written in names for pattern in patterns):
             _try(name, start, data, seed, runs_dir)
 
 
 def _judge_teacher(start: Recipe, data: str, seed: int, runs_dir: Path) -> None:
     """The teacher's own row; of it, what the others say is compared with."""
-    folder = run_recipe({**start, "name": f"ablation-{data}-teacher-{seed}"}, runs_dir, threads=1)
+    folder = run({**start, "name": f"ablation-{data}-teacher-{seed}"}, runs_dir=runs_dir).folder
     _write(data, f"teacher-{seed}", _judged(folder / "steps" / "teacher", start, seed, ("teacher",), {}))
 
 
@@ -54,8 +59,8 @@ def _try(name: str, start: Recipe, data: str, seed: int, runs_dir: Path) -> None
         return
     print(f"== {data}: {entry}", flush=True)
     steps = steps_of(name, _teachers(start, data, seed, runs_dir, plain))
-    run = {**start, "name": f"ablation-{data}-{entry}", "steps": [*start["steps"], *steps]}
-    folder = run_recipe(run, runs_dir, threads=1)
+    recipe = {**start, "name": f"ablation-{data}-{entry}", "steps": [*start["steps"], *steps]}
+    folder = run(recipe, runs_dir=runs_dir).folder
     own = tuple(step["name"] for step in steps)
     _write(data, entry, _judged(folder / "steps" / name, start, seed, own, {"steps": plain}))
 
@@ -67,8 +72,8 @@ def _teachers(start: Recipe, data: str, seed: int, runs_dir: Path, steps: Sequen
     found = {}
     for number, stand_in in enumerate(OTHER_TEACHERS[1:], 1):
         other = seed + number
-        run = {**start, "seed": other, "steps": start["steps"][:1], "name": f"ablation-{data}-teacher-of-{other}"}
-        found[stand_in] = str((run_recipe(run, runs_dir, threads=1) / "steps" / "teacher").resolve())
+        recipe = {**start, "seed": other, "steps": start["steps"][:1], "name": f"ablation-{data}-teacher-of-{other}"}
+        found[stand_in] = str((run(recipe, runs_dir=runs_dir).folder / "steps" / "teacher").resolve())
     return found
 
 

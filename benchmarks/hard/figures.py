@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.hard.chains import FINAL, NGRAMS, SAME_SIZE, TEACHER
+from benchmarks.hard.chains import BAGS, FINAL, SAME_SIZE, TEACHER
 from compress.ops.statistics import accuracy_drop
 
 LINEAR = "linear_words"
@@ -26,7 +26,7 @@ def of_sst2(reports: Sequence[Report]) -> Figures:
         "sst2_teacher_accuracy": round(fmean(row["quality"]["value"] for row in teachers), 5),
         "sst2_linear_accuracy": round(fmean(linear_accuracy(report) for report in reports if report["baselines"]), 5),
     }
-    for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
+    for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", BAGS["sst2"])):
         if all(has_row(report, step) for report in reports):
             found |= _of_rows(f"sst2_{name}", reports, step)
     return found
@@ -67,9 +67,9 @@ def of_ngrams(name: str, report: Report) -> Figures:
         f"{name}_teacher_accuracy": round(teacher["quality"]["value"], 5),
         f"{name}_linear_accuracy": round(linear_accuracy(report), 5),
     }
-    if not has_row(report, NGRAMS):
+    if not has_row(report, BAGS[name]):
         return found
-    row = row_of(report, NGRAMS)
+    row = row_of(report, BAGS[name])
     against = row["versus_baseline"]
     return found | {
         f"{name}_ngrams_accuracy": round(row["quality"]["value"], 5),
@@ -78,7 +78,7 @@ def of_ngrams(name: str, report: Report) -> Figures:
         f"{name}_ngrams_drop_hi_pp": round(against["drop_pp"]["high"], 3),
         f"{name}_ngrams_speedup": round(against["speedup"]["value"], 2),
         f"{name}_ngrams_size_ratio": round(teacher["size_bytes"] / row["size_bytes"], 2),
-        f"{name}_ngrams_cpu_minutes": round(cpu_minutes(report, NGRAMS), 1),
+        f"{name}_ngrams_cpu_minutes": round(cpu_minutes(report, BAGS[name]), 1),
     }
 
 
@@ -86,7 +86,7 @@ def of_word_order(report: Report, linear: Mapping[str, Any]) -> Figures:
     """Of the made data set: accuracies, and what the students lose."""
     found = {"word_order_teacher_accuracy": round(teacher_of(report)["quality"]["value"], 5)}
     found |= {f"word_order_{name}_accuracy": round(item["accuracy"], 5) for name, item in linear.items()}
-    for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", NGRAMS)):
+    for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", BAGS["word_order"])):
         if has_row(report, step):
             found[f"word_order_{name}_accuracy"] = round(row_of(report, step)["quality"]["value"], 5)
     return found

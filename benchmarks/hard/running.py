@@ -1,7 +1,6 @@
 """Runs of recipes in processes of their own, and what is kept of their reports."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,18 +18,13 @@ DONE = (0, 3)
 """Exit codes of a run that ended; 3 says that it missed its goal."""
 
 
-def run_recipe(recipe: Mapping[str, Any], runs_dir: Path, threads: int | None = None) -> Path:
-    """Run a recipe; steps that the store has already are taken from it. Returns the run's folder.
-
-    Args:
-        threads: threads of each training; None: as many as torch takes.
-    """
+def run_recipe(recipe: Mapping[str, Any], runs_dir: Path) -> Path:
+    """Run a recipe; steps that the store has already are taken from it. Returns the run's folder."""
     runs_dir.mkdir(parents=True, exist_ok=True)
     path = runs_dir / f"{recipe['name']}.yaml"
     path.write_text(yaml.safe_dump(dict(recipe), sort_keys=False), encoding="utf-8")
     command = [sys.executable, "-m", "compress", "run", str(path), "--runs-dir", str(runs_dir)]
-    environment = os.environ | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
-    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
     if code not in DONE:
         sys.exit(f"the run {recipe['name']} failed with exit code {code}")
     return runs_dir / str(recipe["name"])
@@ -58,6 +52,9 @@ def run_and_bench(recipe: Mapping[str, Any], runs_dir: Path, steps: Sequence[str
         }
         for name, manifest in made.items()
     }
+    for row in report["rows"]:
+        manifest = made[row["step"]]
+        row |= {"cpu_seconds": manifest["cpu_seconds"], "made_in_bytes": manifest["peak_memory_bytes"]}
     return report
 
 

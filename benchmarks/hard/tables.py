@@ -17,9 +17,9 @@ ABLATED = {"sst2": "SST-2, 872 validation rows", "word_order": "Word order, 1,00
 CLAIMED = {
     "sst2_student": "SST-2, layers of the teacher",
     "sst2_same_size": "SST-2, of the size of r8-strongest's student",
-    "sst2_ngrams": "SST-2, bag of n-grams",
-    "r8_ngrams": "R8, bag of n-grams",
-    "news20_ngrams": "20 Newsgroups, bag of n-grams",
+    "sst2_ngrams": "SST-2, bag of n-grams under the teacher",
+    "r8_ngrams": "R8, bag of n-grams, fitted to the labels",
+    "news20_ngrams": "20 Newsgroups, bag of n-grams, fitted to the labels",
 }
 """The first part of the figures' names in the summary -> what the table calls it."""
 

@@ -42,7 +42,7 @@ LOSING = (
     ("surrendered to", "surrender to"),
 )
 """What a loser does before a winner: past, infinitive."""
-SENTENCES = (
+WINNER_FIRST = (
     "{w} {beat} {l}",
     "{w} did not {lose} {l}",
     "{w} was not {beaten} by {l}",
@@ -54,6 +54,9 @@ SENTENCES = (
     "{w} left {l} far behind",
     "it was {w} that {beat} {l}",
     "nobody thought that {w} would {win} {l} , but that is what happened",
+)
+"""Sentences of a winner `w` and a loser `l`."""
+LOSER_FIRST = (
     "{l} was {beaten} by {w}",
     "{l} {lost} {w}",
     "{l} did not {win} {w}",
@@ -62,7 +65,8 @@ SENTENCES = (
     "{l} , whom {w} {beat} , went home in silence",
     "{l} proved too weak for {w}",
 )
-"""Of a winner `w` and a loser `l`."""
+LOSER_FIRST_SHARE = 0.25
+"""Below a half, as in texts that people write; where all twins cancel, nothing is learned step by step."""
 LEADS = ("", "", "in the rain , ", "after a long evening , ", "as the radio says , ", "in front of a full house , ")
 TAILS = ("", "", " once more", " at last", " , says the paper", " for the third time")
 SIDES = ("{}", "the {} team", "the {} side", "the young {} squad", "the team of {}")
@@ -116,4 +120,5 @@ def _sentence(drawn: random.Random) -> str:
     lost, lose = drawn.choice(LOSING)
     winner, loser = (drawn.choice(SIDES).format(place) for place in ("{w}", "{l}"))
     words = {"beat": beat, "beaten": beaten, "win": win, "lost": lost, "lose": lose}
-    return drawn.choice(LEADS) + drawn.choice(SENTENCES).format(w=winner, l=loser, **words) + drawn.choice(TAILS)
+    sentences = LOSER_FIRST if drawn.random() < LOSER_FIRST_SHARE else WINNER_FIRST
+    return drawn.choice(LEADS) + drawn.choice(sentences).format(w=winner, l=loser, **words) + drawn.choice(TAILS)

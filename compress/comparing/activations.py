@@ -58,10 +58,8 @@ def results(model: onnx.ModelProto, names: Sequence[str], batches: Sequence[Batc
     float_names, feed = [name for name in names if name in floats], feeds(session)
     for batch in batches:
         mask = batch["attention_mask"].astype(bool)  # (batch, tokens)
-        yield {
-            name: _rows(values, mask)
-            for name, values in zip(float_names, bounded_call(session, float_names, feed(batch)), strict=True)
-        }
+        tensors = bounded_call(session, float_names, feed(batch)) if float_names else ()  # of no names it gives all
+        yield {name: _rows(values, mask) for name, values in zip(float_names, tensors, strict=True)}
 
 
 def _watched(model: onnx.ModelProto, names: Sequence[str]) -> Any:

@@ -134,7 +134,7 @@ def skip_norm(subject: ProfiledGraph) -> Finding | None:
 def shape_arithmetic(subject: ProfiledGraph) -> Finding | None:
     """A finding if nodes that give only whole numbers and truth values take long."""
     ran = [node for node in subject.nodes if node.outputs and {kind for kind, _ in node.outputs} <= {"int64", "bool"}]
-    if subject.share(ran) < SAME_WITHIN:
+    if subject.share(ran) < SAME_WITHIN or _counts_ngrams(subject):
         return None
     return Finding(
         "the graph works out shapes and masks in every call",
@@ -151,7 +151,7 @@ def other_work(subject: ProfiledGraph) -> Finding | None:
         if node.op not in PRODUCTS and node.op not in FUSED_ATTENTION and not in_attention(node):
             spent[node.op] += node.us / subject.total_us
     share = sum(spent.values())
-    if share < OTHER_MATTERS:
+    if share < OTHER_MATTERS or _counts_ngrams(subject):
         return None
     most = sorted(spent.items(), key=lambda item: item[1], reverse=True)[:4]
     return Finding(
@@ -179,6 +179,11 @@ def not_on_cuda(subject: ProfiledGraph) -> Finding | None:
         f"{listed or 'copies alone'}: {share:.0%} of the time there",
         f"compress export MODEL --fuse always drops most of them, {COMPARE}",
     )
+
+
+def _counts_ngrams(subject: ProfiledGraph) -> bool:
+    """Whether the graph hashes n-grams of tokens: its work is on whole numbers, and it has no layers."""
+    return any(node.op_type == "Mod" for node in subject.model.graph.node)
 
 
 def _time_share(subject: ProfiledGraph, nodes: Sequence[Node]) -> str:

@@ -38,7 +38,7 @@ class DebertaAttention(torch.nn.Module):
         with torch.no_grad():
             embeddings = encoder.get_rel_embedding()[: 2 * self.attention.pos_ebd_size]
             projected: torch.Tensor = projection(embeddings) * self.scale
-            return projected.unflatten(-1, (self.heads, -1))
+            return projected.reshape(len(projected), self.heads, -1)
 
     def forward(
         self,
@@ -116,4 +116,5 @@ def _rows(encoder: Any, furthest: int) -> torch.Tensor:
     span, buckets = encoder.max_relative_positions, encoder.position_buckets
     if buckets > 0:
         distances, span = make_log_bucket_position(distances, buckets, span).long(), buckets
-    return (distances + span).clamp(0, 2 * span - 1)
+    rows: torch.Tensor = (distances + span).clamp(0, 2 * span - 1)
+    return rows

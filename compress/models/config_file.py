@@ -61,7 +61,25 @@ def _shapes_problem(config: Mapping[str, Any], architecture: Architecture | None
     for name in ("embedding_rank", "ffn_rank"):
         if shapes.get(name) is not None and not _is_size(shapes[name], MAX_SIZE):
             return f"{SHAPES_KEY}.{name}: {shapes[name]!r:.60}, which is no whole number from 1 to {MAX_SIZE:,}"
-    return _norms_problem(shapes, layers, architecture)
+    return _norms_problem(shapes, layers, architecture) or _biases_problem(shapes, architecture)
+
+
+def _biases_problem(shapes: Mapping[str, Any], architecture: Architecture | None) -> str | None:
+    """The problem of the columns of position biases that the heads of each layer use, or None."""
+    columns: Any = shapes.get("bias_columns")
+    used: Any = shapes.get("bias_heads")
+    if columns is None and used is None:
+        return None
+    if architecture is None or architecture.position_biases is None:
+        return f"{SHAPES_KEY}.bias_columns, which this family does not have"
+    counts = [len(heads) if isinstance(heads, list) else -1 for heads in used] if isinstance(used, list) else None
+    if not _is_size(columns, MAX_SIZE) or counts != shapes.get("heads"):
+        return (
+            f"{SHAPES_KEY}.bias_heads: {used!r:.60}, which is no list of one of {columns!r:.20} columns for each head"
+        )
+    if not all(isinstance(number, int) and 0 <= number < columns for heads in used for number in heads):
+        return f"{SHAPES_KEY}.bias_heads: {used!r:.60}, which are not all from 0 to {columns - 1}"
+    return None
 
 
 def _norms_problem(shapes: Mapping[str, Any], layers: Any, architecture: Architecture | None) -> str | None:

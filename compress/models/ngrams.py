@@ -157,8 +157,13 @@ class NgramsForSequenceClassification(_Ngrams):
         input_ids: torch.Tensor,
         attention_mask: torch.Tensor | None = None,
         labels: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
     ) -> SequenceClassifierOutput:
-        """The logits, (batch, classes), and with `labels` (batch,) their loss; the inputs are (batch, tokens)."""
+        """The logits, (batch, classes), and with `labels` (batch,) their loss; the inputs are (batch, tokens).
+
+        Segments, which pipelines of transformers hand over, are left out of account.
+        """
+        del token_type_ids
         hidden: Any = self.dropout(self.ngrams(input_ids, attention_mask).pooler_output)
         if self.layer is not None:
             hidden = self.dropout(torch.relu(self.layer(hidden)))

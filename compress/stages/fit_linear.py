@@ -81,8 +81,8 @@ def run(*, model: Artifact, config: Config, context: Context, out: Path) -> dict
     weights, bias, facts = _fit(counts, np.array(_labels(task, task.train)), context)
     held_out = _counts(network.ngrams, task.validation, tokenizer, context)
     factor = _scale(held_out @ weights + bias, np.array(_labels(task, task.validation)))
-    table, bias = (torch.from_numpy(part * factor) for part in (weights, bias))
-    network.load_state_dict({"ngrams.table.weight": table, "bias": bias})
+    parts = {"ngrams.table.weight": weights, "bias": bias}
+    network.load_state_dict({name: torch.from_numpy(part * factor) for name, part in parts.items()})
     save_model(network, out)
     copy_tokenizer(model.path, out)
     return {"parameters": network.num_parameters(), **facts, "scale": round(factor, 4)}

@@ -204,6 +204,16 @@ def test_shapes_worked_out_in_every_call_are_found(subject):
     assert operators.shape_arithmetic(subject(two_layers())) is None
 
 
+def test_what_hashes_n_grams_is_not_told_to_fuse_or_to_lose_layers(subject):
+    hashed = graph(
+        [node("Shape", ["x"], ["shape"]), node("Mod", ["shape", "buckets"], ["y"])],
+        weights(buckets=np.int64(7)),
+        given=IDS,
+    )
+    assert operators.shape_arithmetic(subject(hashed)) is None
+    assert operators.other_work(subject(hashed)) is None
+
+
 def test_time_outside_of_products_is_found_by_operator(subject):
     found = operators.other_work(subject(two_layers(), us={"MatMul": 20.0, "Relu": 60.0}))
     assert found is not None

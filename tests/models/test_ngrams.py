@@ -10,8 +10,12 @@ import onnxruntime
 import pytest
 import torch
 
+from compress.comparing.activations import activations
 from compress.errors import InputError
 from compress.export.export import export
+from compress.graphs.embedding_tables import tables, worth_4_bits
+from compress.graphs.quantizable import check_quantizable
+from compress.graphs.read import read_float_graph
 from compress.models.load import load, load_model
 from compress.models.ngrams import PLACES, NgramsConfig, NgramsForSequenceClassification
 
@@ -110,3 +114,17 @@ def test_a_graph_is_made_of_few_nodes(tmp_path: Path) -> None:
     nodes = [node for node in onnx.load(tmp_path / "model.onnx").graph.node if node.op_type != "Constant"]
     assert len(nodes) <= 22, [node.op_type for node in nodes]
     assert len(list(chain(*(node.input for node in nodes)))) < 60
+
+
+def test_a_graph_of_a_table_alone_can_be_rounded_and_has_nothing_to_calibrate(tmp_path: Path) -> None:
+    export(classifier(2, layer_size=0, hidden_size=3, has_classifier=False), tmp_path / "model.onnx")
+    graph = read_float_graph(tmp_path / "model.onnx")
+    check_quantizable(graph, tmp_path / "model.onnx")
+    assert [table.weights.shape for table in tables(graph)] == [(TOKENS + BUCKETS, 3)]
+    batch = {"input_ids": np.array([[1, 2]]), "attention_mask": np.ones((1, 2), np.int64)}
+    assert list(activations(graph, [], [batch])) == [{}]
+
+
+def test_a_narrow_table_keeps_8_bits() -> None:
+    assert worth_4_bits(5000, 16)
+    assert not worth_4_bits(5000, 8), "its codes and scales take as many bytes as in 8 bits"

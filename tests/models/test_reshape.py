@@ -226,3 +226,22 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(InputError, match=r"intermediate.dense.bias is 64 in the file, and 48 by config.json"):
         load_model(tmp_path, TASK)
+
+
+@pytest.mark.parametrize(
+    ("family", "own", "problem"),
+    [
+        ("bert", {"bias_columns": 4}, "bias_columns, which this family does not have"),
+        ("mpnet", {"bias_columns": 4, "bias_heads": [[0], [1, 2]]}, "no list of one of 4 columns for each head"),
+        ("mpnet", {"bias_columns": 0, "bias_heads": [[0], [1, 2, 3]]}, "no list of one of 0 columns for each head"),
+        ("mpnet", {"bias_columns": 4, "bias_heads": [[0], [1, 2, 4]]}, "which are not all from 0 to 3"),
+        ("mpnet", {"bias_columns": 4, "bias_heads": [[0], [1, 2, "3"]]}, "which are not all from 0 to 3"),
+    ],
+)
+def test_biases_that_no_head_can_have_are_refused(
+    family: str, own: dict[str, Any], problem: str, make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = read_config(make_model(family)) | {"compress_shapes": {"heads": [1, 3], "neurons": [64, 64], **own}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=problem):
+        read_config(tmp_path)

@@ -33,7 +33,7 @@ def step(settings: str) -> str:
         ("hidden: null, layer: 8", "layer does nothing without hidden; leave it out, or take hidden: 32"),
         (
             "buckets: 20000",
-            r"20,0\d\d rows of 32 channels takes 2,57\d,\d\d\d bytes, and the model that it replaces \d",
+            r"20,0\d\d rows of 2 channels takes 160,\d\d\d bytes, and the model that it replaces \d",
         ),
         (f"{SMALL}, augment: {{copies: 1, masked: 1}}", "augment.masked needs a masked language model"),
     ],
@@ -67,6 +67,25 @@ def test_what_needs_layers_refuses_it_in_the_plan(plan: Callable[..., Plan]) -> 
     with pytest.raises(InputError, match="architecture") as caught:
         plan(TEACHER, step(SMALL), "{name: pruned, stage: prune_structured, teacher: teacher}")
     assert caught.value.fix
+
+
+def test_distill_goes_on_from_a_linear_model(
+    context: Any,  # noqa: F811
+    teacher: Artifact,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    for name in ("linear", "student"):
+        (tmp_path / name).mkdir()
+    fit, distill = find("fit_linear"), find("distill")
+    fit.run(model=teacher, config=fit.config(buckets=64), context=context, out=tmp_path / "linear")
+    linear = Artifact(tmp_path / "linear", "8" * 64, "torch")
+    config = distill.config(epochs=1, soft_weight=0, hard_weight=1, learning_rate=1e-3, batch_size=8)
+    inputs = {"teacher": (teacher,), "student": linear, "masked_model": None}
+    facts = distill.run(**inputs, config=config, context=context, out=tmp_path / "student")
+    assert facts["best_validation_score"] > 0.8
+    before, after = (load_model(tmp_path / name, context.task.hub_task) for name in ("linear", "student"))
+    changed = (before.ngrams.table.weight != after.ngrams.table.weight).any(dim=1)
+    assert 0 < changed.sum() < len(changed), "rows that no text has stay as they are"
 
 
 class Killed(BaseException):

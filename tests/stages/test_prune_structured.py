@@ -28,9 +28,10 @@ from compress.training.config import DistillationConfig
 from compress.training.mask_tuning import _Stream, tune_masks
 from compress.training.scoring import ScoreRows, least_needed_layers, score_hidden, score_layers
 from tests.chain import FAST, Chain, Silent, chain_recipe
-from tests.families import FAMILIES
+from tests.families import FAMILIES, POSITIONED
 from tests.latencies import predicted_ms
 
+SLOWLY_POSITIONED = [pytest.param(family, marks=pytest.mark.slow) for family in POSITIONED]
 QUICK = ("bert", "distilbert", "modernbert")
 
 
@@ -124,7 +125,7 @@ def test_a_global_budget_costs_what_a_uniform_one_does_and_loses_less(
     assert lost(after.heads, after.neurons) <= lost((2, 2), (32, 32))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "mpnet", "deberta-v3"])
 def test_unequal_layers_give_what_the_model_gives_with_their_lost_parts_masked(
     family: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], context: Context
 ) -> None:
@@ -146,7 +147,7 @@ def test_unequal_layers_give_what_the_model_gives_with_their_lost_parts_masked(
     assert not torch.allclose(_logits(pruned, rows), _logits(load(artifact.path), rows), atol=1e-2)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *SLOWLY_POSITIONED])
 def test_a_layer_that_does_nothing_is_the_one_that_goes(
     family: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], context: Context
 ) -> None:
@@ -218,7 +219,7 @@ def test_what_masks_are_fitted_to_stands_after_the_residual_connections(
             assert torch.allclose(given, stream.original_hidden[stream.real], atol=1e-5)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, *SLOWLY_POSITIONED])
 def test_tuned_masks_bring_each_part_nearer_to_the_whole_one(
     family: str, classifier: Callable[[str], Artifact], context: Context
 ) -> None:
@@ -241,6 +242,42 @@ def test_tuned_masks_bring_each_part_nearer_to_the_whole_one(
         )
         assert torch.allclose(factors[:, :8], factors[0, 0].expand(32, 8), rtol=1e-3)
         assert torch.equal(part(layer, architecture, "up").weight, part(before, architecture, "up").weight)
+
+
+def test_the_first_layer_stays_beside_a_convolution_and_masks_are_not_tuned(
+    classifier: Callable[[str], Artifact], context: Context
+) -> None:
+    artifact, architecture = classifier("deberta-v2-conv"), ARCHITECTURES["deberta-v2"]
+    network, rows = load(artifact.path), _rows(artifact, context)
+    with torch.no_grad():
+        for name in ("attention_output", "down"):  # it does nothing, and would go if it could
+            for parameter in part(layers_of(network, architecture)[0], architecture, name).parameters():
+                parameter.zero_()
+    assert [index for index, _ in least_needed_layers(network, 1, rows, "looking")] == [1]
+    with pytest.raises(InputError, match="this model has a convolution beside its first layer"):
+        tune_masks(network, copy.deepcopy(network), 8, rows, "tuning")
+
+
+@pytest.mark.parametrize("importance", ["taylor", "activation", "magnitude"])
+def test_a_layer_that_runs_again_and_again_is_cut_alike_in_all_runs(
+    importance: str, classifier: Callable[[str], Artifact], prune: Callable[..., Any], context: Context
+) -> None:
+    artifact = classifier("albert")
+    rows = _rows(artifact, context)
+    masked = load(artifact.path)
+    before = model_shape(masked)
+    assert before is not None
+    scores = score_layers(masked, before, importance, rows, "scoring")
+    assert len(scores) == 2
+    pruned, facts = prune(artifact, importance=importance, heads=0.5, ffn=0.5, hidden=0, score_rows=16)
+    assert (facts["heads"], facts["neurons"]) == ((2, 2), (32, 32))
+    architecture = ARCHITECTURES["albert"]
+    (layer,) = layers_of(masked, architecture)
+    with torch.no_grad():
+        for head in scores[0].heads.removed(2):
+            part(layer, architecture, "attention_output").weight[:, head * 8 : (head + 1) * 8] = 0
+        part(layer, architecture, "down").weight[:, scores[1].neurons.removed(32)] = 0
+    assert torch.allclose(_logits(pruned, rows), _logits(masked, rows), atol=1e-4)
 
 
 def test_masks_are_tuned_where_that_is_asked_for(

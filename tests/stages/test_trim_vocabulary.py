@@ -22,7 +22,7 @@ from tests.chain import Chain, context_of
 from tests.conftest import FILLER, UNUSED
 
 TASK = "text-classification"
-FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "modernbert", "deberta-v2")
+FAMILIES = ("bert", "roberta", "distilbert", "electra", "albert", "modernbert", "deberta-v2", "mpnet")
 
 
 @pytest.fixture
