@@ -9,9 +9,10 @@ from compress.errors import InputError
 from compress.extras import DISTRIBUTION
 from compress.files.whole import read_object, write_text
 from compress.formats import Format
-from compress.models.architectures import NGRAMS, SHAPES_KEY
+from compress.models.architectures import SHAPES_KEY
 from compress.models.config_file import read_config
 from compress.models.files import CONFIG, SAFETENSORS, SAFETENSORS_INDEX, graphs_in
+from compress.models.own_families import is_own
 from compress.models.parameters import safetensors_parameters
 from compress.models.tokenizer import load_tokenizer
 
@@ -105,7 +106,7 @@ def load(folder: Path, hub_task: str, threads: int | None) -> "Predictor":
 def needs_compress(folder: Path) -> bool:
     """Whether the model has shapes, or is of a family, that plain `from_pretrained` cannot load."""
     config = read_config(folder)
-    return SHAPES_KEY in config or config.get("model_type") == NGRAMS
+    return SHAPES_KEY in config or is_own(config)
 
 
 def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:

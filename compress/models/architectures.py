@@ -11,8 +11,6 @@ from compress.errors import InputError
 
 SHAPES_KEY = "compress_shapes"
 """Key of config.json for layer shapes that a model's own configuration cannot express."""
-NGRAMS = "compress_ngrams"
-"""The family of our own models without a transformer, which transformers does not have."""
 
 
 @dataclass(frozen=True)

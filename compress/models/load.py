@@ -15,9 +15,10 @@ import transformers
 from optimum.exporters.tasks import TasksManager
 
 from compress.errors import InputError
-from compress.models.architectures import NGRAMS, SHAPES_KEY, Shape, write_shape
+from compress.models.architectures import SHAPES_KEY, Shape, write_shape
 from compress.models.config_file import SINGLE_LABEL, read_config
 from compress.models.folder import check_weights
+from compress.models.own_families import module_of
 from compress.models.read_weights import check_read, reorder_head
 from compress.models.reshape import model_shape, reshaped_class
 from compress.models.tokenizer import load_tokenizer
@@ -47,7 +48,7 @@ def load_model(
     """
     config = read_config(folder)
     check_weights(folder)
-    _add_own_family(config)
+    module_of(config)  # transformers must know the family
     arguments = _arguments(labels, attention) | {"trust_remote_code": trust_remote_code, **options}
     if "quantization_config" not in config and "quantization_config" not in options:
         arguments["ignore_mismatched_sizes"] = True  # `check_read` reports them, with both sizes
@@ -67,12 +68,6 @@ def load_model(
         _put_in_order(model, config, labels)
     _settle_padding(model, folder)
     return model.eval()
-
-
-def _add_own_family(config: Mapping[str, Any]) -> None:
-    """Make transformers know the family of our own, where the config.json is of such a model."""
-    if config.get("model_type") == NGRAMS:
-        from compress.models import ngrams  # noqa: F401  importing it registers its classes
 
 
 def _arguments(labels: Sequence[str] | None, attention: str | None) -> dict[str, Any]:
@@ -131,11 +126,7 @@ def load(folder: str | Path) -> Any:
     config = read_config(path)
     check_weights(path)
     name = next(iter(config.get("architectures") or []), "")
-    base: Any = getattr(transformers, name, None)
-    if config.get("model_type") == NGRAMS:
-        from compress.models import ngrams
-
-        base = getattr(ngrams, name, None)
+    base: Any = getattr(module_of(config) or transformers, name, None)
     if not (isinstance(base, type) and issubclass(base, transformers.PreTrainedModel)):
         raise InputError(
             f"config.json names the class '{name}', which transformers does not have",

@@ -17,8 +17,7 @@ from huggingface_hub.dataclasses import strict
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
-from compress.models.architectures import NGRAMS
-from compress.models.config_file import SINGLE_LABEL
+from compress.models.own_families import NGRAMS, fields_for
 from compress.models.tokenizer import Tokenizer
 
 PLACES = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
@@ -60,14 +59,7 @@ def config_for(
         others: further fields of `NgramsConfig`.
     """
     return NgramsConfig(
-        vocab_size=1 + max(tokenizer.fast.get_vocab().values()),
-        buckets=buckets if longest > 1 else 0,
-        longest=longest,
-        pad_token_id=tokenizer.pad_id,
-        id2label=dict(enumerate(labels)),
-        label2id={label: index for index, label in enumerate(labels)},
-        problem_type=SINGLE_LABEL,
-        **others,
+        **fields_for(tokenizer, labels), buckets=buckets if longest > 1 else 0, longest=longest, **others
     )
 
 

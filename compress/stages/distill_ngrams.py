@@ -27,10 +27,7 @@ from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig, refuse_idle_settings
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
-from compress.training.table_size import check_buckets, check_labels, check_size, check_start, check_width
-
-TRAINED = 4
-"""Copies of a table that a training holds: its values, two moments, and the best values so far."""
+from compress.training.table_size import TRAINED, check_buckets, check_labels, check_outside, check_size, check_start
 
 
 class Config(StageConfig, DistillationConfig):
@@ -65,10 +62,7 @@ class Config(StageConfig, DistillationConfig):
 
     @model_validator(mode="after")
     def _fits_itself(self) -> "Config":
-        if self.reads_states:
-            raise ValueError(
-                "hidden_weight and relation_weight look inside a transformer, which this student is not: set both to 0"
-            )
+        check_outside(self)
         check_buckets(self.longest, self.buckets)
         if self.hidden is None:
             refuse_idle_settings(self, "hidden", dict.fromkeys(("layer", "dropout"), "hidden: 32"))
@@ -85,12 +79,11 @@ def run(
     out: Path,
 ) -> dict[str, Any]:
     """Start the table, train it on the teacher's outputs, and keep the epoch that is best on the validation rows."""
-    from compress.models.load import load_model, save_model
+    from compress.models.load import save_model
     from compress.models.ngrams import NgramsForSequenceClassification, config_for
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
-    from compress.training.loop import set_seed, training_length
-    from compress.training.rows import EncodedRows
-    from compress.training.table import batches_of, start_table, token_embeddings
+    from compress.training.loop import set_seed
+    from compress.training.table import start_of, start_table
     from compress.training.teacher import train_under_teacher
 
     set_seed(context.seed)
@@ -110,14 +103,8 @@ def run(
     network = NgramsForSequenceClassification(sizes)
     facts: dict[str, Any] = {"parameters": network.num_parameters()}
     if config.hidden is not None:
-        rows = [*context.task.train, *context.task.unlabelled]
-        encoded = EncodedRows(rows, context.task, tokenizer, training_length(config.train_length, context))
-        trusted = context.trust_remote_code
-        model = load_model(origin.path, context.task.hub_task, labels=labels, trust_remote_code=trusted)
-        embeddings = token_embeddings(model, sizes.vocab_size)
-        check_width(config.hidden, embeddings.shape[1])
-        kept_share = start_table(network, embeddings, (batch for _, batch in batches_of(encoded, tokenizer)))
-        facts["embedding_squares_kept"] = round(kept_share, 5)
+        embeddings, batches = start_of(origin, tokenizer, sizes.vocab_size, config.hidden, config, context)
+        facts["embedding_squares_kept"] = round(start_table(network, embeddings, batches), 5)
     facts |= train_under_teacher(
         network, tokenizer, teacher, config, context, what="distilling", masked_model=masked_model
     )
@@ -140,8 +127,9 @@ def _check(step: KnownStep) -> None:
     check_labels(step, "distill_ngrams")
     check_lesson(config, step)
     if config.hidden is not None:
-        check_start(config.hidden, step.model)
-    check_size(step, config.buckets if config.longest > 1 else 0, config.hidden or len(step.task.labels), TRAINED)
+        check_start(config.hidden, step.model, "; or set hidden: null")
+    width, buckets = config.hidden or len(step.task.labels), config.buckets if config.longest > 1 else 0
+    check_size(step, width, TRAINED, buckets=buckets)
 
 
 STAGE = Stage(

@@ -196,7 +196,7 @@ def _check(step: KnownStep) -> None:
     if (why := refuse(_labels(step.task, step.task.train), len(step.task.labels))) is not None:
         raise InputError(why, fix="give more labelled rows")
     buckets = step.config.buckets if step.config.longest > 1 else 0
-    check_size(step, buckets, len(step.task.labels), FITTED)
+    check_size(step, len(step.task.labels), FITTED, buckets=buckets)
 
 
 STAGE = Stage(

@@ -1,21 +1,47 @@
-"""The table that a student without a transformer starts from: its teacher's token embeddings, narrowed."""
+"""The table that a student without a transformer starts from: a model's token embeddings, narrowed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
+from compress.context import Context
 from compress.errors import InputError
+from compress.models.load import load_model
 from compress.models.ngrams import NgramsForSequenceClassification, NgramsModel
 from compress.models.tokenizer import Tokenizer
 from compress.ops.projection import principal_directions
+from compress.store.artifacts import Artifact
+from compress.training.config import TrainingConfig
+from compress.training.loop import training_length
 from compress.training.rows import EncodedRows
+from compress.training.table_size import check_width
 
-Batches = Iterable[Mapping[str, torch.Tensor]]
+Batch = Mapping[str, torch.Tensor]
 
 BATCH = 256
 START = 0.3
 """Standard deviation of the tokens' rows at the start, over the tokens of the rows that are learned."""
+
+
+def start_of(
+    origin: Artifact, tokenizer: Tokenizer, tokens: int, width: int, config: TrainingConfig, context: Context
+) -> tuple[torch.Tensor, list[Batch]]:
+    """What a table starts from: a model's embeddings, (tokens, its width), and the rows that are learned, in batches.
+
+    Args:
+        width: channels of the table.
+
+    Raises:
+        InputError: the model has no table of that many tokens, or a narrower one.
+    """
+    rows = [*context.task.train, *context.task.unlabelled]
+    encoded = EncodedRows(rows, context.task, tokenizer, training_length(config.train_length, context))
+    task, trusted = context.task, context.trust_remote_code
+    model = load_model(origin.path, task.hub_task, labels=task.labels, trust_remote_code=trusted)
+    embeddings = token_embeddings(model, tokens)
+    check_width(width, embeddings.shape[1])
+    return embeddings, [batch for _, batch in batches_of(encoded, tokenizer)]
 
 
 def token_embeddings(model: Any, tokens: int) -> torch.Tensor:
@@ -43,7 +69,7 @@ def token_embeddings(model: Any, tokens: int) -> torch.Tensor:
     return rows
 
 
-def batches_of(rows: EncodedRows, tokenizer: Tokenizer) -> Iterator[tuple[list[int], Mapping[str, torch.Tensor]]]:
+def batches_of(rows: EncodedRows, tokenizer: Tokenizer) -> Iterator[tuple[list[int], Batch]]:
     """Rows of similar length together: their places, and `input_ids` and `attention_mask`, each (batch, tokens)."""
     order = sorted(range(len(rows)), key=rows.lengths.__getitem__)
     for start in range(0, len(order), BATCH):
@@ -52,28 +78,40 @@ def batches_of(rows: EncodedRows, tokenizer: Tokenizer) -> Iterator[tuple[list[i
         yield places, {name: torch.from_numpy(batch[name]) for name in ("input_ids", "attention_mask")}
 
 
-def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tensor, rows: Batches) -> float:
-    """Fill a student's table, in place: tokens from embeddings, buckets from the n-grams of rows that fall there.
-
-    The embeddings are projected to the directions in which they vary most over the rows' tokens. A bucket is the mean
-    of its n-grams, and an n-gram the mean of its tokens; buckets without any are zero.
+def narrowed(embeddings: torch.Tensor, batches: Iterable[Batch], channels: int) -> tuple[torch.Tensor, float]:
+    """Embeddings in the directions in which they vary most over the rows' tokens, with the standard deviation `START`.
 
     Args:
         embeddings: (tokens, width).
-        rows: batches with `input_ids` and `attention_mask`, each (batch, tokens).
+        batches: the rows: `input_ids` and `attention_mask`, each (batch, tokens).
 
     Returns:
-        The share of the tokens' squares that the directions keep.
+        (tokens, channels), and the share of the tokens' squares that the directions keep.
     """
-    bag, batches = student.ngrams, list(rows)
     counts = torch.zeros(len(embeddings))
     for batch in batches:
         counts += torch.bincount(batch["input_ids"][batch["attention_mask"].bool()], minlength=len(embeddings))
     shares = counts / counts.sum()
     centred = embeddings - shares @ embeddings
-    projection, kept_share = principal_directions(centred * shares.sqrt()[:, None], bag.config.hidden_size)
+    projection, kept_share = principal_directions(centred * shares.sqrt()[:, None], channels)
     tokens = centred @ projection  # (tokens, channels)
     tokens *= START / (shares @ tokens.square()).mean().sqrt().clamp(min=1e-12)
+    return tokens, kept_share
+
+
+def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tensor, batches: Sequence[Batch]) -> float:
+    """Fill a student's table, in place: tokens from embeddings, buckets from the n-grams of rows that fall there.
+
+    A bucket is the mean of its n-grams, and an n-gram the mean of its tokens; buckets without any are zero.
+
+    Args:
+        embeddings, batches: as for `narrowed`.
+
+    Returns:
+        The share of the tokens' squares that stays.
+    """
+    bag = student.ngrams
+    tokens, kept_share = narrowed(embeddings, batches, bag.config.hidden_size)
     with torch.no_grad():
         bag.table.weight.zero_()
         bag.table.weight[: len(tokens)] = tokens
@@ -82,7 +120,7 @@ def start_table(student: NgramsForSequenceClassification, embeddings: torch.Tens
     return kept_share
 
 
-def _buckets(bag: NgramsModel, tokens: torch.Tensor, batches: Batches) -> torch.Tensor:
+def _buckets(bag: NgramsModel, tokens: torch.Tensor, batches: Iterable[Batch]) -> torch.Tensor:
     """The mean of the n-grams in each bucket, (buckets, channels)."""
     size = bag.config.buckets
     sums, counts = torch.zeros(size, tokens.shape[1]), torch.zeros(size)

@@ -1,13 +1,28 @@
-"""The checks of a table of n-grams that a step will make: its start, its size. Light to import."""
+"""The checks of a student that is nearly all table: what it learns, its start, its size. Light to import."""
 
 from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
 from compress.models.config_file import read_config
 from compress.models.parameters import token_parameters
 from compress.processes.memory import free_memory
+from compress.training.config import DistillationConfig
 
 FLOAT_BYTES = 4
-FEWER = "take fewer buckets, a smaller width, or a tokenizer with fewer tokens (trim_vocabulary)"
+TRAINED = 4
+"""Copies of a table that a training holds: its values, two moments, and the best values so far."""
+FEWER = "take {}a smaller width, or a tokenizer with fewer tokens (trim_vocabulary)"
+
+
+def check_outside(config: DistillationConfig) -> None:
+    """Refuse a loss that looks inside the student.
+
+    Raises:
+        ValueError: a part of it that does has a weight.
+    """
+    if config.reads_states:
+        raise ValueError(
+            "hidden_weight and relation_weight look inside a transformer, which this student is not: set both to 0"
+        )
 
 
 def check_labels(step: KnownStep, stage: str) -> None:
@@ -33,8 +48,11 @@ def check_buckets(longest: int, buckets: int) -> None:
         raise ValueError(f"n-grams of {longest} tokens need buckets: give buckets: 32768, or set longest: 1")
 
 
-def check_start(hidden: int, model: KnownModel) -> None:
+def check_start(hidden: int, model: KnownModel, instead: str = "") -> None:
     """Refuse a table that cannot start from a model's token embeddings.
+
+    Args:
+        instead: what else can be done, for the message.
 
     Raises:
         InputError: the model has none, or narrower ones.
@@ -43,7 +61,7 @@ def check_start(hidden: int, model: KnownModel) -> None:
     if whole is None or not tokens:
         raise InputError(
             f"'{model.origin.name}' has no table of token embeddings to start from",
-            fix="name a model that has one: student: hf://org/name@main; or set hidden: null",
+            fix=f"name a model that has one: student: hf://org/name@main{instead}",
         )
     check_width(hidden, whole // tokens)
 
@@ -61,12 +79,14 @@ def check_width(hidden: int, widest: int) -> None:
         )
 
 
-def check_size(step: KnownStep, buckets: int, width: int, copies: int) -> None:
-    """Refuse a table that is larger than the model that it replaces, or than the free memory.
+def check_size(step: KnownStep, width: int, copies: int, *, buckets: int = 0, others: int = 0) -> None:
+    """Refuse a student that is larger than the model that it replaces, or than the free memory.
 
     Args:
-        width: channels of a row.
-        copies: how many times the table is held while it is learned.
+        width: channels of a row of its table.
+        copies: how many times its weights are held while it is learned.
+        buckets: rows of the table beside the tokens'.
+        others: weights behind the table, if they count.
 
     Raises:
         InputError: with the bytes.
@@ -75,11 +95,13 @@ def check_size(step: KnownStep, buckets: int, width: int, copies: int) -> None:
 
     is_trimmed = isinstance(step.model.tokenizer, str)  # by a step: how many tokens stay is not known
     tokens = 0 if is_trimmed else int(read_config(step.model.origin).get("vocab_size") or 0)
-    size = (tokens + buckets) * width * FLOAT_BYTES
-    what = f"a table of {tokens + buckets:,} rows of {width} channels takes {size:,} bytes"
+    size = ((tokens + buckets) * width + others) * FLOAT_BYTES
+    behind = f" with {others:,} weights behind it" if others else ""
+    what = f"a table of {tokens + buckets:,} rows of {width} channels{behind} takes {size:,} bytes"
+    fix = FEWER.format("fewer buckets, " if buckets else "fewer channels, " if others else "")
     teachers = step.inputs.get("teacher", (step.model,))
     replaced = FLOAT_BYTES * max(find("torch").parameters(model.origin) for model in teachers)
     if size > replaced:
-        raise InputError(f"{what}, and the model that it replaces {replaced:,}", fix=FEWER)
+        raise InputError(f"{what}, and the model that it replaces {replaced:,}", fix=fix)
     if copies * size > (free := free_memory()):
-        raise InputError(f"{what}, and {copies} times that while it is learned, where {free:,} are free", fix=FEWER)
+        raise InputError(f"{what}, and {copies} times that while it is learned, where {free:,} are free", fix=fix)
