@@ -16,8 +16,8 @@ Step = dict[str, Any]
 Recipe = dict[str, Any]
 
 FINAL, SAME_SIZE, NARROW = "int8", "same_size_int8", "narrow_int8"
-"""The last step of the transformer student of whole layers; of the student of at most r8-strongest's size that was best on
-held-out rows, the convolution; and of the transformer of that size."""
+"""The last step of the transformer student of whole layers; of the student of at most r8-strongest's size that was best
+on held-out rows, the convolution; and of the transformer of that size."""
 NGRAMS = "ngrams_int8"
 """The last step of the bag of n-grams under the teacher; where it is fitted to the labels, it is the recipe's own."""
 TEACHER = ("teacher", "teacher_onnx")
