@@ -35,8 +35,10 @@ def ablate(recipe: Recipe, data: str, seed: int, runs_dir: Path, patterns: Seque
         patterns: which settings, by name, or by their reference and their name: `narrow*`, `whole/*`.
     """
     import torch
+    import transformers
 
     torch.set_num_threads(1)
+    transformers.logging.disable_progress_bar()
     start = {"seed": seed, "task": recipe["task"], "steps": recipe["steps"][:2]}
     _judge_teacher(start, data, seed, runs_dir)
     for name in SETTINGS:

@@ -15,8 +15,9 @@ SPLITS = {"train": "train.csv", "validation": "dev.csv", "test": "test.csv"}
 Step = dict[str, Any]
 Recipe = dict[str, Any]
 
-FINAL, SAME_SIZE = "int8", "same_size_int8"
-"""The last step of the transformer student, and of the student of r8-strongest's size."""
+FINAL, SAME_SIZE, NARROW = "int8", "same_size_int8", "narrow_int8"
+"""The last step of the transformer student of whole layers; of the student of at most r8-strongest's size that was best
+on held-out rows, the convolution; and of the transformer of that size."""
 NGRAMS = "ngrams_int8"
 """The last step of the bag of n-grams under the teacher; where it is fitted to the labels, it is the recipe's own."""
 TEACHER = ("teacher", "teacher_onnx")
@@ -27,7 +28,7 @@ UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 """Settings of a student that is trained on the labels alone."""
 TRANSFER = {"copies": 12, "mix": 0.5, "parts": 0.3, "unchanged": 0.5}
 """The variants of SST-2's rows: the same as in its recipe, so that the teacher answers them once."""
-SAME_SIZE_STUDENT = {
+NARROW_STUDENT = {
     "stage": "distill",
     "teacher": "teacher",
     "student": "trimmed",
@@ -42,10 +43,17 @@ SAME_SIZE_STUDENT = {
     "attention_dropout": 0.0,
     "augment": TRANSFER,
 }
-"""Of the size of r8-strongest's, on more variants."""
+"""A transformer of the size of r8-strongest's, on more variants."""
+SAME_SIZE_STUDENT: Step = {
+    "stage": "distill_convolution",
+    "teacher": "teacher",
+    "student": "trimmed",
+    "augment": TRANSFER,
+}
+"""The convolution: smaller than r8-strongest's student, and faster."""
 NGRAM_STUDENTS: dict[str, Step] = {
     "sst2": {"longest": 2, "buckets": 32768, "augment": TRANSFER},
-    "r8": {"longest": 1, "augment": {"copies": 1, "parts": 0.5}},
+    "r8": {"longest": 1},
     "word_order": {"longest": 4, "buckets": 32768, "augment": {"copies": 3}},
 }
 """By data set: the settings of `distill_ngrams`. On 20 Newsgroups the teacher's answers to long texts cost too much."""
@@ -74,10 +82,12 @@ def sst2(data: Path, seed: int) -> Recipe:
     """
     recipe = sst2_own(data)
     steps = {step["name"]: step for step in recipe["steps"]}
-    added = [*_transformer("same_size", SAME_SIZE_STUDENT, steps), *ngrams("sst2", untaught=seed == 0)]
+    added = [*_small("same_size", SAME_SIZE_STUDENT), *ngrams("sst2", untaught=seed == 0)]
     if seed == 0:
+        added += _transformer("narrow", NARROW_STUDENT, steps)
         added += _transformer("untaught", {**steps["student"], **UNTAUGHT, "epochs": 4}, steps)
-        added += _transformer("same_size_untaught", {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": 8}, steps)
+        added += _transformer("narrow_untaught", {**NARROW_STUDENT, **UNTAUGHT, "epochs": 8}, steps)
+        added += _small("same_size_untaught", {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": 8})
         added += _small("linear", LINEAR_OF_SST2)
     else:
         added += [{"name": TEACHER[1], "stage": "export_onnx", "model": TEACHER[0]}]
@@ -122,7 +132,8 @@ def word_order(runs_dir: Path, seed: int) -> Recipe:
         "task": task,
         "steps": [
             *own,
-            *_transformer("same_size", {**SAME_SIZE_STUDENT, **WORD_ORDER_STUDENT, "epochs": 6}, steps),
+            *_transformer("narrow", {**NARROW_STUDENT, **WORD_ORDER_STUDENT, "epochs": 6}, steps),
+            *_small("same_size", {**SAME_SIZE_STUDENT, **WORD_ORDER_STUDENT, "epochs": 6}),
             *ngrams("word_order"),
         ],
         "targets": {"cpu": {**CPU, "sequence_length": 48}},

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.hard.chains import BAGS, FINAL, SAME_SIZE, TEACHER
+from benchmarks.hard.chains import BAGS, FINAL, NARROW, SAME_SIZE, TEACHER
 from compress.ops.statistics import accuracy_drop
 
 LINEAR = "linear_words"
@@ -29,6 +29,8 @@ def of_sst2(reports: Sequence[Report]) -> Figures:
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", BAGS["sst2"])):
         if all(has_row(report, step) for report in reports):
             found |= _of_rows(f"sst2_{name}", reports, step)
+    if first := [report for report in reports if has_row(report, NARROW)]:
+        found |= _of_rows("sst2_narrow", first, NARROW)
     return found
 
 
@@ -86,7 +88,12 @@ def of_word_order(report: Report, linear: Mapping[str, Any]) -> Figures:
     """Of the made data set: accuracies, and what the students lose."""
     found = {"word_order_teacher_accuracy": round(teacher_of(report)["quality"]["value"], 5)}
     found |= {f"word_order_{name}_accuracy": round(item["accuracy"], 5) for name, item in linear.items()}
-    for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", BAGS["word_order"])):
+    for name, step in (
+        ("student", FINAL),
+        ("narrow", NARROW),
+        ("same_size", SAME_SIZE),
+        ("ngrams", BAGS["word_order"]),
+    ):
         if has_row(report, step):
             found[f"word_order_{name}_accuracy"] = round(row_of(report, step)["quality"]["value"], 5)
     return found

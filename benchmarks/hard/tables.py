@@ -16,7 +16,8 @@ ABLATED = {"sst2": "SST-2, 872 validation rows", "word_order": "Word order, 1,00
 
 CLAIMED = {
     "sst2_student": "SST-2, layers of the teacher",
-    "sst2_same_size": "SST-2, of the size of r8-strongest's student",
+    "sst2_same_size": "SST-2, a convolution, smaller than r8-strongest's student",
+    "sst2_narrow": "SST-2, a transformer of the size of r8-strongest's student (one seed)",
     "sst2_ngrams": "SST-2, bag of n-grams under the teacher",
     "r8_ngrams": "R8, bag of n-grams, fitted to the labels",
     "news20_ngrams": "20 Newsgroups, bag of n-grams, fitted to the labels",

@@ -1,9 +1,7 @@
 """The checks of a student that is nearly all table: what it learns, its start, its size. Light to import."""
 
-from compress.answers import name_of
 from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
-from compress.formats import find
 from compress.models.config_file import read_config
 from compress.models.parameters import token_parameters
 from compress.processes.memory import free_memory
@@ -33,6 +31,8 @@ def check_labels(step: KnownStep, stage: str) -> None:
     Raises:
         InputError: its answers are something else.
     """
+    from compress.answers import name_of
+
     kind = name_of(step.task.truth([]))
     if kind != "label":
         raise InputError(f"{stage} gives each text a label, and the answers of this task are of the kind '{kind}'")
@@ -91,6 +91,8 @@ def check_size(step: KnownStep, width: int, copies: int, *, buckets: int = 0, ot
     Raises:
         InputError: with the bytes.
     """
+    from compress.formats import find
+
     is_trimmed = isinstance(step.model.tokenizer, str)  # by a step: how many tokens stay is not known
     tokens = 0 if is_trimmed else int(read_config(step.model.origin).get("vocab_size") or 0)
     size = ((tokens + buckets) * width + others) * FLOAT_BYTES
