@@ -85,9 +85,11 @@ def sst2(data: Path, seed: int) -> Recipe:
     added = [*_small("same_size", SAME_SIZE_STUDENT), *ngrams("sst2", untaught=seed == 0)]
     if seed == 0:
         added += _transformer("narrow", NARROW_STUDENT, steps)
-        added += _transformer("untaught", {**steps["student"], **UNTAUGHT, "epochs": 4}, steps)
-        added += _transformer("narrow_untaught", {**NARROW_STUDENT, **UNTAUGHT, "epochs": 8}, steps)
-        added += _small("same_size_untaught", {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": 8})
+        added += [
+            {**steps["student"], **UNTAUGHT, "epochs": 4, "name": "untaught"},
+            {**NARROW_STUDENT, **UNTAUGHT, "epochs": 8, "name": "narrow_untaught"},
+            {**SAME_SIZE_STUDENT, **UNTAUGHT, "epochs": 8, "name": "same_size_untaught"},
+        ]
         added += _small("linear", LINEAR_OF_SST2)
     else:
         added += [{"name": TEACHER[1], "stage": "export_onnx", "model": TEACHER[0]}]
@@ -142,13 +144,13 @@ def word_order(runs_dir: Path, seed: int) -> Recipe:
 
 
 def ngrams(name: str, *, untaught: bool = True) -> list[Step]:
-    """The bag of n-grams under the teacher, and without it, each exported, with its table in 8 bits."""
+    """The bag of n-grams under the teacher, exported, with its table in 8 bits; and without its teacher."""
     if name not in NGRAM_STUDENTS:
         return []
     taught = {"stage": "distill_ngrams", "teacher": "teacher", "student": "trimmed", **NGRAM_STUDENTS[name]}
     made = _small("ngrams", taught)
     if untaught:
-        made += _small("ngrams_untaught", {**taught, **UNTAUGHT})
+        made.append({**taught, **UNTAUGHT, "name": "ngrams_untaught"})
     return made
 
 
