@@ -120,5 +120,5 @@ def test_each_stage_writes_what_it_says(chain: Chain) -> None:
     assert typed[Trimming] == ["trimmed"]
     assert typed[Bundle] == ["bundled"]
     assert [told.step for told in quantized_steps(chain.plan, chain.artifacts)] == typed[Quantization]
-    others = ["ngrams_int8", "ngrams_int4", "convolution_int8", "nf4"]
+    others = ["linear_int8", "ngrams_int8", "ngrams_int4", "convolution_int8", "nf4"]
     assert typed[Quantization] == ["int8", "static", "int4", "half", "auto", "trained", *others]
