@@ -13,6 +13,7 @@ from benchmarks.hard.ablation_settings import OTHER_TEACHERS, SETTINGS, steps_of
 from benchmarks.hard.running import read_results, write_results
 from compress.api import run
 from compress.data.sources import Sources
+from compress.models.inputs import input_names
 from compress.models.load import load_model
 from compress.models.parameters import safetensors_parameters, token_parameters
 from compress.models.tokenizer import load_tokenizer
@@ -127,6 +128,6 @@ def validation_logits(folder: Path, task_text: str, seed: int) -> np.ndarray[Any
     with torch.inference_mode():
         for batch in np.array_split(order, range(BATCH, len(rows), BATCH)):
             inputs = tokenizer.pad([{key: rows[row][key] for key in rows[row] if key != "labels"} for row in batch])
-            said = model(**{key: torch.tensor(value) for key, value in inputs.items()})
-            logits[batch] = said.logits.double().numpy()
+            outputs = model(**{key: torch.tensor(inputs[key]) for key in input_names(model) if key in inputs})
+            logits[batch] = outputs.logits.double().numpy()
     return logits

@@ -62,6 +62,12 @@ def _pruned(words: str, **settings: Any) -> Setting:
     return Setting("budget of a cut", words, "whole", (WHOLE, cut))
 
 
+def _without(words: str, **student: Any) -> Setting:
+    """A student without a transformer, as its stage trains it by default."""
+    step = {"teacher": "teacher", "student": "trimmed", "augment": {"copies": 1}, **student}
+    return Setting("without a transformer", words, "narrow", (step,))
+
+
 def _stepwise(steps: int) -> tuple[Step, ...]:
     """Cut, recover, again: from two whole layers to the narrow student."""
     fast = {"learning_rate": 2e-3, "head_learning_rate": 6e-3}
@@ -83,6 +89,8 @@ UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 SETTINGS: dict[str, Setting] = {
     "whole": _one("reference", "two whole layers of the teacher", "whole"),
     "narrow": _one("reference", "two layers of 128 channels, 4 heads, 256 neurons", "narrow"),
+    "bag": _without("a bag of n-grams", stage="distill_ngrams"),
+    "convolution": _without("a convolution", stage="distill_convolution"),
     "layers_1": _one("depth", "one layer", "whole", layers=1),
     "layers_3": _one("depth", "three layers", "whole", layers=3),
     "layers_4": _one("depth", "four layers", "whole", layers=4),
@@ -171,4 +179,4 @@ def steps_of(name: str, teachers: dict[str, str]) -> list[Step]:
 
 def _reads(step: Step) -> str:
     """The role in which a step reads the model before it."""
-    return "student" if step["stage"] == "distill" else "model"
+    return "student" if step["stage"].startswith("distill") else "model"

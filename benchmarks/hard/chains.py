@@ -65,7 +65,7 @@ ENDING = ("onnx", "skipped", "int8")
 BENCH = {"rounds": 10, "samples": 5}
 CPU = {"runtime": "onnxruntime", "threads": 2, "batch_size": 1}
 WORD_ORDER_STUDENT = {"epochs": 2, "augment": {"copies": 3}}
-WORD_ORDER_TEACHER = {"epochs": 5, "learning_rate": 1e-4, "head_learning_rate": 3e-3}
+WORD_ORDER_TEACHER = {"epochs": 3, "learning_rate": 1e-4, "head_learning_rate": 3e-3}
 
 
 def shipped(name: str) -> Recipe:
