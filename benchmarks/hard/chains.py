@@ -48,6 +48,8 @@ SAME_SIZE_STUDENT: Step = {
     "stage": "distill_convolution",
     "teacher": "teacher",
     "student": "trimmed",
+    "hidden": 96,
+    "channels": 128,
     "augment": TRANSFER,
 }
 """The convolution: smaller than r8-strongest's student, and faster."""

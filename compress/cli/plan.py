@@ -176,11 +176,11 @@ def _print_baselines(baselines: Mapping[str, str]) -> None:
     """Print which simple baselines a run fits; their time is in no forecast."""
     for state, words in (
         ("done", "fitted before"),
-        ("to do", "to be fitted, in seconds to minutes beside the forecast"),
+        ("to do", "to be fitted (in no forecast)"),
     ):
         names = [name for name, other in baselines.items() if other == state]
         if names:
-            say(f"simple baselines, {words}: {', '.join(names)}")
+            say(f"simple baselines {words}:\n  {', '.join(names)}")
     for name, state in baselines.items():
         if state not in {"done", "to do"}:
             say(f"note: no baseline '{name}': {state}")

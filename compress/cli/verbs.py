@@ -11,8 +11,8 @@ from compress.registry import plugins
 
 WHOLE = "full"
 """The technique of a stage whose name is its verb alone."""
-DEFAULT_HOW = {"finetune": WHOLE, "quantize": "onnx_dynamic"}
-"""The technique of a verb that has several, where `--how` is left out."""
+DEFAULT_HOW = {"quantize": "onnx_dynamic"}
+"""The technique of a verb that has several and is no stage's whole name, where `--how` is left out."""
 AUTO_HOW = {"quantize": "onnx_auto"}
 """The technique of a verb that tries the others: `--auto` is short for it."""
 CHOOSING = {"quantize": {"form": "onnx_static"}}
@@ -40,10 +40,12 @@ def technique(verb: str, name: str) -> str:
 
 
 def default_technique(verb: str) -> str | None:
-    """The default of `--how`; a package that adds a technique does not change it."""
+    """The default of `--how`: the stage that is named as the verb; a package that adds a technique does not change it."""
     from compress import stages
 
     built_in = [name for name in stages.REGISTRY.built_in() if verb_of(name) == verb] or verbs().get(verb, [])
+    if verb in built_in:
+        return WHOLE
     return DEFAULT_HOW.get(verb) or (technique(verb, built_in[0]) if len(built_in) == 1 else None)
 
 

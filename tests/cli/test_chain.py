@@ -95,7 +95,7 @@ def test_a_word_that_is_neither_a_verb_nor_behind_an_option_is_refused(line, wha
         ("", "the chain has no steps", "the command line"),
         ("bench", "the chain has no steps", "the command line"),
         ("finetune --epoch 1", "no such option: --epoch", "compress chain … finetune"),
-        ("distill --how x", "no such option: --how", "compress chain … distill"),
+        ("trim --how x", "no such option: --how", "compress chain … trim"),
         (
             "finetune bench --thread 1",
             "no such option: --thread",

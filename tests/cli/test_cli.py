@@ -178,7 +178,10 @@ def test_a_plan_says_what_is_to_do_and_does_nothing(cli, recipe):
     lines = [line.split() for line in said.out.splitlines() if "to do" in line]
     assert said.out.startswith("tiny: 58 training, 6 validation and 32 test rows, 2 labels\n")
     assert lines == [["to", "do", "teacher", "finetune"], ["to", "do", "onnx", "export_onnx"]]
-    assert said.out.endswith("target cpu: onnxruntime on cpu, 1 thread, batch 1, 128 tokens\n")
+    assert said.out.endswith(
+        "target cpu: onnxruntime on cpu, 1 thread, batch 1, 128 tokens\n"
+        "simple baselines to be fitted (in no forecast):\n  commonest_label, linear_characters, linear_words\n"
+    )
     assert not Path("runs").exists()
 
 
@@ -279,7 +282,7 @@ def test_a_plan_says_which_target_is_skipped(cli, recipe):
     assert said.code == 0
     reason = "this onnxruntime has no TensorrtExecutionProvider (install onnxruntime-gpu, and what it needs of CUDA)"
     assert said.err == f"warning: target 'gpu' will be skipped: {reason}\n"
-    assert said.out.splitlines()[-3:] == [
+    assert said.out.splitlines()[-5:-2] == [
         "target gpu: tensorrt on cuda, 2 threads, batch 1, 128 tokens (will be skipped)",
         "target half: torch on cpu in fp16, 2 threads, batch 1, 128 tokens",
         "  skipped on it: onnx (the runtime 'torch' does not run the format 'onnx')",

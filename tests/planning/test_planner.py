@@ -168,7 +168,7 @@ def test_a_model_that_does_not_exist_is_told_with_the_place_looked_at(refused, t
     ("step", "what", "fix"),
     [
         (STUDENT, "a student cannot be cut out of this model", "name another model"),
-        ("{name: pruned, stage: prune_structured}", "this model cannot be pruned", "known: bert, camembert,"),
+        ("{name: pruned, stage: prune_structured}", "this model cannot be pruned", "known: albert, bert, camembert,"),
     ],
 )
 def test_an_architecture_that_is_not_known_can_be_trained_but_not_cut(

@@ -83,7 +83,7 @@ class Kept:
             out.mkdir(parents=True)
             self.facts[key] = make(out)
             self.made.append(name)
-        return Told(out, key, "arrays", told=self.facts[key])
+        return Told(out, key, "arrays", told=self.facts.get(key, {}))
 
 
 @pytest.fixture
