@@ -128,7 +128,8 @@ def write_summary() -> None:
 def write_tables() -> None:
     """The README's tables of all results that there are."""
     reports = {title: report for name, title in TITLES.items() if (report := read_results(name))}
-    tables.write_between(HERE / "README.md", "claims", tables.claims(read_results("summary")))
+    for readme, mark in ((HERE / "README.md", "claims"), (ROOT / "README.md", "hard")):
+        tables.write_between(readme, mark, tables.claims(read_results("summary")))
     tables.write_between(HERE / "README.md", "fronts", tables.fronts(reports))
     tables.write_between(HERE / "README.md", "ablation", tables.ablations(read_results(ABLATION)))
 
