@@ -180,7 +180,8 @@ def _print_baselines(baselines: Mapping[str, str]) -> None:
     ):
         names = [name for name, other in baselines.items() if other == state]
         if names:
-            say(f"simple baselines {words}:\n  {', '.join(names)}")
+            say(f"simple baselines {words}:")
+            say(f"  {', '.join(names)}")
     for name, state in baselines.items():
         if state not in {"done", "to do"}:
             say(f"note: no baseline '{name}': {state}")
