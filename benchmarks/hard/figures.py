@@ -118,7 +118,8 @@ def row_of(report: Report, step: str) -> Mapping[str, Any]:
 
 def teacher_of(report: Report) -> Mapping[str, Any]:
     """The row of the fine-tuned teacher."""
-    return next(row for row in report["rows"] if row["step"] in TEACHER)
+    found: Mapping[str, Any] = next(row for row in report["rows"] if row["step"] in TEACHER)
+    return found
 
 
 def cpu_minutes(report: Report, step: str) -> float:
