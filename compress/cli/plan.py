@@ -65,8 +65,10 @@ def plan(
     if json_output:
         say_json({**_plan_json(planned, done, feasible, forecast), "baselines": outlook.baselines})
     else:
-        _print(planned, done, feasible, forecast, runs_dir)
+        _print(planned, done, feasible, forecast)
         _print_baselines(outlook.baselines)
+        if forecast is not None:
+            _print_sum(forecast, runs_dir)
 
 
 def _plan_json(
@@ -126,9 +128,7 @@ def _data(task: "Task") -> dict[str, Any]:
     return {**parts, "unlabelled": {"rows": len(task.unlabelled)}, "notes": list(task.notes)}
 
 
-def _print(
-    planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None", runs_dir: Path
-) -> None:
+def _print(planned: "Plan", done: Collection[str], feasible: "Feasibility", forecast: "Forecast | None") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -168,8 +168,6 @@ def _print(
                 say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")
     if not planned.recipe.targets:
         say("no targets: nothing will be measured")
-    if forecast is not None:
-        _print_sum(forecast, runs_dir)
 
 
 def _print_baselines(baselines: Mapping[str, str]) -> None:
