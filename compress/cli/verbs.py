@@ -40,7 +40,7 @@ def technique(verb: str, name: str) -> str:
 
 
 def default_technique(verb: str) -> str | None:
-    """The default of `--how`: the stage that is named as the verb; a package that adds a technique does not change it."""
+    """The default of `--how`: the stage that is named as the verb; what other packages add does not change it."""
     from compress import stages
 
     built_in = [name for name in stages.REGISTRY.built_in() if verb_of(name) == verb] or verbs().get(verb, [])
