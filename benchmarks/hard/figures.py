@@ -24,8 +24,9 @@ def of_sst2(reports: Sequence[Report]) -> Figures:
     found = {
         "sst2_seeds": len(reports),
         "sst2_teacher_accuracy": round(fmean(row["quality"]["value"] for row in teachers), 5),
-        "sst2_linear_accuracy": round(fmean(linear_accuracy(report) for report in reports if report["baselines"]), 5),
     }
+    if with_baselines := [report for report in reports if report["baselines"]]:
+        found["sst2_linear_accuracy"] = round(fmean(map(linear_accuracy, with_baselines)), 5)
     for name, step in (("student", FINAL), ("same_size", SAME_SIZE), ("ngrams", BAGS["sst2"])):
         if all(has_row(report, step) for report in reports):
             found |= _of_rows(f"sst2_{name}", reports, step)
