@@ -55,7 +55,7 @@ SAME_SIZE_STUDENT: Step = {
 """The convolution: smaller than r8-strongest's student, and faster."""
 NGRAM_STUDENTS: dict[str, Step] = {
     "sst2": {"longest": 2, "buckets": 32768, "augment": TRANSFER},
-    "r8": {"longest": 1},
+    "r8": {"longest": 1, "learning_rate": 0.15},
     "word_order": {"longest": 4, "buckets": 32768, "augment": {"copies": 3}},
 }
 """By data set: the settings of `distill_ngrams`. On 20 Newsgroups the teacher's answers to long texts cost too much."""
