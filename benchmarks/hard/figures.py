@@ -125,7 +125,7 @@ def teacher_of(report: Report) -> Mapping[str, Any]:
 
 def cpu_minutes(report: Report, step: str) -> float:
     """Processor time of all steps that a step was made from, the teachers' among them."""
-    costs = {row["step"]: row["cpu_seconds"] or 0.0 for row in report["rows"]}
+    costs = {row["step"]: row.get("cpu_seconds") or 0.0 for row in report["rows"]}
     made = report.get("made") or {
         item["step"]: {"inputs": item["inputs"].values(), "cpu_seconds": costs.get(item["step"], 0.0)}
         for item in report["lineage"]
