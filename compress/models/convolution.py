@@ -17,9 +17,10 @@ import torch
 import transformers
 from huggingface_hub.dataclasses import strict
 from transformers import initialization as init
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from compress.models.own_families import CONVOLUTION, fields_for
+from compress.models.table_classifier import TableClassifier, TableModel
 from compress.models.tokenizer import Tokenizer
 
 
@@ -61,7 +62,7 @@ class _Convolution(transformers.PreTrainedModel):
             init.normal_(module.weight)
 
 
-class ConvolutionModel(_Convolution):
+class ConvolutionModel(TableModel, _Convolution):
     """The largest value of each channel in texts, (batch, channels)."""
 
     def __init__(self, config: ConvolutionConfig) -> None:
@@ -70,14 +71,6 @@ class ConvolutionModel(_Convolution):
         self.dropout = torch.nn.Dropout(config.dropout)
         self.filters = torch.nn.Linear(config.width * config.hidden_size, config.channels)
         self.post_init()
-
-    def get_input_embeddings(self) -> torch.nn.Embedding:
-        """The table."""
-        return self.table
-
-    def set_input_embeddings(self, value: torch.nn.Embedding) -> None:
-        """Replace the table."""
-        self.table = value
 
     def forward(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
@@ -95,7 +88,7 @@ class ConvolutionModel(_Convolution):
         return BaseModelOutputWithPooling(pooler_output=found.amax(dim=1))
 
 
-class ConvolutionForSequenceClassification(_Convolution):
+class ConvolutionForSequenceClassification(TableClassifier, _Convolution):
     """A classifier on the largest values."""
 
     def __init__(self, config: ConvolutionConfig) -> None:
@@ -105,16 +98,10 @@ class ConvolutionForSequenceClassification(_Convolution):
         self.classifier = torch.nn.Linear(config.channels, config.num_labels)
         self.post_init()
 
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-    ) -> SequenceClassifierOutput:
-        """The logits, (batch, classes), and with `labels` (batch,) their loss; the inputs are (batch, tokens)."""
-        logits: Any = self.classifier(self.dropout(self.convolution(input_ids, attention_mask).pooler_output))
-        loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+    def logits(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """The logits, (batch, classes); the inputs are (batch, tokens)."""
+        logits: torch.Tensor = self.classifier(self.dropout(self.convolution(input_ids, attention_mask).pooler_output))
+        return logits
 
 
 transformers.AutoConfig.register(CONVOLUTION, ConvolutionConfig)

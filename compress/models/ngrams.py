@@ -15,9 +15,10 @@ import torch
 import transformers
 from huggingface_hub.dataclasses import strict
 from transformers import initialization as init
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from compress.models.own_families import NGRAMS, fields_for
+from compress.models.table_classifier import TableClassifier, TableModel
 from compress.models.tokenizer import Tokenizer
 
 PLACES = (1, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D)
@@ -80,21 +81,13 @@ class _Ngrams(transformers.PreTrainedModel):
             init.zeros_(module.bias)
 
 
-class NgramsModel(_Ngrams):
+class NgramsModel(TableModel, _Ngrams):
     """The pooled embeddings of texts, (batch, width)."""
 
     def __init__(self, config: NgramsConfig) -> None:
         super().__init__(config)
         self.table = torch.nn.Embedding(config.vocab_size + config.buckets, config.hidden_size)
         self.post_init()
-
-    def get_input_embeddings(self) -> torch.nn.Embedding:
-        """The table; the tokens' rows stand first."""
-        return self.table
-
-    def set_input_embeddings(self, value: torch.nn.Embedding) -> None:
-        """Replace the table."""
-        self.table = value
 
     def rows(self, ids: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The row of each n-gram of texts, and whether it counts.
@@ -137,7 +130,7 @@ class NgramsModel(_Ngrams):
         return BaseModelOutputWithPooling(pooler_output=pooled / count.sqrt())
 
 
-class NgramsForSequenceClassification(_Ngrams):
+class NgramsForSequenceClassification(TableClassifier, _Ngrams):
     """A classifier on the pooled embeddings, with a hidden layer or without."""
 
     def __init__(self, config: NgramsConfig) -> None:
@@ -152,24 +145,13 @@ class NgramsForSequenceClassification(_Ngrams):
         self.bias = None if config.has_classifier else torch.nn.Parameter(torch.zeros(config.num_labels))
         self.post_init()
 
-    def forward(
-        self,
-        input_ids: torch.Tensor,
-        attention_mask: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-    ) -> SequenceClassifierOutput:
-        """The logits, (batch, classes), and with `labels` (batch,) their loss; the inputs are (batch, tokens).
-
-        Segments, which pipelines of transformers hand over, are left out of account.
-        """
-        del token_type_ids
+    def logits(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None) -> torch.Tensor:
+        """The logits, (batch, classes); the inputs are (batch, tokens)."""
         hidden: Any = self.dropout(self.ngrams(input_ids, attention_mask).pooler_output)
         if self.layer is not None:
             hidden = self.dropout(torch.relu(self.layer(hidden)))
-        logits = hidden + self.bias if self.classifier is None else self.classifier(hidden)
-        loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        logits: torch.Tensor = hidden + self.bias if self.classifier is None else self.classifier(hidden)
+        return logits
 
 
 transformers.AutoConfig.register(NGRAMS, NgramsConfig)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -12,6 +11,7 @@ from compress.export.export import export
 from compress.formats.torch import needs_compress
 from compress.models.convolution import ConvolutionConfig, ConvolutionForSequenceClassification
 from compress.models.load import load, load_model
+from tests.models.table_classifiers import check_by_hand
 
 TOKENS = 50
 
@@ -47,26 +47,7 @@ def test_each_text_gets_what_a_loop_by_hand_gives_on_either_side_of_padding_in_t
     width: int, tmp_path: Path
 ) -> None:
     model = classifier(width)
-    random = np.random.default_rng(0)
-    texts = [random.integers(0, TOKENS, length).tolist() for length in (1, 2, 3, 4, 9)]
-    expected = torch.stack([by_hand(model, ids) for ids in texts])
-    export(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    assert {node.domain for node in onnx.load(tmp_path / "model.onnx").graph.node} == {""}
-    for side in ("left", "right", "both"):
-        ids, mask = np.full((5, 12), 7), np.zeros((5, 12), np.int64)
-        for row, text in enumerate(texts):
-            start = {"left": 12 - len(text), "right": 0, "both": 1}[side]
-            ids[row, start : start + len(text)], mask[row, start : start + len(text)] = text, 1
-        with torch.no_grad():
-            logits = model(torch.tensor(ids), torch.tensor(mask)).logits
-        (in_onnx,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
-        for given in (logits, torch.tensor(in_onnx)):
-            torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-4)
-    for text, logits in zip(texts, expected, strict=True):
-        torch.testing.assert_close(model(torch.tensor([text])).logits[0], logits, rtol=1e-4, atol=1e-4)
-        (alone,) = session.run(None, {"input_ids": np.array([text]), "attention_mask": np.ones((1, len(text)), int)})
-        torch.testing.assert_close(torch.tensor(alone[0]), logits, rtol=1e-4, atol=1e-4)
+    check_by_hand(model, by_hand, TOKENS, tmp_path)
 
 
 def test_it_is_torchs_own_convolution_and_knows_the_order_of_neighbours() -> None:

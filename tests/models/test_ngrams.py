@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 
@@ -18,6 +17,7 @@ from compress.graphs.quantizable import check_quantizable
 from compress.graphs.read import read_float_graph
 from compress.models.load import load, load_model
 from compress.models.ngrams import PLACES, NgramsConfig, NgramsForSequenceClassification
+from tests.models.table_classifiers import check_by_hand
 
 TOKENS, BUCKETS = 50, 97
 
@@ -53,27 +53,7 @@ def test_each_text_gets_what_a_count_by_hand_gives_on_either_side_of_padding_in_
     longest: int, sizes: dict[str, object], tmp_path: Path
 ) -> None:
     model = classifier(longest, **sizes)
-    random = np.random.default_rng(0)
-    texts = [random.integers(0, TOKENS, length).tolist() for length in (1, 2, 3, 4, 9)]
-    expected = torch.stack([by_hand(model, ids) for ids in texts])
-    export(model, tmp_path / "model.onnx")
-    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    assert {node.domain for node in onnx.load(tmp_path / "model.onnx").graph.node} == {""}
-    for side in ("left", "right", "both"):
-        ids, mask = np.full((5, 12), 7), np.zeros((5, 12), np.int64)
-        for row, text in enumerate(texts):
-            start = {"left": 12 - len(text), "right": 0, "both": 1}[side]
-            ids[row, start : start + len(text)], mask[row, start : start + len(text)] = text, 1
-        with torch.no_grad():
-            logits = model(torch.tensor(ids), torch.tensor(mask)).logits
-            in_training = model.train()(torch.tensor(ids), torch.tensor(mask)).logits
-            model.eval()
-        (in_onnx,) = session.run(None, {"input_ids": ids, "attention_mask": mask})
-        for given in (logits, in_training, torch.tensor(in_onnx)):
-            torch.testing.assert_close(given, expected, rtol=1e-4, atol=1e-5)
-    for text, logits in zip(texts, expected, strict=True):
-        (alone,) = session.run(None, {"input_ids": np.array([text]), "attention_mask": np.ones((1, len(text)), int)})
-        torch.testing.assert_close(torch.tensor(alone[0]), logits, rtol=1e-4, atol=1e-5)
+    check_by_hand(model, by_hand, TOKENS, tmp_path)
 
 
 def test_no_sum_leaves_the_integers_and_buckets_are_filled_as_by_chance() -> None:
