@@ -68,6 +68,14 @@ class Input:
     many: bool = False
 
 
+STUDENT_INPUTS: Mapping[str, Input] = {
+    "teacher": Input("torch", many=True),
+    "student": Input("torch", optional=True, head="made"),
+    "masked_model": Input("torch", optional=True, head="own"),
+}
+"""What a stage reads that teaches a student: the teachers, what the student starts from, who fills in masked words."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A technique.

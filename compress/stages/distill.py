@@ -36,7 +36,7 @@ from compress.context import Context, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import Shape, evenly_spaced
 from compress.models.sizes import check_whole
-from compress.stages import Input, Stage, StageConfig
+from compress.stages import STUDENT_INPUTS, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 
@@ -74,13 +74,13 @@ def run(
     out: Path,
 ) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
-    from compress.models.load import load_model, save_model
+    from compress.models.load import load_model
     from compress.models.reshape import model_shape
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.tokenizer import load_tokenizer
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.student import take_parts
-    from compress.training.teacher import train_under_teacher
+    from compress.training.teacher import teach_student
 
     set_seed(context.seed)
     origin = student or teacher[0]
@@ -97,18 +97,7 @@ def run(
         assert shape is not None  # checked by the plan
         rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
         facts = take_parts(network, layers_of(config, shape.layers), student_shape(config, shape), rows)
-    facts |= train_under_teacher(
-        network,
-        tokenizer,
-        teacher,
-        config,
-        context,
-        what="distilling",
-        masked_model=masked_model,
-    )
-    save_model(network, out)
-    copy_tokenizer(origin.path, out)
-    return facts
+    return facts | teach_student(network, tokenizer, origin, teacher, masked_model, config, context, out)
 
 
 def layers_of(config: Config, total: int) -> tuple[int, ...]:
@@ -190,11 +179,7 @@ def _check(step: KnownStep) -> None:
 STAGE = Stage(
     Config,
     run,
-    inputs={
-        "teacher": Input("torch", many=True),
-        "student": Input("torch", optional=True, head="made"),
-        "masked_model": Input("torch", optional=True, head="own"),
-    },
+    inputs=STUDENT_INPUTS,
     output="torch",
     version=5,
     tag="distilled",

@@ -18,18 +18,16 @@ Kim 2014 (arXiv:1408.5882), section 2, with one width; a transformer taught to a
 Tang et al. 2019 (arXiv:1903.12136).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from compress.context import Context, KnownStep
-from compress.models.architectures import Shape
-from compress.stages import Input, Stage, StageConfig
+from compress.stages import STUDENT_INPUTS, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
-from compress.training.table_size import TRAINED, check_labels, check_outside, check_size, check_start
+from compress.training.table_size import TRAINED, check_labels, check_outside, check_size, check_start, no_shape
 
 
 class Config(StageConfig, DistillationConfig):
@@ -77,11 +75,10 @@ def run(
     import torch
 
     from compress.models.convolution import ConvolutionForSequenceClassification, config_for
-    from compress.models.load import save_model
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.tokenizer import load_tokenizer
     from compress.training.loop import set_seed
     from compress.training.table import narrowed, start_of
-    from compress.training.teacher import train_under_teacher
+    from compress.training.teacher import teach_student
 
     set_seed(context.seed)
     origin = student or teacher[0]
@@ -100,18 +97,7 @@ def run(
     with torch.no_grad():
         network.convolution.table.weight.copy_(tokens)
     facts = {"parameters": network.num_parameters(), "embedding_squares_kept": round(kept_share, 5)}
-    facts |= train_under_teacher(
-        network, tokenizer, teacher, config, context, what="distilling", masked_model=masked_model
-    )
-    save_model(network, out)
-    copy_tokenizer(origin.path, out)
-    return facts
-
-
-def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The student has no layers, heads or neurons."""
-    del config, shapes
-    return None
+    return facts | teach_student(network, tokenizer, origin, teacher, masked_model, config, context, out)
 
 
 def _check(step: KnownStep) -> None:
@@ -128,15 +114,11 @@ def _check(step: KnownStep) -> None:
 STAGE = Stage(
     Config,
     run,
-    inputs={
-        "teacher": Input("torch", many=True),
-        "student": Input("torch", optional=True, head="made"),
-        "masked_model": Input("torch", optional=True, head="own"),
-    },
+    inputs=STUDENT_INPUTS,
     output="torch",
     version=1,
     tag="distilled",
-    shape=_shape,
+    shape=no_shape,
     base_role="teacher",
     model_role="student",
     teacher_role="teacher",

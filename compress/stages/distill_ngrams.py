@@ -19,18 +19,24 @@ With `student: trimmed`, a step of trim_vocabulary, it has that step's tokenizer
 Ye et al. 2022 (arXiv:2110.08536); Joulin et al. 2017 (arXiv:1607.01759).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from compress.context import Context, KnownStep
-from compress.models.architectures import Shape
-from compress.stages import Input, Stage, StageConfig, refuse_idle_settings
+from compress.stages import STUDENT_INPUTS, Stage, StageConfig, refuse_idle_settings
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
-from compress.training.table_size import TRAINED, check_buckets, check_labels, check_outside, check_size, check_start
+from compress.training.table_size import (
+    TRAINED,
+    check_buckets,
+    check_labels,
+    check_outside,
+    check_size,
+    check_start,
+    no_shape,
+)
 
 
 class Config(StageConfig, DistillationConfig):
@@ -82,12 +88,11 @@ def run(
     out: Path,
 ) -> dict[str, Any]:
     """Start the table, train it on the teacher's outputs, and keep the epoch that is best on the validation rows."""
-    from compress.models.load import save_model
     from compress.models.ngrams import NgramsForSequenceClassification, config_for
-    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
+    from compress.models.tokenizer import load_tokenizer
     from compress.training.loop import set_seed
     from compress.training.table import start_of, start_table
-    from compress.training.teacher import train_under_teacher
+    from compress.training.teacher import teach_student
 
     set_seed(context.seed)
     origin = student or teacher[0]
@@ -108,18 +113,7 @@ def run(
     if config.hidden is not None:
         embeddings, batches = start_of(origin, tokenizer, sizes.vocab_size, config.hidden, config, context)
         facts["embedding_squares_kept"] = round(start_table(network, embeddings, batches), 5)
-    facts |= train_under_teacher(
-        network, tokenizer, teacher, config, context, what="distilling", masked_model=masked_model
-    )
-    save_model(network, out)
-    copy_tokenizer(origin.path, out)
-    return facts
-
-
-def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The student has no layers, heads or neurons."""
-    del config, shapes
-    return None
+    return facts | teach_student(network, tokenizer, origin, teacher, masked_model, config, context, out)
 
 
 def _check(step: KnownStep) -> None:
@@ -138,15 +132,11 @@ def _check(step: KnownStep) -> None:
 STAGE = Stage(
     Config,
     run,
-    inputs={
-        "teacher": Input("torch", many=True),
-        "student": Input("torch", optional=True, head="made"),
-        "masked_model": Input("torch", optional=True, head="own"),
-    },
+    inputs=STUDENT_INPUTS,
     output="torch",
     version=1,
     tag="distilled",
-    shape=_shape,
+    shape=no_shape,
     base_role="teacher",
     model_role="student",
     teacher_role="teacher",

@@ -19,7 +19,7 @@ Joachims 1998 (doi:10.1007/BFb0026683); n-grams are hashed as by Weinberger et a
 Guo et al. 2017 (arXiv:1706.04599), section 4.2.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,9 @@ from pydantic import Field, model_validator
 
 from compress.context import Context, KnownStep
 from compress.errors import InputError
-from compress.models.architectures import Shape
 from compress.stages import Input, Stage, StageConfig
 from compress.store.artifacts import Artifact
-from compress.training.table_size import check_buckets, check_labels, check_size
+from compress.training.table_size import check_buckets, check_labels, check_size, no_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -182,12 +181,6 @@ def _scale(scores: "Array", labels: "Array") -> float:
     return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
 
 
-def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
-    """The model has no layers, heads or neurons."""
-    del config, shapes
-    return None
-
-
 def _check(step: KnownStep) -> None:
     """Refuse, before any work, rows that do not do, and a table that cannot be held or shipped."""
     from compress.fitting.linear import refuse
@@ -206,6 +199,6 @@ STAGE = Stage(
     output="torch",
     version=1,
     tag="linear",
-    shape=_shape,
+    shape=no_shape,
     check=_check,
 )

@@ -1,7 +1,11 @@
 """The checks of a student that is nearly all table: what it learns, its start, its size. Light to import."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
+from compress.models.architectures import Shape
 from compress.models.config_file import read_config
 from compress.models.parameters import token_parameters
 from compress.processes.memory import free_memory
@@ -11,6 +15,12 @@ FLOAT_BYTES = 4
 TRAINED = 4
 """Copies of a table that a training holds: its values, two moments, and the best values so far."""
 FEWER = "take {}a smaller width, or a tokenizer with fewer tokens (trim_vocabulary)"
+
+
+def no_shape(config: Any, shapes: Mapping[str, Shape | None]) -> Shape | None:
+    """None: such a student has no layers, heads or neurons."""
+    del config, shapes
+    return None
 
 
 def check_outside(config: DistillationConfig) -> None:

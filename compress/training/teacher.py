@@ -9,8 +9,8 @@ from typing import Any
 
 from compress.context import Context
 from compress.facts import Transfer
-from compress.models.load import load_model
-from compress.models.tokenizer import Tokenizer, load_tokenizer
+from compress.models.load import load_model, save_model
+from compress.models.tokenizer import Tokenizer, copy_tokenizer, load_tokenizer
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
 from compress.training.loop import Lesson, set_seed, train, training_length
@@ -19,6 +19,32 @@ from compress.training.objective import InsideLoss, Objective
 from compress.training.rows import Outputs
 from compress.training.teacher_outputs import ask, read_outputs
 from compress.training.variants import read_variants, variants
+
+
+def teach_student(
+    student: Any,
+    tokenizer: Tokenizer,
+    origin: Artifact,
+    teachers: Sequence[Artifact],
+    masked_model: Artifact | None,
+    config: DistillationConfig,
+    context: Context,
+    out: Path,
+) -> dict[str, Any]:
+    """Train a student under its teachers, and write it to `out` with the tokenizer of the model that it starts from.
+
+    Args:
+        origin: the model that it starts from.
+
+    Returns:
+        Facts for the manifest; see `train_under_teacher`.
+    """
+    facts = train_under_teacher(
+        student, tokenizer, teachers, config, context, what="distilling", masked_model=masked_model
+    )
+    save_model(student, out)
+    copy_tokenizer(origin.path, out)
+    return facts
 
 
 def train_under_teacher(
