@@ -54,7 +54,7 @@ SAME_SIZE_STUDENT: Step = {
 }
 """The convolution: smaller than r8-strongest's student, and faster."""
 NGRAM_STUDENTS: dict[str, Step] = {
-    "sst2": {"longest": 2, "buckets": 32768, "augment": TRANSFER},
+    "sst2": {"longest": 2, "buckets": 32768, "learning_rate": 0.01, "augment": TRANSFER},
     "r8": {"longest": 1, "learning_rate": 0.15},
     "word_order": {"longest": 4, "buckets": 32768, "augment": {"copies": 3}},
 }
