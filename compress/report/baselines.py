@@ -31,7 +31,7 @@ def verdicts(report: Report) -> list[str]:
             if comparison is not None and comparison.quality_verdict in REACHED
         ]
         if reached:
-            advice = f"; `{STAGE}` writes such a model" if baseline.name.startswith("linear") else ""
+            advice = f"; `{STAGE}` makes one, on tokens, that ships" if baseline.name.startswith("linear") else ""
             return [f"{baseline.title} is {', and '.join(reached)}{advice}"]
     return []
 
@@ -44,12 +44,16 @@ def _value(baseline: SimpleBaseline) -> float:
 def _words(comparison: Comparison, report: Report) -> str:
     """What a baseline is against a step: `as good here as teacher (accuracy +0.23 (-0.40 to +0.87) points, …)`."""
     how = "better here than" if comparison.quality_verdict == "better" else "as good here as"
-    faster = comparison.end_to_end
-    speed = "" if faster is None else f", {words.times(faster)} faster end to end"
+    speed = "" if comparison.end_to_end is None else f", {_speed_words(comparison.end_to_end.value)} end to end"
     return (
         f"{how} {comparison.against} ({metric_title(report.test.metric)} {words.change(comparison)} points, "
         f"{words.size_words(comparison)}{speed})"
     )
+
+
+def _speed_words(ratio: float) -> str:
+    """How many times faster or slower; it was timed apart, so there is no interval."""
+    return f"{number(ratio)}x faster" if ratio >= 1 else f"{number(1 / ratio)}x slower"
 
 
 def reasons(report: Report) -> list[str]:

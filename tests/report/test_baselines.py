@@ -8,6 +8,7 @@ import pytest
 
 from compress.cli.baselines_table import baselines_table
 from compress.cli.screen import Screen
+from compress.measurement import Estimate
 from compress.report import baselines
 from compress.report.baselines_page import baselines_chart
 from compress.report.build_baselines import build_baselines
@@ -91,7 +92,7 @@ def test_the_verdict_names_the_best_that_has_reached_a_step(wrong, said):
     assert len(sentences) == (said is not None)
     for sentence in sentences:
         assert re.match(said, sentence)
-        assert sentence.endswith("`fit_linear` writes such a model")
+        assert sentence.endswith("`fit_linear` makes one, on tokens, that ships")
 
 
 @pytest.mark.parametrize(
@@ -196,3 +197,12 @@ def test_the_table_fits_and_tells_the_verdicts(width):
     assert ("0.0500" in whole) == (width >= 80)
     assert ("end to end" in whole) == (width >= 120)
     assert baselines_table(sample_report(), width) is None
+
+
+@pytest.mark.parametrize(("ratio", "said"), [(2776.0, "2,776x faster"), (1.0, "1.00x faster"), (0.25, "4.00x slower")])
+def test_a_baseline_that_takes_longer_is_called_slower(ratio, said):
+    report = with_baselines(0, 20)
+    for found in report.baselines:
+        for comparison in (found.versus_baseline, found.versus_last):
+            comparison.end_to_end = Estimate(value=ratio)
+    assert f", {said} end to end)" in baselines.verdicts(report)[0]
