@@ -25,17 +25,33 @@ class _BiasedAttention(torch.autograd.Function):
             query: (batch, tokens, channels), as are key and value; the heads' channels stand side by side.
             bias: added to the scores; (batch or 1, heads or 1, tokens, tokens).
         """
-        query, key, value = (split_heads(part, heads) for part in (query, key, value))
-        scores = query @ key.transpose(2, 3) * scale  # (batch, heads, tokens, tokens)
-        return (torch.softmax(scores + bias, dim=-1) @ value).transpose(1, 2).flatten(2)
+        return heads_outputs(*(split_heads(part, heads) for part in (query, key, value)), bias, scale)
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, bias: Any, heads: int, scale: float) -> Any:
         """The same computation as a node of a graph."""
-        absent = _optional_input_placeholder_tensor(graph)  # type: ignore[no-untyped-call]  # a bias of the projections, a mask of keys
-        inputs = (query, key, value, absent, absent, bias)
-        node = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads, scale_f=scale)
-        return node.setType(query.type())
+        return attention_node(graph, query, key, value, bias, heads, scale)
+
+
+def heads_outputs(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, bias: torch.Tensor, scale: float
+) -> torch.Tensor:
+    """The heads' outputs, (batch, tokens, channels).
+
+    Args:
+        query: (batch, heads, tokens, head size), as are key and value.
+        bias: added to the scores, which are (batch, heads, tokens, tokens).
+    """
+    scores = query @ key.transpose(2, 3) * scale + bias
+    return (torch.softmax(scores, dim=-1) @ value).transpose(1, 2).flatten(2)
+
+
+def attention_node(graph: Any, query: Any, key: Any, value: Any, bias: Any, heads: int, scale: float) -> Any:
+    """Attention with a bias as com.microsoft.MultiHeadAttention; the tensors are as in `_BiasedAttention`."""
+    absent = _optional_input_placeholder_tensor(graph)  # type: ignore[no-untyped-call]  # a bias of the projections, a mask of keys
+    inputs = (query, key, value, absent, absent, bias)
+    node = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads, scale_f=scale)
+    return node.setType(query.type())
 
 
 def split_heads(states: torch.Tensor, heads: int) -> torch.Tensor:

@@ -4,9 +4,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch.onnx.symbolic_helper import _optional_input_placeholder_tensor
 
-from compress.export.biased_attention import attend
+from compress.export.biased_attention import attend, attention_node, heads_outputs, split_heads
 from compress.export.deberta_attention import DebertaAttention, read_distances_once
 from compress.models.architectures import ARCHITECTURES
 from compress.models.reshape import base_model, layers_of
@@ -42,10 +41,8 @@ class _RotaryAttention(torch.autograd.Function):
             first, second = part.chunk(2, dim=-1)
             return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1)
 
-        shape = (*query.shape[:2], heads, -1)
-        query, key, value = (part.reshape(shape).transpose(1, 2) for part in (query, key, value))
-        scores = turned(query) @ turned(key).transpose(2, 3) * scale  # (batch, heads, tokens, tokens)
-        return (torch.softmax(scores + bias, dim=-1) @ value).transpose(1, 2).flatten(2)
+        query, key, value = (split_heads(part, heads) for part in (query, key, value))
+        return heads_outputs(turned(query), turned(key), value, bias, scale)
 
     @staticmethod
     def symbolic(
@@ -58,10 +55,7 @@ class _RotaryAttention(torch.autograd.Function):
             node = graph.op("com.microsoft::RotaryEmbedding", part, start, cosines, sines, num_heads_i=heads)
             return node.setType(part.type())
 
-        absent = _optional_input_placeholder_tensor(graph)  # type: ignore[no-untyped-call]  # a bias of the projections, a mask of keys
-        inputs = (turned(query), turned(key), value, absent, absent, bias)
-        node = graph.op("com.microsoft::MultiHeadAttention", *inputs, num_heads_i=heads, scale_f=scale)
-        return node.setType(query.type())
+        return attention_node(graph, turned(query), turned(key), value, bias, heads, scale)
 
 
 class _ModernBertAttention(torch.nn.Module):

@@ -10,7 +10,6 @@ from compress.models.load import load_model
 from compress.planning.plan import Plan
 from tests.chain import Chain
 from tests.plans import TEACHER
-from tests.training.conftest import context, fresh, teacher  # noqa: F401  fixtures
 
 SMALL = "hidden: 16, channels: 16"
 

@@ -12,7 +12,6 @@ from compress.planning.plan import Plan
 from compress.stages import find
 from compress.store.artifacts import Artifact
 from tests.plans import TEACHER
-from tests.training.conftest import context, fresh, teacher  # noqa: F401  fixtures
 
 SMALL = "longest: 2, buckets: 64, hidden: 16"
 
@@ -42,8 +41,8 @@ def test_what_cannot_be_is_refused_in_the_plan(settings: str, message: str, plan
 
 
 def test_distill_goes_on_from_a_linear_model(
-    context: Any,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    context: Any,
+    teacher: Artifact,
     tmp_path: Path,
 ) -> None:
     for name in ("linear", "student"):

@@ -14,7 +14,6 @@ from compress.stages import find
 from compress.store.artifacts import Artifact
 from compress.training import checkpoints
 from tests.plans import ONNX, TEACHER, model_like
-from tests.training.conftest import context, fresh, teacher  # noqa: F401  fixtures
 
 NGRAMS, CONVOLUTION = "distill_ngrams", "distill_convolution"
 SMALL = {NGRAMS: "longest: 2, buckets: 64, hidden: 16", CONVOLUTION: "hidden: 16, channels: 16"}
@@ -72,8 +71,8 @@ def test_a_killed_training_goes_on_to_the_weights_that_it_would_have_had(
     stage: str,
     sizes: dict[str, Any],
     kills: tuple[int, ...],
-    context: Any,  # noqa: F811
-    teacher: Artifact,  # noqa: F811
+    context: Any,
+    teacher: Artifact,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
