@@ -25,7 +25,8 @@ class _BiasedAttention(torch.autograd.Function):
             query: (batch, tokens, channels), as are key and value; the heads' channels stand side by side.
             bias: added to the scores; (batch or 1, heads or 1, tokens, tokens).
         """
-        return heads_outputs(*(split_heads(part, heads) for part in (query, key, value)), bias, scale)
+        query, key, value = (split_heads(part, heads) for part in (query, key, value))
+        return heads_outputs(query, key, value, bias, scale)
 
     @staticmethod
     def symbolic(graph: Any, query: Any, key: Any, value: Any, bias: Any, heads: int, scale: float) -> Any:

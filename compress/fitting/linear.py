@@ -35,6 +35,8 @@ SETTINGS, WEIGHTS = "linear.json", "linear.safetensors"
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
 """A callback that takes how many of all fits are done."""
+Machine = Callable[[float, int], Any]
+"""What makes a classifier of scikit-learn that is not fitted yet, from its C and its seed."""
 Score = Callable[[Sequence[int], Sequence[int]], float]
 """A score of predicted labels against the right ones; more is better."""
 
@@ -170,29 +172,38 @@ def solve(
     score: Score,
     seed: int,
     progress: Progress = lambda _done, _total: None,
+    *,
+    machine: Machine | None = None,
+    owners: Array | None = None,
 ) -> tuple[Any, Choice]:
-    """A linear support vector machine of scikit-learn, fitted, whose C is chosen by cross-validation.
+    """A linear support vector machine, fitted, whose C is chosen by cross-validation.
 
     Args:
         features: (rows, features), a sparse matrix.
         labels: (rows,).
         seed: the seed of the folds and of the solver.
+        machine: what is fitted; scikit-learn's LinearSVC if not given.
+        owners: (rows,), where rows are parts of others: the row to which each belongs; those that own themselves come
+            first. Parts are learned with their owners, and none is held out.
     """
-    parts = _folds(labels, seed)
+    machine = machine or _linear_svc
+    owners = np.arange(len(labels)) if owners is None else owners
+    parts = _folds(labels[: int(owners.max()) + 1], seed)
     total = len(CHOICES) * len(parts) + 1
     scores: dict[float, float] = {}
     for number, c in enumerate(CHOICES if parts else ()):
         values = []
         for place, (train, held_out) in enumerate(parts):
             progress(number * len(parts) + place, total)
-            solver = _solve(features[train], labels[train], c, seed)
+            learned = np.isin(owners, train)
+            solver = _fitted(machine(c, seed), features[learned], labels[learned])
             values.append(score(solver.predict(features[held_out]).tolist(), labels[held_out].tolist()))
         scores[c] = float(np.mean(values))
         if number and scores[c] < scores[CHOICES[number - 1]]:
             break
     progress(total - 1, total)
     best = max(scores, key=lambda c: (scores[c], -c), default=WITHOUT_CHOICE)
-    solver = _solve(features, labels, best, seed)
+    solver = _fitted(machine(best, seed), features, labels)
     progress(total, total)
     return solver, Choice(best, len(parts), {f"{c:g}": round(value, 6) for c, value in scores.items()})
 
@@ -213,11 +224,17 @@ def _folds(labels: Array, seed: int) -> list[tuple[Array, Array]]:
     return [(train, held_out) for train, held_out in parts if len(np.unique(labels[train])) > 1]
 
 
-def _solve(features: Any, labels: Array, c: float, seed: int) -> Any:
-    """A fitted support vector machine for each label against all others."""
-    from sklearn.exceptions import ConvergenceWarning
+def _linear_svc(c: float, seed: int) -> Any:
+    """A support vector machine for each label against all others."""
     from sklearn.svm import LinearSVC
+
+    return LinearSVC(C=c, random_state=seed)
+
+
+def _fitted(solver: Any, features: Any, labels: Array) -> Any:
+    """The solver, fitted."""
+    from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # with a large C; cross-validation judges what came out
-        return LinearSVC(C=c, random_state=seed).fit(features, labels)
+        return solver.fit(features, labels)

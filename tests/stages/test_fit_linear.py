@@ -40,10 +40,10 @@ def context_of(train: Path, tmp_path: Path, **changes: Any) -> Context:
     return Context(with_rows(task, **changes), 5, "cpu", False, tmp_path, lambda *_: None, never)
 
 
-def fitted(folder: Path, context: Context, out: Path) -> dict[str, Any]:
+def fitted(folder: Path, context: Context, out: Path, **settings: Any) -> dict[str, Any]:
     out.mkdir()
     stage = find("fit_linear")
-    config = stage.config.model_validate({"longest": 3, "buckets": BUCKETS})
+    config = stage.config.model_validate({"longest": 3, "buckets": BUCKETS, **settings})
     facts: Any = stage.run(model=Artifact(folder, "0" * 64, "torch"), config=config, context=context, out=out)
     return dict(facts)
 
@@ -81,8 +81,17 @@ def test_its_logits_are_the_scores_of_scikit_learn(
     idf = np.log((1 + len(task.train)) / (1 + np.asarray((counts > 0).sum(axis=0)).ravel())) + 1
     features = counts.multiply(idf[None]).tocsr()
     size = np.sqrt(features.multiply(features).sum() / len(task.train))
-    solver = LinearSVC(C=facts["c"], random_state=5).fit(features / size, task.truth(task.train).content)
-    theirs = solver.decision_function(matrix(task.validation).multiply(idf[None]).tocsr() / size)
+    labels, held_out = np.array(task.truth(task.train).content), matrix(task.validation).multiply(idf[None]).tocsr()
+    solver = LinearSVC(C=facts["plain"]["c"], random_state=5).fit(features / size, labels)
+    theirs = solver.decision_function(held_out / size)
+    for label in range(classes) if classes > 2 else [1]:  # a machine for each label, its features weighted
+        stands = (counts > 0).toarray()
+        shares = [stands[labels == label].sum(0) + 1, stands[labels != label].sum(0) + 1]
+        ratio = np.log(shares[0] / shares[0].sum()) - np.log(shares[1] / shares[1].sum())
+        solver = LinearSVC(C=facts["naive_bayes"]["c"], random_state=5)
+        solver.fit((features / size).multiply(ratio[None]).tocsr(), labels == label)
+        added = solver.decision_function((held_out / size).multiply(ratio[None]).tocsr())
+        theirs[..., *([label] if classes > 2 else [])] += added
     model = load(tmp_path / "out", Target(runtime="torch"), task.hub_task)
     ours = model(tokenizer.pad(task.encode(task.validation, tokenizer))) / facts["scale"]
     np.testing.assert_allclose(ours[:, 1] - ours[:, 0] if classes == 2 else ours, theirs, atol=2e-3)
@@ -113,7 +122,29 @@ def test_a_rehearsal_whose_rows_have_one_label_is_gone_through(make_model: Calla
     context = context_of(write_reviews(tmp_path / "train.csv", 40, seed=4), tmp_path)
     ones = [row for row in context.task.train if row.label == 1]
     facts = fitted(make_model(), replace(context, task=with_rows(context.task, train=ones)), tmp_path / "out")
-    assert "c" not in facts
+    assert "plain" not in facts
+
+
+def test_parts_of_long_texts_are_learned_from_and_none_is_held_out(
+    make_model: Callable[..., Path], tmp_path: Path
+) -> None:
+    train = write_reviews(tmp_path / "train.csv", 60, seed=4)
+    with train.open("a", newline="") as file:  # behind what is read of a text stands what tells its label
+        csv.writer(file).writerows([["so " * 20 + word, label] for word, label in (("xylem", 1), ("quorum", 0))] * 8)
+    context = context_of(train, tmp_path)
+    whole = fitted(make_model(), context, tmp_path / "whole")
+    cut = fitted(make_model(), context, tmp_path / "cut", parts=True)
+    assert cut["rows"] > len(context.task.train)
+    assert "rows" not in whole
+    assert cut["plain"]["folds"] == whole["plain"]["folds"]
+    rows = context.task.without_answers(["xylem", "quorum"], None)
+    said = {}
+    for name in ("whole", "cut"):
+        tokenizer = load_tokenizer(tmp_path / name)
+        model = load(tmp_path / name, Target(runtime="torch"), context.task.hub_task)
+        logits = model(tokenizer.pad(context.task.encode(rows, tokenizer)))
+        said[name] = logits[0, 1] - logits[0, 0] - logits[1, 1] + logits[1, 0]
+    assert said["cut"] > 0.5 > abs(said["whole"])
 
 
 FIT = "{name: linear, stage: fit_linear, model: MODEL, buckets: 64}"
@@ -139,3 +170,13 @@ def test_fewer_rows_than_labels_are_refused_in_the_plan(plan: Callable[..., Plan
 def test_other_settings_are_refused_in_the_plan(settings: str, message: str, plan: Callable[..., Plan]) -> None:
     with pytest.raises(InputError, match=message):
         plan(f"{{name: linear, stage: fit_linear, model: MODEL, {settings}}}")
+
+
+def test_parts_of_pairs_are_refused_in_the_plan(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    for name in ("train", "test"):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(
+                [[*COLUMNS, "text_pair"], *([f"a {name} {n}", "ab"[n % 2], f"b {n}"] for n in range(12))]
+            )
+    with pytest.raises(InputError, match="parts of pairs of texts are not made"):
+        plan(FIT.replace("}", ", parts: true}"), data=tmp_path, task=", columns: {text_pair: text_pair}")
