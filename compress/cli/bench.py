@@ -35,7 +35,7 @@ FIXES = {
     "skipped": "name a --target that runs it; `compress bench --help` lists them",
 }
 """The fix for a row that was not measured, by its status."""
-GATES = ("max_drop_pp", "min_speedup", "max_size_mb", "baseline")
+GATES = ("max_drop_pp", "min_speedup", "min_end_to_end_speedup", "max_size_mb", "baseline")
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +55,7 @@ def register(app: typer.Typer) -> None:
         *measuring_options(),
         inspect.Parameter("max_drop_pp", keyword, default=None, annotation=gate.MaxDrop),
         inspect.Parameter("min_speedup", keyword, default=None, annotation=gate.MinSpeedup),
+        inspect.Parameter("min_end_to_end_speedup", keyword, default=None, annotation=gate.MinEndToEndSpeedup),
         inspect.Parameter("max_size_mb", keyword, default=None, annotation=gate.MaxSize),
         inspect.Parameter("baseline", keyword, default=None, annotation=gate.Baseline),
         inspect.Parameter("out", keyword, default=None, annotation=Annotated[Path | None, out]),

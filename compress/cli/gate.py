@@ -1,4 +1,7 @@
-"""Gates for a pipeline: `--max-drop-pp`, `--min-speedup`, `--max-size-mb`, `--baseline report.json`; missed: exit 3."""
+"""Gates for a pipeline: missed, a command ends with exit code 3.
+
+`--max-drop-pp`, `--min-speedup`, `--min-end-to-end-speedup`, `--max-size-mb`, `--baseline report.json`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,6 +29,14 @@ MaxDrop: TypeAlias = Annotated[
 MinSpeedup: TypeAlias = Annotated[
     float | None,
     typer.Option("--min-speedup", help="Exit with 3 if it is not so many times faster.", rich_help_panel=GATES),
+]
+MinEndToEndSpeedup: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--min-end-to-end-speedup",
+        help="Exit with 3 if it is not so many times faster from text to answer, tokenizer included.",
+        rich_help_panel=GATES,
+    ),
 ]
 MaxSize: TypeAlias = Annotated[
     float | None,
@@ -55,7 +66,8 @@ class Gate:
     @property
     def is_relative(self) -> bool:
         """Whether a limit compares the row with another model."""
-        return self.goal.max_drop_pp is not None or self.goal.min_speedup is not None
+        limits = (self.goal.max_drop_pp, self.goal.min_speedup, self.goal.min_end_to_end_speedup)
+        return any(limit is not None for limit in limits)
 
     def judge(self, report: "Report", rows: "Sequence[Row]") -> None:
         """Judge rows by the limits.
@@ -89,7 +101,11 @@ class Gate:
 
 
 def read_gate(
-    max_drop_pp: float | None, min_speedup: float | None, max_size_mb: float | None, baseline: Path | None = None
+    max_drop_pp: float | None,
+    min_speedup: float | None,
+    min_end_to_end_speedup: float | None,
+    max_size_mb: float | None,
+    baseline: Path | None = None,
 ) -> Gate | None:
     """The gate of a command's options, or None if there are none; it is read before any work.
 
@@ -100,7 +116,12 @@ def read_gate(
     from compress.recipe.validation import Origin, validate
     from compress.report.two_reports import load_report
 
-    limits = {"max_drop_pp": max_drop_pp, "min_speedup": min_speedup, "max_size_mb": max_size_mb}
+    limits = {
+        "max_drop_pp": max_drop_pp,
+        "min_speedup": min_speedup,
+        "min_end_to_end_speedup": min_end_to_end_speedup,
+        "max_size_mb": max_size_mb,
+    }
     set_limits = {name: value for name, value in limits.items() if value is not None}
     if not set_limits and baseline is None:
         return None

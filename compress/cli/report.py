@@ -38,6 +38,7 @@ def register(app: typer.Typer) -> None:
     limits = [
         inspect.Parameter("max_drop_pp", keyword, default=None, annotation=gate.MaxDrop),
         inspect.Parameter("min_speedup", keyword, default=None, annotation=gate.MinSpeedup),
+        inspect.Parameter("min_end_to_end_speedup", keyword, default=None, annotation=gate.MinEndToEndSpeedup),
         inspect.Parameter("max_size_mb", keyword, default=None, annotation=gate.MaxSize),
         inspect.Parameter("json_output", keyword, default=False, annotation=Json),
     ]
@@ -60,6 +61,7 @@ def report(
     run: Annotated[Path, typer.Argument(help="A run's folder, or its report.json.", metavar="RUN")],
     max_drop_pp: gate.MaxDrop = None,
     min_speedup: gate.MinSpeedup = None,
+    min_end_to_end_speedup: gate.MinEndToEndSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
     out: Annotated[
@@ -80,7 +82,7 @@ def report(
     from compress.report.files import write_report
     from compress.report.two_reports import load_report
 
-    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
+    limits = gate.read_gate(max_drop_pp, min_speedup, min_end_to_end_speedup, max_size_mb, baseline)
     loaded = load_report(run, "the command line")
     folder = out or (run if run.is_dir() else run.parent)
     if out is not None:
@@ -104,6 +106,7 @@ def compare(
     json_output: bool,
     max_drop_pp: float | None,
     min_speedup: float | None,
+    min_end_to_end_speedup: float | None,
     max_size_mb: float | None,
     **option_values: Any,
 ) -> None:
@@ -111,7 +114,7 @@ def compare(
     say_first(f"reading {first} and {second}", quiet=json_output)
     from compress.report.two_reports import check_one_kind, compare_reports, compared_pair, is_report
 
-    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb)
+    limits = gate.read_gate(max_drop_pp, min_speedup, min_end_to_end_speedup, max_size_mb)
     check_one_kind(first, second)
     if is_report(first):
         compared = compare_reports(first, second)

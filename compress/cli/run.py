@@ -78,6 +78,7 @@ def run(
     ] = False,
     max_drop_pp: gate.MaxDrop = None,
     min_speedup: gate.MinSpeedup = None,
+    min_end_to_end_speedup: gate.MinEndToEndSpeedup = None,
     max_size_mb: gate.MaxSize = None,
     baseline: gate.Baseline = None,
     smoke: Annotated[
@@ -102,7 +103,7 @@ def run(
     if smoke:
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
-    limits = gate.read_gate(max_drop_pp, min_speedup, max_size_mb, baseline)
+    limits = gate.read_gate(max_drop_pp, min_speedup, min_end_to_end_speedup, max_size_mb, baseline)
     result = finish(loaded, origin, runs_dir, ablate=ablate, force=force, verbose=verbose, json_output=json_output)
     if limits is not None and result.report:
         last = loaded.steps[-1].name

@@ -1,11 +1,14 @@
 """The judgement of a row by a goal: the recipe's, or a pipeline's gate."""
 
+from compress.measurement import Estimate
 from compress.recipe.schema import Goal
 from compress.report.model import Comparison, GoalVerdict, Row
 from compress.report.words import POINTS
 
 MARGIN_PP = 1.0
 """Default of the margin: the largest drop that is called no worse."""
+ONCE = Estimate(value=1.0, low=1.0, high=1.0)
+"""The speed-up of the baseline against itself."""
 
 
 def margin_pp(*limits: float | None) -> float:
@@ -40,17 +43,31 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
         elif high is None or high > goal.max_drop_pp:
             doubt = "unknown" if high is None else f"as low as {-high:{POINTS}} points"
             doubts.append(f"the change may be {doubt}, a drop of at most {goal.max_drop_pp:g} allowed")
-    if goal.min_speedup is not None:
-        speedup = against.speedup if against else None
-        if alone or (against is not None and speedup is None):
-            missed.append(f"speed not compared, at least {goal.min_speedup:g}x wanted")
-        else:
-            value, low = (speedup.value, speedup.low) if speedup else (1.0, 1.0)
-            if value < goal.min_speedup:
-                missed.append(f"{value:.2f}x faster, at least {goal.min_speedup:g}x wanted")
-            elif low is None or low < goal.min_speedup:
-                doubt = "unknown" if low is None else f"{low:.2f}x"
-                doubts.append(f"the speed-up may be as small as {doubt}, at least {goal.min_speedup:g}x wanted")
+    for limit, speedup, how in (
+        (goal.min_speedup, against.speedup if against else None, ""),
+        (goal.min_end_to_end_speedup, against.end_to_end if against else None, " end to end"),
+    ):
+        if limit is not None:
+            same = ONCE if row.is_baseline and against is None else None
+            sentence, is_missed = _judge_speed(limit, speedup or same, how)
+            (missed if is_missed else doubts).extend(sentence)
     if goal.max_size_mb is not None and row.size_bytes / 1e6 > goal.max_size_mb:
         missed.append(f"{row.size_bytes / 1e6:.2f} MB, at most {goal.max_size_mb:g} allowed")
     return GoalVerdict(**goal.model_dump(), met=not missed, missed=missed, doubts=doubts)
+
+
+def _judge_speed(limit: float, speedup: Estimate | None, how: str) -> tuple[list[str], bool]:
+    """A sentence on a speed-up that misses its limit, or may miss it, and whether it misses it.
+
+    Args:
+        speedup: None if it is not known, which misses any limit.
+        how: what is timed, as the sentence's words say it: nothing for the model alone, or ` end to end`.
+    """
+    if speedup is None:
+        return [f"speed{how} not compared, at least {limit:g}x wanted"], True
+    if speedup.value < limit:
+        return [f"{speedup.value:.2f}x faster{how}, at least {limit:g}x wanted"], True
+    if speedup.low is not None and speedup.low >= limit:
+        return [], False
+    doubt = "unknown" if speedup.low is None else f"{speedup.low:.2f}x"
+    return [f"the speed-up{how} may be as small as {doubt}, at least {limit:g}x wanted"], False

@@ -131,6 +131,8 @@ def goal_words(goal: GoalVerdict) -> str:
         parts.append(f"a drop of at most {words.margin(goal.max_drop_pp)}")
     if goal.min_speedup is not None:
         parts.append(f"at least {goal.min_speedup:g}x faster")
+    if goal.min_end_to_end_speedup is not None:
+        parts.append(f"at least {goal.min_end_to_end_speedup:g}x faster end to end")
     if goal.max_size_mb is not None:
         parts.append(f"at most {goal.max_size_mb:g} MB")
     return ", ".join(parts)

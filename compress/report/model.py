@@ -215,6 +215,7 @@ class GoalVerdict(Part):
 
     max_drop_pp: float | None = None
     min_speedup: float | None = None
+    min_end_to_end_speedup: float | None = None
     max_size_mb: float | None = None
     met: bool | None = None
     """None without a goal."""

@@ -104,13 +104,16 @@ def _cost(step: Row) -> float:
 
 def _speed(report: Report, goal: GoalVerdict, row: Row, comparison: Comparison, chain: list[Row]) -> Iterator[NextStep]:
     """The next steps towards a faster model."""
-    limit, speedup = goal.min_speedup, comparison.speedup
-    if (
-        limit is None
-        or speedup is None
-        or (speedup.value >= limit and speedup.low is not None and speedup.low >= limit)
-    ):
+    limits = ((goal.min_speedup, comparison.speedup), (goal.min_end_to_end_speedup, comparison.end_to_end))
+    open_limits = [
+        (limit, speedup)
+        for limit, speedup in limits
+        if limit is not None and speedup is not None
+        if speedup.low is None or min(speedup.value, speedup.low) < limit
+    ]
+    if not open_limits:
         return
+    limit, speedup = min(open_limits, key=lambda pair: pair[1].value / pair[0])
     if speedup.value >= limit:
         yield NextStep(
             "time it again on a machine with less other work, or in more processes (`bench: {processes: …}`)",

@@ -62,6 +62,7 @@ def test_report_in_json_is_the_file(cli, saved):
     [
         (["--max-drop-pp", "50", "--min-speedup", "2", "--max-size-mb", "20"], None),
         (["--max-drop-pp", "0.1"], "missed: int8: -2.00 points, a drop of at most 0.1 allowed\n"),
+        (["--min-end-to-end-speedup", "100"], "missed: int8: 8.83x faster end to end, at least 100x wanted\n"),
         (["--max-size-mb", "1"], "missed: int8: 13.60 MB, at most 1 allowed\n"),
     ],
 )

@@ -83,6 +83,7 @@ def test_a_goal_that_is_met_needs_nothing() -> None:
         (Goal(max_drop_pp=0.5), STEPS, {}, ["in `pruned`, take less out", "it changes accuracy by -1.00"]),
         (Goal(max_drop_pp=3), STEPS, {}, ["score on more test rows: about ", "200 rows leave room for -"]),
         (Goal(min_speedup=50), STEPS, {}, ["fewer or narrower layers in the student", "x is wanted"]),
+        (Goal(min_speedup=8, min_end_to_end_speedup=50), STEPS, {}, ["narrower layers", "faster where 50x is wanted"]),
         (Goal(min_speedup=50), ("teacher", "onnx"), {}, ["distill it into fewer layers", "quantize it"]),
         (Goal(min_speedup=50), ("teacher", "student"), {}, ["prune heads and neurons", "quantize it"]),
         (Goal(min_speedup=50), STEPS, {"peak_share": 0.08}, ["fewer layers rather than narrower", "uses 8% of"]),
@@ -106,4 +107,5 @@ def test_a_goal_that_is_missed_is_answered_with_measured_facts(
 def test_a_slow_tokenizer_is_named() -> None:
     report = sample_report()
     calls = report.rows[-1].real_latency_ms
-    assert any("the tokenizer takes 50% of a call" in told for told in advised(Goal(min_speedup=50), tokenize_ms=calls))
+    for goal in (Goal(min_speedup=50), Goal(min_end_to_end_speedup=50)):
+        assert any("the tokenizer takes 50% of a call" in told for told in advised(goal, tokenize_ms=calls))

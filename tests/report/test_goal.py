@@ -25,6 +25,7 @@ def against(speedup: Estimate | None = None) -> Comparison:
     return Comparison(
         against="teacher",
         speedup=speedup or Estimate(value=5.5, low=5.0, high=6.0),
+        end_to_end=Estimate(value=4.0, low=3.0, high=5.0),
         speed_verdict="faster",
         drop_pp=Estimate(value=2.5, low=1.0, high=4.0),
         margin_pp=1.0,
@@ -56,6 +57,9 @@ def test_the_margin_is_the_first_limit_that_is_given_and_may_be_zero(
         (Goal(max_drop_pp=2.0), ["-2.50 points, a drop of at most 2 allowed"], []),
         (Goal(min_speedup=5.5), [], ["the speed-up may be as small as 5.00x, at least 5.5x wanted"]),
         (Goal(min_speedup=6), ["5.50x faster, at least 6x wanted"], []),
+        (Goal(min_end_to_end_speedup=3), [], []),
+        (Goal(min_end_to_end_speedup=4), [], ["the speed-up end to end may be as small as 3.00x, at least 4x wanted"]),
+        (Goal(min_speedup=5, min_end_to_end_speedup=5), ["4.00x faster end to end, at least 5x wanted"], []),
         (Goal(max_size_mb=0.5), ["1.00 MB, at most 0.5 allowed"], []),
     ],
 )
@@ -72,6 +76,8 @@ def test_an_interval_that_is_not_known_is_a_doubt() -> None:
 def test_a_speed_that_was_not_compared_misses_its_goal() -> None:
     compared = against().model_copy(update={"speedup": None})
     assert judge(Goal(min_speedup=1), ROW, compared).missed == ["speed not compared, at least 1x wanted"]
+    untimed, sentence = against().model_copy(update={"end_to_end": None}), "speed end to end not compared"
+    assert judge(Goal(min_end_to_end_speedup=1), ROW, untimed).missed == [f"{sentence}, at least 1x wanted"]
 
 
 def test_a_last_step_that_was_not_measured_misses_the_goal() -> None:
@@ -82,7 +88,7 @@ def test_a_last_step_that_was_not_measured_misses_the_goal() -> None:
 
 def test_the_baseline_itself_has_no_drop_and_no_speedup() -> None:
     row = ROW.model_copy(update={"is_baseline": True})
-    assert judge(Goal(max_drop_pp=0, min_speedup=1), row, None).met is True
+    assert judge(Goal(max_drop_pp=0, min_speedup=1, min_end_to_end_speedup=1), row, None).met is True
     assert judge(Goal(min_speedup=1.5), row, None).missed == ["1.00x faster, at least 1.5x wanted"]
 
 

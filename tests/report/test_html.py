@@ -97,6 +97,7 @@ def test_the_verdict_and_the_headline_come_first(page, report):
         (Goal(max_size_mb=20), "met"),
         (Goal(max_drop_pp=3), "doubt"),
         (Goal(min_speedup=100), "missed"),
+        (Goal(min_end_to_end_speedup=100), "missed"),
     ],
 )
 def test_the_banner_has_the_colour_of_the_verdict(goal, state):
