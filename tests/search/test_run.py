@@ -61,5 +61,5 @@ def test_a_budget_too_short_for_one_candidate_is_refused(start, tmp_path):
 
 
 def test_no_candidate_that_can_be_made_is_an_error_with_the_reasons(start, tmp_path):
-    with pytest.raises(CompressError, match="no candidate could be made: ngrams-fast: .*table"):
+    with pytest.raises(CompressError, match=r"no candidate could be made: ngrams-fast: .*table"):
         run_search(start(families=["ngrams"]), Origin(), tmp_path / "runs", Silent(), lambda _: None)
