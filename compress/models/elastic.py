@@ -18,7 +18,6 @@ from compress.models.cutting import cut, part
 from compress.models.narrow import narrow_hidden
 from compress.models.reshape import keep_layers, layers_of, model_shape
 from compress.models.sizes import check_whole
-from compress.ops.importance import LayerScores
 
 SORTED_KEY = "compress_sorted"
 """Key of config.json that says that heads, neurons and hidden channels are sorted by importance."""
@@ -59,28 +58,22 @@ def is_sorted(model: Any) -> bool:
     return bool(getattr(model.config, SORTED_KEY, False))
 
 
-def sort_parts(model: Any, scores: Sequence[LayerScores], hidden: torch.Tensor) -> None:
-    """Sort heads, neurons and hidden channels by importance, in place; the model's outputs stay as they are.
+def sort_parts(model: Any, layers: Sequence[tuple[torch.Tensor, torch.Tensor]], hidden: torch.Tensor) -> None:
+    """Sort heads, neurons and hidden channels, in place; the model's outputs stay as they are.
 
     Args:
-        scores: for each layer those of its heads and neurons.
-        hidden: (hidden channels,) their scores.
+        layers: for each layer its heads and its neurons, the most important first, by their indices.
+        hidden: (hidden channels,) their indices, the most important first.
     """
     shape = model_shape(model)
     assert shape is not None
     architecture = ARCHITECTURES[shape.model_type]
-    for layer, layer_scores in zip(layers_of(model, architecture), scores, strict=True):
-        heads = _order(layer_scores.heads.scores)
+    for layer, (heads, neurons) in zip(layers_of(model, architecture), layers, strict=True):
         channels = (heads[:, None] * shape.head_size + torch.arange(shape.head_size)).flatten()
         _permute(layer, architecture, ("query", "key", "value", "attention_output"), channels)
-        _permute(layer, architecture, (*architecture.neuron_parts, "down"), _order(layer_scores.neurons.scores))
-    narrow_hidden(model, torch.eye(shape.hidden)[:, _order(hidden)])
+        _permute(layer, architecture, (*architecture.neuron_parts, "down"), neurons)
+    narrow_hidden(model, torch.eye(shape.hidden)[:, hidden])
     setattr(model.config, SORTED_KEY, True)
-
-
-def _order(scores: torch.Tensor) -> torch.Tensor:
-    """Indices from the highest score to the lowest; ties keep their order."""
-    return torch.sort(scores.cpu(), descending=True, stable=True).indices
 
 
 def _permute(layer: torch.nn.Module, architecture: Architecture, parts: Sequence[str], order: torch.Tensor) -> None:

@@ -158,8 +158,16 @@ def least_important(scores: torch.Tensor, keep: int) -> list[int]:
     Args:
         scores: (groups,)
     """
-    order = torch.sort(scores, descending=True, stable=True).indices
-    return sorted(order[keep:].tolist())
+    return sorted(most_important_first(scores)[keep:].tolist())
+
+
+def most_important_first(scores: torch.Tensor) -> torch.Tensor:
+    """Indices of the groups from the highest score to the lowest; ties keep their order.
+
+    Args:
+        scores: (groups,)
+    """
+    return torch.sort(scores.cpu(), descending=True, stable=True).indices
 
 
 def rearrange(gradients: torch.Tensor, removed: Sequence[int]) -> list[int]:

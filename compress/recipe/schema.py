@@ -29,7 +29,7 @@ RUNTIMES = "compress.runtimes"
 """The package with the registry of runtimes."""
 BASELINES = "compress.baselines"
 """The package with the registry of simple baselines."""
-Family = Literal["teacher", "linear", "ngrams", "convolution", "layers", "narrow"]
+Family = Literal["teacher", "linear", "ngrams", "convolution", "layers", "narrow", "elastic"]
 """The kinds of models that a search tries."""
 FEWEST_PROCESSES = 3
 """Fewest processes for an interval of a speed-up; with fewer it would be a guess."""
@@ -301,7 +301,7 @@ class Search(Model):
     budget_minutes: float | None = Field(None, gt=0)
     """Minutes that the search may take. Left out: as long as it needs."""
     families: Annotated[tuple[Family, ...], Field(min_length=1)] | None = None
-    """Kinds of models that are tried. Left out: all that fit the data."""
+    """Kinds of models that are tried. Left out: all; narrow only where elastic cannot be."""
     finalists: int = Field(5, ge=1, le=5)
     """Models that are held against the goal on selecting rows, from the safest to the smallest."""
     folds: int | None = Field(None, ge=1, le=10)

@@ -1,6 +1,6 @@
 """The making of candidates over one store: for each part of the training rows that is held out, or for all rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from compress.recipe.validation import Origin
 from compress.running.folder import claim, needs_of
 from compress.running.journal import Observer
 from compress.running.make import make_steps
-from compress.search.candidates import Candidate
+from compress.search.candidates import Candidate, RawStep
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
 from compress.tasks import Task
@@ -81,6 +81,12 @@ class Maker:
         self.make(BASELINE)
         return self._artifacts[self.base(0).step(self.start.steps[-1].name).identity.key]
 
+    def make_steps(self, steps: Sequence[RawStep]) -> Artifact:
+        """What the last of some steps after the first part's teacher makes; see `make`."""
+        data = self._recipe(BASELINE, 0).model_dump(mode="json", exclude_unset=True)
+        data["steps"] = [*data["steps"][:-1], *(dict(step) for step in steps)]
+        return self._made(Recipe.model_validate(data), 0, str(steps[-1]["name"]))
+
     def make(self, candidate: Candidate, fold: int = 0) -> Artifact:
         """The candidate's last artifact, with the models of a part; steps that are made already are shared.
 
@@ -89,13 +95,17 @@ class Maker:
             InputError: the candidate cannot be made of this teacher, or on this machine.
             Stopped: the user has asked to stop.
         """
-        base = self.base(fold)
-        plan = make_plan(self._recipe(candidate, fold), self.origin, beside=base)
+        name = candidate.label if fold == 0 else f"{candidate.label}, part {fold + 1}"
+        return self._made(self._recipe(candidate, fold), fold, name)
+
+    def _made(self, recipe: Recipe, fold: int, name: str) -> Artifact:
+        """The last artifact of a recipe; its steps are told of by a name."""
+        plan = make_plan(recipe, self.origin, beside=self.base(fold))
         keys = {step.name: step.identity.key for step in plan.steps}
         done = {name: self._artifacts[key] for name, key in keys.items() if key in self._artifacts}
         check_feasible(plan, set(done))
         claim(self.folder, needs_of([plan], self.store))
-        made, _ = make_steps(plan, self.store, self.host, _Named(self.observer, candidate, fold), done=done)
+        made, _ = make_steps(plan, self.store, self.host, _Named(self.observer, name), done=done)
         self._artifacts |= {keys[name]: made[name] for name in keys}
         return made[plan.recipe.steps[-1].name]
 
@@ -106,10 +116,9 @@ class Maker:
 class _Named:
     """An observer of a candidate's making, which tells of its own steps by its name."""
 
-    def __init__(self, observer: Observer, candidate: Candidate, fold: int) -> None:
+    def __init__(self, observer: Observer, name: str) -> None:
         self.progress, self.warned, self.stopping = observer.progress, observer.warned, observer.stopping
-        self._observer = observer
-        self._name = candidate.label if fold == 0 else f"{candidate.label}, part {fold + 1}"
+        self._observer, self._name = observer, name
 
     def step_started(self, step: str, stage: str) -> None:
         self._observer.step_started(f"{self._name}: {step}", stage)

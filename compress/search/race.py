@@ -15,6 +15,7 @@ from compress.formats import size_of
 from compress.measurement import Estimate
 from compress.recipe.schema import Family
 from compress.search.candidates import Candidate
+from compress.search.elastic import depths, picked, scored_sizes
 from compress.search.front import Standing, front
 from compress.search.making import BASELINE, Maker
 from compress.search.scoring import Scorer
@@ -27,7 +28,7 @@ SAFE_SHARE = 0.5
 """Share of the margin that a simple model may lose on searching rows to make students needless."""
 CATCHES_UP = 0.02
 """Drop that the rest of a training makes up for, at most, as a share of the rows."""
-STUDENTS: tuple[Family, ...] = ("layers", "narrow")
+STUDENTS: tuple[Family, ...] = ("layers", "narrow", "elastic")
 """The families whose training is long enough to halve."""
 
 
@@ -56,6 +57,8 @@ class Race:
         minimize: what the winner has least of.
         time_left: returns the seconds that are left for making candidates.
         watch: called with each candidate that was looked at.
+        tries_elastic: whether sizes of students are looked for by an elastic student.
+        scored: the number of its sub-models that were scored.
         looked: all that were, by label.
         failed: why candidates could not be made, by label.
     """
@@ -67,6 +70,8 @@ class Race:
     minimize: Literal["latency", "size"]
     time_left: Callable[[], float]
     watch: Callable[[Looked], None]
+    tries_elastic: bool = False
+    scored: int = 0
     looked: dict[str, Looked] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -80,8 +85,8 @@ class Race:
         if simple is not None:
             for student in students:
                 self.failed[student.name] = f"{simple.candidate.words} is as good, smaller and faster"
-        elif students:
-            self._halve(students)
+        else:
+            self._halve(self._with_elastic(students))
         return [one for one in self.looked.values() if one.candidate.share == 1]
 
     def look(self, candidate: Candidate) -> Looked:
@@ -132,6 +137,25 @@ class Race:
             if one.candidate.family != "teacher" and one.drop.value <= SAFE_SHARE * self.margin
         ]
         return min(enough, key=lambda one: one.drop.value, default=None)
+
+    def _with_elastic(self, students: Sequence[Candidate]) -> list[Candidate]:
+        """The students, with sizes that an elastic student shows, and of the whole layers only as many as it needs."""
+        if not self.tries_elastic or self.time_left() <= 0:
+            return list(students)
+        try:
+            scored = scored_sizes(self.maker, self.scorer, self.facts, by_latency=self.minimize == "latency")
+        except CompressError as error:
+            self.failed["elastic"] = error.what
+            return list(students)
+        self.scored = len(scored)
+        deep = depths(scored, self.margin)
+        kept = []
+        for one in students:
+            if one.family == "layers" and one.steps[-1]["layers"] not in deep:
+                self.failed[one.name] = "the elastic student shows another depth"
+            else:
+                kept.append(one)
+        return [*kept, *picked(scored, self.facts, self.margin)]
 
     def _halve(self, students: Sequence[Candidate]) -> None:
         """Train all students for a part of their training, and the better half for all of it."""

@@ -29,7 +29,7 @@ from compress.search.making import BASELINE, Maker, fold_count
 from compress.search.race import Looked, Race, finalists
 from compress.search.scoring import Scorer
 from compress.search.selecting import Selector
-from compress.search.space import Facts, candidates
+from compress.search.space import Facts, candidates, families_of
 
 MARGIN_PP = 1.0
 """The bound where the goal has none, in percentage points."""
@@ -116,7 +116,16 @@ class _Searcher:
 
     def _find(self) -> Candidate:
         facts = self._facts()
-        race = Race(self.maker, self.scorer, facts, self.margin, self.search.minimize, self._time_left, self.watch)
+        race = Race(
+            self.maker,
+            self.scorer,
+            facts,
+            self.margin,
+            self.search.minimize,
+            self._time_left,
+            self.watch,
+            tries_elastic="elastic" in families_of(facts, self.search.families),
+        )
         self.maker.make(BASELINE)
         self._check_budget()
         looked = race.run(candidates(facts, self.search.families))

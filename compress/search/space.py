@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compress.models.architectures import Shape
+from compress.models.architectures import ARCHITECTURES, Shape
 from compress.recipe.schema import Family
 from compress.search.candidates import LAST, MODEL, ONNX, Candidate, RawStep
 from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN, REFERENCE_WIDTH
@@ -16,10 +16,14 @@ from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN, REFERENCE_
 SEEN_ROWS = 90_000
 """Rows and variants that a student of whole layers sees in its whole training, within the limits of variants."""
 MOST_COPIES = 12
-TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "narrow")
+TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "narrow", "elastic")
 """The families that are transformers."""
 FEW_SEEN_ROWS = 30_000
 """Rows and variants below which a bag of n-grams wants a higher rate."""
+ELASTIC = "elastic"
+"""The name of the step that trains a student of all sizes."""
+ELASTIC_SHARE = 0.5
+"""Share of a student's whole training that it gets."""
 NARROW_PASSES = 3
 """How many times more a narrow student sees them."""
 LONG_TEXTS = 0.1
@@ -77,13 +81,28 @@ def candidates(facts: Facts, families: Sequence[Family] | None) -> list[Candidat
     Args:
         families: names; None: all.
     """
-    wanted = FAMILIES if families is None else {name: FAMILIES[name] for name in FAMILIES if name in families}
-    return [candidate for make in wanted.values() for candidate in make(facts)]
+    wanted = families_of(facts, families)
+    return [candidate for name, make in FAMILIES.items() if name in wanted for candidate in make(facts)]
+
+
+def families_of(facts: Facts, families: Sequence[Family] | None) -> list[Family]:
+    """The families that are tried: the wanted ones, or all; narrow only where the teacher cannot be elastic."""
+    shape = facts.shape
+    elastic = shape is not None and shape.is_plain and shape.layers > 1 and ARCHITECTURES[shape.model_type].is_traced
+    if families is None:
+        return [name for name in (*FAMILIES, "elastic") if name != ("narrow" if elastic else "elastic")]
+    return [name for name in families if name != "elastic" or elastic]
 
 
 def trimmed(facts: Facts) -> RawStep:
     """The step that takes out of the vocabulary what the training rows do not use."""
     return {"name": "trimmed", "stage": "trim_vocabulary", "model": facts.teacher, "min_count": 1}
+
+
+def elastic_step(facts: Facts) -> RawStep:
+    """The step that trains a student of all sizes."""
+    settings = {"epochs": facts.passes * ELASTIC_SHARE, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
+    return {"name": ELASTIC, **student(facts), "stage": "distill_elastic", **settings}
 
 
 def quick_ending(candidate: Candidate, facts: Facts) -> list[RawStep]:
@@ -161,7 +180,8 @@ def _convolution(facts: Facts) -> list[Candidate]:
     ]
 
 
-def _student(facts: Facts) -> dict[str, Any]:
+def student(facts: Facts) -> dict[str, Any]:
+    """What all students with a transformer have in common."""
     return {
         "stage": "distill",
         "teacher": facts.teacher,
@@ -183,7 +203,7 @@ def _layers(facts: Facts) -> list[Candidate]:
             f"layers-{depth}",
             "layers",
             f"{depth} of the teacher's {facts.shape.layers} layers",
-            (trimmed(facts), {"name": MODEL, **_student(facts), "layers": depth, **settings}),
+            (trimmed(facts), {"name": MODEL, **student(facts), "layers": depth, **settings}),
         )
         for depth in depths
     ]
@@ -210,8 +230,8 @@ def _narrow(facts: Facts) -> list[Candidate]:
                 f"{layers} layers of {hidden} channels",
                 (
                     trimmed(facts),
-                    {"name": "whole", **_student(facts), **whole},
-                    {"name": MODEL, **_student(facts), "student": "whole", **sizes, **narrow},
+                    {"name": "whole", **student(facts), **whole},
+                    {"name": MODEL, **student(facts), "student": "whole", **sizes, **narrow},
                 ),
             )
         )

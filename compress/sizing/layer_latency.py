@@ -47,6 +47,12 @@ class LayerLatency:
         """Time of an encoder with a number of the smallest layers."""
         return self.fixed_ms + layers * self.layer_ms
 
+    def predicted_ms(self, heads: int, neurons: int, layers: int) -> float:
+        """Time of an encoder whose layers are all of one size; of sizes that were not timed, of the next larger one."""
+        of_heads = self.heads_ms[min(count for count in self.heads_ms if count >= heads)]
+        of_neurons = self.neurons_ms[min(count for count in self.neurons_ms if count >= neurons)]
+        return self.smallest_ms(layers) + layers * (of_heads + of_neurons)
+
     def choose(self, scores: Sequence[LayerScores], allowed_ms: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The sizes of least loss with a predicted time of at most `allowed_ms`, or of the least possible time.
 

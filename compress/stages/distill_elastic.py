@@ -104,6 +104,7 @@ def run(
     from compress.models.load import load_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import load_tokenizer
+    from compress.ops.importance import most_important_first
     from compress.tasks import with_rows
     from compress.training.elastic import ElasticObjective
     from compress.training.loop import set_attention_dropout, set_seed
@@ -121,7 +122,9 @@ def run(
     sizes = sizes_of(config, shape)
     rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
     scores = score_layers(network, shape, "taylor", rows, "scoring heads and neurons")
-    sort_parts(network, scores, score_hidden(network, shape, "taylor", rows, "scoring hidden channels").scores)
+    hidden = score_hidden(network, shape, "taylor", rows, "scoring hidden channels")
+    orders = [tuple(most_important_first(part.scores) for part in (one.heads, one.neurons)) for one in scores]
+    sort_parts(network, orders, most_important_first(hidden.scores))
     if config.attention_dropout is not None:
         set_attention_dropout(network, config.attention_dropout)
     objective = ElasticObjective(config, network, sizes, config.random_sizes, context.seed)

@@ -1,0 +1,159 @@
+"""Sizes worth a training of their own, found by one elastic student.
+
+It is trained once; its sub-models are scored on searching rows as they are, and timed by the table of layer latencies.
+What is best among them goes on to a training of its own.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from compress.comparing.sample import sample_rows
+from compress.context import Context
+from compress.models.elastic import Size, cut_first
+from compress.models.load import load_model
+from compress.models.reshape import model_shape
+from compress.ops import pareto
+from compress.planning.feasibility import training_device
+from compress.search.candidates import MODEL, Candidate
+from compress.search.making import BASELINE, Maker
+from compress.search.scoring import Scorer
+from compress.search.space import ELASTIC, Facts, elastic_step, student, trimmed
+from compress.sizing.layer_latency import LayerLatency, layer_latency
+from compress.sizing.layer_timing import LayerTimer
+from compress.store.artifacts import Artifact, Identity
+from compress.training.elastic import all_sizes, sub_model_outputs
+
+MOST_SIZES = 120
+"""Sub-models that are scored; of more, a random draw."""
+ROWS = 400
+"""The most searching rows that each is scored on."""
+CATCHES_UP = 0.04
+"""Drop that a training of its own makes up for, at most, as a share of the rows."""
+PICKS = 4
+WHOLE_RATE = 2e-4
+"""Peak rate of a student of the teacher's width; of narrower ones it grows with the square of the ratio."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A sub-model as it is.
+
+    Attributes:
+        drop: what it loses against the teacher on searching rows, as a share.
+        cost: its predicted milliseconds, or its weights.
+    """
+
+    size: Size
+    drop: float
+    cost: float
+
+
+def scored_sizes(maker: Maker, scorer: Scorer, facts: Facts, *, by_latency: bool) -> list[Scored]:
+    """The sub-models of an elastic student, which is made first.
+
+    Raises:
+        CompressError: it cannot be made.
+    """
+    task = maker.task(0)
+    elastic = maker.make_steps([trimmed(facts), elastic_step(facts)])
+    listed = elastic.facts["sizes"]
+    sizes = _drawn(all_sizes([listed[name] for name in ("layers", "hidden", "heads", "ffn")]), maker.start.seed)
+    rows = sample_rows(task, task.validation, ROWS)
+    truth, metric = task.truth(rows), task.spec.metric
+    places = {id(row): place for place, row in enumerate(task.validation)}
+    baseline = scorer.answers(maker.make(BASELINE), task, task.validation, "validation")
+    before = baseline.take([places[id(row)] for row in rows]).outcome(truth, metric)
+    tables = _tables(elastic, sorted({size.hidden for size in sizes}), maker, scorer) if by_latency else {}
+    scored = []
+    for number, (size, outputs) in enumerate(
+        zip(sizes, sub_model_outputs(elastic.path, sizes, task, rows), strict=True), 1
+    ):
+        outcome = task.answers(list(outputs), rows).outcome(truth, metric)
+        cost = tables[size.hidden].predicted_ms(size.heads, size.neurons, size.layers) if by_latency else _weights(size)
+        scored.append(Scored(size, before.value - outcome.value, cost))
+        maker.observer.progress("scoring sub-models", number, len(sizes))
+    return scored
+
+
+def picked(scored: Sequence[Scored], facts: Facts, margin: float) -> list[Candidate]:
+    """The candidates of sizes on the front that may keep the margin once they are trained: a few of all costs."""
+    on_front = [scored[place] for place in pareto.front([(one.drop, one.cost) for one in scored])]
+    near = sorted((one for one in on_front if one.drop <= margin + CATCHES_UP), key=lambda one: one.cost)
+    if not near:
+        near = [min(scored, key=lambda one: one.drop)]
+    count = min(PICKS, len(near))
+    chosen = [near[round(place * (len(near) - 1) / max(1, count - 1))] for place in range(count)]
+    return [candidate(one.size, facts) for one in chosen]
+
+
+def depths(scored: Sequence[Scored], margin: float) -> list[int]:
+    """Numbers of layers that may keep the margin at the whole width: the least two, or the most of all."""
+    largest = max(one.size for one in scored)
+    whole = {one.size.layers: one.drop for one in scored if replace(one.size, layers=largest.layers) == largest}
+    enough = sorted(layers for layers, drop in whole.items() if drop <= margin + CATCHES_UP)
+    return enough[:2] or [largest.layers - 1]
+
+
+def candidate(size: Size, facts: Facts) -> Candidate:
+    """A sub-model with a training of its own."""
+    assert facts.shape is not None
+    rate = WHOLE_RATE * (facts.shape.hidden / size.hidden) ** 2
+    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons}
+    training = {"epochs": facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 2e-3}
+    step = {"name": MODEL, **student(facts), "student": ELASTIC, **sizes, **training}
+    return Candidate(
+        f"elastic-{size.layers}x{size.hidden}x{size.heads}x{size.neurons}",
+        "elastic",
+        f"{size.layers} layers of {size.hidden} channels, {size.heads} heads and {size.neurons} neurons",
+        (trimmed(facts), elastic_step(facts), step),
+    )
+
+
+def _drawn(sizes: Sequence[Size], seed: int) -> list[Size]:
+    """All sizes, or a random draw with the smallest and those of the whole width among them."""
+    if len(sizes) <= MOST_SIZES:
+        return list(sizes)
+    largest = max(sizes)
+    whole = [size for size in sizes if replace(size, layers=largest.layers) == largest]
+    always = [*whole, min(sizes)]
+    others = [size for size in sizes if size not in always]
+    return [*always, *random.Random(seed).sample(others, MOST_SIZES - len(always))]
+
+
+def _weights(size: Size) -> float:
+    """Weights of the layers, over the size of a head."""
+    return float(size.layers * size.hidden * (4 * size.heads + 2 * size.neurons))
+
+
+def _tables(elastic: Artifact, widths: Sequence[int], maker: Maker, scorer: Scorer) -> Mapping[int, LayerLatency]:
+    """The table of layer latencies of each width, from the store or timed now."""
+    recipe, task = maker.start, maker.task(0)
+
+    def cached(name: str, config: Mapping[str, Any], inputs: Mapping[str, str], make: Any) -> Artifact:
+        identity = Identity(name, 1, config, inputs, "", 0)
+        return maker.store.obtain(identity, "arrays", lambda out, _: make(out), host=maker.host)[0]
+
+    context = Context(
+        task=task,
+        seed=recipe.seed,
+        device=training_device(recipe),
+        trust_remote_code=recipe.trust_remote_code,
+        work=Path(),
+        progress=maker.observer.progress,
+        cached=cached,
+        host=maker.host,
+    )
+    tables = {}
+    for width in widths:
+        model = load_model(elastic.path, task.hub_task)
+        whole = model_shape(model)
+        assert whole is not None
+        cut_first(model, replace(whole, hidden=width))
+        timer = LayerTimer(model, scorer.target, task.hub_task, maker.observer.progress)
+        shape = model_shape(model)
+        assert shape is not None
+        tables[width] = layer_latency(timer, shape, min(shape.neurons) // 12 or 1, context)
+    return tables
