@@ -8,9 +8,10 @@ import pytest
 
 from compress.report.charts import make_charts
 from compress.report.figure import Chart, Mark, Plane, Rows, linear, log_ticks, milliseconds, number, plain
+from compress.report.labels import Box, place_labels
 from compress.report.model import Report
 from compress.report.shown import shown_rows
-from compress.report.tradeoff import Box, front, place_labels, spread
+from compress.report.tradeoff import front, spread
 from tests.report.reports import sample_report
 
 ALL = ["tradeoff", "latencies", "sizes", "latency-bought", "quality-bought", "classes", "lengths"]
