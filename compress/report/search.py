@@ -35,7 +35,7 @@ class LookedAt(Part):
     cpu_seconds: float | None = None
     """Processor time of making it."""
     out: Printable = ""
-    """When and why it went no further: `after 25% of its training: others are smaller`."""
+    """When and why it went no further: `after 25% of its training, as others are smaller`."""
     on_front: bool = False
     """Whether no other candidate beats it in quality, time from text to answer, and size."""
     beaten_by: Printable = ""

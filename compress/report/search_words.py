@@ -25,8 +25,8 @@ def result(report: Report) -> list[str]:
     if winner is None:
         return [_nearest(search)]
     sentence = (
-        f"{winner.name} is the {MINIMIZED[search.minimize]} finalist that is proved to lose at most "
-        f"{words.margin(search.selection.margin_pp)} of {metric}: "
+        f"the {MINIMIZED[search.minimize]} finalist that is proved to lose at most "
+        f"{words.margin(search.selection.margin_pp)} of {metric} is {winner.name}: "
         f"{changed(winner.drop_pp)} points on {search.selection.rows:,} selecting rows, with 95% confidence at least "
         f"{bound(winner)}"
     )
@@ -86,7 +86,7 @@ def why(finalist: Finalist, rows: int) -> str:
 
 def _rounded_up(count: int) -> int:
     """A number of rows rounded up to two digits."""
-    unit = 10 ** max(0, math.floor(math.log10(max(1, count))) + 1 - DIGITS)
+    unit: int = 10 ** max(0, math.floor(math.log10(max(1, count))) + 1 - DIGITS)
     return math.ceil(count / unit) * unit
 
 
@@ -107,8 +107,18 @@ def status(candidate: LookedAt) -> str:
     if candidate.is_finalist:
         return "finalist"
     if candidate.out:
-        return f"out {candidate.out}"
+        return f"out: {candidate.out}"
     return "on the front" if candidate.on_front else f"beaten by {candidate.beaten_by}" if candidate.beaten_by else ""
+
+
+def cells(candidate: LookedAt) -> list[str]:
+    """A candidate's figures as texts: name, what it is, score, change, both times, size, and how far it came."""
+    figures = [""] * 5
+    if candidate.score is not None and candidate.size_bytes is not None:
+        times = [number(value) for value in (candidate.end_to_end_ms, candidate.latency_ms) if value is not None]
+        score, size = f"{100 * candidate.score:.2f}%", f"{candidate.size_bytes / 1e6:.2f}"
+        figures = [score, changed(candidate.drop_pp), *times, size]
+    return [candidate.name, candidate.what, *figures, status(candidate)]
 
 
 def about(search: SearchReport) -> list[str]:

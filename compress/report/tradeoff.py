@@ -12,9 +12,9 @@ from compress.report.figure import (
     Plane,
     Point,
     Scale,
+    amounts,
     latency_of,
     linear,
-    milliseconds,
     number,
     percents,
     plain,
@@ -38,7 +38,7 @@ def tradeoff(rows: Sequence[ShownRow], report: Report, latency_title: str = "med
     """
     metric = metric_title(report.test.metric)
     spreads = [spread(row) for row in rows]
-    x = milliseconds(latency_title, [end for both in spreads for end in both], margin=0.15)
+    x = amounts(latency_title, [end for both in spreads for end in both], margin=0.15)
     shares = [percents(row.quality) for row in rows]
     y = linear(f"{metric}, %", [value for three in shares for value in three], pad=0.13)
     crosses = [
