@@ -63,6 +63,16 @@ def labels(
     return [place and _label_at(lines, *place) for lines, place in zip(texts, places, strict=True)]
 
 
+def unnamed(names: Sequence[str], placed: Sequence[Label | None]) -> str:
+    """A sentence with the names that have no room in the chart; empty if all have.
+
+    Args:
+        placed: the label of each name.
+    """
+    missing = [name for name, label in zip(names, placed, strict=True) if label is None]
+    return f"No room for the names of {'; '.join(missing)}." if missing else ""
+
+
 def _label_at(lines: Sequence[str], right: int, down: int) -> Label:
     """A label on one side of its point."""
     height = LINE * len(lines)

@@ -8,8 +8,21 @@ from typing import Literal
 from compress.answers import metric_title
 from compress.ops import pareto
 from compress.report import words
-from compress.report.figure import Chart, Mark, Plane, Point, Scale, amounts, ends, linear, number, plain, summarize
-from compress.report.labels import NARROW, WIDE, Cross, labels
+from compress.report.figure import (
+    Chart,
+    Label,
+    Mark,
+    Plane,
+    Point,
+    Scale,
+    amounts,
+    ends,
+    linear,
+    number,
+    plain,
+    summarize,
+)
+from compress.report.labels import NARROW, WIDE, Cross, labels, unnamed
 from compress.report.model import Report
 from compress.report.search import LookedAt, SearchReport
 from compress.report.search_words import status
@@ -117,13 +130,21 @@ def _chart(x: Axis, y: Axis, search: SearchReport) -> Chart:
     legend = [(Mark(SIGNS[rank][0], 50, tone=SIGNS[rank][1]), LEGEND[rank]) for rank in RANKS if rank in shown]
     title = f"{y.name} against {x.name}"
     return Chart(
-        f"search-{x.name}-{'quality' if y.sign < 0 else y.name}",
+        f"{'quality' if y.sign < 0 else y.name}-{x.name}",
         words.sentence(title),
         summarize((spot.candidate.name, _figures(spot.candidate)) for spot in spots if spot.rank in RANKS[:4]),
         _caption(search, is_of_quality=y.sign < 0, is_tested="test" in shown),
         Plane(across, up, points, _staircase(spots, x, y, across, up), legend),
         is_wide=True,
+        wide_caption=_unnamed(spots, wide),
+        narrow_caption=_unnamed(spots, narrow),
     )
+
+
+def _unnamed(spots: Sequence[Spot], placed: Sequence[Label | None]) -> str:
+    """A sentence with the names of finalists and others that have no room in the picture."""
+    pairs = [(spot, label) for spot, label in zip(spots, placed, strict=True) if spot.rank not in {"test", "beaten"}]
+    return unnamed([spot.candidate.name for spot, _ in pairs], [label for _, label in pairs])
 
 
 def _spots(search: SearchReport, *, with_test: bool) -> list[Spot]:

@@ -21,7 +21,7 @@ from compress.report.figure import (
     summarize,
     tone,
 )
-from compress.report.labels import NARROW, WIDE, Cross, labels
+from compress.report.labels import NARROW, WIDE, Cross, labels, unnamed
 from compress.report.model import Report, Row
 from compress.report.shown import ShownRow
 
@@ -51,6 +51,7 @@ def tradeoff(rows: Sequence[ShownRow], report: Report, latency_title: str = "med
         for row, (value, low, high), (left, right) in zip(rows, shares, spreads, strict=True)
     ]
     wide, narrow = (_labels(rows, crosses, size) for size in (WIDE, NARROW))
+    names = [f"{row.step} ({number(latency_of(row).p50)} ms)" for row in rows]
     points = [
         Point(**cross._asdict(), tone=tone(row, rows[-1]), hint=_hint(row), wide=wide[place], narrow=narrow[place])
         for place, (row, cross) in enumerate(zip(rows, crosses, strict=True))
@@ -63,19 +64,9 @@ def tradeoff(rows: Sequence[ShownRow], report: Report, latency_title: str = "med
         "rounds' medians. Dotted: the Pareto front, which no other step beats in both; it knows no intervals.",
         Plane(x, y, points, _staircase(rows, x, y)),
         is_wide=True,
-        wide_caption=_unnamed(rows, wide),
-        narrow_caption=_unnamed(rows, narrow),
+        wide_caption=unnamed(names, wide),
+        narrow_caption=unnamed(names, narrow),
     )
-
-
-def _unnamed(rows: Sequence[Row], labels: Sequence[Label | None]) -> str:
-    """A sentence with the names that have no room in the chart; empty if all have."""
-    missing = [
-        f"{row.step} ({number(latency_of(row).p50)} ms)"
-        for row, label in zip(rows, labels, strict=True)
-        if label is None
-    ]
-    return f"No room for the names of {'; '.join(missing)}." if missing else ""
 
 
 def front(rows: Sequence[Row]) -> list[Row]:

@@ -5,9 +5,11 @@ import pytest
 from scipy import stats
 
 from compress.measurement import Estimate
+from compress.ops import macro_f1
 from compress.ops.one_sided import BOTH_SIDES, drop_bound, rows_needed
 from compress.ops.outcomes import Classes, Counts, Outcome, Right, Values
 from compress.ops.statistics import accuracy_drop
+from tests.ops.test_macro_f1 import Models
 
 
 def rights(lost: int, gained: int, rows: int) -> tuple[Right, Right]:
@@ -73,6 +75,25 @@ def test_where_few_rows_differ_and_all_are_lost_the_claims_stay_below_one_in_ten
     for rows in range(200, 3000, 100):
         lost = random.binomial(rows, 0.01, 20_000)
         assert np.mean(bounds(lost, 0 * lost, rows) <= 0.01) <= 0.105
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("classes", "worst", "flips", "rows", "most"),
+    [(52, 0.8, 0.01, 2568, 0.08), (20, 0.6, 0.03, 2000, 0.08), (8, 0.8, 0.02, 400, 0.11)],
+)
+def test_a_drop_of_macro_f1_is_seldom_called_smaller(
+    classes: int, worst: float, flips: float, rows: int, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(macro_f1, "RESAMPLES", 299)
+    models, random = Models(classes, worst, flips), np.random.default_rng(1)
+    claims = []
+    for _ in range(400):
+        base, other, truth = models.draw(random, rows)
+        bound = drop_bound(Classes(base, truth), Classes(other, truth))
+        assert bound is not None
+        claims.append(bound <= models.drop)
+    assert np.mean(claims) <= most  # three standard errors of 400 trials above 5% and 8%
 
 
 @pytest.mark.parametrize(("lost", "gained", "rows"), [(4, 2, 300), (15, 9, 1000), (30, 25, 900), (60, 70, 2000)])

@@ -1,6 +1,5 @@
 """A search in a report: what is said of it, and that terminal, Markdown, page and JSON have all of it."""
 
-import io
 import operator
 import re
 from itertools import pairwise
@@ -8,8 +7,7 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
-from compress.cli.console import _print_search
-from compress.cli.screen import Screen
+from compress.cli.console import print_report
 from compress.measurement import Estimate
 from compress.report import search_words
 from compress.report.figure import Plane
@@ -20,14 +18,21 @@ from compress.report.search import Finalist, LookedAt, Selection
 from compress.report.search_charts import search_charts
 from tests.report.reports import sample_report
 from tests.report.searches import CANDIDATES, sample_search, searched_report
+from tests.report.test_html import Page
 
 PROVED = "the fastest finalist that is proved to lose at most 1 point of accuracy is layers-3: -0.30 ("
 
 
-def printed(report: Report, width: int) -> list[str]:
-    out = io.StringIO()
-    _print_search(report, Screen(file=out, width=width, force_terminal=False))
-    return out.getvalue().splitlines()
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """Prints a report on a terminal of a width, and gives its lines."""
+
+    def lines(report: Report, width: int) -> list[str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_report(report)
+        return capsys.readouterr().out.splitlines()
+
+    return lines
 
 
 def test_a_report_with_a_search_is_the_same_after_json_and_one_without_still_reads():
@@ -117,7 +122,11 @@ def test_page_and_markdown_have_every_candidate_every_finalist_and_the_result():
         assert "2,000 rows cannot tell, about 10,000 would" in shown
         assert "the test stopped at convolution-256" in shown
     assert 'href="#search"' in page
-    assert page.count('data-figure="search-') == 3
+    parsed = Page(page)
+    assert parsed.open == []
+    assert [name for name in parsed.figures if name and name.startswith("search-")] == [
+        *("search-quality-latency", "search-quality-size", "search-latency-size"),
+    ]
     assert "| layers-3 | -0.30 (-0.85 to +0.25) | -0.76 | proved |" in markdown
     plain = render_html(sample_report()) + render_markdown(sample_report())
     assert "The search" not in plain
@@ -133,17 +142,18 @@ def test_texts_of_candidates_are_escaped():
 
 
 @pytest.mark.parametrize("width", [200, 120, 80, 60, 50])
-def test_the_tables_fit_and_tell_every_verdict(width):
+def test_the_tables_fit_and_tell_every_verdict(width, printed):
     lines = printed(searched_report(), width)
     assert max(map(len, lines)) <= width
     whole = " ".join(" ".join(lines).split())
     assert whole.count(" proved ") >= 2
     assert "layers-3 *" in whole
+    assert PROVED in whole
     assert "convolution-256 not proved: 2,000 rows cannot tell, about 10,000 would" in whole
     assert "linear missed: -3.25 points, a drop of at most 1 allowed" in whole
 
 
-def test_on_eighty_columns_no_figure_is_folded():
+def test_on_eighty_columns_no_figure_is_folded(printed):
     lines = printed(searched_report(), 80)
     (row,) = [line for line in lines if line.startswith(" layers-3 *")]
     assert row.split() == ["layers-3", "*", "proved", "-0.30", "-0.76", "4.10", "ms", "14.20"]
@@ -154,7 +164,7 @@ def test_on_eighty_columns_no_figure_is_folded():
 def test_the_pictures_show_each_figure_against_each():
     report = searched_report()
     charts = search_charts(report)
-    assert [chart.name for chart in charts] == ["search-latency-quality", "search-size-quality", "search-size-latency"]
+    assert [chart.name for chart in charts] == ["quality-latency", "quality-size", "latency-size"]
     assert [chart.title for chart in charts] == [
         *("Accuracy against latency", "Accuracy against size", "Latency against size"),
     ]
@@ -168,6 +178,11 @@ def test_the_pictures_show_each_figure_against_each():
         assert winner.hint.startswith("layers-3\n")
         assert winner.wide is not None
         assert winner.narrow is not None
+        for point in picture.points:
+            name = point.hint.partition("\n")[0]
+            is_beaten = (point.kind, point.tone) == ("spot", "baseline")
+            assert (point.wide is None and not is_beaten) == (name in chart.wide_caption)
+            assert (point.narrow is None and not is_beaten) == (name in chart.narrow_caption)
         on_test = [point for point in picture.points if (point.kind, point.tone) == ("ring", "accent")]
         assert len(on_test) == is_tested
         for point in on_test:

@@ -15,9 +15,9 @@ ROWS = 2000
 BEFORE = Right(np.ones(ROWS, bool))
 
 
-def entrant(name: str, lost: int, gained: int = 0, **more) -> Entrant:
-    """A finalist that has lost so many rows; where some are gained, the baseline is `baseline(gained)`."""
-    return Entrant(name, rights(lost, gained, ROWS)[1], **more)
+def entrant(name: str, lost: int, **more) -> Entrant:
+    """A finalist that has lost so many rows against `BEFORE`, and gained none."""
+    return Entrant(name, rights(lost, 0, ROWS)[1], **more)
 
 
 def verdicts(selection: Selection) -> list[str]:
