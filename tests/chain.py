@@ -111,6 +111,7 @@ def chain_recipe(model: Path, reviews: Path, **changes: Any) -> Recipe:
             "learning_rate": 3e-2,
             "head_learning_rate": 3e-2,
         },
+        {"name": "elastic", "stage": "distill_elastic", "teacher": "teacher", "random_sizes": 1, **FAST, "epochs": 2},
         {
             "name": "factorized",
             "stage": "factorize_low_rank",

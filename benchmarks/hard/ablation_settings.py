@@ -68,12 +68,17 @@ def _without(words: str, **student: Any) -> Setting:
     return Setting("without a transformer", words, "narrow", (step,))
 
 
-def _stepwise(steps: int) -> tuple[Step, ...]:
-    """Cut, recover, again: from two whole layers to the narrow student."""
+def _stepwise(steps: int, **changed: Any) -> tuple[Step, ...]:
+    """Cut, recover, again: from two whole layers to the narrow student.
+
+    Args:
+        changed: settings of all steps.
+    """
     fast = {"learning_rate": 2e-3, "head_learning_rate": 6e-3}
     first, middle = {**AGAIN, "layers": 2}, {**AGAIN, "hidden": 256, "heads": 8, "ffn": 768, "learning_rate": 1e-3}
     last = {**AGAIN, **SMALL, **fast}
-    return (first, middle, last) if steps == 3 else (first, {**last, "epochs": 2})
+    chain = (first, middle, last) if steps == 3 else (first, {**last, "epochs": 2})
+    return tuple({**step, **changed} for step in chain)
 
 
 REFERENCES = {
@@ -84,6 +89,7 @@ REFERENCES = {
 }
 """What settings are held against. Inner states are learned from a teacher that reads the same tokens: untrimmed."""
 OTHER_TEACHERS = ["teacher", TEACHER_STAND_IN.format(1), TEACHER_STAND_IN.format(2)]
+MANY_ROWS = {"copies": 12, "mix": 0.5, "parts": 0.3, "unchanged": 0.5}
 UNTAUGHT = {"soft_weight": 0.0, "hard_weight": 1.0, "augment": {"copies": 0}}
 
 SETTINGS: dict[str, Setting] = {
@@ -105,6 +111,11 @@ SETTINGS: dict[str, Setting] = {
     "narrow_neurons": _one("what of a layer is kept", "1,536 neurons", "narrow", ffn=1536),
     "two_cuts": _chain("start", "whole layers first, then narrow", "narrow", *_stepwise(2)),
     "three_cuts": _chain("start", "whole layers, 256 channels, then narrow", "narrow", *_stepwise(3)),
+    "narrow_many": _one("many rows", "13 times the rows, once, at once", "narrow", epochs=1, augment=MANY_ROWS),
+    "three_cuts_many": _chain(
+        "many rows", "the same in three cuts", "narrow", *_stepwise(3, augment=MANY_ROWS)
+    ),
+    "whole_many": _one("many rows", "13 times the rows, once", "whole", epochs=1, augment=MANY_ROWS),
     "layer_by_layer": _chain(
         "start", "four layers, then two", "whole", *({**AGAIN, "layers": layers} for layers in (4, 2))
     ),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from compress import __version__
-from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, stages, store
+from compress.cli import bench, chain, doctor, init, lineage, plan, predict, recipes, report, run, shrink, stages, store
 from compress.cli.help_pages import Group
 from compress.cli.interrupt import ended_by_signals
 from compress.cli.verbs import refusals, warn_of_refused
@@ -75,7 +75,7 @@ def _root(
     """Shrink models by recipe, export them to ONNX, and measure what each step bought."""
 
 
-for group in (init, plan, run, recipes, stages, chain, bench, report, predict, lineage, doctor, store):
+for group in (shrink, init, plan, run, recipes, stages, chain, bench, report, predict, lineage, doctor, store):
     group.register(app)
 
 

@@ -1,7 +1,6 @@
 """`compress init`: look at the data, and write a commented recipe that runs."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -14,10 +13,8 @@ from compress.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from compress.planning.plan import Plan
-    from compress.recipe.reading import Reading
-    from compress.starter import Material
 
-PRESETS = ("small", "strongest")
+PRESETS = ("search", "small", "strongest")
 TextColumn: TypeAlias = Annotated[
     str | None, typer.Option("--text-column", metavar="NAME", help="Column of the texts.", rich_help_panel=DATA)
 ]
@@ -51,7 +48,8 @@ Preset: TypeAlias = Annotated[
     typer.Option(
         "--preset",
         metavar="|".join(PRESETS),
-        help="small: done soon. strongest: many times smaller and faster, in several times the time.",
+        help="search: the smallest model that is as good, found by itself. small: fixed steps, soon done. "
+        "strongest: fixed steps, many times smaller and faster.",
     ),
 ]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", help="The recipe to write.", dir_okay=False)]
@@ -81,7 +79,7 @@ def init(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
-    preset: Preset = "small",
+    preset: Preset = "search",
     out: Out = Path("recipe.yaml"),
     force: Overwrite = False,
     json_output: Json = False,
@@ -92,7 +90,7 @@ def init(
     """
     say_first(f"reading {train}", quiet=json_output)
     from compress.cli.console import Terminal
-    from compress.cli.survey import ask, is_interactive, print_survey, survey_facts
+    from compress.cli.survey import ask, fetch_material, is_interactive, print_survey, survey_facts
     from compress.files.whole import write_text
     from compress.planning.planner import make_plan
     from compress.recipe.reading import reading_of
@@ -107,7 +105,9 @@ def init(
     if known_preset is None:
         raise InputError(f"there is no preset '{preset:.40}'", where="--preset", fix=did_you_mean(preset, PRESETS))
     can_ask = is_interactive() and not json_output
-    material = _fetch((model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output)
+    material = fetch_material(
+        (model, train, test), reading_of(encoding, delimiter, sheet), can_ask=can_ask, quiet=json_output
+    )
     data_survey = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     with Terminal(quiet=json_output) as terminal:
         text = write_starter(material, data_survey, out, known_preset)
@@ -130,23 +130,3 @@ def _say_what_next(plan: "Plan", out: Path) -> None:
     name = shlex.quote(str(out))
     say(f"check it:  compress plan {name}")
     say(f"run it:    compress run {name}")
-
-
-def _fetch(sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool) -> "Material":
-    """The model and the data; the user is asked about a file that cannot be read without an option."""
-    from compress.cli.console import Terminal
-    from compress.cli.survey import ask
-    from compress.data.sources import Sources
-    from compress.recipe.reading import OptionNeededError
-    from compress.starter import fetch
-    from compress.starter.questions import Alternative
-
-    while True:
-        try:
-            with Terminal(quiet=quiet) as terminal:
-                return fetch(*sources, Sources(announce=terminal.announce), reading)
-        except OptionNeededError as error:
-            if not can_ask or getattr(reading, error.option) is not None:
-                raise
-            choices = [Alternative(name, title, f"--{error.option} {name}") for name, title in error.choices.items()]
-            reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

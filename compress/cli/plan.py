@@ -101,6 +101,7 @@ def _plan_json(
         "measuring": bench,
         "forecast": total,
         "remarks": [*planned.remarks, *feasible.cautions],
+        "searches": planned.recipe.search is not None,
     }
 
 
@@ -168,6 +169,8 @@ def _print(planned: "Plan", done: Collection[str], feasible: "Feasibility", fore
                 say(f"  skipped on it: {', '.join(skip.steps)} ({skip.reason})")
     if not planned.recipe.targets:
         say("no targets: nothing will be measured")
+    if planned.recipe.search is not None:
+        say("then a search: the smallest model that keeps the goal; its time is not in the forecast")
 
 
 def _print_baselines(baselines: Mapping[str, str]) -> None:

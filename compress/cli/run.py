@@ -148,6 +148,12 @@ def finish(
     from compress.planning.planner import make_plan
     from compress.running.runner import run_plan
 
+    if recipe.search is not None:
+        if ablate:
+            raise InputError(
+                "a search has no steps to leave out", where="--ablate", fix="run the winner's recipe with --ablate"
+            )
+        return finish_search(recipe, origin, runs_dir, force=force, verbose=verbose, json_output=json_output)
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
         if ablate and not recipe.targets:
@@ -157,6 +163,45 @@ def finish(
         _expect(terminal, plan, runs_dir)
         with terminal.interrupt.caught():
             result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
+    _tell(plan, result, json_output=json_output)
+    return result
+
+
+def finish_search(
+    recipe: "Recipe",
+    origin: "Origin",
+    runs_dir: Path,
+    *,
+    json_output: bool,
+    force: bool = False,
+    verbose: bool = False,
+    save_recipe: Path | None = None,
+) -> "Result":
+    """Search, run the winner, print its result; the exit codes are those of `finish`.
+
+    Args:
+        json_output: print an event in a line for each candidate, then the report.
+        save_recipe: the file to which the winner's recipe is written.
+    """
+    from compress.cli.console import Terminal
+    from compress.cli.search_lines import SearchLines
+    from compress.files.whole import write_text
+    from compress.running.folder import dump_recipe
+    from compress.search.run import run_search
+
+    with Terminal(quiet=json_output, verbose=verbose) as terminal:
+        lines = SearchLines(terminal, json_output=json_output)
+        with terminal.interrupt.caught():
+            found = run_search(recipe, origin, runs_dir, terminal, lines, force=force)
+    if save_recipe is not None:
+        write_text(save_recipe, dump_recipe(found.plan))
+        say(f"recipe: {save_recipe}", err=True)
+    _tell(found.plan, found.result, json_output=json_output)
+    return found.result
+
+
+def _tell(plan: "Plan", result: "Result", *, json_output: bool) -> None:
+    """Print the result of a run; exit with 1 if a measurement failed, 3 if the goal is missed."""
     if not json_output:
         _print(plan, result)
     elif result.report:
@@ -164,7 +209,6 @@ def finish(
     else:
         say_json(_run_json(plan, result))
     _exit_if_failed(result)
-    return result
 
 
 def _print(plan: "Plan", result: "Result") -> None:

@@ -1,8 +1,9 @@
-"""The output and the questions of `compress init` about the user's data."""
+"""The output and the questions of `compress init` and `compress shrink` about the user's data."""
 
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +12,8 @@ from compress.cli.saying import say
 from compress.errors import printable
 
 if TYPE_CHECKING:
+    from compress.recipe.reading import Reading
+    from compress.starter import Material
     from compress.starter.questions import Alternative
     from compress.starter.survey import Survey
 
@@ -141,3 +144,24 @@ def _cut(text: str, width: int | None = None) -> str:
 
     text, most = printable(text), width or _width()
     return text if cell_len(text) <= most else f"{set_cell_size(text, most - 1).rstrip()}…"
+
+
+def fetch_material(
+    sources: tuple[str, str, str | None], reading: "Reading", *, can_ask: bool, quiet: bool
+) -> "Material":
+    """The model and the data; the user is asked about a file that cannot be read without an option."""
+    from compress.cli.console import Terminal
+    from compress.data.sources import Sources
+    from compress.recipe.reading import OptionNeededError
+    from compress.starter import fetch
+    from compress.starter.questions import Alternative
+
+    while True:
+        try:
+            with Terminal(quiet=quiet) as terminal:
+                return fetch(*sources, Sources(announce=terminal.announce), reading)
+        except OptionNeededError as error:
+            if not can_ask or getattr(reading, error.option) is not None:
+                raise
+            choices = [Alternative(name, title, f"--{error.option} {name}") for name, title in error.choices.items()]
+            reading = replace(reading, **{error.option: choices[ask(f"{error.what}: read it by", choices)].name})

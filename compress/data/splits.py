@@ -10,29 +10,33 @@ Row = TypeVar("Row")
 
 
 def split(
-    rows: Sequence[Row], fraction: float, seed: int, kinds: Sequence[Hashable] | None = None
+    rows: Sequence[Row], fraction: float, seed: int, kinds: Sequence[Hashable] | None = None, *, fold: int = 0
 ) -> tuple[list[Row], list[Row]]:
     """Split `rows` at random into (kept, held out), both in their old order.
 
     Args:
         fraction: share held out, between 0 and 1; of two or more rows, each side gets at least one.
-        kinds: the class of each row. The last row of a class is not held out, unless each class has only one row.
+        kinds: the class of each row. One row of each class is never held out, unless each class has only one row.
+        fold: which of the shares is held out, counted from 0; two of them have no row in common. The last may be
+            smaller, and past it nothing is held out.
     """
     count = min(max(round(len(rows) * fraction), 1), len(rows) - 1)
     order = np.random.default_rng(seed).permutation(len(rows)).tolist()
-    held = set(order[:count]) if kinds is None else _of_several(order, kinds, count) or set(order[:count])
+    if kinds is not None:
+        order = _of_several(order, kinds) or order
+    held = set(order[fold * count : (fold + 1) * count])
     kept_rows = [row for index, row in enumerate(rows) if index not in held]
     return kept_rows, [rows[index] for index in sorted(held)]
 
 
-def _of_several(order: Sequence[int], kinds: Sequence[Hashable], count: int) -> set[int]:
-    """The first `count` rows in `order` whose class keeps another row."""
+def _of_several(order: Sequence[int], kinds: Sequence[Hashable]) -> list[int]:
+    """The rows in `order` without the last one of each class."""
     remaining = Counter(kinds)
-    held_out: set[int] = set()
+    held_out: list[int] = []
     for index in order:
-        if len(held_out) < count and remaining[kinds[index]] > 1:
+        if remaining[kinds[index]] > 1:
             remaining[kinds[index]] -= 1
-            held_out.add(index)
+            held_out.append(index)
     return held_out
 
 

@@ -29,6 +29,8 @@ RUNTIMES = "compress.runtimes"
 """The package with the registry of runtimes."""
 BASELINES = "compress.baselines"
 """The package with the registry of simple baselines."""
+Family = Literal["teacher", "linear", "ngrams", "convolution", "layers", "narrow"]
+"""The kinds of models that a search tries."""
 FEWEST_PROCESSES = 3
 """Fewest processes for an interval of a speed-up; with fewer it would be a guess."""
 CLAIM_PROCESSES = 5
@@ -90,6 +92,32 @@ class Model(BaseModel):
         return value
 
 
+SELECTED_SHARE = 0.2
+"""Share of the training rows that is selected on, where it is one part alone."""
+
+
+class Selecting(Model):
+    """A part of the training rows on which models are selected."""
+
+    TOPIC = "Selecting"
+
+    part: int = Field(0, ge=0)
+    """Which part, counted from 0; two parts have no row in common."""
+    parts: int = Field(1, ge=1, le=10)
+    """How many parts there are. 1: a fifth of the rows."""
+
+    @property
+    def share(self) -> float:
+        """The share of the training rows in a part."""
+        return SELECTED_SHARE if self.parts == 1 else 1 / self.parts
+
+    @model_validator(mode="after")
+    def _is_there(self) -> "Selecting":
+        if self.part >= self.parts:
+            raise ValueError(f"there is no part {self.part} of {self.parts}: they are counted from 0")
+        return self
+
+
 class TaskSpec(Model):
     """The data, and what is to be predicted from it."""
 
@@ -129,7 +157,9 @@ class TaskSpec(Model):
     """When rows lack a text or a label: refuse to run, or leave them out and report it."""
     metric: str = ""
     """The score that the report compares. Left out: the first that the task knows."""
-    ADDED_LATER = frozenset({"encoding", "delimiter", "sheet", "no_label"})
+    selecting: Selecting | None = None
+    """A part of the training rows that takes the place of the test rows, which stay unread: as a search selects."""
+    ADDED_LATER = frozenset({"encoding", "delimiter", "sheet", "no_label", "selecting"})
 
     @property
     def reading(self) -> Reading:
@@ -261,6 +291,24 @@ class BenchSpec(Model):
         return [turn * processes // self.rounds for turn in range(self.rounds)]
 
 
+class Search(Model):
+    """The search for the smallest model that keeps the goal, made after the steps: the last of them is the teacher."""
+
+    TOPIC = "The search"
+
+    minimize: Literal["latency", "size"] = "latency"
+    """What the winner has least of, among the models that keep the goal: latency, from text to answer, or size."""
+    budget_minutes: float | None = Field(None, gt=0)
+    """Minutes that the search may take. Left out: as long as it needs."""
+    families: Annotated[tuple[Family, ...], Field(min_length=1)] | None = None
+    """Kinds of models that are tried. Left out: all that fit the data."""
+    finalists: int = Field(5, ge=1, le=5)
+    """Models that are held against the goal on selecting rows, from the safest to the smallest."""
+    folds: int | None = Field(None, ge=1, le=10)
+    """Parts of the training rows that are selected on, each with models trained on the others. 1: a fifth of the rows.
+    Left out: 3, or 1 for many rows."""
+
+
 class Recipe(Model):
     """A chain of compression steps, its data, its targets and its goal."""
 
@@ -281,6 +329,8 @@ class Recipe(Model):
     baselines: tuple[Annotated[str, KnownName(BASELINES)], ...] | Literal["none"] | None = None
     """Simple baselines that the report holds the steps against: their names, or none. Left out: all, where the answers
     are labels."""
+    search: Search | None = None
+    """Search for the smallest model that keeps the goal; see `compress shrink`."""
     bench: BenchSpec = BenchSpec()
     """How latency is sampled."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

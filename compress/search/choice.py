@@ -7,7 +7,7 @@ together, and the level need not be divided among them (Maurer et al. 1995; Wien
 limits of a goal, on speed and size, do not depend on these rows. A finalist that misses one takes no part in the test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from compress.measurement import Estimate
@@ -33,12 +33,12 @@ class Entrant:
     missed: tuple[tuple[Limit, str], ...] = ()
 
 
-def choose(baseline: Outcome, entrants: Sequence[Entrant], margin_pp: float) -> Selection:
+def choose(baseline: Outcome, entrants: Iterable[Entrant], margin_pp: float) -> Selection:
     """The smallest finalist that is proved to keep the goal, with a verdict on each.
 
     Args:
         baseline: the baseline's outcome on selecting rows.
-        entrants: the finalists, from the safest to the smallest.
+        entrants: the finalists, from the safest to the smallest; each is asked for when it is tested.
         margin_pp: the largest drop that is allowed, in percentage points.
     """
     finalists: list[Finalist] = []

@@ -18,8 +18,9 @@ class Standing:
 
     Attributes:
         score: the task's metric on searching rows.
-        latency_ms: median latency at the target's sequence length.
-        end_to_end_ms: median time from a row's texts to its answer.
+        latency_ms: median of calls at the target's sequence length.
+        end_to_end_ms: median time from text to answer, tokenizer included, for texts of their own lengths.
+        size_bytes: all files that ship.
     """
 
     name: str

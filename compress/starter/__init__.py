@@ -36,9 +36,10 @@ steps:
 targets:
   cpu: {{runtime: onnxruntime, threads: 2, batch_size: 1, sequence_length: {max_length}}}
 
-goal: {{max_drop_pp: {drop}, min_speedup: {speedup}}}        # missed: exit code 3
-"""
+goal: {{{goal}}}        # missed: exit code 3
+{search}"""
 _ABOUT = {
+    "search": "fine-tune, then search for the smallest model that is as good",
     "small": "fine-tune, distill, prune, export, quantize",
     "strongest": "fine-tune, trim, distill into a narrow student with variants of the rows, export, quantize",
 }
@@ -114,6 +115,7 @@ def write_starter(material: Material, findings: Survey, out: Path, preset: Prese
 
     shape = read_shape(read_config(material.folder))
     steps = PRESETS[preset](source(material.model), shape, findings.counts)
+    speedup = steps.min_speedup
     roles, lengths = findings.roles, findings.lengths
     pair = f", text_pair: {_quoted(roles.text_pair)}" if roles.text_pair is not None else ""
     no_label = f"  no_label: {dump_yaml(list(findings.no_label), flow=True).strip()}         # no class, but none\n"
@@ -136,8 +138,8 @@ def write_starter(material: Material, findings: Survey, out: Path, preset: Prese
         incomplete=_incomplete(findings.lacking),
         metric=skew if findings.is_skewed else "",
         steps=steps.text,
-        drop=steps.max_drop_pp,
-        speedup=steps.min_speedup,
+        goal=f"max_drop_pp: {steps.max_drop_pp}" + (f", min_speedup: {speedup}" if speedup is not None else ""),
+        search=steps.search,
     )
 
 

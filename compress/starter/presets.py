@@ -1,8 +1,9 @@
 """The presets of a first recipe: how far a model is compressed, and with which settings.
 
-`small` is quick: a third of the layers, then half of the heads and neurons. `strongest` reduces the vocabulary, the
-width and the layers at once, and trains on variants of the rows to make up for it. Its settings follow from the rows,
-the classes and the model's sizes, by rules that give those of the shipped recipes.
+`search` trains a teacher and leaves the rest to a search. `small` is quick: a third of the layers, then half of the
+heads and neurons. `strongest` reduces the vocabulary, the width and the layers at once, and trains on variants of the
+rows to make up for it. Its settings follow from the rows, the classes and the model's sizes, by rules that give those
+of the shipped recipes.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Literal, TypeAlias
 from compress.errors import InputError
 from compress.models.architectures import Shape
 
-Preset: TypeAlias = Literal["small", "strongest"]
+Preset: TypeAlias = Literal["search", "small", "strongest"]
 
 STUDENT_LAYERS = 2
 WIDTH = 1 / 3
@@ -74,18 +75,56 @@ STEPS_STRONGEST = """\
 """
 
 
+TEACHER = """\
+  # the teacher: the model, trained on your labels
+  - name: teacher
+    stage: finetune
+    model: {model}
+    epochs: {epochs}
+    attention_dropout: 0.0
+    learning_rate: 1.0e-4
+    head_learning_rate: 3.0e-3
+"""
+
+SEARCH = """
+# then the smallest model that keeps the goal is searched for, by rows that are held out of train
+search:
+  minimize: latency       # or size
+  # budget_minutes: 90    # left out: as long as it needs
+"""
+
+
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a recipe as text, and the speed-up and drop that they aim at."""
+    """The steps of a recipe as text, and the speed-up and drop that they aim at.
+
+    Attributes:
+        min_speedup: None where the speed-up has no least value.
+        search: the recipe's part on a search, as text.
+    """
 
     text: str
-    min_speedup: float
+    min_speedup: float | None
     max_drop_pp: float = 2.0
+    search: str = ""
 
 
 def teacher_epochs(rows: int) -> int:
     """The teacher's number of epochs: many for few rows, two for many rows."""
     return min(10, max(2, round(8_000 / max(rows, 1))))
+
+
+def strong_teacher_epochs(counts: Mapping[str, int]) -> int:
+    """The number of epochs of a teacher that is to be as good as it can."""
+    fewest = FEWEST_EPOCHS_OF_MANY if len(counts) >= MANY_CLASSES else FEWEST_EPOCHS
+    return max(fewest, teacher_epochs(sum(counts.values())))
+
+
+def searched(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+    """The teacher alone, and the search for the smallest model that loses no more than a point."""
+    del shape
+    text = TEACHER.format(model=model, epochs=strong_teacher_epochs(counts))
+    return Steps(text, min_speedup=None, max_drop_pp=1.0, search=SEARCH)
 
 
 def small(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
@@ -118,7 +157,7 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
         )
     rows = sum(counts.values())
     many = len(counts) >= MANY_CLASSES
-    epochs = max(FEWEST_EPOCHS_OF_MANY if many else FEWEST_EPOCHS, teacher_epochs(rows))
+    epochs = strong_teacher_epochs(counts)
     hidden = shape.head_size * max(1, round((WIDTH_OF_MANY if many else WIDTH) * shape.hidden / shape.head_size))
     copies = min(10, max(2, round(TEXTS / max(rows, 1))))
     student_epochs = SEEN_ROWS / (max(rows, 1) * (1 + copies))
@@ -140,17 +179,14 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
     )
     skipped = "  - {name: skipped, stage: skip_unread_tokens}\n" if shape.model_type in READS_FIRST_TOKEN else ""
     text = (
-        "  # the teacher: the model, trained on your labels\n"
-        "  - name: teacher\n    stage: finetune\n"
-        f"    model: {model}\n    epochs: {epochs}\n    attention_dropout: 0.0\n"
-        "    learning_rate: 1.0e-4\n    head_learning_rate: 3.0e-3\n"
-        f"{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
+        f"{TEACHER.format(model=model, epochs=epochs)}{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
         "  - {name: int8, stage: quantize_onnx_dynamic}\n"
     )
     return Steps(text, min_speedup=10 if shape.layers >= 3 * STUDENT_LAYERS else 3)
 
 
 PRESETS: Mapping[Preset, Callable[[str, Shape | None, Mapping[str, int]], Steps]] = {
+    "search": searched,
     "small": small,
     "strongest": strongest,
 }

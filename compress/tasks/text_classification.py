@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 ANSWERS = "label"
 ROLES = ("text", "text_pair", "label")
+FEWEST_ROWS = 4
+"""Training rows of which others can be held out."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +167,14 @@ def load(
     }
     all_train = parts["train"]
     if spec.test is None and spec.test_fraction is not None and train:
-        _hold_out_test(parts, spec.test_fraction, seed, origin)
+        parts["train"], parts["test"] = _held_out(parts["train"], spec.test_fraction, seed + 1, origin)
     _check_test(parts["test"], labels, origin)
     parts["unlabelled"] = [Row(text, pair, UNKNOWN) for text, pair in reader.unlabelled()]
     overlap = check_overlap(spec, parts, origin)
+    if spec.selecting is not None:
+        share, part = spec.selecting.share, spec.selecting.part
+        parts["train"], parts["test"] = _held_out(parts["train"], share, seed + 2, origin, part)
+        check_overlap(spec.model_copy(update={"overlap": "drop"}), parts, origin)
     kept_train, validation_rows = parts["train"], parts["validation"]
     if spec.train_rows is not None:
         kept_train = sample(kept_train, spec.train_rows, seed)
@@ -237,15 +243,17 @@ def _classes(
     return classes
 
 
-def _hold_out_test(parts: dict[str, list[Row]], fraction: float, seed: int, origin: Origin) -> None:
-    train = parts["train"]
-    if len(train) < 4:
+def _held_out(
+    train: list[Row], fraction: float, seed: int, origin: Origin, fold: int = 0
+) -> tuple[list[Row], list[Row]]:
+    """Training rows, and test rows that are held out of them."""
+    if len(train) < FEWEST_ROWS:
         raise InputError(
             f"{len(train)} training rows are too few to hold test rows out of them",
             where=origin.where("task", "test_fraction"),
             fix="give more rows, or a test file",
         )
-    parts["train"], parts["test"] = split(train, fraction, seed + 1, [row.label for row in train])
+    return split(train, fraction, seed, [row.label for row in train], fold=fold)
 
 
 def _label_notes(

@@ -86,7 +86,7 @@ def train(
     """
     lesson = lesson or Lesson(context.task.train, (), None, context.train_rows)
     if config.attention_dropout is not None:
-        _set_attention_dropout(model, config.attention_dropout)
+        set_attention_dropout(model, config.attention_dropout)
     set_seed(context.seed)
     if isinstance(lesson.loss, torch.nn.Module):
         model.add_module(OBJECTIVE, lesson.loss)
@@ -123,7 +123,7 @@ def set_dropout(model: Any, share: float) -> None:
             module.p = share
 
 
-def _set_attention_dropout(model: Any, share: float) -> None:
+def set_attention_dropout(model: Any, share: float) -> None:
     """Set the dropout of every attention module: its Dropout `dropout`, or its number `attention_dropout`."""
     for module in model.modules():
         if type(module).__name__.endswith("Attention"):

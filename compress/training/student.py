@@ -5,6 +5,7 @@ from typing import Any
 
 from compress.models.architectures import Shape
 from compress.models.cutting import cut
+from compress.models.elastic import cut_first, is_sorted
 from compress.models.reshape import keep_layers, model_shape
 from compress.training.narrowing import narrow_to_principal
 from compress.training.scoring import ScoreRows, score_layers
@@ -13,7 +14,8 @@ from compress.training.scoring import ScoreRows, score_layers
 def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows) -> dict[str, Any]:
     """Cut a model down to some of its layers, heads, neurons and hidden directions, in place.
 
-    Heads and neurons are kept by the size of their weights: a better choice matters little, since training follows.
+    Heads and neurons are kept by the size of their weights: a better choice matters little, since training follows. Of
+    an elastic model the first of each are kept, and the first hidden channels, as its sub-models have learned.
 
     Args:
         layers: the layers that stay, counted from 0.
@@ -25,6 +27,9 @@ def take_parts(model: Any, layers: Sequence[int], shape: Shape, rows: ScoreRows)
     keep_layers(model, layers)
     shape_before = model_shape(model)
     assert shape_before is not None
+    if is_sorted(model):
+        cut_first(model, shape)
+        return {"layers_kept": tuple(layers)}
     scores = score_layers(model, shape_before, "magnitude", rows, "scoring heads and neurons")
     removed = [
         (layer.heads.removed(heads), layer.neurons.removed(neurons))

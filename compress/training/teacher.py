@@ -30,17 +30,27 @@ def teach_student(
     config: DistillationConfig,
     context: Context,
     out: Path,
+    *,
+    objective: Objective | None = None,
 ) -> dict[str, Any]:
     """Train a student under its teachers, and write it to `out` with the tokenizer of the model that it starts from.
 
     Args:
         origin: the model that it starts from.
+        objective: as in `train_under_teacher`.
 
     Returns:
         Facts for the manifest; see `train_under_teacher`.
     """
     facts = train_under_teacher(
-        student, tokenizer, teachers, config, context, what="distilling", masked_model=masked_model
+        student,
+        tokenizer,
+        teachers,
+        config,
+        context,
+        what="distilling",
+        masked_model=masked_model,
+        objective=objective,
     )
     save_model(student, out)
     copy_tokenizer(origin.path, out)
@@ -56,6 +66,7 @@ def train_under_teacher(
     *,
     what: str,
     masked_model: Artifact | None = None,
+    objective: Objective | None = None,
 ) -> dict[str, Any]:
     """Train `student` in place on the teacher's outputs and the labels; see `compress.training.loop.train`.
 
@@ -64,13 +75,13 @@ def train_under_teacher(
     Args:
         teacher: one teacher, or several whose distributions are averaged.
         masked_model: the masked language model that puts new words into variants, if the settings need one.
+        objective: the loss. Left out: that of the settings.
 
     Raises:
         InputError: the loss compares hidden states or relations, and the teacher reads other token ids.
     """
     teachers = [teacher] if isinstance(teacher, Artifact) else list(teacher)
-    inside = _inside_loss(student, tokenizer, teachers, config, context)
-    objective = Objective(config, inside)
+    objective = objective or Objective(config, _inside_loss(student, tokenizer, teachers, config, context))
     try:
         lesson = _lesson(teachers, masked_model, objective, config, context)
         return train(student, tokenizer, config, context, what=what, lesson=lesson)

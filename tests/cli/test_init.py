@@ -26,7 +26,8 @@ def test_the_recipe_that_init_writes_plans_and_its_file_is_named(cli, init, revi
     )
     plan = json.loads(cli("plan", "my recipe.yaml", "--no-forecast", "--json").out)
     assert plan["recipe"] == "my-recipe"
-    assert [step["step"] for step in plan["steps"]][:5] == ["teacher", "student", "pruned", "onnx", "int8"]
+    assert [step["step"] for step in plan["steps"] if not step["only_measured"]] == ["teacher"]
+    assert plan["searches"]
 
 
 def test_what_was_taken_is_shown(cli, init, monkeypatch):
@@ -120,11 +121,15 @@ def test_how_a_file_is_read_is_asked_on_a_terminal(cli, refused, init, monkeypat
 def test_presets_are_named(cli, refused, init):
     error = refused(*init, "--preset", "strong")
     assert error.what == "there is no preset 'strong'"
-    assert error.fix == "did you mean 'strongest'? accepted: small, strongest"
+    assert error.fix == "did you mean 'strongest'? accepted: search, small, strongest"
     assert cli(*init, "--preset", "strongest").code == 0
     plan = json.loads(cli("plan", "recipe.yaml", "--no-forecast", "--json").out)
     own = [step["step"] for step in plan["steps"] if not step["only_measured"]]
     assert own == ["teacher", "trimmed", "student", "onnx", "skipped", "int8"]
+    assert cli(*init, "--preset", "small", "--force").code == 0
+    plan = json.loads(cli("plan", "recipe.yaml", "--no-forecast", "--json").out)
+    assert [step["step"] for step in plan["steps"]][:5] == ["teacher", "student", "pruned", "onnx", "int8"]
+    assert not plan["searches"]
 
 
 def test_a_file_that_is_there_is_kept_unless_forced(cli, refused, init):
@@ -181,7 +186,7 @@ def test_test_rows_that_also_stand_in_train_are_left_out_and_told(cli, init, rev
 
 def test_a_model_whose_layers_are_not_known_gets_a_recipe_that_leaves_them(cli, make_model, reviews, tmp_path):
     strange = model_like(make_model(), tmp_path / "strange", model_type="strange")
-    assert cli("init", "--model", strange, "--train", reviews / "train.csv").code == 0
+    assert cli("init", "--model", strange, "--train", reviews / "train.csv", "--preset", "small").code == 0
     text = Path("recipe.yaml").read_text()
     assert "of this architecture are not known" in text
     assert "prune_structured" not in text
@@ -189,7 +194,7 @@ def test_a_model_whose_layers_are_not_known_gets_a_recipe_that_leaves_them(cli, 
 
 @pytest.mark.slow
 @pytest.mark.int8
-@pytest.mark.parametrize("preset", ["small", "strongest"])
+@pytest.mark.parametrize("preset", ["search", "small", "strongest"])
 def test_a_preset_runs_in_rehearsal(cli, init, preset):
     assert cli(*init, "--preset", preset).code == 0
     said = cli("run", "recipe.yaml", "--smoke")

@@ -81,3 +81,12 @@ def test_the_last_row_of_a_kind_is_kept_and_another_is_held_out_for_it():
         assert {0, 1} <= set(kept)
         assert (len(kept), len(held)) == (6, 4)
     assert [len(part) for part in split("ab", 0.5, 0, "ab")] == [1, 1]
+
+
+@pytest.mark.parametrize("kinds", [None, [row % 3 for row in range(90)], [0] * 88 + [1, 2]])
+def test_folds_have_no_row_in_common_and_cover_all_but_one_row_of_each_class(kinds):
+    folds = [split(range(90), 1 / 3, seed=5, kinds=kinds, fold=fold) for fold in range(3)]
+    held = [row for _, held_rows in folds for row in held_rows]
+    assert len(held) == len(set(held)) == 90 - (0 if kinds is None else len(set(kinds)))
+    assert all(sorted((*kept_rows, *held_rows)) == list(range(90)) for kept_rows, held_rows in folds)
+    assert folds[0] == split(range(90), 1 / 3, seed=5, kinds=kinds)

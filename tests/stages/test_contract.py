@@ -37,6 +37,7 @@ STEPS = [
     "trimmed",
     "ngrams",
     "convolution",
+    "elastic",
     "factorized",
     "adapted",
     "bundled",

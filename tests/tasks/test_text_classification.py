@@ -377,3 +377,27 @@ def test_unlabelled_rows_without_a_text_are_refused_or_dropped(load, refused):
     assert refused(more=[*MORE, (" ",)]).what == "1 of 4 rows of unlabelled.csv lack a text"
     assert len(load(more=[*MORE, (" ",)], incomplete="drop").unlabelled) == 3
     assert refused(more=[(" ",)], incomplete="drop").what == "no row of unlabelled.csv has a text"
+
+
+@pytest.mark.parametrize("given", [{}, {"test": None, "test_fraction": 0.25}])
+def test_rows_that_are_selected_on_are_training_rows_and_no_test_rows(load, given):
+    whole = load(**given)
+    rest = set(texts(whole.train + whole.validation))
+    parts = [load(**given, selecting={"part": part, "parts": 3}) for part in range(3)]
+    selected = [set(texts(part.test)) for part in parts]
+    assert all(selected)
+    assert set.union(*selected) <= rest
+    assert sum(map(len, selected)) == len(set.union(*selected)) >= len(rest) - 2  # one row of each label stays
+    for part, rows in zip(parts, selected, strict=True):
+        assert set(texts(part.train + part.validation)) == rest - rows
+    assert len({part.train_key for part in parts}) == len({part.test_key for part in parts}) == 3
+
+
+def test_a_selected_row_that_also_stands_in_train_is_left_out_there(load):
+    task = load([*TRAIN, ("train 3", "bad")] * 2, overlap="allow", selecting={"parts": 2})
+    assert not set(texts(task.test)) & set(texts(task.train + task.validation))
+
+
+def test_a_part_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="no part 3 of 3"):
+        TaskSpec(selecting={"part": 3, "parts": 3})

@@ -1,0 +1,168 @@
+"""The race: candidates are made, scored on searching rows and timed; the best few are trained whole.
+
+Cheap kinds of models come first. Where one of them is surely as good, students with a transformer, which are slower and
+larger than any of them, are left out. Others begin with a part of their training (successive halving: Jamieson and
+Talwalkar 2016, arXiv:1502.07943); the better half goes on to the whole of it.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from compress.errors import CompressError
+from compress.formats import size_of
+from compress.measurement import Estimate
+from compress.recipe.schema import Family
+from compress.search.candidates import Candidate
+from compress.search.front import Standing, front
+from compress.search.making import BASELINE, Maker
+from compress.search.scoring import Scorer
+from compress.search.space import Facts, quick_ending
+from compress.store.artifacts import Artifact
+
+FIRST_SHARE = 0.25
+"""Share of a student's training after which half of them go out."""
+SAFE_SHARE = 0.5
+"""Share of the margin that a simple model may lose on searching rows to make students needless."""
+CATCHES_UP = 0.02
+"""Drop that the rest of a training makes up for, at most, as a share of the rows."""
+STUDENTS: tuple[Family, ...] = ("layers", "narrow")
+"""The families whose training is long enough to halve."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A candidate that was made, scored and timed.
+
+    Attributes:
+        drop: what it loses against the teacher on searching rows, as a share, with its interval.
+        out: why it went no further; empty while it is in the race.
+    """
+
+    candidate: Candidate
+    artifact: Artifact
+    standing: Standing
+    drop: Estimate
+    out: str = ""
+
+
+@dataclass
+class Race:
+    """The race of candidates.
+
+    Attributes:
+        margin: the largest drop that the goal allows, as a share.
+        minimize: what the winner has least of.
+        time_left: returns the seconds that are left for making candidates.
+        watch: called with each candidate that was looked at.
+        looked: all that were, by label.
+        failed: why candidates could not be made, by label.
+    """
+
+    maker: Maker
+    scorer: Scorer
+    facts: Facts
+    margin: float
+    minimize: Literal["latency", "size"]
+    time_left: Callable[[], float]
+    watch: Callable[[Looked], None]
+    looked: dict[str, Looked] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def run(self, pool: Sequence[Candidate]) -> list[Looked]:
+        """Look at the candidates; returns those that were trained whole."""
+        quick = [one for one in pool if one.family not in STUDENTS]
+        students = [one for one in pool if one.family in STUDENTS]
+        for candidate in quick:
+            self._try(candidate)
+        simple = self._simple_enough()
+        if simple is not None:
+            for student in students:
+                self.failed[student.name] = f"{simple.candidate.words} is as good, smaller and faster"
+        elif students:
+            self._halve(students)
+        return [one for one in self.looked.values() if one.candidate.share == 1]
+
+    def look(self, candidate: Candidate) -> Looked:
+        """Make, score and time a candidate.
+
+        Raises:
+            CompressError: it cannot be made.
+        """
+        task = self.maker.task(0)
+        baseline = self.maker.make(BASELINE)
+        artifact = self.maker.make(candidate)
+        truth = task.truth(task.validation)
+        before, after = (self.scorer.answers(one, task, task.validation, "validation") for one in (baseline, artifact))
+        times = self.scorer.times(baseline, artifact, task)
+        standing = Standing(
+            name=candidate.label,
+            family=candidate.family,
+            score=after.outcome(truth, task.spec.metric).value,
+            latency_ms=times.latency_ms,
+            end_to_end_ms=times.end_to_end_ms,
+            size_bytes=size_of(artifact.path, artifact.format),
+        )
+        looked = Looked(candidate, artifact, standing, after.drop(before, truth, task.spec.metric))
+        self.looked[candidate.label] = looked
+        self.watch(looked)
+        return looked
+
+    def cost(self, standing: Standing) -> float:
+        """The figure that the winner has least of: milliseconds from text to answer, or bytes."""
+        return standing.end_to_end_ms if self.minimize == "latency" else float(standing.size_bytes)
+
+    def _try(self, candidate: Candidate) -> Looked | None:
+        """Look at a candidate; one that cannot be made is written down, and the race goes on."""
+        if self.time_left() <= 0:
+            self.failed[candidate.label] = "no time was left"
+            return None
+        try:
+            return self.look(candidate.with_ending(quick_ending(candidate, self.facts)))
+        except CompressError as error:
+            self.failed[candidate.label] = error.what
+            return None
+
+    def _simple_enough(self) -> Looked | None:
+        """The best simple model that surely makes students needless."""
+        enough = [
+            one
+            for one in self.looked.values()
+            if one.candidate.family != "teacher" and one.drop.value <= SAFE_SHARE * self.margin
+        ]
+        return min(enough, key=lambda one: one.drop.value, default=None)
+
+    def _halve(self, students: Sequence[Candidate]) -> None:
+        """Train all students for a part of their training, and the better half for all of it."""
+        begun = [looked for one in students if (looked := self._try(one.with_share(FIRST_SHARE))) is not None]
+        promising = [one for one in begun if one.drop.value - _half_width(one.drop) <= self.margin + CATCHES_UP]
+        if not promising and begun:
+            promising = [min(begun, key=lambda one: one.drop.value)]
+        kept = sorted(promising, key=lambda one: self.cost(one.standing))[: math.ceil(len(students) / 2)]
+        for one in begun:
+            if one not in kept:
+                out = "others cost less" if one in promising else "loses too much"
+                self.looked[one.candidate.label] = replace(one, out=out)
+        for one in kept:
+            self._try(one.candidate.with_share(1.0))
+
+
+def _half_width(drop: Estimate) -> float:
+    return 0.0 if drop.high is None else drop.high - drop.value
+
+
+def finalists(looked: Sequence[Looked], margin: float, cost: Callable[[Standing], float], most: int) -> list[Looked]:
+    """The models that are held against the goal, from the safest to the smallest: the teacher, and some of the front.
+
+    Args:
+        looked: candidates that were trained whole.
+        margin: the largest drop that the goal allows, as a share.
+        most: the largest number of them.
+    """
+    on_front = front([one.standing for one in looked])
+    near = [one for one in looked if one.standing in on_front and one.drop.value <= margin + _half_width(one.drop) / 4]
+    ordered = sorted(near, key=lambda one: -cost(one.standing))
+    safest = [one for one in looked if one.candidate.family == "teacher"]
+    others = [one for one in ordered if one not in safest]
+    return [*safest, *others[-(most - len(safest)) :]] if most > len(safest) else safest

@@ -1,0 +1,180 @@
+"""A search, from a recipe with `search:` to the winner's report.
+
+The training rows are split for fitting, searching and selecting. The race looks at candidates on searching rows; at
+most five finalists are held against the bound on selecting rows; the winner is made again of all training rows, by an
+ordinary recipe, and only then, and only it, is measured on the test rows.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from compress.comparing.sample import sample_rows
+from compress.errors import CompressError, InputError
+from compress.files.disks import disk_error
+from compress.machine.facts import host_facts
+from compress.models.tokenizer import load_tokenizer
+from compress.planning.plan import Plan
+from compress.planning.planner import make_plan
+from compress.recipe.schema import Recipe, Search
+from compress.recipe.validation import Origin
+from compress.running.folder import open_store, run_folder
+from compress.running.journal import Observer, journal
+from compress.running.runner import Result, run_plan
+from compress.search.candidates import Candidate
+from compress.search.finishing import finished
+from compress.search.making import BASELINE, Maker, fold_count
+from compress.search.race import Looked, Race, finalists
+from compress.search.scoring import Scorer
+from compress.search.selecting import Selector
+from compress.search.space import Facts, candidates
+
+MARGIN_PP = 1.0
+"""The bound where the goal has none, in percentage points."""
+SAMPLED = 512
+"""Training texts whose length is looked at."""
+FITTED = 0.57
+"""Share of the training rows that a part's models are trained on, about."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        plan: the plan of the winner's own recipe.
+        result: its run, with the report.
+    """
+
+    plan: Plan
+    result: Result
+
+
+def run_search(
+    recipe: Recipe,
+    origin: Origin,
+    runs_dir: Path,
+    observer: Observer,
+    watch: Callable[[Looked], None],
+    *,
+    force: bool = False,
+) -> Found:
+    """Search, and run the winner's recipe.
+
+    Args:
+        recipe: a recipe with `search`; its last step is the teacher.
+        watch: called with each candidate that was looked at.
+
+    Raises:
+        InputError: anything in the recipe or its data is wrong; nothing was begun.
+        CompressError: the teacher cannot be made, or no candidate can.
+        Stopped: the user has asked to stop; a further call goes on from there.
+    """
+    whole = make_plan(BASELINE.recipe(recipe), origin)
+    searcher = _Searcher(recipe, origin, runs_dir, observer, watch, len(whole.task.train) + len(whole.task.validation))
+    winner = searcher.find()
+    plan = make_plan(winner.recipe(recipe), origin, beside=whole)
+    return Found(plan, run_plan(plan, runs_dir, observer, force=force))
+
+
+class _Searcher:
+    """A search at work."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        origin: Origin,
+        runs_dir: Path,
+        observer: Observer,
+        watch: Callable[[Looked], None],
+        rows: int,
+    ) -> None:
+        self.start = time.monotonic()
+        self.recipe, self.observer, self.watch = recipe, observer, watch
+        self.search = recipe.search or Search()
+        self.folder, self.host = run_folder(runs_dir, recipe.name), host_facts()
+        store = open_store(runs_dir)
+        folds = fold_count(recipe, rows)
+        self.maker = Maker(recipe, origin, store, self.folder, self.host, observer, folds)
+        target = next(iter(recipe.targets.values()))
+        self.scorer = Scorer(store, self.host, target, observer.progress)
+        goal = recipe.goal
+        self.margin = (MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp) / 100
+
+    def find(self) -> Candidate:
+        """The winner."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        begun = {"recipe": self.recipe.name, "search": True, "host": self.host}
+        try:
+            with journal(self.folder, self.observer, begun) as observed:
+                self.maker.observer = observed
+                return self._find()
+        except OSError as error:
+            raise disk_error(error, self.folder) from error
+
+    def _find(self) -> Candidate:
+        facts = self._facts()
+        race = Race(self.maker, self.scorer, facts, self.margin, self.search.minimize, self._time_left, self.watch)
+        self.maker.make(BASELINE)
+        self._check_budget()
+        looked = race.run(candidates(facts, self.search.families))
+        if not looked:
+            reasons = "; ".join(f"{name}: {why}" for name, why in race.failed.items())
+            raise CompressError(f"no candidate could be made: {reasons}")
+        chosen = finalists(looked, self.margin, race.cost, self.search.finalists)
+        chosen = sorted((finished(race, one) for one in chosen), key=lambda one: -race.cost(one.standing))
+        selector = Selector(self.maker, self.scorer)
+        last = chosen[0].candidate
+        for one, (before, after) in zip(chosen, selector.outcomes([one.candidate for one in chosen]), strict=True):
+            drop = before.drop(after)
+            if drop.high is None or drop.high > self.margin:
+                break
+            last = one.candidate
+        return last
+
+    def _facts(self) -> Facts:
+        """What the space depends on: the teacher and the fitting rows."""
+        base = self.maker.base(0)
+        task, teacher = base.task, base.step(self.recipe.steps[-1].name)
+        model = teacher.model
+        assert not isinstance(model, str)
+        rows = sample_rows(task, task.train, SAMPLED)
+        limit = task.spec.max_length
+        lengths = [len(row["input_ids"]) for row in task.encode(rows, load_tokenizer(model.path), limit + 1)]
+        return Facts(
+            teacher=teacher.name,
+            shape=teacher.shape,
+            rows=len(task.train),
+            counts=tuple(Counter(task.truth(task.train).content).values()),
+            are_pairs=task.texts(rows)[1] is not None,
+            cut=sum(length > limit for length in lengths) / max(1, len(lengths)),
+            unlabelled=len(task.unlabelled),
+        )
+
+    def _time_left(self) -> float:
+        """Seconds for making candidates: without those for the other parts, and for the winner of all rows."""
+        if self.search.budget_minutes is None:
+            return float("inf")
+        return self.search.budget_minutes * 60 - (time.monotonic() - self.start) - self._reserve()
+
+    def _reserve(self) -> float:
+        manifest = self.maker.teacher().manifest
+        seconds = manifest.seconds if manifest is not None else 0.0
+        return seconds * (self.maker.folds - 1 + 1 / FITTED)
+
+    def _check_budget(self) -> None:
+        """Refuse a budget in which no candidate can be made.
+
+        Raises:
+            InputError: it is used up by the teachers.
+        """
+        if self._time_left() <= 0:
+            minutes = (self._reserve() + time.monotonic() - self.start) / 60
+            raise InputError(
+                f"the budget of {self.search.budget_minutes:g} minutes is too short for one candidate: the teachers of "
+                f"the {self.maker.folds} parts and of all rows take about {minutes:.0f}",
+                where="search.budget_minutes",
+                fix=f"give {2 * minutes:.0f} minutes, or search.folds: 1",
+            )

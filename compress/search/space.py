@@ -1,0 +1,228 @@
+"""The space of a search: which models are tried for a teacher and its data, with settings that follow from both.
+
+No setting depends on test rows, or was chosen on them: the rules are those of the shipped presets and of the trials on
+validation rows that `benchmarks/hard` tells of.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from compress.models.architectures import Shape
+from compress.recipe.schema import Family
+from compress.search.candidates import LAST, MODEL, ONNX, Candidate, RawStep
+from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN, REFERENCE_WIDTH
+
+SEEN_ROWS = 90_000
+"""Rows and variants that a student of whole layers sees in its whole training, within the limits of variants."""
+MOST_COPIES = 12
+TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "narrow")
+"""The families that are transformers."""
+FEW_SEEN_ROWS = 30_000
+"""Rows and variants below which a bag of n-grams wants a higher rate."""
+NARROW_PASSES = 3
+"""How many times more a narrow student sees them."""
+LONG_TEXTS = 0.1
+"""Share of the texts that are longer than the model reads, from which on parts of them are worth learning from."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a space depends on.
+
+    Attributes:
+        teacher: the name of the teacher's step.
+        shape: the teacher's sizes; None where its architecture is not known.
+        rows: training rows.
+        counts: training rows by label.
+        are_pairs: whether each row has two texts.
+        cut: the share of the training texts that are longer than the model reads.
+        unlabelled: rows without labels.
+    """
+
+    teacher: str
+    shape: Shape | None
+    rows: int
+    counts: Sequence[int]
+    are_pairs: bool
+    cut: float
+    unlabelled: int = 0
+
+    @property
+    def copies(self) -> int:
+        """Variants of each row: the more, the fewer rows there are."""
+        return max(1, min(MOST_COPIES, round(SEEN_ROWS / max(1, self.rows + self.unlabelled)) - 1))
+
+    @property
+    def augment(self) -> dict[str, Any]:
+        """How rows are varied; one way for all students, so that the teacher is asked once."""
+        rare = min(self.counts, default=0) * (1 + self.copies) < COMMON_LABEL
+        settings: dict[str, Any] = {"copies": self.copies, "mix": 0.5, "parts": 0.3, "unchanged": 0.5}
+        return {**settings, "per_label": COMMON_LABEL} if rare else settings
+
+    @property
+    def seen_rows(self) -> int:
+        """Rows and variants in one pass."""
+        return (self.rows + self.unlabelled) * (1 + self.copies)
+
+    @property
+    def passes(self) -> float:
+        """Passes over rows and variants in which a student of whole layers sees `SEEN_ROWS`, one at most."""
+        return round(min(1.0, SEEN_ROWS / max(1, self.seen_rows)), 4)
+
+
+def candidates(facts: Facts, families: Sequence[Family] | None) -> list[Candidate]:
+    """All candidates of the wanted families, whole trainings, the cheapest families first.
+
+    Args:
+        families: names; None: all.
+    """
+    wanted = FAMILIES if families is None else {name: FAMILIES[name] for name in FAMILIES if name in families}
+    return [candidate for make in wanted.values() for candidate in make(facts)]
+
+
+def trimmed(facts: Facts) -> RawStep:
+    """The step that takes out of the vocabulary what the training rows do not use."""
+    return {"name": "trimmed", "stage": "trim_vocabulary", "model": facts.teacher, "min_count": 1}
+
+
+def quick_ending(candidate: Candidate, facts: Facts) -> list[RawStep]:
+    """The steps after an export, as a search makes them for each candidate: int8 with ranges taken while it runs."""
+    bits = {"embedding_bits": 4} if candidate.family in TRANSFORMERS else {}
+    return ending(candidate, facts, {"stage": "quantize_onnx_dynamic", **bits})
+
+
+def ending(candidate: Candidate, facts: Facts, quantizing: RawStep | None) -> list[RawStep]:
+    """The steps after an export.
+
+    Args:
+        quantizing: the step that quantizes, without its name and model; None: the graph stays in float.
+    """
+    steps: list[RawStep] = []
+    reads_first = facts.shape is not None and facts.shape.model_type in READS_FIRST_TOKEN
+    if candidate.family in TRANSFORMERS and reads_first:
+        steps.append({"name": "skipped", "stage": "skip_unread_tokens", "model": ONNX})
+    if quantizing is not None:
+        steps.append({"name": LAST, "model": steps[-1]["name"] if steps else ONNX, **quantizing})
+    return steps
+
+
+def _teacher(facts: Facts) -> list[Candidate]:
+    """The teacher itself, with the vocabulary of the data: the safest."""
+    return [Candidate("teacher", "teacher", "the teacher, quantized", ({**trimmed(facts), "name": MODEL},))]
+
+
+def _linear(facts: Facts) -> list[Candidate]:
+    """Linear models on words, fitted to the labels."""
+
+    def linear(name: str, words: str, **settings: Any) -> Candidate:
+        step = {"name": MODEL, "stage": "fit_linear", "model": "trimmed", **settings}
+        return Candidate(name, "linear", words, (trimmed(facts), step))
+
+    found = [
+        linear("linear-1", "a linear model on single tokens", longest=1),
+        linear("linear-2", "a linear model on single and double tokens", longest=2, buckets=65536),
+    ]
+    if facts.cut >= LONG_TEXTS and not facts.are_pairs:
+        words = "a linear model on single and double tokens, fitted to parts of texts too"
+        found.append(linear("linear-parts", words, longest=2, buckets=131072, parts=True))
+    return found
+
+
+def _ngrams(facts: Facts) -> list[Candidate]:
+    """Bags of n-grams under the teacher."""
+    rates = (0.15, 0.05) if facts.seen_rows < FEW_SEEN_ROWS else (0.05, 0.01)
+    student = {"stage": "distill_ngrams", "teacher": facts.teacher, "student": "trimmed", "augment": facts.augment}
+    return [
+        Candidate(
+            f"ngrams-{name}",
+            "ngrams",
+            f"a bag of n-grams under the teacher, rate {rate:g}",
+            (trimmed(facts), {"name": MODEL, **student, "longest": 2, "learning_rate": rate, "epochs": 6.0}),
+        )
+        for name, rate in zip(("fast", "slow"), rates, strict=True)
+    ]
+
+
+def _convolution(facts: Facts) -> list[Candidate]:
+    """Convolutions over the teacher's embeddings, under the teacher."""
+    student = {"stage": "distill_convolution", "teacher": facts.teacher, "student": "trimmed", "epochs": 2.0}
+    return [
+        Candidate(
+            f"convolution-{hidden}",
+            "convolution",
+            f"a convolution of {channels} channels over {hidden} channels of embeddings",
+            (
+                trimmed(facts),
+                {"name": MODEL, **student, "hidden": hidden, "channels": channels, "augment": facts.augment},
+            ),
+        )
+        for hidden, channels in ((96, 128), (48, 64))
+    ]
+
+
+def _student(facts: Facts) -> dict[str, Any]:
+    return {
+        "stage": "distill",
+        "teacher": facts.teacher,
+        "student": "trimmed",
+        "batch_size": 32,
+        "attention_dropout": 0.0,
+        "augment": facts.augment,
+    }
+
+
+def _layers(facts: Facts) -> list[Candidate]:
+    """Some of the teacher's layers, whole, under the teacher."""
+    if facts.shape is None:
+        return []
+    depths = sorted({round(facts.shape.layers * share / 6) for share in (1, 2, 3, 4, 5)} - {0, facts.shape.layers})
+    settings = {"epochs": facts.passes, "learning_rate": 2e-4, "head_learning_rate": 2e-3}
+    return [
+        Candidate(
+            f"layers-{depth}",
+            "layers",
+            f"{depth} of the teacher's {facts.shape.layers} layers",
+            (trimmed(facts), {"name": MODEL, **_student(facts), "layers": depth, **settings}),
+        )
+        for depth in depths
+    ]
+
+
+def _narrow(facts: Facts) -> list[Candidate]:
+    """Few layers, cut in two steps: first whole ones, then narrower, which keeps more than one cut does."""
+    shape = facts.shape
+    if shape is None or not shape.is_plain or shape.layers < 2:
+        return []
+    found = []
+    for layers, share in ((2, 1 / 3), (2, 1 / 2), (3, 1 / 2)):
+        hidden = shape.head_size * max(1, round(share * shape.hidden / shape.head_size))
+        if layers >= shape.layers or hidden >= shape.hidden:
+            continue
+        rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
+        sizes = {"hidden": hidden, "heads": max(1, min(hidden // shape.head_size, *shape.heads)), "ffn": 2 * hidden}
+        whole = {"layers": layers, "epochs": facts.passes / 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
+        narrow = {"epochs": NARROW_PASSES * facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 6e-3}
+        found.append(
+            Candidate(
+                f"narrow-{layers}x{hidden}",
+                "narrow",
+                f"{layers} layers of {hidden} channels",
+                (
+                    trimmed(facts),
+                    {"name": "whole", **_student(facts), **whole},
+                    {"name": MODEL, **_student(facts), "student": "whole", **sizes, **narrow},
+                ),
+            )
+        )
+    return found
+
+
+FAMILIES: Mapping[Family, Callable[[Facts], list[Candidate]]] = {
+    "teacher": _teacher,
+    "linear": _linear,
+    "ngrams": _ngrams,
+    "convolution": _convolution,
+    "layers": _layers,
+    "narrow": _narrow,
+}

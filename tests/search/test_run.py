@@ -1,0 +1,65 @@
+"""A whole search on tiny models: what is looked at, what wins, and that it goes on and is made again."""
+
+import pytest
+
+from compress.errors import CompressError, InputError
+from compress.planning.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
+from compress.running.runner import run_plan
+from compress.search.run import run_search
+from tests.chain import FAST, Silent
+from tests.conftest import write_reviews
+from tests.fresh import fork_children
+
+QUICK = {"rounds": 3, "processes": 1, "samples": 2, "warmup": 1}
+
+
+@pytest.fixture
+def start(make_model, tmp_path, monkeypatch):
+    """The recipe of a search over simple models."""
+    fork_children(monkeypatch)
+    write_reviews(tmp_path / "train.csv", 160, seed=1)
+    write_reviews(tmp_path / "test.csv", 64, seed=2)
+
+    def make(**search):
+        goal = search.pop("goal", {"max_drop_pp": 10.0})
+        return Recipe.model_validate(
+            {
+                "name": "searched",
+                "task": {"train": f"{tmp_path}/train.csv", "test": f"{tmp_path}/test.csv", "max_length": 32},
+                "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST}],
+                "targets": {"cpu": {"threads": 1, "sequence_length": 32}},
+                "goal": goal,
+                "bench": QUICK,
+                "baselines": "none",
+                "search": {"folds": 2, "families": ["linear"], **search},
+            }
+        )
+
+    return make
+
+
+def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start, tmp_path):
+    looked, observer = [], Silent()
+    found = run_search(start(), Origin(), tmp_path / "runs", observer, looked.append)
+    assert [one.candidate.name for one in looked] == ["linear-1"]  # the table of pairs is larger than the tiny model
+    assert found.plan.recipe.search is None
+    assert found.result.report.rows[-1].quality.value > 0.9
+    again, silent = [], Silent()
+    other = run_search(start(), Origin(), tmp_path / "runs", silent, again.append)
+    assert (silent.made, again[0].standing) == ([], looked[0].standing)
+    assert other.plan.recipe == found.plan.recipe
+    elsewhere = run_plan(make_plan(found.plan.recipe, Origin()), tmp_path / "elsewhere", Silent())
+    files = [result.artifacts["final"].path / "model.onnx" for result in (found.result, elsewhere)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_budget_too_short_for_one_candidate_is_refused(start, tmp_path):
+    with pytest.raises(InputError, match="too short for one candidate"):
+        run_search(start(budget_minutes=1e-6), Origin(), tmp_path / "runs", Silent(), lambda _: None)
+
+
+def test_no_candidate_that_can_be_made_is_an_error_with_the_reasons(start, tmp_path):
+    with pytest.raises(CompressError, match=r"no candidate could be made: ngrams-fast: .*table"):
+        run_search(start(families=["ngrams"]), Origin(), tmp_path / "runs", Silent(), lambda _: None)
