@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 QualityVerdict = Literal["better", "no worse", "worse, within the margin", "worse", "inconclusive"]
 SpeedVerdict = Literal["faster", "as fast", "slower", "inconclusive"]
+CONFIDENCE = 0.95
+"""The confidence of intervals, where no other is asked for."""
 
 
 class Estimate(BaseModel):

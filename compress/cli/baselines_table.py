@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from compress.cli.report_table import GAP, Lines, with_interval
-from compress.cli.screen import stacked
+from compress.cli.layouts import Lines, laid_out
+from compress.cli.report_table import with_interval
 from compress.measurement import Estimate
 from compress.report.baselines import fitted, milliseconds
 from compress.report.figure import number
@@ -24,30 +24,10 @@ def baselines_table(report: Report, width: int) -> Any:
     Args:
         width: the width of the terminal.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     rows = [_cells(baseline) for baseline in fitted(report)]
     if not rows:
         return None
-    for layout in LAYOUTS:
-        names = [name for name in layout if any(row.get(name) for row in rows)]
-        widths = {name: max(len(line) for row in rows for line in (name, *row.get(name, ())[:2])) for name in names}
-        if NAME + sum(widths[name] for name in names[1:]) + GAP * len(names) <= width:
-            break
-    table = Table(
-        box=SIMPLE_HEAD,
-        title="simple baselines, from raw text to label",
-        title_justify="left",
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for name in names:
-        limits: dict[str, Any] = {"min_width": NAME} if name == HEADS[0] else {"width": widths[name]}
-        table.add_column(name, justify="left" if name == HEADS[0] else "right", overflow="fold", **limits)
-    for row in rows:
-        table.add_row(*(stacked(*row.get(name, ())) for name in names))
-    return table
+    return laid_out("simple baselines, from raw text to label", LAYOUTS, lambda _: rows, width, least=NAME)
 
 
 def _cells(baseline: SimpleBaseline) -> dict[str, Lines]:

@@ -15,7 +15,8 @@ from compress.cli.live import LiveLines
 from compress.cli.remaining import Remaining, about
 from compress.cli.report_table import report_table
 from compress.cli.screen import Screen, styled
-from compress.report import baselines
+from compress.cli.search_table import finalists_table, front_table
+from compress.report import baselines, search_words
 from compress.report.model import Ablation, Report
 from compress.report.shown import shown_rows
 from compress.report.words import (
@@ -207,6 +208,7 @@ def stdout() -> Screen:
 def print_report(report: Report) -> None:
     """Print the tables and the verdict on stdout."""
     console = stdout()
+    _print_search(report, console)
     for target in report.targets:
         rows = shown_rows(report, target)
         alike = {(row.status, row.reason) for row in rows}
@@ -233,12 +235,31 @@ def print_report(report: Report) -> None:
     for step in report.rounded:
         if step.choice is not None:
             console.print(f"{step.step}: {step.choice.verdict}")
+    for sentence in search_words.result(report):
+        console.print(sentence, style="bold")
     for sentence in headline(report):
         console.print(sentence)
     for sentence in baselines.verdicts(report):
         console.print(sentence, style="bold")
     if report.goal.met is not None:
         console.print(verdict(report), style="bold green" if report.goal.met else "bold red")
+
+
+def _print_search(report: Report, console: Screen) -> None:
+    """Print how the search went, the front, and the finalists with the reasons why they are not proved."""
+    search = report.search
+    if search is None:
+        return
+    for table in (front_table(search, console.width), finalists_table(search, console.width)):
+        if table is not None:
+            console.print(table)
+    for finalist in search.selection.finalists:
+        if finalist.verdict != "proved":
+            reason = search_words.why(finalist, search.selection.rows)
+            console.print(f"  {finalist.name} {finalist.verdict}: {reason}", style="yellow")
+    console.print("at least: with 95% confidence, one-sided; brackets: 95% intervals, two-sided", style="dim")
+    for line in search_words.about(search):
+        console.print(line, style="dim")
 
 
 def _print_baselines(report: Report, console: Screen) -> None:

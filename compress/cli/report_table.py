@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from compress.cli.screen import stacked
+from compress.cli.layouts import Lines, laid_out
 from compress.measurement import Estimate
 from compress.report.model import Report
 from compress.report.shown import ShownRow, shown_rows
@@ -10,8 +10,6 @@ from compress.report.words import POINTS, describe_target, digits_of_ratio
 
 WORDS = ("step", "quality", "speed")
 """The table's columns that hold words."""
-GAP = 2
-"""The width between two columns of the table."""
 STEP = 8
 """The least width of a step's name; a longer name goes on in the next line."""
 WIDE = ("step", "score", "change", "quality", "MB", "p50 ms", "p90 ms", "faster", "speed", "end to end")
@@ -19,8 +17,6 @@ NARROW = ("step", "score", "change", "MB", "p50 ms", "faster", "end to end")
 NARROWER = tuple(NARROW[:-1]), ("step", "change", "p50 ms", "faster"), ("step", "change", "faster"), ("step", "change")
 LAYOUTS = (WIDE, NARROW, *NARROWER)
 """The columns of each layout, for less and less width. All of them show the verdicts."""
-
-Lines = tuple[str, ...]
 
 
 def report_table(report: Report, target: str, width: int) -> Any:
@@ -31,25 +27,15 @@ def report_table(report: Report, target: str, width: int) -> Any:
     Args:
         width: the width of the terminal.
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    shown_of_target = shown_rows(report, target)
-    for layout in LAYOUTS:
-        rows = [cells(row, wide=layout == WIDE) for row in shown_of_target]
-        names = [name for name in layout if any(row.get(name) for row in rows)]
-        widths = {name: max(len(line) for row in rows for line in (name, *row.get(name, ())[:2])) for name in names}
-        least = min(STEP, widths["step"])
-        if least + sum(widths[name] for name in names[1:]) + GAP * len(names) <= width:
-            break
-    title = describe_target(report, target)
-    table = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
-    for name in names:
-        limits: dict[str, Any] = {"min_width": least} if name == "step" else {"width": widths[name]}
-        table.add_column(name, justify="left" if name in WORDS else "right", overflow="fold", **limits)
-    for row in rows:
-        table.add_row(*(stacked(*row.get(name, ())) for name in names))
-    return table
+    rows = shown_rows(report, target)
+    return laid_out(
+        describe_target(report, target),
+        LAYOUTS,
+        lambda layout: [cells(row, wide=layout == WIDE) for row in rows],
+        width,
+        least=STEP,
+        words=WORDS,
+    )
 
 
 def cells(row: ShownRow, *, wide: bool) -> dict[str, Lines]:

@@ -1,4 +1,6 @@
-"""Intervals of macro F1 and of its paired drop, at 95% confidence, also for classes with few rows.
+"""Intervals of macro F1 and of its paired drop, also for classes with few rows.
+
+They are at 95% confidence where no other is asked for.
 
 Macro F1 is the mean over classes, so a class of three rows weighs as much as one of a thousand. Two things go wrong if
 rows are simply resampled: resamples lose small classes and are biased downwards, as the figure itself is; and a class
@@ -14,11 +16,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse, stats
 
-from compress.measurement import Estimate
+from compress.measurement import CONFIDENCE, Estimate
 from compress.ops.scores import f1_macro
 
 Array = np.ndarray[Any, Any]
-CONFIDENCE = 0.95
 RESAMPLES = 1999
 CELLS = 4_000_000
 """Number of counts that are drawn at once."""
@@ -66,7 +67,7 @@ def f1_macro_interval(predictions: Array, truth: Array) -> Estimate:
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value))
 
 
-def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
+def f1_macro_drop(base: Array, other: Array, truth: Array, confidence: float = CONFIDENCE) -> Estimate:
     """Macro F1 lost against the baseline on the same rows; negative is a gain.
 
     The pseudo rows are lost and gained rows, at the rates of the average class and of all rows. In addition, one lost
@@ -77,6 +78,7 @@ def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
         base: (rows,) predicted class indices of the baseline.
         other: (rows,) likewise.
         truth: (rows,) class indices.
+        confidence: that of the interval.
     """
     classes, counts = np.unique(truth, return_counts=True)
     differ = (base == truth) != (other == truth)
@@ -88,7 +90,7 @@ def f1_macro_drop(base: Array, other: Array, truth: Array) -> Estimate:
         np.stack([base, other]), truth, [(np.stack([classes, wrong]), each), (np.stack([wrong, classes]), each)]
     )
     value = f1_macro(base, truth) - f1_macro(other, truth)
-    low, high = _ends(value, cells, lambda scores: scores[:, 0] - scores[:, 1])
+    low, high = _ends(value, cells, lambda scores: scores[:, 0] - scores[:, 1], confidence)
     return Estimate(value=value, low=max(-1.0, low), high=min(1.0, high))
 
 
@@ -123,7 +125,9 @@ def _mixed(predicted: Array, truth: Array, pseudo: list[tuple[Array, Array]]) ->
     )
 
 
-def _ends(value: float, cells: _Cells, figure: Callable[[Array], Array]) -> tuple[float, float]:
+def _ends(
+    value: float, cells: _Cells, figure: Callable[[Array], Array], confidence: float = CONFIDENCE
+) -> tuple[float, float]:
     """The lowest and the highest end of the normal intervals around a value with and without its bias.
 
     Args:
@@ -132,7 +136,7 @@ def _ends(value: float, cells: _Cells, figure: Callable[[Array], Array]) -> tupl
     drawn = np.concatenate([figure(_scores(counts, cells)) for counts in _resamples(cells)])
     whole = float(figure(_scores(cells.weights[None], cells))[0])
     unbiased = value - (float(drawn.mean()) - whole)
-    half = float(stats.norm.ppf((1 + CONFIDENCE) / 2) * drawn.std(ddof=1))
+    half = float(stats.norm.ppf((1 + confidence) / 2) * drawn.std(ddof=1))
     return min(value, unbiased) - half, max(value, unbiased) + half
 
 

@@ -7,11 +7,11 @@ by `changed`.
 
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
-from compress.measurement import Estimate
+from compress.measurement import CONFIDENCE, Estimate
 from compress.ops.scores import f1_macro
 
 Array = np.ndarray[Any, Any]
@@ -36,8 +36,12 @@ class Outcome(Protocol):
         """The score with its interval."""
         ...
 
-    def drop(self, other: Any) -> Estimate:
+    def drop(self, other: Any, confidence: float = CONFIDENCE) -> Estimate:
         """The loss of another outcome of the same rows against this one, with its paired interval."""
+        ...
+
+    def repeated(self, times: int) -> Self:
+        """The outcome if each row were there so many times."""
         ...
 
 
@@ -67,11 +71,15 @@ class Right:
 
         return share(int(self.right.sum()), len(self.right))
 
-    def drop(self, other: "Right") -> Estimate:
+    def drop(self, other: "Right", confidence: float = CONFIDENCE) -> Estimate:
         """The loss of right rows with Bonett and Price's interval."""
         from compress.ops.statistics import accuracy_drop
 
-        return accuracy_drop(self.right, other.right)
+        return accuracy_drop(self.right, other.right, confidence)
+
+    def repeated(self, times: int) -> "Right":
+        """The outcome if each row were there so many times."""
+        return Right(np.tile(self.right, times))
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +110,15 @@ class Classes:
 
         return f1_macro_interval(self.predictions, self.truth)
 
-    def drop(self, other: "Classes") -> Estimate:
+    def drop(self, other: "Classes", confidence: float = CONFIDENCE) -> Estimate:
         """The loss of macro F1 with the interval of a smoothed bootstrap of the pairs."""
         from compress.ops.macro_f1 import f1_macro_drop
 
-        return f1_macro_drop(self.predictions, other.predictions, self.truth)
+        return f1_macro_drop(self.predictions, other.predictions, self.truth, confidence)
+
+    def repeated(self, times: int) -> "Classes":
+        """The outcome if each row were there so many times."""
+        return Classes(np.tile(self.predictions, times), np.tile(self.truth, times))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +160,17 @@ class Counts:
 
         return ratio_interval(self.hits, self.sizes) if self.sizes.any() else Estimate(value=self.value)
 
-    def drop(self, other: "Counts") -> Estimate:
+    def drop(self, other: "Counts", confidence: float = CONFIDENCE) -> Estimate:
         """The loss of the ratio with the interval of a linearised paired mean."""
         from compress.ops.ratios import ratio_drop
 
         if not (self.sizes.any() and other.sizes.any()):
             return Estimate(value=self.value - other.value)
-        return ratio_drop((self.hits, self.sizes), (other.hits, other.sizes))
+        return ratio_drop((self.hits, self.sizes), (other.hits, other.sizes), confidence)
+
+    def repeated(self, times: int) -> "Counts":
+        """The outcome if each row were there so many times."""
+        return Counts(np.tile(self.hits, times), np.tile(self.sizes, times))
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,11 +203,15 @@ class Values:
 
         return ratio_interval(self.values, np.ones(len(self.values))) if self.is_share else mean_interval(self.values)
 
-    def drop(self, other: "Values") -> Estimate:
+    def drop(self, other: "Values", confidence: float = CONFIDENCE) -> Estimate:
         """The loss of the mean with a paired t interval."""
         from compress.ops.means import mean_drop
 
-        return mean_drop(self.values, other.values, 1.0 if self.is_share else None)
+        return mean_drop(self.values, other.values, 1.0 if self.is_share else None, confidence)
+
+    def repeated(self, times: int) -> "Values":
+        """The outcome if each row were there so many times."""
+        return Values(np.tile(self.values, times), self.is_share)
 
 
 def changed(base: Outcome, other: Outcome) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Ratios of two sums over rows, such as micro F1, with their intervals at 95% confidence, also close to 0 and 1.
+"""Ratios of two sums over rows, such as micro F1, with intervals at 95% confidence where no other is asked for.
 
 Micro F1 is hits / ((predicted + true) / 2), summed over all rows. Things in one row depend on each other, so the row is
 the unit of chance: the spread is that of the rows' residuals, hits - F1 x size (the delta method for a ratio estimator;
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from compress.measurement import Estimate
+from compress.measurement import CONFIDENCE, Estimate
 from compress.ops.means import drop_interval, t_quantile
 
 Array = np.ndarray[Any, Any]
@@ -42,7 +42,7 @@ def ratio_interval(hits: Array, sizes: Array) -> Estimate:
     return Estimate(value=value, low=low, high=high)
 
 
-def ratio_drop(base: tuple[Array, Array], other: tuple[Array, Array]) -> Estimate:
+def ratio_drop(base: tuple[Array, Array], other: tuple[Array, Array], confidence: float = CONFIDENCE) -> Estimate:
     """A ratio's loss against the baseline on the same rows; negative is a gain.
 
     The interval is that of a paired mean over the rows' linearised shares in the difference. The lost and the gained
@@ -51,11 +51,12 @@ def ratio_drop(base: tuple[Array, Array], other: tuple[Array, Array]) -> Estimat
     Args:
         base: hits and sizes, (rows,) each; rows of size 0 in both outcomes do not count.
         other: the same for the other outcome of these rows.
+        confidence: that of the interval.
     """
     there = (base[1] > 0) | (other[1] > 0)
     (first, before), (second, after) = (_influence(hits[there], sizes[there]) for hits, sizes in (base, other))
     changes = before - after
-    interval = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())))
+    interval = drop_interval(first - second + changes, max(1.0, float(np.abs(changes).max())), confidence)
     value = first - second
     assert interval.low is not None
     assert interval.high is not None

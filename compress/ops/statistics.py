@@ -1,6 +1,7 @@
 """Intervals, paired tests and verdicts from samples.
 
-All intervals are two-sided, at 95% confidence. Random resampling is seeded, so the same samples give the same figures.
+All intervals are two-sided, at 95% confidence where no other is asked for. Random resampling is seeded, so the same
+samples give the same figures.
 """
 
 from collections.abc import Sequence
@@ -9,10 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from compress.measurement import Estimate, QualityVerdict, SpeedVerdict, Timings
+from compress.measurement import CONFIDENCE, Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.recipe.schema import CLAIM_PROCESSES, FEWEST_PROCESSES
 
-CONFIDENCE = 0.95
 SPEED_GUARD = 1.01
 """A process's memory layout alone can make the same program this much faster (Mytkowicz et al. 2009, ASPLOS)."""
 SAME_SPEED = 1.05
@@ -153,7 +153,7 @@ def accuracy(right: int, rows: int) -> Estimate:
     )  # rounding puts a bound past the value
 
 
-def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
+def accuracy_drop(base_right: Array, other_right: Array, confidence: float = CONFIDENCE) -> Estimate:
     """Accuracy lost against the baseline on the same rows, as a share of them; negative is a gain.
 
     The interval is Bonett and Price's for paired proportions (2012, doi:10.1080/00031305.2012.640949): a normal
@@ -163,9 +163,10 @@ def accuracy_drop(base_right: Array, other_right: Array) -> Estimate:
     Args:
         base_right: (rows,) of bool.
         other_right: (rows,) of bool, the same rows.
+        confidence: that of the interval, between 0 and 1.
     """
     differences = base_right.astype(float) - other_right.astype(float)
-    low, high = _drop_distribution(differences).interval(CONFIDENCE)
+    low, high = _drop_distribution(differences).interval(confidence)
     return Estimate(value=float(differences.mean()), low=max(-1.0, float(low)), high=min(1.0, float(high)))
 
 

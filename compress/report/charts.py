@@ -13,10 +13,10 @@ from compress.report.figure import (
     PictureRow,
     Rows,
     Scale,
+    amounts,
     ends,
     latency_of,
     linear,
-    milliseconds,
     number,
     plain,
     summarize,
@@ -49,7 +49,7 @@ def make_charts(report: Report, target: str) -> list[Chart]:
 def _latencies(rows: Sequence[Row]) -> Chart:
     """The picture of the spread of single calls' latencies."""
     samples = [sorted(value for turn in latency_of(row).rounds for value in turn) for row in rows]
-    scale = milliseconds("latency of one call, ms", [value for row_samples in samples for value in row_samples])
+    scale = amounts("latency of one call, ms", [value for row_samples in samples for value in row_samples])
     lines = [
         PictureRow(
             plain(row.step),

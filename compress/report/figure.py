@@ -139,6 +139,7 @@ class Point:
         upright: the ends of its vertical bar.
         wide: its label; None if there is no room for it.
         narrow: its label on a phone; None if there is no room for it.
+        kind: its sign: a dot, a ring, or a small spot.
     """
 
     x: float
@@ -149,6 +150,7 @@ class Point:
     hint: str
     wide: Label | None
     narrow: Label | None
+    kind: Literal["dot", "ring", "spot"] = "dot"
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,14 @@ class Plane:
 
     Attributes:
         front: the lines of a staircase, each (x1, y1, x2, y2) in percent.
+        legend: marks and their meaning.
     """
 
     x: Scale
     y: Scale
     points: Sequence[Point]
     front: Sequence[tuple[float, float, float, float]] = field(default=())
+    legend: Sequence[tuple[Mark, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -263,8 +267,8 @@ def _round_step(least: float) -> float:
     return next(power * step for step in (1, 2, 5, 10) if power * step >= least * (1 - 1e-9))
 
 
-def milliseconds(title: str, values: Sequence[float], margin: float = 0.08) -> Scale:
-    """A scale of latencies, logarithmic if the largest is more than ten times the smallest.
+def amounts(title: str, values: Sequence[float], margin: float = 0.08) -> Scale:
+    """A scale of amounts, such as latencies or sizes; logarithmic if the largest is more than ten times the smallest.
 
     Args:
         margin: room on both sides, as a share of the range.

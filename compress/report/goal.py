@@ -9,6 +9,8 @@ MARGIN_PP = 1.0
 """Default of the margin: the largest drop that is called no worse."""
 ONCE = Estimate(value=1.0, low=1.0, high=1.0)
 """The speed-up of the baseline against itself."""
+NONE = Estimate(value=0.0, low=0.0, high=0.0)
+"""The drop of the baseline against itself."""
 
 
 def margin_pp(*limits: float | None) -> float:
@@ -36,12 +38,11 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
     if goal.max_drop_pp is not None and alone:
         missed.append(f"quality not compared, a drop of at most {goal.max_drop_pp:g} allowed")
     elif goal.max_drop_pp is not None:
-        drop = against.drop_pp if against else None
-        value, high = (drop.value, drop.high) if drop else (0.0, 0.0)
-        if value > goal.max_drop_pp:
-            missed.append(f"{-value:{POINTS}} points, a drop of at most {goal.max_drop_pp:g} allowed")
-        elif high is None or high > goal.max_drop_pp:
-            doubt = "unknown" if high is None else f"as low as {-high:{POINTS}} points"
+        drop = against.drop_pp if against else NONE
+        if drop.value > goal.max_drop_pp:
+            missed.append(drop_missed(drop, goal.max_drop_pp))
+        elif drop.high is None or drop.high > goal.max_drop_pp:
+            doubt = "unknown" if drop.high is None else f"as low as {-drop.high:{POINTS}} points"
             doubts.append(f"the change may be {doubt}, a drop of at most {goal.max_drop_pp:g} allowed")
     for limit, speedup, how in (
         (goal.min_speedup, against.speedup if against else None, ""),
@@ -52,8 +53,23 @@ def judge(goal: Goal | None, row: Row | None, against: Comparison | None) -> Goa
             sentence, is_missed = _judge_speed(limit, speedup or same, how)
             (missed if is_missed else doubts).extend(sentence)
     if goal.max_size_mb is not None and row.size_bytes / 1e6 > goal.max_size_mb:
-        missed.append(f"{row.size_bytes / 1e6:.2f} MB, at most {goal.max_size_mb:g} allowed")
+        missed.append(size_missed(row.size_bytes, goal.max_size_mb))
     return GoalVerdict(**goal.model_dump(), met=not missed, missed=missed, doubts=doubts)
+
+
+def drop_missed(drop_pp: Estimate, limit: float) -> str:
+    """The sentence on a drop that is larger than its limit, both in percentage points."""
+    return f"{-drop_pp.value:{POINTS}} points, a drop of at most {limit:g} allowed"
+
+
+def speed_missed(speedup: float, limit: float, how: str = "") -> str:
+    """The sentence on a speed-up that is smaller than its limit; `how` is as in `_judge_speed`."""
+    return f"{speedup:.2f}x faster{how}, at least {limit:g}x wanted"
+
+
+def size_missed(size_bytes: int, limit_mb: float) -> str:
+    """The sentence on a size that is larger than its limit."""
+    return f"{size_bytes / 1e6:.2f} MB, at most {limit_mb:g} allowed"
 
 
 def _judge_speed(limit: float, speedup: Estimate | None, how: str) -> tuple[list[str], bool]:
@@ -66,7 +82,7 @@ def _judge_speed(limit: float, speedup: Estimate | None, how: str) -> tuple[list
     if speedup is None:
         return [f"speed{how} not compared, at least {limit:g}x wanted"], True
     if speedup.value < limit:
-        return [f"{speedup.value:.2f}x faster{how}, at least {limit:g}x wanted"], True
+        return [speed_missed(speedup.value, limit, how)], True
     if speedup.low is not None and speedup.low >= limit:
         return [], False
     doubt = "unknown" if speedup.low is None else f"{speedup.low:.2f}x"

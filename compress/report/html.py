@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.answers import metric_title, name_of
-from compress.report import baselines, words
+from compress.report import baselines, search_words, words
 from compress.report.baselines_page import baselines_chart, baselines_table
 from compress.report.charts import make_charts
 from compress.report.confusion import Confusion, confusion
@@ -18,6 +18,7 @@ from compress.report.next_steps import next_steps
 from compress.report.page_cells import Cell, change_cell, end_to_end_cell, speed_cell, with_interval
 from compress.report.page_tables import PageTable, ablation_table, agreement_table, cost_table, main_table
 from compress.report.quantized_page import choice_parts, layers_parts
+from compress.report.search_page import search_part
 from compress.report.shown import ShownRow, shown_rows
 from compress.report.usage import Usage, usage
 
@@ -97,6 +98,8 @@ def render_html(report: Report) -> str:
         targets=targets,
         next_steps=next_steps(report),
         usage=_usage(report),
+        search_words=search_words,
+        search=search_part(report),
         baselines=baselines,
         baselines_table=baselines_table(report),
         baselines_chart=baselines_chart(report),

@@ -5,7 +5,7 @@ import re
 from compress.answers import metric_title
 from compress.errors import printable
 from compress.facts import Candidate, Choice, Sensitivity
-from compress.report import baselines, quantized_words
+from compress.report import baselines, quantized_words, search_words
 from compress.report.model import Report, Row, SimpleBaseline
 from compress.report.next_steps import next_steps
 from compress.report.shown import shown_rows
@@ -75,10 +75,12 @@ def cells(row: Row) -> tuple[str, ...]:
 def render_markdown(report: Report) -> str:
     """The whole report as Markdown."""
     lines = [f"# {plain(report.recipe)}", "", f"**{plain(sentence(verdict(report)))}.**", ""]
+    lines += [f"- **{plain(sentence(line))}.**" for line in search_words.result(report)]
     lines += [f"- {plain(sentence_of_target)}" for sentence_of_target in headline(report)]
     lines += [f"- **{plain(sentence(line))}**" for line in baselines.verdicts(report)]
     lines += [f"- **Warning:** {plain(warning)}" for warning in warnings(report)]
     lines += _next_steps(report)
+    lines += _search(report)
     for target in report.targets:
         lines += ["", f"## {plain(describe_target(report, target))}", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
@@ -107,6 +109,26 @@ def _next_steps(report: Report) -> list[str]:
     steps = next_steps(report)
     lines = ["", "## What to try next", ""] if steps else []
     return [*lines, *(f"- {plain(sentence(step.what))}. Because {plain(step.because)}." for step in steps)]
+
+
+def _search(report: Report) -> list[str]:
+    """The lines on the search: how it went, its finalists, and all its candidates."""
+    search = report.search
+    if search is None:
+        return []
+    lines = ["", "## The search", "", *[f"- {plain(sentence(line))}." for line in search_words.about(search)], ""]
+    lines += ["| finalist | change, points | at least | verdict |", "| --- | ---: | ---: | --- |"]
+    for one in search.selection.finalists:
+        verdict_on_it = plain(search_words.verdict(one, search.selection.rows))
+        lines.append(
+            f"| {plain(one.name)} | {search_words.changed(one.drop_pp)} | {search_words.bound(one)} | {verdict_on_it} |"
+        )
+    heads = ("score", "change, points", "text to answer p50 ms", "p50 ms", "size MB")
+    lines += ["", f"<details><summary>{len(search.candidates)} candidates</summary>", ""]
+    lines += ["| candidate | what | " + " | ".join(heads) + " | how far it came |"]
+    lines += ["| --- | --- |" + " ---: |" * len(heads) + " --- |"]
+    lines += ["| " + " | ".join(map(plain, search_words.cells(one))) + " |" for one in search.candidates]
+    return [*lines, "", "</details>"]
 
 
 def _attribution(report: Report, target: str) -> list[str]:

@@ -10,6 +10,7 @@ from compress.answers import names as kinds_of_answers
 from compress.measurement import Conditions, Estimate, QualityVerdict, SpeedVerdict, Timings
 from compress.report.part import Part
 from compress.report.quantized import Quantized
+from compress.report.search import SearchReport
 
 
 class Latency(Part):
@@ -368,6 +369,8 @@ class Report(Part):
     lineage: list[LineageStep] = []
     rounded: list[Quantized] = []
     """One for each step that quantized."""
+    search: SearchReport | None = None
+    """The search that found the steps; None if there was none."""
 
     @model_validator(mode="after")
     def _predictions_are_of_their_kind(self) -> Self:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from compress.report.charts import make_charts
-from compress.report.figure import Chart, Mark, Plane, Rows, linear, log_ticks, milliseconds, number, plain
+from compress.report.figure import Chart, Mark, Plane, Rows, amounts, linear, log_ticks, number, plain
+from compress.report.labels import Box, place_labels
 from compress.report.model import Report
 from compress.report.shown import shown_rows
-from compress.report.tradeoff import Box, front, place_labels, spread
+from compress.report.tradeoff import front, spread
 from tests.report.reports import sample_report
 
 ALL = ["tradeoff", "latencies", "sizes", "latency-bought", "quality-bought", "classes", "lengths"]
@@ -135,7 +136,7 @@ def test_the_level_bar_holds_the_middle_of_the_rounds_medians(report):
 
 @pytest.mark.parametrize(("values", "is_log"), [([1.0, 10.0], False), ([1.0, 10.1], True), ([0.0, 1.0], False)])
 def test_a_scale_is_logarithmic_past_a_ratio_of_ten(values, is_log):
-    found = milliseconds("ms", values)
+    found = amounts("ms", values)
     assert found.is_log is is_log
     assert found.low <= (math.log10(values[0]) if is_log else values[0])
     assert found.high > (math.log10(values[1]) if is_log else values[1])

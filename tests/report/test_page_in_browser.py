@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, Request, ViewportSize, sync_playw
 from compress.report.html import render_html
 from compress.report.model import Report
 from tests.report.reports import rounding_facts, rounding_report, sample_report
+from tests.report.searches import searched_report
 from tests.report.test_html import HOSTILE
 from tests.waiting import until as waited_for
 
@@ -169,6 +170,26 @@ def test_names_beside_the_points_cover_nothing(open_page: Open, size):
         }""",
     )
     assert overlaps == 0
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_names_in_the_pictures_of_a_search_cover_nothing(open_page: Open, size):
+    page = open_page(size, name="search", report=searched_report())
+    found = page.eval_on_selector_all(
+        "[data-figure^=search-]",
+        """(charts) => charts.map((chart) => {
+          const boxes = (kind) => [...chart.querySelectorAll(`.plane .plot ${kind}`)]
+            .map((element) => element.getBoundingClientRect()).filter((box) => box.width);
+          const names = boxes("text"), all = [...names, ...boxes("circle")];
+          return { names: names.length, overlaps: names.flatMap((one, i) => all.slice(i + 1).filter((other) =>
+            Math.min(one.right, other.right) - Math.max(one.left, other.left) > 1 &&
+            Math.min(one.bottom, other.bottom) - Math.max(one.top, other.top) > 1)).length };
+        })""",
+    )
+    assert len(found) == 3
+    assert all(chart["names"] >= 5 for chart in found)
+    assert [chart["overlaps"] for chart in found] == [0, 0, 0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
