@@ -117,6 +117,8 @@ class SearchReport(Part):
     """Number of parts of the training rows that were selected on, each with models trained on the others."""
     candidates: list[LookedAt]
     """All candidates, in the order in which they were looked at."""
+    sub_models: int = 0
+    """Number of an elastic student's sub-models that were scored as they are."""
     selection: Selection
     test_score: Estimate | None = None
     """The winner's score on test rows."""

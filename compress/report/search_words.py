@@ -142,7 +142,9 @@ def _counts(search: SearchReport) -> str:
     missing = len(search.candidates) - len(scored)
     return (
         f"{len(search.candidates)} candidates: {len(trained)} trained{in_part}, {len(scored) - len(trained)} only "
-        f"scored{f', {missing} not made' if missing else ''}; {len(search.selection.finalists)} were finalists"
+        f"scored{f', {missing} not made' if missing else ''}"
+        f"{f'; {search.sub_models} sizes of an elastic student scored' if search.sub_models else ''}"
+        f"; {len(search.selection.finalists)} were finalists"
     )
 
 

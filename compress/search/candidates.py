@@ -40,6 +40,11 @@ class Candidate:
         name = f"{self.name}, {self.quantized}" if self.quantized else self.name
         return name if self.share == 1 else f"{name}, {self.share:.0%} trained"
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether anything is trained for it."""
+        return any(step["stage"] != "trim_vocabulary" for step in self.steps)
+
     def with_share(self, share: float) -> "Candidate":
         """The same candidate with another share of its training."""
         return replace(self, share=share)

@@ -98,6 +98,17 @@ class Maker:
         name = candidate.label if fold == 0 else f"{candidate.label}, part {fold + 1}"
         return self._made(self._recipe(candidate, fold), fold, name)
 
+    def cpu_seconds(self) -> float:
+        """Processor time of all that the search has made, on this run and earlier ones."""
+        return sum(_cpu_seconds(artifact) for artifact in self._artifacts.values())
+
+    def cpu_seconds_of(self, candidate: Candidate) -> float:
+        """Processor time of a candidate's own steps for the first part; of the baseline those of the teacher."""
+        plan = make_plan(self._recipe(candidate, 0), self.origin, beside=self.base(0))
+        shared = {step.identity.key for step in self.base(0).steps} if candidate != BASELINE else set()
+        keys = {step.identity.key for step in plan.steps} - shared
+        return sum(_cpu_seconds(self._artifacts[key]) for key in keys if key in self._artifacts)
+
     def _made(self, recipe: Recipe, fold: int, name: str) -> Artifact:
         """The last artifact of a recipe; its steps are told of by a name."""
         plan = make_plan(recipe, self.origin, beside=self.base(fold))
@@ -111,6 +122,11 @@ class Maker:
 
     def _recipe(self, candidate: Candidate, fold: int) -> Recipe:
         return candidate.recipe(self.start, held_out(self.start, fold, self.folds))
+
+
+def _cpu_seconds(artifact: Artifact) -> float:
+    manifest = artifact.manifest
+    return (manifest.cpu_seconds or 0.0) if manifest is not None else 0.0
 
 
 class _Named:

@@ -37,6 +37,7 @@ class Looked:
     """A candidate that was made, scored and timed.
 
     Attributes:
+        baseline: the teacher's figures, timed in turns with its own.
         drop: what it loses against the teacher on searching rows, as a share, with its interval.
         out: why it went no further; empty while it is in the race.
     """
@@ -44,6 +45,7 @@ class Looked:
     candidate: Candidate
     artifact: Artifact
     standing: Standing
+    baseline: Standing
     drop: Estimate
     out: str = ""
 
@@ -100,16 +102,24 @@ class Race:
         artifact = self.maker.make(candidate)
         truth = task.truth(task.validation)
         before, after = (self.scorer.answers(one, task, task.validation, "validation") for one in (baseline, artifact))
-        times = self.scorer.times(baseline, artifact, task)
-        standing = Standing(
-            name=candidate.label,
-            family=candidate.family,
-            score=after.outcome(truth, task.spec.metric).value,
-            latency_ms=times.latency_ms,
-            end_to_end_ms=times.end_to_end_ms,
-            size_bytes=size_of(artifact.path, artifact.format),
-        )
-        looked = Looked(candidate, artifact, standing, after.drop(before, truth, task.spec.metric))
+        standings = [
+            Standing(
+                name=name,
+                family=candidate.family,
+                score=answers.outcome(truth, task.spec.metric).value,
+                latency_ms=times.latency_ms,
+                end_to_end_ms=times.end_to_end_ms,
+                size_bytes=size_of(one.path, one.format),
+            )
+            for name, one, answers, times in zip(
+                (BASELINE.name, candidate.label),
+                (baseline, artifact),
+                (before, after),
+                self.scorer.times(baseline, artifact, task),
+                strict=True,
+            )
+        ]
+        looked = Looked(candidate, artifact, standings[1], standings[0], after.drop(before, truth, task.spec.metric))
         self.looked[candidate.label] = looked
         self.watch(looked)
         return looked
@@ -166,7 +176,8 @@ class Race:
         kept = sorted(promising, key=lambda one: self.cost(one.standing))[: math.ceil(len(students) / 2)]
         for one in begun:
             if one not in kept:
-                out = "others cost less" if one in promising else "loses too much"
+                out = f"after {FIRST_SHARE:.0%} of its training: "
+                out += "others cost less" if one in promising else "it loses too much"
                 self.looked[one.candidate.label] = replace(one, out=out)
         for one in kept:
             self._try(one.candidate.with_share(1.0))

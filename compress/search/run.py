@@ -7,8 +7,8 @@ ordinary recipe, and only then, and only it, is measured on the test rows.
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from compress.comparing.sample import sample_rows
@@ -20,13 +20,17 @@ from compress.planning.plan import Plan
 from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe, Search
 from compress.recipe.validation import Origin
+from compress.report.files import write_report
+from compress.report.search import SearchReport, Selection
 from compress.running.folder import open_store, run_folder
 from compress.running.journal import Observer, journal
 from compress.running.runner import Result, run_plan
 from compress.search.candidates import Candidate
+from compress.search.choice import Entrant, choose, other_limits
 from compress.search.finishing import finished
 from compress.search.making import BASELINE, Maker, fold_count
 from compress.search.race import Looked, Race, finalists
+from compress.search.reporting import describe
 from compress.search.scoring import Scorer
 from compress.search.selecting import Selector
 from compress.search.space import Facts, candidates, families_of
@@ -74,9 +78,22 @@ def run_search(
     """
     whole = make_plan(BASELINE.recipe(recipe), origin)
     searcher = _Searcher(recipe, origin, runs_dir, observer, watch, len(whole.task.train) + len(whole.task.validation))
-    winner = searcher.find()
+    winner, search = searcher.find()
     plan = make_plan(winner.recipe(recipe), origin, beside=whole)
-    return Found(plan, run_plan(plan, runs_dir, observer, force=force))
+    return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
+
+
+def _with_search(result: Result, search: SearchReport) -> Result:
+    """A run whose report tells of the search that led to it, on the disk too."""
+    if result.report is None:
+        return result
+    last = next((row for row in reversed(result.report.rows) if row.status == "measured"), None)
+    if last is not None:
+        against = last.versus_baseline
+        search = search.with_test(last.quality, None if against is None else against.drop_pp)
+    report = result.report.model_copy(update={"search": search})
+    write_report(report, result.folder)
+    return replace(result, report=report)
 
 
 class _Searcher:
@@ -103,8 +120,8 @@ class _Searcher:
         goal = recipe.goal
         self.margin = (MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp) / 100
 
-    def find(self) -> Candidate:
-        """The winner."""
+    def find(self) -> tuple[Candidate, SearchReport]:
+        """The winner, and what the report says of the search."""
         self.folder.mkdir(parents=True, exist_ok=True)
         begun = {"recipe": self.recipe.name, "search": True, "host": self.host}
         try:
@@ -114,7 +131,7 @@ class _Searcher:
         except OSError as error:
             raise disk_error(error, self.folder) from error
 
-    def _find(self) -> Candidate:
+    def _find(self) -> tuple[Candidate, SearchReport]:
         facts = self._facts()
         race = Race(
             self.maker,
@@ -132,16 +149,24 @@ class _Searcher:
         if not looked:
             reasons = "; ".join(f"{name}: {why}" for name, why in race.failed.items())
             raise CompressError(f"no candidate could be made: {reasons}")
-        chosen = finalists(looked, self.margin, race.cost, self.search.finalists)
-        chosen = sorted((finished(race, one) for one in chosen), key=lambda one: -race.cost(one.standing))
+        chosen = [finished(race, one) for one in finalists(looked, self.margin, race.cost, self.search.finalists)]
+        chosen.sort(key=lambda one: -race.cost(one.standing))
+        selection = self._select(chosen)
+        winner = next(one for one in chosen if one.candidate.label == (selection.winner or selection.nearest)).candidate
+        return winner, describe(race, selection, winner, time.monotonic() - self.start)
+
+    def _select(self, chosen: Sequence[Looked]) -> Selection:
+        """The finalists against the goal, from the safest on, up to the first that fails; later ones are not made."""
         selector = Selector(self.maker, self.scorer)
-        last = chosen[0].candidate
-        for one, (before, after) in zip(chosen, selector.outcomes([one.candidate for one in chosen]), strict=True):
-            drop = before.drop(after)
-            if drop.high is None or drop.high > self.margin:
+        outcomes = selector.outcomes([one.candidate for one in chosen])
+        entrants: list[Entrant] = []
+        for one, (before, after) in zip(chosen, outcomes, strict=True):
+            missed = other_limits(self.recipe.goal, one.standing, one.baseline)
+            entrants.append(Entrant(one.candidate.label, after, missed))
+            selection = choose(before, entrants, 100 * self.margin)
+            if not missed and selection.finalists[-1].verdict != "proved":
                 break
-            last = one.candidate
-        return last
+        return selection
 
     def _facts(self) -> Facts:
         """What the space depends on: the teacher and the fitting rows."""

@@ -84,8 +84,8 @@ class Scorer:
 
         return run_all(predict, task.encode(rows, tokenizer), tokenizer, self.target.batch_size, after_each)
 
-    def times(self, baseline: Artifact, artifact: Artifact, task: Task) -> Times:
-        """The times of a model, which takes turns with the baseline, from the store or taken now."""
+    def times(self, baseline: Artifact, artifact: Artifact, task: Task) -> tuple[Times, Times]:
+        """The times of the baseline and of a model, which take turns, from the store or taken now."""
         settings = {
             "target": self.target.model_dump(mode="json"),
             "host": {name: self.host.get(name) for name in ("cpu", "isa", "cores", "system", "versions")},
@@ -95,11 +95,12 @@ class Scorer:
 
         def make(out: Path, work: Path) -> None:
             del work
-            _, own = self._take_turns(baseline, artifact, task)
-            (out / TIMES).write_text(json.dumps(asdict(own)), encoding="utf-8")
+            both = self._take_turns(baseline, artifact, task)
+            (out / TIMES).write_text(json.dumps([asdict(one) for one in both]), encoding="utf-8")
 
         kept, _ = self.store.obtain(identity, "arrays", make, host=self.host)
-        return Times(**json.loads((kept.path / TIMES).read_text(encoding="utf-8")))
+        before, after = json.loads((kept.path / TIMES).read_text(encoding="utf-8"))
+        return Times(**before), Times(**after)
 
     def _take_turns(self, baseline: Artifact, artifact: Artifact, task: Task) -> tuple[Times, Times]:
         """The times of the baseline and of a model, as medians over all turns."""

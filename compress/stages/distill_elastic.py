@@ -123,7 +123,7 @@ def run(
     rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
     scores = score_layers(network, shape, "taylor", rows, "scoring heads and neurons")
     hidden = score_hidden(network, shape, "taylor", rows, "scoring hidden channels")
-    orders = [tuple(most_important_first(part.scores) for part in (one.heads, one.neurons)) for one in scores]
+    orders = [(most_important_first(one.heads.scores), most_important_first(one.neurons.scores)) for one in scores]
     sort_parts(network, orders, most_important_first(hidden.scores))
     if config.attention_dropout is not None:
         set_attention_dropout(network, config.attention_dropout)

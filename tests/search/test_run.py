@@ -6,6 +6,7 @@ from compress.errors import CompressError, InputError
 from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
+from compress.report.files import read_report
 from compress.running.runner import run_plan
 from compress.search.run import run_search
 from tests.chain import FAST, Silent
@@ -45,7 +46,14 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     found = run_search(start(), Origin(), tmp_path / "runs", observer, looked.append)
     assert [one.candidate.name for one in looked] == ["linear-1"]  # the table of pairs is larger than the tiny model
     assert found.plan.recipe.search is None
-    assert found.result.report.rows[-1].quality.value > 0.9
+    report = found.result.report
+    assert report.rows[-1].quality.value > 0.9
+    assert report.search.selection.winner == "linear-1"
+    assert report.search.selection.rows == 160 - 2, "all training rows but one of each label are selected on"
+    assert report.search.test_score == report.rows[-1].quality
+    drops = (report.search.test_drop_pp.value, report.search.winner.drop_pp.value)
+    assert report.search.optimism_pp == pytest.approx(drops[0] - drops[1])
+    assert read_report(found.result.folder / "report.json") == report
     again, silent = [], Silent()
     other = run_search(start(), Origin(), tmp_path / "runs", silent, again.append)
     assert (silent.made, again[0].standing) == ([], looked[0].standing)
