@@ -4,14 +4,13 @@ It is trained once; its sub-models are scored on searching rows as they are, and
 What is best among them goes on to a training of its own.
 """
 
-import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from compress.comparing.sample import sample_rows
-from compress.context import Context
+from compress.context import Context, Progress
 from compress.models.elastic import Size, cut_first
 from compress.models.load import load_model
 from compress.models.reshape import model_shape
@@ -24,10 +23,14 @@ from compress.search.space import ELASTIC, Facts, elastic_step, student, trimmed
 from compress.sizing.layer_latency import LayerLatency, layer_latency
 from compress.sizing.layer_timing import LayerTimer
 from compress.store.artifacts import Artifact, Identity
-from compress.training.elastic import all_sizes, sub_model_outputs
+from compress.training.elastic import SubModelOutputs, all_sizes
 
-MOST_SIZES = 120
-"""Sub-models that are scored; of more, a random draw."""
+MOST_SIZES = 240
+"""Sub-models that are scored."""
+POPULATION = 30
+"""Sub-models in a generation of the evolutionary search."""
+NAMES = tuple(field.name for field in fields(Size))
+SCORING = "scoring sub-models"
 ROWS = 400
 """The most searching rows that each is scored on."""
 CATCHES_UP = 0.04
@@ -59,23 +62,63 @@ def scored_sizes(maker: Maker, scorer: Scorer, facts: Facts, *, by_latency: bool
     """
     task = maker.task(0)
     elastic = maker.make_steps([trimmed(facts), elastic_step(facts)])
-    listed = elastic.facts["sizes"]
-    sizes = _drawn(all_sizes([listed[name] for name in ("layers", "hidden", "heads", "ffn")]), maker.start.seed)
+    sizes = [elastic.facts["sizes"][name] for name in ("layers", "hidden", "heads", "ffn")]
     rows = sample_rows(task, task.validation, ROWS)
     truth, metric = task.truth(rows), task.spec.metric
     places = {id(row): place for place, row in enumerate(task.validation)}
     baseline = scorer.answers(maker.make(BASELINE), task, task.validation, "validation")
     before = baseline.take([places[id(row)] for row in rows]).outcome(truth, metric)
-    tables = _tables(elastic, sorted({size.hidden for size in sizes}), maker, scorer) if by_latency else {}
-    scored = []
-    for number, (size, outputs) in enumerate(
-        zip(sizes, sub_model_outputs(elastic.path, sizes, task, rows), strict=True), 1
-    ):
-        outcome = task.answers(list(outputs), rows).outcome(truth, metric)
-        cost = tables[size.hidden].predicted_ms(size.heads, size.neurons, size.layers) if by_latency else _weights(size)
-        scored.append(Scored(size, before.value - outcome.value, cost))
-        maker.observer.progress("scoring sub-models", number, len(sizes))
-    return scored
+    tables = _tables(elastic, sizes[1], maker, scorer) if by_latency else {}
+    outputs = SubModelOutputs(elastic.path, task, rows)
+
+    def score(size: Size) -> Scored:
+        outcome = task.answers(list(outputs(size)), rows).outcome(truth, metric)
+        table = tables.get(size.hidden)
+        cost = _weights(size) if table is None else table.predicted_ms(size.heads, size.neurons, size.layers)
+        return Scored(size, before.value - outcome.value, cost)
+
+    return explored(sizes, score, maker.start.seed, maker.observer.progress)
+
+
+def explored(
+    sizes: Sequence[Sequence[int]], score: Callable[[Size], Scored], seed: int, progress: Progress
+) -> list[Scored]:
+    """All sub-models; of more than `MOST_SIZES`, those that an evolutionary search proposes (NSGA-II, Deb et al. 2002).
+
+    The smallest, and those that are cut in depth alone, are always among them.
+
+    Args:
+        sizes: the sizes of each dimension: layers, hidden, heads, neurons.
+    """
+    largest = Size(*map(max, sizes))
+    always = [Size(*map(min, sizes)), *(replace(largest, layers=layers) for layers in sizes[0])]
+    every = all_sizes(sizes)
+    if len(every) <= MOST_SIZES:
+        found = []
+        for size in every:
+            found.append(score(size))
+            progress(SCORING, len(found), len(every))
+        return found
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
+    study = optuna.create_study(directions=["minimize", "minimize"], sampler=sampler)
+    for size in always:
+        study.enqueue_trial(asdict(size))
+    scored: dict[Size, Scored] = {}
+    for _ in range(3 * MOST_SIZES):  # some are proposed again
+        trial = study.ask()
+        size = Size(
+            *(trial.suggest_categorical(name, list(choices)) for name, choices in zip(NAMES, sizes, strict=True))
+        )
+        if size not in scored:
+            scored[size] = score(size)
+            progress(SCORING, len(scored), MOST_SIZES)
+        study.tell(trial, [scored[size].drop, scored[size].cost])
+        if len(scored) == MOST_SIZES:
+            break
+    return list(scored.values())
 
 
 def picked(scored: Sequence[Scored], facts: Facts, margin: float) -> list[Candidate]:
@@ -110,17 +153,6 @@ def candidate(size: Size, facts: Facts) -> Candidate:
         f"{size.layers} layers of {size.hidden} channels, {size.heads} heads and {size.neurons} neurons",
         (trimmed(facts), elastic_step(facts), step),
     )
-
-
-def _drawn(sizes: Sequence[Size], seed: int) -> list[Size]:
-    """All sizes, or a random draw with the smallest and those of the whole width among them."""
-    if len(sizes) <= MOST_SIZES:
-        return list(sizes)
-    largest = max(sizes)
-    whole = [size for size in sizes if replace(size, layers=largest.layers) == largest]
-    always = [*whole, min(sizes)]
-    others = [size for size in sizes if size not in always]
-    return [*always, *random.Random(seed).sample(others, MOST_SIZES - len(always))]
 
 
 def _weights(size: Size) -> float:

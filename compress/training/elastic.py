@@ -5,7 +5,7 @@ The sandwich rule of Yu and Huang 2019 (arXiv:1903.05134), section 3.
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,28 +66,31 @@ def all_sizes(sizes: Sequence[Sequence[int]]) -> list[Size]:
     return [Size(*one) for one in itertools.product(*sizes)]
 
 
-def sub_model_outputs(
-    folder: Path, sizes: Sequence[Size], task: Task, rows: Sequence[Any]
-) -> Iterator[np.ndarray[Any, Any]]:
-    """The logits of sub-models for rows, (rows, classes) each, without any training.
+class SubModelOutputs:
+    """The logits of an elastic student's sub-models for rows, without any training.
 
     Args:
         folder: an elastic student.
         rows: rows with one label each.
     """
-    model, tokenizer = load_model(folder, task.hub_task).eval(), load_tokenizer(folder)
-    accepted = input_names(model)
-    encoded = task.encode(rows, tokenizer)
-    order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
-    batches = []
-    for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
-        arrays = task.collate([encoded[place] for place in places], tokenizer)
-        batches.append((places, {name: torch.from_numpy(arrays[name]) for name in accepted if name in arrays}))
-    sub_models = SubModels(model)
-    for size in sizes:
-        logits = np.zeros((len(rows), len(task.labels)), np.float32)
+
+    def __init__(self, folder: Path, task: Task, rows: Sequence[Any]) -> None:
+        model, tokenizer = load_model(folder, task.hub_task).eval(), load_tokenizer(folder)
+        accepted = input_names(model)
+        encoded = task.encode(rows, tokenizer)
+        order = sorted(range(len(encoded)), key=lambda row: len(encoded[row]["input_ids"]))
+        self._batches = []
+        for start in range(0, len(order), BATCH):
+            places = order[start : start + BATCH]
+            arrays = task.collate([encoded[place] for place in places], tokenizer)
+            inputs = {name: torch.from_numpy(arrays[name]) for name in accepted if name in arrays}
+            self._batches.append((places, inputs))
+        self._sub_models, self._shape = SubModels(model), (len(rows), len(task.labels))
+
+    def __call__(self, size: Size) -> np.ndarray[Any, Any]:
+        """A sub-model's logits, (rows, classes)."""
+        logits = np.zeros(self._shape, np.float32)
         with torch.no_grad():
-            for places, inputs in batches:
-                logits[places] = sub_models.logits(size, inputs, training=False).float().numpy()
-        yield logits
+            for places, inputs in self._batches:
+                logits[places] = self._sub_models.logits(size, inputs, training=False).float().numpy()
+        return logits

@@ -13,7 +13,7 @@ from compress.models.tokenizer import load_tokenizer
 from compress.stages import distill, distill_elastic
 from compress.store.artifacts import Artifact
 from compress.training import checkpoints
-from compress.training.elastic import sub_model_outputs
+from compress.training.elastic import SubModelOutputs
 
 from .conftest import FAST, weights
 from .test_checkpoints import Killed, killed_at
@@ -32,7 +32,7 @@ def run(teacher, where, out, **settings):
 
 
 def right(artifact, task, size):
-    (logits,) = sub_model_outputs(artifact.path, [size], task, task.train)
+    logits = SubModelOutputs(artifact.path, task, task.train)(size)
     return float(np.mean(logits.argmax(1) == np.array([row.label for row in task.train])))
 
 
@@ -59,7 +59,7 @@ def test_distill_goes_on_from_a_sub_model(teacher, context, tmp_path):
     names = ("input_ids", "attention_mask", "token_type_ids")
     with torch.no_grad():
         logits = part(**{name: torch.from_numpy(batch[name]) for name in names}).logits.numpy()
-    (expected,) = sub_model_outputs(elastic.path, [SMALLEST], context.task, context.task.train)
+    expected = SubModelOutputs(elastic.path, context.task, context.task.train)(SMALLEST)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 

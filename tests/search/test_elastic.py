@@ -1,0 +1,70 @@
+"""Which sizes of students an elastic one proposes."""
+
+from dataclasses import replace
+
+import pytest
+
+from compress.models.architectures import Shape
+from compress.models.elastic import Size
+from compress.ops import pareto
+from compress.search.elastic import CATCHES_UP, MOST_SIZES, PICKS, Scored, depths, explored, picked
+from compress.search.space import Facts
+from compress.training.elastic import all_sizes
+
+SIZES = (tuple(range(12, 0, -1)), (384, 256, 128), (12, 8, 4), (1536, 1024, 512, 256))
+FACTS = Facts(
+    "teacher", Shape("bert", 12, 384, 32, (12,) * 12, (1536,) * 12), 6920, (3610, 3310), are_pairs=False, cut=0
+)
+
+
+def scored(size: Size) -> Scored:
+    """Wider and deeper is better, with diminishing returns; heads cost and bring nothing."""
+    drop = 0.02 / size.layers + 0.03 * (384 / size.hidden - 1) + 0.01 * (1536 / size.neurons - 1)
+    return Scored(size, drop, size.layers * size.hidden * (size.heads * 100 + size.neurons) / 1e6)
+
+
+def explore(sizes=SIZES, seed=0):
+    return explored(sizes, scored, seed, lambda *_: None)
+
+
+def test_a_small_grid_is_scored_whole():
+    small = ((2, 1), (64, 32), (2, 1), (8,))
+    assert {one.size for one in explore(small)} == set(all_sizes(small))
+
+
+def test_a_large_one_is_explored_by_seed_and_near_its_front():
+    found = explore()
+    assert len(found) <= MOST_SIZES < len(all_sizes(SIZES))
+    assert found == explore()
+    assert [one.size for one in found] != [one.size for one in explore(seed=1)]
+    assert {Size(12, 384, 12, 1536), Size(1, 128, 4, 256), Size(2, 384, 12, 1536)} <= {one.size for one in found}
+    every = [scored(size) for size in all_sizes(SIZES)]
+    best = {every[place].size for place in pareto.front([(one.drop, one.cost) for one in every])}
+    assert len(best & {one.size for one in found}) > 0.7 * len(best)
+
+
+def test_picks_are_of_the_front_near_the_margin_and_of_all_costs():
+    found = explore()
+    picks = picked(found, FACTS, 0.01)
+    assert 1 < len(picks) <= PICKS
+    by_size = {one.size: one for one in found}
+    costs = []
+    for pick in picks:
+        step = pick.steps[-1]
+        one = by_size[Size(step["layers"], step["hidden"], step["heads"], step["ffn"])]
+        assert one.drop <= 0.01 + CATCHES_UP
+        assert step["heads"] == 4, "more heads cost and bring nothing"
+        costs.append(one.cost)
+    assert costs == sorted(costs)
+    assert costs[0] == min(one.cost for one in found if one.drop <= 0.01 + CATCHES_UP)
+
+
+def test_where_nothing_is_near_the_best_is_tried():
+    far = [replace(one, drop=one.drop + 1) for one in explore()]
+    assert len(picked(far, FACTS, 0.01)) == 1
+    assert depths(far, 0.01) == [11]
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.01, [1, 2]), (-0.0355, [5, 6])])
+def test_depths_are_the_least_that_may_do(margin, expected):
+    assert depths(explore(), margin) == expected
