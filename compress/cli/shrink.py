@@ -1,6 +1,7 @@
 """`compress shrink`: the smallest model that holds a bound, found by itself."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -161,7 +162,9 @@ def _recipe(
     can_ask = is_interactive() and not quiet
     material = fetch_material(sources, reading_of(*reading), can_ask=can_ask, quiet=quiet)
     found = survey(material, Wishes(*columns), ask if can_ask else None)
-    return read_recipe(write_starter(material, found, out, "search").encode(), out, overrides, stages.roles_of)
+    text = write_starter(material, found, out, "search")
+    recipe, origin = read_recipe(text.encode(), out, overrides, stages.roles_of)
+    return recipe, replace(origin, path="the command line", lines={})  # there is no such file
 
 
 def _name(train: str) -> str:

@@ -5,12 +5,14 @@ most five finalists are held against the bound on selecting rows; the winner is 
 ordinary recipe, and only then, and only it, is measured on the test rows.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from compress import runtimes
 from compress.comparing.sample import sample_rows
 from compress.errors import CompressError, InputError
 from compress.files.disks import disk_error
@@ -76,11 +78,33 @@ def run_search(
         CompressError: the teacher cannot be made, or no candidate can.
         Stopped: the user has asked to stop; a further call goes on from there.
     """
+    _check_target(recipe, origin)
     whole = make_plan(BASELINE.recipe(recipe), origin)
     searcher = _Searcher(recipe, origin, runs_dir, observer, watch, len(whole.task.train) + len(whole.task.validation))
     winner, search = searcher.find()
     plan = make_plan(winner.recipe(recipe), origin, beside=whole)
     return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
+
+
+def _check_target(recipe: Recipe, origin: Origin) -> None:
+    """Refuse a recipe without a target that runs what the search makes.
+
+    Raises:
+        InputError: there is none, or its runtime reads no ONNX graphs.
+    """
+    name, target = next(iter(recipe.targets.items()), ("", None))
+    if target is None:
+        raise InputError(
+            "a search needs a target: what is fast depends on where it runs",
+            where=origin.where("search"),
+            fix="add targets: {cpu: {threads: 2}}",
+        )
+    if "onnx" not in runtimes.find(target.runtime).FORMATS:
+        raise InputError(
+            f"a search makes ONNX graphs, and {target.runtime} runs none",
+            where=origin.where("targets", name, "runtime"),
+            fix="take runtime: onnxruntime, openvino or tensorrt",
+        )
 
 
 def _with_search(result: Result, search: SearchReport) -> Result:
@@ -207,8 +231,8 @@ class _Searcher:
         if self._time_left() <= 0:
             minutes = (self._reserve() + time.monotonic() - self.start) / 60
             raise InputError(
-                f"the budget of {self.search.budget_minutes:g} minutes is too short for one candidate: the teachers of "
-                f"the {self.maker.folds} parts and of all rows take about {minutes:.0f}",
+                f"the budget of {self.search.budget_minutes:.3g} minutes is too short for one candidate: the teachers "
+                f"of the {self.maker.folds} parts and of all rows take about {minutes:.0f}",
                 where="search.budget_minutes",
-                fix=f"give {2 * minutes:.0f} minutes, or search.folds: 1",
+                fix=f"give {math.ceil(2 * minutes)} minutes, or search.folds: 1",
             )

@@ -71,3 +71,13 @@ def test_a_budget_too_short_for_one_candidate_is_refused(start, tmp_path):
 def test_no_candidate_that_can_be_made_is_an_error_with_the_reasons(start, tmp_path):
     with pytest.raises(CompressError, match=r"no candidate could be made: ngrams-fast: .*table"):
         run_search(start(families=["ngrams"]), Origin(), tmp_path / "runs", Silent(), lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("targets", "what"), [({}, "needs a target"), ({"cpu": {"runtime": "torch"}}, "ONNX graphs, and torch runs none")]
+)
+def test_a_search_needs_a_target_that_runs_graphs(start, tmp_path, targets, what):
+    recipe = Recipe.model_validate({**start().model_dump(mode="json"), "targets": targets})
+    with pytest.raises(InputError, match=what):
+        run_search(recipe, Origin(), tmp_path / "runs", Silent(), lambda _: None)
+    assert not (tmp_path / "runs").exists()
