@@ -130,10 +130,10 @@ class Terminal:
         outcome = f"{seconds:.1f} s" if made else "done before"
         self._print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {outcome}", "dim")))
 
-    def candidate(self, name: str, change_pp: float, end_to_end_ms: float, size_mb: float) -> None:
+    def candidate(self, name: str, change_pp: float, end_to_end_ms: float, size_mb: float, note: str) -> None:
         """Print one line for a candidate of a search."""
-        figures = f"{change_pp:+6.2f} points  {end_to_end_ms:8.3f} ms  {size_mb:7.2f} MB"
-        self._print(styled(("·", "cyan"), (f" {name:<28} ", ""), (figures, "")))
+        figures = f"{change_pp:+6.2f} pp {end_to_end_ms:8.3f} ms {size_mb:7.2f} MB"
+        self._print(styled(("·", "cyan"), (f" {name:<26} ", ""), (figures, ""), (note, "green")))
 
     def warned(self, message: str) -> None:
         """Print a line that stands out."""

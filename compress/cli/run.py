@@ -187,10 +187,11 @@ def finish_search(
     from compress.cli.search_lines import SearchLines
     from compress.files.whole import write_text
     from compress.running.folder import dump_recipe
-    from compress.search.run import run_search
+    from compress.search.run import margin_of, run_search
 
+    assert recipe.search is not None
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
-        lines = SearchLines(terminal, json_output=json_output)
+        lines = SearchLines(terminal, margin_of(recipe), recipe.search.minimize, json_output=json_output)
         with terminal.interrupt.caught():
             found = run_search(recipe, origin, runs_dir, terminal, lines, force=force)
     if save_recipe is not None:

@@ -86,6 +86,12 @@ def run_search(
     return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
 
 
+def margin_of(recipe: Recipe) -> float:
+    """The largest drop that a recipe allows, in percentage points."""
+    goal = recipe.goal
+    return MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp
+
+
 def _check_target(recipe: Recipe, origin: Origin) -> None:
     """Refuse a recipe without a target that runs what the search makes.
 
@@ -141,8 +147,7 @@ class _Searcher:
         self.maker = Maker(recipe, origin, store, self.folder, self.host, observer, folds)
         target = next(iter(recipe.targets.values()))
         self.scorer = Scorer(store, self.host, target, observer.progress)
-        goal = recipe.goal
-        self.margin = (MARGIN_PP if goal is None or goal.max_drop_pp is None else goal.max_drop_pp) / 100
+        self.margin = margin_of(recipe) / 100
 
     def find(self) -> tuple[Candidate, SearchReport]:
         """The winner, and what the report says of the search."""

@@ -1,0 +1,62 @@
+"""`compress shrink`: what it refuses, and what it prints."""
+
+import json
+
+import pytest
+
+from tests.conftest import write_reviews
+
+
+@pytest.fixture
+def shrink(make_model, tmp_path):
+    write_reviews(tmp_path / "train.csv", 96, seed=1)
+    write_reviews(tmp_path / "test.csv", 40, seed=2)
+    return ("shrink", make_model(), "--train", "train.csv", "--test", "test.csv")
+
+
+@pytest.mark.parametrize(
+    ("options", "what", "where", "fix"),
+    [
+        (("--budget", "soon"), "'soon' is no time", "--budget", "write 90m, 2h or 600s"),
+        (("--minimize", "speed"), "'search.minimize' is 'speed'", "--set search.minimize=speed", ""),
+        (("--target", "thread=4"), "unknown key 'targets.cpu.thread'", "--set targets.cpu.thread=4", "'threads'"),
+        (("--target", "runtime=torch"), "a search makes ONNX graphs, and torch runs none", "", "onnxruntime"),
+        (("--family", "lstm"), "'search.families.0' is 'lstm'", "", ""),
+        (("--save-recipe", "train.csv"), "'train.csv' is there already", "--save-recipe", "name another file"),
+        (("--label-column", "sort"), "sort", "", "label"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(refused, shrink, tmp_path, options, what, where, fix):
+    error = refused(*shrink, *options)
+    assert what in error.what
+    assert where in error.where
+    assert fix in error.fix
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.int8
+def test_it_tells_of_each_candidate_and_saves_the_winners_recipe(cli, shrink, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    options = ("--max-drop-pp", "50", "--family", "linear", "--family", "layers", "--save-recipe", "mine.yaml")
+    said = cli(*shrink, *options)
+    assert said.code == 0, said.err
+    assert [line.split()[1] for line in said.err.splitlines() if "best so far" in line] == ["linear-1"]
+    words = " ".join(said.out.split())
+    assert "the fastest finalist that is proved to lose at most 50 points of accuracy is linear-1" in words
+    assert max(map(len, said.out.splitlines())) <= 80
+    plan = json.loads(cli("plan", "mine.yaml", "--no-forecast", "--json").out)
+    assert all(step["done"] for step in plan["steps"])
+    assert not plan["searches"]
+    again = cli(*shrink, *options[:-2], "--json")
+    *events, report = _objects(again.out)
+    assert [event["name"] for event in events] == ["linear-1"]
+    assert report["search"]["selection"]["winner"] == "linear-1"
+
+
+def _objects(text):
+    decoder, place, found = json.JSONDecoder(), 0, []
+    while place < len(text):
+        value, place = decoder.raw_decode(text, place)
+        found.append(value)
+        place += len(text[place:]) - len(text[place:].lstrip())
+    return found
