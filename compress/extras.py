@@ -6,7 +6,7 @@ from compress.errors import InputError
 
 DISTRIBUTION = "compress-models"
 """This project's name in package indexes; the import and the command are `compress`."""
-EXTRAS = ("datasets", "openvino")
+EXTRAS = ("datasets", "openvino", "ray")
 """The extras of the distribution; each installs the package of the same name."""
 
 

@@ -39,6 +39,15 @@ Force: TypeAlias = Annotated[
     bool,
     typer.Option("--force", help="Start even if memory or disk will not do, by the forecast.", rich_help_panel=RUNNING),
 ]
+On: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ray|ray://HOST:PORT",
+        help="Make a search's candidates side by side on a Ray cluster, or on a local one.",
+        rich_help_panel=RUNNING,
+    ),
+]
 Verbose: TypeAlias = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show what the run writes into its run.log: losses, keys, findings.")
 ]
@@ -89,6 +98,7 @@ def run(
             rich_help_panel=RUNNING,
         ),
     ] = False,
+    on: On = None,
     force: Force = False,
     verbose: Verbose = False,
     json_output: Json = False,
@@ -104,7 +114,9 @@ def run(
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
     limits = gate.read_gate(max_drop_pp, min_speedup, min_end_to_end_speedup, max_size_mb, baseline)
-    result = finish(loaded, origin, runs_dir, ablate=ablate, force=force, verbose=verbose, json_output=json_output)
+    result = finish(
+        loaded, origin, runs_dir, ablate=ablate, force=force, verbose=verbose, json_output=json_output, on=on
+    )
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
@@ -141,6 +153,7 @@ def finish(
     ablate: bool = False,
     force: bool = False,
     verbose: bool = False,
+    on: str | None = None,
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.cli.console import Terminal
@@ -153,7 +166,9 @@ def finish(
             raise InputError(
                 "a search has no steps to leave out", where="--ablate", fix="run the winner's recipe with --ablate"
             )
-        return finish_search(recipe, origin, runs_dir, force=force, verbose=verbose, json_output=json_output)
+        return finish_search(recipe, origin, runs_dir, force=force, verbose=verbose, json_output=json_output, on=on)
+    if on is not None:
+        raise InputError("the recipe searches for nothing", where="--on", fix="leave it out, or add search: {}")
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         plan = make_plan(recipe, origin, terminal.announce)
         if ablate and not recipe.targets:
@@ -176,12 +191,14 @@ def finish_search(
     force: bool = False,
     verbose: bool = False,
     save_recipe: Path | None = None,
+    on: str | None = None,
 ) -> "Result":
     """Search, run the winner, print its result; the exit codes are those of `finish`.
 
     Args:
         json_output: print an event in a line for each candidate, then the report.
         save_recipe: the file to which the winner's recipe is written.
+        on: where candidates are made: `ray`, or its address. None: here.
     """
     from compress.cli.console import Terminal
     from compress.cli.search_lines import SearchLines
@@ -193,7 +210,7 @@ def finish_search(
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         lines = SearchLines(terminal, margin_of(recipe), recipe.search.minimize, json_output=json_output)
         with terminal.interrupt.caught():
-            found = run_search(recipe, origin, runs_dir, terminal, lines, force=force)
+            found = run_search(recipe, origin, runs_dir, terminal, lines, force=force, on=on)
     if save_recipe is not None:
         write_text(save_recipe, dump_recipe(found.plan))
         say(f"recipe: {save_recipe}", err=True)

@@ -10,7 +10,7 @@ import typer
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.init import LabelColumn, TextColumn, TextPairColumn, Train
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
-from compress.cli.run import Force, RunsDir, finish_search
+from compress.cli.run import Force, On, RunsDir, finish_search
 from compress.cli.saying import say_first
 from compress.errors import InputError
 
@@ -108,6 +108,7 @@ def shrink(
             "--save-recipe", help="Write the winner's recipe to this file.", dir_okay=False, rich_help_panel=RUNNING
         ),
     ] = None,
+    on: On = None,
     runs_dir: RunsDir = Path("runs"),
     force: Force = False,
     json_output: Json = False,
@@ -139,7 +140,7 @@ def shrink(
         [f"{key}={value}" for key, value in overrides.items()],
         quiet=json_output,
     )
-    finish_search(recipe, origin, runs_dir, force=force, json_output=json_output, save_recipe=save_recipe)
+    finish_search(recipe, origin, runs_dir, force=force, json_output=json_output, save_recipe=save_recipe, on=on)
 
 
 def _recipe(

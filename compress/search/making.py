@@ -1,10 +1,13 @@
 """The making of candidates over one store: for each part of the training rows that is held out, or for all rows."""
 
+import itertools
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from compress.errors import InputError
 from compress.planning.feasibility import check_feasible
 from compress.planning.plan import Plan
 from compress.planning.planner import make_plan
@@ -13,6 +16,7 @@ from compress.recipe.validation import Origin
 from compress.running.folder import claim, needs_of
 from compress.running.journal import Observer
 from compress.running.make import make_steps
+from compress.running.where import Place
 from compress.search.candidates import Candidate, RawStep
 from compress.store.artifacts import Artifact
 from compress.store.store import Store
@@ -52,6 +56,7 @@ class Maker:
     Attributes:
         start: the recipe of the search, whose steps end with the teacher.
         folds: the number of parts that are selected on.
+        place: where candidates are made ahead, and timed.
     """
 
     start: Recipe
@@ -61,6 +66,7 @@ class Maker:
     host: Mapping[str, Any]
     observer: Observer
     folds: int
+    place: Place
     _bases: dict[int, Plan] = field(default_factory=dict)
     _artifacts: dict[str, Artifact] = field(default_factory=dict)
 
@@ -80,6 +86,17 @@ class Maker:
         """The teacher of the first part."""
         self.make(BASELINE)
         return self._artifacts[self.base(0).step(self.start.steps[-1].name).identity.key]
+
+    def ahead(self, candidates: Sequence[Candidate], folds: Sequence[int] = (0,)) -> None:
+        """Make candidates side by side, where the place can; what fails is left to `make`."""
+        if not self.place.makes_ahead:
+            return
+        plans = []
+        for fold, candidate in itertools.product(folds, candidates):
+            with suppress(InputError):  # `make` tells of it
+                plans.append(make_plan(self._recipe(candidate, fold), self.origin, beside=self.base(fold)))
+        claim(self.folder, needs_of(plans, self.store))
+        self.place.make(plans, self.store, self.observer.progress, self.observer.stopping)
 
     def make_steps(self, steps: Sequence[RawStep]) -> Artifact:
         """What the last of some steps after the first part's teacher makes; see `make`."""

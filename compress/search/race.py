@@ -81,6 +81,7 @@ class Race:
         """Look at the candidates; returns those that were trained whole."""
         quick = [one for one in pool if one.family not in STUDENTS]
         students = [one for one in pool if one.family in STUDENTS]
+        self._ahead(quick)
         for candidate in quick:
             self._try(candidate)
         simple = self._simple_enough()
@@ -128,6 +129,11 @@ class Race:
         """The figure that the winner has least of: milliseconds from text to answer, or bytes."""
         return standing.end_to_end_ms if self.minimize == "latency" else float(standing.size_bytes)
 
+    def _ahead(self, candidates: Sequence[Candidate]) -> None:
+        """Make candidates side by side, where that is possible and there is time."""
+        if self.time_left() > 0:
+            self.maker.ahead([one.with_ending(quick_ending(one, self.facts)) for one in candidates])
+
     def _try(self, candidate: Candidate) -> Looked | None:
         """Look at a candidate; one that cannot be made is written down, and the race goes on."""
         if self.time_left() <= 0:
@@ -169,7 +175,9 @@ class Race:
 
     def _halve(self, students: Sequence[Candidate]) -> None:
         """Train all students for a part of their training, and the better half for all of it."""
-        begun = [looked for one in students if (looked := self._try(one.with_share(FIRST_SHARE))) is not None]
+        parts = [one.with_share(FIRST_SHARE) for one in students]
+        self._ahead(parts)
+        begun = [looked for one in parts if (looked := self._try(one)) is not None]
         promising = [one for one in begun if one.drop.value - _half_width(one.drop) <= self.margin + CATCHES_UP]
         if not promising and begun:
             promising = [min(begun, key=lambda one: one.drop.value)]
@@ -179,8 +187,10 @@ class Race:
                 out = f"after {FIRST_SHARE:.0%} of its training: "
                 out += "others cost less" if one in promising else "it loses too much"
                 self.looked[one.candidate.label] = replace(one, out=out)
-        for one in kept:
-            self._try(one.candidate.with_share(1.0))
+        wholes = [one.candidate.with_share(1.0) for one in kept]
+        self._ahead(wholes)
+        for whole in wholes:
+            self._try(whole)
 
 
 def _half_width(drop: Estimate) -> float:

@@ -27,6 +27,7 @@ from compress.report.search import SearchReport, Selection
 from compress.running.folder import open_store, run_folder
 from compress.running.journal import Observer, journal
 from compress.running.runner import Result, run_plan
+from compress.running.where import Place, place_of
 from compress.search.candidates import Candidate
 from compress.search.choice import Entrant, choose, other_limits
 from compress.search.finishing import finished
@@ -66,12 +67,14 @@ def run_search(
     watch: Callable[[Looked], None],
     *,
     force: bool = False,
+    on: str | None = None,
 ) -> Found:
     """Search, and run the winner's recipe.
 
     Args:
         recipe: a recipe with `search`; its last step is the teacher.
         watch: called with each candidate that was looked at.
+        on: where candidates are made, side by side: see `compress.running.where.place_of`. None: here.
 
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was begun.
@@ -80,8 +83,12 @@ def run_search(
     """
     _check_target(recipe, origin)
     whole = make_plan(BASELINE.recipe(recipe), origin)
-    searcher = _Searcher(recipe, origin, runs_dir, observer, watch, len(whole.task.train) + len(whole.task.validation))
-    winner, search = searcher.find()
+    rows = len(whole.task.train) + len(whole.task.validation)
+    place = place_of(on)
+    try:
+        winner, search = _Searcher(recipe, origin, runs_dir, observer, watch, rows, place).find()
+    finally:
+        place.close()
     plan = make_plan(winner.recipe(recipe), origin, beside=whole)
     return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
 
@@ -137,6 +144,7 @@ class _Searcher:
         observer: Observer,
         watch: Callable[[Looked], None],
         rows: int,
+        place: Place,
     ) -> None:
         self.start = time.monotonic()
         self.recipe, self.observer, self.watch = recipe, observer, watch
@@ -144,9 +152,9 @@ class _Searcher:
         self.folder, self.host = run_folder(runs_dir, recipe.name), host_facts()
         store = open_store(runs_dir)
         folds = fold_count(recipe, rows)
-        self.maker = Maker(recipe, origin, store, self.folder, self.host, observer, folds)
+        self.maker = Maker(recipe, origin, store, self.folder, self.host, observer, folds, place)
         target = next(iter(recipe.targets.values()))
-        self.scorer = Scorer(store, self.host, target, observer.progress)
+        self.scorer = Scorer(store, self.host, target, place, observer.progress)
         self.margin = margin_of(recipe) / 100
 
     def find(self) -> tuple[Candidate, SearchReport]:
@@ -172,6 +180,7 @@ class _Searcher:
             self.watch,
             tries_elastic="elastic" in families_of(facts, self.search.families),
         )
+        self.maker.ahead([BASELINE], range(self.maker.folds))
         self.maker.make(BASELINE)
         self._check_budget()
         looked = race.run(candidates(facts, self.search.families))

@@ -19,9 +19,10 @@ from compress.benching.worker import Batch, fixed_batches, run_all, timed
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 from compress.ops.ragged import Ragged
 from compress.recipe.schema import Target
+from compress.running.where import Place
 from compress.store.artifacts import Artifact, Identity
 from compress.store.store import Store
-from compress.tasks import Task
+from compress.tasks import Task, with_rows
 
 ROUNDS, CALLS = 9, 10
 """Turns of the baseline and a candidate while they are timed, and calls in each turn."""
@@ -50,6 +51,7 @@ class Scorer:
     store: Store
     host: Mapping[str, Any]
     target: Target
+    place: Place
     progress: Callable[[str, int, int], None]
 
     def answers(self, artifact: Artifact, task: Task, rows: Sequence[Any], what: str) -> Answers:
@@ -95,51 +97,53 @@ class Scorer:
 
         def make(out: Path, work: Path) -> None:
             del work
-            both = self._take_turns(baseline, artifact, task)
+            rows = (task.validation or task.train)[: TEXTS * self.target.batch_size]
+            few = with_rows(task, train=[], validation=rows, test=[], unlabelled=[])
+            both = self.place.timed(take_turns, baseline, artifact, few, self.target)
             (out / TIMES).write_text(json.dumps([asdict(one) for one in both]), encoding="utf-8")
 
         kept, _ = self.store.obtain(identity, "arrays", make, host=self.host)
         before, after = json.loads((kept.path / TIMES).read_text(encoding="utf-8"))
         return Times(**before), Times(**after)
 
-    def _take_turns(self, baseline: Artifact, artifact: Artifact, task: Task) -> tuple[Times, Times]:
-        """The times of the baseline and of a model, as medians over all turns."""
-        calls = [self._calls(one, task) for one in (baseline, artifact)]
-        fixed_ms: list[list[float]] = [[], []]
-        end_to_end_ms: list[list[float]] = [[], []]
-        for turn in range(ROUNDS):
-            for number, (fixed, end_to_end) in enumerate(calls):
-                fixed_ms[number] += fixed(turn)
-                end_to_end_ms[number] += end_to_end(turn)
-            self.progress("timing", turn + 1, ROUNDS)
-        before, after = (
-            Times(statistics.median(fixed), statistics.median(end_to_end))
-            for fixed, end_to_end in zip(fixed_ms, end_to_end_ms, strict=True)
-        )
-        return before, after
 
-    def _calls(
-        self, artifact: Artifact, task: Task
-    ) -> tuple[Callable[[int], list[float]], Callable[[int], list[float]]]:
-        """Functions that time a turn: at the target's length, and from texts to answers."""
-        tokenizer = load_tokenizer(artifact.path)
-        predict = runtimes.load(artifact.path, self.target, task.hub_task)
-        rows = (task.validation or task.train)[: TEXTS * self.target.batch_size]
-        texts, pairs = task.texts(rows)
-        encoded = task.encode(rows, tokenizer)
-        fixed: list[Batch] = fixed_batches(encoded, tokenizer, self.target, CALLS)
-        answer = partial(_from_text, predict, tokenizer, texts, pairs, task.spec.max_length)
-        size, starts = self.target.batch_size, range(0, len(rows), self.target.batch_size)
+def take_turns(baseline: Artifact, artifact: Artifact, task: Task, target: Target) -> tuple[Times, Times]:
+    """The times of the baseline and of a model on validation rows, as medians over all turns."""
+    calls = [_calls(one, task, target) for one in (baseline, artifact)]
+    fixed_ms: list[list[float]] = [[], []]
+    end_to_end_ms: list[list[float]] = [[], []]
+    for turn in range(ROUNDS):
+        for number, (fixed, end_to_end) in enumerate(calls):
+            fixed_ms[number] += fixed(turn)
+            end_to_end_ms[number] += end_to_end(turn)
+    before, after = (
+        Times(statistics.median(fixed), statistics.median(end_to_end))
+        for fixed, end_to_end in zip(fixed_ms, end_to_end_ms, strict=True)
+    )
+    return before, after
 
-        def time_fixed(_: int) -> list[float]:
-            predict(fixed[0])
-            return timed(predict, fixed)
 
-        def time_texts(turn: int) -> list[float]:
-            chosen = [starts[(turn * CALLS + call) % len(starts)] for call in range(CALLS)]
-            return timed(answer, [range(start, min(start + size, len(rows))) for start in chosen])
+def _calls(
+    artifact: Artifact, task: Task, target: Target
+) -> tuple[Callable[[int], list[float]], Callable[[int], list[float]]]:
+    """Functions that time a turn: at the target's length, and from texts to answers."""
+    tokenizer = load_tokenizer(artifact.path)
+    predict = runtimes.load(artifact.path, target, task.hub_task)
+    rows = task.validation
+    texts, pairs = task.texts(rows)
+    fixed: list[Batch] = fixed_batches(task.encode(rows, tokenizer), tokenizer, target, CALLS)
+    answer = partial(_from_text, predict, tokenizer, texts, pairs, task.spec.max_length)
+    size, starts = target.batch_size, range(0, len(rows), target.batch_size)
 
-        return time_fixed, time_texts
+    def time_fixed(_: int) -> list[float]:
+        predict(fixed[0])
+        return timed(predict, fixed)
+
+    def time_texts(turn: int) -> list[float]:
+        chosen = [starts[(turn * CALLS + call) % len(starts)] for call in range(CALLS)]
+        return timed(answer, [range(start, min(start + size, len(rows))) for start in chosen])
+
+    return time_fixed, time_texts
 
 
 def _from_text(

@@ -41,6 +41,7 @@ class Selector:
 
     def outcomes(self, candidates: Sequence[Candidate]) -> Iterator[tuple[Outcome, Outcome]]:
         """For each candidate, one after the other, the outcome of the teacher and its own; made when they are asked."""
+        self.maker.ahead(candidates, range(self.maker.folds))
         truth, metric = self.truth(), self.maker.task(0).spec.metric
         before = self.answers(BASELINE).outcome(truth, metric)
         for candidate in candidates:
