@@ -23,6 +23,7 @@ class Candidate:
             itself.
         share: the share of its whole training that it gets, 1 for all of it.
         ending: the steps after the export, the last of them named `final`.
+        in_float: whether it stays as it was exported.
         quantized: how it is quantized, where that was chosen for it; empty: as all candidates are at first.
     """
 
@@ -32,6 +33,7 @@ class Candidate:
     steps: tuple[RawStep, ...]
     share: float = 1.0
     ending: tuple[RawStep, ...] = ()
+    in_float: bool = False
     quantized: str = ""
 
     @property

@@ -17,7 +17,7 @@ def finished(race: Race, looked: Looked) -> Looked:
     The chosen way is written as the step that makes it, so that the winner is made again bit by bit.
     """
     candidate, facts = looked.candidate, race.facts
-    if candidate.family not in TRANSFORMERS:
+    if candidate.family not in TRANSFORMERS or candidate.in_float:
         return looked
     settings = {"max_drop_pp": QUANTIZATION_DROP_PP, "prefer": race.minimize, "target": race.scorer.target}
     step = {"stage": "quantize_onnx_auto", **settings, "target": race.scorer.target.model_dump(mode="json")}

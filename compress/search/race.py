@@ -198,7 +198,10 @@ def _half_width(drop: Estimate) -> float:
 
 
 def finalists(looked: Sequence[Looked], margin: float, cost: Callable[[Standing], float], most: int) -> list[Looked]:
-    """The models that are held against the goal, from the safest to the smallest: the teacher, and some of the front.
+    """The models that are held against the goal, from the safest to the smallest.
+
+    The safest is the teacher in float. The others are the least costly of the front that seem to keep the margin, or to
+    miss it by little: the test would stop at one that misses it.
 
     Args:
         looked: candidates that were trained whole.
@@ -206,8 +209,10 @@ def finalists(looked: Sequence[Looked], margin: float, cost: Callable[[Standing]
         most: the largest number of them.
     """
     on_front = front([one.standing for one in looked])
+    safest = [one for one in looked if one.candidate.in_float][:1]
     near = [one for one in looked if one.standing in on_front and one.drop.value <= margin + _half_width(one.drop) / 4]
-    ordered = sorted(near, key=lambda one: -cost(one.standing))
-    safest = [one for one in looked if one.candidate.family == "teacher"]
-    others = [one for one in ordered if one not in safest]
-    return [*safest, *others[-(most - len(safest)) :]] if most > len(safest) else safest
+    ordered = sorted((one for one in near if one not in safest), key=lambda one: -cost(one.standing))
+    others = ordered[max(0, len(ordered) - (most - len(safest))) :]
+    if not safest and not others:
+        others = [min(looked, key=lambda one: one.drop.value)]
+    return [*safest, *others]

@@ -106,7 +106,9 @@ def elastic_step(facts: Facts) -> RawStep:
 
 
 def quick_ending(candidate: Candidate, facts: Facts) -> list[RawStep]:
-    """The steps after an export, as a search makes them for each candidate: int8 with ranges taken while it runs."""
+    """The steps after an export, as a search makes them for each candidate: int8, with ranges taken while it runs."""
+    if candidate.in_float:
+        return ending(candidate, facts, None)
     bits = {"embedding_bits": 4} if candidate.family in TRANSFORMERS else {}
     return ending(candidate, facts, {"stage": "quantize_onnx_dynamic", **bits})
 
@@ -127,8 +129,12 @@ def ending(candidate: Candidate, facts: Facts, quantizing: RawStep | None) -> li
 
 
 def _teacher(facts: Facts) -> list[Candidate]:
-    """The teacher itself, with the vocabulary of the data: the safest."""
-    return [Candidate("teacher", "teacher", "the teacher, quantized", ({**trimmed(facts), "name": MODEL},))]
+    """The teacher itself, with the vocabulary of the data; in float it is the safest of all."""
+    steps = ({**trimmed(facts), "name": MODEL},)
+    return [
+        Candidate("teacher-float", "teacher", "the teacher, with the vocabulary of the data", steps, in_float=True),
+        Candidate("teacher", "teacher", "the same, quantized", steps),
+    ]
 
 
 def _linear(facts: Facts) -> list[Candidate]:
