@@ -257,7 +257,8 @@ def _print_search(report: Report, console: Screen) -> None:
         if finalist.verdict != "proved":
             reason = search_words.why(finalist, search.selection.rows)
             console.print(f"  {finalist.name} {finalist.verdict}: {reason}", style="yellow")
-    console.print("at least: with 95% confidence, one-sided; brackets: 95% intervals, two-sided", style="dim")
+    sure = search_words.confidence(search)
+    console.print(f"at least: {sure}, one-sided; brackets: 95% intervals, two-sided", style="dim")
     for line in search_words.about(search):
         console.print(line, style="dim")
 

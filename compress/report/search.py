@@ -5,7 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from compress.facts import Printable
-from compress.measurement import Estimate
+from compress.measurement import CONFIDENCE, Estimate
 from compress.report.part import Part
 
 FinalistVerdict = Literal["proved", "not proved", "missed"]
@@ -62,7 +62,7 @@ class Finalist(Part):
     drop_pp: Estimate
     """Quality lost, in percentage points, with its paired 95% interval."""
     bound_pp: float | None
-    """The one-sided 95% bound of the drop: the goal is proved if it is at most the largest drop that is allowed."""
+    """The one-sided bound of the drop: the goal is proved if it is at most the largest drop that is allowed."""
     verdict: FinalistVerdict
     rows_needed: int | None = None
     """Number of selecting rows at which the bound would be the largest drop that is allowed, if all else stayed; None
@@ -80,6 +80,8 @@ class Selection(Part):
 
     margin_pp: float
     """Largest drop that is allowed, in percentage points."""
+    confidence: float = CONFIDENCE
+    """Confidence of the one-sided bounds: 97.5% each, where simple models were tested before all others."""
     rows: int
     """Number of selecting rows."""
     finalists: list[Finalist]

@@ -50,10 +50,10 @@ def search_part(report: Report) -> SearchPart | None:
 
 def _finalists(search: SearchReport, metric: str) -> PageTable:
     """The table of the finalists, from the safest to the smallest."""
-    selection = search.selection
+    selection, sure = search.selection, search_words.confidence(search)
     heads = [
         ("change, points", f"Points of {metric} against {search.baseline} on {selection.rows:,} selecting rows"),
-        ("at least", f"With 95% confidence, one-sided; proved if it is not below {-selection.margin_pp:g} points"),
+        ("at least", f"One-sided, {sure}; proved if it is not below {-selection.margin_pp:g} points"),
         *FIGURES,
         ("why not", "What the figures miss, or how many selecting rows would tell"),
     ]

@@ -27,10 +27,15 @@ def result(report: Report) -> list[str]:
     sentence = (
         f"the {MINIMIZED[search.minimize]} finalist that is proved to lose at most "
         f"{words.margin(search.selection.margin_pp)} of {metric} is {winner.name}: "
-        f"{changed(winner.drop_pp)} points on {search.selection.rows:,} selecting rows, with 95% confidence at least "
-        f"{bound(winner)}"
+        f"{changed(winner.drop_pp)} points on {search.selection.rows:,} selecting rows, "
+        f"{confidence(search)} at least {bound(winner)}"
     )
     return [sentence, *on_test(search)]
+
+
+def confidence(search: SearchReport) -> str:
+    """How surely a bound holds: `with 95% confidence`."""
+    return f"with {100 * search.selection.confidence:g}% confidence"
 
 
 def on_test(search: SearchReport) -> list[str]:
@@ -96,7 +101,7 @@ def changed(drop_pp: Estimate | None) -> str:
 
 
 def bound(finalist: Finalist) -> str:
-    """The change of quality that a finalist reaches with 95% confidence, in percentage points."""
+    """The change of quality that a finalist surely reaches, by its one-sided bound, in percentage points."""
     return "" if finalist.bound_pp is None else f"{-finalist.bound_pp:{words.POINTS}}"
 
 

@@ -10,7 +10,7 @@ limits of a goal, on speed and size, do not depend on these rows. A finalist tha
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from compress.measurement import Estimate
+from compress.measurement import CONFIDENCE, Estimate
 from compress.ops.one_sided import drop_bound, rows_needed
 from compress.ops.outcomes import Outcome
 from compress.recipe.schema import Goal
@@ -33,24 +33,28 @@ class Entrant:
     missed: tuple[tuple[Limit, str], ...] = ()
 
 
-def choose(baseline: Outcome, entrants: Iterable[Entrant], margin_pp: float) -> Selection:
+def choose(
+    baseline: Outcome, entrants: Iterable[Entrant], margin_pp: float, confidence: float = CONFIDENCE
+) -> Selection:
     """The smallest finalist that is proved to keep the goal, with a verdict on each.
 
     Args:
         baseline: the baseline's outcome on selecting rows.
         entrants: the finalists, from the safest to the smallest; each is asked for when it is tested.
         margin_pp: the largest drop that is allowed, in percentage points.
+        confidence: of the one-sided bounds. Where the same rows are tested on twice, the level is divided by two.
     """
     finalists: list[Finalist] = []
     stopped_by = ""
     for entrant in entrants:
-        finalist = _judged(baseline, entrant, margin_pp, stopped_by)
+        finalist = _judged(baseline, entrant, margin_pp, stopped_by, confidence)
         finalists.append(finalist)
         if not stopped_by and not entrant.missed and finalist.verdict != "proved":
             stopped_by = finalist.name
     proved = [finalist.name for finalist in finalists if finalist.verdict == "proved"]
     return Selection(
         margin_pp=margin_pp,
+        confidence=confidence,
         rows=len(baseline.rows),
         finalists=finalists,
         winner=proved[-1] if proved else None,
@@ -77,13 +81,13 @@ def other_limits(goal: Goal | None, standing: Standing, baseline: Standing) -> t
     return tuple(missed)
 
 
-def _judged(baseline: Outcome, entrant: Entrant, margin_pp: float, stopped_by: str) -> Finalist:
+def _judged(baseline: Outcome, entrant: Entrant, margin_pp: float, stopped_by: str, confidence: float) -> Finalist:
     """A finalist with its verdict.
 
     Args:
         stopped_by: the finalist at which the test has stopped; empty if it goes on.
     """
-    drop, bound = baseline.drop(entrant.outcome), drop_bound(baseline, entrant.outcome)
+    drop, bound = baseline.drop(entrant.outcome), drop_bound(baseline, entrant.outcome, confidence)
     drop_pp = Estimate(**{end: _points(share) for end, share in drop.model_dump().items()})
     bound_pp = _points(bound)
     missed = list(entrant.missed)
@@ -97,7 +101,7 @@ def _judged(baseline: Outcome, entrant: Entrant, margin_pp: float, stopped_by: s
         drop_pp=drop_pp,
         bound_pp=bound_pp,
         verdict=verdict,
-        rows_needed=None if holds else rows_needed(baseline, entrant.outcome, margin_pp / 100),
+        rows_needed=None if holds else rows_needed(baseline, entrant.outcome, margin_pp / 100, confidence),
         missed=[sentence for _, sentence in missed],
         limited_by=list(dict.fromkeys(limited_by)),
         stopped_by=stopped_by if holds and verdict == "not proved" else "",

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,8 @@ class Maker:
         plans = []
         for fold, candidate in itertools.product(folds, candidates):
             with suppress(InputError):  # `make` tells of it
-                plans.append(make_plan(self._recipe(candidate, fold), self.origin, beside=self.base(fold)))
+                plan = make_plan(self._recipe(candidate, fold), self.origin, beside=self.base(fold))
+                plans.append(_without_measuring(plan))
         claim(self.folder, needs_of(plans, self.store))
         self.place.make(plans, self.store, self.observer.progress, self.observer.stopping)
 
@@ -128,10 +129,11 @@ class Maker:
 
     def _made(self, recipe: Recipe, fold: int, name: str) -> Artifact:
         """The last artifact of a recipe; its steps are told of by a name."""
-        plan = make_plan(recipe, self.origin, beside=self.base(fold))
+        whole = make_plan(recipe, self.origin, beside=self.base(fold))
+        plan = _without_measuring(whole)
         keys = {step.name: step.identity.key for step in plan.steps}
         done = {name: self._artifacts[key] for name, key in keys.items() if key in self._artifacts}
-        check_feasible(plan, set(done))
+        check_feasible(whole, set(done))
         claim(self.folder, needs_of([plan], self.store))
         made, _ = make_steps(plan, self.store, self.host, _Named(self.observer, name), done=done)
         self._artifacts |= {keys[name]: made[name] for name in keys}
@@ -139,6 +141,11 @@ class Maker:
 
     def _recipe(self, candidate: Candidate, fold: int) -> Recipe:
         return candidate.recipe(self.start, held_out(self.start, fold, self.folds))
+
+
+def _without_measuring(plan: Plan) -> Plan:
+    """The plan without exports that only a report would measure."""
+    return replace(plan, steps=tuple(step for step in plan.steps if not step.only_measured))
 
 
 def _cpu_seconds(artifact: Artifact) -> float:

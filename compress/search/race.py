@@ -76,20 +76,39 @@ class Race:
     scored: int = 0
     looked: dict[str, Looked] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    _left_out: list[Candidate] = field(default_factory=list)
 
     def run(self, pool: Sequence[Candidate]) -> list[Looked]:
-        """Look at the candidates; returns those that were trained whole."""
+        """Look at the candidates; returns those that were trained whole.
+
+        Where a simple model seems as good, students are left out, until `go_on`.
+        """
         quick = [one for one in pool if one.family not in STUDENTS]
-        students = [one for one in pool if one.family in STUDENTS]
+        self._left_out = [one for one in pool if one.family in STUDENTS]
         self._ahead(quick)
         for candidate in quick:
             self._try(candidate)
         simple = self._simple_enough()
-        if simple is not None:
-            for student in students:
-                self.failed[student.name] = f"{simple.candidate.words} is as good, smaller and faster"
-        else:
-            self._halve(self._with_elastic(students))
+        if simple is None:
+            return self.go_on()
+        for student in self._left_out:
+            self.failed[student.name] = f"{simple.candidate.words} is as good, smaller and faster"
+        return self._whole()
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether students were left out for a simple model."""
+        return bool(self._left_out)
+
+    def go_on(self) -> list[Looked]:
+        """Look at the students that were left out; returns all candidates that were trained whole."""
+        students, self._left_out = self._left_out, []
+        for student in students:
+            self.failed.pop(student.name, None)
+        self._halve(self._with_elastic(students))
+        return self._whole()
+
+    def _whole(self) -> list[Looked]:
         return [one for one in self.looked.values() if one.candidate.share == 1]
 
     def look(self, candidate: Candidate) -> Looked:

@@ -8,7 +8,7 @@ ordinary recipe, and only then, and only it, is measured on the test rows.
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from compress.comparing.sample import sample_rows
 from compress.errors import CompressError, InputError
 from compress.files.disks import disk_error
 from compress.machine.facts import host_facts
+from compress.measurement import CONFIDENCE
 from compress.models.tokenizer import load_tokenizer
 from compress.planning.plan import Plan
 from compress.planning.planner import make_plan
@@ -91,6 +92,11 @@ def run_search(
         place.close()
     plan = make_plan(winner.recipe(recipe), origin, beside=whole)
     return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
+
+
+def _is_simple(chosen: Sequence[Looked], selection: Selection) -> bool:
+    """Whether a model without a transformer has won."""
+    return any(one.candidate.label == selection.winner and one.candidate.family != "teacher" for one in chosen)
 
 
 def margin_of(recipe: Recipe) -> float:
@@ -187,21 +193,39 @@ class _Searcher:
         if not looked:
             reasons = "; ".join(f"{name}: {why}" for name, why in race.failed.items())
             raise CompressError(f"no candidate could be made: {reasons}")
-        chosen = [finished(race, one) for one in finalists(looked, self.margin, race.cost, self.search.finalists)]
-        chosen.sort(key=lambda one: -race.cost(one.standing))
-        selection = self._select(chosen)
+        twice = race.can_go_on
+        chosen = self._finalists(race, looked)
+        selection = self._select(chosen, twice=twice)
+        if twice and not _is_simple(chosen, selection):
+            chosen = self._finalists(race, race.go_on(), failed={one.name for one in selection.finalists[1:]})
+            selection = self._select(chosen, twice=twice)
         winner = next(one for one in chosen if one.candidate.label == (selection.winner or selection.nearest)).candidate
         return winner, describe(race, selection, winner, time.monotonic() - self.start)
 
-    def _select(self, chosen: Sequence[Looked]) -> Selection:
-        """The finalists against the goal, from the safest on, up to the first that fails; later ones are not made."""
+    def _finalists(self, race: Race, looked: Sequence[Looked], failed: Collection[str] = ()) -> list[Looked]:
+        """The finalists with their last steps, from the safest to the smallest.
+
+        Args:
+            failed: names of those that the same rows have spoken on before.
+        """
+        new = [one for one in looked if one.candidate.label not in failed]
+        chosen = [finished(race, one) for one in finalists(new, self.margin, race.cost, self.search.finalists)]
+        return sorted(chosen, key=lambda one: (not one.candidate.in_float, -race.cost(one.standing)))
+
+    def _select(self, chosen: Sequence[Looked], *, twice: bool) -> Selection:
+        """The finalists against the goal, from the safest on, up to the first that fails; later ones are not made.
+
+        Args:
+            twice: whether these rows may be tested on twice; each time then has half of the level.
+        """
+        confidence = 1 - (1 - CONFIDENCE) / (2 if twice else 1)
         selector = Selector(self.maker, self.scorer)
         outcomes = selector.outcomes([one.candidate for one in chosen])
         entrants: list[Entrant] = []
         for one, (before, after) in zip(chosen, outcomes, strict=True):
             missed = other_limits(self.recipe.goal, one.standing, one.baseline)
             entrants.append(Entrant(one.candidate.label, after, missed))
-            selection = choose(before, entrants, 100 * self.margin)
+            selection = choose(before, entrants, 100 * self.margin, confidence)
             if not missed and selection.finalists[-1].verdict != "proved":
                 break
         return selection

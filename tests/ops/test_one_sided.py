@@ -6,7 +6,7 @@ from scipy import stats
 
 from compress.measurement import Estimate
 from compress.ops import macro_f1
-from compress.ops.one_sided import BOTH_SIDES, drop_bound, rows_needed
+from compress.ops.one_sided import both_sides, drop_bound, rows_needed
 from compress.ops.outcomes import Classes, Counts, Outcome, Right, Values
 from compress.ops.statistics import accuracy_drop
 from tests.ops.test_macro_f1 import Models
@@ -38,7 +38,7 @@ def pairs_of_each_kind(rows: int) -> dict[str, tuple[Outcome, Outcome]]:
 @pytest.mark.parametrize("kind", ["right", "classes", "counts", "values", "shares"])
 def test_the_bound_lies_within_the_interval_and_is_the_end_of_a_narrower_one(kind: str) -> None:
     before, after = pairs_of_each_kind(400)[kind]
-    wide, narrow = before.drop(after), before.drop(after, BOTH_SIDES)
+    wide, narrow = before.drop(after), before.drop(after, both_sides(0.95))
     bound = drop_bound(before, after)
     assert wide.high is not None
     assert bound is not None
