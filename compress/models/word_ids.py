@@ -6,8 +6,9 @@ words, and if a word's neighbours do not change its tokens. Two kinds of tokeniz
 
 - White space only separates (BERT's): every step of the normalizer works on single characters, or on a letter and its
   accents, and the pre-tokenizer drops white space. Tabs and ends of lines are white space as well.
-- A word's space belongs to it (GPT-2's and RoBERTa's bytes): its pattern starts a new match at each single space between
-  two words. Texts with other white space, or with the name of an added token, are left to the library.
+- A word's space belongs to it (GPT-2's and RoBERTa's bytes): the last space before a word starts a new match of the
+  pattern, and one space before that is a match of its own. Texts with longer or other white space, or with the name of
+  an added token, are left to the library.
 """
 
 import json
@@ -71,8 +72,10 @@ class WordIds:
             return None
         if self.first is self.later:
             return [*self.start, *self._separated(text, room), *self.end]
+        if text.startswith(" ") or text.endswith("  ") or "   " in text or any(name in text for name in self.added):
+            return None
         words = text.split(" ")
-        if words != text.split() or any(content in text for content in self.added):
+        if list(filter(None, words)) != text.split():
             return None
         ids = chain(self.first[words[0]], _joined(self.later, words[1:]))
         return [*self.start, *islice(ids, room), *self.end]
