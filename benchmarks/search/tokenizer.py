@@ -34,6 +34,8 @@ SHORT = 19
 """Words of a short text, as many as SST-2's sentences have."""
 LENGTH = 128
 KEPT_EXAMPLES = 5
+MEASURED = ("minilm", "minilm, trimmed", "bytes, as RoBERTa")
+"""The tokenizers that are timed."""
 
 Call = Callable[[str], Any]
 
@@ -41,31 +43,31 @@ Call = Callable[[str], Any]
 def main() -> None:
     """Compare, measure, and write what came out of it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search.tokenizer", description=__doc__)
-    parser.add_argument("--texts", type=int, default=TEXTS, help="texts that are encoded in both ways")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=["ids", "speed"], help="this part; the other's results stay as they are")
+    parser.add_argument("--texts", type=int, default=TEXTS, help="texts that MiniLM's tokenizer encodes in both ways")
+    parser.add_argument("--seed", type=int, default=0, help="of the made texts")
     asked = parser.parse_args()
-    real = real_texts()
-    host = {**host_facts(), "load_before": os.getloadavg()}
+    real, raw = real_texts(), _read("tokenizer")
     with tempfile.TemporaryDirectory() as scratch:
         folders = write_tokenizers(Path(scratch), real["reuters-r8/train"])
-        speed = {name: measured(folders[name], real) for name in ("minilm", "minilm, trimmed", "bytes, as RoBERTa")}
-        same = {
-            name: compared(folder, real, asked.texts if name == "minilm" else asked.texts // OTHERS, asked.seed)
-            for name, folder in folders.items()
-        }
-    raw = {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": host,
-        "command": f"python -m benchmarks.search.tokenizer --texts {asked.texts} --seed {asked.seed}",
-        "same": same,
-        "samples_us": speed,
-    }
-    summary = figures(same, speed)
+        if asked.only != "ids":
+            host = _host()
+            raw["speed"] = {**host, "samples_us": {name: measured(folders[name], real) for name in MEASURED}}
+        if asked.only != "speed":
+            counts = {name: asked.texts if name == "minilm" else asked.texts // OTHERS for name in folders}
+            same = {name: compared(folders[name], real, count, asked.seed) for name, count in counts.items()}
+            raw["ids"] = {**_host(), "seed": asked.seed, "tokenizers": same}
+    summary = {**_read("summary"), **figures(raw)}
     _write("tokenizer", raw, None)
-    path = RESULTS / "summary.json"
-    others = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    _write("summary", {**others, **summary}, 1)
-    print(json.dumps({"same": same, "median_us": medians(speed), **summary}, indent=1))
+    _write("summary", summary, 1)
+    print(json.dumps({"median_us": medians(raw), **summary}, indent=1))
+
+
+def _host() -> dict[str, Any]:
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": {**host_facts(), "load_before": os.getloadavg()},
+    }
 
 
 def compared(folder: Path, real: Mapping[str, Sequence[str]], count: int, seed: int) -> dict[str, Any]:
@@ -123,35 +125,48 @@ def measured(folder: Path, real: Mapping[str, Sequence[str]]) -> dict[str, dict[
     for name, (seen, texts) in sets.items():
         ours = load_tokenizer(folder)
         ours.encode(seen or train, None, LENGTH)
-        calls = {**ways, "compress": _arrays_of(ours)}
-        samples[name] = _rounds(calls, texts)
+        samples[name] = _rounds({**ways, "compress": _arrays_of(ours)}, texts)
     fresh = {"library": ways["library"], "compress": _arrays_of(load_tokenizer(folder))}
-    samples["nothing seen yet"] = _rounds(fresh, test[:20])
+    samples["r8, nothing seen yet"] = _rounds(fresh, test[:20])
+    samples["r8, parts of the library's work"] = _rounds(_parts(folder), test)
     return samples
 
 
 def _ways(folder: Path) -> dict[str, Call]:
-    """Other ways from a text to the model's inputs, and parts of the library's work."""
+    """Other ways from a text to the model's inputs."""
     from transformers import AutoTokenizer
 
-    theirs = AutoTokenizer.from_pretrained(folder) if (folder / "tokenizer_config.json").is_file() else None
+    plain = _plain(folder)
+    ways: dict[str, Call] = {
+        "library": _arrays_of(replace(load_tokenizer(folder), words=None)),
+        "plain encode": lambda text: _arrays(plain.encode(text)),
+    }
+    if (folder / "tokenizer_config.json").is_file():
+        theirs = AutoTokenizer.from_pretrained(folder)
+        ways["transformers"] = lambda text: theirs([text], truncation=True, max_length=LENGTH, return_tensors="np")
+    return ways
+
+
+def _parts(folder: Path) -> dict[str, Call]:
+    """Calls that do a part of the library's work on a text, or all of it in different ways."""
+    plain, one_more = _plain(folder), load_tokenizer(folder)
+    row = one_more.encode(["the film " * 50], None, LENGTH)
+    parts: dict[str, Call] = {
+        "split": plain.pre_tokenizer.pre_tokenize_str,
+        "encode": plain.encode,
+        "encode_batch": lambda text: plain.encode_batch([text]),
+        "encode_batch_fast": lambda text: plain.encode_batch_fast([text]),
+        "encode_batch_fast, ids": lambda text: plain.encode_batch_fast([text])[0].ids,
+        "arrays of a row": lambda _: one_more.pad(row),
+    }
+    return parts if plain.normalizer is None else {"normalize": plain.normalizer.normalize_str, **parts}
+
+
+def _plain(folder: Path) -> FastTokenizer:
     plain = FastTokenizer.from_file(str(folder / "tokenizer.json"))
     plain.no_padding()
     plain.enable_truncation(LENGTH)
-    by_library = _arrays_of(replace(load_tokenizer(folder), words=None))
-    ways: dict[str, Call] = {
-        "library": by_library,
-        "plain encode": lambda text: _arrays(plain.encode(text)),
-        "part: encode": plain.encode,
-        "part: encode_batch_fast": lambda text: plain.encode_batch_fast([text]),
-        "part: encode_batch_fast, ids": lambda text: plain.encode_batch_fast([text])[0].ids,
-        "part: split": plain.pre_tokenizer.pre_tokenize_str,
-    }
-    if plain.normalizer is not None:
-        ways["part: normalize"] = plain.normalizer.normalize_str
-    if theirs is not None:
-        ways["transformers"] = lambda text: theirs([text], truncation=True, max_length=LENGTH, return_tensors="np")
-    return ways
+    return plain
 
 
 def _arrays(encoding: Any) -> dict[str, Any]:
@@ -174,33 +189,40 @@ def _rounds(calls: Mapping[str, Call], texts: Sequence[str]) -> dict[str, list[f
         for name in random_.sample([*calls], len(calls)):
             start = time.perf_counter_ns()
             calls[name](text)
-            samples[name].append((time.perf_counter_ns() - start) / 1e3)
+            samples[name].append(round((time.perf_counter_ns() - start) / 1e3, 1))
     return samples
 
 
-def figures(same: Mapping[str, Any], speed: Mapping[str, Any]) -> dict[str, float]:
+def figures(raw: Mapping[str, Any]) -> dict[str, float]:
     """The flat figures: shares of texts with the same ids, and ratios of medians."""
-    kinds = [kind for result in same.values() for kind in result["kinds"].values()]
-    texts, different = (sum(kind[name] for kind in kinds) for name in ("texts", "different"))
-    middle = medians(speed)
-    r8, short = middle["minilm"]["r8"], middle["minilm"][f"{SHORT} words"]
-    return {
-        "tokenizer_speedup": round(r8["library"] / r8["compress"], 2),
-        "tokenizer_speedup_over_transformers": round(r8["transformers"] / r8["compress"], 2),
-        "tokenizer_speedup_19_words": round(short["library"] / short["compress"], 2),
-        "tokenizer_ms": round(r8["compress"] / 1e3, 4),
-        "tokenizer_same_ids_pct": round(100 * (1 - different / texts), 6),
-        "tokenizer_texts": texts,
-        "tokenizer_texts_with_other_ids": different,
-    }
+    found: dict[str, float] = {}
+    if "ids" in raw:
+        kinds = [kind for result in raw["ids"]["tokenizers"].values() for kind in result["kinds"].values()]
+        texts, different = (sum(kind[name] for kind in kinds) for name in ("texts", "different"))
+        found["tokenizer_same_ids_pct"] = round(100 * (1 - different / texts), 6)
+        found |= {"tokenizer_texts": texts, "tokenizer_texts_with_other_ids": different}
+    if "speed" in raw:
+        r8, short, unseen = (medians(raw)["minilm"][name] for name in ("r8", f"{SHORT} words", "words never seen"))
+        found["tokenizer_speedup"] = round(r8["library"] / r8["compress"], 2)
+        found["tokenizer_speedup_over_transformers"] = round(r8["transformers"] / r8["compress"], 2)
+        found["tokenizer_speedup_19_words"] = round(short["library"] / short["compress"], 2)
+        found["tokenizer_speedup_words_never_seen"] = round(unseen["library"] / unseen["compress"], 2)
+        found["tokenizer_ms"] = round(r8["compress"] / 1e3, 4)
+    return found
 
 
-def medians(speed: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
-    """The median of each list of samples."""
+def medians(raw: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """The median of each list of samples, in microseconds."""
     return {
         name: {texts: {way: round(median(samples), 1) for way, samples in ways.items()} for texts, ways in sets.items()}
-        for name, sets in speed.items()
+        for name, sets in raw.get("speed", {}).get("samples_us", {}).items()
     }
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def _write(name: str, content: Mapping[str, Any], indent: int | None) -> None:

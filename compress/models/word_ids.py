@@ -72,7 +72,7 @@ class WordIds:
             return None
         if self.first is self.later:
             return [*self.start, *self._separated(text, room), *self.end]
-        if text.startswith(" ") or text.endswith("  ") or "   " in text or any(name in text for name in self.added):
+        if text.endswith("  ") or "   " in text or any(name in text for name in self.added):
             return None
         words = text.split(" ")
         if list(filter(None, words)) != text.split():
