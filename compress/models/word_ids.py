@@ -1,8 +1,9 @@
 """The ids of a text from the ids of its words, for tokenizers that split each word alone.
 
 The library takes about a microsecond for each word of each text. Words recur, so here each word goes to the library
-once, and its ids are looked up from then on. That gives the same ids if no token reaches over the space between two
-words, and if a word's neighbours do not change its tokens. Two kinds of tokenizers are known to be so:
+once, if it is no token itself, and its ids are looked up from then on. That gives the same ids if no token reaches over
+the space between two words, and if a word's neighbours do not change its tokens. Two kinds of tokenizers are known to
+be so:
 
 - White space only separates (BERT's): every step of the normalizer works on single characters, or on a letter and its
   accents, and the pre-tokenizer drops white space. Tabs and ends of lines are white space as well.
@@ -12,12 +13,13 @@ words, and if a word's neighbours do not change its tokens. Two kinds of tokeniz
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
 from tokenizers import Tokenizer as FastTokenizer
+from tokenizers import models
 
 MOST_WORDS = 2**15
 """Words that are kept; all are forgotten once there are so many."""
@@ -32,14 +34,24 @@ WITHIN_WORDS = SEPARATING | {"Digits", "Punctuation"}
 
 
 class _Ids(dict[str, tuple[int, ...]]):
-    """Word -> its ids; the library is asked for a word that is not there."""
+    """Word -> its ids; the library is asked for a word that is not there.
 
-    def __init__(self, alone: FastTokenizer, before: str = "") -> None:
+    Args:
+        alone: the tokenizer, cutting nothing.
+        before: what stands before each word.
+        whole: words that are a token -> its id.
+    """
+
+    def __init__(self, alone: FastTokenizer, before: str, whole: Mapping[str, int]) -> None:
         super().__init__()
-        self._alone, self._before = alone, before
+        self._alone, self._before, self._whole = alone, before, whole
 
     def __missing__(self, word: str) -> tuple[int, ...]:
-        ids = tuple(self._alone.encode(self._before + word, add_special_tokens=False).ids)
+        token = self._whole.get(word)
+        if token is not None:
+            ids: tuple[int, ...] = (token,)
+        else:
+            ids = tuple(self._alone.encode(self._before + word, add_special_tokens=False).ids)
         if len(word) <= LONGEST:
             if len(self) >= MOST_WORDS:
                 self.clear()
@@ -115,8 +127,10 @@ def word_ids(fast: FastTokenizer) -> WordIds | None:
     ends = _ends(alone)
     if ends is None or alone.get_added_tokens_decoder() != fast.get_added_tokens_decoder():
         return None
-    first = _Ids(alone)
-    later = _Ids(alone, behind_space) if behind_space else first
+    if behind_space:
+        first, later = _Ids(alone, "", {}), _Ids(alone, behind_space, {})
+    else:
+        first = later = _Ids(alone, "", _whole_words(alone))
     return WordIds(first, later, *ends, tuple(token.content for token in tokens))
 
 
@@ -133,6 +147,24 @@ def _separates(normalizer: Sequence[dict[str, Any]], pre_tokenizer: Sequence[dic
         and WITHIN_WORDS.issuperset(kinds)
         and bool(kinds)
     )
+
+
+def _whole_words(alone: FastTokenizer) -> dict[str, int]:
+    """Words of small ASCII letters and digits that WordPiece finds whole, where white space only separates -> their id.
+
+    No normalizer in `LOCAL` changes them, and WordPiece takes the longest token that a word begins with.
+    """
+    splits = [part["type"] for part in _parts(alone.pre_tokenizer)]
+    if not isinstance(alone.model, models.WordPiece) or "Digits" in splits:
+        return {}
+    added = [token.content.lower() for token in alone.get_added_tokens_decoder().values()]
+    longest = alone.model.max_input_chars_per_word
+    return {
+        token: number
+        for token, number in alone.get_vocab(with_added_tokens=False).items()
+        if token.isalnum() and token.isascii() and token == token.lower() and len(token) <= longest
+        if not any(content in token for content in added)
+    }
 
 
 def _is_plain(token: Any) -> bool:

@@ -17,7 +17,21 @@ from compress.models.odd_texts import LONG, ODD_TEXTS
 from compress.models.tokenizer import load_tokenizer
 from tests.models.test_vocabulary import SPECIAL, byte_bpe, suffix_bpe, unigram, word_piece
 
-WORDS = ("the", "The", "quarterly", "profit", "Profits,", "o'clock", "it's", "rose", "rosé", "don't", "4.25%", "日本語")
+WORDS = (
+    "the",
+    "The",
+    "quarterly",
+    "profit",
+    "Profits,",
+    "o'clock",
+    "it's",
+    "rose",
+    "rosé",
+    "don't",
+    "42",
+    "4.25%",
+    "日本語",
+)
 TEXTS = st.one_of(
     st.text(max_size=40),
     st.lists(st.sampled_from((*WORDS, *ODD, *NAMES, *SPACES, " ", " ", " ")), max_size=24).map("".join),
@@ -29,6 +43,23 @@ def bert() -> Tokenizer:
     made = word_piece()
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.add_tokens([AddedToken("profits", single_word=True), AddedToken("<new>", lstrip=True, rstrip=True)])
+    return made
+
+
+def short_words() -> Tokenizer:
+    """It takes words of more than four characters for unknown, and has an added token within a word."""
+    made = word_piece()
+    made.model.max_input_chars_per_word = 4
+    made.add_tokens([AddedToken("he", normalized=True)])
+    return made
+
+
+def digits() -> Tokenizer:
+    """It has a token of two digits, which it splits before it looks for it."""
+    vocabulary = {"<unk>": 0, "4": 1, "42": 2, "##2": 3, "the": 4, "The": 5, "##e": 6}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(True)])
+    made.normalizer = normalizers.Lowercase()
     return made
 
 
@@ -65,7 +96,7 @@ def spaceless() -> Tokenizer:
     return made
 
 
-WORDWISE = (bert, word_piece, suffix_bpe, folded, byte_bpe, roberta, gpt2)
+WORDWISE = (bert, word_piece, short_words, digits, suffix_bpe, folded, byte_bpe, roberta, gpt2)
 KINDS: dict[str, Callable[[], Tokenizer]] = {make.__name__: make for make in (*WORDWISE, unigram, spaceless)}
 
 
