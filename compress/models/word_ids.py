@@ -157,13 +157,14 @@ def _whole_words(alone: FastTokenizer) -> dict[str, int]:
     splits = [part["type"] for part in _parts(alone.pre_tokenizer)]
     if not isinstance(alone.model, models.WordPiece) or "Digits" in splits:
         return {}
-    added = [token.content.lower() for token in alone.get_added_tokens_decoder().values()]
+    names = [token.content.lower() for token in alone.get_added_tokens_decoder().values()]
+    added = [name for name in names if name.isalnum()]  # the others stand in no word of letters and digits
     longest = alone.model.max_input_chars_per_word
     return {
         token: number
         for token, number in alone.get_vocab(with_added_tokens=False).items()
         if token.isalnum() and token.isascii() and token == token.lower() and len(token) <= longest
-        if not any(content in token for content in added)
+        if not (added and any(name in token for name in added))
     }
 
 
