@@ -30,7 +30,7 @@ tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))  # it says where
 ${splits}session = onnxruntime.InferenceSession(folder / "$graph", providers=["CPUExecutionProvider"])
 labels = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("id2label", {})
 
-rows = tokenizer.encode_batch($rows)
+rows = tokenizer.$encode($rows)
 arrays = {
     "input_ids": [row.ids for row in rows],
     "attention_mask": [row.attention_mask for row in rows],
@@ -106,6 +106,7 @@ def snippet(folder: Path, hub_task: str, pairs: bool) -> tuple[list[str], str]:
     settings = load_tokenizer(folder).settings
     return [*PACKAGES], _CODE.substitute(
         rows='[("a text", "its second text"), ("another", "and its second")]' if pairs else '["a text", "another"]',
+        encode="encode_batch" if pairs else "encode_batch_fast",  # fast: without positions in the text
         answers=_OF_TOKENS if hub_task in TOKEN_TASKS else _OF_ROWS,
         graph=model_path(folder).relative_to(folder).as_posix(),
         splits=SPLITS if settings.splits_special_tokens else "",

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from compress.errors import InputError
 from compress.models.padding import name_padding, padding_id, padding_side
 from compress.models.tokenizer_settings import Settings, read_settings
+from compress.models.word_ids import WordIds, word_ids
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 OTHER_FORMS = ("vocab.txt", "vocab.json", "merges.txt", "*.model", "*.tiktoken", "tekken.json")
@@ -38,6 +39,7 @@ class Tokenizer:
         path: the tokenizer's file.
         pad_side: the side on which rows are padded.
         settings: the settings in tokenizer_config.json.
+        words: makes the ids of single texts word by word, which is faster; None if the library has to make them.
     """
 
     fast: FastTokenizer
@@ -45,6 +47,7 @@ class Tokenizer:
     path: Path
     pad_side: Literal["left", "right"] = "right"
     settings: Settings = field(default_factory=Settings)
+    words: WordIds | None = field(default=None, repr=False, compare=False)
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str | None] | None, max_length: int
@@ -56,20 +59,37 @@ class Tokenizer:
         Raises:
             InputError: the tokenizer cannot encode the texts, or leaves out the second text of pairs.
         """
-        rows = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        both = None if pairs is None else list(zip(texts, pairs, strict=True))
         try:
-            self._cut_at(max_length)
-            # the fast way gives no positions in the text, and for some tokenizers no segments of second texts
-            encodings = self.fast.encode_batch_fast(rows) if pairs is None else self.fast.encode_batch(rows)
+            return self._single(texts, max_length) if both is None else self._pairs(both, max_length)
         except BaseException as error:
-            if not _is_the_librarys(error):
+            if isinstance(error, InputError) or not _is_the_librarys(error):
                 raise
             raise InputError(
                 f"the tokenizer cannot encode texts: {error}",
                 where=str(self.path),
                 fix="take the tokenizer.json that belongs to the model",
             ) from error
-        if pairs is not None and not self._has_second_texts(encodings, pairs):
+
+    def _single(self, texts: Sequence[str], max_length: int) -> list[dict[str, list[int]]]:
+        """The rows of single texts: word by word, or by the library where words alone do not do."""
+        words = self.words
+        rows = [words and words.encode(text, max_length) for text in texts]
+        left = [text for text, ids in zip(texts, rows, strict=True) if not ids]
+        if left:
+            self._cut_at(max_length)
+        encodings = iter(self.fast.encode_batch_fast(left) if left else ())  # fast: without positions in the text
+        return [_plain_row(ids) if ids else self._row(next(encodings)) for ids in rows]
+
+    def _pairs(self, texts: Sequence[tuple[str, str | None]], max_length: int) -> list[dict[str, list[int]]]:
+        """The rows of pairs of texts.
+
+        Raises:
+            InputError: the tokenizer leaves out the second text of pairs.
+        """
+        self._cut_at(max_length)
+        encodings = self.fast.encode_batch(texts)  # the fast way gives no segments of some tokenizers' second texts
+        if not self._has_second_texts(encodings, [second for _, second in texts]):
             raise InputError(
                 "the tokenizer leaves out the second text of a pair",
                 where=str(self.path),
@@ -124,6 +144,9 @@ class Tokenizer:
         fill = {"input_ids": self.pad_id, "attention_mask": 0, "token_type_ids": 0, **others}
         batch = {}
         for name, value in fill.items():
+            if len(rows) == 1 and len(rows[0][name]) == width:  # nothing to fill up
+                batch[name] = np.array([rows[0][name]], np.int64)
+                continue
             batch[name] = np.full((len(rows), width), value, dtype=np.int64)
             for index, row in enumerate(rows):
                 values = row[name][:width]
@@ -153,7 +176,23 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise InputError(f"tokenizer.json cannot be read: {error}", where=str(path), fix="check it") from error
     settings = read_settings(folder, fast)
     fast.encode_special_tokens = settings.splits_special_tokens
-    return Tokenizer(fast, pad_id, path, padding_side(folder), settings)
+    words = _words(fast) if settings.cut_side == "right" else None
+    return Tokenizer(fast, pad_id, path, padding_side(folder), settings, words)
+
+
+def _words(fast: FastTokenizer) -> WordIds | None:
+    """What makes ids word by word; None for a tokenizer that fails, of which encoding will say what is wrong."""
+    try:
+        return word_ids(fast)
+    except BaseException as error:
+        if not _is_the_librarys(error):
+            raise
+        return None
+
+
+def _plain_row(ids: list[int]) -> dict[str, list[int]]:
+    """The row of a single text without segments."""
+    return {"input_ids": ids, "attention_mask": [1] * len(ids), "token_type_ids": [0] * len(ids)}
 
 
 def _without_file(folder: Path) -> InputError:
