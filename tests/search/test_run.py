@@ -8,6 +8,7 @@ from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.report.files import read_report
 from compress.running.runner import run_plan
+from compress.search import run
 from compress.search.run import run_search
 from tests.chain import FAST, Silent
 from tests.conftest import write_reviews
@@ -61,6 +62,17 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     elsewhere = run_plan(make_plan(found.plan.recipe, Origin()), tmp_path / "elsewhere", Silent())
     files = [result.artifacts["final"].path / "model.onnx" for result in (found.result, elsewhere)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+@pytest.mark.int8
+def test_where_the_simple_model_fails_after_all_students_are_tried_at_half_the_level(start, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "_is_simple", lambda *_: False)
+    looked = []
+    found = run_search(start(families=["linear", "layers"]), Origin(), tmp_path / "runs", Silent(), looked.append)
+    labels = [one.candidate.label for one in looked]
+    assert labels[:3] == ["linear-1", "layers-1, 25% trained", "layers-1"]
+    assert all(label.startswith("layers-1, ") for label in labels[3:]), "another way of quantizing it"
+    assert found.result.report.search.selection.confidence == 0.975
 
 
 def test_a_budget_too_short_for_one_candidate_is_refused(start, tmp_path):
