@@ -77,7 +77,7 @@ def test_few_steps_are_taken_and_the_whole_run_is_forecast(
     found, told, _, _ = rehearsed
     rows = len(planned.task.train)
     assert told.last["fine-tuning"] == (3, 16 * rows // 8)
-    assert told.last["distilling"] == (3, 8 * rows // 8)
+    assert told.last["distilling"] == (3, 2 * rows // 8), "of the elastic student, which comes last"
     assert told.last["asking the teacher"] == (24, rows)
     assert told.last["scoring heads and neurons"] == (24, rows)
     assert found.measuring is not None

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from compress.errors import InputError
-from compress.models.load import load_model
+from compress.models.load import load_model, save_model
 from compress.planning.plan import Plan
 from compress.stages import find
 from compress.store.artifacts import Artifact
@@ -49,6 +50,10 @@ def test_distill_goes_on_from_a_linear_model(
         (tmp_path / name).mkdir()
     fit, distill = find("fit_linear"), find("distill")
     fit.run(model=teacher, config=fit.config(buckets=64), context=context, out=tmp_path / "linear")
+    unsure = load_model(tmp_path / "linear", context.task.hub_task)  # a sure one, always right, has nothing to learn
+    with torch.no_grad():
+        unsure.ngrams.table.weight.mul_(0.01)
+    save_model(unsure, tmp_path / "linear")
     linear = Artifact(tmp_path / "linear", "8" * 64, "torch")
     config = distill.config(epochs=1, soft_weight=0, hard_weight=1, learning_rate=1e-3, batch_size=8)
     inputs = {"teacher": (teacher,), "student": linear, "masked_model": None}
