@@ -34,23 +34,33 @@ def test_wrong_options_are_refused_before_any_work(refused, shrink, tmp_path, op
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.int8
-def test_it_tells_of_each_candidate_and_saves_the_winners_recipe(cli, shrink, tmp_path, monkeypatch):
+FEW = ("bench.rounds=3", "bench.processes=1", "bench.samples=2", "search.folds=2", "search.families=[linear, layers]")
+
+
+def test_the_recipe_of_init_searches_and_tells_of_each_candidate(cli, shrink, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    options = ("--max-drop-pp", "50", "--family", "linear", "--family", "layers", "--save-recipe", "mine.yaml")
-    said = cli(*shrink, *options)
+    assert cli("init", "--model", *shrink[1:]).code == 0
+    settings = [word for setting in (*FEW, "goal.max_drop_pp=50", "baselines=none") for word in ("--set", setting)]
+    said = cli("run", "recipe.yaml", *settings)
     assert said.code == 0, said.err
     assert [line.split()[1] for line in said.err.splitlines() if "best so far" in line] == ["linear-1"]
     words = " ".join(said.out.split())
     assert "the fastest finalist that is proved to lose at most 50 points of accuracy is linear-1" in words
     assert max(map(len, said.out.splitlines())) <= 80
-    plan = json.loads(cli("plan", "mine.yaml", "--no-forecast", "--json").out)
-    assert all(step["done"] for step in plan["steps"])
-    assert not plan["searches"]
-    again = cli(*shrink, *options[:-2], "--json")
+    again = cli("run", "recipe.yaml", *settings, "--json")
     *events, report = _objects(again.out)
     assert [event["name"] for event in events] == ["linear-1"]
     assert report["search"]["selection"]["winner"] == "linear-1"
+
+
+@pytest.mark.slow
+def test_shrink_saves_the_winners_recipe_which_makes_it_again(cli, shrink, tmp_path):
+    options = ("--max-drop-pp", "50", "--family", "linear", "--save-recipe", "mine.yaml")
+    assert cli(*shrink, *options).code == 0
+    plan = json.loads(cli("plan", "mine.yaml", "--no-forecast", "--json").out)
+    assert all(step["done"] for step in plan["steps"])
+    assert not plan["searches"]
+    assert json.loads((tmp_path / "runs/train-shrunk/report.json").read_text())["search"]["folds"] == 3
 
 
 def _objects(text):

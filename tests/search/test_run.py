@@ -64,6 +64,7 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.int8
 def test_where_the_simple_model_fails_after_all_students_are_tried_at_half_the_level(start, tmp_path, monkeypatch):
     monkeypatch.setattr(run, "_is_simple", lambda *_: False)

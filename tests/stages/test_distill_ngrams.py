@@ -53,6 +53,7 @@ def test_distill_goes_on_from_a_linear_model(
     unsure = load_model(tmp_path / "linear", context.task.hub_task)  # a sure one, always right, has nothing to learn
     with torch.no_grad():
         unsure.ngrams.table.weight.mul_(0.01)
+        unsure.bias.mul_(0.01)
     save_model(unsure, tmp_path / "linear")
     linear = Artifact(tmp_path / "linear", "8" * 64, "torch")
     config = distill.config(epochs=1, soft_weight=0, hard_weight=1, learning_rate=1e-3, batch_size=8)
