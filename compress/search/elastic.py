@@ -135,11 +135,17 @@ def picked(scored: Sequence[Scored], facts: Facts, margin: float) -> list[Candid
 
 
 def depths(scored: Sequence[Scored], margin: float) -> list[int]:
-    """Numbers of layers that may keep the margin at the whole width: the least two, or the most of all."""
+    """Numbers of layers worth a training of their own at the whole width: the least that may keep the margin, by what a
+    training may make up for at most, and the least that needs it to make up for little.
+    """
     largest = max(one.size for one in scored)
     whole = {one.size.layers: one.drop for one in scored if replace(one.size, layers=largest.layers) == largest}
-    enough = sorted(layers for layers, drop in whole.items() if drop <= margin + CATCHES_UP)
-    return enough[:2] or [largest.layers - 1]
+    fewer = sorted(layers for layers in whole if layers < largest.layers)
+    found = [
+        next((layers for layers in fewer if whole[layers] <= margin + slack), fewer[-1])
+        for slack in (CATCHES_UP, CATCHES_UP / 4)
+    ]
+    return sorted(set(found))
 
 
 def candidate(size: Size, facts: Facts) -> Candidate:

@@ -24,6 +24,8 @@ from compress.store.artifacts import Artifact
 
 FIRST_SHARE = 0.25
 """Share of a student's training after which half of them go out."""
+FEWEST = 2
+"""Students that go on at least."""
 SAFE_SHARE = 0.5
 """Share of the margin that a simple model may lose on searching rows to make students needless."""
 CATCHES_UP = 0.02
@@ -106,6 +108,7 @@ class Race:
         for student in students:
             self.failed.pop(student.name, None)
         self._halve(self._with_elastic(students))
+        self._deepen([one for one in students if one.family == "layers"])
         return self._whole()
 
     def _whole(self) -> list[Looked]:
@@ -192,6 +195,17 @@ class Race:
                 kept.append(one)
         return [*kept, *picked(scored, self.facts, self.margin)]
 
+    def _deepen(self, deeper: Sequence[Candidate]) -> None:
+        """Train students of more whole layers, one after the other, until one seems to keep the margin."""
+        tried = [one for one in self.looked.values() if one.candidate.family in STUDENTS]
+        least = max((one.candidate.steps[-1].get("layers", 0) for one in tried), default=0)
+        for student in sorted(deeper, key=lambda one: int(one.steps[-1]["layers"])):
+            if any(one.drop.value <= self.margin for one in self._whole() if one.candidate.family in STUDENTS):
+                return
+            if student.steps[-1]["layers"] > least:
+                self.failed.pop(student.name, None)
+                self._try(student)
+
     def _halve(self, students: Sequence[Candidate]) -> None:
         """Train all students for a part of their training, and the better half for all of it."""
         parts = [one.with_share(FIRST_SHARE) for one in students]
@@ -200,7 +214,11 @@ class Race:
         promising = [one for one in begun if one.drop.value - _half_width(one.drop) <= self.margin + CATCHES_UP]
         if not promising and begun:
             promising = [min(begun, key=lambda one: one.drop.value)]
-        kept = sorted(promising, key=lambda one: self.cost(one.standing))[: math.ceil(len(students) / 2)]
+        most = max(FEWEST, math.ceil(len(students) / 2))
+        kept = sorted(promising, key=lambda one: self.cost(one.standing))[:most]
+        best = min(promising, key=lambda one: one.drop.value, default=None)
+        if best is not None and best not in kept:
+            kept[-1:] = [best]  # the others may all fail
         for one in begun:
             if one not in kept:
                 out = f"after {FIRST_SHARE:.0%} of its training: "

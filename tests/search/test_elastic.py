@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from compress.models.architectures import Shape
 from compress.models.elastic import Size
 from compress.ops import pareto
@@ -65,6 +63,8 @@ def test_where_nothing_is_near_the_best_is_tried():
     assert depths(far, 0.01) == [11]
 
 
-@pytest.mark.parametrize(("margin", "expected"), [(0.01, [1, 2]), (-0.0355, [5, 6])])
-def test_depths_are_the_least_that_may_do(margin, expected):
-    assert depths(explore(), margin) == expected
+def test_depths_are_the_least_that_may_do_and_the_least_that_needs_little():
+    drops = {12: 0.0, 6: 0.01, 5: 0.018, 4: 0.03, 3: 0.045, 2: 0.06, 1: 0.2}
+    whole = [Scored(Size(layers, 384, 12, 1536), drop, layers) for layers, drop in drops.items()]
+    assert depths([*whole, Scored(Size(1, 128, 4, 256), 0.3, 0.1)], 0.01) == [3, 5]
+    assert depths(whole, -0.005) == [4, 6], "where even the most layers lose more, they are tried"

@@ -7,7 +7,7 @@ import pytest
 from compress.measurement import Estimate
 from compress.search.candidates import Candidate
 from compress.search.front import Standing
-from compress.search.race import Looked, finalists
+from compress.search.race import Looked, Race, finalists
 from compress.store.artifacts import Artifact
 
 
@@ -50,3 +50,68 @@ def test_one_that_misses_by_little_takes_part_and_one_that_misses_by_much_does_n
 
 def test_where_nothing_seems_to_keep_the_margin_the_best_is_told_of():
     assert names(finalists([BAD], 0.01, cost, 5)) == ["bad"]
+
+
+class Scripted(Race):
+    """A race whose candidates have known drops: of whole trainings, and a point and a half more of a quarter of one."""
+
+    def __init__(self, drops, margin):
+        super().__init__(None, None, None, margin, "latency", lambda: 1.0, lambda _: None)
+        self.drops, self.tried = drops, []
+
+    def _ahead(self, candidates):
+        pass
+
+    def _try(self, candidate):
+        layers = candidate.steps[-1].get("layers", 0)
+        drop = self.drops[candidate.name] + (0.015 if candidate.share < 1 else 0.0)
+        cost = 0.1 if candidate.family == "linear" else float(layers)
+        standing = Standing(candidate.label, candidate.family, 0.9 - drop, cost, cost, layers + 1)
+        estimate = Estimate(value=drop, low=drop - 0.01, high=drop + 0.01)
+        found = Looked(candidate, Artifact(Path(), candidate.label, "onnx"), standing, standing, estimate)
+        self.looked[candidate.label] = found
+        self.tried.append(candidate.label)
+        return found
+
+
+def layers_of(*depths):
+    return [
+        Candidate(f"layers-{depth}", "layers", "", ({"name": "model", "stage": "distill", "layers": depth},))
+        for depth in depths
+    ]
+
+
+LINEAR = Candidate("linear", "linear", "a linear model", ({"name": "model", "stage": "fit_linear"},))
+DROPS = {"linear": 0.08, "layers-1": 0.09, "layers-2": 0.03, "layers-3": 0.02, "layers-4": 0.008, "layers-5": 0.0}
+
+
+def test_the_cheaper_half_of_the_promising_goes_on_with_the_best_among_it():
+    race = Scripted(DROPS, 0.01)
+    whole = race.run([LINEAR, *layers_of(1, 2, 3, 4, 5)])
+    assert race.tried[:6] == ["linear", *(f"layers-{depth}, 25% trained" for depth in range(1, 6))]
+    assert names(whole) == ["linear", "layers-3", "layers-4", "layers-5"]
+    assert "it loses too much" in race.looked["layers-1, 25% trained"].out
+
+
+def test_the_safest_is_among_those_that_go_on():
+    race = Scripted({f"layers-{depth}": 0.02 - 0.001 * depth for depth in range(1, 6)}, 0.01)
+    whole = race.run(layers_of(1, 2, 3, 4, 5))
+    assert names(whole) == ["layers-1", "layers-2", "layers-5"]
+
+
+def test_where_no_student_keeps_the_margin_deeper_ones_are_tried_one_by_one():
+    race = Scripted(DROPS, 0.01)
+    race.run([LINEAR])
+    race._halve(layers_of(2, 3))
+    race._deepen(layers_of(1, 2, 3, 4, 5))
+    assert race.tried[-1] == "layers-4"
+
+
+def test_students_are_left_out_where_a_simple_model_seems_as_good_and_tried_if_it_was_not():
+    race = Scripted({**DROPS, "linear": 0.004}, 0.01)
+    assert names(race.run([LINEAR, *layers_of(4, 5)])) == ["linear"]
+    assert race.can_go_on
+    assert set(race.failed) == {"layers-4", "layers-5"}
+    assert "layers-4" in names(race.go_on())
+    assert not race.can_go_on
+    assert not race.failed
