@@ -35,10 +35,10 @@ def main() -> None:
         for seed in asked.seed or SEEDS[name]:
             print(f"== {name}, seed {seed}", flush=True)
             report = shrink(name, seed, asked.data, asked.runs_dir.resolve())
-            _write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
+            write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
         _write_summary()
     _write_summary()
-    print(json.dumps(_read("summary"), indent=1))
+    print(json.dumps(read("summary"), indent=1))
 
 
 def shrink(name: str, seed: int, data: Path | None, runs_dir: Path) -> dict[str, Any]:
@@ -71,14 +71,14 @@ def _asked() -> argparse.Namespace:
 
 def _write_summary() -> None:
     """The flat figures and the README's table of all results that there are."""
-    summary, lines = _read("summary"), []
+    summary, lines = read("summary"), []
     for name, seeds in SEEDS.items():
-        reports = [report for seed in seeds if (report := _read(f"{name}-{seed}"))]
+        reports = [report for seed in seeds if (report := read(f"{name}-{seed}"))]
         if reports:
             figures = [of_report(report) for report in reports]
             summary |= of_data(name, figures)
             lines += table(name, seeds, reports, figures)
-    _write("summary", summary, indent=1)
+    write("summary", summary, indent=1)
     if lines:
         _write_table(lines)
 
@@ -93,13 +93,15 @@ def _write_table(lines: Sequence[str]) -> None:
     readme.write_text(f"{before}{body}{after}", encoding="utf-8")
 
 
-def _read(name: str) -> dict[str, Any]:
+def read(name: str) -> dict[str, Any]:
+    """A results' file; nothing if there is none."""
     file = RESULTS / f"{name}.json"
     content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return content
 
 
-def _write(name: str, content: Any, indent: int | None = None) -> None:
+def write(name: str, content: Any, indent: int | None = None) -> None:
+    """Write a results' file whole."""
     RESULTS.mkdir(exist_ok=True)
     part = RESULTS / f"{name}.json.part"
     part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
