@@ -216,7 +216,7 @@ def _layers(facts: Facts) -> list[Candidate]:
 
 
 def _narrow(facts: Facts) -> list[Candidate]:
-    """Few layers, cut in two steps: first whole ones, then narrower, which keeps more than one cut does."""
+    """Few layers, cut in three steps: whole ones, then narrower, and again, which keeps more than one cut does."""
     shape = facts.shape
     if shape is None or not shape.is_plain or shape.layers < 2:
         return []
@@ -227,7 +227,9 @@ def _narrow(facts: Facts) -> list[Candidate]:
             continue
         rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
         sizes = {"hidden": hidden, "heads": max(1, min(hidden // shape.head_size, *shape.heads)), "ffn": 2 * hidden}
-        whole = {"layers": layers, "epochs": facts.passes / 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
+        middle_hidden = shape.head_size * round((hidden + shape.hidden) / 2 / shape.head_size)
+        middle = {"hidden": middle_hidden, "heads": max(1, min(middle_hidden // shape.head_size, *shape.heads))}
+        start = {"epochs": facts.passes / 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
         narrow = {"epochs": NARROW_PASSES * facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 6e-3}
         found.append(
             Candidate(
@@ -236,8 +238,9 @@ def _narrow(facts: Facts) -> list[Candidate]:
                 f"{layers} layers of {hidden} channels",
                 (
                     trimmed(facts),
-                    {"name": "whole", **student(facts), **whole},
-                    {"name": MODEL, **student(facts), "student": "whole", **sizes, **narrow},
+                    {"name": "whole", **student(facts), **start, "layers": layers},
+                    {"name": "middle", **student(facts), "student": "whole", **start, **middle},
+                    {"name": MODEL, **student(facts), "student": "middle", **sizes, **narrow},
                 ),
             )
         )
