@@ -34,7 +34,14 @@ def test_wrong_options_are_refused_before_any_work(refused, shrink, tmp_path, op
     assert not (tmp_path / "runs").exists()
 
 
-FEW = ("bench.rounds=3", "bench.processes=1", "bench.samples=2", "search.folds=2", "search.families=[linear, layers]")
+FEW = (
+    "teacher.epochs=2",
+    "bench.rounds=3",
+    "bench.processes=1",
+    "bench.samples=2",
+    "search.folds=2",
+    "search.families=[linear, layers]",
+)
 
 
 def test_the_recipe_of_init_searches_and_tells_of_each_candidate(cli, shrink, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from tests.chain import FAST, Silent
 from tests.conftest import write_reviews
 from tests.fresh import fork_children
 
+ROWS = 96
 QUICK = {"rounds": 3, "processes": 1, "samples": 2, "warmup": 1}
 
 
@@ -21,7 +22,7 @@ QUICK = {"rounds": 3, "processes": 1, "samples": 2, "warmup": 1}
 def start(make_model, tmp_path, monkeypatch):
     """The recipe of a search over simple models."""
     fork_children(monkeypatch)
-    write_reviews(tmp_path / "train.csv", 160, seed=1)
+    write_reviews(tmp_path / "train.csv", ROWS, seed=1)
     write_reviews(tmp_path / "test.csv", 64, seed=2)
 
     def make(**search):
@@ -30,7 +31,7 @@ def start(make_model, tmp_path, monkeypatch):
             {
                 "name": "searched",
                 "task": {"train": f"{tmp_path}/train.csv", "test": f"{tmp_path}/test.csv", "max_length": 32},
-                "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST}],
+                "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 4}],
                 "targets": {"cpu": {"threads": 1, "sequence_length": 32}},
                 "goal": goal,
                 "bench": QUICK,
@@ -50,7 +51,7 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     report = found.result.report
     assert report.rows[-1].quality.value > 0.9
     assert report.search.selection.winner == "linear-1"
-    assert report.search.selection.rows == 160 - 2, "all training rows but one of each label are selected on"
+    assert report.search.selection.rows == ROWS - 2, "all training rows but one of each label are selected on"
     assert report.search.test_score == report.rows[-1].quality
     drops = (report.search.test_drop_pp.value, report.search.winner.drop_pp.value)
     assert report.search.optimism_pp == pytest.approx(drops[0] - drops[1])
