@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from compress.errors import Stopped
+from compress.errors import InputError, Stopped
 
 if TYPE_CHECKING:
     from compress.recipe.schema import Recipe
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from compress.report.two_reports import Compared
     from compress.running.outlook import Outlook
     from compress.running.runner import Result
+    from compress.search.race import Looked
 
 RecipeLike: TypeAlias = str | Path | Mapping[str, Any]
 """A recipe: its file, the name of a shipped one, or its content, whose relative paths start in the current folder."""
@@ -33,16 +34,16 @@ class Event:
     """One event of a run.
 
     Attributes:
-        kind: `step_started` and `step_done` for each step; `progress` of one piece of work; `note` of what is fetched;
-            `warning`.
-        what: the name of the step or of the piece of work; the sentence of a note or a warning.
+        kind: `step_started` and `step_done` for each step; `progress` of one piece of work; `candidate` that a search
+            has looked at; `note` of what is fetched; `warning`.
+        what: the name of the step, of the piece of work or of the candidate; the sentence of a note or a warning.
         stage: the technique of a step; `bench` while artifacts are measured.
         done, total: the units of a piece of work; they are equal at its end.
         seconds: the time that a finished step took.
         made: whether a finished step was made, and not taken from the store.
     """
 
-    kind: Literal["step_started", "step_done", "progress", "note", "warning"]
+    kind: Literal["step_started", "step_done", "progress", "candidate", "note", "warning"]
     what: str
     stage: str | None = None
     done: int | None = None
@@ -66,10 +67,12 @@ def run(
 ) -> "Result":
     """Run a recipe: make what is not made yet, measure, and report; `compress run`.
 
+    A recipe with `search` is searched for the smallest model that keeps its goal, and the winner's recipe is run.
+
     Args:
         runs_dir: where runs and their artifacts are kept.
         overrides: values that replace the recipe's: `{"pruned.ffn": 0.3, "seed": 1}`.
-        ablate: also run the chain without each of its steps, and say what it is worth.
+        ablate: also run the chain without each of its steps, and say what it is worth; not with `search`.
         force: begin even if memory or disk will not do, by the forecast.
         on_event: called in this thread with what happens; what it raises ends the run.
         stop: called often; once it returns True, the run stops at the next point from which it can be resumed.
@@ -88,7 +91,14 @@ def run(
     from compress.running.runner import run_plan
 
     listener = _Listener(on_event, stop)
-    plan = make_plan(*_read(recipe, overrides), listener.announce)
+    read, origin = _read(recipe, overrides)
+    if read.search is not None:
+        from compress.search.run import run_search
+
+        if ablate:
+            raise InputError("a search has no steps to leave out", fix="run the winner's recipe with ablate=True")
+        return run_search(read, origin, Path(runs_dir), listener, listener.looked_at, force=force).result
+    plan = make_plan(read, origin, listener.announce)
     return run_plan(plan, Path(runs_dir), listener, plans_without(plan) if ablate else (), force=force)
 
 
@@ -235,6 +245,9 @@ class _Listener:
 
     def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
         self._tell(Event("step_done", name, stage, seconds=seconds, made=made))
+
+    def looked_at(self, looked: "Looked") -> None:
+        self._tell(Event("candidate", looked.candidate.label))
 
     def warned(self, message: str) -> None:
         self._tell(Event("warning", message))

@@ -129,7 +129,7 @@ class SearchReport(Part):
     optimism_pp: float | None = None
     """Points by which the winner's change of quality was better on selecting rows than on test rows."""
     minutes: float | None = None
-    """Wall time of the whole search."""
+    """Time by the clock that making all of it took."""
     cpu_minutes: float | None = None
     """Processor time of the whole search."""
     teacher_cpu_minutes: float | None = None

@@ -160,5 +160,5 @@ def _cost(search: SearchReport) -> list[str]:
         (search.student_cpu_minutes, "making the winner once"),
     ]
     known = [f"{what} {number(minutes)}" for minutes, what in costs if minutes is not None]
-    wall = "" if search.minutes is None else f"; the search took {number(search.minutes)} minutes"
+    wall = "" if search.minutes is None else f"; making all took {number(search.minutes)} minutes"
     return [f"CPU minutes: {', '.join(known)}{wall}"] if known else []

@@ -116,6 +116,11 @@ class Maker:
         name = candidate.label if fold == 0 else f"{candidate.label}, part {fold + 1}"
         return self._made(self._recipe(candidate, fold), fold, name)
 
+    def seconds(self) -> float:
+        """Time by the clock of all that the search has made, on this run and earlier ones."""
+        manifests = [artifact.manifest for artifact in self._artifacts.values()]
+        return sum(manifest.seconds for manifest in manifests if manifest is not None)
+
     def cpu_seconds(self) -> float:
         """Processor time of all that the search has made, on this run and earlier ones."""
         return sum(_cpu_seconds(artifact) for artifact in self._artifacts.values())

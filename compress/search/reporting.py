@@ -8,12 +8,11 @@ from compress.search.making import BASELINE, Maker
 from compress.search.race import Looked, Race
 
 
-def describe(race: Race, selection: Selection, winner: Candidate, seconds: float) -> SearchReport:
+def describe(race: Race, selection: Selection, winner: Candidate) -> SearchReport:
     """The search as a report shows it, without the winner's figures on test rows.
 
     Args:
         winner: the candidate whose recipe runs on all training rows.
-        seconds: wall time of the search.
     """
     maker = race.maker
     task = maker.task(0)
@@ -29,7 +28,7 @@ def describe(race: Race, selection: Selection, winner: Candidate, seconds: float
         candidates=[*marked(tried, finalists), *refused],
         sub_models=race.scored,
         selection=selection,
-        minutes=seconds / 60,
+        minutes=maker.seconds() / 60,
         cpu_minutes=maker.cpu_seconds() / 60,
         teacher_cpu_minutes=maker.cpu_seconds_of(BASELINE) / 60,
         student_cpu_minutes=maker.cpu_seconds_of(winner) / 60,

@@ -200,7 +200,7 @@ class _Searcher:
             chosen = self._finalists(race, race.go_on(), failed={one.name for one in selection.finalists[1:]})
             selection = self._select(chosen, twice=twice)
         winner = next(one for one in chosen if one.candidate.label == (selection.winner or selection.nearest)).candidate
-        return winner, describe(race, selection, winner, time.monotonic() - self.start)
+        return winner, describe(race, selection, winner)
 
     def _finalists(self, race: Race, looked: Sequence[Looked], failed: Collection[str] = ()) -> list[Looked]:
         """The finalists with their last steps, from the safest to the smallest.

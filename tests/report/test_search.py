@@ -107,7 +107,7 @@ def test_candidates_are_counted_by_what_was_done_for_them():
     assert cost.startswith("CPU minutes: the whole search 171, training the teacher once 31.4, making the winner once ")
     bare = sample_search().model_copy(update={"cpu_minutes": None, "teacher_cpu_minutes": None, "folds": 1})
     assert search_words.about(bare)[0].split(";")[0].endswith("selected on 2,000")
-    assert search_words.about(bare)[2] == "CPU minutes: making the winner once 2.12; the search took 92.3 minutes"
+    assert search_words.about(bare)[2] == "CPU minutes: making the winner once 2.12; making all took 92.3 minutes"
 
 
 def test_page_and_markdown_have_every_candidate_every_finalist_and_the_result():

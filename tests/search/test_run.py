@@ -2,6 +2,7 @@
 
 import pytest
 
+from compress import api
 from compress.errors import CompressError, InputError
 from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
@@ -60,6 +61,11 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     other = run_search(start(), Origin(), tmp_path / "runs", silent, again.append)
     assert (silent.made, again[0].standing) == ([], looked[0].standing)
     assert other.plan.recipe == found.plan.recipe
+    events = []
+    raw = start().model_dump(mode="json", exclude_unset=True)
+    result = api.run(raw, runs_dir=tmp_path / "runs", on_event=lambda event: events.append((event.kind, event.what)))
+    assert result.report.search == found.result.report.search
+    assert ("candidate", "linear-1") in events
     elsewhere = run_plan(make_plan(found.plan.recipe, Origin()), tmp_path / "elsewhere", Silent())
     files = [result.artifacts["final"].path / "model.onnx" for result in (found.result, elsewhere)]
     assert files[0].read_bytes() == files[1].read_bytes()
