@@ -197,7 +197,8 @@ class _Searcher:
         chosen = self._finalists(race, looked)
         selection = self._select(chosen, twice=twice)
         if twice and not _is_simple(chosen, selection):
-            chosen = self._finalists(race, race.go_on(), failed={one.name for one in selection.finalists[1:]})
+            failed = {one.name for one in selection.finalists if one.verdict != "proved"}
+            chosen = self._finalists(race, race.go_on(), failed)
             selection = self._select(chosen, twice=twice)
         winner = next(one for one in chosen if one.candidate.label == (selection.winner or selection.nearest)).candidate
         return winner, describe(race, selection, winner)
@@ -206,9 +207,9 @@ class _Searcher:
         """The finalists with their last steps, from the safest to the smallest.
 
         Args:
-            failed: names of those that the same rows have spoken on before.
+            failed: names of those that failed on the same rows before.
         """
-        new = [one for one in looked if one.candidate.label not in failed]
+        new = [one for one in looked if one.candidate.label not in failed] or looked
         chosen = [finished(race, one) for one in finalists(new, self.margin, race.cost, self.search.finalists)]
         return sorted(chosen, key=lambda one: (not one.candidate.in_float, -race.cost(one.standing)))
 
