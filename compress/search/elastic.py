@@ -19,7 +19,7 @@ from compress.planning.feasibility import training_device
 from compress.search.candidates import MODEL, Candidate
 from compress.search.making import BASELINE, Maker
 from compress.search.scoring import Scorer
-from compress.search.space import ELASTIC, Facts, elastic_step, student, trimmed
+from compress.search.space import ELASTIC, Facts, elastic_step, spared, student
 from compress.sizing.layer_latency import LayerLatency, layer_latency
 from compress.sizing.layer_timing import LayerTimer
 from compress.store.artifacts import Artifact, Identity
@@ -63,7 +63,7 @@ def scored_sizes(maker: Maker, scorer: Scorer, facts: Facts, *, by_latency: bool
         CompressError: it cannot be made.
     """
     task = maker.task(0)
-    elastic = maker.make_steps([trimmed(facts), elastic_step(facts)])
+    elastic = maker.make_steps([spared(facts), elastic_step(facts)])
     sizes = [elastic.facts["sizes"][name] for name in ("layers", "hidden", "heads", "ffn")]
     rows = sample_rows(task, task.validation, ROWS)
     truth, metric = task.truth(rows), task.spec.metric
@@ -159,7 +159,7 @@ def candidate(size: Size, facts: Facts) -> Candidate:
         f"elastic-{size.layers}x{size.hidden}x{size.heads}x{size.neurons}",
         "elastic",
         f"{size.layers} layers of {size.hidden} channels, {size.heads} heads and {size.neurons} neurons",
-        (trimmed(facts), elastic_step(facts), step),
+        (spared(facts), elastic_step(facts), step),
     )
 
 

@@ -15,6 +15,8 @@ from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN, REFERENCE_
 
 SEEN_ROWS = 90_000
 """Rows and variants that a student of whole layers sees in its whole training, within the limits of variants."""
+KEPT_TOKENS = 12_000
+"""Tokens that transformers keep at least: on few rows, many words of texts to come have not been seen yet."""
 MOST_COPIES = 12
 TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "narrow", "elastic")
 """The families that are transformers."""
@@ -95,8 +97,13 @@ def families_of(facts: Facts, families: Sequence[Family] | None) -> list[Family]
 
 
 def trimmed(facts: Facts) -> RawStep:
-    """The step that takes out of the vocabulary what the training rows do not use."""
+    """The step that takes out of the vocabulary what the training rows do not use: for tables that learn from them."""
     return {"name": "trimmed", "stage": "trim_vocabulary", "model": facts.teacher, "min_count": 1}
+
+
+def spared(facts: Facts) -> RawStep:
+    """The same for what keeps the teacher's embeddings: common words stay that the training rows lack."""
+    return {**trimmed(facts), "at_least": KEPT_TOKENS}
 
 
 def elastic_step(facts: Facts) -> RawStep:
@@ -130,10 +137,10 @@ def ending(candidate: Candidate, facts: Facts, quantizing: RawStep | None) -> li
 
 def _teacher(facts: Facts) -> list[Candidate]:
     """The teacher itself, with the vocabulary of the data; in float it is the safest of all."""
-    steps = ({**trimmed(facts), "name": MODEL},)
+    smaller = ({**spared(facts), "name": MODEL},)
     return [
-        Candidate("teacher-float", "teacher", "the teacher, with the vocabulary of the data", steps, in_float=True),
-        Candidate("teacher", "teacher", "the same, quantized", steps),
+        Candidate("teacher-float", "teacher", "the teacher itself", (), in_float=True),
+        Candidate("teacher", "teacher", "the teacher with fewer tokens, quantized", smaller),
     ]
 
 
@@ -178,7 +185,7 @@ def _convolution(facts: Facts) -> list[Candidate]:
             "convolution",
             f"a convolution of {channels} channels over {hidden} channels of embeddings",
             (
-                trimmed(facts),
+                spared(facts),
                 {"name": MODEL, **student, "hidden": hidden, "channels": channels, "augment": facts.augment},
             ),
         )
@@ -209,7 +216,7 @@ def _layers(facts: Facts) -> list[Candidate]:
             f"layers-{depth}",
             "layers",
             f"{depth} of the teacher's {facts.shape.layers} layers",
-            (trimmed(facts), {"name": MODEL, **student(facts), "layers": depth, **settings}),
+            (spared(facts), {"name": MODEL, **student(facts), "layers": depth, **settings}),
         )
         for depth in depths
     ]
@@ -237,7 +244,7 @@ def _narrow(facts: Facts) -> list[Candidate]:
                 "narrow",
                 f"{layers} layers of {hidden} channels",
                 (
-                    trimmed(facts),
+                    spared(facts),
                     {"name": "whole", **student(facts), **start, "layers": layers},
                     {"name": "middle", **student(facts), "student": "whole", **start, **middle},
                     {"name": MODEL, **student(facts), "student": "middle", **sizes, **narrow},
