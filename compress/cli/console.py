@@ -132,7 +132,7 @@ class Terminal:
 
     def candidate(self, name: str, change_pp: float, end_to_end_ms: float, size_mb: float, note: str) -> None:
         """Print one line for a candidate of a search."""
-        figures = f"{change_pp:+6.2f} pp {end_to_end_ms:8.3f} ms {size_mb:7.2f} MB"
+        figures = f"{change_pp:+z6.2f} pp {end_to_end_ms:8.3f} ms {size_mb:7.2f} MB"
         self._print(styled(("·", "cyan"), (f" {name:<26} ", ""), (figures, ""), (note, "green")))
 
     def warned(self, message: str) -> None:
