@@ -226,6 +226,7 @@ def _write_model(folder: Path, family: str) -> None:
             "mpnet": transformers.MPNetConfig,
             "squeezebert": transformers.SqueezeBertConfig,
             "xlm-roberta": transformers.XLMRobertaConfig,
+            "camembert": transformers.CamembertConfig,
             "modernbert": transformers.ModernBertConfig,
         }[family]
         extra = {
@@ -243,6 +244,7 @@ def _write_model(folder: Path, family: str) -> None:
             },
             "squeezebert": {"embedding_size": 32},
             "xlm-roberta": {"type_vocab_size": 1, "pad_token_id": 0},
+            "camembert": {"type_vocab_size": 1, "pad_token_id": 0},
             "modernbert": dict.fromkeys(("bos_token_id", "cls_token_id"), 2)
             | dict.fromkeys(("eos_token_id", "sep_token_id"), 3)
             | {"pad_token_id": 0},

@@ -12,6 +12,7 @@ import torch
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Architecture
 from compress.models.reshape import base_model, columns_of, layers_of, position_biases, position_parts, use_columns
+from compress.models.sizes import check_beside_embeddings
 
 
 def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torch.Tensor] | None = None) -> None:
@@ -39,11 +40,9 @@ def narrow_hidden(model: Any, projection: torch.Tensor, norms: Mapping[str, torc
             f"the model has as many classes as channels ({old}), so they cannot be told apart",
             fix="leave its hidden width as it is",
         )
-    if old != getattr(config, "embedding_size", old) == new and not architecture.maps_embeddings:
-        raise InputError(
-            f"hidden states as wide as the embeddings ({new}) would reload without the matrix between them",
-            fix=f"take {new + head_size}",
-        )
+    embeddings = getattr(config, "embedding_size", old)
+    if embeddings != old and not architecture.maps_embeddings:
+        check_beside_embeddings(new, embeddings, head_size)
     if any(isinstance(module, torch.nn.Conv1d) and module.groups > 1 for module in model.modules()):
         raise InputError(
             "the model has a convolution of groups of channels, which cannot be narrowed",

@@ -56,6 +56,19 @@ def check_whole(shape: Shape) -> None:
         )
 
 
+def check_beside_embeddings(hidden: int, embeddings: int, head_size: int) -> None:
+    """Refuse hidden states of the width of embeddings that a matrix maps to them: such a model reloads without it.
+
+    Raises:
+        InputError: both widths are the same.
+    """
+    if hidden == embeddings:
+        raise InputError(
+            f"hidden states as wide as the embeddings ({hidden}) would reload without the matrix between them",
+            fix=f"take {hidden + head_size}",
+        )
+
+
 def _remaining(count: int, ratio: float, multiple: int, kind: str) -> int:
     exact = count * (1 - ratio)
     number = min(count, math.ceil(round(exact / multiple, 6)) * multiple) if multiple > 1 else round(exact)

@@ -30,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.context import Context, KnownStep
 from compress.errors import InputError
@@ -47,6 +47,8 @@ SCORE_ROWS = 256
 class Config(StageConfig, DistillationConfig):
     """The student and its loss."""
 
+    epochs: float = Field(2.0, ge=0, le=10_000)
+    """Passes over the rows that are trained on; 0 leaves the student as it is cut out, such as of an elastic one."""
     layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)] | None = None
     """How many layers the student has; or which it takes, counted from 0. Left out: all."""
     layers_from: Literal["even", "first", "last"] = "even"
@@ -57,6 +59,12 @@ class Config(StageConfig, DistillationConfig):
     """Attention heads in each of the student's layers: those with the largest weights."""
     ffn: int | None = Field(None, ge=1)
     """Feed-forward neurons in each of the student's layers: those with the largest weights."""
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> "Config":
+        if self.epochs == 0 and not self.is_smaller:
+            raise ValueError("with epochs: 0 nothing is trained: give layers, hidden, heads or ffn, or more epochs")
+        return self
 
     @property
     def is_smaller(self) -> bool:
@@ -74,9 +82,9 @@ def run(
     out: Path,
 ) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
-    from compress.models.load import load_model
+    from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
-    from compress.models.tokenizer import load_tokenizer
+    from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.student import take_parts
@@ -97,6 +105,10 @@ def run(
         assert shape is not None  # checked by the plan
         rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
         facts = take_parts(network, layers_of(config, shape.layers), student_shape(config, shape), rows)
+    if config.epochs == 0:
+        save_model(network, out)
+        copy_tokenizer(origin.path, out)
+        return facts
     return facts | teach_student(network, tokenizer, origin, teacher, masked_model, config, context, out)
 
 
@@ -170,10 +182,11 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse a training whose teacher does not fit the student."""
-    from compress.training.matching import check_lesson
+    """Refuse a training whose teacher does not fit the student, and a width that it cannot have."""
+    from compress.training.matching import check_lesson, check_widths
 
     check_lesson(step.config, step)
+    check_widths([step.config.hidden] if step.config.hidden else [], step)
 
 
 STAGE = Stage(

@@ -3,9 +3,9 @@
 Use it to find out which depth and width a task needs, before any is trained: hundreds of sub-models can be scored as
 they are. Heads, neurons and hidden channels are sorted by importance first, which changes no output. In each step the
 largest, the smallest and some random sizes learn what the teacher says. `distill` then cuts a sub-model out of it
-(`student: elastic`, with `layers`, `hidden`, `heads`, `ffn`), and trains it alone. The last weights are kept, for the
-epoch that is best for one size is not so for another. Costs about two and a half times as much as the training of its
-largest size alone.
+(`student: elastic`, with `layers`, `hidden`, `heads`, `ffn`), and trains it alone, or with `epochs: 0` leaves it as it
+is. The last weights are kept, for the epoch that is best for one size is not so for another. Costs about two and a half
+times as much as the training of its largest size alone.
 
 ```yaml
 - {name: elastic, stage: distill_elastic, teacher: teacher, layers: [1, 2], heads: [2, 4], epochs: 1}
@@ -147,10 +147,12 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse a training whose teacher does not fit the student."""
-    from compress.training.matching import check_lesson
+    """Refuse a training whose teacher does not fit the student, and widths that it cannot have."""
+    from compress.training.matching import check_lesson, check_widths
 
     check_lesson(step.config, step)
+    assert step.shape is not None  # see `_shape`
+    check_widths(sizes_of(step.config, step.shape)[1], step)
 
 
 STAGE = Stage(

@@ -1,12 +1,14 @@
 """Checks of what a student can learn from its teacher: layers, heads and variants that do not fit are refused early."""
 
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from compress.context import KnownModel, KnownStep
 from compress.errors import InputError
 from compress.models.architectures import ARCHITECTURES, Shape
 from compress.models.config_file import read_config
+from compress.models.sizes import check_beside_embeddings
 from compress.training.config import Augmentation, DistillationConfig
 
 
@@ -31,6 +33,22 @@ def check_lesson(config: DistillationConfig, step: KnownStep) -> None:
             fix="set both to 0, or name one teacher",
         )
     check_same_ids(step.model.gives_ids_of(teachers[0]))
+
+
+def check_widths(widths: Iterable[int], step: KnownStep) -> None:
+    """Refuse widths to which the hidden states of the step's model cannot be narrowed.
+
+    Raises:
+        InputError: a width is that of the embeddings, and a matrix stands between both.
+    """
+    config = read_config(step.model.origin)
+    architecture = ARCHITECTURES.get(str(config.get("model_type")))
+    embeddings = config.get("embedding_size")
+    if step.shape is None or architecture is None or architecture.maps_embeddings or embeddings is None:
+        return
+    if embeddings != config.get(architecture.hidden_field):  # else both are narrowed together
+        for width in widths:
+            check_beside_embeddings(width, embeddings, step.shape.head_size)
 
 
 def check_states(config: DistillationConfig, student: Shape | None, teacher: Shape | None) -> None:

@@ -1,6 +1,7 @@
 """An elastic student: its parts are sorted without a change, and each sub-model is what is cut out of it."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,15 +10,19 @@ from compress.errors import InputError
 from compress.models.architectures import Shape
 from compress.models.elastic import Size, SubModels, cut_to, is_sorted, sort_parts
 from compress.models.reshape import model_shape
+from compress.planning.planner import make_plan
+from compress.recipe.schema import Recipe
+from compress.recipe.validation import Origin
+from compress.stages import distill
 from compress.stages.distill_elastic import Config, sizes_of
 from compress.training.elastic import all_sizes
 
-SIZES = [Size(2, 32, 4, 64), Size(1, 32, 4, 64), Size(2, 16, 2, 32), Size(1, 8, 1, 8), Size(2, 24, 3, 40)]
+SIZES = [Size(2, 32, 4, 64), Size(1, 32, 4, 64), Size(2, 24, 2, 32), Size(1, 8, 1, 8), Size(2, 24, 3, 40)]
 IDS = torch.tensor([[2, 7, 9, 11, 3], [2, 8, 3, 0, 0]])
 INPUTS = {"input_ids": IDS, "attention_mask": (IDS > 0).long()}
 
 
-@pytest.fixture(params=["bert", "distilbert", "roberta", "electra", "xlm-roberta"])
+@pytest.fixture(params=["bert", "distilbert", "roberta", "electra", "xlm-roberta", "camembert"])
 def classifier(request, make_classifier):
     return make_classifier(request.param).eval()
 
@@ -41,8 +46,8 @@ def test_sorting_changes_no_output_and_puts_the_best_first(classifier):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_a_sub_model_is_what_is_cut_out(make_classifier, size):
-    model = make_classifier("bert").eval()
+def test_a_sub_model_is_what_is_cut_out(classifier, size):
+    model = classifier
     sort_parts(model, *random_orders())
     shared = SubModels(model).logits(size, INPUTS, training=False)
     separate = copy.deepcopy(model)
@@ -89,3 +94,23 @@ def test_families_whose_parts_are_shared_are_refused(family):
 def test_inner_states_are_refused():
     with pytest.raises(ValueError, match="outputs alone"):
         Config(hidden_weight=1.0)
+
+
+@pytest.mark.parametrize(("stage", "hidden"), [("distill_elastic", [16]), ("distill", 16)])
+def test_a_width_that_would_not_reload_is_refused_by_the_plan(make_model, reviews: Path, stage, hidden):
+    task = {"train": str(reviews / "train.csv"), "max_length": 16}
+    steps = [
+        {"name": "teacher", "stage": "finetune", "model": str(make_model("electra"))},
+        {"name": "student", "stage": stage, "teacher": "teacher", "hidden": hidden},
+    ]
+    recipe = {"name": "narrow", "task": task, "steps": steps, "device": "cpu"}
+    with pytest.raises(InputError, match=r"as wide as the embeddings \(16\)") as caught:
+        make_plan(Recipe.model_validate(recipe), Origin())
+    assert caught.value.fix == "take 24"
+    steps[1]["hidden"] = [24] if stage == "distill_elastic" else 24
+    make_plan(Recipe.model_validate(recipe), Origin())
+
+
+def test_a_distill_that_changes_nothing_is_refused():
+    with pytest.raises(ValueError, match="nothing is trained"):
+        distill.Config(epochs=0)

@@ -44,10 +44,10 @@ def test_the_smallest_learns_beside_the_largest(teacher, context, tmp_path):
     assert right(elastic, context.task, Size(2, 32, 4, 64)) > 0.9
 
 
-def test_distill_goes_on_from_a_sub_model(teacher, context, tmp_path):
+def test_distill_cuts_a_sub_model_out_without_a_training(teacher, context, tmp_path):
     elastic, _ = run(teacher, context, tmp_path / "elastic", epochs=2)
     sizes = {"layers": 1, "hidden": 8, "heads": 1, "ffn": 11}
-    config = distill.Config(**{**LABELS_ALONE, "learning_rate": 1e-9, "head_learning_rate": 1e-9}, **sizes, epochs=0.1)
+    config = distill.Config(**LABELS_ALONE, **sizes, epochs=0)
     (tmp_path / "part").mkdir()
     distill.run(
         teacher=(teacher,), student=elastic, masked_model=None, config=config, context=context, out=tmp_path / "part"
