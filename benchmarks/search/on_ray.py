@@ -20,7 +20,7 @@ from benchmarks.search.__main__ import MODEL, SOURCES, read, write
 from compress.machine.facts import host_facts
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
-from compress.running.journal import Observer
+from compress.running.journal import Silent
 from compress.search.run import Found, run_search
 
 NODES = 3
@@ -46,7 +46,7 @@ def main() -> None:
             if place is not None:
                 killer.start()
             runs = Path(scratch) / name
-            found[name] = run_search(_recipe(asked.rows), Origin(), runs, _Silent(), lambda _: None, on=place)
+            found[name] = run_search(_recipe(asked.rows), Origin(), runs, Silent(), lambda _: None, on=place)
             seconds[name] = time.monotonic() - start
         graphs = [one.result.artifacts[one.plan.recipe.steps[-1].name].path / "model.onnx" for one in found.values()]
         same = (
@@ -138,19 +138,6 @@ def _recipe(rows: int) -> Recipe:
             "search": {"folds": 2, "families": ["linear", "convolution"]},
         }
     )
-
-
-class _Silent(Observer):
-    def progress(self, what: str, done: int, total: int) -> None: ...
-
-    def step_started(self, name: str, stage: str) -> None: ...
-
-    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None: ...
-
-    def warned(self, message: str) -> None: ...
-
-    def stopping(self) -> bool:
-        return False
 
 
 if __name__ == "__main__":

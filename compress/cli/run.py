@@ -9,7 +9,7 @@ from compress.cli import gate
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.options import Json
 from compress.cli.recipes import complete_recipe
-from compress.cli.saying import say, say_first, say_json, say_model
+from compress.cli.saying import say, say_first, say_json, say_json_line, say_model
 from compress.errors import InputError
 from compress.report.usage import HUB_TASK, usage
 
@@ -196,7 +196,7 @@ def finish_search(
     """Search, run the winner, print its result; the exit codes are those of `finish`.
 
     Args:
-        json_output: print an event in a line for each candidate, then the report.
+        json_output: print an event in a line for each candidate, and the report as the last.
         save_recipe: the file to which the winner's recipe is written.
         on: where candidates are made: `ray`, or its address. None: here.
     """
@@ -214,7 +214,11 @@ def finish_search(
     if save_recipe is not None:
         write_text(save_recipe, dump_recipe(found.plan))
         say(f"recipe: {save_recipe}", err=True)
-    _tell(found.plan, found.result, json_output=json_output)
+    if json_output and found.result.report is not None:
+        say_json_line({"event": "report", **found.result.report.model_dump(mode="json")})
+        _exit_if_failed(found.result)
+    else:
+        _tell(found.plan, found.result, json_output=json_output)
     return found.result
 
 

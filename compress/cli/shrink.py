@@ -169,7 +169,7 @@ def _recipe(
 
 
 def _name(train: str) -> str:
-    """The name of a run: that of the training file, and of its folder if that says more."""
+    """The name of a run: that of the training file, and what was done with it."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", Path(train.rstrip("/")).stem).strip("._-")[:60] + "-shrunk"
 
 

@@ -45,6 +45,26 @@ class Observer(Protocol):
         ...
 
 
+class Silent:
+    """An observer that nobody listens to."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Say nothing."""
+
+    def step_started(self, name: str, stage: str) -> None:
+        """Say nothing."""
+
+    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
+        """Say nothing."""
+
+    def warned(self, message: str) -> None:
+        """Say nothing."""
+
+    def stopping(self) -> bool:
+        """Go on."""
+        return False
+
+
 @contextmanager
 def journal(folder: Path, observer: Observer, begun: Mapping[str, Any]) -> Iterator[Observer]:
     """An observer that writes all events into the run's folder and passes them on.

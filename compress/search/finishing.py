@@ -12,7 +12,8 @@ QUANTIZATION_DROP_PP = 0.3
 
 
 def finished(race: Race, looked: Looked) -> Looked:
-    """A finalist with the cheaper of two endings: its own, and what `quantize_onnx_auto` chooses for it.
+    """A finalist with the cheaper of two endings that seem to keep the margin: its own, and what `quantize_onnx_auto`
+    chooses for it.
 
     The chosen way is written as the step that makes it, so that the winner is made again bit by bit.
     """
@@ -32,7 +33,8 @@ def finished(race: Race, looked: Looked) -> Looked:
     way = None if name == FLOAT else _ways(Config(**settings))[name]
     chosen = None if way is None else {"stage": way[0], **way[1]}
     other = race.look(candidate.with_ending(ending(candidate, facts, chosen), name))
-    return min((looked, other), key=lambda one: race.cost(one.standing))
+    kept = [one for one in (looked, other) if one.drop.value <= race.margin] or [looked]
+    return min(kept, key=lambda one: race.cost(one.standing))
 
 
 def _chosen(choice: Choice | None) -> str:

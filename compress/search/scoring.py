@@ -1,6 +1,6 @@
 """Scores and times of a search's candidates: their answers on rows as the target gives them, and what a text takes.
 
-Answers are kept in the store, times in the run's folder: a search that goes on sees the same figures.
+Both are kept in the store, times by the machine that they were taken on: a search that goes on sees the same figures.
 """
 
 import json

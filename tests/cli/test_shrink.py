@@ -55,8 +55,9 @@ def test_the_recipe_of_init_searches_and_tells_of_each_candidate(cli, shrink, tm
     assert "the fastest finalist that is proved to lose at most 50 points of accuracy is linear-1" in words
     assert max(map(len, said.out.splitlines())) <= 80
     again = cli("run", "recipe.yaml", *settings, "--json")
-    *events, report = _objects(again.out)
+    *events, report = map(json.loads, again.out.splitlines())
     assert [event["name"] for event in events] == ["linear-1"]
+    assert report["event"] == "report"
     assert report["search"]["selection"]["winner"] == "linear-1"
 
 
@@ -68,12 +69,3 @@ def test_shrink_saves_the_winners_recipe_which_makes_it_again(cli, shrink, tmp_p
     assert all(step["done"] for step in plan["steps"])
     assert not plan["searches"]
     assert json.loads((tmp_path / "runs/train-shrunk/report.json").read_text())["search"]["folds"] == 3
-
-
-def _objects(text):
-    decoder, place, found = json.JSONDecoder(), 0, []
-    while place < len(text):
-        value, place = decoder.raw_decode(text, place)
-        found.append(value)
-        place += len(text[place:]) - len(text[place:].lstrip())
-    return found

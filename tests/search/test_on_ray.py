@@ -8,8 +8,6 @@ from compress.running.where import place_of
 from compress.search.run import run_search
 from tests.chain import Silent
 
-from .test_run import start  # noqa: F401  the recipe of a search
-
 FAMILIES = ["linear", "layers", "elastic"]
 
 
@@ -25,7 +23,7 @@ def killer(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_result_is_that_of_one_machine_and_a_lost_worker_is_made_up_for(start, killer, tmp_path):  # noqa: F811
+def test_the_result_is_that_of_one_machine_and_a_lost_worker_is_made_up_for(start, killer, tmp_path):
     import torch
 
     threads = torch.get_num_threads()

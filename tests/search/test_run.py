@@ -11,37 +11,9 @@ from compress.report.files import read_report
 from compress.running.runner import run_plan
 from compress.search import run
 from compress.search.run import run_search
-from tests.chain import FAST, Silent
-from tests.conftest import write_reviews
-from tests.fresh import fork_children
+from tests.chain import Silent
 
-ROWS = 96
-QUICK = {"rounds": 3, "processes": 1, "samples": 2, "warmup": 1}
-
-
-@pytest.fixture
-def start(make_model, tmp_path, monkeypatch):
-    """The recipe of a search over simple models."""
-    fork_children(monkeypatch)
-    write_reviews(tmp_path / "train.csv", ROWS, seed=1)
-    write_reviews(tmp_path / "test.csv", 64, seed=2)
-
-    def make(**search):
-        goal = search.pop("goal", {"max_drop_pp": 10.0})
-        return Recipe.model_validate(
-            {
-                "name": "searched",
-                "task": {"train": f"{tmp_path}/train.csv", "test": f"{tmp_path}/test.csv", "max_length": 32},
-                "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 4}],
-                "targets": {"cpu": {"threads": 1, "sequence_length": 32}},
-                "goal": goal,
-                "bench": QUICK,
-                "baselines": "none",
-                "search": {"folds": 2, "families": ["linear"], **search},
-            }
-        )
-
-    return make
+from .conftest import ROWS
 
 
 def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start, tmp_path):

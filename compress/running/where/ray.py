@@ -18,6 +18,7 @@ from compress.errors import CompressError, InputError, Stopped
 from compress.extras import need
 from compress.machine.facts import host_facts
 from compress.planning.plan import Plan
+from compress.running.journal import Silent
 from compress.running.make import make_steps
 from compress.running.where import RAY
 from compress.store.store import Store
@@ -78,7 +79,7 @@ class OnRay:
             progress(MAKING, total - len(waiting), total)
 
     def timed(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """The function's result on a node of the target's kind, with nothing of this search beside it there."""
+        """The function's result on a node of the target's kind, or on any."""
         ray = self._ray
         resources = {TARGET: 1} if ray.cluster_resources().get(TARGET) else {}
         remote = ray.remote(max_retries=RETRIES, num_cpus=self._processors(), resources=resources)(_call)
@@ -101,28 +102,8 @@ def _make(plan: Plan, root: str, threads: int) -> None:
 
     torch.set_num_threads(threads)
     with suppress(CompressError):
-        make_steps(plan, Store(Path(root)), host_facts(), _Silent())
+        make_steps(plan, Store(Path(root)), host_facts(), Silent())
 
 
 def _call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
     return function(*arguments)
-
-
-class _Silent:
-    """An observer in a worker, which nobody listens to."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Say nothing."""
-
-    def step_started(self, name: str, stage: str) -> None:
-        """Say nothing."""
-
-    def step_done(self, name: str, stage: str, seconds: float, made: bool) -> None:
-        """Say nothing."""
-
-    def warned(self, message: str) -> None:
-        """Say nothing."""
-
-    def stopping(self) -> bool:
-        """Go on."""
-        return False
