@@ -74,6 +74,5 @@ class Candidate:
 
     def _trained(self, step: RawStep) -> RawStep:
         """A step with its share of the passes over the rows."""
-        if self.share == 1 or "epochs" not in step:
-            return step
-        return {**step, "epochs": round(step["epochs"] * self.share, 4)}
+        shorter = {name: round(step[name] * self.share, 4) for name in ("epochs", "cut_epochs") if name in step}
+        return step if self.share == 1 else {**step, **shorter}

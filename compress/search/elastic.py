@@ -152,7 +152,7 @@ def candidate(size: Size, facts: Facts) -> Candidate:
     """A sub-model with a training of its own."""
     assert facts.shape is not None
     rate = WHOLE_RATE * (facts.shape.hidden / size.hidden) ** RATE_GROWS
-    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons}
+    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons, "cuts": 1}
     training = {"epochs": facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 2e-3}
     step = {"name": MODEL, **student(facts), "student": ELASTIC, **sizes, **training}
     return Candidate(

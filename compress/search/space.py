@@ -223,7 +223,7 @@ def _layers(facts: Facts) -> list[Candidate]:
 
 
 def _narrow(facts: Facts) -> list[Candidate]:
-    """Few layers, cut in three steps: whole ones, then narrower, and again, which keeps more than one cut does."""
+    """Few layers, narrow ones."""
     shape = facts.shape
     if shape is None or not shape.is_plain or shape.layers < 2:
         return []
@@ -234,21 +234,14 @@ def _narrow(facts: Facts) -> list[Candidate]:
             continue
         rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
         sizes = {"hidden": hidden, "heads": max(1, min(hidden // shape.head_size, *shape.heads)), "ffn": 2 * hidden}
-        middle_hidden = shape.head_size * round((hidden + shape.hidden) / 2 / shape.head_size)
-        middle = {"hidden": middle_hidden, "heads": max(1, min(middle_hidden // shape.head_size, *shape.heads))}
-        start = {"epochs": facts.passes / 2, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
-        narrow = {"epochs": NARROW_PASSES * facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 6e-3}
+        rates = {"learning_rate": round(rate, 6), "head_learning_rate": 6e-3}
+        passes = {"epochs": NARROW_PASSES * facts.passes, "cut_epochs": facts.passes / 2}
         found.append(
             Candidate(
                 f"narrow-{layers}x{hidden}",
                 "narrow",
                 f"{layers} layers of {hidden} channels",
-                (
-                    spared(facts),
-                    {"name": "whole", **student(facts), **start, "layers": layers},
-                    {"name": "middle", **student(facts), "student": "whole", **start, **middle},
-                    {"name": MODEL, **student(facts), "student": "middle", **sizes, **narrow},
-                ),
+                (spared(facts), {"name": MODEL, **student(facts), "layers": layers, **sizes, **rates, **passes}),
             )
         )
     return found

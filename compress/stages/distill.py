@@ -16,6 +16,10 @@ Where rows are few, variants can be many times as many. On SST-2's 6,920 sentenc
 of sentences take ten seconds to make, and 20 MB; the teacher reads them at its own speed. A variant that equals a test
 row is left out, and the report counts it.
 
+A narrow student is cut in steps: whole layers first, then narrower and narrower, each trained before the next cut.
+On SST-2's rows one of 128 channels gained 2.5 points by this, on made sentences in which the order of words decides 11
+(`benchmarks/hard`).
+
 A student with its teacher's tokenizer can learn the teacher's inside too: `hidden_weight` for hidden states, through a
 projection that is learned, `relation_weight` for attention relations. The teacher then runs beside the student at each
 step, which costs a forward pass of it.
@@ -25,6 +29,7 @@ Hinton et al. 2015 (arXiv:1503.02531); layers taken as by Sanh et al. 2019 (arXi
 (arXiv:2012.15828).
 """
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +47,10 @@ from compress.training.config import DistillationConfig
 
 SCORE_ROWS = 256
 """Training rows from which the directions of narrower hidden states are found."""
+GRADUAL_CUTS = 3
+"""Cuts of a student that gets narrower."""
+CUT_SHARE = 1 / 6
+"""Passes after a cut, as a share of those after the last."""
 
 
 class Config(StageConfig, DistillationConfig):
@@ -60,6 +69,14 @@ class Config(StageConfig, DistillationConfig):
     ffn: int | None = Field(None, ge=1)
     """Feed-forward neurons in each of the student's layers: those with the largest weights."""
 
+    cuts: int | None = Field(None, ge=1, le=100)
+    """Cuts until the student has its size: of layers first, then of heads, neurons and hidden channels, evenly. Left
+    out: 3 where the hidden states get narrower, else 1."""
+    cut_epochs: float | None = Field(None, gt=0, le=10_000)
+    """Passes over the rows that are trained on, after each cut but the last. Left out: a sixth of `epochs`."""
+    cut_learning_rate: float = Field(3e-4, gt=0, lt=10)
+    """Peak rate of the encoder after the first of several cuts; later ones come evenly nearer to learning_rate."""
+
     @model_validator(mode="after")
     def _changes_something(self) -> "Config":
         if self.epochs == 0 and not self.is_smaller:
@@ -70,6 +87,13 @@ class Config(StageConfig, DistillationConfig):
     def is_smaller(self) -> bool:
         """Whether the student is smaller than the model that it starts from."""
         return any(size is not None for size in (self.layers, self.hidden, self.heads, self.ffn))
+
+    @property
+    def cut_count(self) -> int:
+        """The number of cuts, at most: one that would change nothing is left out."""
+        if self.epochs == 0 or not self.is_smaller:
+            return 1
+        return self.cuts or (GRADUAL_CUTS if self.hidden is not None else 1)
 
 
 def run(
@@ -82,13 +106,14 @@ def run(
     out: Path,
 ) -> dict[str, Any]:
     """Train the student on the teacher's outputs, and keep the epoch that is best on the validation rows."""
+    from compress.models.elastic import is_sorted
     from compress.models.load import load_model, save_model
     from compress.models.reshape import model_shape
     from compress.models.tokenizer import copy_tokenizer, load_tokenizer
     from compress.training.loop import set_seed
     from compress.training.scoring import ScoreRows
     from compress.training.student import take_parts
-    from compress.training.teacher import teach_student
+    from compress.training.teacher import teach_student, train_under_teacher
 
     set_seed(context.seed)
     origin = student or teacher[0]
@@ -103,8 +128,15 @@ def run(
     if config.is_smaller:
         shape = model_shape(network)
         assert shape is not None  # checked by the plan
+        if config.cuts is None and is_sorted(network):  # its sub-models were trained at all sizes
+            config = config.model_copy(update={"cuts": 1})
         rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
-        facts = take_parts(network, layers_of(config, shape.layers), student_shape(config, shape), rows)
+        layers, sizes = layers_of(config, shape.layers), student_sizes(config, shape)
+        facts = take_parts(network, layers, sizes[0], rows)
+        for number, (training, size) in enumerate(zip(_trainings(config), sizes[1:], strict=False), 1):
+            what = f"distilling after cut {number} of {len(sizes)}"
+            train_under_teacher(network, tokenizer, teacher, training, context, what=what, masked_model=masked_model)
+            facts |= take_parts(network, range(size.layers), size, rows) | {"layers_kept": layers}
     if config.epochs == 0:
         save_model(network, out)
         copy_tokenizer(origin.path, out)
@@ -167,6 +199,45 @@ def student_shape(config: Config, start: Shape) -> Shape:
     )
 
 
+def student_sizes(config: Config, start: Shape) -> list[Shape]:
+    """The sizes that the student has after each cut of a model with the sizes `start`; the last are its own.
+
+    Raises:
+        InputError: the model has no such parts.
+    """
+    last = student_shape(config, start)
+    first = start.with_layers(layers_of(config, start.layers))
+    cuts = config.cut_count
+    between = [_between(first, last, number / (cuts - 1)) for number in range(cuts - 1)]
+    steps = [start, *between, last]
+    changing = [shape for before, shape in itertools.pairwise(steps) if shape not in (before, last)]
+    return [*changing, last]
+
+
+def _between(first: Shape, last: Shape, share: float) -> Shape:
+    """The sizes when `share` of the way from the first to the last has been gone."""
+
+    def between(most: int, least: int, multiple: int = 1) -> int:
+        return max(least, min(most, round((most + share * (least - most)) / multiple) * multiple))
+
+    return replace(
+        first,
+        hidden=between(first.hidden, last.hidden, first.head_size),
+        heads=tuple(between(*heads) for heads in zip(first.heads, last.heads, strict=True)),
+        neurons=tuple(between(*neurons, 8) for neurons in zip(first.neurons, last.neurons, strict=True)),
+    )
+
+
+def _trainings(config: Config) -> list[Config]:
+    """The trainings after each cut, that after the last with the settings' own rate."""
+    if config.epochs == 0:
+        return []
+    slow, cuts = min(config.cut_learning_rate, config.learning_rate), config.cut_count
+    epochs = config.cut_epochs or CUT_SHARE * config.epochs
+    rates = [slow * (config.learning_rate / slow) ** (number / (cuts - 1)) for number in range(cuts - 1)]
+    return [*(config.model_copy(update={"epochs": epochs, "learning_rate": rate}) for rate in rates), config]
+
+
 def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
     start = shapes["student"] if "student" in shapes else shapes["teacher"]
     if not config.is_smaller:
@@ -182,11 +253,17 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 
 def _check(step: KnownStep) -> None:
-    """Refuse a training whose teacher does not fit the student, and a width that it cannot have."""
+    """Refuse a training whose teacher does not fit the student, and a width that it cannot have, after each cut."""
     from compress.training.matching import check_lesson, check_widths
 
-    check_lesson(step.config, step)
-    check_widths([step.config.hidden] if step.config.hidden else [], step)
+    config = step.config
+    if config.is_smaller and step.model.shape is not None:
+        sizes = student_sizes(config, step.model.shape)
+        check_widths([size.hidden for size in sizes if config.hidden], step)
+        for size in sizes:
+            check_lesson(config, replace(step, shape=size))
+    else:
+        check_lesson(config, step)
 
 
 STAGE = Stage(
@@ -194,11 +271,12 @@ STAGE = Stage(
     run,
     inputs=STUDENT_INPUTS,
     output="torch",
-    version=5,
+    version=6,
     tag="distilled",
     shape=_shape,
     base_role="teacher",
     model_role="student",
     teacher_role="teacher",
     check=_check,
+    trainings=_trainings,
 )

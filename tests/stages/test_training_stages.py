@@ -92,6 +92,62 @@ def test_a_student_can_be_narrower_in_all_its_sizes(chain: Chain, tmp_path: Path
     )
 
 
+@pytest.mark.parametrize(
+    ("settings", "sizes"),
+    [
+        ({"layers": 2, "hidden": 128, "heads": 4, "ffn": 256}, [(2, 384, 12, 1536), (2, 256, 8, 896), (2, 128, 4, 256)]),
+        ({"layers": 2, "hidden": 128, "cuts": 2}, [(2, 384, 12, 1536), (2, 128, 12, 1536)]),
+        ({"layers": 2, "hidden": 128, "cuts": 1}, [(2, 128, 12, 1536)]),
+        ({"hidden": 128}, [(6, 256, 12, 1536), (6, 128, 12, 1536)]),
+        ({"layers": 2, "ffn": 256}, [(2, 384, 12, 256)]),
+        ({"layers": 2, "cuts": 3}, [(2, 384, 12, 1536)]),
+        ({"layers": 1, "hidden": 128, "epochs": 0}, [(1, 128, 12, 1536)]),
+    ],
+)
+def test_a_student_is_cut_little_by_little(settings: dict[str, Any], sizes: list[tuple[int, ...]]) -> None:
+    whole = Shape("bert", 6, 384, 32, (12,) * 6, (1536,) * 6)
+    config = distill.Config.model_validate(settings)
+    found = distill.student_sizes(config, whole)
+    assert [(one.layers, one.hidden, one.heads[0], one.neurons[0]) for one in found] == sizes
+    assert found[-1] == distill.STAGE.shape_of(config, {"teacher": whole})
+
+
+def test_trainings_between_cuts_are_short_and_slow_at_first() -> None:
+    config = distill.Config(layers=2, hidden=128, epochs=6, learning_rate=3e-3, cut_learning_rate=3e-5)
+    assert [one.epochs for one in distill.STAGE.trainings(config)] == [1, 1, 6]
+    assert [one.learning_rate for one in distill.STAGE.trainings(config)] == pytest.approx([3e-5, 3e-4, 3e-3])
+    slow = config.model_copy(update={"learning_rate": 1e-5, "cut_epochs": 0.5})
+    assert [one.epochs for one in distill.STAGE.trainings(slow)] == [0.5, 0.5, 6]
+    assert {one.learning_rate for one in distill.STAGE.trainings(slow)} == {1e-5}
+
+
+def test_cuts_are_the_same_as_a_chain_of_steps(chain: Chain, tmp_path: Path) -> None:
+    labels = {"soft_weight": 0.0, "hard_weight": 1.0, "batch_size": 8}
+    at_once = {"layers": 1, "heads": 2, "ffn": 16, "cuts": 3, "epochs": 1, "cut_epochs": 0.5}
+    steps: list[dict[str, Any]] = [
+        {"layers": 1, "epochs": 0.5, "learning_rate": 1e-3},
+        {"heads": 3, "ffn": 40, "epochs": 0.5, "learning_rate": 2e-3},
+        {"heads": 2, "ffn": 16, "epochs": 1, "learning_rate": 4e-3},
+    ]
+
+    def made(name: str, settings: dict[str, Any], start: Artifact | None) -> Artifact:
+        config = distill.Config.model_validate({**labels, "head_learning_rate": 1e-2, **settings})
+        context, out = context_of(chain, tmp_path / name), tmp_path / name
+        teacher = (chain.artifacts["teacher"],)
+        distill.run(teacher=teacher, student=start, masked_model=None, config=config, context=context, out=out)
+        return Artifact(out, name * 64, "torch")
+
+    together = made("1", {**at_once, "learning_rate": 4e-3, "cut_learning_rate": 1e-3}, None)
+    last: Artifact | None = None
+    for number, settings in enumerate(steps, 2):
+        last = made(str(number), settings, last)
+    assert last is not None
+    expected, found = load(last.path).state_dict(), load(together.path).state_dict()
+    assert expected.keys() == found.keys()
+    for name, weight in expected.items():
+        assert torch.equal(found[name], weight), name
+
+
 def test_a_student_of_another_family_learns_from_the_teacher(
     chain: Chain, make_model: Callable[..., Path], tmp_path: Path
 ) -> None:
