@@ -1,7 +1,8 @@
 """The race: candidates are made, scored on searching rows and timed; the best few are trained whole.
 
-Cheap kinds of models come first. Where one of them is surely as good, students with a transformer, which are slower and
-larger than any of them, are left out. Others begin with a part of their training (successive halving: Jamieson and
+Cheap kinds of models come first. Where one that is fitted to the labels seems as good, no model under the teacher is
+made: its answers for many variants of the rows cost more than all else. Where one without a transformer does, students
+with one, which are slower and larger than any of them, are left out. They begin with a part of their training (successive halving: Jamieson and
 Talwalkar 2016, arXiv:1502.07943); the better half goes on to the whole of it.
 """
 
@@ -32,6 +33,8 @@ CATCHES_UP = 0.02
 """Drop that the rest of a training makes up for, at most, as a share of the rows."""
 STUDENTS: tuple[Family, ...] = ("layers", "narrow", "elastic")
 """The families whose training is long enough to halve."""
+TAUGHT: tuple[Family, ...] = ("ngrams", "convolution", *STUDENTS)
+"""The families that learn from the teacher's answers."""
 
 
 @dataclass(frozen=True)
@@ -83,33 +86,44 @@ class Race:
     def run(self, pool: Sequence[Candidate]) -> list[Looked]:
         """Look at the candidates; returns those that were trained whole.
 
-        Where a simple model seems as good, students are left out, until `go_on`.
+        Where a simple model seems as good, what costs more is left out, until `go_on`.
         """
-        quick = [one for one in pool if one.family not in STUDENTS]
-        self._left_out = [one for one in pool if one.family in STUDENTS]
-        self._ahead(quick)
-        for candidate in quick:
-            self._try(candidate)
+        self._left_out = [one for one in pool if one.family in TAUGHT]
+        self._look_at([one for one in pool if one.family not in TAUGHT])
+        if self._simple_enough() is None:
+            self._look_at_simple()
         simple = self._simple_enough()
         if simple is None:
             return self.go_on()
-        for student in self._left_out:
-            self.failed[student.name] = f"{simple.candidate.words} is as good, smaller and faster"
+        for one in self._left_out:
+            self.failed[one.name] = f"{simple.candidate.words} is as good, and costs less"
         return self._whole()
 
     @property
     def can_go_on(self) -> bool:
-        """Whether students were left out for a simple model."""
+        """Whether candidates were left out for a simple model."""
         return bool(self._left_out)
 
     def go_on(self) -> list[Looked]:
-        """Look at the students that were left out; returns all candidates that were trained whole."""
+        """Look at the candidates that were left out; returns all that were trained whole."""
+        for one in self._left_out:
+            self.failed.pop(one.name, None)
+        self._look_at_simple()
         students, self._left_out = self._left_out, []
-        for student in students:
-            self.failed.pop(student.name, None)
         self._halve(self._with_elastic(students))
         self._deepen([one for one in students if one.family == "layers"])
         return self._whole()
+
+    def _look_at(self, candidates: Sequence[Candidate]) -> None:
+        self._ahead(candidates)
+        for candidate in candidates:
+            self._try(candidate)
+
+    def _look_at_simple(self) -> None:
+        """Look at those without a transformer that were left out."""
+        simple = [one for one in self._left_out if one.family not in STUDENTS]
+        self._left_out = [one for one in self._left_out if one.family in STUDENTS]
+        self._look_at(simple)
 
     def _whole(self) -> list[Looked]:
         return [one for one in self.looked.values() if one.candidate.share == 1]

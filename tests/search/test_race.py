@@ -65,7 +65,7 @@ class Scripted(Race):
     def _try(self, candidate):
         layers = candidate.steps[-1].get("layers", 0)
         drop = self.drops[candidate.name] + (0.015 if candidate.share < 1 else 0.0)
-        cost = 0.1 if candidate.family == "linear" else float(layers)
+        cost = float(layers) or 0.1
         standing = Standing(candidate.label, candidate.family, 0.9 - drop, cost, cost, layers + 1)
         estimate = Estimate(value=drop, low=drop - 0.01, high=drop + 0.01)
         found = Looked(candidate, Artifact(Path(), candidate.label, "onnx"), standing, standing, estimate)
@@ -82,7 +82,8 @@ def layers_of(*depths):
 
 
 LINEAR = Candidate("linear", "linear", "a linear model", ({"name": "model", "stage": "fit_linear"},))
-DROPS = {"linear": 0.08, "layers-1": 0.09, "layers-2": 0.03, "layers-3": 0.02, "layers-4": 0.008, "layers-5": 0.0}
+BAG = Candidate("bag", "ngrams", "a bag", ({"name": "model", "stage": "distill_ngrams"},))
+DROPS = {"linear": 0.08, "bag": 0.05, "layers-1": 0.09, "layers-2": 0.03, "layers-3": 0.02, "layers-4": 0.008, "layers-5": 0.0}
 
 
 def test_the_cheaper_half_of_the_promising_goes_on_with_the_best_among_it():
@@ -107,11 +108,14 @@ def test_where_no_student_keeps_the_margin_deeper_ones_are_tried_one_by_one():
     assert race.tried[-1] == "layers-4"
 
 
-def test_students_are_left_out_where_a_simple_model_seems_as_good_and_tried_if_it_was_not():
-    race = Scripted({**DROPS, "linear": 0.004}, 0.01)
-    assert names(race.run([LINEAR, *layers_of(4, 5)])) == ["linear"]
+@pytest.mark.parametrize(
+    ("drops", "tried"), [({"linear": 0.004}, ["linear"]), ({"linear": 0.006, "bag": 0.0}, ["linear", "bag"])]
+)
+def test_what_costs_more_is_left_out_where_a_simple_model_seems_as_good_and_tried_if_it_was_not(drops, tried):
+    race = Scripted({**DROPS, **drops}, 0.01)
+    assert names(race.run([LINEAR, BAG, *layers_of(4, 5)])) == tried
     assert race.can_go_on
-    assert set(race.failed) == {"layers-4", "layers-5"}
-    assert "layers-4" in names(race.go_on())
+    assert set(race.failed) == {"bag", "layers-4", "layers-5"} - set(tried)
+    assert {"bag", "layers-4"} <= set(names(race.go_on()))
     assert not race.can_go_on
     assert not race.failed
