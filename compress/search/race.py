@@ -2,8 +2,8 @@
 
 Cheap kinds of models come first. Where one that is fitted to the labels seems as good, no model under the teacher is
 made: its answers for many variants of the rows cost more than all else. Where one without a transformer does, students
-with one, which are slower and larger than any of them, are left out. They begin with a part of their training (successive halving: Jamieson and
-Talwalkar 2016, arXiv:1502.07943); the better half goes on to the whole of it.
+with one, which are slower and larger than any of them, are left out. They begin with a part of their training
+(successive halving: Jamieson and Talwalkar 2016, arXiv:1502.07943); the better half goes on to the whole of it.
 """
 
 import math

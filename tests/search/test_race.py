@@ -83,7 +83,13 @@ def layers_of(*depths):
 
 LINEAR = Candidate("linear", "linear", "a linear model", ({"name": "model", "stage": "fit_linear"},))
 BAG = Candidate("bag", "ngrams", "a bag", ({"name": "model", "stage": "distill_ngrams"},))
-DROPS = {"linear": 0.08, "bag": 0.05, "layers-1": 0.09, "layers-2": 0.03, "layers-3": 0.02, "layers-4": 0.008, "layers-5": 0.0}
+DROPS = {"linear": 0.08, "bag": 0.05} | {
+    "layers-1": 0.09,
+    "layers-2": 0.03,
+    "layers-3": 0.02,
+    "layers-4": 0.008,
+    "layers-5": 0.0,
+}
 
 
 def test_the_cheaper_half_of_the_promising_goes_on_with_the_best_among_it():

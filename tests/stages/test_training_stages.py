@@ -92,10 +92,13 @@ def test_a_student_can_be_narrower_in_all_its_sizes(chain: Chain, tmp_path: Path
     )
 
 
+SMALL = {"hidden": 128, "heads": 4, "ffn": 256}
+
+
 @pytest.mark.parametrize(
     ("settings", "sizes"),
     [
-        ({"layers": 2, "hidden": 128, "heads": 4, "ffn": 256}, [(2, 384, 12, 1536), (2, 256, 8, 896), (2, 128, 4, 256)]),
+        ({"layers": 2} | SMALL, [(2, 384, 12, 1536), (2, 256, 8, 896), (2, 128, 4, 256)]),
         ({"layers": 2, "hidden": 128, "cuts": 2}, [(2, 384, 12, 1536), (2, 128, 12, 1536)]),
         ({"layers": 2, "hidden": 128, "cuts": 1}, [(2, 128, 12, 1536)]),
         ({"hidden": 128}, [(6, 256, 12, 1536), (6, 128, 12, 1536)]),
