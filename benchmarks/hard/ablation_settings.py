@@ -17,7 +17,7 @@ WHOLE: Step = {
     "head_learning_rate": 3e-3,
 }
 """Two whole layers of the teacher: what the settings of whole layers are held against."""
-SMALL = {"hidden": 128, "heads": 4, "ffn": 256}
+SMALL = {"hidden": 128, "heads": 4, "ffn": 256, "cuts": 1}
 NARROW: Step = {**WHOLE, **SMALL, "epochs": 3, "learning_rate": 2e-3, "head_learning_rate": 6e-3}
 """The size of r8-strongest's student: what the settings of narrow students are held against."""
 AGAIN: Step = {**LESSON, "epochs": 1, "learning_rate": 3e-4, "head_learning_rate": 3e-3}
@@ -75,7 +75,8 @@ def _stepwise(steps: int, **changed: Any) -> tuple[Step, ...]:
         changed: settings of all steps.
     """
     fast = {"learning_rate": 2e-3, "head_learning_rate": 6e-3}
-    first, middle = {**AGAIN, "layers": 2}, {**AGAIN, "hidden": 256, "heads": 8, "ffn": 768, "learning_rate": 1e-3}
+    first = {**AGAIN, "layers": 2}
+    middle = {**AGAIN, **SMALL, "hidden": 256, "heads": 8, "ffn": 768, "learning_rate": 1e-3}
     last = {**AGAIN, **SMALL, **fast}
     chain = (first, middle, last) if steps == 3 else (first, {**last, "epochs": 2})
     return tuple({**step, **changed} for step in chain)
@@ -103,7 +104,7 @@ SETTINGS: dict[str, Setting] = {
     "narrow_4": _one("depth", "four layers", "narrow", layers=4),
     "first": _one("which layers", "the first two", "whole", layers_from="first"),
     "last": _one("which layers", "the last two", "whole", layers_from="last"),
-    "width_256": _one("width", "256 channels, 8 heads, 768 neurons", "whole", hidden=256, heads=8, ffn=768),
+    "width_256": _one("width", "256 channels, 8 heads, 768 neurons", "whole", hidden=256, heads=8, ffn=768, cuts=1),
     "width_192": _one("width", "192 channels, 6 heads, 512 neurons", "narrow", hidden=192, heads=6, ffn=512),
     "heads_kept": _one("what of a layer is kept", "12 heads, 256 neurons of 384 channels", "whole", ffn=256),
     "neurons_kept": _one("what of a layer is kept", "4 heads, 1,536 neurons of 384 channels", "whole", heads=4),

@@ -36,6 +36,7 @@ NARROW_STUDENT = {
     "hidden": 128,
     "heads": 4,
     "ffn": 256,
+    "cuts": 1,
     "epochs": 3,
     "batch_size": 32,
     "learning_rate": 2e-3,

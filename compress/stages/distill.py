@@ -30,10 +30,10 @@ Hinton et al. 2015 (arXiv:1503.02531); layers taken as by Sanh et al. 2019 (arXi
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,9 @@ from compress.models.sizes import check_whole
 from compress.stages import STUDENT_INPUTS, Stage, StageConfig
 from compress.store.artifacts import Artifact
 from compress.training.config import DistillationConfig
+
+if TYPE_CHECKING:
+    from compress.tasks import Task
 
 SCORE_ROWS = 256
 """Training rows from which the directions of narrower hidden states are found."""
@@ -131,7 +134,8 @@ def run(
         if config.cuts is None and is_sorted(network):  # its sub-models were trained at all sizes
             config = config.model_copy(update={"cuts": 1})
         rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
-        layers, sizes = layers_of(config, shape.layers), student_sizes(config, shape)
+        layers = layers_of(config, shape.layers)
+        sizes = student_sizes(config, shape, _other_widths(network.config.to_dict(), context.task))
         facts = take_parts(network, layers, sizes[0], rows)
         for number, (training, size) in enumerate(zip(_trainings(config), sizes[1:], strict=False), 1):
             what = f"distilling after cut {number} of {len(sizes)}"
@@ -199,8 +203,11 @@ def student_shape(config: Config, start: Shape) -> Shape:
     )
 
 
-def student_sizes(config: Config, start: Shape) -> list[Shape]:
+def student_sizes(config: Config, start: Shape, other_widths: Collection[int] = ()) -> list[Shape]:
     """The sizes that the student has after each cut of a model with the sizes `start`; the last are its own.
+
+    Args:
+        other_widths: those of other things in the model, which its hidden states must not have on the way.
 
     Raises:
         InputError: the model has no such parts.
@@ -208,24 +215,32 @@ def student_sizes(config: Config, start: Shape) -> list[Shape]:
     last = student_shape(config, start)
     first = start.with_layers(layers_of(config, start.layers))
     cuts = config.cut_count
-    between = [_between(first, last, number / (cuts - 1)) for number in range(cuts - 1)]
+    between = [_between(first, last, number / (cuts - 1), other_widths) for number in range(cuts - 1)]
     steps = [start, *between, last]
     changing = [shape for before, shape in itertools.pairwise(steps) if shape not in (before, last)]
     return [*changing, last]
 
 
-def _between(first: Shape, last: Shape, share: float) -> Shape:
+def _between(first: Shape, last: Shape, share: float, other_widths: Collection[int]) -> Shape:
     """The sizes when `share` of the way from the first to the last has been gone."""
 
     def between(most: int, least: int, multiple: int = 1) -> int:
         return max(least, min(most, round((most + share * (least - most)) / multiple) * multiple))
 
+    hidden = between(first.hidden, last.hidden, first.head_size)
+    while hidden in other_widths and hidden < first.hidden:
+        hidden += first.head_size
     return replace(
         first,
-        hidden=between(first.hidden, last.hidden, first.head_size),
+        hidden=hidden,
         heads=tuple(between(*heads) for heads in zip(first.heads, last.heads, strict=True)),
         neurons=tuple(between(*neurons, 8) for neurons in zip(first.neurons, last.neurons, strict=True)),
     )
+
+
+def _other_widths(model_config: Mapping[str, Any], task: "Task") -> set[int]:
+    """The widths by which hidden states are told from embeddings and from classes."""
+    return {len(task.labels), model_config.get("embedding_size") or 0}
 
 
 def _trainings(config: Config) -> list[Config]:
@@ -254,16 +269,16 @@ def _shape(config: Config, shapes: Mapping[str, Shape | None]) -> Shape | None:
 
 def _check(step: KnownStep) -> None:
     """Refuse a training whose teacher does not fit the student, and a width that it cannot have, after each cut."""
+    from compress.models.config_file import read_config
     from compress.training.matching import check_lesson, check_widths
 
     config = step.config
+    check_widths([config.hidden] if config.hidden else [], step)
+    check_lesson(config, step)
     if config.is_smaller and step.model.shape is not None:
-        sizes = student_sizes(config, step.model.shape)
-        check_widths([size.hidden for size in sizes if config.hidden], step)
-        for size in sizes:
+        other_widths = _other_widths(read_config(step.model.origin), step.task)
+        for size in student_sizes(config, step.model.shape, other_widths):
             check_lesson(config, replace(step, shape=size))
-    else:
-        check_lesson(config, step)
 
 
 STAGE = Stage(

@@ -115,6 +115,15 @@ def test_a_student_is_cut_little_by_little(settings: dict[str, Any], sizes: list
     assert found[-1] == distill.STAGE.shape_of(config, {"teacher": whole})
 
 
+@pytest.mark.parametrize(
+    ("other", "widths"), [({256}, [384, 288, 128]), ({384}, [384, 256, 128]), ({128}, [384, 256, 128])]
+)
+def test_on_the_way_hidden_states_are_never_as_wide_as_something_else(other: set[int], widths: list[int]) -> None:
+    config = distill.Config(layers=2, hidden=128)
+    sizes = distill.student_sizes(config, Shape("bert", 6, 384, 32, (12,) * 6, (1536,) * 6), other)
+    assert [one.hidden for one in sizes] == widths
+
+
 def test_trainings_between_cuts_are_short_and_slow_at_first() -> None:
     config = distill.Config(layers=2, hidden=128, epochs=6, learning_rate=3e-3, cut_learning_rate=3e-5)
     assert [one.epochs for one in distill.STAGE.trainings(config)] == [1, 1, 6]
