@@ -29,7 +29,7 @@ RUNTIMES = "compress.runtimes"
 """The package with the registry of runtimes."""
 BASELINES = "compress.baselines"
 """The package with the registry of simple baselines."""
-Family = Literal["teacher", "linear", "ngrams", "convolution", "layers", "narrow", "elastic"]
+Family = Literal["teacher", "linear", "ngrams", "convolution", "layers", "pruned", "narrow", "elastic"]
 """The kinds of models that a search tries."""
 FEWEST_PROCESSES = 3
 """Fewest processes for an interval of a speed-up; with fewer it would be a guess."""

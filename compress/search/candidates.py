@@ -74,5 +74,7 @@ class Candidate:
 
     def _trained(self, step: RawStep) -> RawStep:
         """A step with its share of the passes over the rows."""
+        if self.share == 1:
+            return step
         shorter = {name: round(step[name] * self.share, 4) for name in ("epochs", "cut_epochs") if name in step}
-        return step if self.share == 1 else {**step, **shorter}
+        return {**step, **shorter} | ({"recover": self._trained(step["recover"])} if "recover" in step else {})

@@ -31,7 +31,7 @@ SAFE_SHARE = 0.5
 """Share of the margin that a simple model may lose on searching rows to make students needless."""
 CATCHES_UP = 0.02
 """Drop that the rest of a training makes up for, at most, as a share of the rows."""
-STUDENTS: tuple[Family, ...] = ("layers", "narrow", "elastic")
+STUDENTS: tuple[Family, ...] = ("layers", "pruned", "narrow", "elastic")
 """The families whose training is long enough to halve."""
 TAUGHT: tuple[Family, ...] = ("ngrams", "convolution", *STUDENTS)
 """The families that learn from the teacher's answers."""

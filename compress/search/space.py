@@ -18,7 +18,7 @@ SEEN_ROWS = 90_000
 KEPT_TOKENS = 12_000
 """Tokens that transformers keep at least: on few rows, many words of texts to come have not been seen yet."""
 MOST_COPIES = 12
-TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "narrow", "elastic")
+TRANSFORMERS: tuple[Family, ...] = ("teacher", "layers", "pruned", "narrow", "elastic")
 """The families that are transformers."""
 FEW_SEEN_ROWS = 30_000
 """Rows and variants below which a bag of n-grams wants a higher rate."""
@@ -88,11 +88,12 @@ def candidates(facts: Facts, families: Sequence[Family] | None) -> list[Candidat
 
 
 def families_of(facts: Facts, families: Sequence[Family] | None) -> list[Family]:
-    """The families that are tried: the wanted ones, or all; narrow only where the teacher cannot be elastic."""
+    """The families that are tried: the wanted ones, or all; pruned and narrow where the teacher cannot be elastic."""
     shape = facts.shape
     elastic = shape is not None and shape.is_plain and shape.layers > 1 and ARCHITECTURES[shape.model_type].is_traced
     if families is None:
-        return [name for name in (*FAMILIES, "elastic") if name != ("narrow" if elastic else "elastic")]
+        needless = ("pruned", "narrow") if elastic else ("elastic",)
+        return [name for name in (*FAMILIES, "elastic") if name not in needless]
     return [name for name in families if name != "elastic" or elastic]
 
 
@@ -222,6 +223,17 @@ def _layers(facts: Facts) -> list[Candidate]:
     ]
 
 
+def _pruned(facts: Facts) -> list[Candidate]:
+    """The teacher with fewer heads and neurons in all its layers."""
+    if facts.shape is None:
+        return []
+    recover = {"epochs": facts.passes, "learning_rate": 2e-4, "head_learning_rate": 2e-3, "augment": facts.augment}
+    recover |= {"batch_size": 32, "attention_dropout": 0.0}
+    parts = {"teacher": facts.teacher, "heads": 0.5, "ffn": 0.5, "recover": recover}
+    step = {"name": MODEL, "stage": "prune_structured", "model": "trimmed", **parts}
+    return [Candidate("pruned", "pruned", "the teacher with half of its heads and neurons", (spared(facts), step))]
+
+
 def _narrow(facts: Facts) -> list[Candidate]:
     """Few layers, narrow ones."""
     shape = facts.shape
@@ -253,5 +265,6 @@ FAMILIES: Mapping[Family, Callable[[Facts], list[Candidate]]] = {
     "ngrams": _ngrams,
     "convolution": _convolution,
     "layers": _layers,
+    "pruned": _pruned,
     "narrow": _narrow,
 }

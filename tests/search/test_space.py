@@ -20,7 +20,8 @@ FACTS = Facts("teacher", MINILM, rows=6920, counts=(3610, 3310), are_pairs=False
 
 def test_every_family_has_candidates_and_no_name_is_given_twice():
     found = candidates(FACTS, None)
-    assert {candidate.family for candidate in found} == set(FAMILIES) - {"narrow"}, "an elastic student shows sizes"
+    elastic_shows = {"narrow", "pruned"}
+    assert {candidate.family for candidate in found} == set(FAMILIES) - elastic_shows
     unsorted = replace(FACTS, shape=replace(MINILM, model_type="mpnet"))
     assert {candidate.family for candidate in candidates(unsorted, None)} == set(FAMILIES)
     names = [candidate.name for candidate in found]
@@ -33,7 +34,7 @@ def test_sizes_are_below_the_teachers():
         student = candidate.steps[-1]
         assert student.get("layers", 0) < MINILM.layers
         assert student.get("hidden", MINILM.hidden) <= MINILM.hidden
-    assert candidates(replace(FACTS, shape=None), ["layers", "narrow"]) == []
+    assert candidates(replace(FACTS, shape=None), ["layers", "pruned", "narrow"]) == []
 
 
 @pytest.mark.parametrize(("rows", "copies"), [(100, 12), (6920, 12), (30_000, 2), (500_000, 1)])
@@ -54,6 +55,15 @@ def test_a_part_of_the_training_has_a_part_of_the_passes_and_another_name():
     recipe = part.recipe(_start("pypi://a==1/b"))
     assert recipe.steps[-2].settings["epochs"] == pytest.approx(0.25 * candidate.steps[-1]["epochs"])
     assert part.label != candidate.label == candidate.name
+
+
+def test_a_part_of_a_training_after_a_cut_is_shorter_too():
+    (pruned,) = candidates(FACTS, ["pruned"])
+    narrow, *_ = candidates(FACTS, ["narrow"])
+    part, whole = pruned.with_share(0.25).recipe(_start("pypi://a==1/b")).steps[-2], pruned.steps[-1]
+    assert part.settings["recover"] == whole["recover"] | {"epochs": pytest.approx(whole["recover"]["epochs"] / 4)}
+    part = narrow.with_share(0.25).recipe(_start("pypi://a==1/b")).steps[-2]
+    assert part.settings["cut_epochs"] == pytest.approx(0.25 * narrow.steps[-1]["cut_epochs"], abs=1e-4)
 
 
 def test_first_tokens_are_skipped_only_where_the_head_reads_the_first():
