@@ -12,14 +12,13 @@ from benchmarks.hard.ablation import ablate
 from benchmarks.hard.linear import linear_accuracies
 from benchmarks.hard.running import (
     HERE,
+    RESULTS,
     ROOT,
     read_report,
-    read_results,
     run_and_bench,
     run_recipe,
-    without_texts,
-    write_results,
 )
+from benchmarks.results import without_texts, write_between
 
 SEEDS = (0, 1, 2)
 ORDER_WORDS = (1, 2, 4)
@@ -42,7 +41,7 @@ def main() -> None:
         write_summary()
     write_summary()
     write_tables()
-    print(json.dumps(read_results("summary"), indent=1))
+    print(json.dumps(RESULTS.read("summary"), indent=1))
 
 
 def _asked() -> argparse.Namespace:
@@ -74,12 +73,12 @@ def _sst2(asked: argparse.Namespace) -> None:
             report = without_texts(read_report(run_recipe(recipe, asked.runs_dir)))
         else:
             report = run_and_bench(recipe, asked.runs_dir, chains.MEASURED)
-        write_results(f"sst2-{seed}", report)
+        RESULTS.write(f"sst2-{seed}", report)
 
 
 def _ngrams_of(name: str) -> Callable[[argparse.Namespace], None]:
     def part(asked: argparse.Namespace) -> None:
-        write_results(name, read_report(run_recipe(chains.ngrams_beside_teacher(name), asked.runs_dir)))
+        RESULTS.write(name, read_report(run_recipe(chains.ngrams_beside_teacher(name), asked.runs_dir)))
 
     return part
 
@@ -95,7 +94,7 @@ def _order(asked: argparse.Namespace) -> None:
     for seed in asked.seed or SEEDS[:1]:
         recipe = chains.word_order(asked.runs_dir, seed)
         _write_linear(f"word_order-{seed}", recipe["task"], seed, ORDER_WORDS)
-        write_results(f"word_order-{seed}", read_report(run_recipe(recipe, asked.runs_dir)))
+        RESULTS.write(f"word_order-{seed}", read_report(run_recipe(recipe, asked.runs_dir)))
 
 
 def _ablation(asked: argparse.Namespace) -> None:
@@ -107,31 +106,31 @@ def _ablation(asked: argparse.Namespace) -> None:
 
 
 def _write_linear(name: str, task: Mapping[str, Any], seed: int, words: tuple[int, ...]) -> None:
-    write_results("linear", {**read_results("linear"), name: linear_accuracies(task, seed, words)})
+    RESULTS.write("linear", {**RESULTS.read("linear"), name: linear_accuracies(task, seed, words)})
 
 
 def write_summary() -> None:
     """The flat figures of all results that there are."""
-    linear, summary = read_results("linear"), read_results("summary")
-    if reports := [report for seed in SEEDS if (report := read_results(f"sst2-{seed}"))]:
+    linear, summary = RESULTS.read("linear"), RESULTS.read("summary")
+    if reports := [report for seed in SEEDS if (report := RESULTS.read(f"sst2-{seed}"))]:
         summary |= figures.of_sst2(reports)
     for name in ("r8", "news20"):
-        if report := read_results(name):
+        if report := RESULTS.read(name):
             summary |= figures.of_ngrams(name, report)
     if "r52" in linear:
         summary["r52_linear_accuracy"] = round(linear["r52"]["words_2"]["accuracy"], 5)
-    if (report := read_results("word_order-0")) and "word_order-0" in linear:
+    if (report := RESULTS.read("word_order-0")) and "word_order-0" in linear:
         summary |= figures.of_word_order(report, linear["word_order-0"])
-    write_results("summary", summary, indent=1)
+    RESULTS.write("summary", summary, indent=1)
 
 
 def write_tables() -> None:
     """The README's tables of all results that there are."""
-    reports = {title: report for name, title in TITLES.items() if (report := read_results(name))}
+    reports = {title: report for name, title in TITLES.items() if (report := RESULTS.read(name))}
     for readme, mark in ((HERE / "README.md", "claims"), (ROOT / "README.md", "hard")):
-        tables.write_between(readme, mark, tables.claims(read_results("summary")))
-    tables.write_between(HERE / "README.md", "fronts", tables.fronts(reports))
-    tables.write_between(HERE / "README.md", "ablation", tables.ablations(read_results(ABLATION)))
+        write_between(readme, mark, tables.claims(RESULTS.read("summary")))
+    write_between(HERE / "README.md", "fronts", tables.fronts(reports))
+    write_between(HERE / "README.md", "ablation", tables.ablations(RESULTS.read(ABLATION)))
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {

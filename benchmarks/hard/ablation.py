@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.hard.ablation_settings import OTHER_TEACHERS, SETTINGS, steps_of
-from benchmarks.hard.running import read_results, write_results
+from benchmarks.hard.running import RESULTS
 from compress.api import run
 from compress.data.sources import Sources
 from compress.models.inputs import input_names
@@ -56,7 +56,7 @@ def _judge_teacher(start: Recipe, data: str, seed: int, runs_dir: Path) -> None:
 
 def _try(name: str, start: Recipe, data: str, seed: int, runs_dir: Path) -> None:
     entry = f"{name}-{seed}"
-    written = read_results(RESULT).get(data, {}).get(entry)
+    written = RESULTS.read(RESULT).get(data, {}).get(entry)
     plain = steps_of(name, {})
     if written is not None and written["steps"] == plain:
         return
@@ -81,9 +81,9 @@ def _teachers(start: Recipe, data: str, seed: int, runs_dir: Path, steps: Sequen
 
 
 def _write(data: str, entry: str, row: Mapping[str, Any]) -> None:
-    results = read_results(RESULT)
+    results = RESULTS.read(RESULT)
     results.setdefault(data, {})[entry] = dict(row)
-    write_results(RESULT, results)
+    RESULTS.write(RESULT, results)
 
 
 def _judged(model: Path, start: Recipe, seed: int, steps: Sequence[str], said: Mapping[str, Any]) -> dict[str, Any]:

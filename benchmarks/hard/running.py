@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
+from benchmarks.results import Results, without_texts
 from compress.api import bench
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-RESULTS = HERE / "results"
+RESULTS = Results(HERE)
 DONE = (0, 3)
 """Exit codes of a run that ended; 3 says that it missed its goal."""
 
@@ -58,29 +59,7 @@ def run_and_bench(recipe: Mapping[str, Any], runs_dir: Path, steps: Sequence[str
     return report
 
 
-def without_texts(report: dict[str, Any]) -> dict[str, Any]:
-    """A report without the texts of rows that flipped: the data is not ours to hand on."""
-    for row in report["rows"]:
-        row["flips"] = []
-    return report
-
-
 def read_report(folder: Path) -> dict[str, Any]:
     """A run's report with all samples and predictions."""
     report: dict[str, Any] = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     return report
-
-
-def read_results(name: str) -> dict[str, Any]:
-    """What a results' file holds; nothing if there is none."""
-    path = RESULTS / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
-
-
-def write_results(name: str, content: Mapping[str, Any], indent: int | None = None) -> None:
-    """Write a results' file whole."""
-    RESULTS.mkdir(exist_ok=True)
-    part = RESULTS / f"{name}.json.part"
-    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
-    part.replace(RESULTS / f"{name}.json")

@@ -1,7 +1,6 @@
 """The README's tables, written from the results' files."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,15 +22,6 @@ CLAIMED = {
     "news20_ngrams": "20 Newsgroups, bag of n-grams, fitted to the labels",
 }
 """The first part of the figures' names in the summary -> what the table calls it."""
-
-
-def write_between(path: Path, mark: str, text: str) -> None:
-    """Put a text between its marks."""
-    content = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
-    before, _, rest = content.partition(begin)
-    _, _, after = rest.partition(end)
-    path.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
 
 
 def claims(summary: Mapping[str, float]) -> str:

