@@ -76,5 +76,5 @@ class Candidate:
         """A step with its share of the passes over the rows."""
         if self.share == 1:
             return step
-        shorter = {name: round(step[name] * self.share, 4) for name in ("epochs", "cut_epochs") if name in step}
+        shorter = {"epochs": round(step["epochs"] * self.share, 4)} if "epochs" in step else {}
         return {**step, **shorter} | ({"recover": self._trained(step["recover"])} if "recover" in step else {})

@@ -1,7 +1,8 @@
 """Sizes worth a training of their own, found by one elastic student.
 
 It is trained once; its sub-models are scored on searching rows as they are, and timed by the table of layer latencies.
-What is best among them goes on to a training of its own.
+What is best among them goes on to a training of its own, from the teacher's layers: it need not wait for an elastic
+student of each part of the rows.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +17,10 @@ from compress.models.load import load_model
 from compress.models.reshape import model_shape
 from compress.ops import pareto
 from compress.planning.feasibility import training_device
-from compress.search.candidates import MODEL, Candidate
+from compress.search.candidates import Candidate
 from compress.search.making import BASELINE, Maker
 from compress.search.scoring import Scorer
-from compress.search.space import ELASTIC, Facts, elastic_step, spared, student
+from compress.search.space import Facts, elastic_step, sized, spared
 from compress.sizing.layer_latency import LayerLatency, layer_latency
 from compress.sizing.layer_timing import LayerTimer
 from compress.store.artifacts import Artifact, Identity
@@ -36,10 +37,6 @@ ROWS = 400
 CATCHES_UP = 0.04
 """Drop that a training of its own makes up for, at most, as a share of the rows."""
 PICKS = 4
-WHOLE_RATE = 2e-4
-"""Peak rate of a student of the teacher's width."""
-RATE_GROWS = 1.5
-"""Power of the ratio of widths by which it grows for a narrower one; a third of 384 channels wants some 1e-3."""
 
 
 @dataclass(frozen=True)
@@ -149,17 +146,12 @@ def depths(scored: Sequence[Scored], margin: float) -> list[int]:
 
 
 def candidate(size: Size, facts: Facts) -> Candidate:
-    """A sub-model with a training of its own."""
-    assert facts.shape is not None
-    rate = WHOLE_RATE * (facts.shape.hidden / size.hidden) ** RATE_GROWS
-    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons, "cuts": 1}
-    training = {"epochs": facts.passes, "learning_rate": round(rate, 6), "head_learning_rate": 2e-3}
-    step = {"name": MODEL, **student(facts), "student": ELASTIC, **sizes, **training}
+    """A student of a sub-model's size, cut out of the teacher itself."""
     return Candidate(
         f"elastic-{size.layers}x{size.hidden}x{size.heads}x{size.neurons}",
         "elastic",
         f"{size.layers} layers of {size.hidden} channels, {size.heads} heads and {size.neurons} neurons",
-        (spared(facts), elastic_step(facts), step),
+        (spared(facts), sized(facts, size)),
     )
 
 

@@ -29,6 +29,8 @@ FEWEST = 2
 """Students that go on at least."""
 SAFE_SHARE = 0.5
 """Share of the margin that a simple model may lose on searching rows to make students needless."""
+APART = 1.1
+"""How many times less than a finalist the next one costs, at least."""
 CATCHES_UP = 0.02
 """Drop that the rest of a training makes up for, at most, as a share of the rows."""
 STUDENTS: tuple[Family, ...] = ("layers", "pruned", "narrow", "elastic")
@@ -252,7 +254,7 @@ def finalists(looked: Sequence[Looked], margin: float, cost: Callable[[Standing]
     """The models that are held against the goal, from the safest to the smallest.
 
     The safest is the teacher in float. The others are the least costly of the front that seem to keep the margin, or to
-    miss it by little: the test would stop at one that misses it.
+    miss it by little: the test would stop at one that misses it. Of two that cost about the same, the safer is taken.
 
     Args:
         looked: candidates that were trained whole.
@@ -262,7 +264,10 @@ def finalists(looked: Sequence[Looked], margin: float, cost: Callable[[Standing]
     on_front = front([one.standing for one in looked])
     safest = [one for one in looked if one.candidate.in_float][:1]
     near = [one for one in looked if one.standing in on_front and one.drop.value <= margin + _half_width(one.drop) / 4]
-    ordered = sorted((one for one in near if one not in safest), key=lambda one: -cost(one.standing))
+    ordered: list[Looked] = []
+    for one in sorted((one for one in near if one not in safest), key=lambda one: -cost(one.standing)):
+        if not ordered or cost(ordered[-1].standing) >= APART * cost(one.standing):
+            ordered.append(one)
     others = ordered[max(0, len(ordered) - (most - len(safest))) :]
     if not safest and not others:
         others = [min(looked, key=lambda one: one.drop.value)]

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.models.architectures import ARCHITECTURES, Shape
+from compress.models.elastic import Size
 from compress.recipe.schema import Family
 from compress.search.candidates import LAST, MODEL, ONNX, Candidate, RawStep
-from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN, REFERENCE_WIDTH
+from compress.starter.presets import COMMON_LABEL, READS_FIRST_TOKEN
 
-SEEN_ROWS = 90_000
-"""Rows and variants that a student of whole layers sees in its whole training, within the limits of variants."""
+VARIED_ROWS = 90_000
+"""Rows and variants that there are together, within the limits of variants."""
+SEEN_ROWS = 30_000
+"""Rows and variants that a student of whole layers sees in its whole training; on more rows, as many as there are."""
+MOST_PASSES = 2.0
+"""Passes over rows and variants in which it does so, at most: what is seen again and again is learned by heart."""
 KEPT_TOKENS = 12_000
 """Tokens that transformers keep at least: on few rows, many words of texts to come have not been seen yet."""
 MOST_COPIES = 12
@@ -28,6 +33,10 @@ ELASTIC_SHARE = 0.5
 """Share of a student's whole training that it gets."""
 NARROW_PASSES = 3
 """How many times more a narrow student sees them."""
+WHOLE_RATE = 2e-4
+"""Peak rate of a student of the teacher's width."""
+RATE_GROWS = 2.0
+"""Power of the ratio of widths by which it grows for a narrower one; a third of 384 channels wants some 2e-3."""
 LONG_TEXTS = 0.1
 """Share of the texts that are longer than the model reads, from which on parts of them are worth learning from."""
 
@@ -57,7 +66,7 @@ class Facts:
     @property
     def copies(self) -> int:
         """Variants of each row: the more, the fewer rows there are."""
-        return max(1, min(MOST_COPIES, round(SEEN_ROWS / max(1, self.rows + self.unlabelled)) - 1))
+        return max(1, min(MOST_COPIES, round(VARIED_ROWS / max(1, self.rows + self.unlabelled)) - 1))
 
     @property
     def augment(self) -> dict[str, Any]:
@@ -73,8 +82,9 @@ class Facts:
 
     @property
     def passes(self) -> float:
-        """Passes over rows and variants in which a student of whole layers sees `SEEN_ROWS`, one at most."""
-        return round(min(1.0, SEEN_ROWS / max(1, self.seen_rows)), 4)
+        """Passes over rows and variants that a student of whole layers makes."""
+        seen = max(SEEN_ROWS, self.rows + self.unlabelled)
+        return round(min(MOST_PASSES, seen / max(1, self.seen_rows)), 4)
 
 
 def candidates(facts: Facts, families: Sequence[Family] | None) -> list[Candidate]:
@@ -206,6 +216,16 @@ def student(facts: Facts) -> dict[str, Any]:
     }
 
 
+def sized(facts: Facts, size: Size) -> RawStep:
+    """The step that trains a student of a size: the narrower, the faster; narrow ones see more, in several cuts."""
+    assert facts.shape is not None
+    share = size.hidden / facts.shape.hidden
+    passes, head_rate = (facts.passes, 2e-3) if share == 1 else (NARROW_PASSES * facts.passes, 6e-3)
+    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons}
+    rates = {"learning_rate": round(WHOLE_RATE * share**-RATE_GROWS, 6), "head_learning_rate": head_rate}
+    return {"name": MODEL, **student(facts), **sizes, "epochs": round(passes, 4), **rates}
+
+
 def _layers(facts: Facts) -> list[Candidate]:
     """Some of the teacher's layers, whole, under the teacher."""
     if facts.shape is None:
@@ -244,18 +264,10 @@ def _narrow(facts: Facts) -> list[Candidate]:
         hidden = shape.head_size * max(1, round(share * shape.hidden / shape.head_size))
         if layers >= shape.layers or hidden >= shape.hidden:
             continue
-        rate = 2e-3 * min(1.0, (REFERENCE_WIDTH / hidden) ** 0.5)
-        sizes = {"hidden": hidden, "heads": max(1, min(hidden // shape.head_size, *shape.heads)), "ffn": 2 * hidden}
-        rates = {"learning_rate": round(rate, 6), "head_learning_rate": 6e-3}
-        passes = {"epochs": NARROW_PASSES * facts.passes, "cut_epochs": facts.passes / 2}
-        found.append(
-            Candidate(
-                f"narrow-{layers}x{hidden}",
-                "narrow",
-                f"{layers} layers of {hidden} channels",
-                (spared(facts), {"name": MODEL, **student(facts), "layers": layers, **sizes, **rates, **passes}),
-            )
-        )
+        heads = max(1, min(hidden // shape.head_size, *shape.heads))
+        size = Size(layers, hidden, heads, 2 * hidden)
+        words = f"{layers} layers of {hidden} channels"
+        found.append(Candidate(f"narrow-{layers}x{hidden}", "narrow", words, (spared(facts), sized(facts, size))))
     return found
 
 

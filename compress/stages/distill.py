@@ -214,7 +214,7 @@ def student_sizes(config: Config, start: Shape, other_widths: Collection[int] = 
     """
     last = student_shape(config, start)
     first = start.with_layers(layers_of(config, start.layers))
-    cuts = config.cut_count
+    cuts = config.cut_count if config.cuts or last.hidden < start.hidden else 1
     between = [_between(first, last, number / (cuts - 1), other_widths) for number in range(cuts - 1)]
     steps = [start, *between, last]
     changing = [shape for before, shape in itertools.pairwise(steps) if shape not in (before, last)]

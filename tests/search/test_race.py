@@ -43,6 +43,11 @@ def test_the_smallest_are_kept_where_there_are_too_many(most, expected):
     assert names(finalists(ALL, 0.01, cost, most)) == expected
 
 
+def test_of_two_that_cost_about_the_same_the_safer_takes_part():
+    nearly = looked("nearly", 0.892, 3.9, 11, 0.008)
+    assert names(finalists([*ALL, nearly], 0.01, cost, 5)) == ["float", "middle", "small"]
+
+
 def test_one_that_misses_by_little_takes_part_and_one_that_misses_by_much_does_not():
     assert names(finalists(ALL, 0.008, cost, 5)) == ["float", "middle", "small"]
     assert names(finalists(ALL, 0.006, cost, 5)) == ["float", "middle"]

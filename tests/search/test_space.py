@@ -11,7 +11,7 @@ from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
 from compress.search.candidates import ONNX
 from compress.search.making import BASELINE, held_out
-from compress.search.space import FAMILIES, SEEN_ROWS, Facts, candidates, ending, quick_ending
+from compress.search.space import FAMILIES, MOST_PASSES, SEEN_ROWS, Facts, candidates, ending, quick_ending
 from tests.chain import FAST
 
 MINILM = Shape("bert", 6, 384, 32, (12,) * 6, (1536,) * 6)
@@ -41,7 +41,8 @@ def test_sizes_are_below_the_teachers():
 def test_few_rows_are_varied_often_and_many_are_read_in_part(rows, copies):
     facts = replace(FACTS, rows=rows, counts=(rows // 2, rows // 2))
     assert facts.copies == copies
-    assert facts.passes * facts.seen_rows <= SEEN_ROWS * 1.001 + facts.seen_rows * 1e-4
+    seen = facts.passes * facts.seen_rows
+    assert facts.passes == MOST_PASSES or seen == pytest.approx(max(SEEN_ROWS, rows), rel=1e-3)
 
 
 def test_rare_labels_get_more_variants():
@@ -53,17 +54,14 @@ def test_a_part_of_the_training_has_a_part_of_the_passes_and_another_name():
     (candidate, *_) = candidates(FACTS, ["layers"])
     part = candidate.with_share(0.25)
     recipe = part.recipe(_start("pypi://a==1/b"))
-    assert recipe.steps[-2].settings["epochs"] == pytest.approx(0.25 * candidate.steps[-1]["epochs"])
+    assert recipe.steps[-2].settings["epochs"] == pytest.approx(0.25 * candidate.steps[-1]["epochs"], abs=1e-4)
     assert part.label != candidate.label == candidate.name
 
 
 def test_a_part_of_a_training_after_a_cut_is_shorter_too():
     (pruned,) = candidates(FACTS, ["pruned"])
-    narrow, *_ = candidates(FACTS, ["narrow"])
     part, whole = pruned.with_share(0.25).recipe(_start("pypi://a==1/b")).steps[-2], pruned.steps[-1]
-    assert part.settings["recover"] == whole["recover"] | {"epochs": pytest.approx(whole["recover"]["epochs"] / 4)}
-    part = narrow.with_share(0.25).recipe(_start("pypi://a==1/b")).steps[-2]
-    assert part.settings["cut_epochs"] == pytest.approx(0.25 * narrow.steps[-1]["cut_epochs"], abs=1e-4)
+    assert part.settings["recover"] == whole["recover"] | {"epochs": pytest.approx(whole["recover"]["epochs"] / 4, abs=1e-4)}
 
 
 def test_first_tokens_are_skipped_only_where_the_head_reads_the_first():
