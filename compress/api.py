@@ -62,6 +62,8 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     ablate: bool = False,
     force: bool = False,
+    on: str | None = None,
+    store: str | None = None,
     on_event: OnEvent | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> "Result":
@@ -74,6 +76,9 @@ def run(
         overrides: values that replace the recipe's: `{"pruned.ffn": 0.3, "seed": 1}`.
         ablate: also run the chain without each of its steps, and say what it is worth; not with `search`.
         force: begin even if memory or disk will not do, by the forecast.
+        on: where a search's candidates are made, side by side: `ray`, or its address. Left out: here.
+        store: the URL of a store that other machines share, from which finished steps are taken, and to which they are
+            put: `s3://BUCKET/FOLDER`.
         on_event: called in this thread with what happens; what it raises ends the run.
         stop: called often; once it returns True, the run stops at the next point from which it can be resumed.
 
@@ -89,17 +94,25 @@ def run(
     from compress.planning.ablation import ablate as plans_without
     from compress.planning.planner import make_plan
     from compress.running.runner import run_plan
+    from compress.store.shared import open_shared
 
     listener = _Listener(on_event, stop)
     read, origin = _read(recipe, overrides)
+    shared = None if store is None else open_shared(store)
     if read.search is not None:
         from compress.search.run import run_search
 
         if ablate:
             raise InputError("a search has no steps to leave out", fix="run the winner's recipe with ablate=True")
-        return run_search(read, origin, Path(runs_dir), listener, listener.looked_at, force=force).result
+        found = run_search(
+            read, origin, Path(runs_dir), listener, listener.looked_at, force=force, on=on, shared=shared
+        )
+        return found.result
+    if on is not None:
+        raise InputError("the recipe searches for nothing", fix="leave out on, or add search: {}")
     plan = make_plan(read, origin, listener.announce)
-    return run_plan(plan, Path(runs_dir), listener, plans_without(plan) if ablate else (), force=force)
+    without = plans_without(plan) if ablate else ()
+    return run_plan(plan, Path(runs_dir), listener, without, force=force, shared=shared)
 
 
 def plan(

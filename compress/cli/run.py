@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from compress.recipe.schema import Recipe
     from compress.recipe.validation import Origin
     from compress.running.runner import Result
+    from compress.store.shared import SharedStore
 
 RunsDir: TypeAlias = Annotated[
     Path,
@@ -45,6 +46,15 @@ On: TypeAlias = Annotated[
         "--on",
         metavar="ray|ray://HOST:PORT",
         help="Make a search's candidates side by side on a Ray cluster, or on a local one.",
+        rich_help_panel=RUNNING,
+    ),
+]
+StoreUrl: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="Share finished steps with other machines: s3://BUCKET/FOLDER, file:///FOLDER, …",
         rich_help_panel=RUNNING,
     ),
 ]
@@ -99,6 +109,7 @@ def run(
         ),
     ] = False,
     on: On = None,
+    store: StoreUrl = None,
     force: Force = False,
     verbose: Verbose = False,
     json_output: Json = False,
@@ -110,17 +121,39 @@ def run(
     from compress.recipe.yaml_file import load_recipe
 
     loaded, origin = load_recipe(find_recipe(recipe), overrides or (), stages.roles_of)
+    shared = shared_store(store)
     if smoke:
         _smoke(loaded, origin, runs_dir, json_output=json_output)
         return
     limits = gate.read_gate(max_drop_pp, min_speedup, min_end_to_end_speedup, max_size_mb, baseline)
     result = finish(
-        loaded, origin, runs_dir, ablate=ablate, force=force, verbose=verbose, json_output=json_output, on=on
+        loaded,
+        origin,
+        runs_dir,
+        ablate=ablate,
+        force=force,
+        verbose=verbose,
+        json_output=json_output,
+        on=on,
+        shared=shared,
     )
     if limits is not None and result.report:
         last = loaded.steps[-1].name
         rows = [row for row in result.report.rows if row.step == last and row.status == "measured"]
         limits.judge(result.report, rows[:1])
+
+
+def shared_store(url: str | None) -> "SharedStore | None":
+    """The shared store that the option names, which was tried; None without one.
+
+    Raises:
+        InputError: it cannot be used.
+    """
+    if url is None:
+        return None
+    from compress.store.shared import open_shared
+
+    return open_shared(url)
 
 
 def _smoke(recipe: "Recipe", origin: "Origin", runs_dir: Path, *, json_output: bool) -> None:
@@ -154,6 +187,7 @@ def finish(
     force: bool = False,
     verbose: bool = False,
     on: str | None = None,
+    shared: "SharedStore | None" = None,
 ) -> "Result":
     """Plan and run a recipe, print its result; exit with 1 if a measurement failed, 3 if the goal is missed."""
     from compress.cli.console import Terminal
@@ -166,7 +200,9 @@ def finish(
             raise InputError(
                 "a search has no steps to leave out", where="--ablate", fix="run the winner's recipe with --ablate"
             )
-        return finish_search(recipe, origin, runs_dir, force=force, verbose=verbose, json_output=json_output, on=on)
+        return finish_search(
+            recipe, origin, runs_dir, force=force, verbose=verbose, json_output=json_output, on=on, shared=shared
+        )
     if on is not None:
         raise InputError("the recipe searches for nothing", where="--on", fix="leave it out, or add search: {}")
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
@@ -175,9 +211,10 @@ def finish(
             raise InputError(
                 "there is no target to measure the steps' worth on", where=origin.path, fix="add targets to the recipe"
             )
-        _expect(terminal, plan, runs_dir)
+        _expect(terminal, plan, runs_dir, shared)
         with terminal.interrupt.caught():
-            result = run_plan(plan, runs_dir, terminal, plans_without(plan) if ablate else (), force=force)
+            without = plans_without(plan) if ablate else ()
+            result = run_plan(plan, runs_dir, terminal, without, force=force, shared=shared)
     _tell(plan, result, json_output=json_output)
     return result
 
@@ -192,6 +229,7 @@ def finish_search(
     verbose: bool = False,
     save_recipe: Path | None = None,
     on: str | None = None,
+    shared: "SharedStore | None" = None,
 ) -> "Result":
     """Search, run the winner, print its result; the exit codes are those of `finish`.
 
@@ -199,6 +237,7 @@ def finish_search(
         json_output: print an event in a line for each candidate, and the report as the last.
         save_recipe: the file to which the winner's recipe is written.
         on: where candidates are made: `ray`, or its address. None: here.
+        shared: the store of other machines, from which missing artifacts are taken.
     """
     from compress.cli.console import Terminal
     from compress.cli.search_lines import SearchLines
@@ -210,7 +249,7 @@ def finish_search(
     with Terminal(quiet=json_output, verbose=verbose) as terminal:
         lines = SearchLines(terminal, margin_of(recipe), recipe.search.minimize, json_output=json_output)
         with terminal.interrupt.caught():
-            found = run_search(recipe, origin, runs_dir, terminal, lines, force=force, on=on)
+            found = run_search(recipe, origin, runs_dir, terminal, lines, force=force, on=on, shared=shared)
     if save_recipe is not None:
         write_text(save_recipe, dump_recipe(found.plan))
         say(f"recipe: {save_recipe}", err=True)
@@ -268,14 +307,14 @@ def _exit_if_failed(result: "Result") -> None:
         raise typer.Exit(gate.MISSED)
 
 
-def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path) -> None:
+def _expect(terminal: "Terminal", plan: "Plan", runs_dir: Path, shared: "SharedStore | None") -> None:
     """Tell the terminal which steps are to do, and how long they take if `compress plan` has measured it."""
     from compress.machine.facts import host_facts
     from compress.running.folder import open_store, run_folder
     from compress.running.forecast import kept_forecast
 
-    store = open_store(runs_dir)
-    done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
+    store = open_store(runs_dir, shared)
+    done = {step.name for step in plan.steps if store.has(step.identity)}
     forecast = kept_forecast(plan, done, run_folder(runs_dir, plan.recipe.name), host_facts())
     steps = forecast.steps if forecast else ()
     seconds = {step.step: step.seconds for step in steps if step.seconds is not None}

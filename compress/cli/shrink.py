@@ -10,7 +10,7 @@ import typer
 from compress.cli.help_pages import RUNNING, START, add_command
 from compress.cli.init import LabelColumn, TextColumn, TextPairColumn, Train
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
-from compress.cli.run import Force, On, RunsDir, finish_search
+from compress.cli.run import Force, On, RunsDir, StoreUrl, finish_search, shared_store
 from compress.cli.saying import say_first
 from compress.errors import InputError
 
@@ -109,6 +109,7 @@ def shrink(
         ),
     ] = None,
     on: On = None,
+    store: StoreUrl = None,
     runs_dir: RunsDir = Path("runs"),
     force: Force = False,
     json_output: Json = False,
@@ -121,6 +122,7 @@ def shrink(
     say_first(f"reading {train}", quiet=json_output)
     if save_recipe is not None and save_recipe.exists():
         raise InputError(f"'{save_recipe}' is there already", where="--save-recipe", fix="name another file")
+    shared = shared_store(store)
     goal = {
         "max_drop_pp": max_drop_pp,
         "min_speedup": min_speedup,
@@ -140,7 +142,9 @@ def shrink(
         [f"{key}={value}" for key, value in overrides.items()],
         quiet=json_output,
     )
-    finish_search(recipe, origin, runs_dir, force=force, json_output=json_output, save_recipe=save_recipe, on=on)
+    finish_search(
+        recipe, origin, runs_dir, force=force, json_output=json_output, save_recipe=save_recipe, on=on, shared=shared
+    )
 
 
 def _recipe(

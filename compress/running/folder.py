@@ -14,12 +14,13 @@ from compress.recipe.reading import split_sheet
 from compress.recipe.schema import TABLES, input_source, replace_input
 from compress.recipe.yaml_file import dump_yaml
 from compress.store.artifacts import NEEDS, Artifact
+from compress.store.shared import SharedStore
 from compress.store.store import Store
 
 
-def open_store(runs_dir: Path) -> Store:
-    """The store that all runs below `runs_dir` share."""
-    return Store(runs_dir / "store")
+def open_store(runs_dir: Path, shared: SharedStore | None = None) -> Store:
+    """The store that all runs below `runs_dir` share, with the one of other machines behind it."""
+    return Store(runs_dir / "store", shared)
 
 
 def run_folder(runs_dir: Path, name: str) -> Path:

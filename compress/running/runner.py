@@ -30,6 +30,7 @@ from compress.running.measure import Compared, measure_plan
 from compress.running.report import report_plan
 from compress.running.variants import make_variants
 from compress.store.artifacts import Artifact
+from compress.store.shared import SharedStore, shown_arguments
 from compress.store.store import Store
 
 LOCK = ".lock"
@@ -60,20 +61,27 @@ class Result:
 
 
 def run_plan(
-    plan: Plan, runs_dir: Path, observer: Observer, ablated: Sequence[Ablated] = (), *, force: bool = False
+    plan: Plan,
+    runs_dir: Path,
+    observer: Observer,
+    ablated: Sequence[Ablated] = (),
+    *,
+    force: bool = False,
+    shared: SharedStore | None = None,
 ) -> Result:
     """Run a plan to its end.
 
     Args:
         ablated: plans without one step each, which are run and measured too.
         force: begin even if memory or disk will not suffice.
+        shared: the store of other machines, from which missing artifacts are taken.
 
     Raises:
         CompressError: a step failed, and the steps before it are kept; or the run cannot fit, and nothing was begun.
         InputError: this machine cannot make a step, or measure on any of the targets; nothing was begun.
         Stopped: the user asked to stop.
     """
-    store = open_store(runs_dir)
+    store = open_store(runs_dir, shared)
     folder = run_folder(runs_dir, plan.recipe.name)
     host = host_facts()
     warnings = _check_fits(plan, store, folder, host, force=force)
@@ -83,7 +91,7 @@ def run_plan(
     begun = {
         "recipe": plan.recipe.name,
         "compress_version": __version__,
-        "arguments": sys.argv[1:],
+        "arguments": shown_arguments(sys.argv[1:]),
         "host": host,
         "keys": {step.name: step.identity.key for step in plan.steps},
     }
@@ -105,7 +113,7 @@ def _check_fits(plan: Plan, store: Store, folder: Path, host: Mapping[str, Any],
         CompressError: memory or disk will not suffice, and `force` is not set.
         InputError: this machine cannot make a step, or measure on any of the targets.
     """
-    done = {step.name for step in plan.steps if store.path(step.identity).is_dir()}
+    done = {step.name for step in plan.steps if store.has(step.identity)}
     feasible = check_feasible(plan, done)
     if not force and len(done) < len(plan.steps):
         check_fits(forecast_for(plan, done, folder, host), plan, folder.parent)

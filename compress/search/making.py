@@ -97,7 +97,7 @@ class Maker:
                 plan = make_plan(self._recipe(candidate, fold), self.origin, beside=self.base(fold))
                 plans.append(_without_measuring(plan))
         claim(self.folder, needs_of(plans, self.store))
-        self.place.make(plans, self.store, self.observer.progress, self.observer.stopping)
+        self.place.make(plans, self.store, self.observer)
 
     def make_steps(self, steps: Sequence[RawStep]) -> Artifact:
         """What the last of some steps after the first part's teacher makes; see `make`."""

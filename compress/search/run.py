@@ -38,6 +38,8 @@ from compress.search.reporting import describe
 from compress.search.scoring import Scorer
 from compress.search.selecting import Selector
 from compress.search.space import Facts, candidates, families_of
+from compress.store.shared import SharedStore
+from compress.store.store import Store
 
 MARGIN_PP = 1.0
 """The bound where the goal has none, in percentage points."""
@@ -69,6 +71,7 @@ def run_search(
     *,
     force: bool = False,
     on: str | None = None,
+    shared: SharedStore | None = None,
 ) -> Found:
     """Search, and run the winner's recipe.
 
@@ -76,6 +79,7 @@ def run_search(
         recipe: a recipe with `search`; its last step is the teacher.
         watch: called with each candidate that was looked at.
         on: where candidates are made, side by side: see `compress.running.where.place_of`. None: here.
+        shared: the store of other machines, from which missing artifacts are taken.
 
     Raises:
         InputError: anything in the recipe or its data is wrong; nothing was begun.
@@ -85,13 +89,14 @@ def run_search(
     _check_target(recipe, origin)
     whole = make_plan(BASELINE.recipe(recipe), origin)
     rows = len(whole.task.train) + len(whole.task.validation)
-    place = place_of(on)
+    place = place_of(on, shared)
     try:
-        winner, search = _Searcher(recipe, origin, runs_dir, observer, watch, rows, place).find()
+        store = open_store(runs_dir, shared)
+        winner, search = _Searcher(recipe, origin, runs_dir, observer, watch, rows, place, store).find()
     finally:
         place.close()
     plan = make_plan(winner.recipe(recipe), origin, beside=whole)
-    return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force), search))
+    return Found(plan, _with_search(run_plan(plan, runs_dir, observer, force=force, shared=shared), search))
 
 
 def _is_simple(chosen: Sequence[Looked], selection: Selection) -> bool:
@@ -151,12 +156,12 @@ class _Searcher:
         watch: Callable[[Looked], None],
         rows: int,
         place: Place,
+        store: Store,
     ) -> None:
         self.start = time.monotonic()
         self.recipe, self.observer, self.watch = recipe, observer, watch
         self.search = recipe.search or Search()
         self.folder, self.host = run_folder(runs_dir, recipe.name), host_facts()
-        store = open_store(runs_dir)
         folds = fold_count(recipe, rows)
         self.maker = Maker(recipe, origin, store, self.folder, self.host, observer, folds, place)
         target = next(iter(recipe.targets.values()))

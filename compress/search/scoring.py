@@ -99,7 +99,7 @@ class Scorer:
             del work
             rows = (task.validation or task.train)[: TEXTS * self.target.batch_size]
             few = with_rows(task, train=[], validation=rows, test=[], unlabelled=[])
-            both = self.place.timed(take_turns, baseline, artifact, few, self.target)
+            both = self.place.timed(self.store, take_turns, baseline, artifact, few, self.target)
             (out / TIMES).write_text(json.dumps([asdict(one) for one in both]), encoding="utf-8")
 
         kept, _ = self.store.obtain(identity, "arrays", make, host=self.host)

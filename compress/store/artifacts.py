@@ -50,6 +50,11 @@ class Identity:
         }
         return fingerprint(content if self.package is None else {**content, "package": self.package})
 
+    @property
+    def folder(self) -> str:
+        """Name of the artifact's folder in a store."""
+        return f"{self.stage}-{self.key[:16]}"
+
 
 class Manifest(BaseModel):
     """The description of an artifact and its origin, written last: if it is there, all files are."""
@@ -80,6 +85,11 @@ class Manifest(BaseModel):
     """SHA-256 of all other fields."""
     package: str | None = None
     """The package that adds the stage, with its version in `versions`; None for stages of compress itself."""
+
+    @property
+    def identity(self) -> Identity:
+        """The identity that was made."""
+        return Identity(self.stage, self.version, self.config, self.inputs, self.data, self.seed, self.package)
 
     def sealed(self) -> "Manifest":
         """The manifest with its digest."""

@@ -6,15 +6,17 @@ Layout below the store's root:
     scratch/<stage>-<key>/out, work         an artifact in the making; survives a crash
     damaged/                                artifacts whose files no longer match their manifest
     locks/                                  one file lock a key
+
+A store may have a shared one behind it (`compress.store.shared`), which is asked before anything is made.
 """
 
 import errno
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from compress.errors import CompressError
 from compress.files.disks import disk_error, is_disk_full
@@ -32,6 +34,9 @@ from compress.files.whole import (
 from compress.store.artifacts import Artifact, DamagedArtifactError, Identity, Manifest, check_files, open_artifact
 from compress.store.cost import Meter, Spent, forget_peak_memory, peak_memory_bytes
 
+if TYPE_CHECKING:
+    from compress.store.shared import SharedStore
+
 OWN_FOLDERS = ("scratch", "damaged", "locks")
 """Folders of the store that are not artifacts."""
 Make: TypeAlias = Callable[[Path, Path], Mapping[str, Any] | None]
@@ -39,10 +44,14 @@ Make: TypeAlias = Callable[[Path, Path], Mapping[str, Any] | None]
 
 
 class Store:
-    """The store of artifacts that all runs below one folder share."""
+    """The store of artifacts that all runs below one folder share.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    Args:
+        shared: the store of other machines, from which missing artifacts are taken, and to which others are put.
+    """
+
+    def __init__(self, root: Path, shared: "SharedStore | None" = None) -> None:
+        self.root, self.shared = root, shared
 
     def check_own_folders(self) -> None:
         """Refuse a store whose own folders are links out of it: files of others might be written or removed.
@@ -60,7 +69,11 @@ class Store:
 
     def path(self, identity: Identity) -> Path:
         """The folder of the artifact of `identity` after it is committed."""
-        return self.root / f"{identity.stage}-{identity.key[:16]}"
+        return self.root / identity.folder
+
+    def has(self, identity: Identity) -> bool:
+        """Whether the artifact seems to be here or in the shared store; its files are not looked at."""
+        return self.path(identity).is_dir() or (self.shared is not None and self.shared.has(identity))
 
     def get(self, identity: Identity) -> Artifact | None:
         """The committed artifact with its hashes checked, or None if there is none.
@@ -96,12 +109,13 @@ class Store:
         warn: Callable[[str], None] = lambda _: None,
         stopping: Callable[[], bool] = lambda: False,
     ) -> tuple[Artifact, bool]:
-        """The artifact of `identity`: from the store if it is complete, otherwise made and committed.
+        """The artifact of `identity`: from the store or the shared one if it is complete, otherwise made and committed.
 
         Two runs that need the same artifact wait for each other; the second takes the one that the first made.
 
         Args:
-            warn: called with one sentence if a damaged artifact is set aside, or another run has the lock.
+            warn: called with one sentence if a damaged artifact is set aside, another run has the lock, or the shared
+                store fails.
             stopping: returns whether to stop waiting for another run.
 
         Returns:
@@ -116,13 +130,16 @@ class Store:
             with suppress(DamagedArtifactError):  # a complete artifact never changes, so it needs no lock
                 artifact = self.get(identity)
                 if artifact is not None:
+                    self._share(artifact, warn)
                     return artifact, False
             lock = self.root / "locks" / f"{identity.key[:16]}.lock"
             with locked(lock, f"the same {identity.stage} step", warn, stopping):
-                artifact = self._get_or_set_aside(identity, warn)
+                artifact = self._get_or_set_aside(identity, warn) or self._pull(identity, warn)
                 if artifact is not None:
                     return artifact, False
-                return self._make(identity, output_format, make, host), True
+                artifact = self._make(identity, output_format, make, host)
+            self._share(artifact, warn)
+            return artifact, True
         except OSError as error:
             raise disk_error(error, Path(error.filename) if error.filename else self.root) from error
 
@@ -135,9 +152,38 @@ class Store:
             warn(f"{error.what}; the damaged artifact was set aside in {aside} and is made again")
             return None
 
+    def _scratch(self, identity: Identity) -> Path:
+        return self.root / "scratch" / identity.folder
+
+    def share(self, identity: Identity, warn: Callable[[str], None]) -> None:
+        """Put an artifact that is here, and not damaged, into the shared store.
+
+        Raises:
+            OSError: its files cannot be read.
+        """
+        if self.shared is not None and not self.shared.has(identity):
+            with suppress(DamagedArtifactError):
+                artifact = self.get(identity)
+                if artifact is not None:
+                    self._share(artifact, warn)
+
+    def _share(self, artifact: Artifact, warn: Callable[[str], None]) -> None:
+        if self.shared is not None:
+            self.shared.push(artifact, warn)
+
+    def _pull(self, identity: Identity, warn: Callable[[str], None]) -> Artifact | None:
+        """The artifact from the shared store, committed here, or None."""
+        scratch = self._scratch(identity)
+        if self.shared is None or not self.shared.pull(identity, scratch / "out", warn):
+            return None
+        _settle(scratch / "out", folder_files(scratch / "out"))
+        artifact = self._put_in_place(identity, scratch / "out")
+        shutil.rmtree(scratch, ignore_errors=True)
+        return artifact
+
     def _make(self, identity: Identity, output_format: str, make: Make, host: Mapping[str, Any]) -> Artifact:
         """Make an artifact in a scratch folder, and commit it; after a failure the checkpoints stay there."""
-        scratch = self.root / "scratch" / f"{identity.stage}-{identity.key[:16]}"
+        scratch = self._scratch(identity)
         out, work = scratch / "out", scratch / "work"
         ensure_folder(scratch)
         remove_tree(out)
@@ -191,6 +237,10 @@ class Store:
         )
         unsaid = None if identity.package else {"package"}
         write_text(out / MANIFEST, manifest.sealed().model_dump_json(indent=1, exclude=unsaid))
+        return self._put_in_place(identity, out)
+
+    def _put_in_place(self, identity: Identity, out: Path) -> Artifact:
+        """Move a complete folder to the artifacts."""
         sync(out)
         path = self.path(identity)
         out.rename(path)
@@ -199,7 +249,7 @@ class Store:
 
 
 def _settled_files(out: Path, stage: str) -> dict[str, str]:
-    """Hashes of an artifact's files by relative path, after the files were synced and weights made read-only.
+    """Hashes of an artifact's files by relative path, after they were settled.
 
     Raises:
         CompressError: there are no files.
@@ -207,8 +257,13 @@ def _settled_files(out: Path, stage: str) -> dict[str, str]:
     names = folder_files(out)
     if not names:
         raise CompressError(f"the stage '{stage}' wrote no file", where=str(out), fix="this is a bug of the stage")
+    _settle(out, names)
+    return {name: file_sha256(out / name) for name in names}
+
+
+def _settle(out: Path, names: Iterable[str]) -> None:
+    """Sync an artifact's files, and make weights read-only."""
     for name in names:
         sync(out / name)
         if name.endswith(WEIGHTS):  # hard links may share these files
             (out / name).chmod((out / name).stat().st_mode & 0o444)  # never more than the umask allows
-    return {name: file_sha256(out / name) for name in names}

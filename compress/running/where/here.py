@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from compress.context import Progress
 from compress.planning.plan import Plan
+from compress.running.journal import Observer
 from compress.store.store import Store
 
 
@@ -13,11 +13,12 @@ class Here:
 
     makes_ahead = False
 
-    def make(self, plans: Sequence[Plan], store: Store, progress: Progress, stopping: Callable[[], bool]) -> None:
+    def make(self, plans: Sequence[Plan], store: Store, observer: Observer) -> None:
         """Nothing: they are made one after the other, when they are needed."""
 
-    def timed(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    def timed(self, store: Store, function: Callable[..., Any], *arguments: Any) -> Any:
         """The function's result."""
+        del store
         return function(*arguments)
 
     def close(self) -> None:
