@@ -16,11 +16,6 @@ SETS = {
     "sst2": ("sentence", "label"),
     "order": ("text", "winner"),
 }
-    "r8": ("Text", "Category"),
-    "news20": ("Text", "Category"),
-    "sst2": ("sentence", "label"),
-    "order": ("text", "winner"),
-}
 """The columns of texts and labels."""
 SEEDS = range(5)
 TRAIN_ROWS, TEST_ROWS, WORDS = 600, 2000, 40

@@ -61,7 +61,9 @@ def test_a_part_of_the_training_has_a_part_of_the_passes_and_another_name():
 def test_a_part_of_a_training_after_a_cut_is_shorter_too():
     (pruned,) = candidates(FACTS, ["pruned"])
     part, whole = pruned.with_share(0.25).recipe(_start("pypi://a==1/b")).steps[-2], pruned.steps[-1]
-    assert part.settings["recover"] == whole["recover"] | {"epochs": pytest.approx(whole["recover"]["epochs"] / 4, abs=1e-4)}
+    assert part.settings["recover"] == whole["recover"] | {
+        "epochs": pytest.approx(whole["recover"]["epochs"] / 4, abs=1e-4)
+    }
 
 
 def test_first_tokens_are_skipped_only_where_the_head_reads_the_first():
