@@ -7,8 +7,8 @@ most time of all stages: one pass is about 3x the cost of running the model over
 - {name: teacher, stage: finetune, model: "hf://org/name@main", epochs: 3, learning_rate: 5.0e-5, patience: 1}
 ```
 
-A model that is fine-tuned already, with a head for the data's labels, is taken as it is by `epochs: 0`: it costs nothing,
-reads no rows, and its outputs are put into the order of the data's labels.
+A model that is fine-tuned already, with a head for the data's labels, is taken as it is by `epochs: 0`: it costs
+nothing, reads no rows, and its outputs are put into the order of the data's labels.
 
 The head starts at random, so it learns at a higher rate than the encoder (Howard & Ruder 2018,
 arXiv:1801.06146, section 3.2, discriminative fine-tuning).
@@ -92,7 +92,7 @@ def _check_head(folder: Path, hub_task: str, labels: Sequence[str]) -> None:
         raise InputError(
             f"with epochs: 0 the model '{folder.name}' is taken as it is, but {problem}; the data has the labels "
             f"{shortened(labels)}",
-            fix="raise epochs above 0, which trains a head for these labels, or name the data's labels as the model does",
+            fix="raise epochs above 0, which trains a head for these labels, or name the data's labels as the model's",
         )
 
 
