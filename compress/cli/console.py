@@ -53,6 +53,7 @@ class Terminal:
         self._live: LiveLines | None = None
         self._numbers: dict[str, str] = {}
         self._remaining = Remaining({})
+        self._search_ends: float | None = None
         self._what, self._last_plain, self._loss = "", 0.0, ""
 
     def __enter__(self) -> "Terminal":
@@ -107,6 +108,9 @@ class Terminal:
 
     def _remaining_text(self) -> str:
         seconds = self._remaining.seconds()
+        if self._search_ends is not None:
+            seconds = self._search_ends - time.monotonic()
+            return f"{about(seconds)} left in all" if seconds > 0 else ""
         return "" if seconds is None else f"{about(seconds)} left in all"
 
     def _on_loss(self, loss: float) -> None:
@@ -130,10 +134,27 @@ class Terminal:
         outcome = f"{seconds:.1f} s" if made else "done before"
         self._print(styled(("✓", "green"), (f" {name:<20} ", ""), (f"{stage:<24} {outcome}", "dim")))
 
-    def candidate(self, name: str, change_pp: float, end_to_end_ms: float, size_mb: float, note: str) -> None:
-        """Print one line for a candidate of a search."""
-        figures = f"{change_pp:+z6.2f} pp {end_to_end_ms:8.3f} ms {size_mb:7.2f} MB"
-        self._print(styled(("·", "cyan"), (f" {name:<26} ", ""), (figures, ""), (note, "green")))
+    def candidate(
+        self,
+        name: str,
+        change_pp: float,
+        end_to_end_ms: float,
+        size_mb: float,
+        *,
+        is_best: bool,
+        seconds_left: float | None,
+    ) -> None:
+        """Print one line for a candidate of a search, with the time left, where that is known and there is room."""
+        self._search_ends = None if seconds_left is None else time.monotonic() + seconds_left
+        figures = f" {name:<21} {change_pp:+z6.2f} pp {end_to_end_ms:7.3f} ms {size_mb:6.2f} MB"
+        best, left = "  best so far" if is_best else "", ""
+        if seconds_left is not None:
+            shorter, left = "  best" if is_best else "", f"{', ' if is_best else '  '}{about(seconds_left)} left"
+            if self.console.is_terminal and len(f"·{figures}{shorter}{left}") > self.console.width:
+                left = ""
+            else:
+                best = shorter
+        self._print(styled(("·", "cyan"), (figures, ""), (best, "green"), (left, "dim")))
 
     def warned(self, message: str) -> None:
         """Print a line that stands out."""

@@ -43,6 +43,10 @@ Test: TypeAlias = Annotated[
     str | None,
     typer.Option("--test", help="Test rows. Left out: a fifth of train.", metavar="SOURCE", rich_help_panel=DATA),
 ]
+Finetune: TypeAlias = Annotated[
+    bool, typer.Option("--finetune", help="Train the model on the data, even if it gives these labels already.")
+]
+AS_IT_IS = "the model gives these labels: it is taken as it is; --finetune trains it"
 Preset: TypeAlias = Annotated[
     str,
     typer.Option(
@@ -80,6 +84,7 @@ def init(
     delimiter: Delimiter = None,
     sheet: Sheet = None,
     preset: Preset = "search",
+    finetune: Finetune = False,
     out: Out = Path("recipe.yaml"),
     force: Overwrite = False,
     json_output: Json = False,
@@ -110,16 +115,19 @@ def init(
     )
     data_survey = survey(material, Wishes(text_column, text_pair_column, label_column), ask if can_ask else None)
     with Terminal(quiet=json_output) as terminal:
-        text = write_starter(material, data_survey, out, known_preset)
+        text = write_starter(material, data_survey, out, known_preset, finetune=finetune)
         recipe, origin = read_recipe(text.encode(), out)
         plan = make_plan(recipe, origin, terminal.announce)
         write_text(out, text)
     if json_output:
         rows = {"train": len(plan.task.train), "validation": len(plan.task.validation), "test": len(plan.task.test)}
         facts = {"recipe": str(out), "rows": rows, "labels": list(plan.task.labels), "notes": list(plan.task.notes)}
-        say_json({**facts, **survey_facts(data_survey)})
+        trains = finetune or not data_survey.knows_labels
+        say_json({**facts, "fine_tunes": trains, **survey_facts(data_survey)})
         return
     print_survey(data_survey)
+    if data_survey.knows_labels and not finetune:
+        say(AS_IT_IS)
     _say_what_next(plan, out)
 
 

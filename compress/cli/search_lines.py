@@ -37,11 +37,18 @@ class SearchLines:
                 "end_to_end_ms": standing.end_to_end_ms,
                 "size_bytes": standing.size_bytes,
                 "best_so_far": is_best,
+                "seconds_left": looked.seconds_left,
             }
             say_json_line(facts)
             return
-        best = "  best so far" if is_best else ""
-        self._terminal.candidate(standing.name, -drop_pp, standing.end_to_end_ms, standing.size_bytes / 1e6, best)
+        self._terminal.candidate(
+            standing.name,
+            -drop_pp,
+            standing.end_to_end_ms,
+            standing.size_bytes / 1e6,
+            is_best=is_best,
+            seconds_left=looked.seconds_left,
+        )
 
     def _is_best(self, looked: "Looked") -> bool:
         """Whether it keeps the bound on searching rows, and has less of what is minimized than all before."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from compress.cli.help_pages import RUNNING, START, add_command
-from compress.cli.init import LabelColumn, TextColumn, TextPairColumn, Train
+from compress.cli.init import AS_IT_IS, Finetune, LabelColumn, TextColumn, TextPairColumn, Train
 from compress.cli.options import Delimiter, Encoding, Json, Sheet
 from compress.cli.run import Force, On, RunsDir, StoreUrl, finish_search, shared_store
-from compress.cli.saying import say_first
+from compress.cli.saying import say, say_first
 from compress.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def shrink(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     sheet: Sheet = None,
+    finetune: Finetune = False,
     max_drop_pp: Annotated[
         float,
         typer.Option("--max-drop-pp", help="Largest loss of quality, in percentage points.", rich_help_panel=GOAL),
@@ -116,8 +117,9 @@ def shrink(
 ) -> None:
     """Find the smallest and fastest model that loses no more than a bound, and prove it.
 
-    Trains the model on the data, tries what is simpler or smaller on rows held out of train, holds a few of them
-    against the bound on other such rows, and measures the winner on the test rows, once.
+    A model that gives the data's labels already is taken as it is, another is first trained on the data. Tries what is
+    simpler or smaller on rows held out of train, holds a few of them against the bound on other such rows, and measures
+    the winner on the test rows, once.
     """
     say_first(f"reading {train}", quiet=json_output)
     if save_recipe is not None and save_recipe.exists():
@@ -140,6 +142,7 @@ def shrink(
         (encoding, delimiter, sheet),
         Path(f"{name or _name(train)}.yaml"),
         [f"{key}={value}" for key, value in overrides.items()],
+        finetune=finetune,
         quiet=json_output,
     )
     finish_search(
@@ -154,6 +157,7 @@ def _recipe(
     out: Path,
     overrides: list[str],
     *,
+    finetune: bool,
     quiet: bool,
 ) -> "tuple[Recipe, Origin]":
     """The recipe that `compress init` would write, with the options."""
@@ -167,7 +171,9 @@ def _recipe(
     can_ask = is_interactive() and not quiet
     material = fetch_material(sources, reading_of(*reading), can_ask=can_ask, quiet=quiet)
     found = survey(material, Wishes(*columns), ask if can_ask else None)
-    text = write_starter(material, found, out, "search")
+    if found.knows_labels and not finetune and not quiet:
+        say(AS_IT_IS, err=True)
+    text = write_starter(material, found, out, "search", finetune=finetune)
     recipe, origin = read_recipe(text.encode(), out, overrides, stages.roles_of)
     return recipe, replace(origin, path="the command line", lines={})  # there is no such file
 

@@ -1,6 +1,6 @@
 """A model folder's config.json, read and checked for values that no model has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ MAX_SIZE = 100_000_000
 """Largest width or table; a larger number is damage, and would only fill the memory."""
 SINGLE_LABEL = "single_label_classification"
 """The `problem_type` of a model that gives each text one of its labels."""
+HEADS = {"text-classification": "ForSequenceClassification", "token-classification": "ForTokenClassification"}
+"""How the names of the classes end that have a head for a task."""
+LABELS_SHOWN = 6
+"""Most labels that a message names."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -166,6 +170,25 @@ def check_single_label(folder: Path) -> None:
             where=str(folder / "config.json"),
             fix="fine-tune it on this data first: that gives it a head of its own",
         )
+
+
+def head_problem(folder: Path, hub_task: str, labels: Sequence[str]) -> str | None:
+    """Why a model cannot answer a task as it is, by its config.json; None if it has a head with just these labels.
+
+    The order of the labels may be another one.
+    """
+    config, names = read_config(folder), labels_of(folder)
+    classes, head = config.get("architectures") or [], HEADS.get(hub_task, "")
+    if classes and not any(name.endswith(head) for name in classes):
+        return f"{classes[0]:.60} has no head for {hub_task}"
+    if config.get("problem_type") not in {None, SINGLE_LABEL}:
+        return f"it is made for {config['problem_type']!r:.60}, and does not choose one label for each text"
+    if not names:
+        return "its config.json names no labels"
+    if sorted(names) != sorted(labels):
+        shown = ", ".join(f"'{name[:40]}'" for name in names[:LABELS_SHOWN])
+        return f"its labels are {shown}" + (f", … ({len(names)} in all)" if len(names) > LABELS_SHOWN else "")
+    return None
 
 
 def labels_of(folder: Path) -> list[str]:

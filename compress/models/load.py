@@ -29,6 +29,7 @@ def load_model(
     hub_task: str,
     *,
     labels: Sequence[str] | None = None,
+    own_head: bool = False,
     attention: str | None = None,
     trust_remote_code: bool = False,
     **options: Any,
@@ -38,13 +39,14 @@ def load_model(
     Args:
         folder: a folder with config.json and safetensors.
         hub_task: the task's name on the Hugging Face hub, for example text-classification.
-        labels: names of the classes; a head that is missing or of another size gets random weights. None: the model's
-            own classes.
+        labels: names of the classes; a head with the same names in another order is put into this one, one that is
+            missing or of another size gets random weights. None: the model's own classes.
+        own_head: refuse a head that would get random weights, with `labels` too.
         attention: `eager` for a model that is to be exported with fused attention; None for the fastest.
         options: further arguments of `from_pretrained`.
 
     Raises:
-        InputError: the folder cannot be loaded as that class, or weights are missing and `labels` is None.
+        InputError: the folder cannot be loaded as that class, or weights are missing that are not to be random.
     """
     config = read_config(folder)
     check_weights(folder)
@@ -63,7 +65,7 @@ def load_model(
         raise
     except Exception as error:  # unusual values in config.json make the libraries raise anything
         raise _refusal(error, hub_task, config.get("model_type"), folder) from error
-    check_read(model, loading_info, folder, makes_head=labels is not None)
+    check_read(model, loading_info, folder, makes_head=labels is not None and not own_head)
     if labels is not None and not (loading_info["missing_keys"] or loading_info["mismatched_keys"]):
         _put_in_order(model, config, labels)
     _settle_padding(model, folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from compress import stages
 from compress.context import KnownModel, KnownStep
+from compress.files.whole import fingerprint
 from compress.models.architectures import Shape, positions_of, read_shape
 from compress.models.config_file import read_config
 from compress.planning.fitting import check_timed
@@ -97,10 +98,16 @@ class Steps:
             version=stage.version,
             config=config.model_dump(mode="json"),
             inputs={role: self._key(value) for role, value in inputs.items()},
-            data=rows if reads_data else self.task.hub_task,  # only what the stage can see
+            data=rows if reads_data else self._without_rows(stage),  # only what the stage can see
             seed=self.recipe.seed if reads_data else 0,
             package=plugin.package if (plugin := stages.REGISTRY.plugin(stage_name)) else None,
         )
+
+    def _without_rows(self, stage: Stage) -> str:
+        """What a stage that reads no rows knows of the data: the task, and the labels where it gives them to a head."""
+        task = self.task
+        knows_labels = any(requirement.head == "made" for requirement in stage.inputs.values())
+        return fingerprint({"task": task.hub_task, "labels": task.labels}) if knows_labels else task.hub_task
 
     def _key(self, value: "str | Artifact") -> str:
         return value.key if isinstance(value, Artifact) else self.find(value).identity.key

@@ -115,6 +115,8 @@ class SearchReport(Part):
     """Training rows that candidates learned from; on average, if there are several parts."""
     searching_rows: int
     """Training rows that candidates were scored on."""
+    teacher_as_it_is: bool = False
+    """Whether the teacher came fine-tuned, and may have learned from the rows that are held out."""
     folds: int = 1
     """Number of parts of the training rows that were selected on, each with models trained on the others."""
     candidates: list[LookedAt]

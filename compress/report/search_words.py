@@ -11,6 +11,10 @@ from compress.report.search import Finalist, LookedAt, SearchReport
 
 MINIMIZED = {"latency": "fastest", "size": "smallest"}
 """The word for what a search looks for, by what it minimizes."""
+TEACHER_AS_IT_IS = (
+    "the teacher was taken as it is: if it has learned from the rows that were selected on, models of other kinds lose "
+    "less than it seems, and models with its weights may lose more; test rows that it has never seen tell"
+)
 DIGITS = 2
 """Digits of a number of rows that is only about right."""
 
@@ -127,8 +131,8 @@ def cells(candidate: LookedAt) -> list[str]:
 
 
 def about(search: SearchReport) -> list[str]:
-    """How the search went, a sentence each: its rows, its candidates, and its cost."""
-    return [_rows(search), _counts(search), *_cost(search)]
+    """How the search went, a sentence each: its rows, its candidates, its cost, and what to know of its teacher."""
+    return [_rows(search), _counts(search), *_cost(search), *([TEACHER_AS_IT_IS] if search.teacher_as_it_is else [])]
 
 
 def _rows(search: SearchReport) -> str:
@@ -156,7 +160,7 @@ def _counts(search: SearchReport) -> str:
 def _cost(search: SearchReport) -> list[str]:
     costs = [
         (search.cpu_minutes, "the whole search"),
-        (search.teacher_cpu_minutes, "training the teacher once"),
+        (None if search.teacher_as_it_is else search.teacher_cpu_minutes, "training the teacher once"),
         (search.student_cpu_minutes, "making the winner once"),
     ]
     known = [f"{what} {number(minutes)}" for minutes, what in costs if minutes is not None]

@@ -57,6 +57,7 @@ class Maker:
         start: the recipe of the search, whose steps end with the teacher.
         folds: the number of parts that are selected on.
         place: where candidates are made ahead, and timed.
+        made: how many candidates this run had to make anything for.
     """
 
     start: Recipe
@@ -67,6 +68,7 @@ class Maker:
     observer: Observer
     folds: int
     place: Place
+    made: int = 0
     _bases: dict[int, Plan] = field(default_factory=dict)
     _artifacts: dict[str, Artifact] = field(default_factory=dict)
 
@@ -140,7 +142,8 @@ class Maker:
         done = {name: self._artifacts[key] for name, key in keys.items() if key in self._artifacts}
         check_feasible(whole, set(done))
         claim(self.folder, needs_of([plan], self.store))
-        made, _ = make_steps(plan, self.store, self.host, _Named(self.observer, name), done=done)
+        made, made_any = make_steps(plan, self.store, self.host, _Named(self.observer, name), done=done)
+        self.made += made_any
         self._artifacts |= {keys[name]: made[name] for name in keys}
         return made[plan.recipe.steps[-1].name]
 

@@ -7,6 +7,7 @@ with one, which are slower and larger than any of them, are left out. They begin
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -21,6 +22,7 @@ from compress.search.front import Standing, front
 from compress.search.making import BASELINE, Maker
 from compress.search.scoring import Scorer
 from compress.search.space import Facts, quick_ending
+from compress.search.time_left import TimeLeft
 from compress.store.artifacts import Artifact
 
 FIRST_SHARE = 0.25
@@ -47,6 +49,8 @@ class Looked:
         baseline: the teacher's figures, timed in turns with its own.
         drop: what it loses against the teacher on searching rows, as a share, with its interval.
         out: why it went no further; empty while it is in the race.
+        seconds_left: what is left of the search's budget, or, without one, about what the search still takes; None
+            where nothing tells it.
     """
 
     candidate: Candidate
@@ -55,6 +59,7 @@ class Looked:
     baseline: Standing
     drop: Estimate
     out: str = ""
+    seconds_left: float | None = None
 
 
 @dataclass
@@ -67,6 +72,8 @@ class Race:
         time_left: returns the seconds that are left for making candidates.
         watch: called with each candidate that was looked at.
         tries_elastic: whether sizes of students are looked for by an elastic student.
+        estimate: the estimate of the time left; None with a budget, and where candidates are made side by side.
+        deadline: the time of `time.monotonic` at which the budget ends; None without one.
         scored: the number of its sub-models that were scored.
         looked: all that were, by label.
         failed: why candidates could not be made, by label.
@@ -80,10 +87,13 @@ class Race:
     time_left: Callable[[], float]
     watch: Callable[[Looked], None]
     tries_elastic: bool = False
+    estimate: TimeLeft | None = None
+    deadline: float | None = None
     scored: int = 0
     looked: dict[str, Looked] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     _left_out: list[Candidate] = field(default_factory=list)
+    _pending: list[Candidate] = field(default_factory=list)
 
     def run(self, pool: Sequence[Candidate]) -> list[Looked]:
         """Look at the candidates; returns those that were trained whole.
@@ -117,6 +127,7 @@ class Race:
         return self._whole()
 
     def _look_at(self, candidates: Sequence[Candidate]) -> None:
+        self._pending = list(candidates)
         self._ahead(candidates)
         for candidate in candidates:
             self._try(candidate)
@@ -136,6 +147,7 @@ class Race:
         Raises:
             CompressError: it cannot be made.
         """
+        began, made_before = time.monotonic(), self.maker.made
         task = self.maker.task(0)
         baseline = self.maker.make(BASELINE)
         artifact = self.maker.make(candidate)
@@ -160,8 +172,23 @@ class Race:
         ]
         looked = Looked(candidate, artifact, standings[1], standings[0], after.drop(before, truth, task.spec.metric))
         self.looked[candidate.label] = looked
-        self.watch(looked)
+        if self.estimate is not None and self.maker.made > made_before and not candidate.quantized:
+            self.estimate.took(candidate, time.monotonic() - began)
+        self.watch(replace(looked, seconds_left=self.seconds_left()))
         return looked
+
+    def seconds_left(self) -> float | None:
+        """What is left of the budget, or, without one, about what the search still takes; None if nothing tells it."""
+        if self.deadline is not None:
+            return max(0.0, self.deadline - time.monotonic())
+        if self.estimate is None:
+            return None
+        others = [] if self._simple_enough() else self._left_out
+        simple = [one for one in others if one.family not in STUDENTS]
+        students = [one for one in others if one.family in STUDENTS]
+        halved = [*(one.with_share(FIRST_SHARE) for one in students), *students[: _going_on(students)]]
+        elastic = self.tries_elastic and bool(students)
+        return self.estimate.seconds([*self._pending, *simple, *halved], elastic=elastic)
 
     def cost(self, standing: Standing) -> float:
         """The figure that the winner has least of: milliseconds from text to answer, or bytes."""
@@ -174,6 +201,7 @@ class Race:
 
     def _try(self, candidate: Candidate) -> Looked | None:
         """Look at a candidate; one that cannot be made is written down, and the race goes on."""
+        self._pending = [one for one in self._pending if one.label != candidate.label]
         if self.time_left() <= 0:
             self.failed[candidate.label] = "no time was left"
             return None
@@ -225,13 +253,13 @@ class Race:
     def _halve(self, students: Sequence[Candidate]) -> None:
         """Train all students for a part of their training, and the better half for all of it."""
         parts = [one.with_share(FIRST_SHARE) for one in students]
+        self._pending = [*parts, *students[: _going_on(students)]]
         self._ahead(parts)
         begun = [looked for one in parts if (looked := self._try(one)) is not None]
         promising = [one for one in begun if one.drop.value - _half_width(one.drop) <= self.margin + CATCHES_UP]
         if not promising and begun:
             promising = [min(begun, key=lambda one: one.drop.value)]
-        most = max(FEWEST, math.ceil(len(students) / 2))
-        kept = sorted(promising, key=lambda one: self.cost(one.standing))[:most]
+        kept = sorted(promising, key=lambda one: self.cost(one.standing))[: _going_on(students)]
         best = min(promising, key=lambda one: one.drop.value, default=None)
         if best is not None and best not in kept:
             kept[-1:] = [best]  # the others may all fail
@@ -241,9 +269,15 @@ class Race:
                 out += "others cost less" if one in promising else "it loses too much"
                 self.looked[one.candidate.label] = replace(one, out=out)
         wholes = [one.candidate.with_share(1.0) for one in kept]
+        self._pending = wholes
         self._ahead(wholes)
         for whole in wholes:
             self._try(whole)
+
+
+def _going_on(students: Sequence[Candidate]) -> int:
+    """The most of them that are trained whole."""
+    return max(FEWEST, math.ceil(len(students) / 2))
 
 
 def _half_width(drop: Estimate) -> float:

@@ -1,6 +1,9 @@
 """The report's part on a search: what was looked at, what it took, and which finalists were held against the goal."""
 
+from collections.abc import Sequence
+
 from compress.measurement import Estimate
+from compress.planning.plan import PlannedStep
 from compress.report.search import LookedAt, SearchReport, Selection
 from compress.search.candidates import Candidate
 from compress.search.front import marked
@@ -24,6 +27,7 @@ def describe(race: Race, selection: Selection, winner: Candidate) -> SearchRepor
         baseline=BASELINE.name,
         fitting_rows=len(task.train),
         searching_rows=len(task.validation),
+        teacher_as_it_is=_is_taken(maker.base(0).steps),
         folds=maker.folds,
         candidates=[*marked(tried, finalists), *refused],
         sub_models=race.scored,
@@ -33,6 +37,11 @@ def describe(race: Race, selection: Selection, winner: Candidate) -> SearchRepor
         teacher_cpu_minutes=maker.cpu_seconds_of(BASELINE) / 60,
         student_cpu_minutes=maker.cpu_seconds_of(winner) / 60,
     )
+
+
+def _is_taken(steps: Sequence[PlannedStep]) -> bool:
+    """Whether the teacher's steps take a fine-tuned model as it is."""
+    return any(step.stage.makes_teacher and not step.stage.trainings(step.config) for step in steps)
 
 
 def _looked_at(looked: Looked, maker: Maker) -> LookedAt:

@@ -33,11 +33,12 @@ from compress.search.candidates import Candidate
 from compress.search.choice import Entrant, choose, other_limits
 from compress.search.finishing import finished
 from compress.search.making import BASELINE, Maker, fold_count
-from compress.search.race import Looked, Race, finalists
+from compress.search.race import STUDENTS, Looked, Race, finalists
 from compress.search.reporting import describe
 from compress.search.scoring import Scorer
 from compress.search.selecting import Selector
 from compress.search.space import Facts, candidates, families_of
+from compress.search.time_left import FITTED, Amount, TimeLeft
 from compress.store.shared import SharedStore
 from compress.store.store import Store
 
@@ -45,8 +46,6 @@ MARGIN_PP = 1.0
 """The bound where the goal has none, in percentage points."""
 SAMPLED = 512
 """Training texts whose length is looked at."""
-FITTED = 0.57
-"""Share of the training rows that a part's models are trained on, about."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +193,10 @@ class _Searcher:
         self.maker.ahead([BASELINE], range(self.maker.folds))
         self.maker.make(BASELINE)
         self._check_budget()
+        if self.search.budget_minutes is not None:
+            race.deadline = self.start + 60 * self.search.budget_minutes
+        elif not self.maker.place.makes_ahead:
+            race.estimate = self._estimate(facts)
         looked = race.run(candidates(facts, self.search.families))
         if not looked:
             reasons = "; ".join(f"{name}: {why}" for name, why in race.failed.items())
@@ -254,6 +257,13 @@ class _Searcher:
             cut=sum(length > limit for length in lengths) / max(1, len(lengths)),
             unlabelled=len(task.unlabelled),
         )
+
+    def _estimate(self, facts: Facts) -> TimeLeft:
+        """The estimate of the time left, which starts from the time of the first part's teacher."""
+        step, manifest = self.maker.base(0).step(facts.teacher), self.maker.teacher().manifest
+        passes = sum(training.epochs for training in step.stage.trainings(step.config))
+        teacher = Amount(0.0 if manifest is None else manifest.seconds, passes * facts.rows)
+        return TimeLeft(facts, STUDENTS, teacher, self.maker.folds, self.search.finalists)
 
     def _time_left(self) -> float:
         """Seconds for making candidates: without those for the other parts, and for the winner of all rows."""

@@ -39,10 +39,11 @@ targets:
 goal: {{{goal}}}        # missed: exit code 3
 {search}"""
 _ABOUT = {
-    "search": "fine-tune, then search for the smallest model that is as good",
-    "small": "fine-tune, distill, prune, export, quantize",
-    "strongest": "fine-tune, trim, distill into a narrow student with variants of the rows, export, quantize",
+    "search": "search for the smallest model that is as good",
+    "small": "distill, prune, export, quantize",
+    "strongest": "trim, distill into a narrow student with variants of the rows, export, quantize",
 }
+_FINE_TUNED = {"search": "fine-tune, then "}
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,14 @@ def survey(material: Material, wishes: Wishes = NONE_NAMED, ask: Ask | None = No
     return look_at(material.train_table, material.test_table, roles, material.folder, positions)
 
 
-def write_starter(material: Material, findings: Survey, out: Path, preset: Preset = "small") -> str:
+def write_starter(
+    material: Material, findings: Survey, out: Path, preset: Preset = "small", *, finetune: bool = False
+) -> str:
     """The text of a recipe that fits the data.
 
     Args:
         out: the recipe's file; its relative paths start in that folder.
+        finetune: train a model that gives the data's labels already, too; else it is the teacher as it is.
 
     Raises:
         InputError: the preset does not fit the model.
@@ -114,16 +118,18 @@ def write_starter(material: Material, findings: Survey, out: Path, preset: Prese
         return _quoted(value if "://" in value or path.is_absolute() else os.path.relpath(path, out.parent))
 
     shape = read_shape(read_config(material.folder))
-    steps = PRESETS[preset](source(material.model), shape, findings.counts)
+    as_it_is = findings.knows_labels and not finetune
+    steps = PRESETS[preset](source(material.model), shape, findings.counts, as_it_is=as_it_is)
     speedup = steps.min_speedup
     roles, lengths = findings.roles, findings.lengths
     pair = f", text_pair: {_quoted(roles.text_pair)}" if roles.text_pair is not None else ""
     no_label = f"  no_label: {dump_yaml(list(findings.no_label), flow=True).strip()}         # no class, but none\n"
-    test = "  test_fraction: 0.2        # held out of train, for the report; better give a test file"
+    doubt = "if the model has learned from train, " if as_it_is else ""
+    test = f"  test_fraction: 0.2        # held out of train, for the report; {doubt}better give a test file"
     skew = f"  # metric: {F1_MACRO}      # weighs all classes alike, where most rows have one label\n"
     return TEMPLATE.format(
         title=printable(f"{Path(material.model.rstrip('/')).name} on {Path(material.train).name}"),
-        preset=_ABOUT[preset],
+        preset=_ABOUT[preset] if as_it_is else _FINE_TUNED.get(preset, "fine-tune, ") + _ABOUT[preset],
         path=printable(str(out)),
         name=_quoted(re.sub(r"[^A-Za-z0-9._-]+", "-", out.stem).lstrip("._-")[:100] or "recipe"),
         train=source(material.train),

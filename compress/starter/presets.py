@@ -1,14 +1,14 @@
 """The presets of a first recipe: how far a model is compressed, and with which settings.
 
-`search` trains a teacher and leaves the rest to a search. `small` is quick: a third of the layers, then half of the
-heads and neurons. `strongest` reduces the vocabulary, the width and the layers at once, and trains on variants of the
-rows to make up for it. Its settings follow from the rows, the classes and the model's sizes, by rules that give those
-of the shipped recipes.
+`search` takes or trains a teacher and leaves the rest to a search. `small` is quick: a third of the layers, then half
+of the heads and neurons. `strongest` reduces the vocabulary, the width and the layers at once, and trains on variants
+of the rows to make up for it. Its settings follow from the rows, the classes and the model's sizes, by rules that give
+those of the shipped recipes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from compress.errors import InputError
 from compress.models.architectures import Shape
@@ -85,6 +85,14 @@ TEACHER = """\
     learning_rate: 1.0e-4
     head_learning_rate: 3.0e-3
 """
+TEACHER_SMALL = """\
+  # the teacher: the model, trained on your labels
+  - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, patience: 1}}
+"""
+TEACHER_AS_IT_IS = """\
+  # the teacher: the model as it is, since it gives your labels already; epochs: {epochs} would train it on your rows
+  - {{name: teacher, stage: finetune, model: {model}, epochs: 0}}
+"""
 
 SEARCH = """
 # then the smallest model that keeps the goal is searched for, by rows that are held out of train
@@ -120,31 +128,30 @@ def strong_teacher_epochs(counts: Mapping[str, int]) -> int:
     return max(fewest, teacher_epochs(sum(counts.values())))
 
 
-def searched(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+def searched(model: str, shape: Shape | None, counts: Mapping[str, int], *, as_it_is: bool = False) -> Steps:
     """The teacher alone, and the search for the smallest model that loses no more than a point."""
     del shape
-    text = TEACHER.format(model=model, epochs=strong_teacher_epochs(counts))
+    teacher = TEACHER_AS_IT_IS if as_it_is else TEACHER
+    text = teacher.format(model=model, epochs=strong_teacher_epochs(counts))
     return Steps(text, min_speedup=None, max_drop_pp=1.0, search=SEARCH)
 
 
-def small(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+def small(model: str, shape: Shape | None, counts: Mapping[str, int], *, as_it_is: bool = False) -> Steps:
     """The steps of `small`: fewer layers by distillation, then fewer heads and neurons by pruning."""
     epochs = teacher_epochs(sum(counts.values()))
     template = STEPS_SMALL if shape else STEPS_UNKNOWN
     smaller = template.format(
         layers=max(1, shape.layers // 3) if shape else 0, student_epochs=2 * epochs, epochs=epochs
     )
+    teacher = TEACHER_AS_IT_IS if as_it_is else TEACHER_SMALL
     text = (
-        "  # the teacher: the model, trained on your labels\n"
-        f"  - {{name: teacher, stage: finetune, model: {model}, epochs: {epochs}, learning_rate: 1.0e-4, "
-        "patience: 1}\n"
-        f"{smaller}  - {{name: onnx, stage: export_onnx}}\n"
+        f"{teacher.format(model=model, epochs=epochs)}{smaller}  - {{name: onnx, stage: export_onnx}}\n"
         "  - {name: int8, stage: quantize_onnx_dynamic}\n"
     )
     return Steps(text, min_speedup=4 if shape else 1.1)
 
 
-def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Steps:
+def strongest(model: str, shape: Shape | None, counts: Mapping[str, int], *, as_it_is: bool = False) -> Steps:
     """The steps of `strongest`: less vocabulary, layers and width at once, by distillation on variants of the rows.
 
     Raises:
@@ -178,14 +185,29 @@ def strongest(model: str, shape: Shape | None, counts: Mapping[str, int]) -> Ste
         augment=augment,
     )
     skipped = "  - {name: skipped, stage: skip_unread_tokens}\n" if shape.model_type in READS_FIRST_TOKEN else ""
+    teacher = TEACHER_AS_IT_IS if as_it_is else TEACHER
     text = (
-        f"{TEACHER.format(model=model, epochs=epochs)}{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
+        f"{teacher.format(model=model, epochs=epochs)}{student}  - {{name: onnx, stage: export_onnx}}\n{skipped}"
         "  - {name: int8, stage: quantize_onnx_dynamic}\n"
     )
     return Steps(text, min_speedup=10 if shape.layers >= 3 * STUDENT_LAYERS else 3)
 
 
-PRESETS: Mapping[Preset, Callable[[str, Shape | None, Mapping[str, int]], Steps]] = {
+class _Writer(Protocol):
+    """The writer of a preset's steps.
+
+    Args:
+        model: the model's source.
+        counts: number of rows of each label.
+        as_it_is: whether the model gives these labels already, and is the teacher without a training.
+    """
+
+    def __call__(
+        self, model: str, shape: Shape | None, counts: Mapping[str, int], *, as_it_is: bool = False
+    ) -> Steps: ...
+
+
+PRESETS: Mapping[Preset, _Writer] = {
     "search": searched,
     "small": small,
     "strongest": strongest,

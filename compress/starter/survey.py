@@ -9,8 +9,10 @@ from pathlib import Path
 from compress.data.cells import trimmed
 from compress.data.labels import NO_LABEL, SKEWED
 from compress.data.tables import Table
+from compress.models.config_file import head_problem
 from compress.starter.roles import Roles
 
+HUB_TASK = "text-classification"
 LENGTHS = (32, 64, 128, 256)
 """Possible lengths: the shortest that is enough for nine of ten texts is chosen, or the last."""
 MOST_TOKENS = 1024
@@ -47,6 +49,7 @@ class Survey:
         no_label: mark of a missing label -> its number of rows.
         lacking: number of rows in all tables without a text or a label, those of `no_label` included.
         rows: the complete rows of the training table, as (text, second text, label).
+        knows_labels: whether the model is a classifier with just these labels.
     """
 
     table: Table
@@ -56,6 +59,7 @@ class Survey:
     lacking: int
     rows: tuple[tuple[str, str | None, str], ...]
     lengths: Lengths
+    knows_labels: bool
 
     @property
     def is_skewed(self) -> bool:
@@ -83,7 +87,8 @@ def look_at(table: Table, test: Table | None, roles: Roles, model: Path, positio
     missing = {value: label_counts[value] for value in none if value}
     lengths = _lengths(rows or tuple(train_rows), model, positions)
     lacking = sum(map(len, parts)) - sum(map(len, whole))
-    return Survey(table, roles, counts, missing, lacking, rows, lengths)
+    knows_labels = head_problem(model, HUB_TASK, list(counts)) is None
+    return Survey(table, roles, counts, missing, lacking, rows, lengths, knows_labels)
 
 
 def _rows(table: Table, roles: Roles) -> list[tuple[str, str | None, str]]:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from compress.cli.init import AS_IT_IS
+from compress.models.load import save_model
+from compress.models.tokenizer import copy_tokenizer
+from compress.recipe.yaml_file import load_recipe
 from tests.conftest import write_reviews
 from tests.plans import model_like
 
@@ -190,6 +194,42 @@ def test_a_model_whose_layers_are_not_known_gets_a_recipe_that_leaves_them(cli, 
     text = Path("recipe.yaml").read_text()
     assert "of this architecture are not known" in text
     assert "prune_structured" not in text
+
+
+@pytest.fixture
+def fine_tuned(make_classifier, make_model):
+    """A classifier with the data's labels, in another order."""
+    model = make_classifier("bert")
+    model.config.id2label, model.config.label2id = {0: "good", 1: "bad"}, {"good": 0, "bad": 1}
+    save_model(model, Path("fine-tuned"))
+    copy_tokenizer(make_model(), Path("fine-tuned"))
+    return Path("fine-tuned")
+
+
+@pytest.mark.parametrize("preset", ["search", "small", "strongest"])
+def test_a_model_that_gives_the_labels_already_is_taken_as_it_is_unless_told(cli, init, fine_tuned, preset):
+    arguments = ("init", "--model", fine_tuned, *init[3:], "--preset", preset)
+    said = cli(*arguments)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.count(f"{AS_IT_IS}\n") == 1
+    text = Path("recipe.yaml").read_text()
+    assert "the teacher: the model as it is, since it gives your labels already" in text
+    assert "if the model has learned from train, better give a test file" in text
+    assert ": fine-tune" not in text.splitlines()[0]
+    assert load_recipe(Path("recipe.yaml"))[0].steps[0].settings["epochs"] == 0
+    trained = cli(*arguments, "--finetune", "--force")
+    assert AS_IT_IS not in trained.out
+    assert load_recipe(Path("recipe.yaml"))[0].steps[0].settings["epochs"] > 0
+    assert json.loads(cli(*arguments, "--force", "--json").out)["fine_tunes"] is False
+
+
+@pytest.mark.parametrize(
+    "labels", [{}, {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}, {"architectures": ["BertModel"]}]
+)
+def test_a_model_of_other_labels_or_without_a_head_is_trained(cli, init, fine_tuned, tmp_path, labels):
+    model = model_like(fine_tuned, tmp_path / "other", **labels) if labels else init[2]
+    assert AS_IT_IS not in cli("init", "--model", model, *init[3:]).out
+    assert load_recipe(Path("recipe.yaml"))[0].steps[0].settings["epochs"] > 0
 
 
 @pytest.mark.slow

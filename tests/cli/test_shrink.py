@@ -54,13 +54,16 @@ def test_the_recipe_of_init_searches_and_tells_of_each_candidate(cli, shrink, tm
     settings = [word for setting in (*FEW, "goal.max_drop_pp=50", "baselines=none") for word in ("--set", setting)]
     said = cli("run", "recipe.yaml", *settings)
     assert said.code == 0, said.err
-    assert [line.split()[1] for line in said.err.splitlines() if "best so far" in line] == ["linear-1"]
+    (best,) = [line for line in said.err.splitlines() if "MB  best, about" in line]
+    assert best.split()[1] == "linear-1"
+    assert best.endswith(" left")
+    assert len(best) <= 80
     words = " ".join(said.out.split())
     assert "the fastest finalist that is proved to lose at most 50 points of accuracy is linear-1" in words
     assert max(map(len, said.out.splitlines())) <= 80
     again = cli("run", "recipe.yaml", *settings, "--json")
     *events, report = map(json.loads, again.out.splitlines())
-    assert [event["name"] for event in events] == ["linear-1"]
+    assert [(event["name"], event["seconds_left"]) for event in events] == [("linear-1", None)], "nothing was made"
     assert report["event"] == "report"
     assert report["search"]["selection"]["winner"] == "linear-1"
 

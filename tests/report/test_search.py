@@ -110,6 +110,17 @@ def test_candidates_are_counted_by_what_was_done_for_them():
     assert search_words.about(bare)[2] == "CPU minutes: making the winner once 2.12; making all took 92.3 minutes"
 
 
+def test_a_teacher_that_was_taken_as_it_is_is_told_of_and_was_not_trained(printed):
+    report = searched_report(sample_search().model_copy(update={"teacher_as_it_is": True}))
+    said = " ".join(" ".join(printed(report, 80)).split())
+    for shown in (said, render_html(report), render_markdown(report)):
+        assert "he teacher was taken as it is: if it has learned from the rows that were selected on" in shown
+        assert "training the teacher once" not in shown
+    other = searched_report()
+    assert "taken as it is" not in render_markdown(other)
+    assert "training the teacher once" in render_markdown(other)
+
+
 def test_page_and_markdown_have_every_candidate_every_finalist_and_the_result():
     report = searched_report()
     page, markdown = render_html(report), render_markdown(report)

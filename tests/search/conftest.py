@@ -18,13 +18,21 @@ def start(make_model, tmp_path, monkeypatch):
     write_reviews(tmp_path / "train.csv", ROWS, seed=1)
     write_reviews(tmp_path / "test.csv", 64, seed=2)
 
-    def make(**search):
+    def make(*, model=None, epochs=4, **search):
         goal = search.pop("goal", {"max_drop_pp": 10.0})
         return Recipe.model_validate(
             {
                 "name": "searched",
                 "task": {"train": f"{tmp_path}/train.csv", "test": f"{tmp_path}/test.csv", "max_length": 32},
-                "steps": [{"name": "teacher", "stage": "finetune", "model": str(make_model()), **FAST, "epochs": 4}],
+                "steps": [
+                    {
+                        "name": "teacher",
+                        "stage": "finetune",
+                        "model": str(model or make_model()),
+                        **FAST,
+                        "epochs": epochs,
+                    }
+                ],
                 "targets": {"cpu": {"threads": 1, "sequence_length": 32}},
                 "goal": goal,
                 "bench": QUICK,

@@ -1,9 +1,11 @@
 """A whole search on tiny models: what is looked at, what wins, and that it goes on and is made again."""
 
 import pytest
+import torch
 
 from compress import api
 from compress.errors import CompressError, InputError
+from compress.models.load import load
 from compress.planning.planner import make_plan
 from compress.recipe.schema import Recipe
 from compress.recipe.validation import Origin
@@ -41,6 +43,16 @@ def test_a_linear_model_that_is_as_good_wins_and_is_made_again_bit_by_bit(start,
     elsewhere = run_plan(make_plan(found.plan.recipe, Origin()), tmp_path / "elsewhere", Silent())
     files = [result.artifacts["final"].path / "model.onnx" for result in (found.result, elsewhere)]
     assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_fine_tuned_teacher_is_the_baseline_as_it_is_and_one_for_all_parts(chain, start, tmp_path):
+    recipe = start(model=chain.artifacts["teacher"].path, epochs=0)
+    found = run_search(recipe, Origin(), tmp_path / "runs", Silent(), lambda _: None)
+    assert len(list((tmp_path / "runs/store").glob("finetune-*"))) == 1
+    assert found.result.report.search.teacher_as_it_is
+    folders = (found.result.artifacts["teacher"].path, chain.artifacts["teacher"].path)
+    taken, given = (load(folder).state_dict() for folder in folders)
+    assert all(torch.equal(taken[name], given[name]) for name in given)
 
 
 @pytest.mark.slow
