@@ -81,7 +81,7 @@ class Selection(Part):
     margin_pp: float
     """Largest drop that is allowed, in percentage points."""
     confidence: float = CONFIDENCE
-    """Confidence of the one-sided bounds: 97.5% each, where simple models were tested before all others."""
+    """Confidence of the one-sided bounds: above 95% where simple models are, or were, tested before all others."""
     rows: int
     """Number of selecting rows."""
     finalists: list[Finalist]

@@ -42,7 +42,7 @@ def choose(
         baseline: the baseline's outcome on selecting rows.
         entrants: the finalists, from the safest to the smallest; each is asked for when it is tested.
         margin_pp: the largest drop that is allowed, in percentage points.
-        confidence: of the one-sided bounds. Where the same rows are tested on twice, the level is divided by two.
+        confidence: of the one-sided bounds. Where the same rows are tested on again, the level is divided.
     """
     finalists: list[Finalist] = []
     stopped_by = ""

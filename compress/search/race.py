@@ -8,7 +8,7 @@ with one, which are slower and larger than any of them, are left out. They begin
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -102,25 +102,26 @@ class Race:
         """
         self._left_out = [one for one in pool if one.family in TAUGHT]
         self._look_at([one for one in pool if one.family not in TAUGHT])
-        if self._simple_enough() is None:
-            self._look_at_simple()
-        simple = self._simple_enough()
-        if simple is None:
-            return self.go_on()
-        for one in self._left_out:
-            self.failed[one.name] = f"{simple.candidate.words} is as good, and costs less"
-        return self._whole()
+        return self.go_on() if self._simple_enough() is None else self._without_others()
 
     @property
     def can_go_on(self) -> bool:
         """Whether candidates were left out for a simple model."""
         return bool(self._left_out)
 
-    def go_on(self) -> list[Looked]:
-        """Look at the candidates that were left out; returns all that were trained whole."""
+    def go_on(self, failed: Collection[str] = ()) -> list[Looked]:
+        """Look at the next of the candidates that were left out; returns all that were trained whole.
+
+        Args:
+            failed: labels of candidates that have failed on selecting rows.
+        """
         for one in self._left_out:
             self.failed.pop(one.name, None)
-        self._look_at_simple()
+        simple = [one for one in self._left_out if one.family not in STUDENTS]
+        self._left_out = [one for one in self._left_out if one.family in STUDENTS]
+        self._look_at(simple)
+        if simple and self._simple_enough(failed) is not None:
+            return self._without_others(failed)
         students, self._left_out = self._left_out, []
         self._halve(self._with_elastic(students))
         self._deepen([one for one in students if one.family == "layers"])
@@ -132,11 +133,13 @@ class Race:
         for candidate in candidates:
             self._try(candidate)
 
-    def _look_at_simple(self) -> None:
-        """Look at those without a transformer that were left out."""
-        simple = [one for one in self._left_out if one.family not in STUDENTS]
-        self._left_out = [one for one in self._left_out if one.family in STUDENTS]
-        self._look_at(simple)
+    def _without_others(self, failed: Collection[str] = ()) -> list[Looked]:
+        """What was trained whole, where a simple model seems as good: the others stay left out."""
+        simple = self._simple_enough(failed)
+        assert simple is not None
+        for one in self._left_out:
+            self.failed[one.name] = f"{simple.candidate.words} is as good, and costs less"
+        return self._whole()
 
     def _whole(self) -> list[Looked]:
         return [one for one in self.looked.values() if one.candidate.share == 1]
@@ -211,12 +214,14 @@ class Race:
             self.failed[candidate.label] = error.what
             return None
 
-    def _simple_enough(self) -> Looked | None:
-        """The best simple model that surely makes students needless."""
+    def _simple_enough(self, failed: Collection[str] = ()) -> Looked | None:
+        """The best simple model, among those that have not failed, that seems to make others needless."""
         enough = [
             one
             for one in self.looked.values()
-            if one.candidate.family != "teacher" and one.drop.value <= SAFE_SHARE * self.margin
+            if one.candidate.family not in ("teacher", *STUDENTS)
+            and one.candidate.label not in failed
+            and one.drop.value <= SAFE_SHARE * self.margin
         ]
         return min(enough, key=lambda one: one.drop.value, default=None)
 

@@ -48,6 +48,11 @@ SAMPLED = 512
 """Training texts whose length is looked at."""
 
 
+LOOKS = (0.2, 0.4, 1.0)
+"""Shares of the level that is left, for each time that selecting rows are looked at: where a linear model seems as
+good, then where another without a transformer does, then with all; the last look there is has all that is left."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What a search found.
@@ -201,13 +206,16 @@ class _Searcher:
         if not looked:
             reasons = "; ".join(f"{name}: {why}" for name, why in race.failed.items())
             raise CompressError(f"no candidate could be made: {reasons}")
-        twice = race.can_go_on
         chosen = self._finalists(race, looked)
-        selection = self._select(chosen, twice=twice)
-        if twice and not _is_simple(chosen, selection):
-            failed = {one.name for one in selection.finalists if one.verdict != "proved"}
-            chosen = self._finalists(race, race.go_on(), failed)
-            selection = self._select(chosen, twice=twice)
+        level, failed = 1 - CONFIDENCE, set[str]()
+        for share in LOOKS:
+            spent = level * share if race.can_go_on else level
+            selection = self._select(chosen, 1 - spent)
+            if not race.can_go_on or _is_simple(chosen, selection):
+                break
+            level -= spent
+            failed |= {one.name for one in selection.finalists if one.verdict != "proved"}
+            chosen = self._finalists(race, race.go_on(failed), failed)
         winner = next(one for one in chosen if one.candidate.label == (selection.winner or selection.nearest)).candidate
         return winner, describe(race, selection, winner)
 
@@ -221,13 +229,8 @@ class _Searcher:
         chosen = [finished(race, one) for one in finalists(new, self.margin, race.cost, self.search.finalists)]
         return sorted(chosen, key=lambda one: (not one.candidate.in_float, -race.cost(one.standing)))
 
-    def _select(self, chosen: Sequence[Looked], *, twice: bool) -> Selection:
-        """The finalists against the goal, from the safest on, up to the first that fails; later ones are not made.
-
-        Args:
-            twice: whether these rows may be tested on twice; each time then has half of the level.
-        """
-        confidence = 1 - (1 - CONFIDENCE) / (2 if twice else 1)
+    def _select(self, chosen: Sequence[Looked], confidence: float) -> Selection:
+        """The finalists against the goal, from the safest on, up to the first that fails; later ones are not made."""
         selector = Selector(self.maker, self.scorer)
         outcomes = selector.outcomes([one.candidate for one in chosen])
         entrants: list[Entrant] = []

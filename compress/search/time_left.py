@@ -36,7 +36,9 @@ def work(candidate: Candidate, facts: Facts) -> float:
     layers, hidden, passes = facts.shape.layers, facts.shape.hidden, 0.0
     for step in candidate.steps:
         layers, hidden = step.get("layers", layers), step.get("hidden", hidden)
-        passes += step.get("recover", step).get("epochs", 0.0) * layers / facts.shape.layers * hidden / facts.shape.hidden
+        passes += (
+            step.get("recover", step).get("epochs", 0.0) * layers / facts.shape.layers * hidden / facts.shape.hidden
+        )
     return passes * candidate.share * facts.seen_rows
 
 
