@@ -66,7 +66,7 @@ def test_where_the_simple_model_fails_after_all_students_are_tried_at_what_is_le
     labels = [one.candidate.label for one in looked]
     assert labels[:3] == ["linear-1", "layers-1, 25% trained", "layers-1"]
     assert all(label.startswith("layers-1, ") for label in labels[3:]), "another way of quantizing it"
-    assert found.result.report.search.selection.confidence == pytest.approx(0.96)
+    assert found.result.report.search.selection.confidence == pytest.approx(0.98)
 
 
 def test_a_budget_too_short_for_one_candidate_is_refused(start, tmp_path):
