@@ -221,7 +221,8 @@ def sized(facts: Facts, size: Size) -> RawStep:
     assert facts.shape is not None
     share = size.hidden / facts.shape.hidden
     passes, head_rate = (facts.passes, 2e-3) if share == 1 else (NARROW_PASSES * facts.passes, 6e-3)
-    sizes = {"layers": size.layers, "hidden": size.hidden, "heads": size.heads, "ffn": size.neurons}
+    sizes = {"layers": size.layers, "heads": size.heads, "ffn": size.neurons}
+    sizes |= {"hidden": size.hidden} if share < 1 else {}
     rates = {"learning_rate": round(WHOLE_RATE * share**-RATE_GROWS, 6), "head_learning_rate": head_rate}
     return {"name": MODEL, **student(facts), **sizes, "epochs": round(passes, 4), **rates}
 

@@ -33,7 +33,7 @@ import itertools
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -59,6 +59,8 @@ CUT_SHARE = 1 / 6
 class Config(StageConfig, DistillationConfig):
     """The student and its loss."""
 
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"cuts", "cut_epochs", "cut_learning_rate"})
+
     epochs: float = Field(2.0, ge=0, le=10_000)
     """Passes over the rows that are trained on; 0 leaves the student as it is cut out, such as of an elastic one."""
     layers: Annotated[int, Field(ge=1)] | Annotated[tuple[int, ...], Field(min_length=1)] | None = None
@@ -74,11 +76,19 @@ class Config(StageConfig, DistillationConfig):
 
     cuts: int | None = Field(None, ge=1, le=100)
     """Cuts until the student has its size: of layers first, then of heads, neurons and hidden channels, evenly. Left
-    out: 3 where the hidden states get narrower, else 1."""
+    out: 3 where the hidden states get narrower, else 1. An elastic model, trained in all sizes, is cut at once."""
     cut_epochs: float | None = Field(None, gt=0, le=10_000)
     """Passes over the rows that are trained on, after each cut but the last. Left out: a sixth of `epochs`."""
     cut_learning_rate: float = Field(3e-4, gt=0, lt=10)
     """Peak rate of the encoder after the first of several cuts; later ones come evenly nearer to learning_rate."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cuts_narrow_students_often(cls, settings: Any) -> Any:
+        """Say how often a narrow student is cut, so that its key tells it from one that was cut at once."""
+        if isinstance(settings, dict) and settings.get("hidden") is not None and settings.get("cuts") is None:
+            return {**settings, "cuts": GRADUAL_CUTS}
+        return settings
 
     @model_validator(mode="after")
     def _changes_something(self) -> "Config":
@@ -96,7 +106,7 @@ class Config(StageConfig, DistillationConfig):
         """The number of cuts, at most: one that would change nothing is left out."""
         if self.epochs == 0 or not self.is_smaller:
             return 1
-        return self.cuts or (GRADUAL_CUTS if self.hidden is not None else 1)
+        return self.cuts or 1
 
 
 def run(
@@ -131,7 +141,7 @@ def run(
     if config.is_smaller:
         shape = model_shape(network)
         assert shape is not None  # checked by the plan
-        if config.cuts is None and is_sorted(network):  # its sub-models were trained at all sizes
+        if is_sorted(network):
             config = config.model_copy(update={"cuts": 1})
         rows = ScoreRows(tokenizer, SCORE_ROWS, config, context)
         layers = layers_of(config, shape.layers)
@@ -214,7 +224,7 @@ def student_sizes(config: Config, start: Shape, other_widths: Collection[int] = 
     """
     last = student_shape(config, start)
     first = start.with_layers(layers_of(config, start.layers))
-    cuts = config.cut_count if config.cuts or last.hidden < start.hidden else 1
+    cuts = config.cut_count
     between = [_between(first, last, number / (cuts - 1), other_widths) for number in range(cuts - 1)]
     steps = [start, *between, last]
     changing = [shape for before, shape in itertools.pairwise(steps) if shape not in (before, last)]
@@ -286,7 +296,7 @@ STAGE = Stage(
     run,
     inputs=STUDENT_INPUTS,
     output="torch",
-    version=6,
+    version=5,
     tag="distilled",
     shape=_shape,
     base_role="teacher",

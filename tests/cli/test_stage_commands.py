@@ -113,7 +113,7 @@ def test_a_verb_with_several_techniques_and_no_default_asks_for_one():
     ("line", "what", "where"),
     [
         ("finetune MODEL", "step 'finetune' (finetune) needs training rows", "the command line"),
-        ("finetune MODEL DATA --epochs 0", "in step 'finetune': 'epochs' is 0: input should be", "the command line"),
+        ("finetune MODEL DATA --epochs -1", "in step 'finetune': 'epochs' is -1: input should be", "the command line"),
         ("finetune MODEL DATA --text-column body", "train.csv has no column 'body'", "the command line"),
         ("finetune MODEL DATA --train-rows 2", "in the options: 'task.train_rows' is 2", "the command line"),
         ("finetune MODEL --train folder", "cannot read 'folder': it is a folder", "the command line"),

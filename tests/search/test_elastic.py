@@ -49,7 +49,7 @@ def test_picks_are_of_the_front_near_the_margin_and_of_all_costs():
     costs = []
     for pick in picks:
         step = pick.steps[-1]
-        one = by_size[Size(step["layers"], step["hidden"], step["heads"], step["ffn"])]
+        one = by_size[Size(step["layers"], step.get("hidden", 384), step["heads"], step["ffn"])]
         assert one.drop <= 0.01 + CATCHES_UP
         assert step["heads"] == 4, "more heads cost and bring nothing"
         costs.append(one.cost)
