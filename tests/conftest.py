@@ -32,17 +32,19 @@ os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 LONG = (
     "test_rehearsal.py",
+    "test_shrink.py",
+    "test_elastic.py",
+    "test_interrupt.py",
+    "test_plan_forecast.py",
+    "test_checkpoints.py",
     "test_run.py",
     "test_quantize_onnx_trained.py",
-    "test_plan_forecast.py",
-    "test_interrupt.py",
     "test_finetune_lora.py",
     "test_examination.py",
     "test_foreign_graphs.py",
     "test_bench.py",
     "test_measure.py",
     "test_distill.py",
-    "test_checkpoints.py",
     "test_reproduce.py",
     "test_flops.py",
     "test_measure_failures.py",
@@ -53,7 +55,8 @@ LONG = (
     "test_predict.py",
     "test_examples.py",
 )
-"""Files that take the longest. They come first, so that no process is left alone with one of them at the end."""
+"""Files that take the longest. They come first, so that no process is left alone with one of them at the end. The very
+first makes the chain; those after it do not need it, so that nobody waits for it."""
 GOOD = "good great fine lovely superb".split()
 BAD = "bad awful poor dreadful dull".split()
 FILLER = "the film was a story about people in town and they said it with some music".split()
