@@ -76,7 +76,7 @@ class Config(StageConfig, DistillationConfig):
 
     cuts: int | None = Field(None, ge=1, le=100)
     """Cuts until the student has its size: of layers first, then of heads, neurons and hidden channels, evenly. Left
-    out: 3 where the hidden states get narrower, else 1. An elastic model, trained in all sizes, is cut at once."""
+    out: 3 with `hidden`, else 1. An elastic model, trained in all sizes, is cut at once."""
     cut_epochs: float | None = Field(None, gt=0, le=10_000)
     """Passes over the rows that are trained on, after each cut but the last. Left out: a sixth of `epochs`."""
     cut_learning_rate: float = Field(3e-4, gt=0, lt=10)

@@ -9,30 +9,14 @@ import pytest
 
 from compress.errors import CompressError
 from compress.files.whole import MANIFEST, fingerprint, folder_bytes, folder_files
-from compress.store.artifacts import DamagedArtifactError, Identity
+from compress.store.artifacts import DamagedArtifactError
 from compress.store.store import Store
-
-IDENTITY = Identity("distill", 1, {"layers": 2, "rate": 0.1}, {"model": "abc"}, "rows", 0)
-WEIGHTS = bytes(range(256)) * 16
+from tests.store.maker import IDENTITY, WEIGHTS, Maker
 
 
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "store")
-
-
-class Maker:
-    """Writes an artifact of two files, and counts how often."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, out, work):
-        self.calls += 1
-        (out / "config.json").write_text("{}")
-        (out / "onnx").mkdir()
-        (out / "onnx" / "model.onnx").write_bytes(WEIGHTS)
-        return {"loss": 0.25}
 
 
 def obtain(store, make, identity=IDENTITY, warnings=None):

@@ -11,26 +11,9 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from compress.errors import InputError
 from compress.files.whole import MANIFEST, fingerprint
-from compress.store.artifacts import Identity
 from compress.store.shared import MARK, SharedStore, open_shared, shown, shown_arguments
 from compress.store.store import Store
-
-IDENTITY = Identity("distill", 1, {"layers": 2, "rate": 0.1}, {"model": "abc"}, "rows", 0)
-WEIGHTS = bytes(range(256)) * 16
-
-
-class Maker:
-    """Writes an artifact of two files, and counts how often."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, out, work):
-        self.calls += 1
-        (out / "config.json").write_text("{}")
-        (out / "onnx").mkdir()
-        (out / "onnx" / "model.onnx").write_bytes(WEIGHTS)
-        return {"loss": 0.25}
+from tests.store.maker import IDENTITY, WEIGHTS, Maker
 
 
 class Machine:
